@@ -1,0 +1,88 @@
+"""What deciders may return. Commands are data; applying them is the world's job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from emulation.domain.cluster import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One executor a router looked at, with the parts of its score in seconds (lowest wins)."""
+
+    executor: str
+    score_s: float
+    wait_s: float
+    service_s: float
+    sigma_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingDecision:
+    """Where one request goes, and why."""
+
+    executor: str | None
+    """None: rejected, held or no host, by `action`."""
+    action: Literal["route", "hold", "reject", "no_host"]
+    reason: str
+    candidates: tuple[Candidate, ...] = ()
+    """Best first; at most 8 are kept unless all are asked for."""
+    predicted_s: float | None = None
+    """Predicted service time on the chosen executor."""
+    sigma_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """Command to one node: the mode of every model it hosts; absent is off (MA's activation pattern)."""
+
+    node: str
+    modes: Mapping[str, Mode]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteGuide:
+    """Command to the fast path: what it may not use, should favour, or must follow."""
+
+    table: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """(origin node, model) to destination node, applied unchanged during the slot (MA)."""
+    masked: frozenset[str] = frozenset()
+    """Executors that must not be used while another can."""
+    weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(model, node) to p, for the -eta log p term of the fast path."""
+
+
+@dataclass(frozen=True, slots=True)
+class MacroPolicy:
+    """Command to schedulers and agents: the planner's policy for an epoch (MA's P_e and R_e)."""
+
+    p: Mapping[str, Mapping[str, float]]
+    """Model to node to routing probability; sums to 1 over feasible nodes."""
+    roles: Mapping[str, Mapping[str, Mode]]
+    """Node to model to intended mode; a model that is absent is off on that node."""
+    admission_limit_s: Mapping[str, float] = field(default_factory=dict)
+    """Model to predicted latency above which the fast path refuses; absent: no limit."""
+
+
+Command = NodeConfig | RouteGuide | MacroPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decider's answer to one cause, with what is needed to audit it."""
+
+    actor: str
+    cause: str
+    decided_at_s: float
+    inputs_age_s: float
+    command: Command
+    reason: str
+    reasoner: str
+    thinking_s: float = 0.0
+    promised: str | None = None
+    """Metric the command is meant to move, where one is named."""
+    violations: tuple[str, ...] = ()
+    """Why the first answer was replaced; empty if it was valid."""

@@ -1,0 +1,247 @@
+"""What exists: models, nodes, links and the profile a controller may know in advance.
+
+`TestbedConfig` is the schema of a testbed inventory file. Both worlds read the same file; the live
+cluster's launcher file (`cluster.yaml`) is separate. Everything here is public knowledge: what is
+hidden (mismatch, drift, noise, true lengths) lives in `truth.py` and in the scenario.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Mode = Literal["off", "cpu", "gpu"]
+"""Where an executor runs: nowhere, on the node's CPU cores, or on a slice of one GPU."""
+
+Modality = Literal["text", "caption", "image"]
+"""text: text to text; caption: image to text; image: text to image."""
+
+Features = Literal["prompts", "tokens"]
+"""The request features x of the linear law s = theta . x: (K,) prompts, or (n_in, n_out) tokens."""
+
+
+class Strict(BaseModel):
+    """Base of every format we own: unknown keys are errors and instances are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSpec(Strict):
+    """One generative model as the testbed hosts it."""
+
+    id: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")
+    modality: Modality
+    features: Features = "prompts"
+    modes: tuple[Literal["cpu", "gpu"], ...] = ("cpu", "gpu")
+    """Modes the model can run in at all."""
+    route_to: Literal["any", "gpu_nodes"] = "any"
+    """gpu_nodes: requests are only routed to nodes with a GPU (MA: LM3 and LM4 never go to VM2), though a node
+    without one may still serve its own on CPU."""
+    min_ram_gb: float = Field(default=0.0, ge=0)
+    ram_gb: float = Field(default=0.0, ge=0)
+    """RAM a deployed replica holds, in either mode."""
+    vram_gb: float = Field(default=0.0, ge=0)
+    """vRAM a replica on a GPU holds."""
+    init_s: float = Field(default=0.0, ge=0)
+    """Seconds from start to ready, once the resources are free."""
+    unload_s: float = Field(default=0.0, ge=0)
+    """Seconds a stopped replica still holds its resources."""
+
+
+class GpuSpec(Strict):
+    """One physical GPU, divided in slices (vGPUs)."""
+
+    slices: int = Field(default=1, ge=1)
+    vram_gb: float = Field(default=24.0, gt=0)
+    sharing: Literal["none", "static", "processor"] = "processor"
+    """Contention law: none (slices do not disturb each other), static (each slice has 1/slices of the GPU
+    always), processor (the busy executors share it equally)."""
+    overhead: float = Field(default=0.0, ge=0)
+    """Extra time per additional busy executor under processor sharing: n busy run at 1 / (n (1 + overhead (n-1)))."""
+
+
+class NodeSpec(Strict):
+    """One edge node."""
+
+    id: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-#]*$")
+    site: str = "edge"
+    cores: int = Field(default=1, ge=1)
+    ram_gb: float = Field(default=8.0, gt=0)
+    gpus: tuple[GpuSpec, ...] = ()
+    hosting: Literal["pods", "device"] = "pods"
+    """pods: one executor per (node, model) with a lifecycle; device: one always-ready FIFO for all its models."""
+    models: tuple[str, ...] | None = None
+    """Models this node may host; None: every model it has a profile and a feasible mode for."""
+    speed: float = Field(default=1.0, gt=0)
+    """Known speed relative to the profile entries that apply to it (2.0: half the seconds)."""
+
+    @property
+    def gpu_slices(self) -> int:
+        """vGPUs of the whole node."""
+        return sum(gpu.slices for gpu in self.gpus)
+
+
+class ProfileEntry(Strict):
+    """Profiled service law of a model in a mode: s = theta . x, seconds, on a whole idle resource.
+
+    theta has one coefficient (seconds per prompt) for features `prompts`, two (seconds per input token,
+    seconds per output token) for `tokens`. Papers: E3 eqs. 1 and 2; MA's L_q of eq. 7.
+    """
+
+    model: str
+    mode: Literal["cpu", "gpu"]
+    node: str | None = None
+    """None applies to every node without an entry of its own."""
+    theta: tuple[float, ...] = Field(min_length=1, max_length=2)
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if any(c < 0 for c in self.theta) or not any(c > 0 for c in self.theta):
+            raise ValueError(f"theta {self.theta} of {self.model}/{self.mode}: coefficients must be >= 0, one > 0")
+        return self
+
+
+class CpuLaw(Strict):
+    """Speed of a CPU replica with c cores: (c / reference_cores) ** exponent; cores split equally over CPU pods."""
+
+    reference_cores: float = Field(default=16.0, gt=0)
+    exponent: float = Field(default=0.7, ge=0)
+
+
+class LinkSpec(Strict):
+    """Symmetric path between two sites (or a site and itself)."""
+
+    a: str
+    b: str
+    latency_s: float = Field(default=0.0, ge=0)
+    bandwidth_mbps: float | None = Field(default=None, gt=0)
+    """None: transmission time is not modelled, only latency."""
+
+
+class TestbedConfig(Strict):
+    """A testbed inventory: the static, public description both worlds are built from.
+
+    Raises `pydantic.ValidationError` on unknown keys, duplicate ids, profiles of unknown models or nodes,
+    a profile of the wrong length, or a model that no node can host.
+    """
+
+    __test__ = False  # not a pytest class
+
+    name: str
+    note: str = ""
+    models: tuple[ModelSpec, ...] = Field(min_length=1)
+    nodes: tuple[NodeSpec, ...] = Field(min_length=1)
+    profile: tuple[ProfileEntry, ...] = Field(min_length=1)
+    links: tuple[LinkSpec, ...] = ()
+    cpu: CpuLaw = CpuLaw()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        model_ids = [m.id for m in self.models]
+        node_ids = [n.id for n in self.nodes]
+        for kind, ids in (("model", model_ids), ("node", node_ids)):
+            doubled = {i for i in ids if ids.count(i) > 1}
+            if doubled:
+                raise ValueError(f"{kind} ids must be unique: {sorted(doubled)} appear twice")
+        for entry in self.profile:
+            if entry.model not in model_ids:
+                raise ValueError(f"profile names unknown model {entry.model!r}; known: {model_ids}")
+            if entry.node is not None and entry.node not in node_ids:
+                raise ValueError(f"profile names unknown node {entry.node!r}; known: {node_ids}")
+            want = 2 if self.model(entry.model).features == "tokens" else 1
+            if len(entry.theta) != want:
+                raise ValueError(f"profile of {entry.model!r} needs {want} coefficient(s), has {len(entry.theta)}")
+        for node in self.nodes:
+            for model_id in node.models or ():
+                if model_id not in model_ids:
+                    raise ValueError(f"node {node.id!r} names unknown model {model_id!r}; known: {model_ids}")
+        for model_id in model_ids:
+            if not self.routable(model_id):
+                raise ValueError(f"model {model_id!r} has no feasible node: no node has both a profile and a mode for it")
+        return self
+
+    def model(self, model_id: str) -> ModelSpec:
+        """The model with this id. Raises `KeyError` if there is none."""
+        for spec in self.models:
+            if spec.id == model_id:
+                return spec
+        raise KeyError(model_id)
+
+    def node(self, node_id: str) -> NodeSpec:
+        """The node with this id. Raises `KeyError` if there is none."""
+        for spec in self.nodes:
+            if spec.id == node_id:
+                return spec
+        raise KeyError(node_id)
+
+    def theta(self, node_id: str, model_id: str, mode: Mode) -> tuple[float, ...] | None:
+        """Profiled coefficients on this node, seconds, its known speed applied; None where infeasible."""
+        node, model = self.node(node_id), self.model(model_id)
+        if mode == "off" or mode not in model.modes or (mode == "gpu" and not node.gpus):
+            return None
+        if node.models is not None and model_id not in node.models:
+            return None
+        if mode == "gpu" and model.vram_gb > max(g.vram_gb for g in node.gpus):
+            return None
+        if model.ram_gb > node.ram_gb:
+            return None
+        found: ProfileEntry | None = None
+        for entry in self.profile:
+            exact = entry.node == node_id
+            if entry.model == model_id and entry.mode == mode and (exact or (entry.node is None and found is None)):
+                found = entry
+                if exact:
+                    break
+        return None if found is None else tuple(c / node.speed for c in found.theta)
+
+    def modes(self, node_id: str, model_id: str) -> tuple[Mode, ...]:
+        """Feasible modes of a model on a node, GPU first; empty where it cannot be hosted."""
+        return tuple(m for m in ("gpu", "cpu") if self.theta(node_id, model_id, m) is not None)
+
+    def hosts(self, model_id: str) -> tuple[str, ...]:
+        """Ids of the nodes that can host the model, in inventory order."""
+        return tuple(n.id for n in self.nodes if self.modes(n.id, model_id))
+
+    def routable(self, model_id: str) -> tuple[str, ...]:
+        """Ids of the nodes requests of the model may be routed to, in inventory order."""
+        hosts = self.hosts(model_id)
+        if self.model(model_id).route_to == "any":
+            return hosts
+        return tuple(n for n in hosts if self.node(n).gpus)
+
+    def hosted(self, node_id: str) -> tuple[str, ...]:
+        """Ids of the models the node can host, in inventory order."""
+        return tuple(m.id for m in self.models if self.modes(node_id, m.id))
+
+    def executors(self) -> tuple[ExecutorSpec, ...]:
+        """Every executor of the testbed, in inventory order: one per device, or one per (node, hostable model)."""
+        found: list[ExecutorSpec] = []
+        for node in self.nodes:
+            hosted = self.hosted(node.id)
+            if node.hosting == "device":
+                found.append(ExecutorSpec(id=node.id, node=node.id, models=hosted))
+            else:
+                found.extend(ExecutorSpec(id=f"{node.id}/{m}", node=node.id, models=(m,)) for m in hosted)
+        return tuple(found)
+
+    def link(self, site_a: str, site_b: str) -> LinkSpec:
+        """The link between two sites; a free link where none is listed."""
+        for link in self.links:
+            if {link.a, link.b} == {site_a, site_b}:
+                return link
+        return LinkSpec(a=site_a, b=site_b)
+
+
+class ExecutorSpec(Strict):
+    """A place work can queue: one FIFO server on one node."""
+
+    id: str
+    node: str
+    models: tuple[str, ...]
+
+
+Modes = Mapping[str, Mode]
+"""Model id to mode, for one node; a model that is absent is off."""

@@ -1,0 +1,100 @@
+"""The event plan: timed faults as data. Each names its target and its undo is part of it (`until_s`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from emulation.domain.cluster import Strict
+
+InFlight = Literal["requeue", "fail", "resume"]
+"""What happens to work on a node that leaves: dispatched again elsewhere, lost, or continued on return
+after the last finished prompt."""
+
+
+class Timed(Strict):
+    """An event in virtual seconds, undone at `until_s`."""
+
+    at_s: float = Field(ge=0)
+    until_s: float = Field(gt=0)
+    visible: Literal["onset", "never"] = "onset"
+    """onset: a coarse hint is exposed while it lasts, its magnitude never; never: hidden."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.until_s <= self.at_s:
+            raise ValueError(f"until_s {self.until_s:g} must be after at_s {self.at_s:g}")
+        return self
+
+
+class Slowdown(Timed):
+    """A node (or one model on it) serves `factor` times slower; work in service is slowed too."""
+
+    kind: Literal["slowdown"] = "slowdown"
+    node: str
+    model: str | None = None
+    factor: float = Field(gt=0)
+    stutter: bool = True
+    hint: str = "degraded"
+    """Coarse name exposed while visible, for example `game` or `overheating`."""
+
+
+class Drift(Timed):
+    """A step in the coefficients themselves; hidden by nature, no stutter. `factors` per coefficient of theta."""
+
+    kind: Literal["drift"] = "drift"
+    visible: Literal["onset", "never"] = "never"
+    node: str
+    model: str | None = None
+    factors: tuple[float, ...] = Field(min_length=1, max_length=2)
+
+
+class Ramp(Timed):
+    """A slowdown that grows linearly from 1 to `factor` in `steps` equal steps, then holds until its end."""
+
+    kind: Literal["ramp"] = "ramp"
+    node: str
+    model: str | None = None
+    factor: float = Field(gt=0)
+    ramp_s: float = Field(gt=0)
+    steps: int = Field(default=10, ge=1, le=1000)
+    stutter: bool = True
+    hint: str = "degraded"
+
+
+class Leave(Timed):
+    """A node leaves at `at_s` and returns at `until_s`."""
+
+    kind: Literal["leave"] = "leave"
+    node: str
+    in_flight: InFlight = "requeue"
+
+
+class LinkDelay(Timed):
+    """Extra latency between two sites, each way."""
+
+    kind: Literal["link_delay"] = "link_delay"
+    a: str
+    b: str
+    extra_s: float = Field(gt=0)
+
+
+class ReplicaCrash(Timed):
+    """One executor dies at `at_s`; it starts again by itself, not before `until_s`. Its work stays queued."""
+
+    kind: Literal["replica_crash"] = "replica_crash"
+    node: str
+    model: str
+
+
+class LlmOutage(Timed):
+    """The reasoner of every agent is unreachable."""
+
+    kind: Literal["llm_outage"] = "llm_outage"
+
+
+Event = Annotated[
+    Slowdown | Drift | Ramp | Leave | LinkDelay | ReplicaCrash | LlmOutage,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,93 @@
+"""Is a command possible? Pure checks used before a command is sent and again when it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+
+from emulation.domain.actions import MacroPolicy, RouteGuide
+from emulation.domain.cluster import Mode, NodeSpec, TestbedConfig
+
+
+def node_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str, Mode]) -> list[str]:
+    """Why this activation pattern cannot run on this node (MA eq. 1); empty if it can."""
+    node = testbed.node(node_id)
+    known = {m.id for m in testbed.models}
+    found: list[str] = []
+    active = {m: mode for m, mode in modes.items() if mode != "off"}
+    for model_id, mode in active.items():
+        if model_id not in known:
+            found.append(f"unknown model {model_id!r}")
+        elif testbed.theta(node_id, model_id, mode) is None:
+            found.append(f"{model_id} cannot run on {mode} of {node_id}")
+    if found:
+        return found
+    cpu_pods = sum(mode == "cpu" for mode in active.values())
+    if cpu_pods > node.cores:
+        found.append(f"{cpu_pods} CPU pods on {node.cores} cores of {node_id}")
+    ram_gb = sum(testbed.model(m).ram_gb for m in active)
+    if ram_gb > node.ram_gb:
+        found.append(f"{ram_gb:g} GB RAM asked, {node.ram_gb:g} on {node_id}")
+    if pack_gpus(node, [testbed.model(m).vram_gb for m, mode in active.items() if mode == "gpu"]) is None:
+        found.append(f"GPU models do not fit the slices or vRAM of {node_id}")
+    return found
+
+
+def pack_gpus(node: NodeSpec, vram_gb: Iterable[float]) -> list[int] | None:
+    """GPU index for each replica, each taking one slice, emptiest GPU first; None if they do not fit."""
+    free = [[gpu.slices, gpu.vram_gb] for gpu in node.gpus]
+    placed: list[int] = []
+    for need in vram_gb:
+        fits = [i for i, (slices, vram) in enumerate(free) if slices >= 1 and vram >= need]
+        if not fits:
+            return None
+        best = max(fits, key=lambda i: (free[i][0], -i))
+        free[best][0] -= 1
+        free[best][1] -= need
+        placed.append(best)
+    return placed
+
+
+def feasible_configs(testbed: TestbedConfig, node_id: str) -> list[dict[str, Mode]]:
+    """Every feasible activation pattern of a node, over the models it can host, in a fixed order."""
+    models = testbed.hosted(node_id)
+    choices: list[tuple[Mode, ...]] = [("off", *testbed.modes(node_id, m)) for m in models]
+    patterns = (dict(zip(models, picked, strict=True)) for picked in product(*choices))
+    return [p for p in patterns if not node_violations(testbed, node_id, p)]
+
+
+def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: float = 1e-6) -> list[str]:
+    """Why this macro policy is invalid: unknown names, negative or unnormalised p, infeasible roles."""
+    known_models = {m.id for m in testbed.models}
+    known_nodes = {n.id for n in testbed.nodes}
+    found: list[str] = [f"p lacks model {m!r}" for m in sorted(known_models - set(policy.p))]
+    for model_id, shares in policy.p.items():
+        if model_id not in known_models:
+            found.append(f"p names unknown model {model_id!r}")
+            continue
+        hosts = set(testbed.routable(model_id))
+        found.extend(f"p[{model_id}] uses {n!r}, to which it may not be routed" for n in shares if n not in hosts and shares[n] > 0)
+        found.extend(f"p[{model_id}][{n}] = {w:g} is negative" for n, w in shares.items() if w < 0)
+        total = sum(shares.values())
+        if abs(total - 1.0) > tolerance:
+            found.append(f"p[{model_id}] sums to {total:.6g}, must be 1")
+    for node_id, modes in policy.roles.items():
+        if node_id not in known_nodes:
+            found.append(f"roles name unknown node {node_id!r}")
+        else:
+            found.extend(node_violations(testbed, node_id, modes))
+    found.extend(f"admission_limit_s[{m}] = {v:g} must be > 0" for m, v in policy.admission_limit_s.items() if v <= 0)
+    return found
+
+
+def guide_violations(testbed: TestbedConfig, guide: RouteGuide) -> list[str]:
+    """Why this route guide is invalid: unknown nodes or executors, destinations that cannot host the model."""
+    executors = {e.id for e in testbed.executors()}
+    found = [
+        f"table sends {model} from {origin} to {node}, which cannot host it"
+        for (origin, model), node in guide.table.items()
+        if node not in testbed.hosts(model)
+    ]
+    found.extend(f"mask names unknown executor {e!r}" for e in sorted(guide.masked - executors))
+    found.extend(f"weight of {model} on {node} is negative" for (model, node), w in guide.weights.items() if w < 0)
+    return found

@@ -1,0 +1,128 @@
+"""The seams: what the worlds call, and what a controller may call. Concrete classes meet in `edgebed/wiring.py`.
+
+Five controller ports on four time scales, the shared performance model, the fast path both worlds drive,
+and the sink records go to. A controller sees snapshots and returns decisions; it performs nothing and
+reads no clock (time is a field of what it sees).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from emulation.domain.actions import (
+    Decision,
+    MacroPolicy,
+    NodeConfig,
+    RouteGuide,
+    RoutingDecision,
+)
+from emulation.domain.cluster import Mode
+from emulation.domain.records import Record
+from emulation.domain.request import Outcome, Request
+from emulation.domain.snapshot import ClusterSnapshot, ExecutorState, NodeView
+
+
+class Clock(Protocol):
+    """Virtual seconds since the run began."""
+
+    def now_s(self) -> float: ...
+
+
+class RecordSink(Protocol):
+    """Where records go. `side` holds what is not canonical (wall clock, pid, node)."""
+
+    def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PerfKey:
+    """What one service law is learned for."""
+
+    executor: str
+    model: str
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Predicted service time in seconds, its standard deviation, and how many samples stand behind it."""
+
+    mean_s: float
+    sd_s: float
+    samples: int
+
+
+class PerformanceModel(Protocol):
+    """Online model of service times: s = theta . x per key. Causal: learns from completed requests only."""
+
+    def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
+        """Service time of features x on this key, from the prior where nothing was observed."""
+
+    def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
+        """One completed request; late, missing and duplicate feedback is tolerated."""
+
+    def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
+        """Coefficients (seconds per feature) and relative uncertainty in [0, 1] of this key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Feedback after a request ended: the only thing a controller learns from (E3's information contract)."""
+
+    request: Request
+    executor: str
+    mode: Mode
+    outcome: Outcome
+    ended_s: float
+    service_s: float | None
+    """None unless it was served to the end."""
+    output_tokens: int
+    stutter: bool
+
+
+class FastPath(Protocol):
+    """Per-request decisions and their bookkeeping; the same object runs in the engine and in the gateway."""
+
+    def route(self, request: Request, now_s: float) -> RoutingDecision:
+        """Choose an executor, hold or refuse. Does not change any state."""
+
+    def dispatched(self, request: Request, decision: RoutingDecision, now_s: float) -> None:
+        """The request was sent to `decision.executor`."""
+
+    def completed(self, completion: Completion) -> None:
+        """The request ended there, in whatever way."""
+
+    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float) -> None:
+        """Telemetry: lifecycle of one executor."""
+
+    def guide(self, guide: RouteGuide) -> None:
+        """The prompt scheduler's guide for the slot."""
+
+    def policy(self, policy: MacroPolicy) -> None:
+        """The planner's policy for the epoch."""
+
+
+class MetaController(Protocol):
+    """Event-driven: reacts to visible hints, residual alarms and warm-up points with tool calls."""
+
+    def on_event(self, cause: str, snapshot: ClusterSnapshot) -> Sequence[Decision]: ...
+
+
+class PromptScheduler(Protocol):
+    """Once per slot: a route guide from the end of the previous slot's snapshot and the macro policy."""
+
+    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> RouteGuide: ...
+
+
+class DeploymentAgent(Protocol):
+    """Once per slot and node: an activation pattern from the node's own state and role only."""
+
+    def decide(self, view: NodeView) -> NodeConfig: ...
+
+
+class GlobalPlanner(Protocol):
+    """Once per epoch: a macro policy from per-type outcomes (`snapshot.stats`) and what it knows of the testbed."""
+
+    def decide(self, snapshot: ClusterSnapshot) -> MacroPolicy: ...

@@ -1,0 +1,151 @@
+"""The lines of a run record: one versioned format, written by both worlds, read by everything else.
+
+Canonical: virtual seconds only, ordered by (t_s, priority, sequence), the byte-identity object. Wall-clock
+times, pids and host facts go to a side file, joined by `seq`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from emulation.domain.request import Outcome
+
+RECORD_VERSION = 1
+World = Literal["virtual", "live"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunHeader:
+    """First line: what was run. Everything a table must state beside a figure."""
+
+    scenario: str
+    scheme: str
+    seed: int
+    world: World
+    reasoner: str
+    lifecycle: str
+    speedup: float
+    models: tuple[str, ...]
+    slot_s: float
+    slots: int
+    epoch_slots: int
+    horizon_s: float
+    deadline_s: float | None
+    objective_weight: float
+    version: int = RECORD_VERSION
+    kind: Literal["header"] = "header"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One attempt-closing line per request: written once, when the request ends. Times in virtual seconds."""
+
+    t_s: float
+    """When it ended; orders the file."""
+    request_id: str
+    model: str
+    origin: str
+    prompts: int
+    prompt_tokens: int
+    output_tokens: int
+    """Measured after the fact; 0 if it never finished."""
+    attempt: int
+    """1 for the first dispatch; counts re-dispatches after a node left."""
+    intended_s: float
+    sent_s: float
+    dispatched_s: float | None
+    enqueued_s: float | None
+    started_s: float | None
+    ended_s: float
+    service_s: float | None
+    """Time in service, slowdown and sharing included."""
+    transfer_s: float
+    """Uplink plus downlink."""
+    predicted_s: float | None
+    predicted_sd_s: float | None
+    executor: str | None
+    mode: str | None
+    outcome: Outcome
+    stutter: bool
+    counted: bool
+    """Whether it arrived within the horizon; tail arrivals are not counted."""
+    reason: str = ""
+    kind: Literal["request"] = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One decision of any actor: a route, a guide, a node configuration, a policy, a tool call."""
+
+    t_s: float
+    """When it was decided."""
+    actor: str
+    """`router`, `scheduler`, `deployer:<node>`, `planner`, `meta`."""
+    cause: str
+    inputs_age_s: float
+    choice: Any
+    """What was chosen, as plain data."""
+    reason: str
+    reasoner: str
+    request_id: str | None = None
+    candidates: tuple[tuple[str, float], ...] = ()
+    """(executor, score in seconds), best first, 8 at most unless all are asked for."""
+    thinking_s: float = 0.0
+    landed_s: float | None = None
+    """When it took effect; None if it never did."""
+    promised: str | None = None
+    outcome: str = "applied"
+    """applied, voided (with the reason in `violations`), or rejected."""
+    violations: tuple[str, ...] = ()
+    changes: int = 0
+    """Executors whose mode it changed (reconfigurations)."""
+    kind: Literal["decision"] = "decision"
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event of the plan took effect or was undone."""
+
+    t_s: float
+    event: int
+    """Index in the event plan."""
+    type: str
+    target: str
+    phase: Literal["onset", "step", "undo"]
+    visible: bool
+    detail: dict[str, Any] = field(default_factory=dict)
+    kind: Literal["event"] = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorRecord:
+    """An executor changed state, mode or effective speed."""
+
+    t_s: float
+    executor: str
+    state: str
+    mode: str
+    kind: Literal["executor"] = "executor"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFooter:
+    """Last line: conservation per model, and whether the run was cut short."""
+
+    t_s: float
+    arrived: dict[str, int]
+    ends: dict[str, dict[str, int]]
+    """Model to outcome to count."""
+    in_system: dict[str, int]
+    interrupted: bool = False
+    kind: Literal["footer"] = "footer"
+
+    def conserved(self) -> bool:
+        """arrived = sum of ends + in system, for every model."""
+        return all(
+            n == sum(self.ends.get(m, {}).values()) + self.in_system.get(m, 0) for m, n in self.arrived.items()
+        ) and set(self.ends) <= set(self.arrived)
+
+
+Record = RunHeader | RequestRecord | DecisionRecord | EventRecord | ExecutorRecord | RunFooter

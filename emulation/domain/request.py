@@ -1,0 +1,38 @@
+"""What a decider may see of a request, and how a request can end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["done", "expired", "rejected", "no_host", "node_lost", "aborted", "error"]
+"""The end of a request, always exactly one.
+
+done: served within its deadline. expired: dropped at its deadline. rejected: refused by admission.
+no_host: no node can host the model. node_lost: its node left and the policy is `fail`.
+aborted: the client gave up, or the run ended. error: anything else, with the reason in the record.
+"""
+
+OUTCOMES: tuple[Outcome, ...] = ("done", "expired", "rejected", "no_host", "node_lost", "aborted", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of one model type, as any decider sees it. Times in virtual seconds."""
+
+    id: str
+    model: str
+    origin: str
+    """Node at which it enters the system."""
+    arrival_s: float
+    """Intended send time."""
+    deadline_s: float
+    """Absolute; infinity where there is none."""
+    prompts: int = 1
+    """K: number of prompts in the batch (feature `prompts`)."""
+    prompt_tokens: int = 0
+    """n_in (feature `tokens`)."""
+    known_output_tokens: float | None = None
+    """Output length a decider may use, by the scenario's length knowledge: exact, max_tokens, or None (predict it)."""
+    up_bytes: int = 0
+    down_bytes: int = 0

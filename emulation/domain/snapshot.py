@@ -1,0 +1,95 @@
+"""All a decider may know about the cluster, each signal with its age."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from emulation.domain.cluster import Mode
+
+ExecutorState = Literal["off", "pending", "starting", "ready", "draining", "away"]
+"""Lifecycle of an executor. pending: wants resources that are not free yet; away: its node has left."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorView:
+    """One executor as telemetry reports it. Nothing hidden: no true service time, no condition."""
+
+    id: str
+    node: str
+    models: tuple[str, ...]
+    state: ExecutorState
+    mode: Mode
+    queued: Mapping[str, int]
+    """Model to unfinished requests, the one in service included."""
+    backlog_prompts: Mapping[str, float]
+    """Model to unfinished prompts (Q of MA eq. 15), the unfinished part of the one in service included."""
+    ready_in_s: float = 0.0
+    """Seconds until ready while starting or pending; 0 otherwise."""
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node as telemetry reports it."""
+
+    id: str
+    taken_at_s: float
+    available: bool
+    executors: tuple[ExecutorView, ...]
+    cores_busy: float
+    """Cores of CPU executors that are busy."""
+    ram_used_gb: float
+    slices_used: int
+    hints: tuple[str, ...] = ()
+    """Exposed event hints in force, for example `game` (E3's information contract)."""
+    role: Mapping[str, Mode] | None = None
+    """Role the planner gave this node, if any."""
+
+    @property
+    def modes(self) -> dict[str, Mode]:
+        """Mode of each executor that holds or waits for resources."""
+        return {
+            e.models[0]: e.mode
+            for e in self.executors
+            if e.state in ("ready", "starting", "pending") and e.mode != "off"
+        }
+
+    @property
+    def pending(self) -> bool:
+        """Whether an executor is still waiting or starting (MA's pending rule)."""
+        return any(e.state in ("pending", "starting") for e in self.executors)
+
+
+@dataclass(frozen=True, slots=True)
+class TypeStats:
+    """Outcomes of one model type over a window, as the recorder counts them."""
+
+    arrived: int = 0
+    arrived_prompts: int = 0
+    done: int = 0
+    failed: int = 0
+    latency_sum_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSnapshot:
+    """Everything a prompt scheduler or planner may know."""
+
+    t_s: float
+    slot: int
+    nodes: tuple[NodeView, ...]
+    stats: Mapping[str, TypeStats] = field(default_factory=dict)
+    """Model to outcomes since the last epoch boundary."""
+
+    def age_s(self) -> float:
+        """Age of the oldest signal in it."""
+        return max((self.t_s - n.taken_at_s for n in self.nodes), default=0.0)
+
+    def node(self, node_id: str) -> NodeView:
+        """The node with this id. Raises `KeyError` if there is none."""
+        for view in self.nodes:
+            if view.id == node_id:
+                return view
+        raise KeyError(node_id)

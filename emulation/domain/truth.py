@@ -1,0 +1,53 @@
+"""What deciders never see: true lengths, true service noise, hidden condition of a node.
+
+Only workloads (which draw it), the executors of the two worlds (which live by it) and an oracle that is
+given it on purpose may import this module; an import contract and a runtime test keep it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTruth:
+    """Hidden facts of one request, the same for every scheme and both worlds."""
+
+    output_tokens: int = 0
+    """True n_out (feature `tokens`)."""
+    noise: tuple[float, ...] = (1.0,)
+    """Multiplier of the service time, mean 1; one per prompt for `prompts`, a single one for `tokens`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Hidden, piecewise-constant state of a node, or of one model on it."""
+
+    slowdown: float = 1.0
+    """Service time multiplier; 1 is healthy."""
+    per_coefficient: tuple[float, ...] | None = None
+    """Multiplier of each coefficient of theta, for drift that changes the law's shape; multiplies `slowdown`."""
+    stutter: bool = False
+    """Degraded: a task dispatched now counts as stuttering (E3 eq. 3)."""
+
+    def factor(self, index: int) -> float:
+        """Multiplier of coefficient `index`."""
+        if self.per_coefficient is None:
+            return self.slowdown
+        return self.slowdown * self.per_coefficient[min(index, len(self.per_coefficient) - 1)]
+
+
+HEALTHY = Condition()
+
+
+@dataclass(frozen=True, slots=True)
+class WorldTruth:
+    """Hidden constants of a run: how far the profile is from the truth."""
+
+    mismatch: Mapping[tuple[str, str, str], tuple[float, ...]] = field(default_factory=dict)
+    """(node, model, mode) to the true / profiled ratio of each coefficient; absent: 1."""
+
+    def ratios(self, node: str, model: str, mode: str) -> tuple[float, ...]:
+        """Mismatch of each coefficient; ones where none was drawn."""
+        return self.mismatch.get((node, model, mode), (1.0, 1.0))

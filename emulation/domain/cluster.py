@@ -120,6 +120,12 @@ class LinkSpec(Strict):
     bandwidth_mbps: float | None = Field(default=None, gt=0)
     """None: transmission time is not modelled, only latency."""
 
+    def transfer_s(self, size_bytes: int) -> float:
+        """Seconds to carry `size_bytes` one way (X_q of MA eq. 7 is the sum of both ways)."""
+        if self.bandwidth_mbps is None:
+            return self.latency_s
+        return self.latency_s + size_bytes * 8e-6 / self.bandwidth_mbps
+
 
 class TestbedConfig(Strict):
     """A testbed inventory: the static, public description both worlds are built from.

@@ -1,0 +1,57 @@
+"""One attempt at a request, and how far it got."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emulation.domain.cluster import Mode
+from emulation.domain.request import Request
+from emulation.domain.truth import RequestTruth
+
+_ROUNDING = 1e-9
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A dispatched request. Work is counted in noise-weighted units: prompt u weighs `truth.noise[u]`."""
+
+    request: Request
+    truth: RequestTruth
+    attempt: int = 1
+    dispatched_s: float = 0.0
+    sent_s: float | None = None
+    """When the client really sent it; None: at its intended time."""
+    enqueued_s: float | None = None
+    started_s: float | None = None
+    """First time in service."""
+    service_s: float = 0.0
+    """Seconds in service so far, over all interruptions."""
+    prompts_done: int = 0
+    """Progress record: an interrupted job resumes after its last finished prompt."""
+    uplink_s: float = 0.0
+    downlink_s: float = 0.0
+    stutter: bool = False
+    executor: str | None = None
+    mode: Mode = "off"
+    ended: bool = False
+
+    @property
+    def remaining_units(self) -> float:
+        """Noise-weighted units from the last finished prompt on."""
+        return sum(self.truth.noise[self.prompts_done :])
+
+    def settle(self, remaining_units: float) -> None:
+        """Keep only whole finished prompts, given how many units were left when work stopped."""
+        noise = self.truth.noise
+        left = sum(noise[self.prompts_done :])
+        while self.prompts_done < len(noise) - 1:
+            left -= noise[self.prompts_done]
+            if left < remaining_units - _ROUNDING:
+                return
+            self.prompts_done += 1
+
+    def prompts_left(self, remaining_units: float | None = None) -> float:
+        """Unfinished prompts, fractional if `remaining_units` says how far the one in service is."""
+        units = self.remaining_units if remaining_units is None else remaining_units
+        whole = sum(self.truth.noise)
+        return len(self.truth.noise) * units / whole if whole > 0 else 0.0

@@ -1,0 +1,199 @@
+"""Reading and writing run records: canonical JSON lines, and a side file for what is not canonical."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from emulation.domain.records import (
+    RECORD_VERSION,
+    DecisionRecord,
+    EventRecord,
+    ExecutorRecord,
+    Record,
+    RequestRecord,
+    RunFooter,
+    RunHeader,
+)
+
+RECORD_FILE = "record.jsonl"
+SIDE_FILE = "side.jsonl"
+_TYPES: dict[str, type] = {
+    "header": RunHeader,
+    "request": RequestRecord,
+    "decision": DecisionRecord,
+    "event": EventRecord,
+    "executor": ExecutorRecord,
+    "footer": RunFooter,
+}
+_PRIORITY = {"header": 0, "event": 1, "executor": 2, "request": 3, "decision": 4, "footer": 9}
+
+
+class RecordError(ValueError):
+    """A record file that cannot be read: names the file, the line and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, read back or kept in memory."""
+
+    header: RunHeader
+    requests: tuple[RequestRecord, ...]
+    decisions: tuple[DecisionRecord, ...]
+    events: tuple[EventRecord, ...]
+    executors: tuple[ExecutorRecord, ...]
+    footer: RunFooter | None
+    """None if the run was cut before it could close."""
+    side: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """Line number in the canonical file (header is 0) to what is not canonical: wall clock, pid, node."""
+
+
+def encode(record: Record) -> bytes:
+    """One canonical line, without its newline."""
+    return orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
+
+
+def decode(line: bytes) -> Record:
+    """The record of one line. Raises `RecordError` on anything else."""
+    try:
+        data = orjson.loads(line)
+        cls = _TYPES[data["kind"]]
+        names = {f.name for f in fields(cls)}
+        unknown = set(data) - names
+        if unknown:
+            raise RecordError(f"unknown fields {sorted(unknown)} in a {data['kind']} record")
+        for name in ("candidates", "violations", "models"):
+            if isinstance(data.get(name), list):
+                data[name] = tuple(tuple(v) if isinstance(v, list) else v for v in data[name])
+        record: Record = cls(**data)
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise RecordError(f"not a record: {error}") from error
+    return record
+
+
+def canonical_order(record: Record) -> tuple[int, float, int]:
+    """Sort key (t, priority); sorting is stable, so the order of writing breaks ties."""
+    if isinstance(record, RunHeader):
+        return (0, 0.0, 0)
+    return (2 if isinstance(record, RunFooter) else 1, record.t_s, _PRIORITY[record.kind])
+
+
+class MemorySink:
+    """Keeps records in memory, in the order written."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.sides: list[Mapping[str, Any] | None] = []
+
+    def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
+        """Append one record."""
+        self.records.append(record)
+        self.sides.append(side)
+
+    def run(self) -> Run:
+        """Everything so far as a run."""
+        return as_run(self.records, {i: s for i, s in enumerate(self.sides) if s})
+
+
+class JsonlSink:
+    """Appends canonical lines to a folder, flushed every `flush_every` records and on close."""
+
+    def __init__(self, folder: Path, flush_every: int = 1000) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._out: IO[bytes] = (folder / RECORD_FILE).open("wb")
+        self._side: IO[bytes] | None = None
+        self._folder = folder
+        self._flush_every = flush_every
+        self._line = 0
+
+    def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
+        """Append one record, and its side data if there is any."""
+        self._out.write(encode(record) + b"\n")
+        if side:
+            if self._side is None:
+                self._side = (self._folder / SIDE_FILE).open("wb")
+            self._side.write(orjson.dumps({"line": self._line, **side}, option=orjson.OPT_NON_STR_KEYS) + b"\n")
+        self._line += 1
+        if self._line % self._flush_every == 0:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand everything written so far to the operating system."""
+        self._out.flush()
+        if self._side is not None:
+            self._side.flush()
+
+    def close(self) -> None:
+        """Flush and close both files."""
+        self.flush()
+        self._out.close()
+        if self._side is not None:
+            self._side.close()
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Write a run in canonical order: the two files appear whole, or not at all."""
+    body: list[Record] = [*run.requests, *run.decisions, *run.events, *run.executors]
+    body.sort(key=canonical_order)
+    ordered: list[Record] = [run.header, *body, *([run.footer] if run.footer else [])]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / RECORD_FILE, b"".join(encode(r) + b"\n" for r in ordered))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: through a temporary file beside it and a rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def as_run(records: Iterable[Record], side: Mapping[int, Mapping[str, Any]] | None = None) -> Run:
+    """Sort records by kind into a run. Raises `RecordError` without exactly one header, first."""
+    records = list(records)
+    if not records or not isinstance(records[0], RunHeader):
+        raise RecordError("a run begins with its header")
+    if records[0].version != RECORD_VERSION:
+        raise RecordError(f"record version {records[0].version}, this program reads {RECORD_VERSION}")
+    return Run(
+        header=records[0],
+        requests=tuple(r for r in records if isinstance(r, RequestRecord)),
+        decisions=tuple(r for r in records if isinstance(r, DecisionRecord)),
+        events=tuple(r for r in records if isinstance(r, EventRecord)),
+        executors=tuple(r for r in records if isinstance(r, ExecutorRecord)),
+        footer=next((r for r in records if isinstance(r, RunFooter)), None),
+        side=side or {},
+    )
+
+
+def read_run(path: Path) -> Run:
+    """Read a run from its folder or its record file. A torn last line (a crash) is left out, any other is an error.
+
+    Raises `RecordError` naming file and line.
+    """
+    file = path / RECORD_FILE if path.is_dir() else path
+    try:
+        lines = file.read_bytes().split(b"\n")
+    except OSError as error:
+        raise RecordError(f"{file}: {error.strerror}; give a run folder that holds {RECORD_FILE}") from error
+    records: list[Record] = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            records.append(decode(line))
+        except RecordError as error:
+            raise RecordError(f"{file}, line {number}: {error}") from error
+    try:
+        return as_run(records, _read_side(file.with_name(SIDE_FILE)))
+    except RecordError as error:
+        raise RecordError(f"{file}: {error}") from error
+
+
+def _read_side(file: Path) -> dict[int, Mapping[str, Any]]:
+    if not file.exists():
+        return {}
+    rows = (orjson.loads(line) for line in file.read_bytes().split(b"\n")[:-1])
+    return {row.pop("line"): row for row in rows}

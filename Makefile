@@ -1,0 +1,68 @@
+# `make` alone lists what there is. Nothing here needs more than python3.11 and make.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= $(shell command -v python3.11 || echo python3)
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+export RAY_USAGE_STATS_ENABLED := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(STAMP) ## create .venv with the pinned versions (instant when nothing changed)
+	@:
+
+# The stamp is written last, so an interrupted install is taken up again. Debian ships venv without
+# ensurepip; root can add it, anyone else is told what to ask for.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "edgebed needs Python 3.11 or newer; try: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo "python3-venv is missing: apt-get install python3-venv" >&2; exit 1; }; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3-venv >/dev/null; }
+	@echo "setting up $(VENV) (a minute or two, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: demo
+demo: setup ## show the whole system at work on this machine
+	@$(VENV)/bin/edgebed demo
+
+.PHONY: test
+test: setup ## run every test, those that start Ray included
+	@$(VENV)/bin/python -m pytest
+
+.PHONY: test-fast
+test-fast: setup ## run the tests that need no Ray cluster
+	@$(VENV)/bin/python -m pytest -m 'not ray'
+
+.PHONY: test-cluster
+test-cluster: setup ## run only the tests that start a Ray cluster here
+	@$(VENV)/bin/python -m pytest -m ray
+
+.PHONY: lint
+lint: setup ## ruff, formatting, strict types, import contracts
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+.PHONY: format
+format: setup ## let ruff format the code and mend what it can
+	@$(VENV)/bin/ruff check --fix-only --quiet .
+	@$(VENV)/bin/ruff format .
+
+.PHONY: bench
+bench: setup ## run the benchmarks against their bands
+	@$(VENV)/bin/python -m benchmarks
+
+.PHONY: clean
+clean: ## remove the environment, builds and caches; keeps runs/
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

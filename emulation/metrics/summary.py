@@ -1,0 +1,214 @@
+"""One run in figures. Latencies are in virtual seconds and over served requests only, so each stands beside
+the success ratio; only requests that arrived within the horizon count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from emulation.domain.records import DecisionRecord, RequestRecord
+from emulation.domain.request import OUTCOMES
+from emulation.metrics.fairness import jain, jain_normalised, objective
+from emulation.metrics.laws import Conservation, conservation
+from emulation.metrics.view import RunView, latency_s, mean, percentile, ratio
+
+CONTROL_ACTORS = ("planner", "scheduler", "deployer", "meta")
+"""Actors whose decisions are control calls; the router's are not, it decides every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """One model type: MA's T_i and rho_i (eqs. 4 and 5), and where its time went."""
+
+    arrived: int
+    done: int
+    success_ratio: float | None
+    mean_latency_s: float | None
+    p95_s: float | None
+    queue_mean_s: float | None
+    """All that is neither service nor transfer: waiting for a decision, a replica or its turn."""
+    service_mean_s: float | None
+    transfer_mean_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Every figure of one run. None: not measured, or undefined for this run."""
+
+    scenario: str
+    scheme: str
+    seed: int
+    world: str
+    reasoner: str
+    lifecycle: str
+    speedup: float
+    arrived: int
+    done: int
+    ends: dict[str, int]
+    """Outcome to count, counted requests only; every outcome is listed."""
+    success_ratio: float | None
+    mean_latency_s: float | None
+    """Request-weighted mean over served requests: E3 eq. 4, and Tw of MA eq. 9 before division by tau."""
+    type_mean_latency_s: float | None
+    """Mean of the per-type means, over types with a success: Tu."""
+    p50_s: float | None
+    p95_s: float | None
+    p99_s: float | None
+    goodput: float | None
+    """Requests served within their deadline per second of horizon."""
+    goodput_prompts: float | None
+    jain: float | None
+    """MA eq. 6 over the types that had arrivals."""
+    fairness_norm: float | None
+    """MA eq. 8."""
+    t_norm: float | None
+    """MA eq. 9, request-weighted."""
+    t_norm_type: float | None
+    """MA eq. 9 read as the mean of per-type means."""
+    objective: float | None
+    """J of MA eq. 10 with `t_norm`; None without a deadline."""
+    objective_type: float | None
+    """J with `t_norm_type`."""
+    stutter_rate: float | None
+    """Share of dispatched requests that went to a degraded node (E3 eq. 3)."""
+    reconfigurations: int
+    """Executor modes changed by deployers within the horizon."""
+    control_calls: dict[str, int]
+    """Actor kind to decisions within the horizon; the router is not among them."""
+    thinking_s: float
+    """Seconds of thinking charged to all decisions within the horizon."""
+    platform_overhead_s: float | None
+    """Median wall seconds the platform added to a request, from stage timestamps; None in the virtual world."""
+    interrupted: bool
+    conservation: Conservation
+    per_model: dict[str, ModelSummary]
+
+    @property
+    def control_calls_total(self) -> int:
+        """Decisions of all control actors."""
+        return sum(self.control_calls.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data with the field names as keys, plus `control_calls_total`."""
+        return {**asdict(self), "control_calls_total": self.control_calls_total}
+
+
+def summarise(run: RunView) -> Summary:
+    """All figures of one run, from its records alone."""
+    header = run.header
+    counted = [r for r in run.requests if r.counted]
+    served = [r for r in counted if r.outcome == "done"]
+    latencies = [r.ended_s - r.intended_s for r in served]
+    per_model = _per_model(header.models, counted)
+    type_means = [m.mean_latency_s for m in per_model.values() if m.mean_latency_s is not None]
+    successes = [m.success_ratio for m in per_model.values() if m.success_ratio is not None]
+    raw = jain(successes)
+    fair = jain_normalised(raw, len(successes))
+    tw, tu = mean(latencies), mean(type_means)
+    in_time = [r for r in served if _in_time(r, header.deadline_s)]
+    decisions = [d for d in run.decisions if d.t_s < header.horizon_s]
+    return Summary(
+        scenario=header.scenario,
+        scheme=header.scheme,
+        seed=header.seed,
+        world=header.world,
+        reasoner=header.reasoner,
+        lifecycle=header.lifecycle,
+        speedup=header.speedup,
+        arrived=len(counted),
+        done=len(served),
+        ends={o: n for o, n in _ends(counted).items()},
+        success_ratio=ratio(len(served), len(counted)),
+        mean_latency_s=tw,
+        type_mean_latency_s=tu,
+        p50_s=percentile(latencies, 50),
+        p95_s=percentile(latencies, 95),
+        p99_s=percentile(latencies, 99),
+        goodput=ratio(len(in_time), header.horizon_s),
+        goodput_prompts=ratio(sum(r.prompts for r in in_time), header.horizon_s),
+        jain=raw,
+        fairness_norm=fair,
+        t_norm=_over(tw, header.deadline_s),
+        t_norm_type=_over(tu, header.deadline_s),
+        objective=objective(_over(tw, header.deadline_s), fair, header.objective_weight),
+        objective_type=objective(_over(tu, header.deadline_s), fair, header.objective_weight),
+        stutter_rate=_stutter_rate(counted),
+        reconfigurations=sum(d.changes for d in decisions if _kind(d) == "deployer"),
+        control_calls=_control_calls(decisions),
+        thinking_s=float(sum(d.thinking_s for d in decisions)),
+        platform_overhead_s=percentile(platform_overheads_s(run.side), 50),
+        interrupted=run.footer is None or run.footer.interrupted,
+        conservation=conservation(run),
+        per_model=per_model,
+    )
+
+
+def platform_overheads_s(side: Mapping[int, Mapping[str, Any]]) -> list[float]:
+    """Wall seconds the platform added to each request, in record order, from its stage timestamps.
+
+    Read from a request's side row: either `platform_overhead_s`, or the wall stamps `received_wall_s` (the
+    gateway has read it), `enqueued_wall_s` (its node has it in the queue), `finished_wall_s` (service ended)
+    and `answered_wall_s` (the last byte left): overhead is all that is not queueing or service. Rows that
+    have neither are passed over; the virtual world has none.
+    """
+    stages = ("received_wall_s", "enqueued_wall_s", "finished_wall_s", "answered_wall_s")
+    found = []
+    for _, row in sorted(side.items()):
+        if row.get("platform_overhead_s") is not None:
+            found.append(float(row["platform_overhead_s"]))
+        elif all(row.get(stage) is not None for stage in stages):
+            received, enqueued, finished, answered = (float(row[stage]) for stage in stages)
+            found.append((enqueued - received) + (answered - finished))
+    return found
+
+
+def _per_model(models: Sequence[str], counted: Sequence[RequestRecord]) -> dict[str, ModelSummary]:
+    by_model: dict[str, list[RequestRecord]] = {m: [] for m in models}
+    for record in counted:
+        by_model.setdefault(record.model, []).append(record)
+    return {m: _model(records) for m, records in by_model.items()}
+
+
+def _model(records: Sequence[RequestRecord]) -> ModelSummary:
+    latencies = [v for r in records if (v := latency_s(r)) is not None]
+    served = [(r, r.service_s) for r in records if r.outcome == "done" and r.service_s is not None]
+    return ModelSummary(
+        arrived=len(records),
+        done=len(latencies),
+        success_ratio=ratio(len(latencies), len(records)),
+        mean_latency_s=mean(latencies),
+        p95_s=percentile(latencies, 95),
+        queue_mean_s=mean(max(0.0, r.ended_s - r.intended_s - s - r.transfer_s) for r, s in served),
+        service_mean_s=mean(s for _, s in served),
+        transfer_mean_s=mean(r.transfer_s for r, _ in served),
+    )
+
+
+def _ends(counted: Sequence[RequestRecord]) -> dict[str, int]:
+    seen = Counter(str(r.outcome) for r in counted)
+    return {str(outcome): seen[outcome] for outcome in OUTCOMES}
+
+
+def _in_time(record: RequestRecord, deadline_s: float | None) -> bool:
+    slack_s = 1e-6  # a request that ends at its deadline is in time, whatever the rounding of the sum
+    return deadline_s is None or record.ended_s - record.intended_s <= deadline_s + slack_s
+
+
+def _over(latency: float | None, deadline_s: float | None) -> float | None:
+    return None if latency is None or deadline_s is None else latency / deadline_s
+
+
+def _stutter_rate(counted: Sequence[RequestRecord]) -> float | None:
+    dispatched = [r for r in counted if r.dispatched_s is not None]
+    return ratio(sum(r.stutter for r in dispatched), len(dispatched))
+
+
+def _kind(decision: DecisionRecord) -> str:
+    return decision.actor.split(":", 1)[0]
+
+
+def _control_calls(decisions: Sequence[DecisionRecord]) -> dict[str, int]:
+    seen = Counter(_kind(d) for d in decisions)
+    return {actor: seen[actor] for actor in CONTROL_ACTORS}

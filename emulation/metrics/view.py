@@ -1,0 +1,65 @@
+"""What the metrics read: the records of one run, by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from emulation.domain.records import (
+    DecisionRecord,
+    EventRecord,
+    ExecutorRecord,
+    RequestRecord,
+    RunFooter,
+    RunHeader,
+)
+
+
+class RunView(Protocol):
+    """The records of one run; `emulation.recording.Run` is one."""
+
+    @property
+    def header(self) -> RunHeader: ...
+    @property
+    def requests(self) -> Sequence[RequestRecord]: ...
+    @property
+    def decisions(self) -> Sequence[DecisionRecord]: ...
+    @property
+    def events(self) -> Sequence[EventRecord]: ...
+    @property
+    def executors(self) -> Sequence[ExecutorRecord]: ...
+    @property
+    def footer(self) -> RunFooter | None: ...
+    @property
+    def side(self) -> Mapping[int, Mapping[str, Any]]: ...
+
+
+def latency_s(record: RequestRecord) -> float | None:
+    """End-to-end seconds from the intended send time (never from dispatch); None unless it was served.
+
+    E3 eq. 4 and MA eq. 7: queueing, initialisation, service and both transfers included.
+    """
+    return record.ended_s - record.intended_s if record.outcome == "done" else None
+
+
+def node_of(executor: str) -> str:
+    """Node of an executor id: `VM3/sd` is on `VM3`, the device `thor` is its own node."""
+    return executor.split("/", 1)[0]
+
+
+def mean(values: Iterable[float]) -> float | None:
+    """Arithmetic mean, None of nothing."""
+    kept = list(values)
+    return float(np.mean(kept)) if kept else None
+
+
+def percentile(values: Sequence[float], q: float) -> float | None:
+    """The q-th percentile (0..100, linear interpolation), None of nothing."""
+    return float(np.percentile(np.asarray(values), q)) if len(values) else None
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """part / whole, None where there is no whole."""
+    return part / whole if whole else None

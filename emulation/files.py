@@ -72,7 +72,7 @@ def _find(name_or_path: str | Path, kind: str, known: list[str]) -> Path:
     if path.is_file():
         return path
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise ConfigError(f"{path}: no such file; give the path of a {kind} file or one of: {', '.join(known)}")
+        raise ConfigError(f"{path}: no such file; give the path of a {kind} file or one of {known}")
     raise ConfigError(f"unknown {kind} {str(name_or_path)!r}; {did_you_mean(str(name_or_path), known)}")
 
 
@@ -90,7 +90,7 @@ def _place_traces(path: Path, raw: dict[str, Any]) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its two traps: only true and false are booleans (off is a mode), a doubled key is an error."""
+    """YAML without two traps: only true and false are booleans (off is a mode); a doubled key is an error."""
 
     yaml_implicit_resolvers = {
         first: [(tag, regexp) for tag, regexp in rules if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
@@ -98,7 +98,7 @@ class _Loader(yaml.SafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         doubled = next((k for i, k in enumerate(keys) if k in keys[:i]), None)
         if doubled is not None:
             raise yaml.constructor.ConstructorError(

@@ -1,0 +1,57 @@
+"""Choices and sizes of single requests: model by share, tokens from lists, service noise, payload bytes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import TypeVar
+
+from numpy.random import Generator
+
+from emulation.domain.cluster import ModelSpec
+
+T = TypeVar("T")
+
+TEXT_BYTES_PER_TOKEN = 5
+TEXT_BYTES_PER_PROMPT = 1_024
+IMAGE_UP_BYTES = 100_000
+"""Nominal JPEG a caption request carries, per prompt."""
+IMAGE_DOWN_BYTES = 150_000
+"""Nominal PNG an image request returns, per prompt."""
+
+
+def pick(shares: Mapping[str, float], u: float) -> str:
+    """The key whose cumulative share covers u in [0, 1); shares need not sum to 1.
+
+    Raises `ValueError` if no share is positive.
+    """
+    keys, bounds = list(shares), list(accumulate(shares.values()))
+    if not bounds or bounds[-1] <= 0:
+        raise ValueError(f"mix {dict(shares)} has no positive share; give at least one model a share > 0")
+    return keys[min(bisect_right(bounds, u * bounds[-1]), len(keys) - 1)]
+
+
+def choose(options: Sequence[T], rng: Generator) -> T:
+    """One of the options, uniformly."""
+    return options[int(rng.integers(len(options)))]
+
+
+def gamma_noise(cv: float, count: int, rng: Generator) -> list[float]:
+    """`count` multipliers of service time: gamma, mean 1, coefficient of variation `cv`; ones for cv 0."""
+    if cv == 0.0:
+        return [1.0] * count
+    return [float(v) for v in rng.gamma(shape=cv**-2, scale=cv**2, size=count)]
+
+
+def payload_bytes(
+    model: ModelSpec, prompts: int, prompt_tokens: int, max_tokens: int | None
+) -> tuple[int, int]:
+    """Nominal (up, down) bytes of a request; the client's limit stands for the answer, whose length is hidden."""
+    text = prompt_tokens * TEXT_BYTES_PER_TOKEN or prompts * TEXT_BYTES_PER_PROMPT
+    answer = (max_tokens or 0) * TEXT_BYTES_PER_TOKEN or prompts * TEXT_BYTES_PER_PROMPT
+    if model.modality == "caption":
+        return text + prompts * IMAGE_UP_BYTES, answer
+    if model.modality == "image":
+        return text, prompts * IMAGE_DOWN_BYTES
+    return text, answer

@@ -1,0 +1,200 @@
+"""Replay of measured traces: the rule that maps the rows of a trace file to requests.
+
+A trace is a CSV with the columns TIMESTAMP, ContextTokens and GeneratedTokens (the Azure LLM inference trace
+2023), rows in order of time. Two are packaged: `azure-conv` and `azure-code`. Row numbers count from 0 after
+the header.
+
+1. Rows. `start_row` is the first. `rows` says how many are read; without it, as many as cover the run: with
+   `rate_per_s` the smallest number that fills it at that rate, without it all rows up to its end. A file that
+   is shorter ends the demand early.
+2. Time. The first row read arrives at 0, later ones at their distance from it. With `rate_per_s`, all gaps
+   are multiplied by one factor so that the rows read have that mean rate: clumps and lulls keep their shape.
+3. Model. Row r takes the model whose cumulative share of `mix` covers the r-th draw of a stream named
+   after the source, so a row keeps its model whatever `start_row` and `rows` are.
+4. Origin. Likewise, uniform over `origins`.
+5. Size. A model with feature `tokens` takes input and output tokens from the row. Above `max_prompt_tokens`
+   or `max_output_tokens` they are cut to the limit (`over_limit: clip`) or the row is dropped (`drop`). The
+   limit the client states is `max_output_tokens`. A model with feature `prompts` takes K from `prompts`, by
+   the r-th draw of its own stream; the row's token counts do not matter to it.
+6. Accounting. Rows read = requests emitted + rows dropped, by reason: `over_limit`, `after_end` (arrival
+   after the run), `empty` (a zero token count: a failed call in the trace).
+
+A row that cannot be read is never skipped: `TraceError` names file, line, value and fix.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from numpy.random import Generator
+
+from emulation.domain.scenario import Scenario, TraceSource
+from emulation.rng import stream
+from workloads.drafts import Accounting, Draft, origins_of
+from workloads.lengths import pick
+
+DATA = Path(__file__).parent / "data"
+PACKAGED = {
+    "azure-conv": DATA / "azure_llm_2023_conv_busy7800.csv",
+    "azure-code": DATA / "azure_llm_2023_code_busy8000.csv",
+}
+COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+
+
+class TraceError(ValueError):
+    """A trace file or row that cannot be read; the message names file, line, value and fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measured request. `t_s` counts from an arbitrary origin."""
+
+    number: int
+    t_s: float
+    context_tokens: int
+    generated_tokens: int
+
+
+def trace_path(name_or_path: str) -> Path:
+    """File of a packaged trace or of a path. Raises `TraceError` if there is none."""
+    path = PACKAGED.get(name_or_path, Path(name_or_path))
+    if not path.is_file():
+        known = ", ".join(PACKAGED)
+        raise TraceError(f"no trace {name_or_path!r}; packaged: {known}; or give the path of a CSV file")
+    return path
+
+
+def read_rows(path: Path, start_row: int = 0) -> Iterator[Row]:
+    """Rows from `start_row` on, lazily; `.gz` too. Raises `TraceError` at the first row it cannot read."""
+    with _open(path) as file:
+        reader = csv.reader(file)
+        header = next(reader, [])
+        if tuple(header) != COLUMNS:
+            raise TraceError(f"{path}: line 1: columns {','.join(header)!r}; expected {','.join(COLUMNS)!r}")
+        previous_s = -math.inf
+        for number, cells in enumerate(reader):
+            if number < start_row:
+                continue
+            row = _parse(path, number, cells)
+            if row.t_s < previous_s:
+                raise _bad(path, number, "TIMESTAMP", cells[0], "earlier than the row before; sort the file")
+            previous_s = row.t_s
+            yield row
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", newline="", encoding="utf-8")
+    return path.open(newline="", encoding="utf-8")
+
+
+def _bad(path: Path, number: int, column: str, value: str, why: str) -> TraceError:
+    return TraceError(f"{path}: line {number + 2}: {column} {value!r}: {why}")
+
+
+def _parse(path: Path, number: int, cells: list[str]) -> Row:
+    if len(cells) != len(COLUMNS):
+        text = ",".join(cells)
+        why = f"has {len(cells)} of {len(COLUMNS)} columns; complete or remove the row"
+        raise _bad(path, number, "row", text, why)
+    try:
+        t_s = _seconds(cells[0])
+    except ValueError:
+        why = "not a time; write YYYY-MM-DD HH:MM:SS.ffffff"
+        raise _bad(path, number, "TIMESTAMP", cells[0], why) from None
+    for column, cell in zip(COLUMNS[1:], cells[1:], strict=True):
+        if not (cell.isascii() and cell.isdigit()):
+            raise _bad(path, number, column, cell, "not a whole number >= 0; correct or remove the row")
+    return Row(number, t_s, int(cells[1]), int(cells[2]))
+
+
+def _seconds(timestamp: str) -> float:
+    """Seconds since 1970 of `YYYY-MM-DD HH:MM:SS.fffffff` (seven digits; datetime takes six)."""
+    whole, _, fraction = timestamp.partition(".")
+    moment = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S")
+    if fraction and not fraction.isdigit():
+        raise ValueError(timestamp)
+    since = moment - datetime(1970, 1, 1)
+    return since.days * 86_400 + since.seconds + (float(f"0.{fraction}") if fraction else 0.0)
+
+
+def trace_drafts(
+    source: TraceSource, scenario: Scenario, seed: int, name: str
+) -> tuple[list[Draft], Accounting]:
+    """Requests of a trace source by the rule above, and what became of every row read."""
+    path = trace_path(source.trace)
+    rows = _rows_read(path, source, scenario.end_s)
+    arrivals_s = _arrivals(rows, source.rate_per_s)
+    draw = _RowDraws(source, scenario, seed, name, 1 + max((r.number for r in rows), default=0))
+    drafts: list[Draft] = []
+    dropped: Counter[str] = Counter()
+    for row, arrival_s in zip(rows, arrivals_s, strict=True):
+        made = draw.draft(row, arrival_s)
+        if isinstance(made, Draft):
+            drafts.append(made)
+        else:
+            dropped[made] += 1
+    return drafts, Accounting(name, source.kind, len(rows), len(drafts), dict(dropped))
+
+
+def _rows_read(path: Path, source: TraceSource, end_s: float) -> list[Row]:
+    rows = read_rows(path, source.start_row)
+    if source.rows is not None:
+        found = list(islice(rows, source.rows))
+    elif source.rate_per_s is not None:
+        found = list(islice(rows, math.ceil(source.rate_per_s * end_s)))
+    else:
+        found = []
+        for row in rows:
+            if found and row.t_s - found[0].t_s >= end_s:
+                break
+            found.append(row)
+    if not found:
+        raise TraceError(f"{path}: no row at start_row {source.start_row}; choose a smaller start_row")
+    return found
+
+
+def _arrivals(rows: Sequence[Row], rate_per_s: float | None) -> list[float]:
+    first_s, span_s = rows[0].t_s, rows[-1].t_s - rows[0].t_s
+    scale = 1.0 if rate_per_s is None or span_s == 0 else (len(rows) - 1) / (rate_per_s * span_s)
+    return [(row.t_s - first_s) * scale for row in rows]
+
+
+class _RowDraws:
+    """Row number to draws, and a row to a draft or the reason it was dropped."""
+
+    def __init__(self, source: TraceSource, scenario: Scenario, seed: int, name: str, count: int) -> None:
+        def uniform(what: str) -> list[float]:
+            rng: Generator = stream(seed, f"{name}/{what}")
+            return [float(u) for u in rng.random(count)]
+
+        self._source = source
+        self._scenario = scenario
+        self._origins = origins_of(source, scenario)
+        self._model_u, self._origin_u, self._k_u = uniform("model"), uniform("origin"), uniform("prompts")
+
+    def draft(self, row: Row, arrival_s: float) -> Draft | str:
+        source = self._source
+        if arrival_s >= self._scenario.end_s:
+            return "after_end"
+        if row.context_tokens == 0 or row.generated_tokens == 0:
+            return "empty"
+        model = pick(source.mix, self._model_u[row.number])
+        origin = self._origins[int(self._origin_u[row.number] * len(self._origins))]
+        if self._scenario.testbed.model(model).features == "prompts":
+            prompts = source.prompts[int(self._k_u[row.number] * len(source.prompts))]
+            return Draft(arrival_s, model, origin, prompts=prompts)
+        n_in = min(row.context_tokens, source.max_prompt_tokens)
+        n_out = min(row.generated_tokens, source.max_output_tokens)
+        if source.over_limit == "drop" and (n_in, n_out) != (row.context_tokens, row.generated_tokens):
+            return "over_limit"
+        return Draft(arrival_s, model, origin, 1, n_in, n_out, source.max_output_tokens)

@@ -1,0 +1,67 @@
+"""The sealed table of the live world: request id to the truth that only the executor may know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emulation.domain.request import Request
+from emulation.domain.scenario import Scenario
+from emulation.domain.truth import RequestTruth
+from emulation.rng import stream
+from workloads.generate import generate
+from workloads.lengths import choose, gamma_noise
+
+AD_HOC_MAX_TOKENS = 256
+"""Longest answer to a request that is not of the scenario and states no limit."""
+
+
+class TruthTable:
+    """Looks up the truth of a request by its id, drawn from (seed, request id). Never handed to a decider."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self._scenario = scenario
+        self._seed = seed
+        self._known: Mapping[str, tuple[Request, RequestTruth]] = {
+            request.id: (request, truth) for request, truth in generate(scenario, seed).items
+        }
+        self._seen: dict[str, list[int]] = {}
+        for request, truth in self._known.values():
+            self._seen.setdefault(request.model, []).append(truth.output_tokens)
+
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._known
+
+    def truth(
+        self, request: Request, max_tokens: int | None = None, ignore_eos: bool = False
+    ) -> RequestTruth:
+        """Truth of a request as it came in over HTTP. Same id, same answer.
+
+        A request of the scenario (same id, model, K and input length) gets the truth it was generated with. Any
+        other gets a draw from (seed, id): an output length that the scenario's own requests of that model have,
+        at most `max_tokens`. With `ignore_eos` the length is exactly `max_tokens`.
+        """
+        known = self._known.get(request.id)
+        truth = known[1] if known is not None and _same(known[0], request) else self._drawn(request)
+        if self._scenario.testbed.model(request.model).features == "prompts":
+            return truth
+        length = truth.output_tokens
+        if max_tokens is not None:
+            length = max_tokens if ignore_eos else min(length, max_tokens)
+        return RequestTruth(length, truth.noise)
+
+    def _drawn(self, request: Request) -> RequestTruth:
+        rng = stream(self._seed, f"ad-hoc/{request.id}")
+        per_prompt = self._scenario.testbed.model(request.model).features == "prompts"
+        noise = gamma_noise(self._scenario.service_cv, request.prompts if per_prompt else 1, rng)
+        if per_prompt:
+            return RequestTruth(0, tuple(noise))
+        seen = self._seen.get(request.model) or range(1, AD_HOC_MAX_TOKENS + 1)
+        return RequestTruth(choose(seen, rng), tuple(noise))
+
+
+def _same(known: Request, request: Request) -> bool:
+    return (known.model, known.prompts, known.prompt_tokens) == (
+        request.model,
+        request.prompts,
+        request.prompt_tokens,
+    )

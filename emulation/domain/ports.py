@@ -19,11 +19,9 @@ from emulation.domain.actions import (
     RoutingDecision,
 )
 from emulation.domain.cluster import Mode
-from emulation.domain.events import InFlight
 from emulation.domain.records import Record
 from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorState, NodeView
-from emulation.domain.truth import Condition
 
 
 class Clock(Protocol):
@@ -128,20 +126,3 @@ class GlobalPlanner(Protocol):
     """Once per epoch: a macro policy from per-type outcomes (`snapshot.stats`) and what it knows of the testbed."""
 
     def decide(self, snapshot: ClusterSnapshot) -> MacroPolicy: ...
-
-
-class FaultTarget(Protocol):
-    """What a fault may do to a node; `emulation.executor.NodeState` in both worlds."""
-
-    def set_condition(
-        self, event: int, condition: Condition | None, now_s: float, model: str | None = None, hint: str | None = None
-    ) -> None:
-        """Put the effect of event number `event` in force, or take it away (None)."""
-
-    def leave(self, in_flight: InFlight, now_s: float) -> None: ...
-
-    def join(self, now_s: float) -> None: ...
-
-    def crash(self, model: str, now_s: float, until_s: float) -> None: ...
-
-    def set_link_delay(self, event: int, site: str, extra_s: float, now_s: float) -> None: ...

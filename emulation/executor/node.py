@@ -64,6 +64,11 @@ class NodeState:
         if self.spec.hosting == "device":
             self._power_on()
 
+    @property
+    def site(self) -> str:
+        """Site the node stands at."""
+        return self.spec.site
+
     # -- time ---------------------------------------------------------------------------------------------
 
     def next_s(self) -> float:
@@ -153,6 +158,10 @@ class NodeState:
                 whole = sum(executor.job.truth.noise)
                 return 1.0 - executor.remaining_units / whole if whole > 0 else 1.0
         return None
+
+    def targets(self) -> dict[str, Mode]:
+        """Executor to the mode it was last told to be in."""
+        return {e.spec.id: e.target for e in self._executors}
 
     def jobs(self) -> list[Job]:
         """All work here: in service, queued, in transit."""

@@ -1,0 +1,41 @@
+"""The control plane as the engine sees it: things that observe and decide, without knowing how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from emulation.domain.actions import Decision, MacroPolicy
+from emulation.domain.snapshot import ClusterSnapshot, NodeView
+
+
+class ClusterObserver(Protocol):
+    """A planner's or scheduler's control loop."""
+
+    def observe(self, snapshot: ClusterSnapshot, cause: str) -> Decision | None: ...
+
+
+class PolicyObserver(ClusterObserver, Protocol):
+    """A scheduler's control loop: it is told the macro policy when one lands."""
+
+    def accept(self, policy: MacroPolicy) -> None: ...
+
+
+class NodeObserver(Protocol):
+    """A deployment agent's control loop: it sees its own node and role only."""
+
+    def observe(self, view: NodeView, cause: str) -> Decision | None: ...
+
+    def accept(self, policy: MacroPolicy) -> None: ...
+
+
+@dataclass(slots=True)
+class ControlPlane:
+    """Who decides on which time scale; what is None is not there in this scheme."""
+
+    planner: ClusterObserver | None = None
+    scheduler: PolicyObserver | None = None
+    deployers: Mapping[str, NodeObserver] = field(default_factory=dict)
+    delay_s: Callable[[str], float] | None = None
+    """Extra virtual seconds before an actor's decision lands (jitter runs of the parity check)."""

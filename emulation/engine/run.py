@@ -1,0 +1,274 @@
+"""One run in virtual time.
+
+One request: arrival → `FastPath.route` → `NodeState.submit` → (queue, service, sharing) → notice → record and
+feedback. One decision: slot tick → snapshot → control loop → `Decision` → (thinking time) → landing at the node,
+the fast path, or the loops below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+
+from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
+from emulation.domain.ports import Completion, FastPath, RecordSink
+from emulation.domain.records import RunFooter, RunHeader
+from emulation.domain.request import Request
+from emulation.domain.scenario import Scenario
+from emulation.domain.snapshot import ClusterSnapshot
+from emulation.domain.truth import RequestTruth, WorldTruth
+from emulation.engine.control import ControlPlane
+from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, FAULT, LANDING, NODE, Kernel
+from emulation.executor import Changed, Ended, Job, NodeState, Returned
+from emulation.faults import Step, apply, timeline
+from emulation.ledger import Ledger
+
+Arrival = tuple[Request, RequestTruth]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, for whoever shows it."""
+
+    t_s: float
+    end_s: float
+    arrived: int
+    ended: int
+
+
+class Simulation:
+    """The virtual world of one run. Build it, then call `run` once."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        header: RunHeader,
+        arrivals: Iterable[Arrival],
+        truth: WorldTruth,
+        fast_path: FastPath,
+        control: ControlPlane,
+        sink: RecordSink | None = None,
+        on_slot: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.kernel = Kernel()
+        self.nodes = {n.id: NodeState(scenario.testbed, n.id, truth) for n in scenario.testbed.nodes}
+        self.ledger = Ledger(header, sink)
+        self._fast_path = fast_path
+        self._control = control
+        self._arrivals = iter(arrivals)
+        self._on_slot = on_slot
+        self._node_of = {e.id: self.nodes[e.node] for e in scenario.testbed.executors()}
+        self._armed = dict.fromkeys(self.nodes, inf)
+        self._held: dict[str, Job] = {}
+        self._decisions: dict[str, RoutingDecision] = {}
+        self._sent: Mapping[str, float] = {}
+        self._in_system: dict[str, Request] = {}
+        self._settled_s = max([scenario.horizon_s, *(e.until_s for e in scenario.events)])
+        """From here on nothing new is counted and every fault is undone."""
+        self._give_up_s = scenario.end_s + (scenario.deadline_s or 100 * scenario.horizon_s)
+
+    def run(self) -> RunFooter:
+        """Run to the end of every counted request; returns the conserved books.
+
+        Raises `ConservationError` if they do not balance. On `KeyboardInterrupt` the books are closed with what
+        has happened so far (`footer.interrupted`).
+        """
+        interrupted = False
+        try:
+            self._begin()
+            self.kernel.run(self._give_up_s)
+        except KeyboardInterrupt:
+            interrupted = True
+        in_system: dict[str, int] = {}
+        for request in self._in_system.values():
+            in_system[request.model] = in_system.get(request.model, 0) + 1
+        return self.ledger.close(self.kernel.now_s, in_system, interrupted)
+
+    def _begin(self) -> None:
+        for step in timeline(self.scenario.events, self.scenario.testbed):
+            self.kernel.at(step.at_s, FAULT, self._fault, step)
+        for executor in (e for node in self.nodes.values() for e in node.view(0.0).executors):
+            self._fast_path.executor_changed(executor.id, executor.state, executor.mode, 0.0)
+        self.kernel.at(0.0, CONTROL, self._tick, 0)
+        self._next_arrival()
+
+    # -- one request --------------------------------------------------------------------------------------
+
+    def _next_arrival(self) -> None:
+        arrival = next(self._arrivals, None)
+        if arrival is not None:
+            self.kernel.at(arrival[0].arrival_s, ARRIVAL, self._arrive, arrival)
+
+    def _arrive(self, arrival: Arrival) -> None:
+        self._next_arrival()
+        request, truth = arrival
+        self.ledger.arrive(request)
+        self._in_system[request.id] = request
+        self._dispatch(Job(request, truth))
+
+    def _dispatch(self, job: Job) -> None:
+        now_s = self.kernel.now_s
+        decision = self._fast_path.route(job.request, now_s)
+        self.ledger.route(job.request, decision, now_s)
+        executor = decision.executor
+        if decision.action in ("reject", "no_host"):
+            self._close(job, "rejected" if decision.action == "reject" else "no_host", now_s, decision.reason)
+            return
+        node = self._node_of[executor] if executor is not None else None
+        if executor is None or node is None or not node.available:
+            self._hold(job)
+            return
+        self._decisions[job.request.id] = decision
+        self._fast_path.dispatched(job.request, decision, now_s)
+        node.submit(executor, job, now_s)
+        self._settle(node)
+
+    def _hold(self, job: Job) -> None:
+        if job.request.id not in self._held and job.request.deadline_s != inf:
+            self.kernel.at(max(job.request.deadline_s, self.kernel.now_s), NODE, self._expire_held, job)
+        self._held[job.request.id] = job
+
+    def _expire_held(self, job: Job) -> None:
+        if self._held.pop(job.request.id, None) is not None:
+            self._close(job, "expired", self.kernel.now_s, "deadline passed while held")
+
+    def _retry_held(self) -> None:
+        held, self._held = list(self._held.values()), {}
+        for job in held:
+            self._dispatch(job)
+
+    def _close(self, job: Job, outcome: str, t_s: float, reason: str = "") -> None:
+        request = job.request
+        del self._in_system[request.id]
+        decision = self._decisions.pop(request.id, None)
+        self.ledger.end(request, outcome, t_s, job, decision, reason)  # type: ignore[arg-type]
+        if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s:
+            self.kernel.stop()
+
+    # -- one node -----------------------------------------------------------------------------------------
+
+    def _settle(self, node: NodeState) -> None:
+        """Handle what a node has to say, and see that it is called again in time."""
+        for notice in node.take_notices():
+            if isinstance(notice, Ended):
+                if notice.deliver_s > self.kernel.now_s:
+                    self.kernel.at(notice.deliver_s, DELIVERY, self._deliver, notice)
+                else:
+                    self._deliver(notice)
+            elif isinstance(notice, Returned):
+                self._returned(notice)
+            elif isinstance(notice, Changed):
+                self._changed(notice)
+        next_s = node.next_s()
+        if next_s < self._armed[node.spec.id]:
+            self._armed[node.spec.id] = next_s
+            self.kernel.at(next_s, NODE, self._wake, (node, next_s))
+
+    def _wake(self, armed: tuple[NodeState, float]) -> None:
+        node, t_s = armed
+        if self._armed[node.spec.id] != t_s:
+            return
+        self._armed[node.spec.id] = inf
+        node.advance(t_s)
+        self._settle(node)
+
+    def _deliver(self, notice: Ended) -> None:
+        self._feed_back(notice.job, notice.outcome)
+        self._close(notice.job, notice.outcome, notice.deliver_s, notice.reason)
+
+    def _returned(self, notice: Returned) -> None:
+        job = notice.job
+        self._feed_back(job, "node_lost")
+        job.attempt += 1
+        self.kernel.at(self.kernel.now_s, ARRIVAL, self._dispatch, job)
+
+    def _feed_back(self, job: Job, outcome: str) -> None:
+        decision = self._decisions.get(job.request.id)
+        if decision is None or decision.executor is None:
+            return
+        done = outcome == "done"
+        self._fast_path.completed(
+            Completion(
+                request=job.request,
+                executor=decision.executor,
+                mode=job.mode,
+                outcome=outcome,  # type: ignore[arg-type]
+                ended_s=self.kernel.now_s,
+                service_s=job.service_s if done else None,
+                output_tokens=job.truth.output_tokens if done else 0,
+                stutter=job.stutter,
+            )
+        )
+
+    def _changed(self, notice: Changed) -> None:
+        self._fast_path.executor_changed(notice.executor, notice.state, notice.mode, notice.ready_at_s)
+        self.ledger.executor(notice)
+        if self._held:
+            self.kernel.at(self.kernel.now_s, ARRIVAL, lambda _: self._retry_held())
+
+    def _fault(self, step: Step) -> None:
+        self.ledger.event(step, self.kernel.now_s)
+        for node_id in step.nodes:
+            node = self.nodes[node_id]
+            apply(step, node, self.kernel.now_s)
+            self._settle(node)
+
+    # -- one decision -------------------------------------------------------------------------------------
+
+    def _tick(self, slot: int) -> None:
+        now_s = self.kernel.now_s
+        control, scenario = self._control, self.scenario
+        if self._on_slot is not None:
+            self._on_slot(Progress(now_s, scenario.end_s, self.ledger.arrived.total(), self._ended()))
+        if now_s < self._give_up_s and (now_s < scenario.end_s or self._in_system):
+            self.kernel.at((slot + 1) * scenario.slot_s, CONTROL, self._tick, slot + 1)
+        epoch = slot % scenario.epoch_slots == 0
+        if control.planner is not None or control.scheduler is not None:
+            snapshot = self._snapshot(slot, reset=epoch)
+            if control.planner is not None and epoch:
+                self._decided(control.planner.observe(snapshot, f"epoch {slot // scenario.epoch_slots}"))
+            if control.scheduler is not None:
+                self._decided(control.scheduler.observe(snapshot, f"slot {slot}"))
+        for node_id, deployer in control.deployers.items():
+            if self.nodes[node_id].available:
+                self._decided(deployer.observe(self.nodes[node_id].view(now_s), f"slot {slot}"))
+
+    def _snapshot(self, slot: int, reset: bool) -> ClusterSnapshot:
+        now_s = self.kernel.now_s
+        views = tuple(node.view(now_s) for node in self.nodes.values())
+        return ClusterSnapshot(now_s, slot, views, self.ledger.window(reset))
+
+    def _decided(self, decision: Decision | None) -> None:
+        if decision is None:
+            return
+        delay_s = decision.thinking_s
+        if self._control.delay_s is not None:
+            delay_s += self._control.delay_s(decision.actor)
+        if delay_s > 0:
+            self.kernel.at(self.kernel.now_s + delay_s, LANDING, self._land, decision)
+        else:
+            self._land(decision)
+
+    def _land(self, decision: Decision) -> None:
+        command, refused, changes = decision.command, [], 0
+        if isinstance(command, NodeConfig):
+            node = self.nodes[command.node]
+            before = node.targets()
+            refused = node.configure(command, self.kernel.now_s)
+            changes = sum(mode != before[e] for e, mode in node.targets().items())
+            self._settle(node)
+        elif isinstance(command, RouteGuide):
+            self._fast_path.guide(command)
+        elif isinstance(command, MacroPolicy):
+            self._fast_path.policy(command)
+            if self._control.scheduler is not None:
+                self._control.scheduler.accept(command)
+            for deployer in self._control.deployers.values():
+                deployer.accept(command)
+        outcome = "voided" if refused else "applied"
+        self.ledger.decide(decision, self.kernel.now_s, outcome, tuple(refused), changes)
+
+    def _ended(self) -> int:
+        return sum(ends.total() for ends in self.ledger.ends.values())

@@ -1,0 +1,221 @@
+"""The books of one run: every arrival, every end, every decision; conservation is checked at the close.
+
+Both worlds keep their books here, so that one record format and one way of counting exists.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
+from emulation.domain.ports import RecordSink
+from emulation.domain.records import (
+    DecisionRecord,
+    EventRecord,
+    ExecutorRecord,
+    RequestRecord,
+    RunFooter,
+    RunHeader,
+)
+from emulation.domain.request import Outcome, Request
+from emulation.domain.snapshot import TypeStats
+from emulation.executor.job import Job
+from emulation.executor.notices import Changed
+from emulation.faults.base import Step
+
+
+class ConservationError(AssertionError):
+    """Requests appeared or vanished: arrived differs from the sum of ends plus those in the system."""
+
+
+class Ledger:
+    """Counts and records one run. `sink` None keeps the counts only."""
+
+    def __init__(self, header: RunHeader, sink: RecordSink | None) -> None:
+        self.header = header
+        self.arrived: Counter[str] = Counter()
+        self.ends: dict[str, Counter[str]] = defaultdict(Counter)
+        self.counted_open = 0
+        """Requests of the horizon that have not ended."""
+        self._sink = sink
+        self._window: dict[str, list[float]] = {m: [0, 0, 0, 0, 0.0] for m in header.models}
+        if sink is not None:
+            sink.write(header)
+
+    # -- requests -----------------------------------------------------------------------------------------
+
+    def arrive(self, request: Request) -> None:
+        """A request entered the system."""
+        self.arrived[request.model] += 1
+        window = self._window[request.model]
+        window[0] += 1
+        window[1] += request.prompts
+        if request.arrival_s < self.header.horizon_s:
+            self.counted_open += 1
+
+    def route(self, request: Request, decision: RoutingDecision, t_s: float, side: Mapping[str, Any] | None = None) -> None:
+        """The router decided about a request."""
+        if self._sink is None:
+            return
+        record = DecisionRecord(
+            t_s=t_s,
+            actor="router",
+            cause="request",
+            inputs_age_s=0.0,
+            choice=decision.executor if decision.action == "route" else decision.action,
+            reason=decision.reason,
+            reasoner="none",
+            request_id=request.id,
+            candidates=tuple((c.executor, c.score_s) for c in decision.candidates),
+            landed_s=t_s,
+        )
+        self._sink.write(record, side)
+
+    def end(
+        self,
+        request: Request,
+        outcome: Outcome,
+        t_s: float,
+        job: Job | None = None,
+        decision: RoutingDecision | None = None,
+        reason: str = "",
+        side: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A request ended, in exactly one way."""
+        self.ends[request.model][outcome] += 1
+        window = self._window[request.model]
+        if outcome == "done":
+            window[2] += 1
+            window[4] += t_s - request.arrival_s
+        else:
+            window[3] += 1
+        counted = request.arrival_s < self.header.horizon_s
+        self.counted_open -= counted
+        if self._sink is not None:
+            self._sink.write(request_record(request, outcome, t_s, counted, job, decision, reason), side)
+
+    # -- everything else ----------------------------------------------------------------------------------
+
+    def decide(
+        self,
+        decision: Decision,
+        landed_s: float | None,
+        outcome: str,
+        refused: tuple[str, ...] = (),
+        changes: int = 0,
+        side: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A slot- or epoch-scale decision landed, or failed to."""
+        if self._sink is None:
+            return
+        record = DecisionRecord(
+            t_s=decision.decided_at_s,
+            actor=decision.actor,
+            cause=decision.cause,
+            inputs_age_s=decision.inputs_age_s,
+            choice=plain(decision.command),
+            reason=decision.reason,
+            reasoner=decision.reasoner,
+            thinking_s=decision.thinking_s,
+            landed_s=landed_s,
+            promised=decision.promised,
+            outcome=outcome,
+            violations=(*decision.violations, *refused),
+            changes=changes,
+        )
+        self._sink.write(record, side)
+
+    def event(self, step: Step, t_s: float, side: Mapping[str, Any] | None = None) -> None:
+        """A step of the event plan was applied."""
+        if self._sink is not None:
+            record = EventRecord(
+                t_s, step.event, step.spec.kind, step.target, step.phase, step.visible, {"value": step.value}
+            )
+            self._sink.write(record, side)
+
+    def executor(self, changed: Changed) -> None:
+        """An executor changed state or mode."""
+        if self._sink is not None:
+            self._sink.write(ExecutorRecord(changed.t_s, changed.executor, changed.state, changed.mode))
+
+    def window(self, reset: bool = False) -> dict[str, TypeStats]:
+        """Outcomes per model since the last reset: what the planner is told at an epoch."""
+        stats = {m: TypeStats(int(w[0]), int(w[1]), int(w[2]), int(w[3]), w[4]) for m, w in self._window.items()}
+        if reset:
+            for window in self._window.values():
+                window[:] = [0, 0, 0, 0, 0.0]
+        return stats
+
+    def close(self, t_s: float, in_system: Mapping[str, int], interrupted: bool = False) -> RunFooter:
+        """Write the footer. Raises `ConservationError` if the books do not balance."""
+        footer = RunFooter(
+            t_s=t_s,
+            arrived=dict(sorted(self.arrived.items())),
+            ends={m: dict(sorted(e.items())) for m, e in sorted(self.ends.items())},
+            in_system={m: n for m, n in sorted(in_system.items()) if n},
+            interrupted=interrupted,
+        )
+        if self._sink is not None:
+            self._sink.write(footer)
+        if not footer.conserved():
+            raise ConservationError(f"arrived {footer.arrived}, ends {footer.ends}, in system {footer.in_system}")
+        return footer
+
+
+def request_record(
+    request: Request,
+    outcome: Outcome,
+    t_s: float,
+    counted: bool,
+    job: Job | None = None,
+    decision: RoutingDecision | None = None,
+    reason: str = "",
+) -> RequestRecord:
+    """The line of one request at its end."""
+    done = outcome == "done" and job is not None
+    return RequestRecord(
+        t_s=t_s,
+        request_id=request.id,
+        model=request.model,
+        origin=request.origin,
+        prompts=request.prompts,
+        prompt_tokens=request.prompt_tokens,
+        output_tokens=job.truth.output_tokens if done and job else 0,
+        attempt=job.attempt if job else 0,
+        intended_s=request.arrival_s,
+        sent_s=request.arrival_s if job is None or job.sent_s is None else job.sent_s,
+        dispatched_s=job.dispatched_s if job else None,
+        enqueued_s=job.enqueued_s if job else None,
+        started_s=job.started_s if job else None,
+        ended_s=t_s,
+        service_s=job.service_s if job and job.started_s is not None else None,
+        transfer_s=(job.uplink_s + job.downlink_s) if job else 0.0,
+        predicted_s=decision.predicted_s if decision else None,
+        predicted_sd_s=decision.sigma_s if decision else None,
+        executor=job.executor if job else None,
+        mode=job.mode if job and job.started_s is not None else None,
+        outcome=outcome,
+        stutter=job.stutter if job else False,
+        counted=counted,
+        reason=reason,
+    )
+
+
+def plain(command: NodeConfig | RouteGuide | MacroPolicy) -> dict[str, Any]:
+    """A command as JSON-ready data, keys sorted."""
+    if isinstance(command, NodeConfig):
+        return {"node": command.node, "modes": {m: v for m, v in sorted(command.modes.items()) if v != "off"}}
+    if isinstance(command, RouteGuide):
+        return {
+            "table": {f"{origin}|{model}": node for (origin, model), node in sorted(command.table.items())},
+            "masked": sorted(command.masked),
+            "weights": {f"{model}|{node}": round(w, 6) for (model, node), w in sorted(command.weights.items())},
+        }
+    return {
+        "p": {m: {n: round(w, 6) for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())},
+        "roles": {n: dict(sorted(r.items())) for n, r in sorted(command.roles.items())},
+        "admission_limit_s": {m: v for m, v in sorted(command.admission_limit_s.items()) if v != inf},
+    }

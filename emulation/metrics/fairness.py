@@ -21,7 +21,7 @@ def jain(ratios: Sequence[float]) -> float | None:
 
 
 def jain_normalised(raw: float | None, types: int) -> float | None:
-    """Jain's index stretched from [1/I, 1] to [0, 1] (MA eq. 8); None for a single type, where it says nothing."""
+    """Jain's index stretched from [1/I, 1] to [0, 1] (MA eq. 8); None for fewer than two types."""
     if raw is None or types < 2:
         return None
     floor = 1 / types

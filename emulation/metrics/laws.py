@@ -30,14 +30,18 @@ def conservation(run: RunView) -> Conservation:
     lines = Counter((r.model, str(r.outcome)) for r in run.requests)
     footer = run.footer
     if footer is None:
-        return Conservation(False, 0, sum(lines.values()), 0, ("no footer: the run was cut before it closed",))
+        return Conservation(
+            False, 0, sum(lines.values()), 0, ("no footer: the run was cut before it closed",)
+        )
     problems = _unbalanced(footer.arrived, footer.ends, footer.in_system)
     stated = Counter({(m, o): n for m, ends in footer.ends.items() for o, n in ends.items() if n})
     for model, outcome in sorted(set(lines) | set(stated)):
         seen, said = lines[model, outcome], stated[model, outcome]
         if seen != said:
             problems.append(f"{model}: the footer states {said} {outcome}, the record has {seen}")
-    problems += [f"request {i} ends {n} times" for i, n in Counter(r.request_id for r in run.requests).items() if n > 1]
+    problems += [
+        f"request {i} ends {n} times" for i, n in Counter(r.request_id for r in run.requests).items() if n > 1
+    ]
     return Conservation(
         ok=not problems,
         arrived=sum(footer.arrived.values()),
@@ -47,10 +51,16 @@ def conservation(run: RunView) -> Conservation:
     )
 
 
-def _unbalanced(arrived: dict[str, int], ends: dict[str, dict[str, int]], in_system: dict[str, int]) -> list[str]:
+def _unbalanced(
+    arrived: dict[str, int], ends: dict[str, dict[str, int]], in_system: dict[str, int]
+) -> list[str]:
     found = []
     for model in sorted({*arrived, *ends, *in_system}):
-        came, ended, inside = arrived.get(model, 0), sum(ends.get(model, {}).values()), in_system.get(model, 0)
+        came, ended, inside = (
+            arrived.get(model, 0),
+            sum(ends.get(model, {}).values()),
+            in_system.get(model, 0),
+        )
         if came != ended + inside:
             found.append(f"{model}: {came} arrived, but {ended} ended and {inside} are in the system")
     return found

@@ -30,7 +30,9 @@ def latency_series(run: RunView, bin_s: float, model: str | None = None) -> list
     """
     if bin_s <= 0:
         raise ValueError(f"bin_s must be > 0, not {bin_s:g}")
-    bins: list[list[RequestRecord]] = [[] for _ in range(max(1, math.ceil(run.header.horizon_s / bin_s - 1e-9)))]
+    bins: list[list[RequestRecord]] = [
+        [] for _ in range(max(1, math.ceil(run.header.horizon_s / bin_s - 1e-9)))
+    ]
     for record in run.requests:
         index = int(record.intended_s // bin_s)
         if record.counted and 0 <= index < len(bins) and model in (None, record.model):

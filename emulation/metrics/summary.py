@@ -80,7 +80,7 @@ class Summary:
     thinking_s: float
     """Seconds of thinking charged to all decisions within the horizon."""
     platform_overhead_s: float | None
-    """Median wall seconds the platform added to a request, from stage timestamps; None in the virtual world."""
+    """Median wall seconds the platform added to a request, from stage stamps; None in the virtual world."""
     interrupted: bool
     conservation: Conservation
     per_model: dict[str, ModelSummary]

@@ -1,0 +1,284 @@
+"""The fault ledger: for each event of a plan, the evidence that it landed on its target and was undone.
+
+From records only. `landed` is None where the run cannot tell, because nothing was there to be hit ("not
+exercised"); False means that something was there and the fault did not show. A run with a False is invalid.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import exp, log, sqrt
+from statistics import median
+
+from emulation.domain.events import Drift, Event, Leave, LinkDelay, LlmOutage, Ramp, ReplicaCrash, Slowdown
+from emulation.domain.records import ExecutorRecord, RequestRecord
+from emulation.metrics.service_factor import Served, Span, served_on, slowdown_factor
+from emulation.metrics.view import RunView, node_of
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    """One event of the plan, in one run."""
+
+    event: int
+    """Index in the event plan."""
+    type: str
+    target: str
+    onset_s: float | None
+    undo_s: float | None
+    landed: bool | None
+    effect: float | None
+    """What was measured on the target, in `unit`."""
+    expected: float | None
+    unit: str
+    recovered: bool | None
+    note: str = ""
+
+
+def fault_ledger(
+    run: RunView, events: Sequence[Event], sites: Mapping[str, str] | None = None
+) -> list[FaultRow]:
+    """One row per event of the plan, in its order.
+
+    `sites` maps nodes to sites; without it a link delay that shows on no pair of nodes cannot be told from
+    one that no traffic crossed.
+    """
+    return [_row(run, events, index, sites) for index in range(len(events))]
+
+
+def _row(run: RunView, events: Sequence[Event], index: int, sites: Mapping[str, str] | None) -> FaultRow:
+    event = events[index]
+    onset_s = next((e.t_s for e in run.events if e.event == index and e.phase == "onset"), None)
+    undo_s = next((e.t_s for e in run.events if e.event == index and e.phase == "undo"), None)
+    blank = FaultRow(index, event.kind, target_of(event), onset_s, undo_s, None, None, None, "", None)
+    if onset_s is None:
+        over = _end_s(run) <= event.at_s
+        return replace(
+            blank,
+            landed=None if over else False,
+            note="the run ended before it" if over else "no onset recorded",
+        )
+    span = (onset_s, undo_s if undo_s is not None else max(_end_s(run), onset_s))
+    if isinstance(event, Slowdown | Drift | Ramp):
+        row = _slow_row(run, events, event, blank, span)
+    elif isinstance(event, Leave):
+        row = _leave_row(run, event, blank, span)
+    elif isinstance(event, ReplicaCrash):
+        row = _crash_row(run, event, blank, span)
+    elif isinstance(event, LinkDelay):
+        row = _link_row(run, event, blank, span, sites)
+    else:
+        row = _outage_row(run, blank, span)
+    if undo_s is None:
+        return replace(row, recovered=None, note=_join(row.note, "still in force when the run ended"))
+    return row
+
+
+def target_of(event: Event) -> str:
+    """The target of an event as tables show it: node, node/model, site-site or `reasoner`."""
+    if isinstance(event, LinkDelay):
+        return f"{event.a}-{event.b}"
+    if isinstance(event, LlmOutage):
+        return "reasoner"
+    model = None if isinstance(event, Leave) else event.model
+    return event.node if model is None else f"{event.node}/{model}"
+
+
+def _end_s(run: RunView) -> float:
+    return max([r.ended_s for r in run.requests] + [run.footer.t_s if run.footer else 0.0])
+
+
+def _grace_s(run: RunView) -> float:
+    """Virtual seconds within which a live world may still act on what it knew just before."""
+    return 0.5 * run.header.speedup if run.header.world == "live" else 1e-9
+
+
+def _join(*notes: str) -> str:
+    return "; ".join(n for n in notes if n)
+
+
+# -- slowdown, ramp, drift: service time on the target, in and out of the window
+
+
+def _slow_row(
+    run: RunView, events: Sequence[Event], event: Slowdown | Drift | Ramp, blank: FaultRow, span: Span
+) -> FaultRow:
+    span, expected = _full_effect(event, span)
+    blank = replace(blank, expected=expected, unit="x service time")
+    here = served_on(run, event.node, event.model)
+    windows = [s for i, e in enumerate(events) if (s := _slow_window(run, i, e, event.node)) is not None]
+    clean = [s for s in here if not any(s.overlap_s(w) > 0 for w in windows)]
+    before = [s for s in clean if s.start_s < span[0]]
+    after = [s for s in clean if s.start_s >= span[1]]
+    during = [s for s in here if s.overlap_s(span) > 0]
+    reference = before if slowdown_factor(during, before, span) is not None else after
+    effect = slowdown_factor(during, reference, span)
+    if effect is None:
+        return replace(blank, note=_why_unmeasured(during, span))
+    landed = _shows(effect, expected)
+    recovered = landed if reference is after else _is_back(after, before, expected)
+    note = "" if recovered is not None else "nothing comparable was served after it"
+    return replace(blank, landed=landed, effect=effect, recovered=recovered, note=note)
+
+
+def _full_effect(event: Slowdown | Drift | Ramp, span: Span) -> tuple[Span, float]:
+    """The part of the window with most of the effect, and the factor to expect there."""
+    if isinstance(event, Slowdown):
+        return span, event.factor
+    if isinstance(event, Drift):
+        moved = [f for f in event.factors if f != 1.0] or [1.0]
+        return span, exp(sum(log(f) for f in moved) / len(event.factors))
+    start_s = min(span[0] + event.ramp_s, (span[0] + span[1]) / 2)
+    reached = min(1.0, (start_s - span[0]) / event.ramp_s)
+    return (start_s, span[1]), 1 + (event.factor - 1) * reached
+
+
+def _slow_window(run: RunView, index: int, event: Event, node: str) -> Span | None:
+    if not isinstance(event, Slowdown | Drift | Ramp) or event.node != node:
+        return None
+    times = {e.phase: e.t_s for e in run.events if e.event == index}
+    return (times["onset"], times.get("undo", float("inf"))) if "onset" in times else None
+
+
+def _shows(effect: float, expected: float) -> bool:
+    """Nearer to the expected factor than to 1, on a log scale."""
+    return effect >= sqrt(expected) if expected >= 1 else effect <= sqrt(expected)
+
+
+def _is_back(after: Sequence[Served], before: Sequence[Served], expected: float) -> bool | None:
+    effect = slowdown_factor(after, before, (0.0, float("inf")))
+    return None if effect is None else not _shows(effect, expected)
+
+
+def _why_unmeasured(during: Sequence[Served], span: Span) -> str:
+    if not any(s.overlap_s(span) >= 0.5 * s.service_s for s in during):
+        return "not exercised: nothing was served there in the window"
+    return "not exercised: nothing comparable was served there outside the window"
+
+
+# -- leave and crash: no work starts, and the executors say so
+
+
+def _leave_row(run: RunView, event: Leave, blank: FaultRow, span: Span) -> FaultRow:
+    inner = (span[0] + _grace_s(run), span[1])
+    active = [
+        r for r in run.requests if r.executor and node_of(r.executor) == event.node and _active_in(r, inner)
+    ]
+    changes = [e for e in run.executors if node_of(e.executor) == event.node]
+    away = [e for e in changes if e.state == "away" and span[0] <= e.t_s < span[1]]
+    blank = replace(blank, effect=float(len(active)), expected=0.0, unit="requests served inside")
+    after = [e for e in changes if e.t_s >= span[1] and e.state != "away"]
+    resumed = [
+        r
+        for r in run.requests
+        if r.executor and node_of(r.executor) == event.node and (r.started_s or 0) >= span[1]
+    ]
+    if not away:
+        was_on = any(state not in ("off", "away") for state in _states(changes, span[0]).values())
+        missing = was_on or bool(active)
+        note = "no executor was recorded away" if missing else "not exercised: every executor there was off"
+        return replace(blank, landed=False if missing else None, recovered=None, note=note)
+    return replace(blank, landed=not active, recovered=bool(after or resumed))
+
+
+def _active_in(record: RequestRecord, span: Span) -> bool:
+    """Whether service started in the span, or surely ended in it."""
+    if record.started_s is None:
+        return False
+    started = span[0] < record.started_s < span[1]
+    finished = (
+        record.outcome == "done" and span[0] < record.ended_s - record.transfer_s and record.ended_s < span[1]
+    )
+    return started or finished
+
+
+def _states(changes: Sequence[ExecutorRecord], before_s: float) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for change in changes:
+        if change.t_s < before_s:
+            found[change.executor] = change.state
+    return found
+
+
+def _crash_row(run: RunView, event: ReplicaCrash, blank: FaultRow, span: Span) -> FaultRow:
+    executor = f"{event.node}/{event.model}"
+    changes = [e for e in run.executors if e.executor == executor]
+    inner = (span[0] + _grace_s(run), span[1])
+    starts = [r for r in run.requests if r.executor == executor and _active_in(r, inner)]
+    blank = replace(blank, unit="s out of service", expected=span[1] - span[0])
+    if _states(changes, span[0]).get(executor, "off") in ("off", "draining", "away"):
+        return replace(blank, note="not exercised: the executor was off")
+    down = any(span[0] <= e.t_s < span[1] and e.state in ("off", "pending", "starting") for e in changes)
+    ready_s = next((e.t_s for e in changes if e.t_s >= span[1] and e.state == "ready"), None)
+    later = next((e.state for e in changes if e.t_s >= span[1]), None)
+    recovered = True if ready_s is not None else (None if later == "off" else False)
+    return replace(
+        blank,
+        landed=down and not starts,
+        effect=None if ready_s is None else ready_s - span[0],
+        recovered=recovered,
+        note="switched off before it was ready again" if recovered is None else "",
+    )
+
+
+# -- links and reasoners
+
+
+def _link_row(
+    run: RunView, event: LinkDelay, blank: FaultRow, span: Span, sites: Mapping[str, str] | None
+) -> FaultRow:
+    blank = replace(blank, unit="s per transfer", expected=2 * event.extra_s)
+    rises, falls = [], []
+    for pair, records in _by_pair(run).items():
+        if sites is not None and {sites.get(pair[0]), sites.get(pair[1])} != {event.a, event.b}:
+            continue
+        inside = [r.transfer_s for r in records if span[0] <= (r.dispatched_s or 0) and r.ended_s <= span[1]]
+        before = [r.transfer_s for r in records if r.ended_s <= span[0]]
+        after = [r.transfer_s for r in records if (r.dispatched_s or 0) >= span[1]]
+        if inside and (before or after):
+            rises.append(median(inside) - median(before or after))
+            falls.append(median(inside) - median(after) if after else None)
+    if not rises:
+        return replace(blank, note="not exercised: no request crossed the link in the window")
+    best = max(range(len(rises)), key=lambda i: rises[i])
+    landed = rises[best] >= event.extra_s
+    if not landed and sites is None:
+        return replace(blank, effect=rises[best], note="not exercised: no slower pair of nodes was seen")
+    fall = falls[best]
+    return replace(
+        blank, landed=landed, effect=rises[best], recovered=None if fall is None else fall >= event.extra_s
+    )
+
+
+def _by_pair(run: RunView) -> dict[tuple[str, str], list[RequestRecord]]:
+    pairs: dict[tuple[str, str], list[RequestRecord]] = defaultdict(list)
+    for record in run.requests:
+        if record.executor and record.outcome == "done" and node_of(record.executor) != record.origin:
+            pairs[record.origin, node_of(record.executor)].append(record)
+    return pairs
+
+
+def _outage_row(run: RunView, blank: FaultRow, span: Span) -> FaultRow:
+    """An outage shows as agents' decisions in the window that carry a violation or were not applied."""
+    asked = [
+        d
+        for d in run.decisions
+        if d.reasoner not in ("", "rules", "none") and not d.actor.startswith("router")
+    ]
+    inside = [d for d in asked if span[0] <= d.t_s < span[1]]
+    after = [d for d in asked if d.t_s >= span[1]]
+    if not inside:
+        return replace(
+            blank, unit="failed decisions", note="not exercised: no reasoner was asked in the window"
+        )
+    failed = [d for d in inside if d.violations or d.outcome != "applied"]
+    return replace(
+        blank,
+        landed=len(failed) == len(inside),
+        effect=float(len(failed)),
+        expected=float(len(inside)),
+        unit="failed decisions",
+        recovered=any(not d.violations and d.outcome == "applied" for d in after) if after else None,
+    )

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-CLUSTER_YAML = Path(__file__).parent.parent / "cluster.yaml"
+ROOT = Path(__file__).parent.parent
+CLUSTER_YAML = ROOT / "cluster.yaml"
+INVENTORY = ROOT / "emulation" / "testbeds" / "bristol-a.yaml"
 SECRET_SHAPES = [
     r"RAY_AUTH_TOKEN\s*[=:]",  # the token itself, as a variable or a key
     r"\b[0-9a-fA-F]{32,}\b",  # what `ray get-auth-token` prints, and most keys
@@ -57,6 +59,13 @@ def test_no_edge_node_is_advertised_twice(workers):
         assert all(spec["resources"][f"edge:{edge}"] == 1 for edge in edge_ids(spec)), name
 
 
+def test_machines_are_those_of_the_inventory(workers):
+    nodes = yaml.safe_load(INVENTORY.read_text())["nodes"]
+    listed = {node["id"]: (node["cores"], len(node.get("gpus", []))) for node in nodes}
+    resources = [(edge, spec["resources"]) for spec in workers.values() for edge in edge_ids(spec)]
+    assert {edge: (offered["CPU"], offered.get("GPU", 0)) for edge, offered in resources} == listed
+
+
 def test_all_edge_nodes_fit_under_the_limit(config, workers):
     assert config["max_workers"] >= len(workers)
 
@@ -98,7 +107,5 @@ def test_nodes_install_this_project_with_its_pins(config):
 
 
 def pinned(package: str) -> str:
-    pins = dict(
-        line.split("==") for line in CLUSTER_YAML.with_name("constraints.txt").read_text().splitlines()
-    )
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
     return pins[package]

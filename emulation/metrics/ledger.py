@@ -77,11 +77,11 @@ def _row(run: RunView, events: Sequence[Event], index: int, sites: Mapping[str, 
 
 
 def target_of(event: Event) -> str:
-    """The target of an event as tables show it: node, node/model, site-site or `reasoner`."""
+    """The target of an event as tables show it: node, node/model, site-site or `control`."""
     if isinstance(event, LinkDelay):
         return f"{event.a}-{event.b}"
     if isinstance(event, LlmOutage):
-        return "reasoner"
+        return "control"
     model = None if isinstance(event, Leave) else event.model
     return event.node if model is None else f"{event.node}/{model}"
 
@@ -187,7 +187,7 @@ def _active_in(record: RequestRecord, span: Span) -> bool:
     """Whether service started in the span, or surely ended in it."""
     if record.started_s is None:
         return False
-    started = span[0] < record.started_s < span[1]
+    started = record.attempt <= 1 and span[0] < record.started_s < span[1]
     finished = (
         record.outcome == "done" and span[0] < record.ended_s - record.transfer_s and record.ended_s < span[1]
     )
@@ -208,8 +208,8 @@ def _crash_row(run: RunView, event: ReplicaCrash, blank: FaultRow, span: Span) -
     inner = (span[0] + _grace_s(run), span[1])
     starts = [r for r in run.requests if r.executor == executor and _active_in(r, inner)]
     blank = replace(blank, unit="s out of service", expected=span[1] - span[0])
-    if _states(changes, span[0]).get(executor, "off") in ("off", "draining", "away"):
-        return replace(blank, note="not exercised: the executor was off")
+    if _states(changes, span[0]).get(executor, "off") in ("off", "pending", "draining", "away"):
+        return replace(blank, note="not exercised: the executor was not up")
     down = any(span[0] <= e.t_s < span[1] and e.state in ("off", "pending", "starting") for e in changes)
     ready_s = next((e.t_s for e in changes if e.t_s >= span[1] and e.state == "ready"), None)
     later = next((e.state for e in changes if e.t_s >= span[1]), None)

@@ -46,13 +46,17 @@ class Served:
 
 
 def served_on(run: RunView, node: str, model: str | None) -> list[Served]:
-    """Requests served to the end on a node (and of one model, if given), by start of service."""
+    """Requests served on a node (and of one model, if given) in one go and to the end, by start of service.
+
+    Service that was interrupted or began elsewhere is left out: its seconds cannot be placed in time.
+    """
     here = [r for r in run.requests if r.executor and node_of(r.executor) == node and r.started_s is not None]
     sharers = _sharers(run, node, here)
     found = [
         Served(r, r.started_s, r.service_s, sharers(r))
         for r in here
         if r.started_s is not None and r.service_s and r.outcome == "done" and model in (None, r.model)
+        if r.attempt <= 1 and r.ended_s - r.transfer_s <= r.started_s + 1.1 * r.service_s + 0.1
     ]
     return sorted(found, key=lambda s: s.start_s)
 

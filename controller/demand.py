@@ -1,0 +1,57 @@
+"""Demand per model as planners and schedulers estimate it from outcome counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from controller.objective import Objective
+from emulation.domain.cluster import Strict, TestbedConfig
+from emulation.domain.snapshot import ClusterSnapshot
+
+Floats = NDArray[np.float64]
+
+
+class DemandPrior(Strict):
+    """Guess before anything has arrived: equal rates for all models; defaults are MA's K uniform over 0..8."""
+
+    prompts_per_slot: float = Field(default=4.0, gt=0)
+    """Prompts of one model that enter at one node in one slot."""
+    prompts_per_request: float = Field(default=4.5, gt=0)
+    least_share: float = Field(default=0.02, gt=0, le=1)
+    """A model nobody asked for still counts with this share of the busiest one's rate, so that it keeps a host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Per model, in inventory order."""
+
+    prompts_per_s: Floats
+    prompts_per_request: Floats
+
+
+def estimated(
+    testbed: TestbedConfig, objective: Objective, prior: DemandPrior, snapshot: ClusterSnapshot
+) -> Demand:
+    """Rates counted since the last epoch boundary, or the prior while nothing has been counted."""
+    ids = [m.id for m in testbed.models]
+    stats = [snapshot.stats.get(m) for m in ids]
+    arrived = np.array([float(s.arrived) if s else 0.0 for s in stats])
+    prompts = np.array([float(s.arrived_prompts) if s else 0.0 for s in stats])
+    if prompts.sum() <= 0:
+        rate = prior.prompts_per_slot * len(testbed.nodes) / objective.slot_s
+        return Demand(np.full(len(ids), rate), np.full(len(ids), prior.prompts_per_request))
+    window_s = _window_s(objective, snapshot)
+    rates = np.maximum(prompts, prior.least_share * prompts.max()) / window_s
+    sizes = np.where(arrived > 0, prompts / np.maximum(arrived, 1.0), prior.prompts_per_request)
+    return Demand(rates, np.maximum(sizes, 1e-9))
+
+
+def _window_s(objective: Objective, snapshot: ClusterSnapshot) -> float:
+    """Seconds since the last epoch boundary; a whole epoch when asked on the boundary itself."""
+    within = snapshot.slot % objective.epoch_slots
+    slots = within if within > 0 else min(snapshot.slot, objective.epoch_slots)
+    return max(slots, 1) * objective.slot_s

@@ -1,0 +1,64 @@
+"""Deployment agent of MA with the `rules` reasoner: runs the planner's role, departs from it for stated reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from controller.deployers.patterns import Pattern, hungriest_first
+from emulation.domain.actions import NodeConfig
+from emulation.domain.cluster import Mode, Strict, TestbedConfig
+from emulation.domain.feasibility import node_violations
+from emulation.domain.snapshot import NodeView
+
+
+class AgentConfig(Strict):
+    """When the agent may depart from its role."""
+
+    strand_prompts: float = Field(default=1.0, gt=0)
+    """Prompts of a model outside the role from which it is hosted until they are done."""
+
+
+class AgentDeployer:
+    """Holds its role; before it has one, runs all it can.
+
+    The only departure: work stranded here for a model outside the role (left by an earlier role) is drained on
+    what the role leaves free, GPU before CPU, and the model goes back off when its queue is empty.
+    `reason` states what the last decision followed.
+    """
+
+    Config = AgentConfig
+
+    def __init__(self, testbed: TestbedConfig, node_id: str, config: AgentConfig, seed: int) -> None:
+        self._testbed = testbed
+        self._node_id = node_id
+        self._config = config
+        self._without_role = hungriest_first(testbed, node_id)
+        self.reason = ""
+
+    def decide(self, view: NodeView) -> NodeConfig:
+        """The role, plus drains of stranded work; everything the node can run while there is no role."""
+        if view.role is None:
+            self.reason = "no role yet: full activation"
+            return NodeConfig(self._node_id, self._without_role)
+        modes = {m: view.role.get(m, "off") for m in self._testbed.hosted(self._node_id)}
+        drained = [m for m, prompts in self._stranded(view, modes) if self._host(m, view, modes)]
+        self.reason = f"role, and draining stranded {', '.join(drained)}" if drained else "role"
+        return NodeConfig(self._node_id, modes)
+
+    def _stranded(self, view: NodeView, modes: Mapping[str, Mode]) -> list[tuple[str, float]]:
+        """Models outside the role with work waiting here, longest queue first."""
+        waiting = [(m, n) for e in view.executors for m, n in e.backlog_prompts.items()]
+        outside = [(m, n) for m, n in waiting if modes.get(m) == "off" and n >= self._config.strand_prompts]
+        return sorted(outside, key=lambda item: (-item[1], item[0]))
+
+    def _host(self, model: str, view: NodeView, modes: Pattern) -> bool:
+        """Adds the model to `modes` where the role leaves room, in the mode it already has if it can keep it."""
+        held = view.modes.get(model)
+        options = self._testbed.modes(self._node_id, model)
+        for mode in sorted(options, key=lambda option: option != held):
+            if not node_violations(self._testbed, self._node_id, {**modes, model: mode}):
+                modes[model] = mode
+                return True
+        return False

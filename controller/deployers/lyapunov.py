@@ -1,0 +1,139 @@
+"""Lyapunov drift-plus-penalty deployment (MA eqs. 15-19): backlog served against the cost of GPUs and churn."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from controller.deployers.patterns import Pattern
+from emulation.domain.actions import NodeConfig
+from emulation.domain.cluster import Modality, ModelSpec, Strict, TestbedConfig
+from emulation.domain.feasibility import feasible_configs
+from emulation.domain.snapshot import ExecutorView, NodeView
+
+_VOID = -1e18
+"""Value of a step that the pending rule forbids; sinks any pattern that contains it."""
+
+
+class LyapunovConfig(Strict):
+    """Coefficients of MA eqs. 15-19; those the paper does not state (V, p0, f) are ours."""
+
+    v: float = Field(default=1.0, ge=0)
+    """V: weight of cost against backlog."""
+    f0: float = Field(default=0.2, ge=0, le=1)
+    """Floor of the smoothing f(eta) = f0 + (1 - f0) eta."""
+    p0: float = Field(default=0.2, ge=0)
+    p1: float = Field(default=0.25, ge=0)
+    p2: float = Field(default=0.37, ge=0)
+    """GPU price p0 + p1 (1 - eta_gpu) + p2 phi_img (eq. 18)."""
+    churn: float = Field(default=0.08, ge=0)
+    """lambda_churn of eq. 19, per model switched on or off."""
+    kappa: float = Field(default=0.76, ge=0)
+    """kappa of eq. 19: how much a queued prompt adds to the churn cost."""
+    alpha_cpu: float = Field(default=1.0, ge=0)
+    alpha_gpu: dict[str, float] = Field(default_factory=dict)
+    """Per model; a model that is absent takes its default below."""
+    alpha_gpu_small_text: float = Field(default=1.0, ge=0)
+    alpha_gpu_large_text: float = Field(default=1.2, ge=0)
+    alpha_gpu_image: float = Field(default=1.5, ge=0)
+    """For models that read or make images."""
+    large_text_ram_gb: float = Field(default=6.0, gt=0)
+    """A text model that holds at least this much RAM counts as large."""
+    image_modalities: tuple[Modality, ...] = ("caption", "image")
+    """Modalities whose share of the local backlog is phi_img (the paper calls LM3 and LM4 the image LMs)."""
+
+    def gpu_weight(self, model: ModelSpec) -> float:
+        """alpha_gpu of one model."""
+        if model.id in self.alpha_gpu:
+            return self.alpha_gpu[model.id]
+        if model.modality != "text":
+            return self.alpha_gpu_image
+        return self.alpha_gpu_large_text if model.ram_gb >= self.large_text_ram_gb else self.alpha_gpu_small_text
+
+
+class LyapunovDeployer:
+    """Argmax over the feasible patterns of sum_i Q_i mu_i(a) - V C(a); ties go to the first pattern.
+
+    The score is a sum over models of the value of one step (model, mode), so all patterns are scored by one
+    product of a (patterns, 3 models) 0/1 matrix, built once, with the vector of step values. Headroom eta is
+    measured before the action, from the view: idle cores, free RAM and free slices, as shares of the node's.
+    """
+
+    Config = LyapunovConfig
+
+    def __init__(self, testbed: TestbedConfig, node_id: str, config: LyapunovConfig, seed: int) -> None:
+        node = testbed.node(node_id)
+        self._node_id = node_id
+        self._config = config
+        self._cores, self._ram_gb, self._slices = float(node.cores), node.ram_gb, node.gpu_slices
+        self._models = testbed.hosted(node_id)
+        self._alpha_gpu = [config.gpu_weight(testbed.model(m)) for m in self._models]
+        self._image = [testbed.model(m).modality in config.image_modalities for m in self._models]
+        self._patterns = feasible_configs(testbed, node_id)
+        self._steps = np.array([_one_hot(p, self._models) for p in self._patterns], dtype=float)
+        self.reason = ""
+
+    def decide(self, view: NodeView) -> NodeConfig:
+        """The pattern of highest score in this view."""
+        scores = self._steps @ np.array(self.step_values(view))
+        best = int(scores.argmax())
+        self.reason = f"drift-plus-penalty score {scores[best]:.3g} of {len(self._patterns)} patterns"
+        return NodeConfig(self._node_id, self._patterns[best])
+
+    def step_values(self, view: NodeView) -> list[float]:
+        """Value of setting each model off, cpu, gpu, in that order, models in inventory order; length 3 models."""
+        config = self._config
+        queue = _queues(view)
+        now = {e.models[0]: e for e in view.executors}
+        eta_gpu = 1.0 - view.slices_used / self._slices if self._slices else 0.0
+        rate_cpu = config.alpha_cpu * self._f(1.0 - view.cores_busy / self._cores)
+        rate_cpu *= self._f(1.0 - view.ram_used_gb / self._ram_gb)
+        rate_gpu = self._f(eta_gpu)
+        gpu_cost = config.v * self._gpu_price(queue, eta_gpu)
+        pending = view.pending
+        values: list[float] = []
+        for model, alpha_gpu in zip(self._models, self._alpha_gpu, strict=True):
+            q = queue.get(model, 0.0)
+            executor = now.get(model)
+            mode = _mode_held(executor)
+            switch = config.v * config.churn * (1.0 + config.kappa * q)
+            on, off = (0.0, switch) if mode != "off" else (switch, 0.0)
+            steps = [-off, q * rate_cpu - on, q * alpha_gpu * rate_gpu - gpu_cost - on]
+            if pending and (executor is None or executor.state not in ("pending", "starting")):
+                steps = [steps[0], *_kept(steps, mode)]
+            values += steps
+        return values
+
+    def _f(self, headroom: float) -> float:
+        floor = self._config.f0
+        return floor + (1.0 - floor) * min(max(headroom, 0.0), 1.0)
+
+    def _gpu_price(self, queue: dict[str, float], eta_gpu: float) -> float:
+        """pi_gpu of eq. 18; phi_img is the image models' share of the prompts waiting here, 0 if none wait."""
+        total = sum(queue.values())
+        image = sum(queue.get(m, 0.0) for m, is_image in zip(self._models, self._image, strict=True) if is_image)
+        phi = image / total if total > 0 else 0.0
+        return self._config.p0 + self._config.p1 * (1.0 - eta_gpu) + self._config.p2 * phi
+
+
+def _one_hot(pattern: Pattern, models: tuple[str, ...]) -> list[float]:
+    return [float(pattern[m] == mode) for m in models for mode in ("off", "cpu", "gpu")]
+
+
+def _queues(view: NodeView) -> dict[str, float]:
+    queue: dict[str, float] = {}
+    for executor in view.executors:
+        for model, prompts in executor.backlog_prompts.items():
+            queue[model] = queue.get(model, 0.0) + prompts
+    return queue
+
+
+def _mode_held(executor: ExecutorView | None) -> str:
+    if executor is None or executor.state not in ("ready", "starting", "pending"):
+        return "off"
+    return executor.mode
+
+
+def _kept(steps: list[float], mode: str) -> list[float]:
+    """Pending rule: while a pod waits, no other model may take resources it does not hold already."""
+    return [steps[1] if mode == "cpu" else _VOID, steps[2] if mode == "gpu" else _VOID]

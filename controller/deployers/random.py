@@ -1,0 +1,29 @@
+"""Random deployment (MA's RR): each slot a pattern drawn uniformly from the feasible ones of the node."""
+
+from __future__ import annotations
+
+from emulation.domain.actions import NodeConfig
+from emulation.domain.cluster import Strict, TestbedConfig
+from emulation.domain.feasibility import feasible_configs
+from emulation.domain.snapshot import NodeView
+from emulation.rng import stream
+
+
+class RandomConfig(Strict):
+    """Nothing to set."""
+
+
+class RandomDeployer:
+    """One draw per decision from its own named stream; backlog and role are ignored."""
+
+    Config = RandomConfig
+
+    def __init__(self, testbed: TestbedConfig, node_id: str, config: RandomConfig, seed: int) -> None:
+        self._node_id = node_id
+        self._patterns = feasible_configs(testbed, node_id)
+        self._rng = stream(seed, f"deployer:random:{node_id}")
+        self.reason = f"uniform over {len(self._patterns)} feasible patterns"
+
+    def decide(self, view: NodeView) -> NodeConfig:
+        """A pattern drawn uniformly, whatever the view."""
+        return NodeConfig(self._node_id, self._patterns[int(self._rng.integers(len(self._patterns)))])

@@ -1,0 +1,37 @@
+"""What planners and schedulers plan for: the public terms of a scenario, without its events or seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emulation.domain.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """Time scales, deadline and weight of MA eq. 10."""
+
+    slot_s: float = 30.0
+    epoch_slots: int = 50
+    slots: int = 50
+    """Slots over which a plan is judged, from empty queues."""
+    deadline_s: float | None = 900.0
+    """tau; None: requests never expire."""
+    weight: float = 0.5
+    """lambda of MA eq. 10."""
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Objective:
+        """The objective of a scenario."""
+        return cls(
+            slot_s=scenario.slot_s,
+            epoch_slots=scenario.epoch_slots,
+            slots=scenario.slots,
+            deadline_s=scenario.deadline_s,
+            weight=scenario.objective_weight,
+        )
+
+    @property
+    def horizon_s(self) -> float:
+        """Virtual seconds over which a plan is judged."""
+        return self.slots * self.slot_s

@@ -1,0 +1,71 @@
+"""Schemes: every system of both papers, and ours, as rows of one table. No name stands for two things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from controller.agents.reasoner import NONE, RULES, ReasonerLabel
+from emulation.domain.scenario import Scenario
+
+Paper = Literal["E3", "MA", "ours"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """A named composition of controllers; each field is a name in the registry of that port."""
+
+    name: str
+    paper: Paper
+    summary: str
+    router: str
+    perf: str = "prior"
+    """What the router's predictions come from."""
+    deployer: str = "static"
+    scheduler: str | None = None
+    planner: str | None = None
+    """Used when the scenario gives no plan; see `planner_for`."""
+    reasoner: ReasonerLabel = NONE
+    router_params: Mapping[str, Any] = field(default_factory=dict)
+    """Given to the router's own Config, under what the scenario sets for it."""
+
+    def label(self) -> str:
+        """Name for tables: nothing run by rules is called agentic without saying so."""
+        return self.name if self.reasoner == NONE else f"{self.name} ({self.reasoner})"
+
+    def planner_for(self, scenario: Scenario) -> str | None:
+        """`given` where the scenario gives a plan to schemes that follow one; otherwise this scheme's planner."""
+        if self.planner is not None and scenario.plan is not None:
+            return "given"
+        return self.planner
+
+
+_ROWS = (
+    Scheme("fixed-heuristic", "E3", "fastest executor by profile, blind to backlog", "fixed_heuristic"),
+    Scheme("round-robin", "E3", "one pointer over all devices, skipping incapable ones", "round_robin_single"),
+    Scheme("round-robin-per-type", "E3", "one pointer per model", "round_robin"),
+    Scheme("oracle", "E3", "shortest completion by the current truth, no future", "oracle"),
+    Scheme("e3-prior", "E3", "shortest completion by the profile, never learns", "sect"),
+    Scheme("sect", "ours", "shortest completion, learning, over full activation", "sect", "nnls", "full"),
+    Scheme("RR", "MA", "random routing, random deployment", "random", deployer="random"),
+    Scheme("RF", "MA", "random routing, full activation", "random", deployer="full"),
+    Scheme("RL", "MA", "random routing, Lyapunov deployment", "random", deployer="lyapunov"),
+    Scheme("AL", "MA", "uniform routing, Lyapunov deployment", "uniform", deployer="lyapunov"),
+    Scheme("LL", "MA", "local processing, Lyapunov deployment", "local", deployer="lyapunov"),
+    Scheme(
+        "MAL", "MA", "planner and scheduler agents, Lyapunov deployment", "table",
+        deployer="lyapunov", scheduler="agent", planner="fluid", reasoner=RULES,
+    ),
+    Scheme(
+        "MA", "MA", "planner, scheduler and deployment agents", "table",
+        deployer="agent", scheduler="agent", planner="fluid", reasoner=RULES,
+    ),
+    Scheme(
+        "MA+sect", "ours", "planner and deployment agents, per-request SECT within the roles", "sect", "nnls",
+        deployer="agent", scheduler="weights", planner="fluid", reasoner=RULES,
+    ),
+)  # fmt: skip
+
+SCHEMES: Mapping[str, Scheme] = MappingProxyType({row.name: row for row in _ROWS})

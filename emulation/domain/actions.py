@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,7 +28,7 @@ class RoutingDecision:
     """None: rejected, held or no host, by `action`."""
     action: Literal["route", "hold", "reject", "no_host"]
     reason: str
-    candidates: tuple[Candidate, ...] = ()
+    candidates: Sequence[Candidate] = ()
     """Best first; at most 8 are kept unless all are asked for."""
     predicted_s: float | None = None
     """Predicted service time on the chosen executor."""

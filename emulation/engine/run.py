@@ -7,7 +7,7 @@ the fast path, or the loops below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import inf
 
@@ -63,7 +63,7 @@ class Simulation:
         self._armed = dict.fromkeys(self.nodes, inf)
         self._held: dict[str, Job] = {}
         self._decisions: dict[str, RoutingDecision] = {}
-        self._sent: Mapping[str, float] = {}
+        self._routing: Arrival
         self._in_system: dict[str, Request] = {}
         self._settled_s = max([scenario.horizon_s, *(e.until_s for e in scenario.events)])
         """From here on nothing new is counted and every fault is undone."""
@@ -85,6 +85,16 @@ class Simulation:
         for request in self._in_system.values():
             in_system[request.model] = in_system.get(request.model, 0) + 1
         return self.ledger.close(self.kernel.now_s, in_system, interrupted)
+
+    def true_service_s(self, executor: str, request_id: str) -> float:
+        """For the oracle: present true service time, seconds, of a request being routed."""
+        request, truth = self._routing
+        assert request.id == request_id
+        return self._node_of[executor].true_service_s(executor, request, truth)
+
+    def true_backlog_s(self, executor: str) -> float:
+        """For the oracle: present true time until the executor is free, seconds."""
+        return self._node_of[executor].true_backlog_s(executor, self.kernel.now_s)
 
     def _begin(self) -> None:
         for step in timeline(self.scenario.events, self.scenario.testbed):
@@ -110,6 +120,7 @@ class Simulation:
 
     def _dispatch(self, job: Job) -> None:
         now_s = self.kernel.now_s
+        self._routing = (job.request, job.truth)
         decision = self._fast_path.route(job.request, now_s)
         self.ledger.route(job.request, decision, now_s)
         executor = decision.executor

@@ -15,9 +15,9 @@ from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.events import InFlight
 from emulation.domain.feasibility import node_violations
-from emulation.domain.request import Outcome
+from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import ExecutorView, NodeView
-from emulation.domain.truth import HEALTHY, Condition, WorldTruth
+from emulation.domain.truth import HEALTHY, Condition, RequestTruth, WorldTruth
 from emulation.executor.executor import Executor
 from emulation.executor.job import Job
 from emulation.executor.notices import Changed, Ended, Notice, Returned, Started
@@ -450,6 +450,31 @@ class NodeState:
         else:
             job.executor = None
             self._notices.append(Returned(t_s, job))
+
+    # -- truth, for an oracle that is given it on purpose ---------------------------------------------------
+
+    def true_service_s(self, executor_id: str, request: Request, truth: RequestTruth) -> float:
+        """Service time the request would take there alone under the present conditions; infinity while off."""
+        executor = self._by_id[executor_id]
+        if executor.mode == "off":
+            return inf
+        return self._unit_s(executor, Job(request, truth)) * sum(truth.noise) / self._alone_share(executor)
+
+    def true_backlog_s(self, executor_id: str, now_s: float) -> float:
+        """Time until the executor is free of its present work if nothing changes; infinity while off."""
+        self.advance(now_s)
+        executor = self._by_id[executor_id]
+        if executor.mode == "off":
+            return inf
+        wait_s = executor.finish_s - now_s if executor.job is not None else 0.0
+        wait_s += max(0.0, executor.timer_s - now_s) if executor.state == "starting" else 0.0
+        share = self._alone_share(executor)
+        return wait_s + sum(self._unit_s(executor, j) * j.remaining_units / share for j in executor.queue)
+
+    def _alone_share(self, executor: Executor) -> float:
+        if executor.mode == "cpu":
+            return cpu_share(self.spec.cores, self._cpu_pods(), self.testbed.cpu)
+        return gpu_share(self.spec.gpus[executor.gpu or 0], 1)
 
     # -- telemetry ----------------------------------------------------------------------------------------
 

@@ -1,0 +1,184 @@
+"""Builds concrete objects from names: a scheme and a scenario become controllers, a run becomes a world.
+
+The same `Controllers` object drives the discrete-event engine and, pickled to its actors, the live cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from controller.deployers import DEPLOYERS
+from controller.fast_path import FastPath, FastPathConfig
+from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
+from controller.objective import Objective
+from controller.perf import PERF_MODELS
+from controller.planners import PLANNERS
+from controller.routers import ROUTERS
+from controller.schedulers import SCHEDULERS
+from controller.schemes import SCHEMES, Scheme
+from emulation.domain.records import RunHeader, World
+from emulation.domain.scenario import Scenario
+from emulation.engine.control import ControlPlane
+from emulation.engine.run import Simulation
+from emulation.files import ConfigError, did_you_mean
+
+REGISTRIES: Mapping[str, Mapping[str, Any]] = {
+    "router": ROUTERS,
+    "performance model": PERF_MODELS,
+    "deployer": DEPLOYERS,
+    "scheduler": SCHEDULERS,
+    "planner": PLANNERS,
+    "fast path": {"fast_path": FastPathConfig},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Controllers:
+    """Everything that decides in one run; picklable."""
+
+    scheme: Scheme
+    fast_path: FastPath
+    planner: PlannerLoop | None
+    scheduler: SchedulerLoop | None
+    deployers: dict[str, DeploymentLoop]
+
+    def plane(self, delay_s: Callable[[str], float] | None = None) -> ControlPlane:
+        """As the engine wants it."""
+        return ControlPlane(self.planner, self.scheduler, self.deployers, delay_s)
+
+
+def find_scheme(name: str) -> Scheme:
+    """The scheme of this name. Raises `ConfigError` naming the known ones."""
+    if name not in SCHEMES:
+        raise ConfigError(f"unknown scheme {name!r}; {did_you_mean(name, list(SCHEMES))}")
+    return SCHEMES[name]
+
+
+def build_controllers(
+    scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleTruth | None = None
+) -> Controllers:
+    """Every controller of a scheme for one run. Raises `ConfigError` for parameters no controller knows."""
+    check_parameters(scenario)
+    testbed = scenario.testbed
+    objective = Objective.of(scenario)
+    loop = LoopConfig(reasoner=scheme.reasoner)
+
+    def agent(registry: Mapping[str, Any], name: str) -> Any:
+        return registry[name](testbed, _config(registry, name, scenario), seed, objective)
+
+    planner = scheme.planner_for(scenario)
+    return Controllers(
+        scheme=scheme,
+        fast_path=_fast_path(scheme, scenario, seed, oracle),
+        planner=None if planner is None else PlannerLoop(testbed, agent(PLANNERS, planner), seed, loop),
+        scheduler=None
+        if scheme.scheduler is None
+        else SchedulerLoop(testbed, agent(SCHEDULERS, scheme.scheduler), seed, loop),
+        deployers={
+            node.id: DeploymentLoop(testbed, node.id, _deployer(scheme, scenario, node.id, seed), seed, loop)
+            for node in testbed.nodes
+            if node.hosting == "pods"
+        },
+    )
+
+
+def run_header(scenario: Scenario, scheme: Scheme, seed: int, world: World) -> RunHeader:
+    """What a record and every table state about a run."""
+    live = scenario.live
+    return RunHeader(
+        scenario=scenario.name,
+        scheme=scheme.name,
+        seed=seed,
+        world=world,
+        reasoner=scheme.reasoner,
+        lifecycle=live.lifecycle if world == "live" else "warm",
+        speedup=live.speedup if world == "live" else 1.0,
+        models=tuple(m.id for m in scenario.testbed.models),
+        slot_s=scenario.slot_s,
+        slots=scenario.slots,
+        epoch_slots=scenario.epoch_slots,
+        horizon_s=scenario.horizon_s,
+        deadline_s=scenario.deadline_s,
+        objective_weight=scenario.objective_weight,
+    )
+
+
+class OracleTruth:
+    """Hands the present truth of a simulation to the oracle, and to nothing else; bound once the world exists."""
+
+    def __init__(self) -> None:
+        self._simulation: Simulation | None = None
+
+    def bind(self, simulation: Simulation) -> None:
+        """Read from this simulation from now on."""
+        self._simulation = simulation
+
+    def service_s(self, executor: str, request_id: str) -> float:
+        """True service time of a request on an executor under the present conditions, seconds."""
+        assert self._simulation is not None
+        return self._simulation.true_service_s(executor, request_id)
+
+    def backlog_s(self, executor: str) -> float:
+        """True remaining work of an executor under the present conditions, seconds."""
+        assert self._simulation is not None
+        return self._simulation.true_backlog_s(executor)
+
+
+def check_parameters(scenario: Scenario) -> None:
+    """Raise `ConfigError` for a `controllers` entry that no registry has."""
+    known = {name for registry in REGISTRIES.values() for name in registry}
+    for name in scenario.controllers:
+        if name not in known:
+            raise ConfigError(
+                f"scenario {scenario.name!r}: controllers names unknown {name!r}; {did_you_mean(name, sorted(known))}"
+            )
+
+
+def _config(
+    registry: Mapping[str, Any], name: str, scenario: Scenario, defaults: Mapping[str, Any] | None = None
+) -> Any:
+    """The parameters of a controller: its scheme's defaults under the scenario's."""
+    return _validated(registry[name].Config, name, scenario, defaults)
+
+
+def _validated(
+    cls: type[BaseModel], name: str, scenario: Scenario, defaults: Mapping[str, Any] | None = None
+) -> BaseModel:
+    given = {**(defaults or {}), **scenario.controllers.get(name, {})}
+    if name == "given" and scenario.plan is not None:
+        given = {"plan": scenario.plan, **given}
+    try:
+        return cls.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"scenario {scenario.name!r}: controllers.{name}.{where} = {first.get('input')!r}: {first['msg']};"
+            f" known parameters: {sorted(cls.model_fields)}"
+        ) from error
+
+
+def _deployer(scheme: Scheme, scenario: Scenario, node_id: str, seed: int) -> Any:
+    config = _config(DEPLOYERS, scheme.deployer, scenario)
+    return DEPLOYERS[scheme.deployer](scenario.testbed, node_id, config, seed)
+
+
+def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleTruth | None) -> FastPath:
+    defaults = dict(scheme.router_params)
+    if "slot_s" in ROUTERS[scheme.router].Config.model_fields:
+        defaults["slot_s"] = scenario.slot_s
+    given = (_config(ROUTERS, scheme.router, scenario, defaults), seed)
+    if scheme.router == "oracle":
+        if oracle is None:
+            raise ConfigError(f"scheme {scheme.name!r} needs the truth of a virtual world; run it without --live")
+        router = ROUTERS["oracle"](*given, true_service_s=oracle.service_s, true_backlog_s=oracle.backlog_s)
+    else:
+        router = ROUTERS[scheme.router](*given)
+    perf = PERF_MODELS[scheme.perf](scenario.testbed, _config(PERF_MODELS, scheme.perf, scenario))
+    config = _validated(FastPathConfig, "fast_path", scenario)
+    assert isinstance(config, FastPathConfig)
+    return FastPath(scenario.testbed, router, perf, config)

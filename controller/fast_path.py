@@ -1,0 +1,250 @@
+"""The fast path: one decision per request in microseconds, and the books behind it.
+
+The same object runs in the discrete-event engine and in the live gateway. It sees only what a gateway could:
+its own dispatches, their ends, and telemetry of executor lifecycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any
+
+from pydantic import Field
+
+from controller.fast_view import Belief, FastView, Pool
+from controller.ledger import Entry
+from controller.lengths import OutputLengths
+from controller.perf import make_perf
+from controller.routers import make_router
+from controller.routers.router import HOLD, Router
+from controller.scoring import guide_penalty_s, rank, soft_bias_s
+from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
+from emulation.domain.cluster import Mode, Strict, TestbedConfig
+from emulation.domain.ports import Completion, PerfKey, PerformanceModel
+from emulation.domain.request import Request
+from emulation.domain.snapshot import ExecutorState
+
+
+class FastPathConfig(Strict):
+    """Parameters of the score, in seconds."""
+
+    explore_s: float = Field(default=0.0, ge=0)
+    """Bonus of a law nothing is known of (uncertainty 1); E3's explore_weight."""
+    risk_penalty_s: float = Field(default=60.0, ge=0)
+    """Penalty of a risky executor beside its hard avoidance; E3's risk_penalty."""
+    eta_s: float = Field(default=0.0, ge=0)
+    """Weight of the guide's -log p."""
+    prior_output_tokens: float = Field(default=128.0, gt=0)
+    """Expected answer length until one was seen, where requests do not state theirs."""
+
+
+class FastPath:
+    """Routes requests over a testbed with one router and one performance model (port `FastPath`).
+
+    Plain data throughout: it pickles, and asking (`route`) changes nothing that a later answer depends on.
+    `keep_all_candidates` keeps every candidate in decisions instead of the best 8.
+    """
+
+    def __init__(
+        self,
+        testbed: TestbedConfig,
+        router: Router,
+        perf: PerformanceModel,
+        config: FastPathConfig | None = None,
+        keep_all_candidates: bool = False,
+    ) -> None:
+        self.config = config or FastPathConfig()
+        self.perf = perf
+        self.router = router
+        self.lengths = OutputLengths(self.config.prior_output_tokens)
+        self.view = FastView(testbed, perf)
+        self._keep_all = keep_all_candidates
+        self._where: dict[str, Belief] = {}
+        self._weights: Mapping[tuple[str, str], float] = {}
+        for belief in self.view.beliefs.values():
+            self._rebias(belief)
+
+    # -- one request --------------------------------------------------------------------------------------
+
+    def route(self, request: Request, now_s: float) -> RoutingDecision:
+        """Choose an executor, hold or refuse; never changes the view, the ledger or the router's state."""
+        view = self.view
+        pool = view.pools.get(request.model)
+        if pool is None:
+            return RoutingDecision(None, "no_host", f"no node hosts {request.model}")
+        view.x = x = self._features(request, pool)
+        site = view.site_of(request.origin)
+        moved_bytes = request.up_bytes + request.down_bytes
+        pool.evaluate(site, x, moved_bytes, now_s)
+        column, reason = self.router.choose(request, pool, view)
+        if column < 0:
+            return RoutingDecision(None, "hold" if column == HOLD else "no_host", reason)
+        candidates = rank(pool.names, pool.frame, self._keep_all)
+        service_s, sigma_s = pool.service.item(column), pool.sigma.item(column)
+        if pool.limit_s < inf:
+            latency_s = pool.latency_s(column, site, moved_bytes)
+            if latency_s > pool.limit_s:
+                reason = f"predicted {latency_s:.3g} s > limit {pool.limit_s:g} s"
+                return RoutingDecision(None, "reject", reason, candidates, service_s, sigma_s)
+        return RoutingDecision(pool.names[column], "route", reason, candidates, service_s, sigma_s)
+
+    def dispatched(self, request: Request, decision: RoutingDecision, now_s: float) -> None:
+        """The request was sent to `decision.executor`; a second dispatch moves it there.
+
+        Raises `ValueError` if the decision names no executor, `KeyError` if the testbed has no such one.
+        """
+        if decision.executor is None:
+            raise ValueError(f"request {request.id} was not routed but {decision.action}")
+        belief = self.view.beliefs[decision.executor]
+        self._hear(now_s)
+        if request.id in self._where:
+            self._forget(request.id, now_s)
+        pool, column = _place(belief, request.model)
+        x = self._features(request, pool)
+        predicted_s = pool.service_s(column, x) if decision.predicted_s is None else decision.predicted_s
+        belief.backlog.add(request.id, Entry(request.model, x, predicted_s), now_s)
+        self._where[request.id] = belief
+        belief.publish()
+        self.router.dispatched(request, pool, column)
+
+    def completed(self, completion: Completion) -> None:
+        """The request ended, in whatever way. Unknown requests and second ends are ignored."""
+        request = completion.request
+        if request.id not in self._where:
+            return
+        self._hear(completion.ended_s)
+        self._forget(request.id, completion.ended_s)
+        if completion.service_s is not None:
+            self._learn(completion, completion.service_s)
+
+    def _forget(self, request_id: str, now_s: float) -> None:
+        belief = self._where.pop(request_id)
+        belief.backlog.remove(request_id, now_s)
+        belief.publish()
+
+    def _learn(self, completion: Completion, service_s: float) -> None:
+        request = completion.request
+        belief = self.view.beliefs[completion.executor]
+        pool, column = _place(belief, request.model)
+        if pool.features == 1:
+            x: tuple[float, ...] = (request.prompts,)
+        else:
+            x = (request.prompt_tokens, completion.output_tokens)
+            self.lengths.observe(request.model, completion.output_tokens)
+        key = PerfKey(belief.name, request.model, completion.mode)
+        self.perf.observe(key, x, service_s, completion.ended_s)
+        self.view.refresh_law(belief, pool, column, self.perf)
+        if self.config.explore_s:
+            self._rebias(belief)
+
+    def _features(self, request: Request, pool: Pool) -> tuple[float, float]:
+        if pool.features == 1:
+            return float(request.prompts), 0.0
+        tokens = request.known_output_tokens
+        if tokens is None:
+            tokens = self.lengths.expected_tokens(request.model)
+        return float(request.prompt_tokens), float(tokens)
+
+    def _hear(self, now_s: float) -> None:
+        if now_s > self.view.now_s:
+            self.view.now_s = now_s
+
+    # -- telemetry and the layers above ---------------------------------------------------------------------
+
+    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float) -> None:
+        """Lifecycle of one executor. Raises `KeyError` on an unknown one.
+
+        A new mode rescales the outstanding work. Off, pending and away executors keep theirs, unworked.
+        """
+        belief = self.view.beliefs[executor]
+        was, belief.state = belief.state, state
+        if mode not in ("off", belief.mode):
+            self.view.change_mode(belief, mode, self.perf)
+        self._retime(belief, was, ready_at_s)
+        belief.publish()
+        self._rebias(belief)
+        for pool, _ in belief.places:
+            pool.refresh_open()
+
+    def _retime(self, belief: Belief, was: ExecutorState, ready_at_s: float) -> None:
+        state, backlog = belief.state, belief.backlog
+        coming = state in ("starting", "pending")
+        if state == was == "ready":
+            return
+        if was == "ready" or not (state == "ready" or (coming and ready_at_s < inf)):
+            guess_s = max(pool.start_s for pool, _ in belief.places) if coming and belief.places else 0.0
+            backlog.pause(guess_s, self.view.now_s)
+        if state == "ready" or (coming and ready_at_s < inf):
+            backlog.resume(ready_at_s if ready_at_s < inf else self.view.now_s)
+
+    def guide(self, guide: RouteGuide) -> None:
+        """Follow this guide from now on; it replaces the one before."""
+        self.view.table = dict(guide.table)
+        self._weights = dict(guide.weights)
+        for belief in self.view.beliefs.values():
+            belief.masked = belief.name in guide.masked
+            self._rebias(belief)
+        for pool in self.view.pools.values():
+            pool.refresh_open()
+
+    def policy(self, policy: MacroPolicy) -> None:
+        """Take over the policy's admission limits; a model it does not name has none."""
+        for pool in self.view.pools.values():
+            pool.limit_s = policy.admission_limit_s.get(pool.model, inf)
+
+    def set_risky(self, executor: str, risky: bool) -> None:
+        """Put an executor under hard avoidance, or lift it. Raises `KeyError` on an unknown one."""
+        belief = self.view.beliefs[executor]
+        belief.risky = risky
+        self._rebias(belief)
+        for pool, _ in belief.places:
+            pool.refresh_open()
+
+    def configure(self, config: FastPathConfig) -> None:
+        """Change the parameters of the score (all but the length prior) while running."""
+        self.config = config
+        for belief in self.view.beliefs.values():
+            self._rebias(belief)
+
+    def _rebias(self, belief: Belief) -> None:
+        config, tier_s = self.config, belief.tier_s()
+        for pool, column in belief.places:
+            guide_s = guide_penalty_s(self._weights.get((pool.model, belief.node)), config.eta_s)
+            u = pool.uncertainty.item(column)
+            pool.set_bias(
+                column, tier_s, soft_bias_s(u, config.explore_s, belief.risky, config.risk_penalty_s, guide_s)
+            )
+
+
+def _place(belief: Belief, model: str) -> tuple[Pool, int]:
+    """Pool and column of an executor for one model. Raises `KeyError` if it cannot serve it."""
+    for place in belief.places:
+        if place[0].model == model:
+            return place
+    raise KeyError(f"{belief.name} cannot serve {model}")
+
+
+def build_fast_path(
+    testbed: TestbedConfig,
+    router: str = "sect",
+    router_params: Mapping[str, Any] | None = None,
+    perf: str = "nnls",
+    perf_params: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    slot_s: float | None = None,
+    keep_all_candidates: bool = False,
+    **truth: Callable[..., float],
+) -> FastPath:
+    """A fast path from registry names and plain parameters, each validated by its own Config.
+
+    `truth` (true_service_s, true_backlog_s) is for the oracle only. Raises `ValueError` on what is unknown.
+    """
+    return FastPath(
+        testbed,
+        make_router(router, router_params, seed, slot_s, **truth),
+        make_perf(perf, testbed, perf_params),
+        FastPathConfig(**(params or {})),
+        keep_all_candidates,
+    )

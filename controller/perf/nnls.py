@@ -1,0 +1,156 @@
+"""Windowed non-negative least squares from a prior: E3's online performance model (eq. 7)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from math import isfinite, sqrt
+
+from pydantic import Field
+
+from controller.perf.prior import Prior
+from emulation.domain.cluster import Strict, TestbedConfig
+from emulation.domain.ports import PerfKey, Prediction
+
+_FLOOR = 1e-3
+"""Share of the prior's weight that stays when the window is full: decides what the data leave open."""
+
+
+class Nnls:
+    """Per key, least squares over the last `window` completions, coefficients clipped at 0 (E3 eq. 7).
+
+    The prior enters as pseudo-observations, one per coefficient at the root mean square of its feature, which
+    real ones push out of the window. With two features the solution is the exact non-negative one; with one
+    it is a scalar. O(1) per observation, O(window) memory per key. Uncertainty falls with the number of
+    samples and grows with the residual variance: u = min(1, sqrt((r^2 + prior_sd^2) / (1 + n))), ours.
+    """
+
+    class Config(Strict):
+        """Parameters."""
+
+        window: int = Field(default=60, ge=2)
+        """Completions per key that count."""
+        prior_weight: float = Field(default=1.0, gt=0)
+        """Pseudo-observations per coefficient while nothing has been observed."""
+        prior_relative_sd: float = Field(default=0.5, gt=0, le=1)
+        """Believed standard deviation of the truth relative to the profile, before any sample."""
+
+    def __init__(self, testbed: TestbedConfig, config: Config | None = None) -> None:
+        self._config = config or self.Config()
+        self._prior = Prior(testbed)
+        self._fits: dict[PerfKey, Fit] = {}
+
+    def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
+        """Expected seconds of features x; the standard deviation covers noise and ignorance."""
+        fit = self._fits.get(key)
+        if fit is None:
+            mean_s = sum(c * v for c, v in zip(self._prior.law(key), x, strict=True))
+            return Prediction(mean_s, self._config.prior_relative_sd * mean_s, 0)
+        mean_s = sum(c * v for c, v in zip(fit.theta, x, strict=True))
+        return Prediction(mean_s, mean_s * sqrt(fit.residual**2 + fit.uncertainty**2), len(fit.samples))
+
+    def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
+        """Learn one completion; values that are not finite, or negative, are ignored as broken feedback."""
+        if not (isfinite(service_s) and service_s >= 0 and all(isfinite(v) and v >= 0 for v in x)):
+            return
+        fit = self._fits.get(key)
+        if fit is None:
+            fit = self._fits[key] = Fit(self._prior.law(key), self._config)
+        fit.add(x, service_s)
+
+    def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
+        """Coefficients in seconds per feature, and relative uncertainty in [0, 1]."""
+        fit = self._fits.get(key)
+        if fit is None:
+            return self._prior.law(key), self._config.prior_relative_sd
+        return fit.theta, fit.uncertainty
+
+
+class Fit:
+    """Sliding sums of one key's window and the solution they give."""
+
+    __slots__ = (
+        "_prior",
+        "_since_exact",
+        "_sums",
+        "_variance",
+        "_weight",
+        "_window",
+        "residual",
+        "samples",
+        "theta",
+        "uncertainty",
+    )
+
+    def __init__(self, prior: tuple[float, ...], config: Nnls.Config) -> None:
+        self.theta = prior
+        self.residual = 0.0
+        """Root of the residual sum of squares relative to the observed one."""
+        self.uncertainty = config.prior_relative_sd
+        self.samples: deque[tuple[float, float, float]] = deque()
+        self._prior = prior
+        self._window = config.window
+        self._weight = config.prior_weight
+        self._variance = config.prior_relative_sd**2
+        self._sums = [0.0] * 6
+        self._since_exact = 0
+
+    def add(self, x: Sequence[float], service_s: float) -> None:
+        """Take one sample in, the oldest out, solve again. Raises `ValueError` on a wrong feature count."""
+        if len(x) != len(self._prior):
+            raise ValueError(f"{len(x)} features for a law of {len(self._prior)}")
+        self.samples.append((float(x[0]), float(x[1]) if len(x) == 2 else 0.0, service_s))
+        self._count(self.samples[-1], 1.0)
+        if len(self.samples) > self._window:
+            self._count(self.samples.popleft(), -1.0)
+            self._since_exact += 1
+        if self._since_exact >= self._window:  # subtraction leaves rounding behind: start afresh now and then
+            self._sums, self._since_exact = [0.0] * 6, 0
+            for sample in self.samples:
+                self._count(sample, 1.0)
+        self._solve()
+
+    def _count(self, sample: tuple[float, float, float], sign: float) -> None:
+        u, v, y = sample
+        sums = self._sums
+        sums[0] += sign * u * u
+        sums[1] += sign * u * v
+        sums[2] += sign * v * v
+        sums[3] += sign * u * y
+        sums[4] += sign * v * y
+        sums[5] += sign * y * y
+
+    def _solve(self) -> None:
+        n = len(self.samples)
+        pull = max(self._weight * (1.0 - n / self._window), self._weight * _FLOOR) / n
+        uu, uv, vv, uy, vy, yy = self._sums
+        if len(self._prior) == 1:
+            a, b = ((uy + pull * uu * self._prior[0]) / (uu + pull * uu) if uu > 0 else self._prior[0]), 0.0
+            self.theta = (max(a, 0.0),)
+        else:
+            a, b = self.theta = _pair(uu, uv, vv, uy, vy, pull, (self._prior[0], self._prior[1]))
+        squares = yy - 2.0 * (a * uy + b * vy) + a * a * uu + 2.0 * a * b * uv + b * b * vv
+        self.residual = sqrt(max(squares, 0.0) / yy) if yy > 0 else 0.0
+        self.uncertainty = min(1.0, sqrt((self.residual**2 + self._variance) / (1.0 + n)))
+
+
+def _pair(
+    uu: float, uv: float, vv: float, uy: float, vy: float, pull: float, prior: tuple[float, float]
+) -> tuple[float, float]:
+    """Non-negative least squares in two unknowns from the normal equations, pulled to the prior.
+
+    The pull adds `pull * uu` and `pull * vv` to the diagonal. A feature that was never seen keeps its prior.
+    """
+    if uu <= 0 or vv <= 0:
+        only_u = (uy + pull * uu * prior[0]) / (uu + pull * uu) if uu > 0 else prior[0]
+        only_v = (vy + pull * vv * prior[1]) / (vv + pull * vv) if vv > 0 else prior[1]
+        return max(only_u, 0.0), max(only_v, 0.0)
+    uy, vy = uy + pull * uu * prior[0], vy + pull * vv * prior[1]
+    uu, vv = uu * (1.0 + pull), vv * (1.0 + pull)
+    det = uu * vv - uv * uv
+    a, b = (vv * uy - uv * vy) / det, (uu * vy - uv * uy) / det
+    if a >= 0 and b >= 0:
+        return a, b
+    # One is clipped: the better of the two solutions on an axis (least squares falls by y^2 / uu on each).
+    a, b = max(uy / uu, 0.0), max(vy / vv, 0.0)
+    return (a, 0.0) if a * a * uu >= b * b * vv else (0.0, b)

@@ -1,0 +1,62 @@
+"""The profile, and nothing learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from emulation.domain.cluster import Mode, Strict, TestbedConfig
+from emulation.domain.ports import PerfKey, Prediction
+
+
+class Prior:
+    """Profiled service law of every key; never learns (the static baselines of E3, section "Defaults").
+
+    On CPU the profile is scaled to the node's full cores: theta * (cores / reference)^-exponent. A mode that
+    is infeasible, or `off`, is read as the node's first feasible mode, GPU before CPU.
+    """
+
+    class Config(Strict):
+        """Parameters."""
+
+        relative_sd: float = Field(default=0.5, ge=0, le=1)
+        """Believed standard deviation of the true service time relative to the profiled one."""
+
+    def __init__(self, testbed: TestbedConfig, config: Config | None = None) -> None:
+        self._testbed = testbed
+        self._relative_sd = (config or self.Config()).relative_sd
+        self._node_of = {e.id: e.node for e in testbed.executors()}
+        self._laws: dict[PerfKey, tuple[float, ...]] = {}
+
+    def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
+        """Profiled seconds of features x. Raises `KeyError` for an executor that does not exist."""
+        mean_s = sum(c * v for c, v in zip(self.law(key), x, strict=True))
+        return Prediction(mean_s, self._relative_sd * mean_s, 0)
+
+    def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
+        """Nothing is learned."""
+
+    def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
+        """Profiled coefficients in seconds per feature, and the configured relative uncertainty."""
+        return self.law(key), self._relative_sd
+
+    def law(self, key: PerfKey) -> tuple[float, ...]:
+        """Coefficients of the key, cached. Raises `KeyError` for an executor that cannot serve the model."""
+        found = self._laws.get(key)
+        if found is None:
+            found = self._laws[key] = self._profiled(self._node_of[key.executor], key.model, key.mode)
+        return found
+
+    def _profiled(self, node_id: str, model: str, mode: Mode) -> tuple[float, ...]:
+        feasible = self._testbed.modes(node_id, model)
+        if not feasible:
+            raise KeyError(f"{node_id} cannot host {model}")
+        used = mode if mode in feasible else feasible[0]
+        theta = self._testbed.theta(node_id, model, used)
+        assert theta is not None
+        if used != "cpu":
+            return theta
+        law = self._testbed.cpu
+        slower = (self._testbed.node(node_id).cores / law.reference_cores) ** -law.exponent
+        return tuple(c * slower for c in theta)

@@ -1,0 +1,49 @@
+"""SECT on the truth: the yardstick of E3's Oracle gap. The one router that is handed hidden facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from controller.fast_view import FastView, Pool
+from controller.routers.router import HOLD, NoParams, Pick
+from emulation.domain.request import Request
+
+
+class Oracle:
+    """Lowest true backlog + true service time + transfer (E3 "Oracle": the present truth, no future).
+
+    `true_service_s(executor_id, request_id)` and `true_backlog_s(executor_id)` come from the wiring; no other
+    decider reaches them. Biases and avoidance of the fast path apply as to SECT.
+    """
+
+    Config = NoParams
+
+    def __init__(
+        self,
+        config: NoParams | None = None,
+        seed: int = 0,
+        *,
+        true_service_s: Callable[[str, str], float],
+        true_backlog_s: Callable[[str], float],
+    ) -> None:
+        self._true_service_s = true_service_s
+        self._true_backlog_s = true_backlog_s
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        """The column of the lowest true score; what the frame predicted is replaced by the truth."""
+        if not pool.open:
+            return HOLD, "every node that may serve it is away"
+        columns = np.flatnonzero(np.isfinite(pool.score[: pool.routable]))
+        for column in columns.tolist():
+            name = pool.names[column]
+            extra_s = pool.score.item(column) - pool.wait.item(column) - pool.service.item(column)
+            pool.wait[column] = self._true_backlog_s(name)
+            pool.service[column] = self._true_service_s(name, request.id)
+            pool.score[column] = pool.wait[column] + pool.service[column] + extra_s
+        pool.sigma[columns] = 0.0
+        return int(pool.score.argmin()), "sect on the truth"
+
+    def dispatched(self, request: Request, pool: Pool, column: int) -> None:
+        """Nothing to remember."""

@@ -1,0 +1,29 @@
+"""In turn, one pointer per model."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+from controller.fast_view import FastView, Pool
+from controller.routers.router import HOLD, NoParams, Pick
+from emulation.domain.request import Request
+
+
+class RoundRobin:
+    """Each model's feasible nodes in turn, by a pointer of its own. Nodes that are away are skipped."""
+
+    Config = NoParams
+
+    def __init__(self, config: NoParams | None = None, seed: int = 0) -> None:
+        self._next: dict[str, int] = {}
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        """The first open column at or after the model's pointer."""
+        if not pool.open:
+            return HOLD, "every node that may serve it is away"
+        at = bisect_left(pool.open, self._next.get(pool.model, 0))
+        return pool.open[at % len(pool.open)], "next in turn"
+
+    def dispatched(self, request: Request, pool: Pool, column: int) -> None:
+        """Move the model's pointer past the column."""
+        self._next[pool.model] = column + 1

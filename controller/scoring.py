@@ -1,0 +1,118 @@
+"""Pure score arithmetic shared by the fast path and the routers. Seconds throughout; lowest wins.
+
+score = wait + service + transfer - explore * u + risk - eta * log p (E3 eq. 6, with the terms of our upper
+layers). Avoidance is a tier added to the score: an executor in a higher tier is only chosen when no
+executor of a lower one exists, so a mask can never stop a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import inf, log
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from emulation.domain.actions import Candidate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TOP = 8
+"""Candidates a decision keeps unless all are asked for."""
+AVOID_S = 1e6
+"""Tier of executors that are masked by the guide or marked risky: hard avoidance, never a deadlock."""
+OFF_S = 1e9
+"""Tier of executors that are off or draining: requests wait there, nobody has said for how long."""
+UNROUTED_S = 1e12
+"""Tier of executors that host the model but are not routed to (only the local router uses them)."""
+AWAY_S = inf
+"""Tier of executors whose node has left: never chosen."""
+
+WAIT, SERVICE, SIGMA, SCORE = range(4)
+"""Rows of a frame: the (4, executors) array in which one request is scored, in seconds."""
+
+_SMALLEST_P = 1e-9
+
+
+def guide_penalty_s(p: float | None, eta_s: float) -> float:
+    """-eta * log p in seconds; 0 where the guide has no weight. p is kept above 1e-9: a bias, not a mask."""
+    return 0.0 if p is None or eta_s == 0.0 else -eta_s * log(max(p, _SMALLEST_P))
+
+
+def soft_bias_s(
+    uncertainty: float, explore_s: float, risky: bool, risk_penalty_s: float, guide_s: float
+) -> float:
+    """Additive bias of one executor, seconds: - explore * u + risk - eta * log p (E3 eq. 6; u in [0, 1])."""
+    return guide_s - explore_s * uncertainty + (risk_penalty_s if risky else 0.0)
+
+
+class Ranking(Sequence[Candidate]):
+    """The best candidates of one decision, best first. Cheap to take, spelled out when somebody reads it.
+
+    Executors that can never be chosen (infinite score) are left out. Scores at or above `AVOID_S` mark
+    executors under hard avoidance. Pickles and compares as the plain tuple of its candidates.
+    """
+
+    __slots__ = ("_built", "_frame", "_limit", "_names")
+
+    def __init__(self, names: Sequence[str], frame: NDArray[np.float64], limit: int | None = TOP) -> None:
+        self._names = names
+        self._frame = frame
+        self._limit = limit
+        self._built: tuple[Candidate, ...] | None = None
+
+    def pairs(self) -> tuple[tuple[str, float], ...]:
+        """(executor, score in seconds), best first: what a record keeps."""
+        return tuple((c.executor, c.score_s) for c in self._tuple())
+
+    def _tuple(self) -> tuple[Candidate, ...]:
+        if self._built is None:
+            score = self._frame[SCORE]
+            order = np.argsort(score, kind="stable")[: self._limit].tolist()
+            columns = self._frame[:, order].T.tolist()
+            self._built = tuple(
+                Candidate(self._names[i], total_s, wait_s, service_s, sigma_s)
+                for i, (wait_s, service_s, sigma_s, total_s) in zip(order, columns, strict=True)
+                if total_s < inf
+            )
+        return self._built
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Candidate, ...]: ...
+    def __getitem__(self, index: int | slice) -> Candidate | tuple[Candidate, ...]:
+        return self._tuple()[index]
+
+    def __len__(self) -> int:
+        return len(self._tuple())
+
+    def __iter__(self) -> Iterator[Candidate]:
+        return iter(self._tuple())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, (Ranking, tuple)) and self._tuple() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._tuple())
+
+    def __repr__(self) -> str:
+        return repr(self._tuple())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (self._tuple(),)
+
+
+def rank(names: Sequence[str], frame: NDArray[np.float64], keep_all: bool = False) -> Ranking:
+    """The best candidates of a scored frame, which is copied: the caller may score into it again.
+
+    `frame` has shape (4, executors), rows as named above. With many executors only the best are copied.
+    """
+    if keep_all or len(names) <= _COPY_WHOLE:
+        return Ranking(names, frame.copy(), None if keep_all else TOP)
+    best = np.sort(np.argpartition(frame[SCORE], TOP)[:TOP])
+    return Ranking([names[i] for i in best.tolist()], frame[:, best])
+
+
+_COPY_WHOLE = 32

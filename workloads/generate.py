@@ -69,7 +69,7 @@ def _draw(source: WorkloadSource, scenario: Scenario, seed: int, name: str) -> D
 
 
 def _noises(drafts: list[Draft], scenario: Scenario, seed: int, name: str) -> list[tuple[float, ...]]:
-    """Per draft one multiplier per prompt (`prompts`) or a single one (`tokens`), from a stream of its own."""
+    """Per draft a multiplier per prompt (`prompts`) or a single one (`tokens`), from a stream of its own."""
     per_prompt = {m.id: m.features == "prompts" for m in scenario.testbed.models}
     counts = [d.prompts if per_prompt[d.model] else 1 for d in drafts]
     flat = iter(gamma_noise(scenario.service_cv, sum(counts), stream(seed, f"{name}/noise")))

@@ -47,7 +47,7 @@ def gamma_noise(cv: float, count: int, rng: Generator) -> list[float]:
 def payload_bytes(
     model: ModelSpec, prompts: int, prompt_tokens: int, max_tokens: int | None
 ) -> tuple[int, int]:
-    """Nominal (up, down) bytes of a request; the client's limit stands for the answer, whose length is hidden."""
+    """Nominal (up, down) bytes of a request; the client's limit stands for the answer's hidden length."""
     text = prompt_tokens * TEXT_BYTES_PER_TOKEN or prompts * TEXT_BYTES_PER_PROMPT
     answer = (max_tokens or 0) * TEXT_BYTES_PER_TOKEN or prompts * TEXT_BYTES_PER_PROMPT
     if model.modality == "caption":

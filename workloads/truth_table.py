@@ -36,9 +36,9 @@ class TruthTable:
     ) -> RequestTruth:
         """Truth of a request as it came in over HTTP. Same id, same answer.
 
-        A request of the scenario (same id, model, K and input length) gets the truth it was generated with. Any
-        other gets a draw from (seed, id): an output length that the scenario's own requests of that model have,
-        at most `max_tokens`. With `ignore_eos` the length is exactly `max_tokens`.
+        A request of the scenario (same id, model, K and input length) gets the truth it was generated with.
+        Any other gets a draw from (seed, id): an output length that the scenario's own requests of that model
+        have, at most `max_tokens`. With `ignore_eos` the length is exactly `max_tokens`.
         """
         known = self._known.get(request.id)
         truth = known[1] if known is not None and _same(known[0], request) else self._drawn(request)

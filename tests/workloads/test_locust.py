@@ -1,0 +1,151 @@
+"""The load generator as a process of its own, against a stub server on the loopback address."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emulation.files import load_scenario
+from tests.workloads.stub_openai import Stub, serving
+from workloads.generate import generate
+from workloads.load import ClientResult, client_log, conservation
+
+ROOT = Path(__file__).parents[2]
+
+SCENARIO = {
+    "name": "small",
+    "testbed": {
+        "name": "one",
+        "models": [
+            {"id": "gpt2", "modality": "text", "features": "tokens"},
+            {"id": "batch", "modality": "text"},
+            {"id": "blip", "modality": "caption"},
+            {"id": "sd", "modality": "image"},
+        ],
+        "nodes": [{"id": "n1"}],
+        "profile": [
+            {"model": "gpt2", "mode": "cpu", "theta": [0.001, 0.01]},
+            *({"model": m, "mode": "cpu", "theta": [1.0]} for m in ("batch", "blip", "sd")),
+        ],
+    },
+    "workload": [
+        {
+            "kind": "poisson",
+            "rate_per_s": 8,
+            "mix": {"gpt2": 0.7, "batch": 0.1, "blip": 0.1, "sd": 0.1},
+            "prompts": [1, 3],
+        }
+    ],
+    "slot_s": 3,
+    "slots": 1,
+    "deadline_s": 10,
+    "live": {"stream_share": 0.5},
+}
+
+
+@pytest.fixture
+def scenario_file(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(SCENARIO))
+    return path
+
+
+def locust(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "locust", "-f", "workloads/locustfile.py", "--only-summary", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "EDGEBED_API_KEY": "test-key"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def run_alone(scenario_file: Path, url: str) -> list[ClientResult]:
+    log = scenario_file.with_suffix(".jsonl")
+    options = ["--headless", "-H", url, "--scenario", str(scenario_file), "--client-log", str(log)]
+    output, _ = (process := locust(*options, "--seed", "5", "--grace", "10")).communicate(timeout=90)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    return client_log(log)
+
+
+def test_sends_on_while_the_server_stalls_and_charges_the_stall_to_everyone_who_waited(
+    scenario_file: Path,
+) -> None:
+    intended = [r for r, _ in generate(load_scenario(scenario_file), 5).items]
+    with serving(Stub(stall_s=2.0)) as stub:
+        log = run_alone(scenario_file, stub.url)
+    assert [r.request_id for r in log] == [r.id for r in intended]
+    assert {r.outcome for r in log} == {"done"}
+    assert len(stub.held) >= 5, "requests must keep leaving while none is answered"
+    by_id = {r.request_id: r for r in log}
+    assert by_id[stub.held[0]].latency_wall_s >= 2.0
+    waited = [by_id[i].latency_wall_s for i in sorted(stub.held)]
+    assert waited[0] - waited[-1] >= 0.5 * (intended[len(waited) - 1].arrival_s - intended[0].arrival_s)
+    streamed = [r for r in log if r.first_token_s is not None]
+    assert streamed
+    assert all(r.model == "gpt2" and r.output_tokens == 2 for r in streamed)
+    assert all(
+        r.intended_s <= r.sent_s <= (r.first_token_s or r.ended_s) <= r.ended_s for r in log if r.sent_s
+    )
+    joined = conservation(log, [headers["X-Request-ID"] for headers, _, _ in stub.seen])
+    assert joined.holds
+    assert joined.sent == joined.intended == len(intended)
+    assert all(headers["Authorization"] == "Bearer test-key" for headers, _, _ in stub.seen)
+
+
+def test_refusals_and_broken_streams_are_results_with_one_line_each(scenario_file: Path) -> None:
+    with serving(Stub(refuse=frozenset({"sd"}), cut=True)) as stub:
+        log = run_alone(scenario_file, stub.url)
+    assert len(log) == len(stub.seen)
+    assert {r.outcome for r in log if r.model == "sd"} <= {"rejected"}
+    streamed = [r for r in log if r.first_token_s is not None]
+    assert streamed
+    assert {r.outcome for r in streamed} == {"error"}
+    assert {r.outcome for r in log if r not in streamed and r.model != "sd"} == {"done"}
+
+
+def test_two_workers_send_every_request_once(scenario_file: Path) -> None:
+    log = scenario_file.with_suffix(".jsonl")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    options = ["--scenario", str(scenario_file), "--client-log", str(log), "--seed", "5", "--grace", "10"]
+    with serving(Stub()) as stub:
+        master = locust(
+            "--master",
+            "--headless",
+            "--expect-workers",
+            "2",
+            "--master-bind-port",
+            port,
+            "-H",
+            stub.url,
+            *options,
+        )
+        workers = [locust("--worker", "--master-port", port) for _ in range(2)]
+        try:
+            output, _ = master.communicate(timeout=120)
+            for worker in workers:
+                worker.communicate(timeout=30)
+        finally:
+            for process in (master, *workers):
+                process.kill()
+    assert master.returncode == 0, output
+    results = client_log(log)
+    intended = [r.id for r, _ in generate(load_scenario(scenario_file), 5).items]
+    assert [r.request_id for r in results] == intended
+    assert sorted(headers["X-Request-ID"] for headers, _, _ in stub.seen) == intended
+    assert {p.name for p in log.parent.glob("*.jsonl")} == {"small.w0.jsonl", "small.w1.jsonl"}
+
+
+def test_a_bad_scenario_stops_it_with_one_message_and_exit_code_2(tmp_path: Path) -> None:
+    process = locust("--headless", "-H", "http://127.0.0.1:9", "--scenario", "demoo")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "did you mean 'demo'" in output
+    assert "Traceback" not in output

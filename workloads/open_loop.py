@@ -1,0 +1,42 @@
+"""Plan of an open-loop run: who sends which request, when on the wall clock, and how long it may last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from emulation.domain.request import Request
+from emulation.domain.scenario import Scenario
+from workloads.generate import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Virtual seconds to wall seconds since the epoch and back."""
+
+    t0_wall_s: float
+    speedup: float
+
+    def wall_s(self, virtual_s: float) -> float:
+        """Wall time of a virtual one."""
+        return self.t0_wall_s + virtual_s / self.speedup
+
+    def virtual_s(self, wall_s: float) -> float:
+        """Virtual time of a wall one."""
+        return (wall_s - self.t0_wall_s) * self.speedup
+
+
+def share(workload: Workload, index: int, count: int) -> Iterator[Request]:
+    """Requests of worker `index` of `count`, in order of arrival: every count-th one."""
+    if not 0 <= index < count:
+        raise ValueError(f"worker index {index} must be in [0, {count})")
+    return (request for i, (request, _) in enumerate(workload.items) if i % count == index)
+
+
+def request_timeout_s(
+    scenario: Scenario, speedup: float, without_deadline_s: float, margin_s: float
+) -> float:
+    """Wall seconds after which a client gives up a request: a margin past its deadline."""
+    if scenario.deadline_s is None:
+        return without_deadline_s
+    return scenario.deadline_s / speedup + margin_s

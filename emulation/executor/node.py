@@ -321,7 +321,7 @@ class NodeState:
                 self._share_out(executor, t_s)
 
     def _allocate(self, executor: Executor) -> bool:
-        """Take RAM, and a GPU slice or a place on the CPU, if they are free now."""
+        """Take RAM, and a slice of the first GPU with room or a place on the CPU, if they are free now."""
         model = self._models[executor.spec.models[0]]
         held = [e for e in self._executors if e.holds]
         if sum(self._models[e.spec.models[0]].ram_gb for e in held) + model.ram_gb > self.spec.ram_gb:
@@ -331,16 +331,12 @@ class NodeState:
                 return False
             executor.mode, executor.gpu = "cpu", None
             return True
-        best: tuple[int, int] | None = None
         for index, gpu in enumerate(self.spec.gpus):
             here = [self._models[e.spec.models[0]].vram_gb for e in held if e.gpu == index]
-            free = gpu.slices - len(here)
-            if free > 0 and sum(here) + model.vram_gb <= gpu.vram_gb and (best is None or free > best[0]):
-                best = (free, index)
-        if best is None:
-            return False
-        executor.mode, executor.gpu = "gpu", best[1]
-        return True
+            if len(here) < gpu.slices and sum(here) + model.vram_gb <= gpu.vram_gb:
+                executor.mode, executor.gpu = "gpu", index
+                return True
+        return False
 
     def _timer(self, executor: Executor, t_s: float) -> None:
         executor.timer_s = inf

@@ -1,0 +1,157 @@
+"""Replay of a recorded run's own arrivals and decisions: the same dispatches, configurations and faults at the
+same instants, through fresh node state machines. Parity of design note (a): what the two worlds do with equal input.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf
+
+from emulation.domain.actions import NodeConfig
+from emulation.domain.records import DecisionRecord, RequestRecord, RunFooter
+from emulation.domain.request import Request
+from emulation.domain.scenario import Scenario
+from emulation.domain.truth import RequestTruth
+from emulation.executor import Ended, Job, NodeState
+from emulation.faults import Step, apply, timeline
+from emulation.ledger import request_record
+from emulation.recording import RecordError, Run
+from workloads.generate import generate
+from workloads.mismatch import world_truth
+
+_CONFIGURE, _FAULT, _SUBMIT = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """Something the recorded run did to one node."""
+
+    t_s: float
+    priority: int
+    order: int
+    node: str
+    do: Callable[[NodeState, float], object]
+
+
+def replay(run: Run, scenario: Scenario) -> Run:
+    """Serve the recorded dispatches again; returns the same requests with the times the state machines give.
+
+    Only requests the run dispatched are in the result. Raises `RecordError` if the record names a request the
+    scenario and seed do not have, or an event the plan does not have.
+    """
+    known = {request.id: (request, truth) for request, truth in generate(scenario, run.header.seed).items}
+    jobs: dict[str, Job] = {}
+    nodes = {n.id: NodeState(scenario.testbed, n.id, world_truth(scenario, run.header.seed)) for n in scenario.testbed.nodes}
+    node_of = {e.id: e.node for e in scenario.testbed.executors()}
+    actions = [
+        *_dispatches(run, known, jobs, node_of),
+        *_configurations(run),
+        *_faults(run, scenario),
+    ]
+    ended: dict[str, Ended] = {}
+    for action in sorted(actions, key=lambda a: (a.t_s, a.priority, a.order)):
+        for node in nodes.values():
+            _advance(node, action.t_s, ended)
+        action.do(nodes[action.node], action.t_s)
+    for node in nodes.values():
+        while node.next_s() < inf:
+            _advance(node, node.next_s(), ended)
+    recorded = {r.request_id: r for r in run.requests}
+    requests = tuple(_record(recorded[i], jobs[i], notice) for i, notice in ended.items() if i in recorded)
+    return replace(run, header=replace(run.header, world="virtual"), requests=requests, footer=_footer(run, requests))
+
+
+def _advance(node: NodeState, t_s: float, ended: dict[str, Ended]) -> None:
+    node.advance(t_s)
+    for notice in node.take_notices():
+        if isinstance(notice, Ended):
+            ended[notice.job.request.id] = notice
+
+
+def _dispatches(
+    run: Run,
+    known: dict[str, tuple[Request, RequestTruth]],
+    jobs: dict[str, Job],
+    node_of: dict[str, str],
+) -> list[_Action]:
+    """One submit per recorded dispatch: routes in order, the last at the time the node saw it."""
+    routes: dict[str, list[DecisionRecord]] = defaultdict(list)
+    for decision in run.decisions:
+        if decision.actor == "router" and decision.request_id is not None and decision.choice in node_of:
+            routes[decision.request_id].append(decision)
+    ends = {r.request_id: r for r in run.requests}
+    actions: list[_Action] = []
+    for request_id, decisions in routes.items():
+        if request_id not in known:
+            raise RecordError(f"request {request_id!r} is not of scenario {run.header.scenario!r} with this seed")
+        job = jobs.setdefault(request_id, Job(*known[request_id]))
+        end = ends.get(request_id)
+        for number, decision in enumerate(decisions, start=1):
+            last = number == len(decisions) and end is not None and end.dispatched_s is not None
+            t_s = end.dispatched_s if last and end is not None and end.dispatched_s is not None else decision.t_s
+            actions.append(_Action(t_s, _SUBMIT, len(actions), node_of[decision.choice], _submit(job, decision.choice)))
+    return actions
+
+
+def _submit(job: Job, executor: str) -> Callable[[NodeState, float], None]:
+    def do(node: NodeState, t_s: float) -> None:
+        if not job.ended:
+            job.attempt += job.executor is None and job.enqueued_s is not None
+            node.submit(executor, job, t_s)
+
+    return do
+
+
+def _configurations(run: Run) -> list[_Action]:
+    found: list[_Action] = []
+    for decision in run.decisions:
+        if decision.actor.startswith("deployer:") and decision.landed_s is not None:
+            config = NodeConfig(decision.choice["node"], decision.choice["modes"])
+            found.append(_Action(decision.landed_s, _CONFIGURE, len(found), config.node, _configure(config)))
+    return found
+
+
+def _configure(config: NodeConfig) -> Callable[[NodeState, float], object]:
+    return lambda node, t_s: node.configure(config, t_s)
+
+
+def _faults(run: Run, scenario: Scenario) -> list[_Action]:
+    """The plan's steps at the instants at which the run applied them."""
+    steps: dict[tuple[int, str], list[Step]] = defaultdict(list)
+    for step in timeline(scenario.events, scenario.testbed):
+        steps[step.event, step.phase].append(step)
+    found: list[_Action] = []
+    for event in run.events:
+        planned = steps.get((event.event, event.phase))
+        if not planned:
+            raise RecordError(f"event {event.event} ({event.type}, {event.phase}) is not of the scenario's plan")
+        step = planned.pop(0)
+        found.extend(_Action(event.t_s, _FAULT, len(found), node, _fault(step)) for node in step.nodes)
+    return found
+
+
+def _fault(step: Step) -> Callable[[NodeState, float], None]:
+    return lambda node, t_s: apply(step, node, t_s)
+
+
+def _record(recorded: RequestRecord, job: Job, notice: Ended) -> RequestRecord:
+    again = request_record(job.request, notice.outcome, notice.deliver_s, recorded.counted, job, None, notice.reason)
+    return replace(
+        again,
+        intended_s=recorded.intended_s,
+        sent_s=recorded.sent_s,
+        predicted_s=recorded.predicted_s,
+        predicted_sd_s=recorded.predicted_sd_s,
+    )
+
+
+def _footer(run: Run, requests: tuple[RequestRecord, ...]) -> RunFooter:
+    arrived: dict[str, int] = {}
+    ends: dict[str, dict[str, int]] = {}
+    for record in requests:
+        arrived[record.model] = arrived.get(record.model, 0) + 1
+        model = ends.setdefault(record.model, {})
+        model[record.outcome] = model.get(record.outcome, 0) + 1
+    return RunFooter(max((r.t_s for r in requests), default=0.0), arrived, ends, {}, False)

@@ -1,0 +1,125 @@
+"""Which decisions of a run are worth a reader's time, and how to put them in one line."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgebed.report.figures import NOT_MEASURED, number
+from emulation.domain.records import DecisionRecord
+from emulation.recording import Run
+
+PER_ACTOR = 6
+"""Decisions shown of each kind of actor."""
+ROUTES = 5
+"""Sample of routed requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    """One decision as the page shows it."""
+
+    t: str
+    actor: str
+    cause: str
+    choice: str
+    reason: str
+    result: str
+    thinking: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLine:
+    """One routed request with the executors that were weighed, best first."""
+
+    t: str
+    request: str
+    choice: str
+    reason: str
+    candidates: tuple[tuple[str, str], ...]
+
+
+def control_lines(run: Run, per_actor: int = PER_ACTOR) -> list[DecisionLine]:
+    """The most telling decisions of each kind of actor, in the order they were taken.
+
+    Refused ones first, then those with a cause out of turn, then those that changed most, the latest of each.
+    """
+    by_kind: dict[str, list[DecisionRecord]] = defaultdict(list)
+    for decision in run.decisions:
+        kind = decision.actor.split(":", 1)[0]
+        if kind != "router":
+            by_kind[kind].append(decision)
+    order = {"planner": 0, "meta": 1, "scheduler": 2, "deployer": 3}
+    kinds = sorted(by_kind, key=lambda k: (order.get(k, 9), k))
+    return [_line(d) for kind in kinds for d in _telling(by_kind[kind], per_actor)]
+
+
+def _telling(decisions: Sequence[DecisionRecord], limit: int) -> list[DecisionRecord]:
+    causes: dict[str, int] = defaultdict(int)
+    for decision in decisions:
+        causes[decision.cause] += 1
+
+    def interest(decision: DecisionRecord) -> tuple[bool, bool, int, float]:
+        refused = decision.outcome != "applied" or bool(decision.violations)
+        unusual = causes[decision.cause] * 5 < len(decisions)
+        return (refused, unusual, decision.changes, decision.t_s)
+
+    seen: set[str] = set()
+    kept: list[DecisionRecord] = []
+    for decision in sorted(decisions, key=interest, reverse=True):
+        wording = f"{decision.actor} {decision.reason} {decision.choice}"
+        if wording not in seen and len(kept) < limit:
+            seen.add(wording)
+            kept.append(decision)
+    return sorted(kept, key=lambda d: (d.t_s, d.actor))
+
+
+def route_lines(run: Run, limit: int = ROUTES) -> list[RouteLine]:
+    """Routed requests spread evenly over the run, those with a real choice (two candidates or more) first."""
+    routes = [d for d in run.decisions if d.actor.split(":", 1)[0] == "router"]
+    routes = [d for d in routes if len(d.candidates) > 1] or routes
+    step = max(1, len(routes) // limit)
+    return [
+        RouteLine(
+            t=number(d.t_s, 1),
+            request=d.request_id or "",
+            choice=compact(d.choice),
+            reason=d.reason,
+            candidates=tuple((executor, number(score, 2)) for executor, score in d.candidates[:4]),
+        )
+        for d in routes[step // 2 :: step][:limit]
+    ]
+
+
+def _line(decision: DecisionRecord) -> DecisionLine:
+    fine = decision.outcome == "applied" and not decision.violations
+    result = decision.outcome
+    if decision.changes:
+        result += f", {decision.changes} changed"
+    if decision.violations:
+        result += f": {'; '.join(decision.violations)}"
+    return DecisionLine(
+        t=number(decision.t_s, 1),
+        actor=decision.actor,
+        cause=decision.cause,
+        choice=compact(decision.choice),
+        reason=decision.reason,
+        result=result,
+        thinking=number(decision.thinking_s, 2) if decision.thinking_s else NOT_MEASURED,
+        tone="" if fine else "bad",
+    )
+
+
+def compact(choice: Any, limit: int = 160) -> str:
+    """A choice as short text: plain strings as they are, data without empty parts, cut at `limit`."""
+    if isinstance(choice, dict):
+        choice = {k: v for k, v in choice.items() if v not in ({}, [], None, "")}
+    text = (
+        choice if isinstance(choice, str) else json.dumps(choice, separators=(", ", " "), ensure_ascii=False)
+    )
+    text = text.replace('"', "")
+    return text if len(text) <= limit else text[: limit - 1] + "…"

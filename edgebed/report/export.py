@@ -1,0 +1,127 @@
+"""A comparison for machines: JSON whose keys are an interface, and a tidy CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edgebed.report.figures import FIGURES
+from edgebed.report.model import Comparison, RunResult
+from edgebed.stats import Interval
+from emulation.recording import write_whole
+
+EXTRA = ("t_norm", "t_norm_type", "objective_type", "arrived", "done")
+MODEL_FIGURES = (
+    "arrived",
+    "done",
+    "success_ratio",
+    "mean_latency_s",
+    "p95_s",
+    "queue_mean_s",
+    "service_mean_s",
+    "transfer_mean_s",
+)
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Plain data. Stable keys: `schemes.<S>.mean_latency_s | fairness_norm | success_ratio | goodput` and
+    `schemes.<S>.per_model.<m>.mean_latency_s | success_ratio`, each a mean over seeds or null.
+
+    `intervals` beside them holds [low, high] (null for a single seed), `runs` every run's own figures.
+    """
+    return {
+        "scenario": comparison.scenario,
+        "seeds": list(comparison.seeds),
+        "baseline": comparison.baseline,
+        "schemes": {name: _scheme(comparison, name) for name in comparison.schemes},
+        "paired": {
+            name: {spec.name: _interval(comparison.difference(name, spec.name)) for spec in FIGURES}
+            for name in comparison.schemes
+            if comparison.baseline is not None and name != comparison.baseline
+        },
+        "faults": None if comparison.faults is None else [asdict(r) for r in comparison.faults.rows],
+        "parity": None if comparison.parity is None else [asdict(r) for r in comparison.parity.rows],
+        "checks": {
+            "conserved": all(r.summary.conservation.ok for r in comparison.results),
+            "complete": not any(r.summary.interrupted for r in comparison.results),
+            "faults_valid": None if comparison.faults is None else comparison.faults.valid,
+            "parity_ok": None if comparison.parity is None else comparison.parity.ok,
+        },
+    }
+
+
+def write_csv(comparison: Comparison, path: Path) -> None:
+    """One figure per line: scheme, seed, world, model (empty: all), figure, value (empty: not measured).
+
+    Written whole or not at all.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["scenario", "scheme", "seed", "world", "reasoner", "model", "figure", "value"])
+    for name, results in comparison.schemes.items():
+        for result in results:
+            head = [
+                comparison.scenario,
+                name,
+                result.summary.seed,
+                result.summary.world,
+                result.summary.reasoner,
+            ]
+            writer.writerows(
+                [*head, model, figure, "" if value is None else value]
+                for model, figure, value in _values(result)
+            )
+    write_whole(path, text.getvalue().encode())
+
+
+def _values(result: RunResult) -> list[tuple[str, str, float | None]]:
+    summary = result.summary
+    rows = [("", name, getattr(summary, name)) for name in (*(s.name for s in FIGURES), *EXTRA)]
+    rows += [("", f"ends_{outcome}", count) for outcome, count in summary.ends.items()]
+    return rows + [
+        (m, name, getattr(s, name)) for m, s in summary.per_model.items() for name in MODEL_FIGURES
+    ]
+
+
+def _scheme(comparison: Comparison, name: str) -> dict[str, Any]:
+    summaries = comparison.summaries(name)
+    first = summaries[0]
+    figures = [*(s.name for s in FIGURES), *EXTRA]
+    return {
+        "label": comparison.label(name),
+        "scheme": first.scheme,
+        "reasoner": first.reasoner,
+        "world": first.world,
+        "lifecycle": first.lifecycle,
+        "speedup": first.speedup,
+        "seeds": [s.seed for s in summaries],
+        **_means(partial(comparison.interval, name), figures),
+        "control_calls": first.control_calls if len(summaries) == 1 else [s.control_calls for s in summaries],
+        "ends": {o: sum(s.ends.get(o, 0) for s in summaries) for o in first.ends},
+        "per_model": {
+            model: _means(partial(comparison.model_interval, name, model), MODEL_FIGURES)
+            for model in comparison.models
+        },
+        "runs": [s.to_json() for s in summaries],
+    }
+
+
+def _means(
+    interval_of: Callable[[str], Interval | None], names: list[str] | tuple[str, ...]
+) -> dict[str, Any]:
+    found = {name: interval_of(name) for name in names}
+    return {
+        **{name: None if i is None else i.mean for name, i in found.items()},
+        "intervals": {
+            name: None if i is None or i.low is None else [i.low, i.high] for name, i in found.items()
+        },
+    }
+
+
+def _interval(found: Interval | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)

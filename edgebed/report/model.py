@@ -1,0 +1,206 @@
+"""What a report is about: runs by scheme, the faults they went through, and how far two worlds agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from edgebed.stats import Interval, mean_interval, paired_difference
+from emulation.domain.events import Event
+from emulation.metrics import FaultRow, Summary, fault_ledger, summarise
+from emulation.recording import Run
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """One run with its figures."""
+
+    run: Run
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class FaultEntry:
+    """One event of the plan in one run: did it land on its target, and was it undone?"""
+
+    scheme: str
+    seed: int
+    world: str
+    event: int
+    type: str
+    target: str
+    landed: bool | None
+    """None: nothing was there to be hit (`note` says why)."""
+    effect: float | None
+    expected: float | None
+    unit: str
+    recovered: bool | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLedger:
+    """All faults of a comparison."""
+
+    rows: tuple[FaultEntry, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether no fault provably missed its target or stayed in force."""
+        return not any(r.landed is False or r.recovered is False for r in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ParityRow:
+    """One live figure against the virtual world; `low` and `high` bound what passes."""
+
+    scheme: str
+    kind: Literal["replay", "closed-loop"]
+    model: str
+    live_mean_s: float | None
+    virtual_mean_s: float | None
+    relative_difference: float | None
+    low: float | None
+    high: float | None
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ParityReport:
+    """Both definitions of agreement: replay of a live run's own decisions, and the closed loop."""
+
+    rows: tuple[ParityRow, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every row passes."""
+        return all(r.ok for r in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Schemes on one scenario over the same seeds. `schemes` keeps the order in which tables show them."""
+
+    scenario: str
+    schemes: Mapping[str, tuple[RunResult, ...]]
+    baseline: str | None = None
+    """Scheme the others are compared with, seed by seed."""
+    parity: ParityReport | None = None
+    faults: FaultLedger | None = None
+    note: str = ""
+
+    def summaries(self, scheme: str) -> list[Summary]:
+        """Figures of a scheme, one per run."""
+        return [r.summary for r in self.schemes[scheme]]
+
+    def label(self, scheme: str) -> str:
+        """The name a table shows: with the reasoner in brackets where one decided, so `MA (rules)`."""
+        used = sorted({s.reasoner for s in self.summaries(scheme)} - {"none", ""})
+        missing = [r for r in used if f"({r})" not in scheme]
+        return f"{scheme} ({', '.join(missing)})" if missing else scheme
+
+    def interval(self, scheme: str, name: str) -> Interval | None:
+        """Mean and 95% interval of a figure of `Summary` over seeds."""
+        return mean_interval([figure_of(s, name) for s in self.summaries(scheme)])
+
+    def model_interval(self, scheme: str, model: str, name: str) -> Interval | None:
+        """Mean and 95% interval of a figure of `ModelSummary` over seeds; None for a model it never saw."""
+        found = [s.per_model[model] for s in self.summaries(scheme) if model in s.per_model]
+        return mean_interval([getattr(m, name) for m in found])
+
+    def difference(self, scheme: str, name: str) -> Interval | None:
+        """Paired difference to the baseline over the seeds both ran; None without a baseline."""
+        if self.baseline is None or scheme == self.baseline:
+            return None
+        mine, base = (
+            {s.seed: figure_of(s, name) for s in self.summaries(n)} for n in (scheme, self.baseline)
+        )
+        return paired_difference(mine, base)
+
+    @property
+    def results(self) -> list[RunResult]:
+        """Every run, scheme by scheme."""
+        return [r for results in self.schemes.values() for r in results]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Every seed that was run, ascending."""
+        return tuple(sorted({r.summary.seed for r in self.results}))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model of the scenario, in its order."""
+        return tuple(dict.fromkeys(m for r in self.results for m in r.run.header.models))
+
+
+def figure_of(summary: Summary, name: str) -> float | None:
+    """A figure of a summary by name, as a number. Raises `AttributeError` for a name it does not have."""
+    value = getattr(summary, name)
+    return None if value is None else float(value)
+
+
+def result_of(run: Run) -> RunResult:
+    """A run with its figures."""
+    return RunResult(run, summarise(run))
+
+
+def compare_runs(
+    runs: Iterable[Run],
+    events: Sequence[Event] = (),
+    *,
+    baseline: str | None = None,
+    sites: Mapping[str, str] | None = None,
+    parity: ParityReport | None = None,
+    note: str = "",
+) -> Comparison:
+    """Group runs by scheme (and by world, where a scheme ran in both) and measure all of them.
+
+    `events` is the scenario's event plan; with it the comparison carries a fault ledger. `baseline` defaults
+    to the first scheme where there are several. Raises `ValueError` for no runs, runs of different scenarios,
+    or a baseline that was not run.
+    """
+    results = [result_of(run) for run in runs]
+    scenarios = sorted({r.summary.scenario for r in results})
+    if len(scenarios) != 1:
+        raise ValueError(f"a comparison needs runs of one scenario, not of {scenarios or 'none'}")
+    schemes: dict[str, tuple[RunResult, ...]] = {}
+    for result in sorted(results, key=lambda r: r.summary.seed):
+        schemes[_key(result, results)] = (*schemes.get(_key(result, results), ()), result)
+    order = list(dict.fromkeys(_key(r, results) for r in results))
+    if baseline is not None and baseline not in schemes:
+        raise ValueError(f"baseline {baseline!r} was not run; there are {order}")
+    return Comparison(
+        scenario=scenarios[0],
+        schemes={name: schemes[name] for name in order},
+        baseline=baseline or (order[0] if len(order) > 1 else None),
+        parity=parity,
+        faults=_ledger({name: schemes[name] for name in order}, events, sites) if events else None,
+        note=note,
+    )
+
+
+def _key(result: RunResult, results: Sequence[RunResult]) -> str:
+    summary = result.summary
+    worlds = {r.summary.world for r in results if r.summary.scheme == summary.scheme}
+    return summary.scheme if len(worlds) == 1 else f"{summary.scheme} [{summary.world}]"
+
+
+def _ledger(
+    schemes: Mapping[str, tuple[RunResult, ...]], events: Sequence[Event], sites: Mapping[str, str] | None
+) -> FaultLedger:
+    return FaultLedger(
+        tuple(
+            _entry(name, result.summary, row)
+            for name, results in schemes.items()
+            for result in results
+            for row in fault_ledger(result.run, events, sites)
+        )
+    )
+
+
+def _entry(scheme: str, summary: Summary, row: FaultRow) -> FaultEntry:
+    shared = {f.name for f in fields(FaultEntry)} & {f.name for f in fields(FaultRow)}
+    return FaultEntry(
+        scheme=scheme, seed=summary.seed, world=summary.world, **{name: getattr(row, name) for name in shared}
+    )

@@ -1,0 +1,280 @@
+"""Tables as data, for page and terminal alike: rows of text, and which cells deserve attention."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import mean
+
+from edgebed.report.figures import (
+    BY_NAME,
+    FIGURES,
+    NOT_MEASURED,
+    PAIRED,
+    FigureSpec,
+    decimals_for,
+    number,
+    with_interval,
+)
+from edgebed.report.model import Comparison, FaultEntry
+from edgebed.stats import Interval
+from emulation.domain.request import OUTCOMES
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Text of one cell; `aside` is the smaller text behind it, `tone` one of best, good, bad, or empty."""
+
+    text: str
+    aside: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table."""
+
+    label: str
+    cells: tuple[Cell, ...]
+    group: str = ""
+    unit: str = ""
+    about: str = ""
+
+
+def main_rows(comparison: Comparison) -> list[Row]:
+    """One row per figure that any run measured, one cell per scheme: mean and 95% interval over seeds."""
+    rows = []
+    for spec in FIGURES:
+        found = [comparison.interval(name, spec.name) for name in comparison.schemes]
+        if any(i is not None for i in found) and not (
+            spec.name == "thinking_s" and not any(i and i.mean for i in found)
+        ):
+            rows.append(Row(spec.label, _cells(spec, found), spec.group, spec.unit, spec.about))
+    return rows
+
+
+def _cells(spec: FigureSpec, found: list[Interval | None]) -> tuple[Cell, ...]:
+    decimals = decimals_for([i.mean * spec.scale for i in found if i is not None], spec.decimals)
+    means = [i.mean for i in found if i is not None]
+    best = None if not spec.better or len(set(means)) < 2 else (min if spec.better == "low" else max)(means)
+    return tuple(
+        Cell(*with_interval(i, decimals, spec.scale), "best" if i is not None and i.mean == best else "")
+        for i in found
+    )
+
+
+def paired_rows(comparison: Comparison) -> list[Row]:
+    """One row per figure, one cell per scheme other than the baseline: the paired difference to it."""
+    others = [name for name in comparison.schemes if name != comparison.baseline]
+    rows = []
+    for spec in (BY_NAME[name] for name in PAIRED):
+        found = [comparison.difference(name, spec.name) for name in others]
+        if any(i is not None for i in found):
+            decimals = decimals_for([i.mean for i in found if i is not None], spec.decimals)
+            rows.append(
+                Row(
+                    spec.label,
+                    tuple(_paired_cell(spec, i, decimals) for i in found),
+                    spec.group,
+                    spec.unit,
+                    spec.about,
+                )
+            )
+    return rows
+
+
+def _paired_cell(spec: FigureSpec, found: Interval | None, decimals: int) -> Cell:
+    tone = ""
+    if found is not None and found.excludes_zero:
+        tone = "good" if (found.mean < 0) == (spec.better == "low") else "bad"
+    return Cell(*with_interval(found, decimals, spec.scale, signed=True), tone)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One scheme on one model."""
+
+    scheme: str
+    model: str
+    cells: tuple[Cell, ...]
+
+
+MODEL_COLUMNS = (
+    ("arrived", "arrived", 0),
+    ("success_ratio", "success ratio", 3),
+    ("mean_latency_s", "mean latency", None),
+    ("p95_s", "p95", None),
+    ("queue_mean_s", "queue", None),
+    ("service_mean_s", "service", None),
+    ("transfer_mean_s", "transfer", None),
+)
+"""(figure of `ModelSummary`, heading, decimals): success always stands beside latency."""
+
+
+def model_rows(comparison: Comparison) -> list[ModelRow]:
+    """Per model and scheme: how many came, how many were served, and where the time of the served went."""
+    decimals = {
+        name: decimals_for(
+            [
+                i.mean
+                for s in comparison.schemes
+                for m in comparison.models
+                if (i := comparison.model_interval(s, m, name))
+            ],
+            fixed,
+        )
+        for name, _, fixed in MODEL_COLUMNS
+    }
+    return [
+        ModelRow(
+            scheme,
+            model,
+            tuple(
+                Cell(*_model_text(name, comparison.model_interval(scheme, model, name), decimals[name]))
+                for name, _, _ in MODEL_COLUMNS
+            ),
+        )
+        for model in comparison.models
+        for scheme in comparison.schemes
+    ]
+
+
+def _model_text(name: str, found: Interval | None, decimals: int) -> tuple[str, str]:
+    mean_text, half = with_interval(found, decimals)
+    return mean_text, half if name in ("success_ratio", "mean_latency_s", "p95_s") else ""
+
+
+def ends_rows(comparison: Comparison) -> list[Row]:
+    """How the counted requests ended, summed over seeds; outcomes that never happened are left out."""
+    totals = {
+        name: {o: sum(s.ends.get(o, 0) for s in comparison.summaries(name)) for o in OUTCOMES}
+        for name in comparison.schemes
+    }
+    seen = [o for o in OUTCOMES if any(t[o] for t in totals.values())]
+    rows = [
+        Row(o, tuple(Cell(number(t[o], 0), _share(t[o], sum(t.values()))) for t in totals.values()))
+        for o in seen
+    ]
+    rows.append(Row("arrived", tuple(Cell(number(sum(t.values()), 0)) for t in totals.values()), "total"))
+    return rows
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}%" if whole else ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultLine:
+    """One event of the plan under one scheme, over its seeds."""
+
+    scheme: str
+    world: str
+    event: int
+    type: str
+    target: str
+    landed: Cell
+    effect: Cell
+    recovered: Cell
+    note: str
+
+
+def fault_lines(rows: tuple[FaultEntry, ...]) -> list[FaultLine]:
+    """The ledger summed over seeds: in how many runs each event landed and was undone, and its effect."""
+    grouped: dict[tuple[int, str, str], list[FaultEntry]] = defaultdict(list)
+    for row in rows:
+        grouped[row.event, row.scheme, row.world].append(row)
+    return [_fault_line(entries) for entries in (grouped[key] for key in sorted(grouped, key=lambda k: k[0]))]
+
+
+def _fault_line(entries: list[FaultEntry]) -> FaultLine:
+    first = entries[0]
+    effects = [e.effect for e in entries if e.effect is not None]
+    expected = [e.expected for e in entries if e.expected is not None]
+    text = NOT_MEASURED if not effects else number(mean(effects), decimals_for([*effects, 1.0]))
+    wanted = (
+        f"expected {number(mean(expected), 2).rstrip('0').rstrip('.')} {first.unit}"
+        if expected
+        else first.unit
+    )
+    return FaultLine(
+        scheme=first.scheme,
+        world=first.world,
+        event=first.event,
+        type=first.type,
+        target=first.target,
+        landed=_verdict([e.landed for e in entries]),
+        effect=Cell(text, wanted),
+        recovered=_verdict([e.recovered for e in entries]),
+        note="; ".join(dict.fromkeys(e.note for e in entries if e.note)),
+    )
+
+
+def _verdict(values: list[bool | None]) -> Cell:
+    """yes or no with the number of runs that can tell, or the dash where none can."""
+    known = [v for v in values if v is not None]
+    aside = f"{sum(known)} of {len(values)}" if len(values) > 1 and known else ""
+    if not known:
+        return Cell("not exercised", tone="muted")
+    return Cell("yes" if all(known) else "no", aside, "good" if all(known) else "bad")
+
+
+def run_line(comparison: Comparison) -> str:
+    """What every table must state beside its figures: world, reasoner, lifecycle, speedup and seeds."""
+    headers = [r.run.header for r in comparison.results]
+
+    def one(name: str) -> str:
+        values = sorted({f"{v:g}" if isinstance(v := getattr(h, name), float) else str(v) for h in headers})
+        return ", ".join(values)
+
+    seeds = comparison.seeds
+    shown = ", ".join(map(str, seeds)) if len(seeds) <= 12 else f"{seeds[0]}..{seeds[-1]} ({len(seeds)})"
+    return (
+        f"world {one('world')} · reasoner {one('reasoner')} · lifecycle {one('lifecycle')} · "
+        f"speedup {one('speedup')} · seeds {shown}"
+    )
+
+
+def checks(comparison: Comparison) -> list[Cell]:
+    """What must hold for the figures to mean anything; `aside` is ok, FAILED or a remark."""
+    results = comparison.results
+    broken = [r.summary for r in results if not r.summary.conservation.ok]
+    found = [
+        _check(
+            not broken, f"every request accounted for in {len(results) - len(broken)} of {len(results)} runs"
+        )
+    ]
+    found += [
+        Cell(f"{s.scheme}, seed {s.seed}: {'; '.join(s.conservation.problems[:3])}", "FAILED", "bad")
+        for s in broken[:5]
+    ]
+    cut = sum(r.summary.interrupted for r in results)
+    if cut:
+        found.append(
+            Cell(
+                f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded",
+                "CUT",
+                "bad",
+            )
+        )
+    if comparison.faults is not None:
+        rows = comparison.faults.rows
+        known = [r for r in rows if r.landed is not None]
+        text = f"{sum(bool(r.landed) for r in known)} of {len(known)} faults landed on their target"
+        back = [r for r in rows if r.recovered is not None]
+        text += f", {sum(bool(r.recovered) for r in back)} of {len(back)} were seen to end"
+        if len(known) < len(rows):
+            text += f" ({len(rows) - len(known)} not exercised)"
+        found.append(_check(comparison.faults.valid, text))
+    if comparison.parity is not None:
+        good = sum(r.ok for r in comparison.parity.rows)
+        found.append(
+            _check(
+                comparison.parity.ok,
+                f"two worlds agree in {good} of {len(comparison.parity.rows)} comparisons",
+            )
+        )
+    return found
+
+
+def _check(ok: bool, text: str) -> Cell:
+    return Cell(text, "ok" if ok else "FAILED", "good" if ok else "bad")

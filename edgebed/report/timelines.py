@@ -1,0 +1,95 @@
+"""What every executor did over time: one row per executor, one chart per scheme."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.patches import Patch
+
+from edgebed.report.plots import event_bands, shade
+from edgebed.report.theme import GRID, MODE_COLOURS, drawing, svg
+from emulation.domain.records import ExecutorRecord
+from emulation.metrics import node_of
+from emulation.recording import Run
+
+ROW_IN = 0.17
+"""Height of one executor's row, inches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """An executor in one state; `look` is gpu, cpu, starting or away."""
+
+    executor: str
+    start_s: float
+    end_s: float
+    look: str
+
+
+def stretches(changes: Sequence[ExecutorRecord], end_s: float) -> list[Stretch]:
+    """What each executor was from one change to the next, up to `end_s`; time off is left out."""
+    by_executor: dict[str, list[ExecutorRecord]] = defaultdict(list)
+    for change in changes:
+        by_executor[change.executor].append(change)
+    found = []
+    for executor, own in by_executor.items():
+        ends = [c.t_s for c in own[1:]] + [end_s]
+        for change, until_s in zip(own, ends, strict=True):
+            look = _look(change)
+            if look and min(until_s, end_s) > change.t_s:
+                found.append(Stretch(executor, change.t_s, min(until_s, end_s), look))
+    return found
+
+
+def _look(change: ExecutorRecord) -> str:
+    if change.state == "away":
+        return "away"
+    if change.state in ("starting", "pending"):
+        return "starting"
+    return change.mode if change.state in ("ready", "draining") and change.mode in ("gpu", "cpu") else ""
+
+
+def executor_modes(run: Run, name: str) -> str:
+    """Modes of every executor of one run, grouped by node, events shaded; empty if none was recorded."""
+    end_s = run.header.horizon_s
+    found = stretches(run.executors, end_s)
+    if not found:
+        return ""
+    rows = _rows({c.executor for c in run.executors}, run.header.models)
+    with drawing(9.6, 1.0 + ROW_IN * len(rows)) as figure:
+        axes = figure.subplots()
+        for stretch in found:
+            axes.barh(
+                rows[stretch.executor],
+                stretch.end_s - stretch.start_s,
+                0.8,
+                left=stretch.start_s,
+                color=MODE_COLOURS[stretch.look],
+                linewidth=0,
+            )
+        axes.set_yticks(list(rows.values()), list(rows), fontsize=7.5)
+        for row in _node_starts(list(rows)):
+            axes.axhline(row - 0.5, color=GRID, linewidth=0.8)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(0, end_s)
+        axes.grid(visible=False)
+        axes.set_xlabel("virtual s")
+        shade(axes, event_bands(run.events, end_s))
+        handles = [Patch(color=c, label=look) for look, c in MODE_COLOURS.items()]
+        figure.legend(handles=handles, loc="outside lower right", ncols=4, fontsize=8, handlelength=1.0)
+        return svg(figure, name)
+
+
+def _rows(executors: set[str], models: Sequence[str]) -> dict[str, int]:
+    def order(executor: str) -> tuple[str, int, str]:
+        model = executor.partition("/")[2]
+        return (node_of(executor), models.index(model) if model in models else -1, executor)
+
+    return {executor: row for row, executor in enumerate(sorted(executors, key=order))}
+
+
+def _node_starts(executors: Sequence[str]) -> list[int]:
+    pairs = zip(executors, executors[1:], strict=False)
+    return [i + 1 for i, (one, next_one) in enumerate(pairs) if node_of(one) != node_of(next_one)]

@@ -7,7 +7,7 @@ the fast path, or the loops below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -38,7 +38,10 @@ class Progress:
 
 
 class Simulation:
-    """The virtual world of one run. Build it, then call `run` once."""
+    """The virtual world of one run. Build it, then call `run` once.
+
+    `arrivals` come in the order they are sent: at `sent_s[request id]`, or at their intended time.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Simulation:
         control: ControlPlane,
         sink: RecordSink | None = None,
         on_slot: Callable[[Progress], None] | None = None,
+        sent_s: Mapping[str, float] | None = None,
     ) -> None:
         self.scenario = scenario
         self.kernel = Kernel()
@@ -59,6 +63,7 @@ class Simulation:
         self._control = control
         self._arrivals = iter(arrivals)
         self._on_slot = on_slot
+        self._sent_s = sent_s or {}
         self._node_of = {e.id: self.nodes[e.node] for e in scenario.testbed.executors()}
         self._armed = dict.fromkeys(self.nodes, inf)
         self._held: dict[str, Job] = {}
@@ -109,14 +114,15 @@ class Simulation:
     def _next_arrival(self) -> None:
         arrival = next(self._arrivals, None)
         if arrival is not None:
-            self.kernel.at(arrival[0].arrival_s, ARRIVAL, self._arrive, arrival)
+            request = arrival[0]
+            self.kernel.at(self._sent_s.get(request.id, request.arrival_s), ARRIVAL, self._arrive, arrival)
 
     def _arrive(self, arrival: Arrival) -> None:
         self._next_arrival()
         request, truth = arrival
         self.ledger.arrive(request)
         self._in_system[request.id] = request
-        self._dispatch(Job(request, truth))
+        self._dispatch(Job(request, truth, sent_s=self._sent_s.get(request.id)))
 
     def _dispatch(self, job: Job) -> None:
         now_s = self.kernel.now_s

@@ -80,7 +80,7 @@ class FastPath:
         column, reason = self.router.choose(request, pool, view)
         if column < 0:
             return RoutingDecision(None, "hold" if column == HOLD else "no_host", reason)
-        candidates = rank(pool.names, pool.frame, self._keep_all)
+        candidates = rank(pool.names, pool.ranked(column), self._keep_all)
         service_s, sigma_s = pool.service.item(column), pool.sigma.item(column)
         if pool.limit_s < inf:
             latency_s = pool.latency_s(column, site, moved_bytes)
@@ -97,10 +97,10 @@ class FastPath:
         if decision.executor is None:
             raise ValueError(f"request {request.id} was not routed but {decision.action}")
         belief = self.view.beliefs[decision.executor]
+        pool, column = _place(belief, request.model)
         self._hear(now_s)
         if request.id in self._where:
             self._forget(request.id, now_s)
-        pool, column = _place(belief, request.model)
         x = self._features(request, pool)
         predicted_s = pool.service_s(column, x) if decision.predicted_s is None else decision.predicted_s
         belief.backlog.add(request.id, Entry(request.model, x, predicted_s), now_s)

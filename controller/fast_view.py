@@ -88,6 +88,10 @@ class Pool:
             np.multiply(self.per_byte[site], moved_bytes, out=self._term)
             np.add(score, self._term, out=score)
 
+    def ranked(self, column: int) -> Array:
+        """The part of the frame that a decision for `column` lists: the routable columns, if it is one."""
+        return self.frame if column >= self.routable else self.frame[:, : self.routable]
+
     def latency_s(self, column: int, site: int, moved_bytes: int) -> float:
         """Predicted latency of the request last evaluated, on one column: wait, service and transfer."""
         total: float = self.wait.item(column) + self.service.item(column) + self.transfer.item(site, column)

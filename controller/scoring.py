@@ -109,7 +109,7 @@ def rank(names: Sequence[str], frame: NDArray[np.float64], keep_all: bool = Fals
 
     `frame` has shape (4, executors), rows as named above. With many executors only the best are copied.
     """
-    if keep_all or len(names) <= _COPY_WHOLE:
+    if keep_all or frame.shape[1] <= _COPY_WHOLE:
         return Ranking(names, frame.copy(), None if keep_all else TOP)
     best = np.sort(np.argpartition(frame[SCORE], TOP)[:TOP])
     return Ranking([names[i] for i in best.tolist()], frame[:, best])

@@ -54,9 +54,10 @@ def make_router(
     given = dict(params or {})
     if slot_s is not None and "slot_s" in kind.Config.model_fields:
         given.setdefault("slot_s", slot_s)
+    config = kind.Config(**given)
     if name != "oracle":
-        router: Router = kind(kind.Config(**given), seed)
+        router: Router = kind(config, seed)
         return router
     if set(truth) != {"true_service_s", "true_backlog_s"}:
         raise ValueError("router 'oracle' needs true_service_s and true_backlog_s")
-    return Oracle(Oracle.Config(**given), seed, **truth)
+    return Oracle(config, seed, **truth)

@@ -1,0 +1,195 @@
+"""Every performance model of the registry keeps these promises; a new one is checked without a new test."""
+
+from __future__ import annotations
+
+import pickle
+from math import inf, nan
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from controller.perf import PERF_MODELS, make_perf
+from emulation.domain.ports import PerfKey, PerformanceModel
+from emulation.rng import stream
+from tests.controller.worlds import devices, pods
+
+GPT2 = PerfKey("gpu0/gpt2", "gpt2", "gpu")
+LLM = PerfKey("llm0", "llm", "gpu")
+LEARNERS = sorted(set(PERF_MODELS) - {"prior"})
+
+Sample = tuple[tuple[float, ...], float]
+
+
+def feed(model: PerformanceModel, key: PerfKey, samples: list[Sample]) -> None:
+    for t, (x, service_s) in enumerate(samples):
+        model.observe(key, x, service_s, float(t))
+
+
+def token_samples(theta: tuple[float, float], count: int, cv: float = 0.0, seed: int = 1) -> list[Sample]:
+    draws = stream(seed, "samples")
+    found: list[Sample] = []
+    for _ in range(count):
+        x = (float(draws.choice((128, 512, 1024))), float(draws.choice((16, 32, 64))))
+        noise = float(draws.gamma(1 / cv**2, cv**2)) if cv else 1.0
+        found.append((x, (theta[0] * x[0] + theta[1] * x[1]) * noise))
+    return found
+
+
+@pytest.fixture(params=sorted(PERF_MODELS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_prior_before_any_data(name: str) -> None:
+    model = make_perf(name, devices())
+    assert model.theta(LLM)[0] == (0.001, 0.05)
+    seen = model.predict(LLM, (1000.0, 20.0))
+    assert seen.mean_s == pytest.approx(2.0)
+    assert seen.sd_s > 0
+    assert seen.samples == 0
+
+
+def test_prior_on_cpu_is_scaled_to_the_nodes_cores(name: str) -> None:
+    model = make_perf(name, pods())
+    (seconds,), _ = model.theta(PerfKey("cpu/gpt2", "gpt2", "cpu"))
+    assert seconds == pytest.approx(6.0 * (32 / 16) ** -0.7)
+
+
+def test_mode_off_is_read_as_the_fastest_the_node_has(name: str) -> None:
+    model = make_perf(name, pods())
+    assert model.theta(PerfKey("gpu0/gpt2", "gpt2", "off"))[0] == (1.0,)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.tuples(st.floats(0, 4096), st.floats(0, 1024)), st.floats(0, 1e4)),
+        min_size=1,
+        max_size=150,
+    )
+)
+def test_coefficients_and_uncertainty_stay_in_their_ranges_whatever_is_fed(samples: list[Sample]) -> None:
+    for name in PERF_MODELS:
+        model = make_perf(name, devices())
+        feed(model, LLM, samples)
+        theta, uncertainty = model.theta(LLM)
+        assert all(0 <= c < inf for c in theta)
+        assert 0 <= uncertainty <= 1
+        seen = model.predict(LLM, (512.0, 32.0))
+        assert 0 <= seen.mean_s < inf
+        assert 0 <= seen.sd_s < inf
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_converges_to_the_linear_law_it_is_fed(learner: str) -> None:
+    model = make_perf(learner, devices())
+    feed(model, LLM, token_samples((0.004, 0.02), 200))
+    theta, _ = model.theta(LLM)
+    assert theta == pytest.approx((0.004, 0.02), rel=0.01)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_converges_to_a_scalar_law_through_noise(learner: str) -> None:
+    model = make_perf(learner, pods())
+    draws = stream(3, "samples")
+    feed(model, GPT2, [((k,), 2.5 * k * float(draws.gamma(16, 1 / 16))) for k in [1, 4, 8, 2] * 50])
+    assert model.theta(GPT2)[0][0] == pytest.approx(2.5, rel=0.1)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_follows_a_drift_within_one_window(learner: str) -> None:
+    model = make_perf(learner, devices())
+    feed(model, LLM, token_samples((0.001, 0.05), 500))
+    feed(model, LLM, token_samples((0.003, 0.15), 60, seed=2))
+    assert model.theta(LLM)[0] == pytest.approx((0.003, 0.15), rel=0.02)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_one_bin_of_features_predicts_itself_though_the_law_is_open(learner: str) -> None:
+    model = make_perf(learner, devices())
+    feed(model, LLM, [((512.0, 32.0), 7.0)] * 80)
+    assert model.predict(LLM, (512.0, 32.0)).mean_s == pytest.approx(7.0, rel=0.01)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_uncertainty_falls_with_samples_and_rises_with_noise(learner: str) -> None:
+    def uncertainty(count: int, cv: float) -> float:
+        model = make_perf(learner, devices())
+        feed(model, LLM, token_samples((0.002, 0.03), count, cv))
+        return model.theta(LLM)[1]
+
+    assert uncertainty(1, 0.1) > uncertainty(5, 0.1) > uncertainty(50, 0.1)
+    assert uncertainty(50, 0.5) > uncertainty(50, 0.01)
+
+
+def test_order_of_late_feedback_does_not_matter_within_the_window(name: str) -> None:
+    samples = token_samples((0.002, 0.03), 40, cv=0.2)
+    straight, shuffled = make_perf(name, devices()), make_perf(name, devices())
+    feed(straight, LLM, samples)
+    feed(shuffled, LLM, [samples[i] for i in stream(5, "order").permutation(len(samples))])
+    assert straight.theta(LLM)[0] == pytest.approx(shuffled.theta(LLM)[0], rel=1e-6)
+
+
+def test_missing_feedback_leaves_the_other_keys_alone(name: str) -> None:
+    model = make_perf(name, devices())
+    other = PerfKey("llm1", "llm", "gpu")
+    before = model.predict(other, (512.0, 32.0))
+    feed(model, LLM, token_samples((0.01, 0.5), 30))
+    assert model.predict(other, (512.0, 32.0)) == before
+
+
+@pytest.mark.parametrize("broken", [nan, inf, -1.0])
+def test_broken_feedback_is_ignored(name: str, broken: float) -> None:
+    model = make_perf(name, devices())
+    feed(model, LLM, token_samples((0.002, 0.03), 5))
+    before = model.theta(LLM)
+    model.observe(LLM, (512.0, 32.0), broken, 9.0)
+    model.observe(LLM, (broken, 32.0), 1.0, 9.0)
+    assert model.theta(LLM) == before
+
+
+def test_survives_pickling_while_learning(name: str) -> None:
+    model = make_perf(name, devices())
+    samples = token_samples((0.002, 0.03), 130, cv=0.1)
+    feed(model, LLM, samples[:70])
+    twin: PerformanceModel = pickle.loads(pickle.dumps(model))
+    feed(model, LLM, samples[70:])
+    feed(twin, LLM, samples[70:])
+    assert model.theta(LLM) == twin.theta(LLM)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_memory_does_not_grow_with_time(learner: str) -> None:
+    model = make_perf(learner, devices())
+    feed(model, LLM, token_samples((0.002, 0.03), 200))
+    size = len(pickle.dumps(model))
+    feed(model, LLM, token_samples((0.002, 0.03), 2000))
+    assert len(pickle.dumps(model)) < size * 1.1
+
+
+def test_samples_count_what_stands_behind_a_prediction() -> None:
+    model = make_perf("nnls", devices(), {"window": 10})
+    feed(model, LLM, token_samples((0.002, 0.03), 25))
+    assert model.predict(LLM, (1.0, 1.0)).samples == 10
+
+
+def test_a_law_that_would_need_a_negative_coefficient_is_clipped_to_the_better_axis() -> None:
+    model = make_perf("nnls", devices(), {"window": 4})
+    feed(model, LLM, [((100.0, 10.0), 1.0), ((100.0, 60.0), 0.1), ((200.0, 10.0), 2.0), ((200.0, 60.0), 1.1)])
+    theta, _ = model.theta(LLM)
+    assert theta[1] == 0.0
+    assert theta[0] == pytest.approx(0.0073, rel=0.01)
+
+
+def test_unknown_parameters_and_names_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="surprise"):
+        make_perf(name, devices(), {"surprise": 1})
+    with pytest.raises(ValueError, match="unknown performance model 'rls'"):
+        make_perf("rls", devices())
+
+
+def test_executor_that_does_not_exist_is_an_error(name: str) -> None:
+    with pytest.raises(KeyError):
+        make_perf(name, devices()).predict(PerfKey("nowhere", "llm", "gpu"), (1.0, 1.0))

@@ -1,0 +1,302 @@
+"""Every router of the registry keeps these promises; a new one is checked without a new test."""
+
+from __future__ import annotations
+
+import ast
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from controller.fast_path import FastPath, build_fast_path
+from controller.routers import ROUTERS, make_router
+from controller.scoring import AVOID_S, OFF_S
+from emulation.domain.actions import MacroPolicy, RouteGuide
+from emulation.domain.feasibility import guide_violations
+from tests.controller.worlds import WORLDS, Driver, ready, request
+
+FREE = sorted(set(ROUTERS) - {"local", "table"})
+"""Routers whose destination nobody prescribes."""
+
+
+def true_service_s(executor: str, request_id: str) -> float:
+    return 1.0 + len(executor) % 3
+
+
+def true_backlog_s(executor: str) -> float:
+    return float(len(executor) % 5)
+
+
+def build(router: str, world: str = "pods", seed: int = 7, **more: Any) -> FastPath:
+    truth = {"true_service_s": true_service_s, "true_backlog_s": true_backlog_s} if router == "oracle" else {}
+    return ready(build_fast_path(WORLDS[world](), router, seed=seed, **more, **truth))
+
+
+def arrays(path: FastPath) -> list[np.ndarray]:
+    found = []
+    for pool in path.view.pools.values():
+        found += [
+            *pool.theta,
+            pool.uncertainty,
+            pool.relative_sd,
+            pool.free_at,
+            pool.floor,
+            pool.tier,
+            pool.bias,
+        ]
+    return [a.copy() for a in found]
+
+
+@pytest.fixture(params=sorted(ROUTERS))
+def router(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=sorted(WORLDS))
+def world(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_always_finds_an_executor_that_can_serve_the_model_and_is_present(router: str, world: str) -> None:
+    testbed = WORLDS[world]()
+    path = build(router, world)
+    driver = Driver(path, testbed)
+    serves = {e.id: e for e in testbed.executors()}
+    for wanted, decision in driver.steps(400):
+        assert decision.action == "route", decision.reason
+        assert decision.executor is not None
+        assert wanted.model in serves[decision.executor].models
+        assert serves[decision.executor].node not in driver.away
+        if router != "local":
+            assert serves[decision.executor].node in testbed.routable(wanted.model)
+
+
+def test_decision_carries_its_candidates_and_its_prediction(router: str, world: str) -> None:
+    path = build(router, world)
+    for _, decision in Driver(path, WORLDS[world]()).steps(50):
+        assert decision.executor in {c.executor for c in decision.candidates}
+        assert decision.predicted_s is not None
+        assert decision.predicted_s > 0
+        scores = [c.score_s for c in decision.candidates]
+        assert scores == sorted(scores)
+        assert decision.reason
+
+
+def test_same_seed_gives_the_same_decisions(router: str, world: str) -> None:
+    testbed = WORLDS[world]()
+    first, second = (
+        [d for _, d in Driver(build(router, world), testbed).steps(200)],
+        [d for _, d in Driver(build(router, world), testbed).steps(200)],
+    )
+    assert first == second
+
+
+def test_asking_changes_nothing(router: str, world: str) -> None:
+    testbed = WORLDS[world]()
+    asked, plain = build(router, world), build(router, world)
+    probe = request(testbed.models[0].id, 10**6, testbed.hosts(testbed.models[0].id)[0])
+    answers = zip(Driver(asked, testbed).steps(100), Driver(plain, testbed).steps(100), strict=True)
+    for (_, a), (_, b) in answers:
+        assert a == b
+        before = arrays(asked)
+        assert asked.route(probe, 1.0) == asked.route(probe, 1.0)
+        for left, right in zip(before, arrays(asked), strict=True):
+            np.testing.assert_array_equal(left, right)
+
+
+def test_survives_pickling_in_the_middle_of_a_run(router: str, world: str) -> None:
+    testbed = WORLDS[world]()
+    path = build(router, world)
+    driver = Driver(path, testbed)
+    for _ in driver.steps(100):
+        pass
+    copy: FastPath = pickle.loads(pickle.dumps(path))
+    twin = Driver(copy, testbed, now_s=driver.now_s, sent=driver.sent, open=list(driver.open))
+    twin.away = set(driver.away)
+    twin.draws.bit_generator.state = driver.draws.bit_generator.state
+    assert [d for _, d in driver.steps(100)] == [d for _, d in twin.steps(100)]
+
+
+def test_holds_while_every_node_is_away(router: str, world: str) -> None:
+    path = build(router, world)
+    for name in path.view.beliefs:
+        path.executor_changed(name, "away", "off", float("inf"))
+    origin = "gpu0" if world == "pods" else "llm0"
+    decision = path.route(request("gpt2" if world == "pods" else "llm", origin=origin), 5.0)
+    assert (decision.action, decision.executor) == ("hold", None)
+
+
+def test_unknown_model_has_no_host(router: str) -> None:
+    assert build(router).route(request("llama"), 0.0).action == "no_host"
+
+
+def test_still_routes_when_everything_is_off(router: str) -> None:
+    path = build(router)
+    for name in path.view.beliefs:
+        path.executor_changed(name, "off", "off", float("inf"))
+    assert path.route(request("gpt2"), 5.0).action == "route"
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_masked_executor_is_avoided_while_another_can_serve(name: str) -> None:
+    path = build(name)
+    path.guide(RouteGuide(masked=frozenset({"gpu0/gpt2", "gpu1/gpt2", "cpu/gpt2"})))
+    for i in range(20):
+        wanted = request("gpt2", i, at_s=40.0 * i)
+        decision = path.route(wanted, wanted.arrival_s)
+        assert decision.executor == "gpu2/gpt2"
+        path.dispatched(wanted, decision, wanted.arrival_s)
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_mask_over_everything_stops_nothing(name: str) -> None:
+    path = build(name)
+    path.guide(RouteGuide(masked=frozenset(path.view.beliefs)))
+    assert path.route(request("sd"), 0.0).action == "route"
+
+
+def test_refuses_above_the_admission_limit_and_only_then(router: str) -> None:
+    path = build(router)
+    limits = {m: 1e-3 for m in path.view.pools}
+    path.policy(MacroPolicy(p={}, roles={}, admission_limit_s=limits))
+    refused = path.route(request("gpt2"), 0.0)
+    assert refused.action == "reject"
+    assert refused.executor is None
+    assert refused.candidates
+    path.policy(MacroPolicy(p={}, roles={}, admission_limit_s=dict.fromkeys(limits, 1e6)))
+    assert path.route(request("gpt2"), 0.0).action == "route"
+    path.policy(MacroPolicy(p={}, roles={}))
+    assert path.route(request("gpt2"), 0.0).action == "route"
+
+
+def test_unknown_parameter_is_refused(router: str) -> None:
+    with pytest.raises(ValidationError, match="surprise"):
+        make_router(router, {"surprise": 1})
+
+
+def test_every_router_says_where_it_comes_from(router: str) -> None:
+    assert len(ROUTERS[router].__doc__ or "") > 40
+
+
+def test_unknown_router_is_named_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown router 'sekt'; known: .*sect"):
+        make_router("sekt")
+
+
+def test_oracle_without_truth_is_refused() -> None:
+    with pytest.raises(ValueError, match="true_service_s"):
+        make_router("oracle")
+
+
+def test_no_controller_but_the_oracle_imports_the_truth() -> None:
+    sealed = ("emulation.domain.truth", "emulation.physics", "emulation.engine", "emulation.faults")
+    root = Path(__file__).parents[2] / "controller"
+    for file in sorted(root.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or "", *(f"{node.module}.{a.name}" for a in node.names)]
+            allowed = file.name == "oracle.py" and file.parent.name == "routers"
+            assert allowed or not any(n.startswith(sealed) for n in names), f"{file} imports {names}"
+
+
+# -- each router's own law ----------------------------------------------------------------------------------
+
+
+def chosen(path: FastPath, model: str, count: int, **fields: Any) -> list[str]:
+    found = []
+    for i in range(count):
+        wanted = request(model, i, **fields)
+        decision = path.route(wanted, wanted.arrival_s)
+        path.dispatched(wanted, decision, wanted.arrival_s)
+        found.append(str(decision.executor))
+    return found
+
+
+@pytest.mark.parametrize("name", ["round_robin", "uniform"])
+def test_each_model_goes_round_its_nodes_in_equal_shares(name: str) -> None:
+    picks = chosen(build(name), "gpt2", 8)
+    assert picks == [f"{n}/gpt2" for n in ("cpu", "gpu0", "gpu1", "gpu2")] * 2
+
+
+def test_pointers_of_two_models_do_not_disturb_each_other() -> None:
+    path = build("round_robin", "devices")
+    mixed = [chosen(path, m, 1)[0] for m in ("llm", "sdxl", "llm", "sdxl", "llm", "sdxl")]
+    assert mixed == ["llm0", "llm1", "llm1", "sd0", "llm0", "sd1"]
+
+
+def test_single_pointer_pins_alternating_types_to_the_first_of_their_kind() -> None:
+    testbed = WORLDS["devices"]()
+    nodes = [n if n.id != "llm1" else n.model_copy(update={"models": ("llm",)}) for n in testbed.nodes]
+    path = build_fast_path(testbed.model_copy(update={"nodes": tuple(nodes)}), "round_robin_single")
+    picks = [chosen(path, m, 1)[0] for m in ("llm", "sdxl") * 4]
+    assert picks == ["llm0", "sd0"] * 4
+
+
+def test_random_keeps_one_node_per_origin_model_and_slot() -> None:
+    path = build("random")
+    by_slot = [{*chosen(path, "gpt2", 5, at_s=30.0 * slot + 3.0)} for slot in range(40)]
+    assert all(len(nodes) == 1 for nodes in by_slot)
+    assert len(set.union(*by_slot)) == 4
+
+
+def test_random_does_not_depend_on_what_was_routed_before() -> None:
+    late = build("random")
+    chosen(late, "sd", 17)
+    fresh = build("random")
+    assert chosen(late, "gpt2", 1, at_s=95.0) == chosen(fresh, "gpt2", 1, at_s=95.0)
+    assert any(
+        chosen(build("random", seed=s), "gpt2", 1, at_s=95.0) != chosen(fresh, "gpt2", 1, at_s=95.0)
+        for s in range(8)
+    )
+
+
+def test_local_uses_even_a_node_others_leave_out_and_no_other() -> None:
+    path = build("local")
+    assert chosen(path, "sd", 2, origin="cpu") == ["cpu/sd", "cpu/sd"]
+    assert path.route(request("gpt2", origin="elsewhere"), 0.0).action == "no_host"
+
+
+def test_table_is_followed_where_it_speaks_and_sect_where_it_does_not() -> None:
+    path = build("table")
+    guide = RouteGuide(table={("gpu0", "gpt2"): "cpu"})
+    assert not guide_violations(WORLDS["pods"](), guide)
+    path.guide(guide)
+    assert chosen(path, "gpt2", 2) == ["cpu/gpt2"] * 2
+    decision = path.route(request("gpt2", 9, origin="gpu1"), 0.0)
+    assert decision.executor == "gpu0/gpt2"
+    assert decision.reason == "sect: no entry"
+    path.executor_changed("cpu/gpt2", "away", "off", float("inf"))
+    assert path.route(request("gpt2", 10), 0.0).reason == "sect: cpu is away"
+
+
+def test_fixed_heuristic_ignores_backlog_and_learning() -> None:
+    assert chosen(build("fixed_heuristic", "devices"), "sdxl", 6) == ["sd0"] * 6
+
+
+def test_sect_balances_what_the_fixed_heuristic_piles_up() -> None:
+    assert set(chosen(build("sect", "devices"), "sdxl", 6)) == {"sd0", "sd1", "llm1"}
+
+
+def test_least_backlog_counts_seconds_not_speed() -> None:
+    path = build("least_backlog")
+    assert chosen(path, "gpt2", 4) == ["cpu/gpt2", "gpu0/gpt2", "gpu1/gpt2", "gpu2/gpt2"]
+    assert chosen(path, "gpt2", 1) == ["gpu0/gpt2"]
+
+
+def test_oracle_follows_the_truth_it_was_given() -> None:
+    path = build("oracle")
+    best = min(
+        (f"{n}/gpt2" for n in ("cpu", "gpu0", "gpu1", "gpu2")),
+        key=lambda e: true_service_s(e, "") + true_backlog_s(e) + (0.5 if e.startswith("cpu") else 0.0),
+    )
+    decision = path.route(request("gpt2"), 0.0)
+    assert decision.executor == best
+    assert decision.predicted_s == true_service_s(best, "")
+
+
+def test_tiers_are_far_above_any_real_score_and_apart() -> None:
+    assert 1e4 < AVOID_S < OFF_S / 100

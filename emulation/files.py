@@ -58,7 +58,7 @@ def load_testbed(name_or_path: str | Path) -> TestbedConfig:
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """`did you mean 'x'?` where a known name is close, else the list of known names."""
-    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.5)
     if close:
         return f"did you mean {next(k for k in known if k.lower() == close[0])!r}? known: {', '.join(known)}"
     return f"known: {', '.join(known)}"
@@ -126,8 +126,19 @@ def _validated(schema: type[_Schema], raw: dict[str, Any], path: Path) -> _Schem
     try:
         return schema.model_validate(raw)
     except ValidationError as error:
-        lines = [f"{path}: {_explain(schema, dict(e))}" for e in error.errors(include_url=False)]
+        lines = [f"{path}: {_explain(schema, e)}" for e in _root_causes(error)]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _root_causes(error: ValidationError) -> list[dict[str, Any]]:
+    """Pydantic's errors without those that only follow from another: a list left short by a bad item."""
+    found: list[dict[str, Any]] = [dict(e) for e in error.errors(include_url=False)]
+
+    def follows(e: dict[str, Any]) -> bool:
+        inside = [o for o in found if o["loc"][: len(e["loc"])] == e["loc"] and o is not e]
+        return e["type"] == "too_short" and bool(inside)
+
+    return [e for e in found if not follows(e)]
 
 
 def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
@@ -140,7 +151,7 @@ def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
     if kind == "missing":
         return f"{where}: is missing; add it"
     if kind == "union_tag_not_found":
-        return f"{where}: has no {context['discriminator']}; add one"
+        return f"{where}: has no {context['discriminator'].strip("'")}; add one"
     if kind == "union_tag_invalid":
         tags = [t.strip().strip("'") for t in context["expected_tags"].split(",")]
         return f"{where}: unknown kind {context['tag']!r}; {did_you_mean(context['tag'], tags)}"

@@ -7,8 +7,8 @@ sends every n-th request; the master shares out the work and the common start. E
 environment variable (`EDGEBED_SCENARIO`, ...); the API key is read from `EDGEBED_API_KEY` only.
 
 Each request leaves at its intended time however many are outstanding, and its latency counts from that time,
-so a server that stalls is charged for everything that waited. The run ends by itself. Locust's number of users
-has no meaning here: one idle user stands for the client.
+so a server that stalls is charged for everything that waited. The run ends by itself. Locust's number of
+users has no meaning here: one idle user stands for the client.
 """
 
 from __future__ import annotations

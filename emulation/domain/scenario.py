@@ -178,6 +178,8 @@ class Scenario(Strict):
             _known(f"workload[{i}]", named, models, "model")
             if any(share < 0 for share in getattr(source, "mix", {}).values()):
                 raise ValueError(f"workload[{i}].mix has a negative share: {getattr(source, 'mix', {})}")
+            if hasattr(source, "mix") and not any(source.mix.values()):
+                raise ValueError(f"workload[{i}].mix has no positive share; give at least one model a share > 0")
         sites = {n.site for n in self.testbed.nodes}
         for i, event in enumerate(self.events):
             if isinstance(event, LinkDelay):

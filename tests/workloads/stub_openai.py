@@ -1,4 +1,4 @@
-"""A tiny OpenAI-compatible server for tests: answers at once, or holds everything that comes during a stall."""
+"""A tiny OpenAI-compatible server for tests: answers at once, or holds what comes during a stall."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Stub:
-    """What the server saw, and how it behaves. `stall_s`: the first request stops the server for that long."""
+    """What the server saw, and how it behaves. `stall_s`: its first request stops it for that long."""
 
     stall_s: float = 0.0
     refuse: frozenset[str] = frozenset()

@@ -1,0 +1,75 @@
+"""The client's log and conservation counted from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workloads.scenarios import POISSON, scenario
+from workloads.generate import generate
+from workloads.load import ClientResult, client_log, conservation, worker_log
+from workloads.open_loop import Timeline, request_timeout_s, share
+
+
+def result(
+    request_id: str, outcome: str = "done", sent: bool = True, status: int | None = 200
+) -> ClientResult:
+    facts = {"intended_s": 1.0, "sent_s": 1.1 if sent else None, "ended_s": 2.0, "latency_wall_s": 1.0}
+    return ClientResult.model_validate(
+        {"request_id": request_id, "model": "m", "outcome": outcome, "status": status, **facts}
+    )
+
+
+def test_logs_of_all_workers_are_read_as_one(tmp_path: Path) -> None:
+    for index, ids in enumerate((("a", "c"), ("b",))):
+        path = worker_log(tmp_path / "client.jsonl", index, 2)
+        path.write_text("".join(result(i).model_dump_json() + "\n" for i in ids))
+    assert [r.request_id for r in client_log(tmp_path / "client.jsonl")] == ["a", "b", "c"]
+
+
+def test_a_killed_writers_last_line_is_left_out_but_a_garbled_one_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "client.jsonl"
+    line = result("a").model_dump_json()
+    path.write_text(f"{line}\n{line[:30]}")
+    assert len(client_log(path)) == 1
+    path.write_text(f"{line}\n{line[:30]}\n{line}\n")
+    with pytest.raises(ValueError, match="line 2: not a client result"):
+        client_log(path)
+    with pytest.raises(FileNotFoundError):
+        client_log(tmp_path / "none.jsonl")
+
+
+def test_conservation_holds_when_both_sides_know_the_same_requests() -> None:
+    log = [result("a"), result("b", "rejected", status=429), result("c", "aborted", sent=False, status=None)]
+    joined = conservation(log, ["a", "b"])
+    assert joined.holds
+    assert (joined.intended, joined.sent) == (3, 2)
+    assert joined.outcomes == {"m": {"done": 1, "rejected": 1, "aborted": 1}}
+
+
+def test_conservation_names_every_request_the_sides_disagree_on() -> None:
+    joined = conservation([result("a"), result("a"), result("b")], ["a", "x"])
+    assert not joined.holds
+    assert (joined.doubled, joined.unknown_to_server, joined.unknown_to_client) == (("a",), ("b",), ("x",))
+
+
+def test_a_request_that_never_reached_the_server_breaks_nothing() -> None:
+    assert conservation([result("a", "error", status=None)], []).holds
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_workers_shares_are_a_partition(count: int) -> None:
+    workload = generate(scenario(POISSON), 1)
+    shares = [[r.id for r in share(workload, i, count)] for i in range(count)]
+    assert sorted(i for ids in shares for i in ids) == [r.id for r, _ in workload.items]
+    with pytest.raises(ValueError, match="worker index"):
+        share(workload, count, count)
+
+
+def test_timeline_is_its_own_inverse_and_timeouts_follow_the_deadline() -> None:
+    timeline = Timeline(1000.0, 10.0)
+    assert timeline.wall_s(50.0) == 1005.0
+    assert timeline.virtual_s(timeline.wall_s(12.5)) == pytest.approx(12.5)
+    assert request_timeout_s(scenario(POISSON, deadline_s=100), 10.0, 600.0, 20.0) == 30.0
+    assert request_timeout_s(scenario(POISSON, deadline_s=None), 10.0, 600.0, 20.0) == 600.0

@@ -1,0 +1,139 @@
+"""The rule that maps trace rows to requests, the packaged data, and rows that cannot be read."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.workloads.scenarios import TRACE, scenario
+from workloads.generate import Workload, generate
+from workloads.traces import PACKAGED, TraceError, read_rows
+
+SHA256 = {
+    "azure-conv": "11ca4929bc9413c5b4fd5631e4d31043aec0bad97de65d2af7ebd3156719b753",
+    "azure-code": "4f8beef95f94c55c936a68e215dff66874bb7d296116e0271a03a1ffad0c1100",
+}
+HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+GOOD = "2023-11-16 18:34:15.5504310,1064,396\n"
+
+
+def trace(tmp_path: Path, *rows: str) -> Path:
+    path = tmp_path / "t.csv"
+    path.write_text(HEADER + "".join(rows))
+    return path
+
+
+def replay(**changes: object) -> Workload:
+    return generate(scenario({**TRACE, **changes}), 1)
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_packaged_trace_is_the_file_its_readme_names(name: str) -> None:
+    path = PACKAGED[name]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest == SHA256[name]
+    assert digest in (path.parent / "README.md").read_text()
+
+
+def test_packaged_traces_read_to_the_last_row() -> None:
+    assert [sum(1 for _ in read_rows(path)) for path in PACKAGED.values()] == [7800, 8000]
+
+
+def test_rescaled_rows_have_the_asked_rate_and_keep_their_shape() -> None:
+    workload = replay(rate_per_s=1.5)
+    times = [r.arrival_s for r, _ in workload.items]
+    assert workload.accounting[0].read == len(times) == 900
+    assert (len(times) - 1) / (times[-1] - times[0]) == pytest.approx(1.5)
+    rows = [r.t_s for _, r in zip(range(900), read_rows(PACKAGED["azure-conv"]), strict=False)]
+    stretch = times[-1] / (rows[-1] - rows[0])
+    assert times == pytest.approx([(t - rows[0]) * stretch for t in rows], abs=1e-6)
+
+
+def test_own_time_reads_until_the_run_is_covered() -> None:
+    workload = replay(rate_per_s=None, start_row=100)
+    rows = [r.t_s for r in read_rows(PACKAGED["azure-conv"], 100)]
+    assert workload.accounting[0].read == sum(1 for t in rows if t - rows[0] < 600)
+    assert workload.accounting[0].dropped == {}
+
+
+def test_rows_after_the_end_are_counted_as_such() -> None:
+    account = replay(rate_per_s=1.0, rows=1000).accounting[0]
+    assert account.read == 1000
+    assert account.dropped == {"after_end": 1000 - account.emitted}
+    assert account.dropped["after_end"] > 300
+
+
+def test_lengths_are_cut_or_dropped_by_the_limits() -> None:
+    cut = replay(max_prompt_tokens=500, max_output_tokens=100)
+    for request, truth in cut.items:
+        if request.model == "gpt2":
+            assert 1 <= request.prompt_tokens <= 500
+            assert 1 <= truth.output_tokens <= 100
+    dropped = replay(max_prompt_tokens=500, max_output_tokens=100, over_limit="drop")
+    account = dropped.accounting[0]
+    assert account.dropped.keys() == {"over_limit"}
+    assert account.read == account.emitted + account.dropped["over_limit"]
+    images = sum(1 for r, _ in cut.items if r.model == "blip")
+    assert sum(1 for r, _ in dropped.items if r.model == "blip") == images, "limits are of token models only"
+
+
+def test_a_row_keeps_its_model_and_size_wherever_reading_starts() -> None:
+    whole = replay(rate_per_s=None).items
+    later = replay(rate_per_s=None, start_row=50).items
+    facts = [(r.model, r.origin, r.prompts, r.prompt_tokens, t.output_tokens) for r, t in whole]
+    assert facts[50:200] == [
+        (r.model, r.origin, r.prompts, r.prompt_tokens, t.output_tokens) for r, t in later[:150]
+    ]
+
+
+def test_failed_calls_of_a_trace_are_dropped_by_name(tmp_path: Path) -> None:
+    path = trace(tmp_path, GOOD, "2023-11-16 18:34:16,12,0\n", "2023-11-16 18:34:17,0,7\n")
+    account = replay(trace=str(path), rate_per_s=None).accounting[0]
+    assert (account.read, account.emitted, account.dropped) == (3, 1, {"empty": 2})
+
+
+def test_compressed_traces_read_the_same(tmp_path: Path) -> None:
+    packed = tmp_path / "t.csv.gz"
+    packed.write_bytes(gzip.compress(PACKAGED["azure-code"].read_bytes()))
+    assert list(read_rows(packed)) == list(read_rows(PACKAGED["azure-code"]))
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("2023-11-16 18:34:15.63,42", "2 of 3 columns"),
+        ("2023-11-16 18:34:1", "1 of 3 columns"),
+        ("2023-11-16 18:34:15.63,4x5,72\n", "ContextTokens '4x5'"),
+        ("2023-11-16 18:34:15.63,425,-1\n", "GeneratedTokens '-1'"),
+        ("2023-11-16 18:34:15.63,425,\n", "GeneratedTokens ''"),
+        ("yesterday,425,72\n", "TIMESTAMP 'yesterday'"),
+        ("2023-11-16 18:34:15.6x,425,72\n", "TIMESTAMP"),
+        ("2023-11-16 18:34:14.0,425,72\n", "earlier than the row before"),
+        ("2023-11-16 18:34:15.63,425,72,9\n", "4 of 3 columns"),
+        ("\n", "0 of 3 columns"),
+    ],
+)
+def test_a_garbled_row_raises_one_error_that_names_file_line_and_value(
+    tmp_path: Path, row: str, told: str
+) -> None:
+    path = trace(tmp_path, GOOD, row)
+    with pytest.raises(TraceError) as caught:
+        replay(trace=str(path), rate_per_s=None)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: line 3: ")
+    assert told in message
+    assert "\n" not in message.replace("\\n", "")
+
+
+def test_a_missing_trace_a_wrong_header_and_a_start_beyond_the_end_are_told(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="no trace 'nowhere.csv'; packaged: azure-conv, azure-code"):
+        replay(trace="nowhere.csv")
+    headless = tmp_path / "h.csv"
+    headless.write_text(GOOD)
+    with pytest.raises(TraceError, match="line 1: columns"):
+        replay(trace=str(headless))
+    with pytest.raises(TraceError, match="start_row 9"):
+        replay(trace=str(trace(tmp_path, GOOD)), start_row=9)

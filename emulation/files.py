@@ -151,7 +151,7 @@ def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
     if kind == "missing":
         return f"{where}: is missing; add it"
     if kind == "union_tag_not_found":
-        return f"{where}: has no {context['discriminator'].strip("'")}; add one"
+        return f"{where}: has no kind; add one"
     if kind == "union_tag_invalid":
         tags = [t.strip().strip("'") for t in context["expected_tags"].split(",")]
         return f"{where}: unknown kind {context['tag']!r}; {did_you_mean(context['tag'], tags)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -31,10 +31,12 @@ def simulate(
     arrivals: Arrivals | None = None,
     delay_s: Callable[[str], float] | None = None,
     on_slot: Callable[[Progress], None] | None = None,
+    sent_s: Mapping[str, float] | None = None,
 ) -> RunFooter:
     """Run one scheme on one seed to the end and return the conserved books.
 
-    `arrivals` replaces the scenario's own (jittered runs), `delay_s` adds to the time each actor's decisions take.
+    For jittered runs, `arrivals` replaces the scenario's own, in the order of `sent_s` (request id to when it is
+    really sent), and `delay_s` adds to the time each actor's decisions take.
     Raises `ConfigError` for an unknown scheme or parameter, `ConservationError` if requests got lost.
     """
     row = find_scheme(scheme)
@@ -49,6 +51,7 @@ def simulate(
         controllers.plane(delay_s),
         sink,
         on_slot,
+        sent_s,
     )
     oracle.bind(simulation)
     return simulation.run()

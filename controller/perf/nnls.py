@@ -14,6 +14,8 @@ from emulation.domain.ports import PerfKey, Prediction
 
 _FLOOR = 1e-3
 """Share of the prior's weight that stays when the window is full: decides what the data leave open."""
+_LOST = 1e-6
+"""Sums this much smaller than what was subtracted from them hold too little of their precision."""
 
 
 class Nnls:
@@ -102,13 +104,19 @@ class Fit:
         self.samples.append((float(x[0]), float(x[1]) if len(x) == 2 else 0.0, service_s))
         self._count(self.samples[-1], 1.0)
         if len(self.samples) > self._window:
-            self._count(self.samples.popleft(), -1.0)
-            self._since_exact += 1
-        if self._since_exact >= self._window:  # subtraction leaves rounding behind: start afresh now and then
+            self._drop(self.samples.popleft())
+        self._solve()
+
+    def _drop(self, old: tuple[float, float, float]) -> None:
+        """Take a sample out of the sums; add them up afresh where subtraction would leave mostly rounding."""
+        self._count(old, -1.0)
+        self._since_exact += 1
+        left = (self._sums[0], self._sums[2], self._sums[5])
+        lost = any(rest < _LOST * value * value for rest, value in zip(left, old, strict=True))
+        if lost or self._since_exact >= self._window:
             self._sums, self._since_exact = [0.0] * 6, 0
             for sample in self.samples:
                 self._count(sample, 1.0)
-        self._solve()
 
     def _count(self, sample: tuple[float, float, float], sign: float) -> None:
         u, v, y = sample
@@ -145,12 +153,14 @@ def _pair(
         only_u = (uy + pull * uu * prior[0]) / (uu + pull * uu) if uu > 0 else prior[0]
         only_v = (vy + pull * vv * prior[1]) / (vv + pull * vv) if vv > 0 else prior[1]
         return max(only_u, 0.0), max(only_v, 0.0)
-    uy, vy = uy + pull * uu * prior[0], vy + pull * vv * prior[1]
-    uu, vv = uu * (1.0 + pull), vv * (1.0 + pull)
-    det = uu * vv - uv * uv
-    a, b = (vv * uy - uv * vy) / det, (uu * vy - uv * uy) / det
+    # In features scaled to length 1: their correlation, and the two right-hand sides.
+    u, v = sqrt(uu), sqrt(vv)
+    cosine = min(uv / u / v, 1.0)
+    p, q = uy / u + pull * u * prior[0], vy / v + pull * v * prior[1]
+    diagonal = 1.0 + pull
+    a, b = diagonal * p - cosine * q, diagonal * q - cosine * p
     if a >= 0 and b >= 0:
-        return a, b
-    # One is clipped: the better of the two solutions on an axis (least squares falls by y^2 / uu on each).
-    a, b = max(uy / uu, 0.0), max(vy / vv, 0.0)
-    return (a, 0.0) if a * a * uu >= b * b * vv else (0.0, b)
+        det = diagonal * diagonal - cosine * cosine
+        return a / det / u, b / det / v
+    # One is clipped: the better solution on an axis. The squares fall by p^2 or q^2 there.
+    return (p / diagonal / u, 0.0) if p >= q else (0.0, q / diagonal / v)

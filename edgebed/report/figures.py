@@ -120,7 +120,8 @@ def number(value: float | None, decimals: int, signed: bool = False) -> str:
     """A number with thousands separated by thin spaces, or the dash of a missing measurement."""
     if value is None:
         return NOT_MEASURED
-    text = f"{value:+,.{decimals}f}" if signed else f"{value:,.{decimals}f}"
+    value = round(value, decimals) + 0.0  # no minus before a zero
+    text = f"{value:+,.{decimals}f}" if signed and value else f"{value:,.{decimals}f}"
     return text.replace(",", "\u2009").replace("-", "\u2212")
 
 

@@ -78,7 +78,6 @@ def _content(comparison: Comparison) -> dict[str, Any]:
 def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     header = comparison.results[0].run.header
     facts = [
-        ("Scenario", comparison.scenario),
         ("Models", ", ".join(comparison.models)),
         ("Horizon", f"{header.slots} slots of {header.slot_s:g} s, epochs of {header.epoch_slots} slots"),
         ("Deadline", "none" if header.deadline_s is None else f"{header.deadline_s:g} s"),

@@ -69,6 +69,7 @@ class Session:
         self._options: Any = environment.parsed_options
         self._assigned = {"index": 0, "count": 1, "t0_wall_s": 0.0}
         self._run: OpenLoopRun | None = None
+        self._sending: Any = None
         self._missing: set[int] = set()
         self._answered = 0
         self._clock_offset_s = time.time() - time.monotonic()
@@ -85,10 +86,13 @@ class Session:
             return
         if not isinstance(self._runner, WorkerRunner):
             self._assigned["t0_wall_s"] = t0_wall_s
-        gevent.spawn(self._send_all)
+        self._sending = gevent.spawn(self._send_all)
 
     def stop(self, **_: Any) -> None:
         """A test stops, by itself or by hand: every request without an end gets one."""
+        self._missing = set()
+        if self._sending is not None and self._sending is not gevent.getcurrent():
+            self._sending.kill(block=True)
         if self._run is not None:
             self._run.close()
 

@@ -36,22 +36,24 @@ class TruthTable:
     ) -> RequestTruth:
         """Truth of a request as it came in over HTTP. Same id, same answer.
 
-        A request of the scenario (same id, model, K and input length) gets the truth it was generated with.
+        A request of the scenario (same id, model, K or input length) gets the truth it was generated with.
         Any other gets a draw from (seed, id): an output length that the scenario's own requests of that model
         have, at most `max_tokens`. With `ignore_eos` the length is exactly `max_tokens`.
         """
         known = self._known.get(request.id)
-        truth = known[1] if known is not None and _same(known[0], request) else self._drawn(request)
-        if self._scenario.testbed.model(request.model).features == "prompts":
+        per_prompt = self._scenario.testbed.model(request.model).features == "prompts"
+        truth = (
+            known[1] if known and _same(known[0], request, per_prompt) else self._drawn(request, per_prompt)
+        )
+        if per_prompt:
             return truth
         length = truth.output_tokens
         if max_tokens is not None:
             length = max_tokens if ignore_eos else min(length, max_tokens)
         return RequestTruth(length, truth.noise)
 
-    def _drawn(self, request: Request) -> RequestTruth:
+    def _drawn(self, request: Request, per_prompt: bool) -> RequestTruth:
         rng = stream(self._seed, f"ad-hoc/{request.id}")
-        per_prompt = self._scenario.testbed.model(request.model).features == "prompts"
         noise = gamma_noise(self._scenario.service_cv, request.prompts if per_prompt else 1, rng)
         if per_prompt:
             return RequestTruth(0, tuple(noise))
@@ -59,9 +61,7 @@ class TruthTable:
         return RequestTruth(choose(seen, rng), tuple(noise))
 
 
-def _same(known: Request, request: Request) -> bool:
-    return (known.model, known.prompts, known.prompt_tokens) == (
-        request.model,
-        request.prompts,
-        request.prompt_tokens,
-    )
+def _same(known: Request, request: Request, per_prompt: bool) -> bool:
+    """Whether the request is the known one: the features of its own service law decide."""
+    sizes = (known.prompts, request.prompts) if per_prompt else (known.prompt_tokens, request.prompt_tokens)
+    return known.model == request.model and sizes[0] == sizes[1]

@@ -27,15 +27,20 @@ class Stub:
     """Ids of the requests that came during the stall."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     over: threading.Event = field(default_factory=threading.Event)
+    first: threading.Event = field(default_factory=threading.Event)
+    """Set when the first request has come."""
 
     def arrive(self, headers: dict[str, str], path: str, body: dict[str, Any]) -> None:
         with self.lock:
             self.seen.append((headers, path, body))
             if self.stall_s and len(self.seen) == 1:
-                threading.Timer(self.stall_s, self.over.set).start()
+                timer = threading.Timer(self.stall_s, self.over.set)
+                timer.daemon = True
+                timer.start()
             stalled = bool(self.stall_s) and not self.over.is_set()
             if stalled:
                 self.held.append(headers["X-Request-ID"])
+        self.first.set()
         if stalled:
             self.over.wait()
 
@@ -98,5 +103,6 @@ def serving(stub: Stub) -> Iterator[Stub]:
         try:
             yield stub
         finally:
+            stub.over.set()
             server.shutdown()
             thread.join()

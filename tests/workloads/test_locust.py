@@ -143,6 +143,24 @@ def test_two_workers_send_every_request_once(scenario_file: Path) -> None:
     assert {p.name for p in log.parent.glob("*.jsonl")} == {"small.w0.jsonl", "small.w1.jsonl"}
 
 
+def test_a_terminated_run_still_logs_every_request_once(scenario_file: Path) -> None:
+    log = scenario_file.with_suffix(".jsonl")
+    with serving(Stub(stall_s=60.0)) as stub:
+        options = ["--scenario", str(scenario_file), "--client-log", str(log), "--seed", "5"]
+        process = locust("--headless", "-H", stub.url, *options)
+        assert stub.first.wait(60)
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+    results = client_log(log)
+    assert [r.request_id for r in results] == [
+        r.id for r, _ in generate(load_scenario(scenario_file), 5).items
+    ]
+    assert {r.outcome for r in results} == {"aborted"}
+    sent = {r.request_id for r in results if r.sent_s is not None}
+    assert {headers["X-Request-ID"] for headers, _, _ in stub.seen} <= sent < {r.request_id for r in results}
+    assert "Traceback" not in output
+
+
 def test_a_bad_scenario_stops_it_with_one_message_and_exit_code_2(tmp_path: Path) -> None:
     process = locust("--headless", "-H", "http://127.0.0.1:9", "--scenario", "demoo")
     output, _ = process.communicate(timeout=60)

@@ -53,6 +53,11 @@ def test_a_borrowed_id_does_not_give_another_request_the_scenarios_truth() -> No
     assert TABLE.truth(request) == truth
 
 
+def test_words_in_the_prompts_of_a_batch_do_not_change_whose_truth_it_gets() -> None:
+    request, truth = next((r, t) for r, t in generate(WORLD, 7).items if r.model == "sd")
+    assert TABLE.truth(replace(request, prompt_tokens=12), max_tokens=64) == truth
+
+
 def test_truth_follows_the_seed() -> None:
     requests = [ad_hoc(f"x{i}") for i in range(20)]
     other = TruthTable(WORLD, 8)

@@ -1,0 +1,251 @@
+"""The command `edgebed`: what a user can do. Thin: each command says what it takes and calls what does it."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from edgebed.console import out, say
+from emulation.files import ConfigError
+from emulation.recording import RecordError
+from workloads.traces import TraceError
+
+app = typer.Typer(
+    help="Compare resource managers for generative inference at the edge, in virtual time and live on Ray.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+ScenarioArgument = Annotated[str, typer.Argument(help="A packaged scenario (see `edgebed scenarios`) or a YAML file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Folder for records and report; default: runs/<name>.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of requests, noise and draws.")]
+UrlOption = Annotated[str, typer.Option("--url", help="Base URL of a gateway.")]
+
+
+def main() -> None:
+    """Entry point: wrong input is one message and exit code 2, never a traceback."""
+    try:
+        app()
+    except (ConfigError, RecordError, TraceError) as error:
+        say(f"[red]error:[/red] {_escaped(str(error))}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(130)
+
+
+@app.command()
+def schemes(as_json: JsonOption = False) -> None:
+    """List the schemes: every system of both papers, and ours."""
+    from rich.table import Table
+
+    from controller.schemes import SCHEMES
+
+    rows = [
+        {
+            "name": s.label(), "scheme": s.name, "paper": s.paper, "router": s.router, "perf": s.perf,
+            "scheduler": s.scheduler, "deployer": s.deployer, "planner": s.planner, "reasoner": s.reasoner,
+            "summary": s.summary,
+        }
+        for s in SCHEMES.values()
+    ]  # fmt: skip
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("scheme", "paper", "router", "scheduler", "deployer", "planner", "what it does", box=None)
+    for row in rows:
+        names = ("name", "paper", "router", "scheduler", "deployer", "planner", "summary")
+        table.add_row(*(str(row[n] or "–") for n in names))
+    out.print(table)
+
+
+@app.command()
+def scenarios(as_json: JsonOption = False) -> None:
+    """List the packaged scenarios."""
+    from rich.table import Table
+
+    from emulation.files import list_scenarios, load_scenario
+
+    found = [load_scenario(name) for name in list_scenarios()]
+    if as_json:
+        _print_json([{"name": s.name, "testbed": s.testbed.name, "note": s.note.strip()} for s in found])
+        return
+    table = Table("scenario", "testbed", "nodes", "slots", "events", "what it is", box=None)
+    for s in found:
+        table.add_row(
+            s.name, s.testbed.name, str(len(s.testbed.nodes)), str(s.slots), str(len(s.events)), s.note.strip()
+        )
+    out.print(table)
+
+
+@app.command()
+def simulate(
+    scenario: ScenarioArgument,
+    scheme: Annotated[str, typer.Option("--scheme", help="See `edgebed schemes`.")] = "sect",
+    seed: SeedOption = 0,
+    folder: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run one scheme on one seed in virtual time."""
+    compare(scenario, schemes=scheme, seeds=str(seed), folder=folder, as_json=as_json)
+
+
+@app.command()
+def compare(
+    scenario: ScenarioArgument,
+    schemes: Annotated[str, typer.Option("--schemes", help="Comma-separated, in the order of the tables.")] = "AL,MA,sect",
+    seeds: Annotated[str, typer.Option("--seeds", help="`0,1,2` or `0-11`; each is paired across schemes.")] = "0",
+    live: Annotated[bool, typer.Option("--live", help="On a Ray cluster under real HTTP load.")] = False,
+    check_parity: Annotated[bool, typer.Option("--check-parity", help="With --live: check it against virtual time.")] = False,
+    speedup: Annotated[float | None, typer.Option("--speedup", min=0.01, help="Live: virtual seconds per second.")] = None,
+    lifecycle: Annotated[str | None, typer.Option("--lifecycle", help="Live: warm or cold.")] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Live: gateway port; 0 picks one.")] = 0,
+    folder: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare schemes on the same requests and events, in virtual time or live."""
+    from edgebed.comparison import check, compare_virtual, conclude
+    from edgebed.layout import Layout
+    from emulation.files import load_scenario
+
+    loaded = _adjusted(load_scenario(scenario), speedup, lifecycle)
+    names, numbers = _names(schemes), _seeds(seeds)
+    check(loaded, names)
+    if check_parity and not live:
+        raise ConfigError("--check-parity compares a live run with virtual time; add --live")
+    layout = Layout(folder or _default_folder(loaded.name))
+    if live:
+        from edgebed.live import compare_live
+
+        runs, parity = compare_live(loaded, names, numbers, layout, port, check_parity, quiet=as_json)
+    else:
+        runs, parity = compare_virtual(loaded, names, numbers, layout, quiet=as_json), None
+    if not runs:
+        say("nothing was finished, so there is nothing to report")
+        raise typer.Exit(130)
+    _show(conclude(runs, loaded, layout, parity), layout, as_json)
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Gateway port; 0 picks one.")] = 0,
+    folder: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Three schemes live on this machine, a slowdown and a node that leaves, and a report: what `make demo` runs."""
+    compare("demo", live=True, check_parity=True, port=port, folder=folder, as_json=as_json)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A folder that compare, simulate or demo wrote.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the report of recorded runs again, and print its table."""
+    from edgebed.comparison import conclude
+    from edgebed.layout import layout_of
+
+    layout = layout_of(folder)
+    scenario, runs = layout.scenario(), layout.runs()
+    if not runs:
+        raise ConfigError(f"{folder}: holds no run; give a folder that `edgebed compare` wrote")
+    _show(conclude(runs, scenario, layout), layout, as_json)
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="The folder of one recorded run, live or virtual.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Replay a run's own arrivals and decisions in virtual time, and compare the per-type means."""
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from edgebed.layout import layout_of
+    from edgebed.parity import replay_rows
+    from emulation.recording import read_run
+
+    rows = replay_rows(read_run(folder), layout_of(folder).scenario())
+    if as_json:
+        _print_json({"replay": [asdict(row) for row in rows], "ok": all(row.ok for row in rows)})
+    else:
+        table = Table("model", "recorded mean", "replayed mean", "difference", "within 2%", box=None)
+        for row in rows:
+            again = "–" if row.virtual_mean_s is None else f"{row.virtual_mean_s:.2f} s"
+            apart = "–" if row.relative_difference is None else f"{100 * row.relative_difference:+.2f}%"
+            table.add_row(row.model, f"{row.live_mean_s:.2f} s", again, apart, "yes" if row.ok else "no")
+        out.print(table)
+    if not all(row.ok for row in rows):
+        raise typer.Exit(1)
+
+
+def _show(comparison: Any, layout: Any, as_json: bool) -> None:
+    from edgebed.report import comparison_json, print_table
+
+    if as_json:
+        _print_json({**comparison_json(comparison), "report": str(layout.report), "folder": str(layout.root)})
+        return
+    print_table(comparison, out)
+    say(f"report: {layout.report}")
+
+
+def _adjusted(scenario: Any, speedup: float | None, lifecycle: str | None) -> Any:
+    """The scenario with the live settings of the command line."""
+    from pydantic import ValidationError
+
+    from emulation.domain.scenario import LiveConfig
+
+    changes = {"speedup": speedup, "lifecycle": lifecycle}
+    given = {name: value for name, value in changes.items() if value is not None}
+    if not given:
+        return scenario
+    try:
+        live = LiveConfig.model_validate({**scenario.live.model_dump(), **given})
+    except ValidationError as error:
+        raise ConfigError(f"{' '.join(f'--{n} {v}' for n, v in given.items())}: {error.errors()[0]['msg']}") from error
+    return scenario.model_copy(update={"live": live})
+
+
+def _names(text: str) -> list[str]:
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise ConfigError(f"--schemes {text!r} names no scheme; for example AL,MA,sect")
+    return found
+
+
+def _seeds(text: str) -> list[int]:
+    found: list[int] = []
+    try:
+        for part in text.split(","):
+            low, _, high = part.strip().partition("-")
+            found.extend(range(int(low), int(high or low) + 1))
+    except ValueError as error:
+        raise ConfigError(f"--seeds {text!r} is not a list of seeds; write for example 0,1,2 or 0-11") from error
+    if not found or len(set(found)) != len(found):
+        raise ConfigError(f"--seeds {text!r} must name at least one seed, each once")
+    return found
+
+
+def _default_folder(name: str) -> Path:
+    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _print_json(data: Any) -> None:
+    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    main()

@@ -126,7 +126,7 @@ def _plots(comparison: Comparison) -> dict[str, Any]:
     from edgebed.report import plots, theme, timelines  # drawing takes a second to import: only when drawing
 
     modes = {
-        comparison.label(name): timelines.executor_modes(results[0].run, f"modes-{i}")
+        comparison.label(name): timelines.executor_modes(results[0].run, f"modes-{i}", legend=i == 0)
         for i, (name, results) in enumerate(comparison.schemes.items())
     }
     return {

@@ -18,6 +18,9 @@ from emulation.metrics import latency_series
 BINS = 48
 """Points of a plot over time, at most; never finer than a slot."""
 
+PLACES = ((5, 0.05), (-22, -0.07), (28, 0.16), (-46, -0.18))
+"""Where the name of a point may stand: points above it, and the same as a share of the height of the axes."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventBand:
@@ -136,22 +139,38 @@ def latency_against_fairness(comparison: Comparison) -> str:
                 elinewidth=1.2,
                 capsize=3,
             )
-            success = comparison.interval(name, "success_ratio")
-            served = "" if success is None else f"\n{100 * success.mean:.0f}% served"
-            axes.annotate(
-                f"{comparison.label(name)}{served}",
-                (x.mean, y.mean),
-                xytext=(7, 5),
-                textcoords="offset points",
-                fontsize=8,
-                color=palette[name],
-            )
         axes.margins(x=0.22, y=0.25)
-        axes.set_ylim(top=min(1.05, axes.get_ylim()[1]))
         axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
+        _name_points(axes, comparison, {n: (x.mean, y.mean) for n, (x, y) in drawn.items()}, palette)
         axes.set_xlabel("mean latency of the served, s (less is better)")
         axes.set_ylabel("normalised Jain index (more is better)")
         return svg(figure, "latency-against-fairness")
+
+
+def _name_points(
+    axes: Axes, comparison: Comparison, points: dict[str, tuple[float, float]], palette: dict[str, str]
+) -> None:
+    """Name each point, its success ratio below; above right, or where that is taken, further up or down."""
+    x_span, y_span = np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())
+    taken: list[tuple[float, float]] = []
+    for name, (x, y) in sorted(points.items(), key=lambda p: p[1]):
+        success = comparison.interval(name, "success_ratio")
+        served = "" if success is None else f"\n{100 * success.mean:.0f}% served"
+        free = [
+            (offset, rise)
+            for offset, rise in PLACES
+            if not any(abs(x / x_span - a) < 0.3 and abs(y / y_span + rise - b) < 0.1 for a, b in taken)
+        ]
+        offset, rise = (free or PLACES)[0]
+        taken.append((x / x_span, y / y_span + rise))
+        axes.annotate(
+            f"{comparison.label(name)}{served}",
+            (x, y),
+            xytext=(7, offset),
+            textcoords="offset points",
+            fontsize=8,
+            color=palette[name],
+        )
 
 
 def per_model(comparison: Comparison) -> str:

@@ -173,7 +173,10 @@ class FaultLine:
     type: str
     target: str
     landed: Cell
-    effect: Cell
+    effect: str
+    """Mean over the runs that could measure it, in `unit`; so is `expected`."""
+    expected: str
+    unit: str
     recovered: Cell
     note: str
 
@@ -190,12 +193,7 @@ def _fault_line(entries: list[FaultEntry]) -> FaultLine:
     first = entries[0]
     effects = [e.effect for e in entries if e.effect is not None]
     expected = [e.expected for e in entries if e.expected is not None]
-    text = NOT_MEASURED if not effects else number(mean(effects), decimals_for([*effects, 1.0]))
-    wanted = (
-        f"expected {number(mean(expected), 2).rstrip('0').rstrip('.')} {first.unit}"
-        if expected
-        else first.unit
-    )
+    digits = 0 if all(v == round(v) for v in effects) else 2
     return FaultLine(
         scheme=first.scheme,
         world=first.world,
@@ -203,7 +201,9 @@ def _fault_line(entries: list[FaultEntry]) -> FaultLine:
         type=first.type,
         target=first.target,
         landed=_verdict([e.landed for e in entries]),
-        effect=Cell(text, wanted),
+        effect=NOT_MEASURED if not effects else number(mean(effects), digits),
+        expected=NOT_MEASURED if not expected else f"{mean(expected):.4g}",
+        unit=first.unit,
         recovered=_verdict([e.recovered for e in entries]),
         note="; ".join(dict.fromkeys(e.note for e in entries if e.note)),
     )

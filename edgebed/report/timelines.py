@@ -51,7 +51,7 @@ def _look(change: ExecutorRecord) -> str:
     return change.mode if change.state in ("ready", "draining") and change.mode in ("gpu", "cpu") else ""
 
 
-def executor_modes(run: Run, name: str) -> str:
+def executor_modes(run: Run, name: str, legend: bool = True) -> str:
     """Modes of every executor of one run, grouped by node, events shaded; empty if none was recorded."""
     end_s = run.header.horizon_s
     found = stretches(run.executors, end_s)
@@ -77,8 +77,9 @@ def executor_modes(run: Run, name: str) -> str:
         axes.grid(visible=False)
         axes.set_xlabel("virtual s")
         shade(axes, event_bands(run.events, end_s))
-        handles = [Patch(color=c, label=look) for look, c in MODE_COLOURS.items()]
-        figure.legend(handles=handles, loc="outside lower right", ncols=4, fontsize=8, handlelength=1.0)
+        if legend:
+            handles = [Patch(color=c, label=look) for look, c in MODE_COLOURS.items()]
+            figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8, handlelength=1.0)
         return svg(figure, name)
 
 

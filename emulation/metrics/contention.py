@@ -12,7 +12,7 @@ from emulation.metrics.view import RunView, node_of
 
 
 class Contention:
-    """Per request: the share of its service during which each GPU neighbour was busy, and the CPU pods beside it."""
+    """Per request: for how much of its service each GPU neighbour was busy, and the CPU pods beside it."""
 
     def __init__(self, run: RunView, node: str) -> None:
         spans: dict[str, list[tuple[float, float]]] = defaultdict(list)

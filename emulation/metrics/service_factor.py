@@ -29,8 +29,8 @@ Floats = NDArray[np.floating[Any]]
 FEW = 4
 """Below this many requests only one coefficient is fitted."""
 GPU_GAMMA, CPU_GAMMA, GAMMA_TRUST = 1.0, 0.6, 0.5
-"""What a busy GPU neighbour and a further CPU pod are taken to cost until the data say otherwise: half the speed,
-and a share of the cores at exponent 0.7; and how much weight that has against one request."""
+"""What a busy GPU neighbour and a further CPU pod are taken to cost until the data say otherwise (half the
+speed, and half the cores at exponent 0.7), and the weight of that against one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,8 @@ def _fit(items: Sequence[Served]) -> tuple[Floats, Floats]:
     s = np.array([i.service_s for i in items])
     loads = np.array([i.loads for i in items])
     usual = np.array([GPU_GAMMA] * (loads.shape[1] - 1) + [CPU_GAMMA])
-    theta, gamma = np.zeros(x.shape[1]), usual
+    theta: Floats = np.zeros(x.shape[1])
+    gamma: Floats = usual
     for _ in range(6):
         theta = _theta(x * (1 + loads @ gamma)[:, None], s)
         alone = (x @ theta) / s

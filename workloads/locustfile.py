@@ -67,7 +67,8 @@ class Session:
         self._environment = environment
         self._runner: Any = environment.runner
         self._options: Any = environment.parsed_options
-        self._assigned = {"index": 0, "count": 1, "t0_wall_s": 0.0}
+        self._assigned: dict[str, Any] | None = None
+        """This process's share of the coming test: index, count, t0_wall_s. Used once."""
         self._run: OpenLoopRun | None = None
         self._sending: Any = None
         self._missing: set[int] = set()
@@ -81,12 +82,21 @@ class Session:
     def start(self, **_: Any) -> None:
         """A test starts: share out the work (master) or begin to send."""
         t0_wall_s = self._options.t0 or self._now_s() + LEAD_S
-        if isinstance(self._runner, MasterRunner):
-            self._share_out(t0_wall_s)
-            return
         if not isinstance(self._runner, WorkerRunner):
-            self._assigned["t0_wall_s"] = t0_wall_s
-        self._sending = gevent.spawn(self._send_all)
+            self._assigned = {"index": 0, "count": 1, "t0_wall_s": t0_wall_s}
+        assigned, self._assigned = self._assigned, None
+        if assigned is None:
+            return
+        try:
+            job = self._job(**assigned)
+        except ValueError as error:  # changed on the web page since `begin` looked at it
+            print(error, file=sys.stderr)
+            gevent.spawn(self._end, False)
+            return
+        if isinstance(self._runner, MasterRunner):
+            self._share_out(job)
+        else:
+            self._sending = gevent.spawn(self._send_all, job)
 
     def stop(self, **_: Any) -> None:
         """A test stops, by itself or by hand: every request without an end gets one."""
@@ -99,14 +109,14 @@ class Session:
     def _now_s(self) -> float:
         return time.monotonic() + self._clock_offset_s
 
-    def _job(self) -> Job:
-        options, index, count = self._options, int(self._assigned["index"]), int(self._assigned["count"])
+    def _job(self, index: int, count: int, t0_wall_s: float) -> Job:
+        options = self._options
         scenario = load_scenario(options.scenario)
         speedup = options.speedup or scenario.live.speedup
         return Job(
             scenario=scenario,
             workload=generate(scenario, options.seed),
-            timeline=Timeline(self._assigned["t0_wall_s"], speedup),
+            timeline=Timeline(t0_wall_s, speedup),
             base_url=str(self._environment.host).rstrip("/").removesuffix("/v1"),
             log=worker_log(Path(options.client_log), index, count),
             index=index,
@@ -116,12 +126,11 @@ class Session:
             api_key=os.environ.get("EDGEBED_API_KEY"),
         )
 
-    def _send_all(self) -> None:
-        self._run = OpenLoopRun(self._job(), self._now_s, self._sample)
+    def _send_all(self, job: Job) -> None:
+        self._run = OpenLoopRun(job, self._now_s, self._sample)
         self._run.run()
         if isinstance(self._runner, WorkerRunner):
-            done = {"index": self._assigned["index"], "answered": self._run.answered}
-            self._runner.send_message("edgebed_done", done)
+            self._runner.send_message("edgebed_done", {"index": job.index, "answered": self._run.answered})
         else:
             self._end(self._run.answered > 0)
 
@@ -137,14 +146,12 @@ class Session:
             context={"request_id": result.request_id},
         )
 
-    def _share_out(self, t0_wall_s: float) -> None:
+    def _share_out(self, job: Job) -> None:
         workers = sorted(client.id for client in self._runner.clients.ready)
         self._missing, self._answered = set(range(len(workers))), 0
         for index, worker in enumerate(workers):
-            data = {"index": index, "count": len(workers), "t0_wall_s": t0_wall_s}
+            data = {"index": index, "count": len(workers), "t0_wall_s": job.timeline.t0_wall_s}
             self._runner.send_message("edgebed_share", data, client_id=worker)
-        self._assigned["t0_wall_s"] = t0_wall_s
-        job = self._job()
         last_s = job.timeline.wall_s(job.scenario.end_s) + job.timeout_s + 2 * job.grace_s
         gevent.spawn_later(max(0.0, last_s - self._now_s()), self._end_late, self._missing)
 

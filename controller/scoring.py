@@ -63,18 +63,20 @@ class Ranking(Sequence[Candidate]):
         self._built: tuple[Candidate, ...] | None = None
 
     def pairs(self) -> tuple[tuple[str, float], ...]:
-        """(executor, score in seconds), best first: what a record keeps."""
-        return tuple((c.executor, c.score_s) for c in self._tuple())
+        """(executor, score in seconds), best first: what a record keeps. Cheaper than the candidates."""
+        score = self._frame[SCORE].tolist()
+        return tuple([(self._names[i], score[i]) for i in self._order(score)])
+
+    def _order(self, score: list[float]) -> list[int]:
+        ranked = sorted(range(len(score)), key=score.__getitem__)[: self._limit]
+        return ranked if score[ranked[-1]] < inf else [i for i in ranked if score[i] < inf]
 
     def _tuple(self) -> tuple[Candidate, ...]:
         if self._built is None:
-            score = self._frame[SCORE]
-            order = np.argsort(score, kind="stable")[: self._limit].tolist()
-            columns = self._frame[:, order].T.tolist()
+            wait, service, sigma, score = self._frame.tolist()
+            names = self._names
             self._built = tuple(
-                Candidate(self._names[i], total_s, wait_s, service_s, sigma_s)
-                for i, (wait_s, service_s, sigma_s, total_s) in zip(order, columns, strict=True)
-                if total_s < inf
+                [Candidate(names[i], score[i], wait[i], service[i], sigma[i]) for i in self._order(score)]
             )
         return self._built
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pickle
 from math import inf, nan
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from scipy import optimize
 
 from controller.perf import PERF_MODELS, make_perf
 from emulation.domain.ports import PerfKey, PerformanceModel
@@ -181,6 +183,27 @@ def test_a_law_that_would_need_a_negative_coefficient_is_clipped_to_the_better_a
     theta, _ = model.theta(LLM)
     assert theta[1] == 0.0
     assert theta[0] == pytest.approx(0.0073, rel=0.01)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.tuples(st.floats(1, 4096), st.floats(1, 1024)), st.floats(0.01, 1e3)),
+        min_size=1,
+        max_size=90,
+    )
+)
+def test_nnls_is_the_non_negative_least_squares_of_its_window_and_its_prior(samples: list[Sample]) -> None:
+    model = make_perf("nnls", devices())
+    feed(model, LLM, samples)
+    rows = np.array([x for x, _ in samples[-60:]])
+    seen = np.array([service_s for _, service_s in samples[-60:]])
+    weight = max(1 - len(rows) / 60, 1e-3) / len(rows)
+    pull = np.diag(np.sqrt(weight * (rows**2).sum(axis=0)))
+    scale = np.array([1e-3, 1e-3])
+    design = np.vstack([rows, pull]) * scale
+    best, _ = optimize.nnls(design, np.concatenate([seen, pull @ np.array([0.001, 0.05])]))
+    assert np.array(model.theta(LLM)[0]) == pytest.approx(best * scale, rel=1e-4, abs=1e-9)
 
 
 def test_unknown_parameters_and_names_are_refused(name: str) -> None:

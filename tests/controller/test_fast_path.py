@@ -12,7 +12,7 @@ import pytest
 
 from controller.fast_path import FastPath, FastPathConfig, build_fast_path
 from controller.lengths import OutputLengths
-from controller.scoring import AVOID_S, OFF_S, TOP, guide_penalty_s
+from controller.scoring import AVOID_S, OFF_S, TOP, Ranking, guide_penalty_s
 from emulation.domain.actions import RouteGuide, RoutingDecision
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import Completion
@@ -196,10 +196,25 @@ def test_change_of_mode_changes_the_law_and_rescales_what_waits() -> None:
 
 
 def test_rescaling_respects_the_features_of_each_request() -> None:
-    path = build_fast_path(devices())
-    send(path, request("llm", 1, prompt_tokens=1000, known_output_tokens=10), "llm0", 0.0)
-    send(path, request("llm", 2, prompt_tokens=100, known_output_tokens=60), "llm0", 0.0)
-    assert path.view.beliefs["llm0"].backlog.sum_s == pytest.approx(1.5 + 3.1)
+    testbed = TestbedConfig.model_validate(
+        {
+            "name": "one",
+            "models": [{"id": "llm", "modality": "text", "features": "tokens"}],
+            "nodes": [{"id": "n", "cores": 16, "gpus": [{}]}],
+            "profile": [
+                {"model": "llm", "mode": "gpu", "theta": [0.001, 0.05]},
+                {"model": "llm", "mode": "cpu", "theta": [0.02, 0.1]},
+            ],
+        }
+    )
+    path = build_fast_path(testbed)
+    path.executor_changed("n/llm", "starting", "gpu", 0.0)
+    send(path, request("llm", 1, prompt_tokens=1000, known_output_tokens=10), "n/llm", 0.0)
+    send(path, request("llm", 2, prompt_tokens=100, known_output_tokens=60), "n/llm", 0.0)
+    backlog = path.view.beliefs["n/llm"].backlog
+    assert backlog.sum_s == pytest.approx(1.5 + 3.1)
+    path.executor_changed("n/llm", "starting", "cpu", 0.0)
+    assert backlog.sum_s == pytest.approx(21.0 + 8.0)
 
 
 # -- learning ------------------------------------------------------------------------------------
@@ -320,6 +335,8 @@ def test_decision_keeps_the_eight_best_in_order(nodes: int) -> None:
     every = sorted(1 / (1 + (i * 37 % nodes) / 10) for i in range(nodes))
     assert [c.score_s for c in decision.candidates] == pytest.approx(every[:TOP])
     assert decision.candidates[0].executor == decision.executor
+    assert isinstance(decision.candidates, Ranking)
+    assert decision.candidates.pairs() == tuple((c.executor, c.score_s) for c in decision.candidates)
     everything = ready(build_fast_path(wide(nodes), keep_all_candidates=True)).route(request("m"), 0.0)
     assert [c.score_s for c in everything.candidates] == pytest.approx(every)
 

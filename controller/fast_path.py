@@ -134,7 +134,8 @@ class FastPath:
             self.lengths.observe(request.model, completion.output_tokens)
         key = PerfKey(belief.name, request.model, completion.mode)
         self.perf.observe(key, x, service_s, completion.ended_s)
-        self.view.refresh_law(belief, pool, column, self.perf)
+        if completion.mode == belief.mode:
+            self.view.refresh_law(pool, column, key, self.perf)
         if self.config.explore_s:
             self._rebias(belief)
 

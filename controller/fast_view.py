@@ -194,7 +194,7 @@ class FastView:
             for column, name in enumerate(pool.names):
                 belief = self.beliefs[name]
                 belief.places.append((pool, column))
-                self.refresh_law(belief, pool, column, perf, prior)
+                self.refresh_law(pool, column, PerfKey(name, pool.model, belief.mode), perf, prior)
         for belief in self.beliefs.values():
             for pool, column in belief.places:
                 pool.set_bias(column, belief.tier_s(), 0.0)
@@ -205,10 +205,9 @@ class FastView:
         return self._sites.get(origin, self._nowhere)
 
     def refresh_law(
-        self, belief: Belief, pool: Pool, column: int, perf: PerformanceModel, prior: Prior | None = None
+        self, pool: Pool, column: int, key: PerfKey, perf: PerformanceModel, prior: Prior | None = None
     ) -> None:
-        """Reread the law of one executor and model in the mode it is in; with `prior`, its profile too."""
-        key = PerfKey(belief.name, pool.model, belief.mode)
+        """Reread the law of one column, `key` naming the mode it is in; with `prior`, its profile too."""
         theta, pool.uncertainty[column] = perf.theta(key)
         for row, coefficient in zip(pool.theta, theta, strict=False):
             row[column] = coefficient
@@ -224,7 +223,7 @@ class FastView:
         belief.mode = mode
         after: dict[str, list[float]] = {}
         for pool, column in belief.places:
-            self.refresh_law(belief, pool, column, perf, self._prior)
+            self.refresh_law(pool, column, PerfKey(belief.name, pool.model, mode), perf, self._prior)
             after[pool.model] = [row.item(column) for row in pool.theta]
 
         def total_s(theta: list[float], x: tuple[float, float]) -> float:

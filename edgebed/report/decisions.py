@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgebed.report.figures import NOT_MEASURED, number
+from edgebed.report.figures import number
 from emulation.domain.records import DecisionRecord
 from emulation.recording import Run
 
@@ -28,7 +28,6 @@ class DecisionLine:
     choice: str
     reason: str
     result: str
-    thinking: str
     tone: str = ""
 
 
@@ -59,23 +58,29 @@ def control_lines(run: Run, per_actor: int = PER_ACTOR) -> list[DecisionLine]:
 
 
 def _telling(decisions: Sequence[DecisionRecord], limit: int) -> list[DecisionRecord]:
-    causes: dict[str, int] = defaultdict(int)
-    for decision in decisions:
-        causes[decision.cause] += 1
+    causes = Counter(_cause(d) for d in decisions)
+    share = max(2, limit // max(1, len({d.actor for d in decisions})))
 
     def interest(decision: DecisionRecord) -> tuple[bool, bool, int, float]:
         refused = decision.outcome != "applied" or bool(decision.violations)
-        unusual = causes[decision.cause] * 5 < len(decisions)
+        unusual = causes[_cause(decision)] * 5 < len(decisions)
         return (refused, unusual, decision.changes, decision.t_s)
 
     seen: set[str] = set()
+    taken: Counter[str] = Counter()
     kept: list[DecisionRecord] = []
     for decision in sorted(decisions, key=interest, reverse=True):
         wording = f"{decision.actor} {decision.reason} {decision.choice}"
-        if wording not in seen and len(kept) < limit:
+        if wording not in seen and taken[decision.actor] < share and len(kept) < limit:
             seen.add(wording)
+            taken[decision.actor] += 1
             kept.append(decision)
     return sorted(kept, key=lambda d: (d.t_s, d.actor))
+
+
+def _cause(decision: DecisionRecord) -> str:
+    """The kind of cause: `slot 7` and `slot 8` are one."""
+    return decision.cause.split(" ", 1)[0]
 
 
 def route_lines(run: Run, limit: int = ROUTES) -> list[RouteLine]:
@@ -100,6 +105,8 @@ def _line(decision: DecisionRecord) -> DecisionLine:
     result = decision.outcome
     if decision.changes:
         result += f", {decision.changes} changed"
+    if decision.thinking_s:
+        result += f", after {number(decision.thinking_s, 1)} s of thinking"
     if decision.violations:
         result += f": {'; '.join(decision.violations)}"
     return DecisionLine(
@@ -109,15 +116,16 @@ def _line(decision: DecisionRecord) -> DecisionLine:
         choice=compact(decision.choice),
         reason=decision.reason,
         result=result,
-        thinking=number(decision.thinking_s, 2) if decision.thinking_s else NOT_MEASURED,
         tone="" if fine else "bad",
     )
 
 
-def compact(choice: Any, limit: int = 160) -> str:
-    """A choice as short text: plain strings as they are, data without empty parts, cut at `limit`."""
+def compact(choice: Any, limit: int = 150) -> str:
+    """A choice as short text: modes as a list, other data without empty parts, cut at `limit` characters."""
+    if isinstance(choice, dict) and isinstance(choice.get("modes"), dict):
+        return ", ".join(f"{model} {mode}" for model, mode in choice["modes"].items()) or "everything off"
     if isinstance(choice, dict):
-        choice = {k: v for k, v in choice.items() if v not in ({}, [], None, "")}
+        choice = {k: v for k, v in choice.items() if v not in ({}, [], None, "")} or "no change"
     text = (
         choice if isinstance(choice, str) else json.dumps(choice, separators=(", ", " "), ensure_ascii=False)
     )

@@ -25,12 +25,25 @@ class FigureSpec:
     decimals: int | None = None
     """Fixed number of decimals; None: three significant digits of the largest value in the row."""
     about: str = ""
+    short: str = ""
+    """Name where there is little room; empty: the label."""
 
 
 FIGURES: tuple[FigureSpec, ...] = (
-    FigureSpec("success_ratio", "Success ratio", "Service", "", "high", decimals=3, about="served / arrived"),
-    FigureSpec("goodput", "Goodput", "Service", "req/s", "high", about="served in time, per second"),
-    FigureSpec("goodput_prompts", "Goodput in prompts", "Service", "prompts/s", "high"),
+    FigureSpec(
+        "success_ratio",
+        "Success ratio",
+        "Service",
+        "",
+        "high",
+        decimals=3,
+        about="served / arrived",
+        short="success",
+    ),
+    FigureSpec(
+        "goodput", "Goodput", "Service", "req/s", "high", about="served in time, per second", short="goodput"
+    ),
+    FigureSpec("goodput_prompts", "Goodput in prompts", "Service", "prompts/s", "high", short="in prompts"),
     FigureSpec(
         "mean_latency_s",
         "Mean, request-weighted Tw",
@@ -38,6 +51,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         "s",
         "low",
         about="from the intended send time; MA eq. 9, E3 eq. 4",
+        short="mean Tw",
     ),
     FigureSpec(
         "type_mean_latency_s",
@@ -46,11 +60,21 @@ FIGURES: tuple[FigureSpec, ...] = (
         "s",
         "low",
         about="each model weighs the same",
+        short="Tu",
     ),
     FigureSpec("p50_s", "p50", "Latency of the served", "s", "low"),
     FigureSpec("p95_s", "p95", "Latency of the served", "s", "low"),
     FigureSpec("p99_s", "p99", "Latency of the served", "s", "low"),
-    FigureSpec("jain", "Jain index, raw", "Fairness and objective", "", "high", decimals=3, about="MA eq. 6"),
+    FigureSpec(
+        "jain",
+        "Jain index, raw",
+        "Fairness and objective",
+        "",
+        "high",
+        decimals=3,
+        about="MA eq. 6",
+        short="Jain raw",
+    ),
     FigureSpec(
         "fairness_norm",
         "Jain index, normalised",
@@ -59,6 +83,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         "high",
         decimals=3,
         about="MA eq. 8",
+        short="Jain norm.",
     ),
     FigureSpec(
         "objective",
@@ -68,6 +93,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         "low",
         decimals=3,
         about="MA eq. 10 with Tw; it rewards refusing work, so read it beside the success ratio",
+        short="J",
     ),
     FigureSpec(
         "stutter_rate",
@@ -77,12 +103,27 @@ FIGURES: tuple[FigureSpec, ...] = (
         "low",
         decimals=3,
         about="sent to a degraded node; E3 eq. 3",
+        short="stutter",
     ),
-    FigureSpec("reconfigurations", "Reconfigurations", "Control", "", "low", about="executor modes changed"),
     FigureSpec(
-        "control_calls_total", "Control calls", "Control", "", "", about="planner, scheduler, deployers, meta"
+        "reconfigurations",
+        "Reconfigurations",
+        "Control",
+        "",
+        "low",
+        about="executor modes changed",
+        short="reconf.",
     ),
-    FigureSpec("thinking_s", "Thinking charged", "Control", "s", "low"),
+    FigureSpec(
+        "control_calls_total",
+        "Control calls",
+        "Control",
+        "",
+        "",
+        about="planner, scheduler, deployers, meta",
+        short="calls",
+    ),
+    FigureSpec("thinking_s", "Thinking charged", "Control", "s", "low", short="thinking"),
     FigureSpec(
         "platform_overhead_s",
         "Platform overhead",
@@ -91,6 +132,7 @@ FIGURES: tuple[FigureSpec, ...] = (
         "low",
         scale=1000.0,
         about="median wall time per request, from stage timestamps; live only",
+        short="overhead",
     ),
 )
 

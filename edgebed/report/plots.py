@@ -27,6 +27,7 @@ class EventBand:
     """A stretch of time in which an event of the plan was in force."""
 
     label: str
+    target: str
     start_s: float
     end_s: float
 
@@ -35,7 +36,7 @@ def event_bands(events: Sequence[EventRecord], end_s: float) -> list[EventBand]:
     """Onset to undo of every event that took effect; without an undo, to `end_s`."""
     undone = {e.event: e.t_s for e in events if e.phase == "undo"}
     return [
-        EventBand(f"{e.type} {e.target}", e.t_s, min(undone.get(e.event, end_s), end_s))
+        EventBand(f"{e.type} {e.target}", e.target, e.t_s, min(undone.get(e.event, end_s), end_s))
         for e in events
         if e.phase == "onset" and e.t_s < end_s
     ]

@@ -39,6 +39,7 @@ class Row:
     group: str = ""
     unit: str = ""
     about: str = ""
+    short: str = ""
 
 
 def main_rows(comparison: Comparison) -> list[Row]:
@@ -49,7 +50,16 @@ def main_rows(comparison: Comparison) -> list[Row]:
         if any(i is not None for i in found) and not (
             spec.name == "thinking_s" and not any(i and i.mean for i in found)
         ):
-            rows.append(Row(spec.label, _cells(spec, found), spec.group, spec.unit, spec.about))
+            rows.append(
+                Row(
+                    spec.label,
+                    _cells(spec, found),
+                    spec.group,
+                    spec.unit,
+                    spec.about,
+                    spec.short or spec.label,
+                )
+            )
     return rows
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from matplotlib.patches import Patch
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
 
-from edgebed.report.plots import event_bands, shade
-from edgebed.report.theme import GRID, MODE_COLOURS, drawing, svg
+from edgebed.report.plots import EventBand, event_bands, shade
+from edgebed.report.theme import GRID, INK, MODE_COLOURS, drawing, svg
 from emulation.domain.records import ExecutorRecord
 from emulation.metrics import node_of
 from emulation.recording import Run
@@ -35,11 +37,12 @@ def stretches(changes: Sequence[ExecutorRecord], end_s: float) -> list[Stretch]:
         by_executor[change.executor].append(change)
     found = []
     for executor, own in by_executor.items():
-        ends = [c.t_s for c in own[1:]] + [end_s]
-        for change, until_s in zip(own, ends, strict=True):
-            look = _look(change)
-            if look and min(until_s, end_s) > change.t_s:
-                found.append(Stretch(executor, change.t_s, min(until_s, end_s), look))
+        for look, group in groupby(zip(own, [*own[1:], None], strict=True), key=lambda pair: _look(pair[0])):
+            pairs = list(group)
+            last = pairs[-1][1]
+            until_s = min(end_s if last is None else last.t_s, end_s)
+            if look and until_s > pairs[0][0].t_s:
+                found.append(Stretch(executor, pairs[0][0].t_s, until_s, look))
     return found
 
 
@@ -60,15 +63,11 @@ def executor_modes(run: Run, name: str, legend: bool = True) -> str:
     rows = _rows({c.executor for c in run.executors}, run.header.models)
     with drawing(9.6, 1.0 + ROW_IN * len(rows)) as figure:
         axes = figure.subplots()
-        for stretch in found:
-            axes.barh(
-                rows[stretch.executor],
-                stretch.end_s - stretch.start_s,
-                0.8,
-                left=stretch.start_s,
-                color=MODE_COLOURS[stretch.look],
-                linewidth=0,
-            )
+        bars: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+        for s in found:
+            bars[s.executor, s.look].append((s.start_s, s.end_s - s.start_s))
+        for (executor, look), spans in bars.items():
+            axes.broken_barh(spans, (rows[executor] - 0.4, 0.8), facecolors=MODE_COLOURS[look], linewidth=0)
         axes.set_yticks(list(rows.values()), list(rows), fontsize=7.5)
         for row in _node_starts(list(rows)):
             axes.axhline(row - 0.5, color=GRID, linewidth=0.8)
@@ -76,11 +75,24 @@ def executor_modes(run: Run, name: str, legend: bool = True) -> str:
         axes.set_xlim(0, end_s)
         axes.grid(visible=False)
         axes.set_xlabel("virtual s")
-        shade(axes, event_bands(run.events, end_s))
+        bands = event_bands(run.events, end_s)
+        shade(axes, bands)
+        for band in bands:
+            _outline(axes, band, rows)
         if legend:
             handles = [Patch(color=c, label=look) for look, c in MODE_COLOURS.items()]
             figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8, handlelength=1.0)
         return svg(figure, name)
+
+
+def _outline(axes: Axes, band: EventBand, rows: Mapping[str, int]) -> None:
+    """A frame round the executors an event hits, for as long as it is in force."""
+    hit = [row for executor, row in rows.items() if band.target in (executor, node_of(executor))]
+    if hit:
+        corner, height = (band.start_s, min(hit) - 0.5), max(hit) - min(hit) + 1
+        axes.add_patch(
+            Rectangle(corner, band.end_s - band.start_s, height, fill=False, edgecolor=INK, linewidth=1.1)
+        )
 
 
 def _rows(executors: set[str], models: Sequence[str]) -> dict[str, int]:

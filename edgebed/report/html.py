@@ -51,14 +51,13 @@ def render(comparison: Comparison) -> str:
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:
-    header = comparison.results[0].run.header
     others = [n for n in comparison.schemes if n != comparison.baseline]
     return {
         "scenario": comparison.scenario,
         "note": comparison.note,
         "run_line": run_line(comparison),
         "facts": _facts(comparison),
-        "header": header,
+        "has_events": bool(comparison.results[0].run.events),
         "labels": {name: comparison.label(name) for name in comparison.schemes},
         "baseline": comparison.baseline,
         "others": others,
@@ -126,7 +125,9 @@ def _plots(comparison: Comparison) -> dict[str, Any]:
     from edgebed.report import plots, theme, timelines  # drawing takes a second to import: only when drawing
 
     modes = {
-        comparison.label(name): timelines.executor_modes(results[0].run, f"modes-{i}", legend=i == 0)
+        comparison.label(name): timelines.executor_modes(
+            results[0].run, f"modes-{i}", i == 0 or len(comparison.schemes) > plots.MANY
+        )
         for i, (name, results) in enumerate(comparison.schemes.items())
     }
     return {

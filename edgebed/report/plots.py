@@ -18,6 +18,9 @@ from emulation.metrics import latency_series
 BINS = 48
 """Points of a plot over time, at most; never finer than a slot."""
 
+MANY = 4
+"""Schemes up to which the range over seeds is drawn."""
+
 PLACES = ((5, 0.05), (-22, -0.07), (28, 0.16), (-46, -0.18))
 """Where the name of a point may stand: points above it, and the same as a share of the height of the axes."""
 
@@ -68,7 +71,7 @@ def shade(axes: Axes, bands: Sequence[EventBand], labels: bool = True) -> None:
 def latency_over_time(comparison: Comparison) -> str:
     """Mean latency (top) and success ratio (below) by intended send time, one line per scheme, events shaded.
 
-    The line is the mean over seeds, the band around it the lowest and highest seed.
+    The line is the mean over seeds, the band around it (for few schemes) the lowest and highest seed.
     """
     header = comparison.results[0].run.header
     bin_s = max(header.slot_s, header.horizon_s / BINS)
@@ -78,6 +81,7 @@ def latency_over_time(comparison: Comparison) -> str:
         for name, results in comparison.schemes.items():
             series = [latency_series(r.run, bin_s) for r in results]
             t_s = [b.t_s + bin_s / 2 for b in series[0]]
+            banded = len(series) > 1 and len(comparison.schemes) <= MANY
             _line(
                 top,
                 t_s,
@@ -85,7 +89,7 @@ def latency_over_time(comparison: Comparison) -> str:
                 palette[name],
                 comparison.label(name),
             )
-            _line(low, t_s, [[b.success_ratio for b in s] for s in series], palette[name], "")
+            _line(low, t_s, [[b.success_ratio for b in s] for s in series], palette[name], "", banded)
         low.set_ylim(-0.03, 1.05)
         top.set_ylim(bottom=0)
         top.set_xlim(0, header.horizon_s)
@@ -103,7 +107,9 @@ def latency_over_time(comparison: Comparison) -> str:
         return svg(figure, "latency-over-time")
 
 
-def _line(axes: Axes, t_s: list[float], values: list[list[float | None]], colour: str, label: str) -> None:
+def _line(
+    axes: Axes, t_s: list[float], values: list[list[float | None]], colour: str, label: str, banded: bool
+) -> None:
     table = np.array([[np.nan if v is None else v for v in row] for row in values], dtype=float)
     seen = ~np.isnan(table)
     known = seen.any(axis=0)
@@ -112,7 +118,7 @@ def _line(axes: Axes, t_s: list[float], values: list[list[float | None]], colour
         part = table[:, known]
         mean[known], low[known], high[known] = np.nanmean(part, 0), np.nanmin(part, 0), np.nanmax(part, 0)
     axes.plot(t_s, mean, color=colour, label=label, marker="o", markersize=2.2)
-    if len(values) > 1:
+    if banded:
         axes.fill_between(t_s, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
@@ -143,8 +149,8 @@ def latency_against_fairness(comparison: Comparison) -> str:
         axes.margins(x=0.22, y=0.25)
         axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
         _name_points(axes, comparison, {n: (x.mean, y.mean) for n, (x, y) in drawn.items()}, palette)
-        axes.set_xlabel("mean latency of the served, s (less is better)")
-        axes.set_ylabel("normalised Jain index (more is better)")
+        axes.set_xlabel("mean latency of the served, s")
+        axes.set_ylabel("normalised Jain index")
         return svg(figure, "latency-against-fairness")
 
 

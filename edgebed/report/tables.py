@@ -65,11 +65,12 @@ def main_rows(comparison: Comparison) -> list[Row]:
 
 def _cells(spec: FigureSpec, found: list[Interval | None]) -> tuple[Cell, ...]:
     decimals = decimals_for([i.mean * spec.scale for i in found if i is not None], spec.decimals)
-    means = [i.mean for i in found if i is not None]
-    best = None if not spec.better or len(set(means)) < 2 else (min if spec.better == "low" else max)(means)
+    shown = [None if i is None else round(i.mean * spec.scale, decimals) for i in found]
+    distinct = {v for v in shown if v is not None}
+    best = (min if spec.better == "low" else max)(distinct) if spec.better and len(distinct) > 1 else None
     return tuple(
-        Cell(*with_interval(i, decimals, spec.scale), "best" if i is not None and i.mean == best else "")
-        for i in found
+        Cell(*with_interval(i, decimals, spec.scale), "best" if v is not None and v == best else "")
+        for i, v in zip(found, shown, strict=True)
     )
 
 
@@ -81,15 +82,8 @@ def paired_rows(comparison: Comparison) -> list[Row]:
         found = [comparison.difference(name, spec.name) for name in others]
         if any(i is not None for i in found):
             decimals = decimals_for([i.mean for i in found if i is not None], spec.decimals)
-            rows.append(
-                Row(
-                    spec.label,
-                    tuple(_paired_cell(spec, i, decimals) for i in found),
-                    spec.group,
-                    spec.unit,
-                    spec.about,
-                )
-            )
+            cells = tuple(_paired_cell(spec, i, decimals) for i in found)
+            rows.append(Row(spec.label, cells, spec.group, spec.unit, short=spec.short or spec.label))
     return rows
 
 

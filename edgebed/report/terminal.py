@@ -38,8 +38,10 @@ def _print(console: Console, rows: list[Row], schemes: list[str]) -> None:
     if wanted <= console.width:
         console.print(side_by_side)
         return
+    success = [row for row in rows if row.short == "success"]
     for group, found in groupby(rows, key=lambda row: row.group):
-        console.print(_by_scheme(group, list(found), schemes))
+        beside = success if group.startswith(("Latency", "Fairness")) else []
+        console.print(_by_scheme(group, beside + list(found), schemes))
 
 
 def _by_figure(rows: list[Row], schemes: list[str]) -> Table:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -99,6 +99,7 @@ def test_no_call_depends_on_the_true_length_even_where_routers_know_it() -> None
         assert limit is None or truth.output_tokens == limit or truth.output_tokens not in numbers
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(sorted(MODELS)), st.integers(1, 8), st.integers(0, 300), st.sampled_from([None, 64, 900])
 )
@@ -121,6 +122,7 @@ def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500))
 def test_words_are_exactly_as_many_as_asked(count: int) -> None:
     assert len(words(count).split()) == count

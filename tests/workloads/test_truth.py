@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulation.domain.request import Request
@@ -29,6 +29,7 @@ def test_scenario_requests_get_the_truth_they_were_made_with() -> None:
         assert request.id in TABLE
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=30), st.integers(1, 2000))
 def test_any_other_request_gets_the_same_draw_each_time_within_its_limit(
     request_id: str, max_tokens: int

@@ -82,13 +82,8 @@ def latency_over_time(comparison: Comparison) -> str:
             series = [latency_series(r.run, bin_s) for r in results]
             t_s = [b.t_s + bin_s / 2 for b in series[0]]
             banded = len(series) > 1 and len(comparison.schemes) <= MANY
-            _line(
-                top,
-                t_s,
-                [[b.mean_latency_s for b in s] for s in series],
-                palette[name],
-                comparison.label(name),
-            )
+            tops = [[b.mean_latency_s for b in s] for s in series]
+            _line(top, t_s, tops, palette[name], comparison.label(name), banded)
             _line(low, t_s, [[b.success_ratio for b in s] for s in series], palette[name], "", banded)
         low.set_ylim(-0.03, 1.05)
         top.set_ylim(bottom=0)

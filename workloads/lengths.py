@@ -47,9 +47,13 @@ def gamma_noise(cv: float, count: int, rng: Generator) -> list[float]:
 def payload_bytes(
     model: ModelSpec, prompts: int, prompt_tokens: int, max_tokens: int | None
 ) -> tuple[int, int]:
-    """Nominal (up, down) bytes of a request; the client's limit stands for the answer's hidden length."""
-    text = prompt_tokens * TEXT_BYTES_PER_TOKEN or prompts * TEXT_BYTES_PER_PROMPT
-    answer = (max_tokens or 0) * TEXT_BYTES_PER_TOKEN or prompts * TEXT_BYTES_PER_PROMPT
+    """Nominal (up, down) bytes of a request; the client's limit stands for the answer's hidden length.
+
+    Only the features of the model's own service law count, so both worlds agree on them.
+    """
+    text = answer = prompts * TEXT_BYTES_PER_PROMPT
+    if model.features == "tokens":
+        text, answer = prompt_tokens * TEXT_BYTES_PER_TOKEN, (max_tokens or 0) * TEXT_BYTES_PER_TOKEN
     if model.modality == "caption":
         return text + prompts * IMAGE_UP_BYTES, answer
     if model.modality == "image":

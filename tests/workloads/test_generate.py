@@ -169,6 +169,7 @@ def test_gamma_noise_has_mean_one_and_the_asked_variation() -> None:
 def test_payload_does_not_depend_on_the_true_length() -> None:
     models = {m.id: m for m in scenario(POISSON).testbed.models}
     assert payload_bytes(models["gpt2"], 1, 100, 64) == (500, 320)
+    assert payload_bytes(models["batch"], 3, 36, 64) == payload_bytes(models["batch"], 3, 0, None)
     assert payload_bytes(models["sd"], 2, 0, None)[1] == 2 * payload_bytes(models["sd"], 1, 0, None)[1]
 
 

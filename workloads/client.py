@@ -24,7 +24,7 @@ IMAGE_SIZE = "256x256"
 BATCH_MAX_TOKENS = 64
 """Limit per prompt of a text batch (feature `prompts`), whose service law knows no tokens."""
 _WORDS = ("the", "edge", "of", "a", "network", "serves", "what", "is", "near")
-_STATUS: dict[int, Outcome] = {408: "expired", 429: "rejected", 503: "no_host", 504: "expired"}
+_STATUS: dict[int, Outcome] = {408: "expired", 429: "rejected", 504: "expired"}
 
 
 @dataclass(frozen=True, slots=True)

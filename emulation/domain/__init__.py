@@ -2,5 +2,6 @@
 
 Read first: `cluster.py` (what exists), `request.py` with `truth.py` (what is asked, and what of it is
 hidden), `actions.py` (what may be decided). `scenario.py` and `events.py` are the file formats,
-`records.py` is what a run leaves behind, `ports.py` the seams between world and controller.
+`records.py` is what a run leaves behind, `ports.py` the seams between world and controller. What the hot path
+makes by the thousand is a `value` (value.py).
 """

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from emulation.domain.cluster import Mode
+from emulation.domain.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Candidate:
     """One executor a router looked at, with the parts of its score in seconds (lowest wins)."""
 
@@ -20,7 +21,7 @@ class Candidate:
     sigma_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RoutingDecision:
     """Where one request goes, and why."""
 

@@ -8,7 +8,6 @@ reads no clock (time is a field of what it sees).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from emulation.domain.actions import (
@@ -22,6 +21,7 @@ from emulation.domain.cluster import Mode
 from emulation.domain.records import Record
 from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorState, NodeView
+from emulation.domain.value import value
 
 
 class Clock(Protocol):
@@ -36,7 +36,7 @@ class RecordSink(Protocol):
     def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PerfKey:
     """What one service law is learned for."""
 
@@ -45,7 +45,7 @@ class PerfKey:
     mode: Mode
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prediction:
     """Predicted service time in seconds, its standard deviation, and how many samples stand behind it."""
 
@@ -67,7 +67,7 @@ class PerformanceModel(Protocol):
         """Coefficients (seconds per feature) and relative uncertainty in [0, 1] of this key."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Completion:
     """Feedback after a request ended: the only thing a controller learns from (E3's information contract)."""
 

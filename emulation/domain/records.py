@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from emulation.domain.request import Outcome
+from emulation.domain.value import value
 
 RECORD_VERSION = 1
 World = Literal["virtual", "live"]
@@ -37,7 +38,7 @@ class RunHeader:
     kind: Literal["header"] = "header"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RequestRecord:
     """One attempt-closing line per request: written once, when the request ends. Times in virtual seconds."""
 
@@ -74,7 +75,7 @@ class RequestRecord:
     kind: Literal["request"] = "request"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DecisionRecord:
     """One decision of any actor: a route, a guide, a node configuration, a policy, a tool call."""
 

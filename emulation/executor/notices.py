@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from emulation.domain.cluster import Mode
 from emulation.domain.request import Outcome
 from emulation.domain.snapshot import ExecutorState
+from emulation.domain.value import value
 from emulation.executor.job import Job
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Started:
     """A job entered service for the first time."""
 
@@ -18,7 +17,7 @@ class Started:
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ended:
     """A job ended at the node; its answer reaches the origin at `deliver_s`."""
 
@@ -29,7 +28,7 @@ class Ended:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Returned:
     """The node gives a job back: it must be dispatched again."""
 
@@ -37,7 +36,7 @@ class Returned:
     job: Job
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Changed:
     """An executor changed its lifecycle state or mode."""
 

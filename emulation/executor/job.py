@@ -38,7 +38,8 @@ class Job:
     @property
     def remaining_units(self) -> float:
         """Noise-weighted units from the last finished prompt on."""
-        return sum(self.truth.noise[self.prompts_done :])
+        noise = self.truth.noise
+        return sum(noise[self.prompts_done :] if self.prompts_done else noise)
 
     def settle(self, remaining_units: float) -> None:
         """Keep only whole finished prompts, given how many units were left when work stopped."""

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from math import inf
 
 from emulation.domain.actions import NodeConfig
-from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.cluster import LinkSpec, Mode, TestbedConfig
 from emulation.domain.events import InFlight
 from emulation.domain.feasibility import node_violations
 from emulation.domain.request import Outcome, Request
@@ -52,6 +52,10 @@ class NodeState:
             for m in testbed.hosted(node_id)
             for mode in testbed.modes(node_id, m)
         }
+        self._healthy = {law: tuple(c * r for c, r in zip(*both, strict=False)) for law, both in self._theta.items()}
+        """True seconds per feature while no condition is in force."""
+        self._links: dict[str, LinkSpec] = {}
+        """Origin to the link its requests come over."""
         self._conditions: dict[int, tuple[str | None, Condition, str | None]] = {}
         self._in_force: dict[str, tuple[Condition, ...]] = {}
         self._extra_delay: dict[int, tuple[str, float]] = {}
@@ -120,23 +124,39 @@ class NodeState:
         Raises `KeyError` if the executor is not of this node.
         """
         self.advance(now_s)
-        self._by_id[executor_id]
+        executor = self._by_id[executor_id]
         job.executor = executor_id
         job.dispatched_s = now_s
-        job.stutter = any(c.stutter for c in self._conditions_of(job.request.model))
-        request = job.request
-        link = self.testbed.link(self._site_of.get(request.origin, self.spec.site), self.spec.site)
-        extra_s = sum(s for site, s in self._extra_delay.values() if site == self._site_of.get(request.origin))
-        job.uplink_s = link.transfer_s(request.up_bytes) + extra_s
-        job.downlink_s = link.transfer_s(request.down_bytes) + extra_s
+        job.stutter = bool(self._conditions) and any(c.stutter for c in self._conditions_of(job.request.model))
+        self._set_transfer(job)
         self._sequence += 1
-        if request.deadline_s != inf:
-            heappush(self._deadlines, (request.deadline_s - job.downlink_s, self._sequence, job))
+        due_s = job.request.deadline_s - job.downlink_s
+        if due_s != inf:
+            heappush(self._deadlines, (due_s, self._sequence, job))
         if job.uplink_s > 0:
             heappush(self._inbound, (now_s + job.uplink_s, self._sequence, job))
+            self._next_s = min(self._next_s, due_s, now_s + job.uplink_s)
+        elif executor.job is not None:
+            job.enqueued_s = now_s
+            executor.queue.append(job)
+            self._next_s = min(self._next_s, due_s)
         else:
             self._enqueue(job, now_s)
-        self._refresh()
+            self._refresh()
+
+    def _set_transfer(self, job: Job) -> None:
+        request = job.request
+        link = self._links.get(request.origin)
+        if link is None:
+            site = self._site_of.get(request.origin, self.spec.site)
+            link = self._links[request.origin] = self.testbed.link(site, self.spec.site)
+        job.uplink_s = link.transfer_s(request.up_bytes)
+        job.downlink_s = link.transfer_s(request.down_bytes)
+        if self._extra_delay:
+            origin = self._site_of.get(request.origin)
+            extra_s = sum(s for site, s in self._extra_delay.values() if site == origin)
+            job.uplink_s += extra_s
+            job.downlink_s += extra_s
 
     def cancel(self, request_id: str, now_s: float, outcome: Outcome = "aborted", reason: str = "cancelled") -> bool:
         """End a request wherever it is here; False if it is not."""
@@ -187,8 +207,11 @@ class NodeState:
             return
         job = executor.queue.popleft()
         job.mode = executor.mode
-        executor.begin(job, self._unit_s(executor, job), 1.0, t_s)
-        self._share_out(executor, t_s)
+        if len(self._executors) == 1:  # nothing to share with: its speed is known and stays
+            executor.begin(job, self._unit_s(executor, job), self._alone_share(executor), t_s)
+        else:
+            executor.begin(job, self._unit_s(executor, job), 1.0, t_s)
+            self._share_out(executor, t_s)
         if job.started_s is None:
             job.started_s = t_s
             self._notices.append(Started(t_s, job))
@@ -229,7 +252,13 @@ class NodeState:
 
     def _unit_s(self, executor: Executor, job: Job) -> float:
         request = job.request
-        theta, ratios = self._theta[request.model, executor.mode]
+        law = request.model, executor.mode
+        if not self._conditions:
+            healthy = self._healthy[law]
+            if len(healthy) == 1:
+                return healthy[0] or 1e-9
+            return healthy[0] * request.prompt_tokens + healthy[1] * job.truth.output_tokens or 1e-9
+        theta, ratios = self._theta[law]
         x = (request.prompt_tokens, job.truth.output_tokens) if len(theta) == 2 else (1.0,)
         return unit_s(theta, ratios, self._conditions_of(request.model), x) or 1e-9
 
@@ -242,6 +271,8 @@ class NodeState:
 
     def _share_out(self, executor: Executor, t_s: float) -> None:
         """Set the speed of every busy executor that shares a resource with this one."""
+        if len(self._executors) == 1:
+            return
         if executor.mode == "gpu":
             group = [e for e in self._executors if e.gpu == executor.gpu and e.job is not None]
             share = gpu_share(self.spec.gpus[executor.gpu or 0], len(group))

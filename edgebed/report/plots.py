@@ -97,7 +97,7 @@ def latency_over_time(comparison: Comparison) -> str:
         for axes in (top, low):
             quiet_x(axes)
         figure.legend(
-            *top.get_legend_handles_labels(), loc="outside upper left", ncols=len(comparison.schemes)
+            *top.get_legend_handles_labels(), loc="outside upper left", ncols=min(6, len(comparison.schemes))
         )
         return svg(figure, "latency-over-time")
 

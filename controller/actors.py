@@ -1,0 +1,341 @@
+"""The hierarchy as named Ray actors: thin hosts of the pure control loops. The one file here that knows Ray.
+
+Each actor ticks itself on its own clock at slot or epoch boundaries, pulls the telemetry it is entitled to (with
+timeouts: what does not answer stays as it was, with its age), decides in its own process, and lands the decision
+itself. Nobody waits for anybody: an actor that is blocked or dead stops only its own decisions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import time
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import RayError
+
+from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
+from emulation.domain.snapshot import ClusterSnapshot, NodeView, TypeStats
+
+log = logging.getLogger("edgebed")
+
+PULL_TIMEOUT_S = 1.0
+"""Wall seconds telemetry may take."""
+CALL_TIMEOUT_S = 10.0
+WATCH_S = 5.0
+GRACE_SHARE, GRACE_MAX_S = 0.2, 1.0
+"""At an epoch boundary the lower layers give the planner this share of a slot, in wall time, before they go on."""
+_UNREACHED = (RayError, ValueError, TimeoutError)
+
+
+class WallClock(Protocol):
+    """Virtual seconds on wall time; `serve_apps.clock.LiveClock`."""
+
+    def start(self, t0_wall: float) -> None: ...
+
+    def now_s(self) -> float: ...
+
+    def wall_until_s(self, t_s: float) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRun:
+    """Begin of a run for one controller."""
+
+    run_id: str
+    loop: bytes | None
+    """A pickled control loop of `controller/loop.py`; None if the scheme has none here. (Pickled: arrays that come
+    straight out of a Ray message are read-only, and a loop learns.)"""
+    clock: WallClock
+    nodes: tuple[str, ...]
+    """Node ids, in inventory order."""
+    slot_s: float
+    epoch_slots: int
+    end_s: float
+    """Virtual seconds after which nothing is decided any more."""
+    planned: bool
+    """Whether a planner's policies are to be followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """How the other actors are called."""
+
+    namespace: str
+    recorder: str = "recorder"
+    planner: str = "planner"
+    runtime_prefix: str = "node:"
+
+
+class Host:
+    """What every controller actor does; subclasses say what is seen and where a decision lands."""
+
+    def __init__(self, name: str, peers: Peers) -> None:
+        self.name = name
+        self.run: ControlRun | None = None
+        self.loop: Any = None
+        self._peers = peers
+        self._tasks: list[asyncio.Task[None]] = []
+        self._version = 0
+        self._command: Any = None
+        self._published = asyncio.Event()
+        self._policy_version = 0
+        self._policy_news = asyncio.Event()
+        self._views: dict[str, NodeView] = {}
+        self._sent = 0
+        if ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed:
+            ray.get_runtime_context().current_actor.resume.remote()
+
+    # -- a run --------------------------------------------------------------------------------------------
+
+    async def begin_run(self, run: ControlRun) -> None:
+        """Forget the last run and decide for the first time, at virtual time 0, before the clock starts."""
+        self._stop()
+        self._take(run)
+        self._version, self._command, self._policy_version = 0, None, 0
+        self._sent = 0
+        if self.loop is None:
+            return
+        if self._follows_policy():
+            await self._poll_policy(0.0)
+        await self._decide(0)
+
+    async def start(self, t0_wall: float) -> None:
+        """Virtual time begins (or began) at this wall time: tick from the next boundary on."""
+        if self.run is None or self.loop is None:
+            return
+        self.run.clock.start(t0_wall)
+        self._tasks = [asyncio.ensure_future(self._tick())]
+        if self._follows_policy():
+            self._tasks.append(asyncio.ensure_future(self._follow_policy()))
+
+    async def resume(self) -> None:
+        """After a restart: take up the present run at its next boundary; what was decided stays in force."""
+        found = await self._call(self._peers.recorder, "part", self.name)
+        if found is None:
+            return
+        run, t0_wall = found
+        self._take(run)
+        self._sent = time.time_ns()
+        if t0_wall is not None:
+            await self.start(t0_wall)
+
+    async def end_run(self) -> None:
+        """Decide nothing more."""
+        self._stop()
+
+    def _take(self, run: ControlRun) -> None:
+        self.run = run
+        self.loop = None if run.loop is None else pickle.loads(run.loop)
+        self._views = {}
+
+    def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
+
+    # -- for others ---------------------------------------------------------------------------------------
+
+    async def watch(self, run_id: str, version: int, timeout_s: float) -> tuple[int, Any]:
+        """The latest command if it is newer than `version`, else None after the timeout."""
+        if self.run is not None and self.run.run_id == run_id and self._version <= version:
+            published = self._published
+            try:
+                await asyncio.wait_for(published.wait(), timeout_s)
+            except TimeoutError:
+                return version, None
+        if self.run is None or self.run.run_id != run_id:
+            await asyncio.sleep(min(timeout_s, 0.1))
+            return 0, None
+        return (self._version, self._command) if self._version > version else (version, None)
+
+    async def block(self, seconds: float) -> None:
+        """Stall this actor's event loop (tests)."""
+        time.sleep(seconds)
+
+    async def where(self) -> dict[str, Any]:
+        """Process and Ray node this actor runs in."""
+        return _where()
+
+    # -- deciding -----------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        run = self.run
+        assert run is not None
+        period_s = self._period_s(run)
+        while True:
+            number = int(run.clock.now_s() / period_s + 1e-9) + 1
+            if number * period_s >= run.end_s:
+                return
+            await asyncio.sleep(run.clock.wall_until_s(number * period_s))
+            try:
+                await self._decide(number)
+            except _UNREACHED as error:
+                log.warning("%s: decision %d not made: %s", self.name, number, error)
+
+    async def _decide(self, number: int) -> None:
+        """Observe, decide, think at least `thinking_s`, land, record. `number` counts the periods of this actor."""
+        run = self.run
+        assert run is not None
+        if number > 0 and self._follows_policy() and number % run.epoch_slots == 0:
+            await self._await_policy(run)
+        seen = await self._see(run, number)
+        if seen is None:
+            return
+        asked_at_s = run.clock.now_s()
+        decision: Decision = await asyncio.to_thread(self.loop.observe, seen, self._cause(number), asked_at_s)
+        rest_s = decision.thinking_s - (run.clock.now_s() - asked_at_s)
+        if rest_s > 0:
+            await asyncio.sleep(run.clock.wall_until_s(run.clock.now_s() + rest_s))
+        landed_s, refused, changes = await self._land(run, decision)
+        outcome = "voided" if refused else "applied"
+        side = {"name": self.name, "wall": time.time(), **_where()}
+        await self._record(run, decision, landed_s, outcome, refused, changes, side)
+
+    async def _record(self, run: ControlRun, *decided: Any) -> None:
+        self._sent += 1
+        await self._call(
+            self._peers.recorder, "append", run.run_id, self.name, self._sent, [("decide", decided)]
+        )
+
+    def _publish(self, command: Any) -> None:
+        self._version += 1
+        self._command = command
+        self._published.set()
+        self._published = asyncio.Event()
+
+    def _period_s(self, run: ControlRun) -> float:
+        return run.slot_s
+
+    def _cause(self, number: int) -> str:
+        return f"slot {number}"
+
+    def _follows_policy(self) -> bool:
+        return self.run is not None and self.run.planned
+
+    async def _see(self, run: ControlRun, number: int) -> Any:
+        raise NotImplementedError
+
+    async def _land(self, run: ControlRun, decision: Decision) -> tuple[float | None, tuple[str, ...], int]:
+        raise NotImplementedError
+
+    # -- the planner's policy -----------------------------------------------------------------------------
+
+    async def _follow_policy(self) -> None:
+        while True:
+            try:
+                await self._poll_policy(WATCH_S)
+            except _UNREACHED as error:
+                log.info("%s: planner not reached: %s", self.name, error)
+                await asyncio.sleep(0.5)
+
+    async def _poll_policy(self, timeout_s: float) -> None:
+        run = self.run
+        assert run is not None
+        version, policy = await self._call(
+            self._peers.planner, "watch", run.run_id, self._policy_version, timeout_s
+        )
+        if isinstance(policy, MacroPolicy):
+            self.loop.accept(policy)
+            self._policy_news.set()
+        self._policy_version = version
+
+    async def _await_policy(self, run: ControlRun) -> None:
+        """The planner decides at this very instant too: give it a moment, not more."""
+        self._policy_news.clear()
+        grace_s = min(GRACE_MAX_S, GRACE_SHARE * run.clock.wall_until_s(run.clock.now_s() + run.slot_s))
+        try:
+            await asyncio.wait_for(self._policy_news.wait(), grace_s)
+        except TimeoutError:
+            log.info("%s: goes on under the policy it has", self.name)
+
+    # -- telemetry ----------------------------------------------------------------------------------------
+
+    async def _pull(self, node_id: str) -> NodeView | None:
+        """The node's view now; the last one it gave if it does not answer in time."""
+        try:
+            view = await self._call(
+                f"{self._peers.runtime_prefix}{node_id}", "telemetry", timeout_s=PULL_TIMEOUT_S
+            )
+        except _UNREACHED as error:
+            log.warning("%s: no telemetry from %s: %s", self.name, node_id, error)
+            return self._views.get(node_id)
+        self._views[node_id] = view
+        found: NodeView = view
+        return found
+
+    async def _snapshot(self, run: ControlRun, slot: int, reset: bool) -> ClusterSnapshot:
+        views = await asyncio.gather(*(self._pull(n) for n in run.nodes))
+        stats: Mapping[str, TypeStats] = {}
+        try:
+            stats = await self._call(self._peers.recorder, "window", reset, timeout_s=PULL_TIMEOUT_S)
+        except _UNREACHED as error:
+            log.warning("%s: no statistics: %s", self.name, error)
+        return ClusterSnapshot(run.clock.now_s(), slot, tuple(v for v in views if v is not None), stats)
+
+    async def _call(self, name: str, method: str, *args: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+        actor = ray.get_actor(name, namespace=self._peers.namespace)
+        call: Awaitable[Any] = getattr(actor, method).remote(*args)
+        return await asyncio.wait_for(asyncio.ensure_future(call), timeout_s)
+
+
+class PlannerHost(Host):
+    """Global planner: once per epoch; its policy is published to scheduler, deployers and gateway."""
+
+    def _period_s(self, run: ControlRun) -> float:
+        return run.slot_s * run.epoch_slots
+
+    def _cause(self, number: int) -> str:
+        return f"epoch {number}"
+
+    def _follows_policy(self) -> bool:
+        return False
+
+    async def _see(self, run: ControlRun, number: int) -> ClusterSnapshot:
+        return await self._snapshot(run, number * run.epoch_slots, reset=True)
+
+    async def _land(self, run: ControlRun, decision: Decision) -> tuple[float | None, tuple[str, ...], int]:
+        assert isinstance(decision.command, MacroPolicy)
+        self._publish(decision.command)
+        return run.clock.now_s(), (), 0
+
+
+class SchedulerHost(Host):
+    """Prompt scheduler: once per slot; its guide is published to the gateway."""
+
+    async def _see(self, run: ControlRun, number: int) -> ClusterSnapshot:
+        return await self._snapshot(run, number, reset=False)
+
+    async def _land(self, run: ControlRun, decision: Decision) -> tuple[float | None, tuple[str, ...], int]:
+        assert isinstance(decision.command, RouteGuide)
+        self._publish(decision.command)
+        return run.clock.now_s(), (), 0
+
+
+class DeployerHost(Host):
+    """Deployment agent of one node: once per slot, from its own node only; applied at its node runtime."""
+
+    def __init__(self, name: str, peers: Peers, node_id: str) -> None:
+        super().__init__(name, peers)
+        self._node_id = node_id
+
+    async def _see(self, run: ControlRun, number: int) -> NodeView | None:
+        view = await self._pull(self._node_id)
+        return view if view is not None and view.available else None
+
+    async def _land(self, run: ControlRun, decision: Decision) -> tuple[float | None, tuple[str, ...], int]:
+        runtime = f"{self._peers.runtime_prefix}{self._node_id}"
+        try:
+            done = await self._call(runtime, "configure", decision.command)
+        except _UNREACHED as error:
+            return None, (f"{runtime} did not answer: {error}",), 0
+        return done.landed_s, done.violations, done.changes
+
+
+def _where() -> dict[str, Any]:
+    return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}

@@ -1,0 +1,28 @@
+"""What a replica runs. A backend is one file and one line in `BACKENDS`; a dotted path `package.module:Class` works too.
+
+Read first: `base.py` (the protocol), then `emulated.py`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from serve_apps.backends.base import Backend, BackendSpec
+from serve_apps.backends.emulated import Emulated
+from serve_apps.backends.noop import Noop
+
+BACKENDS: dict[str, type[Backend]] = {"emulated": Emulated, "noop": Noop}
+
+
+def backend_class(name: str) -> type[Backend]:
+    """The backend of this name or dotted path. Raises `KeyError` naming those there are."""
+    if name in BACKENDS:
+        return BACKENDS[name]
+    module, separator, attribute = name.partition(":")
+    if not separator:
+        raise KeyError(f"unknown backend {name!r}; known: {sorted(BACKENDS)}, or package.module:Class")
+    found: type[Backend] = getattr(import_module(module), attribute)
+    return found
+
+
+__all__ = ["BACKENDS", "Backend", "BackendSpec", "backend_class"]

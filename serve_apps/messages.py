@@ -1,0 +1,172 @@
+"""What the processes of the live world say to each other. Plain frozen data; pickled by Ray.
+
+Nothing here that a gateway or controller reads before a request ended carries its truth: a `Served` comes back
+when it is over, and a request that is given back (`returned`) carries only its progress record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.ports import FastPath
+from emulation.domain.records import RunHeader
+from emulation.domain.request import Outcome, Request
+from emulation.domain.scenario import LengthKnowledge, Scenario
+from emulation.domain.truth import WorldTruth
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Progress record of a request that must be dispatched again: what is finished stays finished."""
+
+    prompts_done: int = 0
+    service_s: float = 0.0
+    started_s: float | None = None
+    stutter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One attempt at a request, as the gateway hands it to a replica. Times in virtual seconds."""
+
+    request: Request
+    executor: str
+    attempt: int
+    sent_s: float
+    """When it reached the gateway."""
+    dispatched_s: float
+    max_tokens: int | None = None
+    """Limit the client stated."""
+    ignore_eos: bool = False
+    size: tuple[int, int] | None = None
+    """Pixels asked of an image model, width and height."""
+    progress: Progress = Progress()
+    inputs: tuple[str, ...] = ()
+    """Prompts, for backends that read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What happened to one attempt, after the fact."""
+
+    outcome: Outcome | Literal["returned", "detached"]
+    """returned: its node left with policy requeue; it must be dispatched again. detached (lifecycle cold): its
+    executor stops with the request still queued; it must be attached to again."""
+    ended_s: float
+    """When the answer reached its origin, by the state machine."""
+    reason: str = ""
+    mode: Mode = "off"
+    output_tokens: int = 0
+    enqueued_s: float | None = None
+    started_s: float | None = None
+    service_s: float = 0.0
+    uplink_s: float = 0.0
+    downlink_s: float = 0.0
+    stutter: bool = False
+    prompts_done: int = 0
+
+    def progress(self) -> Progress:
+        """What the next attempt starts from."""
+        return Progress(self.prompts_done, self.service_s, self.started_s, self.stutter)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished attempt with its content."""
+
+    served: Served
+    texts: tuple[str, ...] = ()
+    """One per prompt (choice)."""
+    images: tuple[bytes, ...] = ()
+    """PNG files, one per prompt."""
+    completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """New text of one choice of a streamed answer."""
+
+    choice: int
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What became of a node configuration."""
+
+    landed_s: float
+    violations: tuple[str, ...]
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRun:
+    """Begin of a run for one node runtime: the only message that carries truth."""
+
+    run_id: str
+    scenario: Scenario
+    seed: int
+    truth: WorldTruth
+    speedup: float
+    cold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRun:
+    """Begin of a run for the gateway. No events, no seed: nothing the truth could be drawn from."""
+
+    run_id: str
+    scheme: str
+    testbed: TestbedConfig
+    speedup: float
+    deadline_s: float | None
+    length_knowledge: LengthKnowledge
+    fast_path: bytes
+    """Pickled: arrays that come straight out of a Ray message are read-only, and this one learns."""
+    cold: bool = False
+    backend: str = "emulated"
+    planned: bool = False
+    """Whether this run has a planner whose policies are to be followed."""
+    scheduled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """All of a run, as the composition root hands it to `LiveCluster.begin_run`."""
+
+    run_id: str
+    scenario: Scenario
+    seed: int
+    header: RunHeader
+    truth: WorldTruth
+    fast_path: FastPath
+    folder: str
+    """Where the record is written."""
+    planner: Any = None
+    """Control loops of `controller/loop.py`; None where the scheme has none."""
+    scheduler: Any = None
+    deployers: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What the recorder says about the present run."""
+
+    run_id: str | None
+    t0_wall: float | None
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """How far a live run is, for whoever shows it."""
+
+    t_s: float
+    arrived: int
+    ended: int
+    in_system: int
+    counted_open: int

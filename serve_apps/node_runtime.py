@@ -1,0 +1,345 @@
+"""One edge node on wall time: the shared state machines, a timer, and a future for every request.
+
+`NodeState` owns queue, service, sharing, lifecycle and condition; it processes what is due at its exact virtual
+time, so a timer that fires late shifts no state. This class only keeps the appointment and tells those who wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+import ray
+
+from emulation.domain.actions import NodeConfig
+from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.snapshot import NodeView
+from emulation.executor import Changed, Ended, Job, NodeState, Returned, Started
+from emulation.faults import Step, apply
+from serve_apps.backends.content import total_tokens
+from serve_apps.batch import RecordBatch
+from serve_apps.clock import LiveClock
+from serve_apps.messages import Configured, NodeRun, Served, Work
+from serve_apps.names import LAUNCHER, RECORDER, find, runtime_name
+from workloads.truth_table import TruthTable
+
+STREAM_FIRST_S = 0.03
+"""Wall seconds between looks at a streamed request's progress."""
+STREAM_GROWTH, STREAM_MAX_S = 1.25, 0.4
+"""Chunks of a stream come in ever longer intervals: a long answer costs few messages."""
+
+
+@dataclass(slots=True)
+class _Waiter:
+    """Whoever waits for one request."""
+
+    job: Job
+    work: Work
+    ended: asyncio.Future[Served]
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class NodeRuntime:
+    """The actor of one node. Every method is short and asynchronous; nothing in it waits for another actor."""
+
+    def __init__(self, testbed: TestbedConfig, node_id: str) -> None:
+        self._testbed = testbed
+        self._node_id = node_id
+        self._clock = LiveClock(1.0)
+        self._run: NodeRun | None = None
+        self._truth: TruthTable | None = None
+        self._state = NodeState(testbed, node_id)
+        self._waiters: dict[str, _Waiter] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_s = inf
+        self._news: dict[str, tuple[int, Changed]] = {}
+        self._version = 0
+        self._changed = asyncio.Event()
+        self._batch = RecordBatch(runtime_name(node_id), period_s=0.5)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        if ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed:
+            ray.get_runtime_context().current_actor.resume.remote()
+
+    # -- a run --------------------------------------------------------------------------------------------
+
+    async def begin_run(self, run: NodeRun) -> None:
+        """Forget the last run and stand ready for this one, its clock at 0 until `start`."""
+        for waiter in self._waiters.values():
+            self._answer(waiter, Served("aborted", self._clock.now_s(), "the run ended"))
+        self._waiters.clear()
+        self._run = run
+        self._truth = TruthTable(run.scenario, run.seed)
+        self._clock = LiveClock(run.speedup)
+        self._testbed = run.scenario.testbed
+        self._state = NodeState(self._testbed, self._node_id, run.truth, external_init=run.cold)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._armed_s = None, inf
+        self._batch.begin(run.run_id)
+        if not self._tasks:
+            self._spawn(self._batch.run())
+        self._news.clear()
+        for view in self._state.view(0.0).executors:
+            ready_at_s = 0.0 if view.state == "ready" else inf
+            self._tell(Changed(0.0, view.id, view.state, view.mode, ready_at_s))
+
+    async def start(self, t0_wall: float) -> None:
+        """Virtual time begins at this wall time."""
+        self._clock.start(t0_wall)
+        self._armed_s = inf
+        self._settle()
+
+    async def resume(self) -> None:
+        """After a restart: take up the present run again, with empty queues."""
+        found = await find(RECORDER).part.remote(runtime_name(self._node_id))
+        if found is not None:
+            await self.begin_run(found[0])
+            if found[1] is not None:
+                await self.start(found[1])
+
+    async def flush(self) -> None:
+        """Send every record of the run so far."""
+        await self._batch.flush()
+
+    # -- work ---------------------------------------------------------------------------------------------
+
+    async def serve(self, work: Work) -> Served:
+        """Queue and serve one attempt; returns when it is over, in whatever way."""
+        return await asyncio.shield(self._waiter(work).ended)
+
+    async def turn(self, work: Work) -> Served | None:
+        """Queue one attempt and return once it is in service (None) or over; `serve` then waits for its end."""
+        waiter = self._waiter(work)
+        await self._started(waiter)
+        return waiter.ended.result() if waiter.ended.done() else None
+
+    async def stream(self, work: Work) -> AsyncIterator[tuple[int, int] | Served]:
+        """Like `serve`, with (tokens produced, tokens in all) on the way: at once for the first, then coalesced."""
+        waiter = self._waiter(work)
+        await self._started(waiter)
+        sent, pause_s = 0, STREAM_FIRST_S
+        while not waiter.ended.done():
+            produced, total = self._produced(waiter)
+            if produced > sent:
+                yield produced, total
+                pause_s = STREAM_FIRST_S if sent == 0 else min(pause_s * STREAM_GROWTH, STREAM_MAX_S)
+                sent = produced
+            await asyncio.wait((waiter.ended,), timeout=pause_s)
+        yield waiter.ended.result()
+
+    async def cancel(self, request_id: str, reason: str = "the client gave up") -> bool:
+        """End a request wherever it is on this node; False if it is not here."""
+        found = self._state.cancel(request_id, self._clock.now_s(), "aborted", reason)
+        self._settle()
+        return found
+
+    def _waiter(self, work: Work) -> _Waiter:
+        """The waiter of this attempt, queued now if it is new. Raises `RuntimeError` if no run has begun."""
+        if self._truth is None:
+            raise RuntimeError(f"node {self._node_id}: no run has begun")
+        request = work.request
+        known = self._waiters.get(request.id)
+        if known is not None and known.work.attempt == work.attempt:
+            return known
+        now_s = self._clock.now_s()
+        if known is not None:
+            self._state.cancel(request.id, now_s, "aborted", "dispatched again")
+            self._settle()
+        truth = self._truth.truth(request, work.max_tokens, work.ignore_eos)
+        job = Job(request, truth, work.attempt, sent_s=work.sent_s)
+        job.prompts_done = work.progress.prompts_done
+        job.service_s = work.progress.service_s
+        job.started_s = work.progress.started_s
+        waiter = _Waiter(job, work, asyncio.get_running_loop().create_future())
+        self._waiters[request.id] = waiter
+        self._state.submit(work.executor, job, now_s)
+        self._settle()
+        return waiter
+
+    async def _started(self, waiter: _Waiter) -> None:
+        if waiter.job.started_s is not None or waiter.ended.done():
+            return
+        entered = asyncio.ensure_future(waiter.started.wait())
+        await asyncio.wait((entered, waiter.ended), return_when=asyncio.FIRST_COMPLETED)
+        entered.cancel()
+
+    def _produced(self, waiter: _Waiter) -> tuple[int, int]:
+        """Tokens produced so far and in all; reading the input comes first, by the profiled law."""
+        job, work = waiter.job, waiter.work
+        total = total_tokens(self._testbed.model(job.request.model), work, job.truth.output_tokens)
+        done = self._state.progress(job.request.id, self._clock.now_s())
+        if done is None:
+            return 0, total
+        theta = self._testbed.theta(self._node_id, job.request.model, job.mode) or ()
+        prefill = 0.0
+        if len(theta) == 2:
+            reading_s = theta[0] * job.request.prompt_tokens
+            prefill = reading_s / max(reading_s + theta[1] * job.truth.output_tokens, 1e-12)
+        share = (done - prefill) / max(1.0 - prefill, 1e-12)
+        return min(total, int(total * share + 1e-9)) if share > 0 else 0, total
+
+    # -- control ------------------------------------------------------------------------------------------
+
+    async def configure(self, config: NodeConfig) -> Configured:
+        """Apply an activation pattern now; what is infeasible or voided is said in the answer."""
+        now_s = self._clock.now_s()
+        before = self._state.targets()
+        refused = self._state.configure(config, now_s)
+        changes = sum(mode != before[e] for e, mode in self._state.targets().items())
+        self._settle()
+        return Configured(now_s, tuple(refused), changes)
+
+    async def inject(self, step: Step) -> float:
+        """Apply one step of the event plan in place, while requests run; returns when, in virtual seconds."""
+        now_s = self._clock.now_s()
+        apply(step, self._state, now_s)
+        self._settle()
+        return now_s
+
+    async def telemetry(self) -> NodeView:
+        """What may be known of this node now."""
+        view = self._state.view(self._clock.now_s())
+        self._settle()
+        return view
+
+    async def watch(self, run_id: str, version: int, timeout_s: float) -> tuple[int, list[Changed]]:
+        """Lifecycle news after `version` (0: the state of every executor), waiting up to `timeout_s` for some.
+
+        Of another run than the present one there is no news.
+        """
+        if self._run is not None and self._run.run_id == run_id and version >= self._version:
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), timeout_s)
+            except TimeoutError:
+                return version, []
+        if self._run is None or self._run.run_id != run_id:
+            await asyncio.sleep(min(timeout_s, 0.1))
+            return 0, []
+        return self._version, [c for v, c in sorted(self._news.values(), key=lambda n: n[0]) if v > version]
+
+    async def block(self, seconds: float) -> None:
+        """Stall this actor's event loop (tests)."""
+        time.sleep(seconds)
+
+    async def where(self) -> dict[str, Any]:
+        """Process and Ray node this actor runs in."""
+        return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+
+    # -- the state machine's appointments -----------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Let everything due happen, pass on what did, and make the next appointment."""
+        self._state.advance(self._clock.now_s())
+        for notice in self._state.take_notices():
+            if isinstance(notice, Changed):
+                self._on_changed(notice)
+            elif isinstance(notice, Started):
+                waiter = self._waiters.get(notice.job.request.id)
+                if waiter is not None:
+                    waiter.started.set()
+            elif isinstance(notice, Ended):
+                self._on_ended(notice)
+            elif isinstance(notice, Returned):
+                self._finish(notice.job, Served("returned", notice.t_s, **_measured(notice.job)))
+        self._arm()
+
+    def _arm(self) -> None:
+        next_s = self._state.next_s()
+        if next_s == self._armed_s or not self._clock.started:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._armed_s = None, next_s
+        if next_s != inf:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._clock.wall_until_s(next_s), self._fire)
+
+    def _fire(self) -> None:
+        self._timer, self._armed_s = None, inf
+        self._settle()
+
+    def _on_ended(self, notice: Ended) -> None:
+        job = notice.job
+        output_tokens = job.truth.output_tokens if notice.outcome == "done" else 0
+        served = Served(
+            notice.outcome, notice.deliver_s, notice.reason, output_tokens=output_tokens, **_measured(job)
+        )
+        delay_s = self._clock.wall_until_s(notice.deliver_s)
+        if delay_s > 0 and notice.deliver_s > notice.t_s:
+            asyncio.get_running_loop().call_later(delay_s, self._finish, job, served)
+        else:
+            self._finish(job, served)
+
+    def _finish(self, job: Job, served: Served) -> None:
+        waiter = self._waiters.get(job.request.id)
+        if waiter is not None and waiter.job is job:
+            del self._waiters[job.request.id]
+            self._answer(waiter, served)
+
+    def _answer(self, waiter: _Waiter, served: Served) -> None:
+        if not waiter.ended.done():
+            waiter.ended.set_result(served)
+
+    def _on_changed(self, notice: Changed) -> None:
+        self._tell(notice)
+        self._batch.add("executor", notice)
+        if self._run is None or not self._run.cold or notice.ready_at_s != inf:
+            return
+        if notice.state == "starting":
+            self._spawn(self._launch(notice.executor, notice.mode))
+        elif notice.state == "draining":
+            self._detach(notice.executor)
+            self._spawn(self._halt(notice.executor))
+
+    def _tell(self, notice: Changed) -> None:
+        self._version += 1
+        self._news[notice.executor] = (self._version, notice)
+        self._changed.set()
+
+    # -- lifecycle cold: processes really start and stop ----------------------------------------------------
+
+    async def _launch(self, executor: str, mode: Mode) -> None:
+        await find(LAUNCHER).launch.remote(self._node_id, self._model_of(executor), mode)
+        self._state.mark_ready(executor, self._clock.now_s())
+        self._settle()
+
+    async def _halt(self, executor: str) -> None:
+        await find(LAUNCHER).halt.remote(self._node_id, self._model_of(executor))
+        self._state.mark_stopped(executor, self._clock.now_s())
+        self._settle()
+
+    def _detach(self, executor: str) -> None:
+        """Its process is about to stop: whoever waits through it must ask again."""
+        for waiter in self._waiters.values():
+            if waiter.job.executor == executor:
+                self._answer(waiter, Served("detached", self._clock.now_s()))
+                waiter.ended = asyncio.get_running_loop().create_future()
+                waiter.started.clear()
+
+    def _model_of(self, executor: str) -> str:
+        return next(e.models[0] for e in self._testbed.executors() if e.id == executor)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _measured(job: Job) -> dict[str, Any]:
+    """What may be told of a job that is over, or given back."""
+    return {
+        "mode": job.mode,
+        "enqueued_s": job.enqueued_s,
+        "started_s": job.started_s,
+        "service_s": job.service_s,
+        "uplink_s": job.uplink_s,
+        "downlink_s": job.downlink_s,
+        "stutter": job.stutter,
+        "prompts_done": job.prompts_done,
+    }

@@ -120,14 +120,44 @@ def _line(decision: DecisionRecord) -> DecisionLine:
     )
 
 
-def compact(choice: Any, limit: int = 150) -> str:
-    """A choice as short text: modes as a list, other data without empty parts, cut at `limit` characters."""
-    if isinstance(choice, dict) and isinstance(choice.get("modes"), dict):
-        return ", ".join(f"{model} {mode}" for model, mode in choice["modes"].items()) or "everything off"
-    if isinstance(choice, dict):
-        choice = {k: v for k, v in choice.items() if v not in ({}, [], None, "")} or "no change"
-    text = (
-        choice if isinstance(choice, str) else json.dumps(choice, separators=(", ", " "), ensure_ascii=False)
-    )
-    text = text.replace('"', "")
+def compact(choice: Any, limit: int = 220) -> str:
+    """A choice as short text, cut at `limit` characters: modes, shares per model, destinations per model."""
+    if isinstance(choice, str):
+        text = choice
+    elif not isinstance(choice, dict):
+        text = json.dumps(choice, ensure_ascii=False)
+    elif isinstance(choice.get("modes"), dict):
+        text = _pairs(choice["modes"]) or "everything off"
+    else:
+        parts = [_part(key, value) for key, value in choice.items() if value not in ({}, [], None, "")]
+        text = "; ".join(parts) or "no change"
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _part(key: str, value: Any) -> str:
+    if key == "p" and isinstance(value, dict):
+        return "; ".join(f"{model} to {_shares(nodes)}" for model, nodes in value.items())
+    if key == "table" and isinstance(value, dict):
+        return _destinations(value)
+    if key == "roles" and isinstance(value, dict):
+        return "roles " + "; ".join(f"{node} {_pairs(modes)}" for node, modes in value.items())
+    return f"{key} {json.dumps(value, separators=(', ', ' '), ensure_ascii=False)}".replace('"', "")
+
+
+def _pairs(modes: dict[str, Any]) -> str:
+    return ", ".join(f"{model} {mode}" for model, mode in modes.items())
+
+
+def _shares(nodes: dict[str, float]) -> str:
+    return ", ".join(f"{node} {share:.0%}" for node, share in nodes.items())
+
+
+def _destinations(table: dict[str, str]) -> str:
+    """`origin|model` to node, as model to nodes, each with the number of origins sent there."""
+    by_model: dict[str, Counter[str]] = defaultdict(Counter)
+    for pair, node in table.items():
+        by_model[pair.rpartition("|")[2]][node] += 1
+    return "; ".join(
+        f"{model} to {', '.join(f'{node} ({n})' for node, n in nodes.most_common())}"
+        for model, nodes in by_model.items()
+    )

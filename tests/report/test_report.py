@@ -20,6 +20,7 @@ from edgebed.report import (
     write_csv,
     write_report,
 )
+from edgebed.report.decisions import compact
 from edgebed.report.html import render
 from edgebed.report.plots import event_bands
 from edgebed.report.tables import checks, main_rows, model_rows, paired_rows
@@ -250,6 +251,17 @@ def test_timelines_join_equal_stretches_and_leave_out_off() -> None:
         (4, 10, "gpu"),
         (20, 30, "away"),
     ]
+
+
+def test_choices_are_shortened_to_what_a_reader_wants() -> None:
+    assert compact({"node": "n1", "modes": {"a": "gpu"}}) == "a gpu"
+    assert compact({"node": "n1", "modes": {}}) == "everything off"
+    assert compact({"p": {"a": {"n1": 0.25, "n2": 0.75}}, "roles": {}}) == "a to n1 25%, n2 75%"
+    table = {"n1|a": "n2", "n2|a": "n2", "n1|b": "n1"}
+    assert compact({"table": table, "masked": []}) == "a to n2 (2); b to n1 (1)"
+    assert compact({"table": {}, "masked": []}) == "no change"
+    assert compact("n1/a") == "n1/a"
+    assert len(compact("x" * 500)) == 220
 
 
 def figures(page: str) -> Iterator[str]:

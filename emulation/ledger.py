@@ -6,11 +6,11 @@ Both worlds keep their books here, so that one record format and one way of coun
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
-from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
+from emulation.domain.actions import Candidate, Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import (
     DecisionRecord,
@@ -69,7 +69,7 @@ class Ledger:
             reason=decision.reason,
             reasoner="none",
             request_id=request.id,
-            candidates=tuple((c.executor, c.score_s) for c in decision.candidates),
+            candidates=_scores(decision.candidates),
             landed_s=t_s,
         )
         self._sink.write(record, side)
@@ -163,6 +163,15 @@ class Ledger:
         if not footer.conserved():
             raise ConservationError(f"arrived {footer.arrived}, ends {footer.ends}, in system {footer.in_system}")
         return footer
+
+
+def _scores(candidates: Sequence[Candidate]) -> tuple[tuple[str, float], ...]:
+    """(executor, score in seconds) of each; a sequence that knows its `pairs` is not spelled out for it."""
+    pairs = getattr(candidates, "pairs", None)
+    if pairs is not None:
+        known: tuple[tuple[str, float], ...] = pairs()
+        return known
+    return tuple((c.executor, c.score_s) for c in candidates)
 
 
 def request_record(

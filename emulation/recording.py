@@ -52,6 +52,10 @@ class Run:
     """Line number in the canonical file (header is 0) to what is not canonical: wall clock, pid, node."""
 
 
+_LINE = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
+_BUFFER_BYTES = 1 << 20
+
+
 def encode(record: Record) -> bytes:
     """One canonical line, without its newline."""
     return orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
@@ -104,7 +108,7 @@ class JsonlSink:
 
     def __init__(self, folder: Path, flush_every: int = 1000) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._out: IO[bytes] = (folder / RECORD_FILE).open("wb")
+        self._out: IO[bytes] = (folder / RECORD_FILE).open("wb", buffering=_BUFFER_BYTES)
         self._side: IO[bytes] | None = None
         self._folder = folder
         self._flush_every = flush_every
@@ -112,7 +116,7 @@ class JsonlSink:
 
     def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
         """Append one record, and its side data if there is any."""
-        self._out.write(encode(record) + b"\n")
+        self._out.write(orjson.dumps(record, option=_LINE))
         if side:
             if self._side is None:
                 self._side = (self._folder / SIDE_FILE).open("wb")
@@ -135,13 +139,20 @@ class JsonlSink:
             self._side.close()
 
 
-def write_run(folder: Path, run: Run) -> None:
-    """Write a run in canonical order: the two files appear whole, or not at all."""
-    body: list[Record] = [*run.requests, *run.decisions, *run.events, *run.executors]
-    body.sort(key=canonical_order)
-    ordered: list[Record] = [run.header, *body, *([run.footer] if run.footer else [])]
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / RECORD_FILE, b"".join(encode(r) + b"\n" for r in ordered))
+def write_records(folder: Path, rows: Iterable[tuple[Record, Mapping[str, Any] | None]]) -> None:
+    """Write records with their side data in canonical order: each file appears whole, or not at all."""
+    ordered = sorted(rows, key=lambda row: canonical_order(row[0]))
+    sides = [orjson.dumps({"line": i, **side}) for i, (_, side) in enumerate(ordered) if side]
+    write_whole(folder / RECORD_FILE, b"".join(encode(record) + b"\n" for record, _ in ordered))
+    if sides:
+        write_whole(folder / SIDE_FILE, b"".join(row + b"\n" for row in sides))
+
+
+def rows_of(path: Path) -> list[tuple[Record, Mapping[str, Any] | None]]:
+    """Every record of a run's folder or file, with its side data. Raises `RecordError` naming file and line."""
+    file = path / RECORD_FILE if path.is_dir() else path
+    records, side = _read_lines(file), _read_side(file.with_name(SIDE_FILE))
+    return [(record, side.get(i)) for i, record in enumerate(records)]
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -176,6 +187,14 @@ def read_run(path: Path) -> Run:
     Raises `RecordError` naming file and line.
     """
     file = path / RECORD_FILE if path.is_dir() else path
+    records = _read_lines(file)
+    try:
+        return as_run(records, _read_side(file.with_name(SIDE_FILE)))
+    except RecordError as error:
+        raise RecordError(f"{file}: {error}") from error
+
+
+def _read_lines(file: Path) -> list[Record]:
     try:
         lines = file.read_bytes().split(b"\n")
     except OSError as error:
@@ -186,10 +205,7 @@ def read_run(path: Path) -> Run:
             records.append(decode(line))
         except RecordError as error:
             raise RecordError(f"{file}, line {number}: {error}") from error
-    try:
-        return as_run(records, _read_side(file.with_name(SIDE_FILE)))
-    except RecordError as error:
-        raise RecordError(f"{file}: {error}") from error
+    return records
 
 
 def _read_side(file: Path) -> dict[int, Mapping[str, Any]]:

@@ -54,8 +54,11 @@ class NodeState:
         }
         self._healthy = {law: tuple(c * r for c, r in zip(*both, strict=False)) for law, both in self._theta.items()}
         """True seconds per feature while no condition is in force."""
-        self._links: dict[str, LinkSpec] = {}
-        """Origin to the link its requests come over."""
+        self._links: dict[str, LinkSpec | None] = {}
+        """Origin to the link its requests come over; None where that costs nothing."""
+        self._share_alone = {i: gpu_share(gpu, 1) for i, gpu in enumerate(self.spec.gpus)}
+        """Share of a GPU that nobody else uses."""
+        self._single = len(self._executors) == 1
         self._conditions: dict[int, tuple[str | None, Condition, str | None]] = {}
         self._in_force: dict[str, tuple[Condition, ...]] = {}
         self._extra_delay: dict[int, tuple[str, float]] = {}
@@ -146,17 +149,20 @@ class NodeState:
 
     def _set_transfer(self, job: Job) -> None:
         request = job.request
-        link = self._links.get(request.origin)
-        if link is None:
-            site = self._site_of.get(request.origin, self.spec.site)
-            link = self._links[request.origin] = self.testbed.link(site, self.spec.site)
-        job.uplink_s = link.transfer_s(request.up_bytes)
-        job.downlink_s = link.transfer_s(request.down_bytes)
+        if request.origin not in self._links:
+            self._links[request.origin] = self._link_from(request.origin)
+        link = self._links[request.origin]
+        job.uplink_s = 0.0 if link is None else link.transfer_s(request.up_bytes)
+        job.downlink_s = 0.0 if link is None else link.transfer_s(request.down_bytes)
         if self._extra_delay:
             origin = self._site_of.get(request.origin)
             extra_s = sum(s for site, s in self._extra_delay.values() if site == origin)
             job.uplink_s += extra_s
             job.downlink_s += extra_s
+
+    def _link_from(self, origin: str) -> LinkSpec | None:
+        link = self.testbed.link(self._site_of.get(origin, self.spec.site), self.spec.site)
+        return link if link.latency_s > 0 or link.bandwidth_mbps is not None else None
 
     def cancel(self, request_id: str, now_s: float, outcome: Outcome = "aborted", reason: str = "cancelled") -> bool:
         """End a request wherever it is here; False if it is not."""
@@ -207,7 +213,7 @@ class NodeState:
             return
         job = executor.queue.popleft()
         job.mode = executor.mode
-        if len(self._executors) == 1:  # nothing to share with: its speed is known and stays
+        if self._single:  # nothing to share with: its speed is known and stays
             executor.begin(job, self._unit_s(executor, job), self._alone_share(executor), t_s)
         else:
             executor.begin(job, self._unit_s(executor, job), 1.0, t_s)
@@ -221,7 +227,12 @@ class NodeState:
         assert job is not None
         job.prompts_done = len(job.truth.noise)
         self._end(job, "done", t_s)
-        self._serve_next(executor, t_s)
+        self._after(executor, t_s)
+
+    def _after(self, executor: Executor, t_s: float) -> None:
+        """The executor's job is out of service: take the next one, or leave its share to others."""
+        if executor.queue:
+            self._serve_next(executor, t_s)
         if executor.job is None:
             self._share_out(executor, t_s)
 
@@ -242,9 +253,7 @@ class NodeState:
         executor = self._by_id[job.executor or ""]
         if executor.job is job:
             executor.release(t_s)
-            self._serve_next(executor, t_s)
-            if executor.job is None:
-                self._share_out(executor, t_s)
+            self._after(executor, t_s)
         elif job in executor.queue:
             executor.queue.remove(job)
 
@@ -271,7 +280,7 @@ class NodeState:
 
     def _share_out(self, executor: Executor, t_s: float) -> None:
         """Set the speed of every busy executor that shares a resource with this one."""
-        if len(self._executors) == 1:
+        if self._single:
             return
         if executor.mode == "gpu":
             group = [e for e in self._executors if e.gpu == executor.gpu and e.job is not None]
@@ -501,7 +510,7 @@ class NodeState:
     def _alone_share(self, executor: Executor) -> float:
         if executor.mode == "cpu":
             return cpu_share(self.spec.cores, self._cpu_pods(), self.testbed.cpu)
-        return gpu_share(self.spec.gpus[executor.gpu or 0], 1)
+        return self._share_alone[executor.gpu or 0]
 
     # -- telemetry ----------------------------------------------------------------------------------------
 

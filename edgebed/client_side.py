@@ -1,0 +1,125 @@
+"""Joins a live record with the client's log, by request id: what was intended, what the client saw, what got lost.
+
+The gateway cannot know when a client meant to send, and a request that never reached it is in no record of its own;
+the canonical record of a live run therefore takes intended and sent times from the client, and conservation counts
+from there. A request ends when its node delivered it; the client's own view and the platform's share are side data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
+from emulation.recording import Run, RecordError, read_run, rows_of, write_records
+from workloads.load import ClientResult, client_log
+
+CLIENT_LOG = "client.jsonl"
+
+Row = tuple[Record, Mapping[str, Any] | None]
+
+
+def join_client_log(folder: Path) -> Run:
+    """Rewrite the record in `folder` with what the client's log beside it says; returns the run.
+
+    Requests nobody logged (sent by hand while the run went on) stay as the gateway saw them. Raises `RecordError`
+    if the record is not closed.
+    """
+    rows = rows_of(folder)
+    header = next((r for r, _ in rows if isinstance(r, RunHeader)), None)
+    footer = next((r for r, _ in rows if isinstance(r, RunFooter)), None)
+    if header is None or footer is None:
+        raise RecordError(f"{folder}: the run was not closed")
+    log = {result.request_id: result for result in client_log(folder / CLIENT_LOG)}
+    joined: list[Row] = []
+    for record, side in rows:
+        if isinstance(record, RequestRecord):
+            joined.append(_joined(record, side or {}, log.pop(record.request_id, None), header))
+        elif not isinstance(record, RunFooter):
+            joined.append((record, side))
+    known = {m: n for m, n in footer.in_system.items() if n}
+    lost = [_never_arrived(result, header) for result in log.values()]
+    joined.extend((record, None) for record in lost if not _still_inside(record, known))
+    requests = [record for record, _ in joined if isinstance(record, RequestRecord)]
+    joined.append((_recount(footer, requests), None))
+    write_records(folder, joined)
+    return read_run(folder)
+
+
+def _joined(record: RequestRecord, side: Mapping[str, Any], seen: ClientResult | None, header: RunHeader) -> Row:
+    ended_s = side.get("node_ended_s", record.ended_s) if record.outcome == "done" else record.ended_s
+    if seen is None:
+        return replace(record, ended_s=ended_s, t_s=ended_s), side
+    submitted_s = record.dispatched_s if record.dispatched_s is not None else record.ended_s
+    overhead_s = max(0.0, submitted_s - seen.intended_s) + max(0.0, seen.ended_s - ended_s)
+    more = {
+        "client_sent_s": seen.sent_s,
+        "client_first_token_s": seen.first_token_s,
+        "client_ended_s": seen.ended_s,
+        "client_outcome": seen.outcome,
+    }
+    if record.outcome == "done":
+        more["platform_overhead_s"] = overhead_s / header.speedup
+    return (
+        replace(
+            record,
+            t_s=ended_s,
+            ended_s=ended_s,
+            intended_s=seen.intended_s,
+            sent_s=record.sent_s if seen.sent_s is None else seen.sent_s,
+            counted=seen.intended_s < header.horizon_s,
+        ),
+        {**side, **more},
+    )
+
+
+def _never_arrived(seen: ClientResult, header: RunHeader) -> RequestRecord:
+    """A request the client intended and no gateway has recorded."""
+    return RequestRecord(
+        t_s=seen.ended_s,
+        request_id=seen.request_id,
+        model=seen.model,
+        origin="",
+        prompts=0,
+        prompt_tokens=0,
+        output_tokens=0,
+        attempt=0,
+        intended_s=seen.intended_s,
+        sent_s=seen.intended_s if seen.sent_s is None else seen.sent_s,
+        dispatched_s=None,
+        enqueued_s=None,
+        started_s=None,
+        ended_s=seen.ended_s,
+        service_s=None,
+        transfer_s=0.0,
+        predicted_s=None,
+        predicted_sd_s=None,
+        executor=None,
+        mode=None,
+        outcome="aborted" if seen.outcome in ("done", "aborted") else "error",
+        stutter=False,
+        counted=seen.intended_s < header.horizon_s,
+        reason=seen.error or "never reached a gateway",
+    )
+
+
+def _still_inside(record: RequestRecord, in_system: dict[str, int]) -> bool:
+    """Whether the server counts this request as in the system, so that it must not be closed twice."""
+    if in_system.get(record.model, 0) <= 0:
+        return False
+    in_system[record.model] -= 1
+    return True
+
+
+def _recount(footer: RunFooter, requests: Sequence[RequestRecord]) -> RunFooter:
+    ends: dict[str, dict[str, int]] = {}
+    for record in requests:
+        model = ends.setdefault(record.model, {})
+        model[record.outcome] = model.get(record.outcome, 0) + 1
+    arrived = {
+        m: sum(ends.get(m, {}).values()) + footer.in_system.get(m, 0) for m in sorted({*ends, *footer.in_system})
+    }
+    last_s = max([footer.t_s, *(r.t_s for r in requests)])
+    return replace(footer, t_s=last_s, arrived=arrived, ends={m: dict(sorted(e.items())) for m, e in sorted(ends.items())})

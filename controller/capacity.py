@@ -66,14 +66,14 @@ class RoleTable:
         return capacity
 
     def _speed(self, others: Floats) -> Floats:
-        """Speed of a pod while `others` (fractional) pods of its GPU are busy; linear between whole numbers."""
+        """Speed of a pod while `others` (a fraction counts) of its GPU are busy; linear in between."""
         speed = np.broadcast_to(self.alone[:, :, None], others.shape)
         for s in range(self.drop.shape[2]):
             speed = speed - self.drop[:, :, s, None] * np.clip(others - s, 0.0, 1.0)
         return speed
 
     def rows_of(self, roles: Mapping[str, Mapping[str, Mode]], nodes: Sequence[str]) -> Ints:
-        """Row of each node's role, (N,); nodes without one, or with one not in the table, get their first row."""
+        """Row of each node's role, (N,); the first row of the node where the role is not in the table."""
         rows = self.first.copy()
         for n, node in enumerate(nodes):
             wanted = _active(roles.get(node, {}))
@@ -103,7 +103,9 @@ def role_table(testbed: TestbedConfig, candidates: Sequence[Sequence[dict[str, M
         count=count,
         cpu=np.array([_cpu_rates(testbed, node, role) for node, role in pairs]),
         member=np.array([_gpu_member(testbed, node, role, gpus) for node, role in pairs]),
-        gpu=np.array([[unit_rate(testbed, n.id, m.id, "gpu") for m in testbed.models] for n in testbed.nodes]),
+        gpu=np.array(
+            [[unit_rate(testbed, n.id, m.id, "gpu") for m in testbed.models] for n in testbed.nodes]
+        ),
         drop=drop,
         alone=alone,
         routable=np.array(
@@ -139,7 +141,8 @@ def _cpu_rates(testbed: TestbedConfig, node: str, role: Mapping[str, Mode]) -> l
     cores = testbed.node(node).cores / max(pods, 1)
     speed = (cores / testbed.cpu.reference_cores) ** testbed.cpu.exponent
     return [
-        speed * unit_rate(testbed, node, m.id, "cpu") if role.get(m.id) == "cpu" else 0.0 for m in testbed.models
+        speed * unit_rate(testbed, node, m.id, "cpu") if role.get(m.id) == "cpu" else 0.0
+        for m in testbed.models
     ]
 
 

@@ -16,13 +16,13 @@ Floats = NDArray[np.float64]
 
 
 class DemandPrior(Strict):
-    """Guess before anything has arrived: equal rates for all models; defaults are MA's K uniform over 0..8."""
+    """Guess before anything has arrived: equal rates for all models; the defaults are MA's K ~ U{0..8}."""
 
     prompts_per_slot: float = Field(default=4.0, gt=0)
     """Prompts of one model that enter at one node in one slot."""
     prompts_per_request: float = Field(default=4.5, gt=0)
     least_share: float = Field(default=0.02, gt=0, le=1)
-    """A model nobody asked for still counts with this share of the busiest one's rate, so that it keeps a host."""
+    """A model nobody asked for counts with this share of the busiest one's rate, so that it keeps a host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class ControlLoop(Generic[SeenT, CommandT]):
         self._last_valid: CommandT | None = None
 
     def observe(self, seen: SeenT, cause: str, now_s: float | None = None) -> Decision:
-        """Decide once. `now_s`: when it is asked, virtual seconds; None: the instant the telemetry was taken."""
+        """Decide once. `now_s`: when it is asked, virtual seconds; None: when the telemetry was taken."""
         taken_at_s, age_s = _taken_at_s(seen)
         asked_at_s = taken_at_s if now_s is None else now_s
         command, reason, violations = self._decide_checked(seen)
@@ -113,7 +113,7 @@ class DeploymentLoop(ControlLoop[NodeView, NodeConfig]):
         self._deployer = deployer
 
     def accept(self, policy: MacroPolicy) -> None:
-        """Take this node's role from the planner's policy; a node the policy does not name is to run nothing."""
+        """Take this node's role from the policy; a node the policy does not name is to run nothing."""
         self.role = dict(policy.roles.get(self.node_id, {}))
 
     def _decide(self, seen: NodeView) -> NodeConfig:
@@ -188,7 +188,7 @@ class PlannerLoop(ControlLoop[ClusterSnapshot, MacroPolicy]):
         return policy_violations(self._testbed, command)
 
     def _random(self) -> MacroPolicy:
-        """MA's random policy: each node a random feasible role, routing uniform over the nodes that host a model."""
+        """MA's random policy: a random feasible role per node, routing uniform over the hosts of a model."""
         roles: dict[str, dict[str, Mode]] = {}
         for node in self._testbed.nodes:
             patterns = feasible_configs(self._testbed, node.id)

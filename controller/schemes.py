@@ -36,7 +36,7 @@ class Scheme:
         return self.name if self.reasoner == NONE else f"{self.name} ({self.reasoner})"
 
     def planner_for(self, scenario: Scenario) -> str | None:
-        """`given` where the scenario gives a plan to schemes that follow one; otherwise this scheme's planner."""
+        """`given` where the scenario has a plan for schemes that follow one; else this scheme's planner."""
         if self.planner is not None and scenario.plan is not None:
             return "given"
         return self.planner
@@ -44,7 +44,7 @@ class Scheme:
 
 _ROWS = (
     Scheme("fixed-heuristic", "E3", "fastest executor by profile, blind to backlog", "fixed_heuristic"),
-    Scheme("round-robin", "E3", "one pointer over all devices, skipping incapable ones", "round_robin_single"),
+    Scheme("round-robin", "E3", "one pointer over all devices, skips incapable ones", "round_robin_single"),
     Scheme("round-robin-per-type", "E3", "one pointer per model", "round_robin"),
     Scheme("oracle", "E3", "shortest completion by the current truth, no future", "oracle"),
     Scheme("e3-prior", "E3", "shortest completion by the profile, never learns", "sect"),

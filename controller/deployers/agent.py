@@ -1,4 +1,4 @@
-"""Deployment agent of MA with the `rules` reasoner: runs the planner's role, departs from it for stated reasons."""
+"""Deployment agent of MA with the `rules` reasoner: runs the planner's role, with stated exceptions."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class AgentConfig(Strict):
 class AgentDeployer:
     """Holds its role; before it has one, runs all it can.
 
-    The only departure: work stranded here for a model outside the role (left by an earlier role) is drained on
-    what the role leaves free, GPU before CPU, and the model goes back off when its queue is empty.
+    The only departure: work stranded here for a model outside the role (left by an earlier role) is drained
+    on what the role leaves free, GPU before CPU, and the model goes back off when its queue is empty.
     `reason` states what the last decision followed.
     """
 
@@ -54,7 +54,7 @@ class AgentDeployer:
         return sorted(outside, key=lambda item: (-item[1], item[0]))
 
     def _host(self, model: str, view: NodeView, modes: Pattern) -> bool:
-        """Adds the model to `modes` where the role leaves room, in the mode it already has if it can keep it."""
+        """Adds the model to `modes` where the role leaves room, in the mode it has now if that fits."""
         held = view.modes.get(model)
         options = self._testbed.modes(self._node_id, model)
         for mode in sorted(options, key=lambda option: option != held):

@@ -1,6 +1,8 @@
-"""Lyapunov drift-plus-penalty deployment (MA eqs. 15-19): backlog served against the cost of GPUs and churn."""
+"""Lyapunov drift-plus-penalty deployment (MA eqs. 15-19): backlog served against GPU cost and churn."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -39,6 +41,8 @@ class LyapunovConfig(Strict):
     """For models that read or make images."""
     large_text_ram_gb: float = Field(default=6.0, gt=0)
     """A text model that holds at least this much RAM counts as large."""
+    slices: Literal["busy", "held"] = "busy"
+    """What uses up GPU headroom: slices whose executor is busy (as for cores), or all that are allocated."""
     image_modalities: tuple[Modality, ...] = ("caption", "image")
     """Modalities whose share of the local backlog is phi_img (the paper calls LM3 and LM4 the image LMs)."""
 
@@ -48,7 +52,9 @@ class LyapunovConfig(Strict):
             return self.alpha_gpu[model.id]
         if model.modality != "text":
             return self.alpha_gpu_image
-        return self.alpha_gpu_large_text if model.ram_gb >= self.large_text_ram_gb else self.alpha_gpu_small_text
+        return (
+            self.alpha_gpu_large_text if model.ram_gb >= self.large_text_ram_gb else self.alpha_gpu_small_text
+        )
 
 
 class LyapunovDeployer:
@@ -56,7 +62,8 @@ class LyapunovDeployer:
 
     The score is a sum over models of the value of one step (model, mode), so all patterns are scored by one
     product of a (patterns, 3 models) 0/1 matrix, built once, with the vector of step values. Headroom eta is
-    measured before the action, from the view: idle cores, free RAM and free slices, as shares of the node's.
+    measured before the action, from the view, as shares of the node's: cores that are not busy, RAM that is
+    not allocated, slices whose executor is not busy.
     """
 
     Config = LyapunovConfig
@@ -81,11 +88,11 @@ class LyapunovDeployer:
         return NodeConfig(self._node_id, self._patterns[best])
 
     def step_values(self, view: NodeView) -> list[float]:
-        """Value of setting each model off, cpu, gpu, in that order, models in inventory order; length 3 models."""
+        """Value of setting each model off, cpu, gpu, models in inventory order; length 3 x models."""
         config = self._config
         queue = _queues(view)
         now = {e.models[0]: e for e in view.executors}
-        eta_gpu = 1.0 - view.slices_used / self._slices if self._slices else 0.0
+        eta_gpu = 1.0 - self._slices_used(view) / self._slices if self._slices else 0.0
         rate_cpu = config.alpha_cpu * self._f(1.0 - view.cores_busy / self._cores)
         rate_cpu *= self._f(1.0 - view.ram_used_gb / self._ram_gb)
         rate_gpu = self._f(eta_gpu)
@@ -104,14 +111,21 @@ class LyapunovDeployer:
             values += steps
         return values
 
+    def _slices_used(self, view: NodeView) -> int:
+        if self._config.slices == "held":
+            return view.slices_used
+        return sum(e.busy and e.mode == "gpu" for e in view.executors)
+
     def _f(self, headroom: float) -> float:
         floor = self._config.f0
         return floor + (1.0 - floor) * min(max(headroom, 0.0), 1.0)
 
     def _gpu_price(self, queue: dict[str, float], eta_gpu: float) -> float:
-        """pi_gpu of eq. 18; phi_img is the image models' share of the prompts waiting here, 0 if none wait."""
+        """pi_gpu of eq. 18; phi_img is the image models' share of the prompts left here, 0 if none are."""
         total = sum(queue.values())
-        image = sum(queue.get(m, 0.0) for m, is_image in zip(self._models, self._image, strict=True) if is_image)
+        image = sum(
+            queue.get(m, 0.0) for m, is_image in zip(self._models, self._image, strict=True) if is_image
+        )
         phi = image / total if total > 0 else 0.0
         return self._config.p0 + self._config.p1 * (1.0 - eta_gpu) + self._config.p2 * phi
 

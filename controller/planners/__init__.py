@@ -1,6 +1,6 @@
 """Global planners: once per epoch, which node runs what and how traffic splits. One file each.
 
-Read first: `fluid.py` (the search), `estimate.py` (what a plan is worth), `given.py` (a plan from the scenario).
+Read first: `fluid.py` (the search), `estimate.py` (what a plan is worth), `given.py` (the scenario's plan).
 Every class takes `(testbed, config, seed, objective)`, has a pydantic `Config`, and is a `GlobalPlanner`.
 """
 
@@ -20,7 +20,9 @@ class PlannerType(Protocol):
 
     Config: type[Any]
 
-    def __call__(self, testbed: TestbedConfig, config: Any, seed: int, objective: Objective) -> GlobalPlanner: ...
+    def __call__(
+        self, testbed: TestbedConfig, config: Any, seed: int, objective: Objective
+    ) -> GlobalPlanner: ...
 
 
 PLANNERS: dict[str, PlannerType] = {"fluid": FluidPlanner, "given": GivenPlanner}

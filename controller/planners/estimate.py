@@ -18,15 +18,21 @@ from controller.objective import Objective
 from emulation.domain.cluster import Strict
 
 _FOREVER_S = 1e9
+_MOST_REQUESTS = 24.0
+"""Requests of one model per slot that are placed one by one; of more, the mean is that of so many."""
 
 
 class EstimateConfig(Strict):
     """Constants of the fluid estimate; calibrated against the emulator on bristol-A."""
 
+    slots: int = Field(default=6, ge=1)
+    """Slots of list scheduling after which the finish of a slot's requests is read."""
     dispersion: float = Field(default=1.7, gt=0)
     """Variance over mean of the prompts of one model that arrive in a slot (K uniform over 0..8: 1.67)."""
-    useful_share: float = Field(default=0.62, gt=0, le=1)
+    useful_share: float = Field(default=0.5, gt=0, le=1)
     """Share of an overloaded FIFO's capacity that goes to requests which still meet the deadline."""
+    late_share: float = Field(default=0.92, gt=0, le=1)
+    """Mean latency of those, as a share of the deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,40 +52,49 @@ def worth(capacity: Floats, demand: Demand, objective: Objective, config: Estima
     total = capacity.sum(axis=1)
     hosted = total > 0
     load = demand.prompts_per_s / np.where(hosted, total, 1.0)
-    batch_s = _batch_s(capacity, demand, objective)
-    calm = batch_s + _queue_s(total, load, demand, objective, config)
-    success, late = _overloaded(load, batch_s, objective, config)
+    batch_s = _batch_s(capacity, load, demand, objective, config)
+    queue_s = _queue_s(total, demand, objective, config)
+    success, latency_s = _outcome(load, batch_s, queue_s, objective, config)
     success = np.where(hosted, success, 0.0)
-    latency_s = np.where(load > 1.0, np.maximum(late, calm), calm)
     if objective.deadline_s is not None:
         latency_s = np.minimum(latency_s, objective.deadline_s)
     return Worth(success, latency_s, _objective(success, latency_s, demand, objective))
 
 
-def _batch_s(capacity: Floats, demand: Demand, objective: Objective) -> Floats:
-    """Mean finish of a slot's requests, placed one by one where they finish first on empty pods, (B, M).
-
-    Mean-sized requests; a slot with a fractional number of requests is interpolated.
-    """
-    unit_s = 1.0 / np.where(capacity > 0, capacity, 1.0 / _FOREVER_S)
-    size_s = unit_s * demand.prompts_per_request
-    requests = np.maximum(demand.prompts_per_s * objective.slot_s / demand.prompts_per_request, 1.0)
-    finish = np.zeros_like(unit_s)
-    spent = np.zeros(capacity.shape[::2])
-    for r in range(min(int(np.ceil(requests.max())), 24)):
-        weight = np.clip(requests - r, 0.0, 1.0)
-        ends = finish + size_s
-        best = ends.argmin(axis=1)[:, None, :]
-        end = np.take_along_axis(ends, best, axis=1)
-        np.put_along_axis(finish, best, end, axis=1)
-        spent = spent + weight * end[:, 0, :]
-    return np.minimum(spent / np.minimum(requests, 24.0), _FOREVER_S)
-
-
-def _queue_s(
-    total: Floats, load: Floats, demand: Demand, objective: Objective, config: EstimateConfig
+def _batch_s(
+    capacity: Floats, load: Floats, demand: Demand, objective: Objective, config: EstimateConfig
 ) -> Floats:
-    """Wait for work left over from earlier slots, (B, M): Kingman's bound, and near saturation a random walk's."""
+    """Mean finish of a slot's requests, placed one by one where they finish first, (B, M), seconds.
+
+    Requests are mean-sized and arrive together at slot starts; a fractional last one counts by its fraction.
+    Pods start empty and carry what they do not finish into the next slot; the last of a few slots is read,
+    less what an overloaded model's queue has grown by then.
+    """
+    plans, nodes, models = capacity.shape
+    unit_s = 1.0 / np.maximum(capacity, 1.0 / _FOREVER_S)
+    size_s = (unit_s * demand.prompts_per_request).transpose(0, 2, 1).reshape(-1, nodes)
+    requests = np.clip(
+        demand.prompts_per_s * objective.slot_s / demand.prompts_per_request, 1.0, _MOST_REQUESTS
+    )
+    share = np.clip(requests - np.arange(np.ceil(requests.max()))[:, None], 0.0, 1.0)
+    weights = np.tile(share, plans)
+    pools = np.arange(plans * models)
+    finish = np.zeros_like(size_s)
+    for _ in range(config.slots):
+        finish = np.maximum(finish - objective.slot_s, 0.0)
+        spent = np.zeros(plans * models)
+        for weight in weights:
+            best = (finish + size_s).argmin(axis=1)
+            size = size_s[pools, best]
+            spent += weight * (finish[pools, best] + size)
+            finish[pools, best] += weight * size
+    grown_s = np.maximum(load - 1.0, 0.0) * objective.slot_s * (config.slots - 1)
+    mean_s = spent.reshape(plans, models) / requests
+    return np.clip(mean_s - grown_s, size_s.min(axis=1).reshape(plans, models), _FOREVER_S)
+
+
+def _queue_s(total: Floats, demand: Demand, objective: Objective, config: EstimateConfig) -> Floats:
+    """Wait for work left from earlier slots, (B, M): Kingman's bound, near saturation a random walk's."""
     arrivals = demand.prompts_per_s * objective.slot_s
     variance = config.dispersion * arrivals
     spare = np.maximum(total * objective.slot_s - arrivals, 1e-9)
@@ -88,22 +103,21 @@ def _queue_s(
     return left / np.maximum(total, 1e-12)
 
 
-def _overloaded(
-    load: Floats, batch_s: Floats, objective: Objective, config: EstimateConfig
+def _outcome(
+    load: Floats, batch_s: Floats, queue_s: Floats, objective: Objective, config: EstimateConfig
 ) -> tuple[Floats, Floats]:
-    """Success and mean latency, (B, M), of a FIFO offered `load` > 1 from empty: wait grows by load - 1 per second."""
+    """Success and mean latency, (B, M). An overloaded FIFO's wait grows from 0 by load - 1 per second."""
     excess = np.maximum(load - 1.0, 1e-9)
     horizon_s = objective.horizon_s
     if objective.deadline_s is None:
-        return np.ones_like(load), batch_s + excess * horizon_s / 2
+        return np.ones_like(load), batch_s + np.hypot(queue_s, excess * horizon_s / 2)
     room_s = np.maximum(objective.deadline_s - batch_s, 0.0)
-    full_s = np.minimum(room_s / excess, horizon_s)
-    share = config.useful_share / np.maximum(load, 1.0)
-    early, late = full_s, (horizon_s - full_s) * share
+    early = np.minimum(room_s / excess, horizon_s)
+    late = (horizon_s - early) * config.useful_share / np.maximum(load, 1.0)
+    early_s = batch_s + np.hypot(queue_s, excess * early / 2)
+    late_s = config.late_share * objective.deadline_s
     served = early + late
-    early_s = batch_s + excess * full_s / 2
-    latency_s = (early * early_s + late * objective.deadline_s) / np.maximum(served, 1e-9)
-    return np.where(load > 1.0, served / horizon_s, 1.0), latency_s
+    return served / horizon_s, (early * early_s + late * late_s) / np.maximum(served, 1e-9)
 
 
 def _objective(success: Floats, latency_s: Floats, demand: Demand, objective: Objective) -> Floats:

@@ -23,13 +23,13 @@ from emulation.rng import stream
 class FluidConfig(Strict):
     """Size of the search and constants of the estimate."""
 
-    starts: int = Field(default=3, ge=1)
+    starts: int = Field(default=2, ge=1)
     """Random starts, beside full activation and the plan in force."""
     sweeps: int = Field(default=6, ge=1)
     pair_width: int = Field(default=6, ge=0)
     """Roles per node that are tried in pair moves; 0: none."""
-    keep_gain: float = Field(default=0.01, ge=0)
-    """A new plan must promise a J this share lower, or the plan in force is kept (a change of roles costs)."""
+    keep_gain: float = Field(default=0.03, ge=0)
+    """A new plan must promise a J this share lower, or the one in force is kept (a change of roles costs)."""
     prior: DemandPrior = DemandPrior()
     estimate: EstimateConfig = EstimateConfig()
 
@@ -137,12 +137,13 @@ class _Search:
 
 
 def candidate_roles(testbed: TestbedConfig, node_id: str, objective: Objective) -> list[Pattern]:
-    """Feasible roles worth considering: only models that may be routed here, in modes that can meet the deadline."""
+    """Feasible roles worth considering: models routable to the node, in modes that can meet the deadline."""
     useless = {
         (m.id, mode)
         for m in testbed.models
         for mode in testbed.modes(node_id, m.id)
-        if node_id not in testbed.routable(m.id) or _hopeless(unit_rate(testbed, node_id, m.id, mode), objective)
+        if node_id not in testbed.routable(m.id)
+        or _hopeless(unit_rate(testbed, node_id, m.id, mode), objective)
     }
     roles = feasible_configs(testbed, node_id)
     return [role for role in roles if not any((m, mode) in useless for m, mode in role.items())]

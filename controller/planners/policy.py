@@ -12,7 +12,7 @@ from emulation.domain.cluster import Mode, TestbedConfig
 def proportional(
     testbed: TestbedConfig, roles: Mapping[str, Mapping[str, Mode]], capacity: Floats
 ) -> MacroPolicy:
-    """p[model][node] in proportion to `capacity` (N, M); uniform over routable nodes where no role serves a model."""
+    """p[model][node] in proportion to `capacity` (N, M); uniform over routable nodes if that is zero."""
     p: dict[str, dict[str, float]] = {}
     for i, model in enumerate(testbed.models):
         shares = {n.id: float(c) for n, c in zip(testbed.nodes, capacity[:, i], strict=True) if c > 0}

@@ -20,7 +20,9 @@ class SchedulerType(Protocol):
 
     Config: type[Any]
 
-    def __call__(self, testbed: TestbedConfig, config: Any, seed: int, objective: Objective) -> PromptScheduler: ...
+    def __call__(
+        self, testbed: TestbedConfig, config: Any, seed: int, objective: Objective
+    ) -> PromptScheduler: ...
 
 
 SCHEDULERS: dict[str, SchedulerType] = {"agent": AgentScheduler, "weights": WeightsScheduler}

@@ -17,7 +17,9 @@ class WeightsScheduler:
 
     Config = WeightsConfig
 
-    def __init__(self, testbed: TestbedConfig, config: WeightsConfig, seed: int, objective: Objective) -> None:
+    def __init__(
+        self, testbed: TestbedConfig, config: WeightsConfig, seed: int, objective: Objective
+    ) -> None:
         self._executors = testbed.executors()
         self.reason = "roles as mask, p as weights"
 

@@ -16,14 +16,14 @@ from emulation.metrics import Summary, summarise
 from emulation.recording import Run, read_run
 
 
-def check(scenario: Scenario, schemes: Sequence[str]) -> None:
+def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> None:
     """Everything that can be wrong with names and parameters, before anything runs. Raises `ConfigError`."""
     doubled = {s for s in schemes if list(schemes).count(s) > 1}
     if doubled:
         raise ConfigError(f"schemes must differ: {sorted(doubled)} is named twice")
     for name in schemes:
         row = find_scheme(name)
-        if row.router != "oracle":
+        if live or row.router != "oracle":
             build_controllers(row, scenario, 0)
 
 

@@ -1,0 +1,58 @@
+"""What a client's log says, per model: ends, latency from the intended send time, time to first token."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from workloads.load import ClientResult
+
+
+def summarise_load(log: Sequence[ClientResult]) -> dict[str, Any]:
+    """Figures per model and over all (key `all`): virtual seconds, wall milliseconds, ends by outcome."""
+    models = sorted({result.model for result in log})
+    groups = {"all": list(log), **{m: [r for r in log if r.model == m] for m in models}}
+    return {name: _figures(results) for name, results in groups.items()}
+
+
+def print_load(summary: dict[str, Any], console: Console) -> None:
+    """One line per model."""
+    table = Table("model", "sent", "done", "success", "mean", "p50", "p95", "p99", "first token p50", "other ends", box=None)
+    for name, row in summary.items():
+        latency = row["latency_s"]
+        others = ", ".join(f"{outcome} {n}" for outcome, n in row["ends"].items() if outcome != "done") or "–"
+        shown = [_seconds(latency[key]) for key in ("mean", "p50", "p95", "p99")]
+        first = _seconds(row["first_token_s"]["p50"])
+        success = "–" if row["success_ratio"] is None else f"{row['success_ratio']:.3f}"
+        table.add_row(name, str(row["sent"]), str(row["ends"].get("done", 0)), success, *shown, first, others)
+    console.print(table)
+    console.print("virtual seconds, from the intended send time", style="dim")
+
+
+def _figures(results: Sequence[ClientResult]) -> dict[str, Any]:
+    done = [r for r in results if r.outcome == "done"]
+    first = [r.first_token_s - r.intended_s for r in results if r.first_token_s is not None]
+    return {
+        "sent": sum(r.sent_s is not None for r in results),
+        "ends": dict(sorted(Counter(r.outcome for r in results).items())),
+        "success_ratio": len(done) / len(results) if results else None,
+        "latency_s": _spread([r.ended_s - r.intended_s for r in done]),
+        "first_token_s": _spread(first),
+        "latency_wall_ms": _spread([1000 * r.latency_wall_s for r in done]),
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float | None]:
+    if not values:
+        return dict.fromkeys(("mean", "p50", "p95", "p99"))
+    p50, p95, p99 = (float(v) for v in np.percentile(values, (50, 95, 99)))
+    return {"mean": float(np.mean(values)), "p50": p50, "p95": p95, "p99": p99}
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f} s"

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean
 
+from pydantic import TypeAdapter
+
 from edgebed.console import progress_bar, say
 from edgebed.layout import Layout
 from edgebed.report import Comparison, ParityReport, compare_runs, write_csv, write_report
 from edgebed.virtual import Task, run_tasks
 from edgebed.wiring import build_controllers, find_scheme
+from emulation.domain.events import Event
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.metrics import Summary, summarise
 from emulation.recording import Run, read_run
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> None:
@@ -53,10 +58,19 @@ def conclude(
 ) -> Comparison:
     """Measure the runs, and write report and CSV. Raises `ValueError` if there is no run."""
     sites = {n.id: n.site for n in scenario.testbed.nodes}
-    comparison = compare_runs(runs, scenario.events, sites=sites, parity=parity, note=note or scenario.note)
+    comparison = compare_runs(runs, played_events(runs, scenario), sites=sites, parity=parity, note=note or scenario.note)
     write_report(comparison, layout.report)
     write_csv(comparison, layout.root / "summary.csv")
     return comparison
+
+
+def played_events(runs: Sequence[Run], scenario: Scenario) -> list[Event]:
+    """The scenario's plan, followed by what was injected by hand while the runs went on, as their records have it."""
+    events = list(scenario.events)
+    injected = {r.event: r.detail["spec"] for run in runs for r in run.events if r.event >= len(events) and "spec" in r.detail}
+    for number in sorted(injected):
+        events.append(_EVENT.validate_python(injected[number]))
+    return events
 
 
 def figures(summary: Summary) -> str:

@@ -51,9 +51,10 @@ def up(scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout:
 def serve_in_foreground(scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout) -> None:
     """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running."""
     _check_port(options)
+    scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
     layout.save_scenario(scenario)
     folder = layout.run_folder(scheme, seed)
-    plan = run_plan(scenario.model_copy(update={"events": ()}), scheme, seed, folder)
+    plan = run_plan(scenario, scheme, seed, folder)
     endless = replace(plan, header=replace(plan.header, horizon_s=_ENDLESS_S), endless=True)
     with LiveCluster.start(scenario.testbed, options) as cluster:
         cluster.begin_run(endless)

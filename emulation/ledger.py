@@ -131,8 +131,11 @@ class Ledger:
     def event(self, step: Step, t_s: float, side: Mapping[str, Any] | None = None) -> None:
         """A step of the event plan was applied."""
         if self._sink is not None:
+            detail: dict[str, Any] = {"value": step.value}
+            if step.phase == "onset":
+                detail["spec"] = step.spec.model_dump()
             record = EventRecord(
-                t_s, step.event, step.spec.kind, step.target, step.phase, step.visible, {"value": step.value}
+                t_s, step.event, step.spec.kind, step.target, step.phase, step.visible, detail
             )
             self._sink.write(record, side)
 

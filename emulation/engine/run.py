@@ -71,8 +71,10 @@ class Simulation:
         self._routing: Arrival
         self._in_system: dict[str, Request] = {}
         self._settled_s = max([scenario.horizon_s, *(e.until_s for e in scenario.events)])
-        """From here on nothing new is counted and every fault is undone."""
-        self._give_up_s = scenario.end_s + (scenario.deadline_s or 100 * scenario.horizon_s)
+        """From here on nothing new is counted and every fault is undone, but for those of this very instant."""
+        self._faults_left = 0
+        patience_s = scenario.deadline_s or 100 * scenario.horizon_s
+        self._give_up_s = max(self._settled_s, scenario.end_s + patience_s)
 
     def run(self) -> RunFooter:
         """Run to the end of every counted request; returns the conserved books.
@@ -102,7 +104,9 @@ class Simulation:
         return self._node_of[executor].true_backlog_s(executor, self.kernel.now_s)
 
     def _begin(self) -> None:
-        for step in timeline(self.scenario.events, self.scenario.testbed):
+        steps = timeline(self.scenario.events, self.scenario.testbed)
+        self._faults_left = len(steps)
+        for step in steps:
             self.kernel.at(step.at_s, FAULT, self._fault, step)
         for executor in (e for node in self.nodes.values() for e in node.view(0.0).executors):
             self._fast_path.executor_changed(executor.id, executor.state, executor.mode, 0.0)
@@ -161,7 +165,7 @@ class Simulation:
         del self._in_system[request.id]
         decision = self._decisions.pop(request.id, None)
         self.ledger.end(request, outcome, t_s, job, decision, reason)  # type: ignore[arg-type]
-        if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s:
+        if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s and self._faults_left == 0:
             self.kernel.stop()
 
     # -- one node -----------------------------------------------------------------------------------------
@@ -226,6 +230,7 @@ class Simulation:
             self.kernel.at(self.kernel.now_s, ARRIVAL, lambda _: self._retry_held())
 
     def _fault(self, step: Step) -> None:
+        self._faults_left -= 1
         self.ledger.event(step, self.kernel.now_s)
         for node_id in step.nodes:
             node = self.nodes[node_id]

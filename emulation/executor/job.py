@@ -18,7 +18,8 @@ class Job:
     request: Request
     truth: RequestTruth
     attempt: int = 1
-    dispatched_s: float = 0.0
+    dispatched_s: float | None = None
+    """None until it was sent to an executor."""
     sent_s: float | None = None
     """When the client really sent it; None: at its intended time."""
     enqueued_s: float | None = None

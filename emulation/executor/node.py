@@ -133,10 +133,11 @@ class NodeState:
         job.stutter = bool(self._conditions) and any(c.stutter for c in self._conditions_of(job.request.model))
         self._set_transfer(job)
         self._sequence += 1
-        due_s = job.request.deadline_s - job.downlink_s
+        due_s = max(job.request.deadline_s - job.downlink_s, now_s)
         if due_s != inf:
             heappush(self._deadlines, (due_s, self._sequence, job))
         if job.uplink_s > 0:
+            job.enqueued_s = None
             heappush(self._inbound, (now_s + job.uplink_s, self._sequence, job))
             self._next_s = min(self._next_s, due_s, now_s + job.uplink_s)
         elif executor.job is not None:

@@ -18,8 +18,23 @@ from emulation.recording import RECORD_FILE, JsonlSink, read_run
 
 EVENTS: Sequence[dict[str, Any]] = (
     {"kind": "slowdown", "node": "arc-b60", "factor": 2.5, "at_s": 40, "until_s": 90, "hint": "overheating"},
-    {"kind": "ramp", "node": "jetson-thor", "factor": 3, "ramp_s": 30, "steps": 5, "at_s": 50, "until_s": 120},
-    {"kind": "drift", "node": "cpu-server", "model": "gpt2", "factors": [1.5, 0.8], "at_s": 20, "until_s": 130},
+    {
+        "kind": "ramp",
+        "node": "jetson-thor",
+        "factor": 3,
+        "ramp_s": 30,
+        "steps": 5,
+        "at_s": 50,
+        "until_s": 120,
+    },
+    {
+        "kind": "drift",
+        "node": "cpu-server",
+        "model": "gpt2",
+        "factors": [1.5, 0.8],
+        "at_s": 20,
+        "until_s": 130,
+    },
     {"kind": "leave", "node": "thinkedge", "at_s": 60, "until_s": 80, "in_flight": "requeue"},
     {"kind": "leave", "node": "jetson-thor", "at_s": 70, "until_s": 95, "in_flight": "fail"},
     {"kind": "leave", "node": "arc-b60", "at_s": 100, "until_s": 125, "in_flight": "resume"},

@@ -23,9 +23,13 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-ScenarioArgument = Annotated[str, typer.Argument(help="A packaged scenario (see `edgebed scenarios`) or a YAML file.")]
+ScenarioArgument = Annotated[
+    str, typer.Argument(help="A packaged scenario (see `edgebed scenarios`) or a YAML file.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Folder for records and report; default: runs/<name>.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder for records and report; default: runs/<name>.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of requests, noise and draws.")]
 UrlOption = Annotated[str, typer.Option("--url", help="Base URL of a gateway.")]
 
@@ -81,7 +85,12 @@ def scenarios(as_json: JsonOption = False) -> None:
     table = Table("scenario", "testbed", "nodes", "slots", "events", "what it is", box=None)
     for s in found:
         table.add_row(
-            s.name, s.testbed.name, str(len(s.testbed.nodes)), str(s.slots), str(len(s.events)), s.note.strip()
+            s.name,
+            s.testbed.name,
+            str(len(s.testbed.nodes)),
+            str(s.slots),
+            str(len(s.events)),
+            s.note.strip(),
         )
     out.print(table)
 
@@ -101,13 +110,23 @@ def simulate(
 @app.command()
 def compare(
     scenario: ScenarioArgument,
-    schemes: Annotated[str, typer.Option("--schemes", help="Comma-separated, in the order of the tables.")] = "AL,MA,sect",
-    seeds: Annotated[str, typer.Option("--seeds", help="`0,1,2` or `0-11`; each is paired across schemes.")] = "0",
+    schemes: Annotated[
+        str, typer.Option("--schemes", help="Comma-separated, in the order of the tables.")
+    ] = "AL,MA,sect",
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="`0,1,2` or `0-11`; each is paired across schemes.")
+    ] = "0",
     live: Annotated[bool, typer.Option("--live", help="On a Ray cluster under real HTTP load.")] = False,
-    check_parity: Annotated[bool, typer.Option("--check-parity", help="With --live: check it against virtual time.")] = False,
-    speedup: Annotated[float | None, typer.Option("--speedup", min=0.01, help="Live: virtual seconds per second.")] = None,
+    check_parity: Annotated[
+        bool, typer.Option("--check-parity", help="With --live: check it against virtual time.")
+    ] = False,
+    speedup: Annotated[
+        float | None, typer.Option("--speedup", min=0.01, help="Live: virtual seconds per second.")
+    ] = None,
     lifecycle: Annotated[str | None, typer.Option("--lifecycle", help="Live: warm or cold.")] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Live: gateway port; 0 picks one.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Live: gateway port; 0 picks one.")
+    ] = 0,
     folder: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -146,14 +165,22 @@ def demo(
 
 @app.command()
 def up(
-    scenario: Annotated[str, typer.Argument(help="Testbed and live settings; its requests are sent by `edgebed load`.")] = "demo",
+    scenario: Annotated[
+        str, typer.Argument(help="Testbed and live settings; its requests are sent by `edgebed load`.")
+    ] = "demo",
     scheme: Annotated[str, typer.Option("--scheme", help="See `edgebed schemes`.")] = "MA",
     seed: SeedOption = 0,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; control needs EDGEBED_TOKEN off loopback.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; control needs EDGEBED_TOKEN off loopback.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Gateway port; 0 picks one.")] = 8000,
-    speedup: Annotated[float | None, typer.Option("--speedup", min=0.01, help="Virtual seconds per second.")] = None,
+    speedup: Annotated[
+        float | None, typer.Option("--speedup", min=0.01, help="Virtual seconds per second.")
+    ] = None,
     lifecycle: Annotated[str | None, typer.Option("--lifecycle", help="warm or cold.")] = None,
-    foreground: Annotated[bool, typer.Option("--foreground", help="Stay in this terminal; Ctrl-C ends it.")] = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay in this terminal; Ctrl-C ends it.")
+    ] = False,
     folder: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -174,14 +201,26 @@ def up(
     if foreground:
         serve_in_foreground(loaded, scheme, seed, options, layout)
         return
-    given = {"--scheme": scheme, "--seed": seed, "--host": host, "--port": port, "--speedup": speedup, "--lifecycle": lifecycle}
-    arguments = [scenario, *(str(part) for name, value in given.items() if value is not None for part in (name, value))]
+    given = {
+        "--scheme": scheme,
+        "--seed": seed,
+        "--host": host,
+        "--port": port,
+        "--speedup": speedup,
+        "--lifecycle": lifecycle,
+    }
+    arguments = [
+        scenario,
+        *(str(part) for name, value in given.items() if value is not None for part in (name, value)),
+    ]
     say(f"starting Ray and {len(loaded.testbed.executors())} replicas ...")
     standing = bring_up(loaded, scheme, seed, options, layout, arguments)
     if as_json:
         _print_json({**asdict(standing), "folder": str(layout.root)})
         return
-    out.print(f"up: {standing.url}/v1  (scheme {scheme}, speedup {loaded.live.speedup:g}, records in {layout.root})")
+    out.print(
+        f"up: {standing.url}/v1  (scheme {scheme}, speedup {loaded.live.speedup:g}, records in {layout.root})"
+    )
     out.print("next: edgebed load, edgebed inject slowdown --node ..., edgebed down", style="dim")
 
 
@@ -196,10 +235,16 @@ def down() -> None:
 @app.command()
 def load(
     scenario: Annotated[str, typer.Argument(help="Whose requests to send.")] = "demo",
-    url: Annotated[str | None, typer.Option("--url", help="Any OpenAI-compatible URL; default: the standing testbed.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Any OpenAI-compatible URL; default: the standing testbed.")
+    ] = None,
     seed: SeedOption = 0,
-    speedup: Annotated[float | None, typer.Option("--speedup", min=0.01, help="Default: the scenario's.")] = None,
-    log: Annotated[Path, typer.Option("--log", help="The client's log, one JSON line per request.")] = Path("runs/client.jsonl"),
+    speedup: Annotated[
+        float | None, typer.Option("--speedup", min=0.01, help="Default: the scenario's.")
+    ] = None,
+    log: Annotated[Path, typer.Option("--log", help="The client's log, one JSON line per request.")] = Path(
+        "runs/client.jsonl"
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Load a gateway with a scenario's requests, open loop, and sum up what the client saw."""
@@ -222,13 +267,21 @@ def load(
 
 @app.command()
 def inject(
-    kind: Annotated[str, typer.Argument(help="slowdown, drift, ramp, leave, link_delay, replica_crash or llm_outage.")],
-    for_s: Annotated[float, typer.Option("--for", min=0.001, help="Virtual seconds until it is undone.")] = 60.0,
+    kind: Annotated[
+        str, typer.Argument(help="slowdown, drift, ramp, leave, link_delay, replica_crash or llm_outage.")
+    ],
+    for_s: Annotated[
+        float, typer.Option("--for", min=0.001, help="Virtual seconds until it is undone.")
+    ] = 60.0,
     node: Annotated[str | None, typer.Option("--node")] = None,
     model: Annotated[str | None, typer.Option("--model")] = None,
     factor: Annotated[float | None, typer.Option("--factor", help="Times slower.")] = None,
-    in_flight: Annotated[str | None, typer.Option("--in-flight", help="leave: requeue, fail or resume.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Any other field, as name=value; repeatable.")] = None,
+    in_flight: Annotated[
+        str | None, typer.Option("--in-flight", help="leave: requeue, fail or resume.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any other field, as name=value; repeatable.")
+    ] = None,
     url: Annotated[str | None, typer.Option("--url", help="Default: the standing testbed.")] = None,
 ) -> None:
     """Make something go wrong on the live testbed, from now on for a while."""
@@ -313,7 +366,9 @@ def _adjusted(scenario: Any, speedup: float | None, lifecycle: str | None) -> An
     try:
         live = LiveConfig.model_validate({**scenario.live.model_dump(), **given})
     except ValidationError as error:
-        raise ConfigError(f"{' '.join(f'--{n} {v}' for n, v in given.items())}: {error.errors()[0]['msg']}") from error
+        raise ConfigError(
+            f"{' '.join(f'--{n} {v}' for n, v in given.items())}: {error.errors()[0]['msg']}"
+        ) from error
     return scenario.model_copy(update={"live": live})
 
 
@@ -331,7 +386,9 @@ def _seeds(text: str) -> list[int]:
             low, _, high = part.strip().partition("-")
             found.extend(range(int(low), int(high or low) + 1))
     except ValueError as error:
-        raise ConfigError(f"--seeds {text!r} is not a list of seeds; write for example 0,1,2 or 0-11") from error
+        raise ConfigError(
+            f"--seeds {text!r} is not a list of seeds; write for example 0,1,2 or 0-11"
+        ) from error
     if not found or len(set(found)) != len(found):
         raise ConfigError(f"--seeds {text!r} must name at least one seed, each once")
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
-from emulation.recording import Run, RecordError, read_run, rows_of, write_records
+from emulation.recording import RecordError, Run, read_run, rows_of, write_records
 from workloads.load import ClientResult, client_log
 
 CLIENT_LOG = "client.jsonl"
@@ -48,7 +48,9 @@ def join_client_log(folder: Path) -> Run:
     return read_run(folder)
 
 
-def _joined(record: RequestRecord, side: Mapping[str, Any], seen: ClientResult | None, header: RunHeader) -> Row:
+def _joined(
+    record: RequestRecord, side: Mapping[str, Any], seen: ClientResult | None, header: RunHeader
+) -> Row:
     ended_s = side.get("node_ended_s", record.ended_s) if record.outcome == "done" else record.ended_s
     if seen is None:
         return replace(record, ended_s=ended_s, t_s=ended_s), side
@@ -119,7 +121,13 @@ def _recount(footer: RunFooter, requests: Sequence[RequestRecord]) -> RunFooter:
         model = ends.setdefault(record.model, {})
         model[record.outcome] = model.get(record.outcome, 0) + 1
     arrived = {
-        m: sum(ends.get(m, {}).values()) + footer.in_system.get(m, 0) for m in sorted({*ends, *footer.in_system})
+        m: sum(ends.get(m, {}).values()) + footer.in_system.get(m, 0)
+        for m in sorted({*ends, *footer.in_system})
     }
     last_s = max([footer.t_s, *(r.t_s for r in requests)])
-    return replace(footer, t_s=last_s, arrived=arrived, ends={m: dict(sorted(e.items())) for m, e in sorted(ends.items())})
+    return replace(
+        footer,
+        t_s=last_s,
+        arrived=arrived,
+        ends={m: dict(sorted(e.items())) for m, e in sorted(ends.items())},
+    )

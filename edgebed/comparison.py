@@ -54,11 +54,17 @@ def compare_virtual(
 
 
 def conclude(
-    runs: Sequence[Run], scenario: Scenario, layout: Layout, parity: ParityReport | None = None, note: str = ""
+    runs: Sequence[Run],
+    scenario: Scenario,
+    layout: Layout,
+    parity: ParityReport | None = None,
+    note: str = "",
 ) -> Comparison:
     """Measure the runs, and write report and CSV. Raises `ValueError` if there is no run."""
     sites = {n.id: n.site for n in scenario.testbed.nodes}
-    comparison = compare_runs(runs, played_events(runs, scenario), sites=sites, parity=parity, note=note or scenario.note)
+    comparison = compare_runs(
+        runs, played_events(runs, scenario), sites=sites, parity=parity, note=note or scenario.note
+    )
     write_report(comparison, layout.report)
     write_csv(comparison, layout.root / "summary.csv")
     return comparison
@@ -67,7 +73,12 @@ def conclude(
 def played_events(runs: Sequence[Run], scenario: Scenario) -> list[Event]:
     """The scenario's plan, followed by what was injected by hand while the runs went on, as their records have it."""
     events = list(scenario.events)
-    injected = {r.event: r.detail["spec"] for run in runs for r in run.events if r.event >= len(events) and "spec" in r.detail}
+    injected = {
+        r.event: r.detail["spec"]
+        for run in runs
+        for r in run.events
+        if r.event >= len(events) and "spec" in r.detail
+    }
     for number in sorted(injected):
         events.append(_EVENT.validate_python(injected[number]))
     return events

@@ -43,11 +43,16 @@ class Layout:
                 f"{self.root}: no {SCENARIO_FILE}; give a folder that `edgebed compare` or `simulate` wrote"
             ) from error
         except ValidationError as error:
-            raise ConfigError(f"{file}: not a scenario this version can read: {error.errors()[0]['msg']}") from error
+            raise ConfigError(
+                f"{file}: not a scenario this version can read: {error.errors()[0]['msg']}"
+            ) from error
 
     def runs(self) -> list[Run]:
         """Every run in the folder, in the order their folders were made. Raises `RecordError` for a broken record."""
-        files = sorted(self.root.glob(f"*/seed-*/{RECORD_FILE}"), key=lambda f: (f.parent.parent.stat().st_ctime, _seed(f)))
+        files = sorted(
+            self.root.glob(f"*/seed-*/{RECORD_FILE}"),
+            key=lambda f: (f.parent.parent.stat().st_ctime, _seed(f)),
+        )
         return [read_run(file) for file in files]
 
 

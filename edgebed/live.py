@@ -49,7 +49,9 @@ def compare_live(
     layout.save_scenario(scenario)
     runs: list[Run] = []
     options = LiveOptions(port=port, lifecycle=scenario.live.lifecycle, backend=backend)
-    say(f"starting Ray, {len(scenario.testbed.executors())} replicas on {len(scenario.testbed.nodes)} edge nodes ...")
+    say(
+        f"starting Ray, {len(scenario.testbed.executors())} replicas on {len(scenario.testbed.nodes)} edge nodes ..."
+    )
     began = time.time()
     with LiveCluster.start(scenario.testbed, options) as cluster:
         say(f"gateway at {cluster.url}/v1 after {time.time() - began:.0f} s")
@@ -133,7 +135,12 @@ def stop_load(load: subprocess.Popen[bytes]) -> None:
 
 
 def _watch(
-    cluster: LiveCluster, scenario: Scenario, scheme: str, load: subprocess.Popen[bytes], t0_wall: float, quiet: bool
+    cluster: LiveCluster,
+    scenario: Scenario,
+    scheme: str,
+    load: subprocess.Popen[bytes],
+    t0_wall: float,
+    quiet: bool,
 ) -> None:
     """Show how far the run is until the load generator is done and every event is undone."""
     speedup = scenario.live.speedup
@@ -145,7 +152,9 @@ def _watch(
             said = f"t {max(progress.t_s, 0):.0f} s: {progress.arrived} arrived, {progress.ended} ended"
             bar.update(min(max(progress.t_s, 0.0), settled_s), said)
             if time.time() > last_wall:
-                say(f"[red]the load generator did not end {PATIENCE_S:.0f} s after the run; stopping it[/red]")
+                say(
+                    f"[red]the load generator did not end {PATIENCE_S:.0f} s after the run; stopping it[/red]"
+                )
                 return
             time.sleep(LOOK_S)
         bar.update(settled_s, said)

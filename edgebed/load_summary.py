@@ -22,7 +22,19 @@ def summarise_load(log: Sequence[ClientResult]) -> dict[str, Any]:
 
 def print_load(summary: dict[str, Any], console: Console) -> None:
     """One line per model."""
-    table = Table("model", "sent", "done", "success", "mean", "p50", "p95", "p99", "first token p50", "other ends", box=None)
+    table = Table(
+        "model",
+        "sent",
+        "done",
+        "success",
+        "mean",
+        "p50",
+        "p95",
+        "p99",
+        "first token p50",
+        "other ends",
+        box=None,
+    )
     for name, row in summary.items():
         latency = row["latency_s"]
         others = ", ".join(f"{outcome} {n}" for outcome, n in row["ends"].items() if outcome != "done") or "–"

@@ -44,7 +44,9 @@ class Overhead:
 def measured_overhead(run: Run) -> Overhead:
     """The overhead a record shows, from its stage timestamps."""
     sends = [
-        max(0.0, r.dispatched_s - r.intended_s) for r in run.requests if r.attempt == 1 and r.dispatched_s is not None
+        max(0.0, r.dispatched_s - r.intended_s)
+        for r in run.requests
+        if r.attempt == 1 and r.dispatched_s is not None
     ]
     lands: dict[str, list[float]] = defaultdict(list)
     for d in run.decisions:
@@ -54,7 +56,10 @@ def measured_overhead(run: Run) -> Overhead:
 
 
 def parity(
-    runs: Iterable[Run], scenario: Scenario, count: int = CLOSED_LOOP_RUNS, on_run: Callable[[], None] = lambda: None
+    runs: Iterable[Run],
+    scenario: Scenario,
+    count: int = CLOSED_LOOP_RUNS,
+    on_run: Callable[[], None] = lambda: None,
 ) -> ParityReport:
     """Both definitions for every live run. `on_run` is called after each virtual run."""
     rows: list[ParityRow] = []
@@ -74,7 +79,9 @@ def replay_rows(run: Run, scenario: Scenario) -> list[ParityRow]:
         difference = None if virtual_s is None else (virtual_s - live_s) / live_s
         low, high = live_s * (1 - REPLAY_TOLERANCE), live_s * (1 + REPLAY_TOLERANCE)
         ok = virtual_s is not None and low <= virtual_s <= high
-        rows.append(ParityRow(run.header.scheme, "replay", model, live_s, virtual_s, difference, low, high, ok))
+        rows.append(
+            ParityRow(run.header.scheme, "replay", model, live_s, virtual_s, difference, low, high, ok)
+        )
     return rows
 
 
@@ -85,7 +92,10 @@ def closed_loop_rows(
     overhead = measured_overhead(run)
     pool: dict[str, list[float]] = defaultdict(list)
     with ProcessPoolExecutor(mp_context=get_context("fork")) as workers:
-        jobs = [workers.submit(_jittered, scenario, run.header.scheme, run.header.seed, overhead, k) for k in range(count)]
+        jobs = [
+            workers.submit(_jittered, scenario, run.header.scheme, run.header.seed, overhead, k)
+            for k in range(count)
+        ]
         for job in jobs:
             for model, value in job.result().items():
                 pool[model].append(value)
@@ -97,7 +107,9 @@ def closed_loop_rows(
         center = mean(values) if values else None
         difference = None if center is None else (center - live_s) / live_s
         ok = low is not None and high is not None and low <= live_s <= high
-        rows.append(ParityRow(run.header.scheme, "closed-loop", model, live_s, center, difference, low, high, ok))
+        rows.append(
+            ParityRow(run.header.scheme, "closed-loop", model, live_s, center, difference, low, high, ok)
+        )
     return rows
 
 
@@ -118,7 +130,9 @@ def type_means(run: Run) -> dict[str, float]:
     return {model: mean(values) for model, values in found.items() if values}
 
 
-def _jittered(scenario: Scenario, scheme: str, seed: int, overhead: Overhead, number: int) -> dict[str, float]:
+def _jittered(
+    scenario: Scenario, scheme: str, seed: int, overhead: Overhead, number: int
+) -> dict[str, float]:
     rng = stream(seed, f"parity/{number}")
     items = generate(scenario, seed).items
     drawn = rng.choice(overhead.send_s, len(items))

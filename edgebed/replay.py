@@ -43,7 +43,10 @@ def replay(run: Run, scenario: Scenario) -> Run:
     """
     known = {request.id: (request, truth) for request, truth in generate(scenario, run.header.seed).items}
     jobs: dict[str, Job] = {}
-    nodes = {n.id: NodeState(scenario.testbed, n.id, world_truth(scenario, run.header.seed)) for n in scenario.testbed.nodes}
+    nodes = {
+        n.id: NodeState(scenario.testbed, n.id, world_truth(scenario, run.header.seed))
+        for n in scenario.testbed.nodes
+    }
     node_of = {e.id: e.node for e in scenario.testbed.executors()}
     actions = [
         *_dispatches(run, known, jobs, node_of),
@@ -60,7 +63,9 @@ def replay(run: Run, scenario: Scenario) -> Run:
             _advance(node, node.next_s(), ended)
     recorded = {r.request_id: r for r in run.requests}
     requests = tuple(_record(recorded[i], jobs[i], notice) for i, notice in ended.items() if i in recorded)
-    return replace(run, header=replace(run.header, world="virtual"), requests=requests, footer=_footer(run, requests))
+    return replace(
+        run, header=replace(run.header, world="virtual"), requests=requests, footer=_footer(run, requests)
+    )
 
 
 def _advance(node: NodeState, t_s: float, ended: dict[str, Ended]) -> None:
@@ -85,13 +90,21 @@ def _dispatches(
     actions: list[_Action] = []
     for request_id, decisions in routes.items():
         if request_id not in known:
-            raise RecordError(f"request {request_id!r} is not of scenario {run.header.scenario!r} with this seed")
+            raise RecordError(
+                f"request {request_id!r} is not of scenario {run.header.scenario!r} with this seed"
+            )
         job = jobs.setdefault(request_id, Job(*known[request_id]))
         end = ends.get(request_id)
         for number, decision in enumerate(decisions, start=1):
             last = number == len(decisions) and end is not None and end.dispatched_s is not None
-            t_s = end.dispatched_s if last and end is not None and end.dispatched_s is not None else decision.t_s
-            actions.append(_Action(t_s, _SUBMIT, len(actions), node_of[decision.choice], _submit(job, decision.choice)))
+            t_s = (
+                end.dispatched_s
+                if last and end is not None and end.dispatched_s is not None
+                else decision.t_s
+            )
+            actions.append(
+                _Action(t_s, _SUBMIT, len(actions), node_of[decision.choice], _submit(job, decision.choice))
+            )
     return actions
 
 
@@ -126,7 +139,9 @@ def _faults(run: Run, scenario: Scenario) -> list[_Action]:
     for event in run.events:
         planned = steps.get((event.event, event.phase))
         if not planned:
-            raise RecordError(f"event {event.event} ({event.type}, {event.phase}) is not of the scenario's plan")
+            raise RecordError(
+                f"event {event.event} ({event.type}, {event.phase}) is not of the scenario's plan"
+            )
         step = planned.pop(0)
         found.extend(_Action(event.t_s, _FAULT, len(found), node, _fault(step)) for node in step.nodes)
     return found
@@ -137,7 +152,9 @@ def _fault(step: Step) -> Callable[[NodeState, float], None]:
 
 
 def _record(recorded: RequestRecord, job: Job, notice: Ended) -> RequestRecord:
-    again = request_record(job.request, notice.outcome, notice.deliver_s, recorded.counted, job, None, notice.reason)
+    again = request_record(
+        job.request, notice.outcome, notice.deliver_s, recorded.counted, job, None, notice.reason
+    )
     return replace(
         again,
         intended_s=recorded.intended_s,

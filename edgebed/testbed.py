@@ -30,7 +30,9 @@ _ENDLESS_S = 1e9
 """Horizon of a testbed that stays, until it is taken down and its true length is known."""
 
 
-def up(scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout, arguments: list[str]) -> Standing:
+def up(
+    scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout, arguments: list[str]
+) -> Standing:
     """Start the testbed in a process of its own and wait until it serves.
 
     `arguments` are those of `edgebed up` to be given to that process. Raises `ConfigError` if one stands already, the
@@ -42,13 +44,26 @@ def up(scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout:
     _check_port(options)
     layout.root.mkdir(parents=True, exist_ok=True)
     log = layout.root / "up.log"
-    command = [sys.executable, "-m", "edgebed.cli", "up", *arguments, "--foreground", "--out", str(layout.root)]
+    command = [
+        sys.executable,
+        "-m",
+        "edgebed.cli",
+        "up",
+        *arguments,
+        "--foreground",
+        "--out",
+        str(layout.root),
+    ]
     with log.open("wb") as words:
-        owner = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True)
+        owner = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True
+        )
     return _wait_until_up(owner, log)
 
 
-def serve_in_foreground(scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout) -> None:
+def serve_in_foreground(
+    scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout
+) -> None:
     """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running."""
     _check_port(options)
     scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
@@ -58,7 +73,9 @@ def serve_in_foreground(scenario: Scenario, scheme: str, seed: int, options: Liv
     endless = replace(plan, header=replace(plan.header, horizon_s=_ENDLESS_S), endless=True)
     with LiveCluster.start(scenario.testbed, options) as cluster:
         cluster.begin_run(endless)
-        say(f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it")
+        say(
+            f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
+        )
         try:
             stand(cluster, STATE)
         finally:
@@ -77,7 +94,12 @@ def down() -> bool:
 
 
 def load(
-    scenario: Path | str, seed: int, speedup: float, url: str, log: Path, on_look: Callable[[], None] = lambda: None
+    scenario: Path | str,
+    seed: int,
+    speedup: float,
+    url: str,
+    log: Path,
+    on_look: Callable[[], None] = lambda: None,
 ) -> int:
     """Send a scenario's requests to an OpenAI-compatible URL; returns locust's exit code."""
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -174,7 +174,9 @@ def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleTrut
     given = (_config(ROUTERS, scheme.router, scenario, defaults), seed)
     if scheme.router == "oracle":
         if oracle is None:
-            raise ConfigError(f"scheme {scheme.name!r} needs the truth of a virtual world; run it without --live")
+            raise ConfigError(
+                f"scheme {scheme.name!r} needs the truth of a virtual world; run it without --live"
+            )
         router = ROUTERS["oracle"](*given, true_service_s=oracle.service_s, true_backlog_s=oracle.backlog_s)
     else:
         router = ROUTERS[scheme.router](*given)

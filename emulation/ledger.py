@@ -56,7 +56,9 @@ class Ledger:
         if request.arrival_s < self.header.horizon_s:
             self.counted_open += 1
 
-    def route(self, request: Request, decision: RoutingDecision, t_s: float, side: Mapping[str, Any] | None = None) -> None:
+    def route(
+        self, request: Request, decision: RoutingDecision, t_s: float, side: Mapping[str, Any] | None = None
+    ) -> None:
         """The router decided about a request."""
         if self._sink is None:
             return
@@ -146,7 +148,9 @@ class Ledger:
 
     def window(self, reset: bool = False) -> dict[str, TypeStats]:
         """Outcomes per model since the last reset: what the planner is told at an epoch."""
-        stats = {m: TypeStats(int(w[0]), int(w[1]), int(w[2]), int(w[3]), w[4]) for m, w in self._window.items()}
+        stats = {
+            m: TypeStats(int(w[0]), int(w[1]), int(w[2]), int(w[3]), w[4]) for m, w in self._window.items()
+        }
         if reset:
             for window in self._window.values():
                 window[:] = [0, 0, 0, 0, 0.0]
@@ -164,7 +168,9 @@ class Ledger:
         if self._sink is not None:
             self._sink.write(footer)
         if not footer.conserved():
-            raise ConservationError(f"arrived {footer.arrived}, ends {footer.ends}, in system {footer.in_system}")
+            raise ConservationError(
+                f"arrived {footer.arrived}, ends {footer.ends}, in system {footer.in_system}"
+            )
         return footer
 
 
@@ -224,10 +230,14 @@ def plain(command: NodeConfig | RouteGuide | MacroPolicy) -> dict[str, Any]:
         return {
             "table": {f"{origin}|{model}": node for (origin, model), node in sorted(command.table.items())},
             "masked": sorted(command.masked),
-            "weights": {f"{model}|{node}": round(w, 6) for (model, node), w in sorted(command.weights.items())},
+            "weights": {
+                f"{model}|{node}": round(w, 6) for (model, node), w in sorted(command.weights.items())
+            },
         }
     return {
-        "p": {m: {n: round(w, 6) for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())},
+        "p": {
+            m: {n: round(w, 6) for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())
+        },
         "roles": {n: dict(sorted(r.items())) for n, r in sorted(command.roles.items())},
         "admission_limit_s": {m: v for m, v in sorted(command.admission_limit_s.items()) if v != inf},
     }

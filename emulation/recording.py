@@ -120,7 +120,9 @@ class JsonlSink:
         if side:
             if self._side is None:
                 self._side = (self._folder / SIDE_FILE).open("wb")
-            self._side.write(orjson.dumps({"line": self._line, **side}, option=orjson.OPT_NON_STR_KEYS) + b"\n")
+            self._side.write(
+                orjson.dumps({"line": self._line, **side}, option=orjson.OPT_NON_STR_KEYS) + b"\n"
+            )
         self._line += 1
         if self._line % self._flush_every == 0:
             self.flush()

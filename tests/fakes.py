@@ -59,15 +59,20 @@ def device_testbed(unit_s: float = 1.0, nodes: int = 1, **gpu: float) -> Testbed
     )
 
 
-def pod_testbed(slices: int = 2, overhead: float = 0.1, cores: int = 16, init_s: float = 4.0) -> TestbedConfig:
+def pod_testbed(
+    slices: int = 2, overhead: float = 0.1, cores: int = 16, init_s: float = 4.0
+) -> TestbedConfig:
     """One node `n` with pods: models a and b, 1 s a prompt on the GPU, 6 s on 16 cores."""
     return TestbedConfig(
         name="pods",
         models=tuple(
-            ModelSpec(id=m, modality="text", ram_gb=2, vram_gb=2, init_s=init_s, unload_s=2.0) for m in ("a", "b")
+            ModelSpec(id=m, modality="text", ram_gb=2, vram_gb=2, init_s=init_s, unload_s=2.0)
+            for m in ("a", "b")
         ),
         nodes=(
-            NodeSpec(id="n", cores=cores, ram_gb=24, gpus=(GpuSpec(slices=slices, vram_gb=24, overhead=overhead),)),
+            NodeSpec(
+                id="n", cores=cores, ram_gb=24, gpus=(GpuSpec(slices=slices, vram_gb=24, overhead=overhead),)
+            ),
         ),
         profile=tuple(
             ProfileEntry(model=m, mode=mode, theta=(theta,))
@@ -96,13 +101,16 @@ def request(number: int, arrival_s: float, model: str = "m", prompts: int = 1, *
     return Request(id=f"r{number:06d}", model=model, arrival_s=arrival_s, prompts=prompts, **values)  # type: ignore[arg-type]
 
 
-def poisson(rate: float, count: int, seed: int, service: str = "exponential") -> list[tuple[Request, RequestTruth]]:
+def poisson(
+    rate: float, count: int, seed: int, service: str = "exponential"
+) -> list[tuple[Request, RequestTruth]]:
     """`count` Poisson arrivals with exponential or constant work, mean 1 unit."""
     rng = stream(seed, "test-arrivals")
     times = np.cumsum(rng.exponential(1 / rate, count))
     works = rng.exponential(1.0, count) if service == "exponential" else np.ones(count)
     return [
-        (request(i, float(t)), RequestTruth(noise=(float(w),))) for i, (t, w) in enumerate(zip(times, works, strict=True))
+        (request(i, float(t)), RequestTruth(noise=(float(w),)))
+        for i, (t, w) in enumerate(zip(times, works, strict=True))
     ]
 
 
@@ -137,7 +145,13 @@ def simulate(
     sink = MemorySink()
     route = fast_path or FixedRoute(world.testbed.executors()[0].id)
     simulation = Simulation(
-        world, header(world), arrivals, truth or WorldTruth(), route, control or ControlPlane(), sink  # type: ignore[arg-type]
+        world,
+        header(world),
+        arrivals,
+        truth or WorldTruth(),
+        route,
+        control or ControlPlane(),
+        sink,  # type: ignore[arg-type]
     )
     simulation.run()
     return sink.run()

@@ -100,7 +100,9 @@ class ProfileEntry(Strict):
     @model_validator(mode="after")
     def _positive(self) -> Self:
         if any(c < 0 for c in self.theta) or not any(c > 0 for c in self.theta):
-            raise ValueError(f"theta {self.theta} of {self.model}/{self.mode}: coefficients must be >= 0, one > 0")
+            raise ValueError(
+                f"theta {self.theta} of {self.model}/{self.mode}: coefficients must be >= 0, one > 0"
+            )
         return self
 
 
@@ -159,14 +161,18 @@ class TestbedConfig(Strict):
                 raise ValueError(f"profile names unknown node {entry.node!r}; known: {node_ids}")
             want = 2 if self.model(entry.model).features == "tokens" else 1
             if len(entry.theta) != want:
-                raise ValueError(f"profile of {entry.model!r} needs {want} coefficient(s), has {len(entry.theta)}")
+                raise ValueError(
+                    f"profile of {entry.model!r} needs {want} coefficient(s), has {len(entry.theta)}"
+                )
         for node in self.nodes:
             for model_id in node.models or ():
                 if model_id not in model_ids:
                     raise ValueError(f"node {node.id!r} names unknown model {model_id!r}; known: {model_ids}")
         for model_id in model_ids:
             if not self.routable(model_id):
-                raise ValueError(f"model {model_id!r} has no feasible node: no node has both a profile and a mode for it")
+                raise ValueError(
+                    f"model {model_id!r} has no feasible node: no node has both a profile and a mode for it"
+                )
         return self
 
     def model(self, model_id: str) -> ModelSpec:
@@ -197,7 +203,11 @@ class TestbedConfig(Strict):
         found: ProfileEntry | None = None
         for entry in self.profile:
             exact = entry.node == node_id
-            if entry.model == model_id and entry.mode == mode and (exact or (entry.node is None and found is None)):
+            if (
+                entry.model == model_id
+                and entry.mode == mode
+                and (exact or (entry.node is None and found is None))
+            ):
                 found = entry
                 if exact:
                     break

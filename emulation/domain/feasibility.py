@@ -66,7 +66,11 @@ def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: fl
             found.append(f"p names unknown model {model_id!r}")
             continue
         hosts = set(testbed.routable(model_id))
-        found.extend(f"p[{model_id}] uses {n!r}, to which it may not be routed" for n in shares if n not in hosts and shares[n] > 0)
+        found.extend(
+            f"p[{model_id}] uses {n!r}, to which it may not be routed"
+            for n in shares
+            if n not in hosts and shares[n] > 0
+        )
         found.extend(f"p[{model_id}][{n}] = {w:g} is negative" for n, w in shares.items() if w < 0)
         total = sum(shares.values())
         if abs(total - 1.0) > tolerance:
@@ -76,7 +80,9 @@ def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: fl
             found.append(f"roles name unknown node {node_id!r}")
         else:
             found.extend(node_violations(testbed, node_id, modes))
-    found.extend(f"admission_limit_s[{m}] = {v:g} must be > 0" for m, v in policy.admission_limit_s.items() if v <= 0)
+    found.extend(
+        f"admission_limit_s[{m}] = {v:g} must be > 0" for m, v in policy.admission_limit_s.items() if v <= 0
+    )
     return found
 
 
@@ -89,5 +95,7 @@ def guide_violations(testbed: TestbedConfig, guide: RouteGuide) -> list[str]:
         if node not in testbed.hosts(model)
     ]
     found.extend(f"mask names unknown executor {e!r}" for e in sorted(guide.masked - executors))
-    found.extend(f"weight of {model} on {node} is negative" for (model, node), w in guide.weights.items() if w < 0)
+    found.extend(
+        f"weight of {model} on {node} is negative" for (model, node), w in guide.weights.items() if w < 0
+    )
     return found

@@ -145,7 +145,8 @@ class RunFooter:
     def conserved(self) -> bool:
         """arrived = sum of ends + in system, for every model."""
         return all(
-            n == sum(self.ends.get(m, {}).values()) + self.in_system.get(m, 0) for m, n in self.arrived.items()
+            n == sum(self.ends.get(m, {}).values()) + self.in_system.get(m, 0)
+            for m, n in self.arrived.items()
         ) and set(self.ends) <= set(self.arrived)
 
 

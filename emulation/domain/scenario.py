@@ -26,7 +26,11 @@ class TokenLengths(Strict):
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
-        if not self.prompt_tokens or not self.output_tokens or min(*self.prompt_tokens, *self.output_tokens, 1) < 1:
+        if (
+            not self.prompt_tokens
+            or not self.output_tokens
+            or min(*self.prompt_tokens, *self.output_tokens, 1) < 1
+        ):
             raise ValueError("prompt_tokens and output_tokens need at least one value each, all >= 1")
         return self
 
@@ -179,7 +183,9 @@ class Scenario(Strict):
             if any(share < 0 for share in getattr(source, "mix", {}).values()):
                 raise ValueError(f"workload[{i}].mix has a negative share: {getattr(source, 'mix', {})}")
             if hasattr(source, "mix") and not any(source.mix.values()):
-                raise ValueError(f"workload[{i}].mix has no positive share; give at least one model a share > 0")
+                raise ValueError(
+                    f"workload[{i}].mix has no positive share; give at least one model a share > 0"
+                )
         sites = {n.site for n in self.testbed.nodes}
         for i, event in enumerate(self.events):
             if isinstance(event, LinkDelay):
@@ -194,7 +200,9 @@ class Scenario(Strict):
                 if model not in self.testbed.hosted(event.node):
                     raise ValueError(f"events[{i}]: node {event.node!r} cannot host model {model!r}")
             if isinstance(event, ReplicaCrash) and self.testbed.node(event.node).hosting == "device":
-                raise ValueError(f"events[{i}]: replica_crash needs a node with pods; {event.node!r} is a device")
+                raise ValueError(
+                    f"events[{i}]: replica_crash needs a node with pods; {event.node!r} is a device"
+                )
         _no_overlapping_leaves(self.events)
         for node_id in self.plan or {}:
             _known("plan", (node_id,), nodes, "node")
@@ -211,4 +219,6 @@ def _no_overlapping_leaves(events: tuple[Event, ...]) -> None:
     leaves = sorted((e for e in events if isinstance(e, Leave)), key=lambda e: (e.node, e.at_s))
     for first, second in zip(leaves, leaves[1:], strict=False):
         if first.node == second.node and second.at_s < first.until_s:
-            raise ValueError(f"node {first.node!r} leaves at {second.at_s:g} s while away until {first.until_s:g} s")
+            raise ValueError(
+                f"node {first.node!r} leaves at {second.at_s:g} s while away until {first.until_s:g} s"
+            )

@@ -48,7 +48,12 @@ class FaultTarget(Protocol):
     def site(self) -> str: ...
 
     def set_condition(
-        self, event: int, condition: Condition | None, now_s: float, model: str | None = None, hint: str | None = None
+        self,
+        event: int,
+        condition: Condition | None,
+        now_s: float,
+        model: str | None = None,
+        hint: str | None = None,
     ) -> None:
         """Put the effect of event number `event` in force, or take it away (None)."""
 

@@ -42,7 +42,9 @@ def small(folder: Path, **changes: object) -> Path:
 
 def test_compare_writes_records_report_and_the_promised_json_keys(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = edgebed("compare", str(small(tmp_path)), "--schemes", "AL,sect", "--seeds", "0-1", "--out", str(out), "--json")
+    done = edgebed(
+        "compare", str(small(tmp_path)), "--schemes", "AL,sect", "--seeds", "0-1", "--out", str(out), "--json"
+    )
     data = json.loads(done.stdout)
     for scheme in ("AL", "sect"):
         assert {"mean_latency_s", "fairness_norm", "success_ratio", "goodput"} <= set(data["schemes"][scheme])
@@ -56,7 +58,9 @@ def test_compare_writes_records_report_and_the_promised_json_keys(tmp_path: Path
 
 
 def test_schemes_and_scenarios_are_listed() -> None:
-    assert {"RR", "AL", "MA", "sect", "round-robin"} <= {s["scheme"] for s in json.loads(edgebed("schemes", "--json").stdout)}
+    assert {"RR", "AL", "MA", "sect", "round-robin"} <= {
+        s["scheme"] for s in json.loads(edgebed("schemes", "--json").stdout)
+    }
     assert {"demo", "bristol-A"} <= {s["name"] for s in json.loads(edgebed("scenarios", "--json").stdout)}
 
 

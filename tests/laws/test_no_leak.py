@@ -32,7 +32,9 @@ def _guard(allowed: str | None) -> None:
         frame = frame.f_back  # type: ignore[assignment]
 
 
-def _trap(monkeypatch: pytest.MonkeyPatch, cls: type, fields: tuple[str, ...], allowed: str | None = None) -> list[int]:
+def _trap(
+    monkeypatch: pytest.MonkeyPatch, cls: type, fields: tuple[str, ...], allowed: str | None = None
+) -> list[int]:
     reads = [0]
     for name in fields:
         slot = cls.__dict__[name]
@@ -42,7 +44,9 @@ def _trap(monkeypatch: pytest.MonkeyPatch, cls: type, fields: tuple[str, ...], a
             reads[0] += 1
             return slot.__get__(self, cls)
 
-        monkeypatch.setattr(cls, name, property(read, lambda self, value, slot=slot: slot.__set__(self, value)))
+        monkeypatch.setattr(
+            cls, name, property(read, lambda self, value, slot=slot: slot.__set__(self, value))
+        )
     return reads
 
 

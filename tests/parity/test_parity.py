@@ -33,7 +33,9 @@ def test_a_run_that_took_longer_than_its_decisions_explain_fails() -> None:
 def test_overhead_is_read_from_stage_timestamps() -> None:
     scenario = load_scenario("demo")
     run = simulate_in_memory(scenario, "MA", 1)
-    late = replace(run, decisions=tuple(replace(d, landed_s=(d.landed_s or 0.0) + 0.5) for d in run.decisions))
+    late = replace(
+        run, decisions=tuple(replace(d, landed_s=(d.landed_s or 0.0) + 0.5) for d in run.decisions)
+    )
     assert set(measured_overhead(run).send_s) == {0.0}
     assert {round(v, 9) for v in measured_overhead(late).decide_s["scheduler"]} == {0.5}
 

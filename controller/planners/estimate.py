@@ -33,6 +33,8 @@ class EstimateConfig(Strict):
     """Share of an overloaded FIFO's capacity that goes to requests which still meet the deadline."""
     late_share: float = Field(default=0.92, gt=0, le=1)
     """Mean latency of those, as a share of the deadline."""
+    spare_weight: float = Field(default=0.01, ge=0)
+    """Price of mean utilisation in the score: of plans of like J, the one with room for surprises wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Worth:
     """(B, M): mean latency of those."""
     objective: Floats
     """(B,): J of MA eq. 10; lower is better."""
+    score: Floats
+    """(B,): what is minimised: J and a small price of utilisation."""
 
 
 def worth(capacity: Floats, demand: Demand, objective: Objective, config: EstimateConfig) -> Worth:
@@ -58,7 +62,9 @@ def worth(capacity: Floats, demand: Demand, objective: Objective, config: Estima
     success = np.where(hosted, success, 0.0)
     if objective.deadline_s is not None:
         latency_s = np.minimum(latency_s, objective.deadline_s)
-    return Worth(success, latency_s, _objective(success, latency_s, demand, objective))
+    value = _objective(success, latency_s, demand, objective)
+    busy = np.where(hosted, np.minimum(load, 1.0), 1.0).mean(axis=1)
+    return Worth(success, latency_s, value, value + config.spare_weight * busy)
 
 
 def _batch_s(

@@ -1,4 +1,4 @@
-"""The `rules` planner: local search over the roles of all nodes for the least fluid estimate of J."""
+"""The `rules` planner: local search over the roles of all nodes for the least estimated J."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FluidConfig(Strict):
     pair_width: int = Field(default=6, ge=0)
     """Roles per node that are tried in pair moves; 0: none."""
     keep_gain: float = Field(default=0.03, ge=0)
-    """A new plan must promise a J this share lower, or the one in force is kept (a change of roles costs)."""
+    """A new plan must promise a score this share lower, or the one in force is kept (changes cost)."""
     prior: DemandPrior = DemandPrior()
     estimate: EstimateConfig = EstimateConfig()
 
@@ -89,8 +89,8 @@ class _Search:
         return worth(capacity, self._demand, self._objective, self._config.estimate)
 
     def value(self, plan: Ints) -> float:
-        """Estimated J of one plan."""
-        return float(self.worth(plan[None, :]).objective[0])
+        """Score of one plan; lower is better."""
+        return float(self.worth(plan[None, :]).score[0])
 
     def descend(self, plan: Ints) -> Ints:
         """Best role of one node at a time, until a sweep over all nodes changes nothing."""
@@ -117,18 +117,18 @@ class _Search:
                 moved[:, b] = np.tile(best_rows[b], len(best_rows[a]))
                 tried.append(moved)
             plans = np.concatenate(tried)
-            values = self.worth(plans).objective
+            values = self.worth(plans).score
             best = int(values.argmin())
             if values[best] >= values[0] - 1e-9:
                 return plan
             plan = self.descend(plans[best])
 
     def _alternatives(self, plan: Ints, node: int) -> tuple[Ints, Floats]:
-        """Plans with every role of one node, the present plan first, and their J."""
+        """Plans with every role of one node, the present plan first, and their scores."""
         rows = self._table.first[node] + np.arange(self._table.count[node])
         plans = np.repeat(plan[None, :], len(rows) + 1, axis=0)
         plans[1:, node] = rows
-        return plans, self.worth(plans).objective
+        return plans, self.worth(plans).score
 
     def _best_rows(self, plan: Ints, node: int, width: int) -> Ints:
         plans, values = self._alternatives(plan, node)

@@ -1,0 +1,95 @@
+"""Every planner returns a valid policy for any counts, on every packaged testbed."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from controller.objective import Objective
+from controller.planners import PLANNERS
+from emulation.domain.actions import MacroPolicy
+from emulation.domain.feasibility import policy_violations
+from emulation.domain.ports import GlobalPlanner
+from emulation.domain.snapshot import ClusterSnapshot, TypeStats
+from emulation.files import list_testbeds, load_scenario, load_testbed
+from tests.contracts.views import random_snapshot
+
+TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
+SEEDS = range(3)
+
+every_planner = pytest.mark.parametrize(
+    ("name", "bed"), [(name, bed) for name in sorted(PLANNERS) for bed in sorted(TESTBEDS)]
+)
+
+
+def build(name: str, bed: str, seed: int = 1, **config: object) -> GlobalPlanner:
+    kind = PLANNERS[name]
+    return kind(TESTBEDS[bed], kind.Config(**config), seed, Objective())
+
+
+def answers(planner: GlobalPlanner, bed: str) -> list[MacroPolicy]:
+    return [planner.decide(random_snapshot(TESTBEDS[bed], seed, slot=50 * seed)) for seed in SEEDS]
+
+
+@every_planner
+def test_policies_are_valid_and_deterministic(name: str, bed: str) -> None:
+    policies = answers(build(name, bed), bed)
+    for policy in policies:
+        assert policy_violations(TESTBEDS[bed], policy) == []
+    assert policies == answers(build(name, bed), bed)
+
+
+@every_planner
+def test_survives_pickling_and_leaves_its_input_unchanged(name: str, bed: str) -> None:
+    planner = build(name, bed)
+    snapshot = random_snapshot(TESTBEDS[bed], 5)
+    before = copy.deepcopy(snapshot)
+    planner.decide(snapshot)
+    assert snapshot == before
+    twin = pickle.loads(pickle.dumps(planner))
+    assert twin.decide(snapshot) == planner.decide(snapshot)
+
+
+@pytest.mark.parametrize("bed", sorted(TESTBEDS))
+def test_fluid_hosts_every_model_somewhere_it_may_be_routed(bed: str) -> None:
+    policy = build("fluid", bed).decide(ClusterSnapshot(0.0, 0, ()))
+    for model, shares in policy.p.items():
+        assert any(policy.roles[node].get(model, "off") != "off" for node in shares), model
+
+
+def test_fluid_sends_no_traffic_to_nodes_whose_role_lacks_the_model() -> None:
+    policy = build("fluid", "bristol-a").decide(ClusterSnapshot(0.0, 0, ()))
+    for model, shares in policy.p.items():
+        assert all(policy.roles[node].get(model, "off") != "off" for node in shares), model
+
+
+def test_fluid_gives_more_gpus_to_a_model_that_is_asked_more() -> None:
+    def image_share(captions: int, images: int) -> float:
+        asked = {"gpt2": 40, "gpt2-large": 40, "blip": captions, "sd": images}
+        stats = {m: TypeStats(n, 4 * n, n, 0, 0.0) for m, n in asked.items()}
+        roles = build("fluid", "bristol-a").decide(ClusterSnapshot(1500.0, 50, (), stats)).roles
+        on_gpu = [m for modes in roles.values() for m, mode in modes.items() if mode == "gpu"]
+        return on_gpu.count("sd") / len(on_gpu)
+
+    assert image_share(captions=40, images=200) > image_share(captions=2000, images=2)
+
+
+def test_fluid_keeps_its_plan_while_demand_stays_the_same() -> None:
+    planner, snapshot = build("fluid", "bristol-a"), ClusterSnapshot(0.0, 0, ())
+    first = planner.decide(snapshot)
+    assert [planner.decide(snapshot) for _ in range(3)] == [first] * 3
+
+
+def test_given_plan_becomes_roles_with_traffic_by_capacity() -> None:
+    plan = load_scenario("bristol-A").plan
+    policy = build("given", "bristol-a", plan=plan).decide(ClusterSnapshot(0.0, 0, ()))
+    assert policy.roles == plan
+    shares = policy.p["gpt2"]
+    assert shares["VM6"] > shares["VM3"] > shares["VM2"], "half a GPU beats 16 cores, which beat 12"
+
+
+def test_given_plan_that_cannot_run_is_refused() -> None:
+    with pytest.raises(ValueError, match="sd cannot run on gpu of VM2"):
+        build("given", "bristol-a", plan={"VM2": {"sd": "gpu"}})

@@ -1,8 +1,8 @@
 """The hierarchy as named Ray actors: thin hosts of the pure control loops. The one file here that knows Ray.
 
-Each actor ticks itself on its own clock at slot or epoch boundaries, pulls the telemetry it is entitled to (with
-timeouts: what does not answer stays as it was, with its age), decides in its own process, and lands the decision
-itself. Nobody waits for anybody: an actor that is blocked or dead stops only its own decisions.
+Each actor ticks itself on its own clock at slot or epoch boundaries, pulls the telemetry it is entitled to
+(with timeouts: what does not answer stays as it was, with its age), decides in its own process, and lands the
+decision itself. Nobody waits for anybody: an actor that is blocked or dead stops only its own decisions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ PULL_TIMEOUT_S = 1.0
 CALL_TIMEOUT_S = 10.0
 WATCH_S = 5.0
 GRACE_SHARE, GRACE_MAX_S = 0.2, 1.0
-"""At an epoch boundary the lower layers give the planner this share of a slot, in wall time, before they go on."""
+"""At an epoch boundary the lower layers give the planner this share of a slot, in wall time, before they go
+on."""
 _UNREACHED = (RayError, ValueError, TimeoutError)
 
 
@@ -49,8 +50,8 @@ class ControlRun:
 
     run_id: str
     loop: bytes | None
-    """A pickled control loop of `controller/loop.py`; None if the scheme has none here. (Pickled: arrays that come
-    straight out of a Ray message are read-only, and a loop learns.)"""
+    """A pickled control loop of `controller/loop.py`; None if the scheme has none here. (Pickled: arrays
+    that come straight out of a Ray message are read-only, and a loop learns.)"""
     clock: WallClock
     nodes: tuple[str, ...]
     """Node ids, in inventory order."""
@@ -179,7 +180,8 @@ class Host:
                 log.warning("%s: decision %d not made: %s", self.name, number, error)
 
     async def _decide(self, number: int) -> None:
-        """Observe, decide, think at least `thinking_s`, land, record. `number` counts the periods of this actor."""
+        """Observe, decide, think at least `thinking_s`, land, record. `number` counts the periods of this
+        actor."""
         run = self.run
         assert run is not None
         if number > 0 and self._follows_policy() and number % run.epoch_slots == 0:

@@ -82,7 +82,8 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": body})
 
     async def stream(self, chunks: AsyncIterator[bytes]) -> None:
-        """Server-sent events. The status line waits for the first chunk, so that an early failure has its own."""
+        """Server-sent events. The status line waits for the first chunk, so that an early failure has its
+        own."""
         async for chunk in chunks:
             if not self.begun:
                 await self._begin(

@@ -40,7 +40,8 @@ class RecordBatch:
         self._entries.append((method, args))
 
     async def flush(self) -> None:
-        """Send what is there and wait until it is written; what could not be sent is kept for the next time."""
+        """Send what is there and wait until it is written; what could not be sent is kept for the next
+        time."""
         async with self._lock:
             while self._entries or self._unsent is not None:
                 if self._unsent is None:
@@ -54,8 +55,12 @@ class RecordBatch:
     async def run(self) -> None:
         """Flush for ever, every `period_s` wall seconds."""
         while True:
-            await asyncio.sleep(self._period_s)
-            try:
-                await self.flush()
-            except (RayError, NotThere, TimeoutError) as error:
-                log.warning("%s: recorder not reached, records kept: %s", self.source, error)
+            await self.period()
+
+    async def period(self) -> None:
+        """Wait one period, then flush."""
+        await asyncio.sleep(self._period_s)
+        try:
+            await self.flush()
+        except (RayError, NotThere, TimeoutError) as error:
+            log.warning("%s: recorder not reached, records kept: %s", self.source, error)

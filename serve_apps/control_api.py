@@ -1,4 +1,5 @@
-"""Control over HTTP: inject an event, stall the gateway, ask how the run is going. Not for the network at large."""
+"""Control over HTTP: inject an event, stall the gateway, ask how the run is going. Not for the network at
+large."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class Block(Strict):
 
 
 class ControlFront:
-    """Handlers under `/control`. They need the token of EDGEBED_TOKEN, unless socket and client are on loopback."""
+    """Handlers under `/control`. They need the token of EDGEBED_TOKEN, unless socket and client are on
+    loopback."""
 
     def __init__(self, host: str, token: str | None = None) -> None:
         self._local = host in _LOOPBACK
@@ -44,7 +46,8 @@ class ControlFront:
         }
 
     async def inject(self, exchange: Exchange) -> None:
-        """An event of the plan's format, its times in virtual seconds of the run; answered with its number."""
+        """An event of the plan's format, its times in virtual seconds of the run; answered with its
+        number."""
         raw = await self._body(exchange)
         try:
             event: Event = _EVENT.validate_json(raw)

@@ -1,7 +1,9 @@
 """The walk of one request behind HTTP: route in-process, one call to the replica, feedback, record.
 
-Stall-proof by construction: the fast path needs no other actor to decide, every call has a timeout, and records
-leave in batches. A request that is given back is routed again; one that is held waits for something to change.
+Stall-proof by construction: the fast path needs no other actor to decide, every call has a timeout, and
+records
+leave in batches. A request that is given back is routed again; one that is held waits for something to
+change.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ LONGEST_CALL_S = 3600.0
 HELD_LOOK_S = 1.0
 """Wall seconds after which a held request is looked at again even if nothing was heard."""
 AGAIN_LOOK_S = 0.05
-"""Wall seconds to wait for news of a node that has just given the request back, before it is tried there again."""
+"""Wall seconds to wait for news of a node that has just given the request back, before it is tried there
+again."""
 
 
 class Refused(Exception):
@@ -85,7 +88,7 @@ class Dispatcher:
         self._news = asyncio.Event()
         self._inputs = backend_class(run.backend).reads_inputs
 
-    # -- what the fast path is told -------------------------------------------------------------------------
+    # -- what the fast path is told --------------------------------------------------------------------
 
     def executor_changed(self, news: Changed) -> None:
         """Lifecycle of an executor; whoever is held looks again."""
@@ -109,7 +112,7 @@ class Dispatcher:
         flying = [(f.request, f.work.executor) for f in self.flights.values() if f.work and f.served is None]
         return self.fast_path, flying
 
-    # -- one request ----------------------------------------------------------------------------------------
+    # -- one request -----------------------------------------------------------------------------------
 
     async def answer(self, request: Request, ask: Ask) -> Answer:
         """Serve a request to its end. Raises `Refused` if it does not end well."""
@@ -124,7 +127,8 @@ class Dispatcher:
             self._leave(flight)
 
     async def stream(self, request: Request, ask: Ask) -> AsyncIterator[Delta | Answer]:
-        """Like `answer`, its text on the way, the `Answer` last. A second attempt goes on where the first stopped."""
+        """Like `answer`, its text on the way, the `Answer` last. A second attempt goes on where the first
+        stopped."""
         flight = self._arrive(request, ask)
         try:
             while True:
@@ -180,7 +184,8 @@ class Dispatcher:
         self.fast_path.dispatched(request, decision, now_s)
         flight.decision, flight.served = decision, None
         flight.work = Work(
-            request, executor, flight.attempt, flight.sent_s, now_s, flight.ask.max_tokens, flight.ask.ignore_eos,
+            request, executor, flight.attempt, flight.sent_s, now_s, flight.ask.max_tokens,
+            flight.ask.ignore_eos,
             flight.ask.size, flight.progress, flight.ask.inputs if self._inputs else (),
         )  # fmt: skip
         return flight.work
@@ -277,7 +282,7 @@ class Dispatcher:
             )
         )
 
-    # -- the end ----------------------------------------------------------------------------------------------
+    # -- the end ---------------------------------------------------------------------------------------
 
     def _give_up(self, flight: Flight, work: Work) -> None:
         """The client is gone: so is the work."""
@@ -307,7 +312,7 @@ class Dispatcher:
         self._batch.add("end", request, outcome, now_s, flight.work, served, flight.decision, reason, side)
         return Refused(outcome, reason or outcome)
 
-    # -- handles ----------------------------------------------------------------------------------------------
+    # -- handles ---------------------------------------------------------------------------------------
 
     def _handle(self, work: Work, method: str) -> Any:
         key = (app_name(self._node_of[work.executor], work.request.model), method)

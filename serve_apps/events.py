@@ -1,4 +1,5 @@
-"""The event plan on wall time: every step at its virtual instant, every undo too, each recorded when it landed."""
+"""The event plan on wall time: every step at its virtual instant, every undo too, each recorded when it
+landed."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import os
 from typing import Any
 
 import ray
+from pydantic import ValidationError
 from ray.exceptions import RayError
 
 from emulation.domain.events import Event
@@ -46,14 +48,16 @@ class EventPlayer:
         self._scenario, self._injected = scenario, []
 
     async def start(self, t0_wall: float) -> None:
-        """Virtual time begins at this wall time; steps of the plan that lie in the past are played at once."""
+        """Virtual time begins at this wall time; steps of the plan that lie in the past are played at
+        once."""
         self._clock.start(t0_wall)
         if self._scenario is not None:
             for step in timeline(self._scenario.events, self._scenario.testbed):
                 self._play(step)
 
     async def resume(self) -> None:
-        """After a restart: play what is left of the plan (steps already due are played again; they are idempotent)."""
+        """After a restart: play what is left of the plan (steps already due are played again; they are
+        idempotent)."""
         found = await find(RECORDER).part.remote(EVENTS)
         if found is not None:
             await self.begin_run(*found[0])
@@ -70,7 +74,10 @@ class EventPlayer:
             raise ValueError("no run is in progress")
         if event.until_s <= self._clock.now_s():
             raise ValueError(f"until_s {event.until_s:g} is past: it is {self._clock.now_s():.1f} s now")
-        Scenario.model_validate({**dict(scenario), "events": (*scenario.events, *self._injected, event)})
+        try:
+            Scenario.model_validate({**dict(scenario), "events": (*scenario.events, *self._injected, event)})
+        except ValidationError as error:  # pydantic's own does not survive the way back to the caller
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         number = len(scenario.events) + len(self._injected)
         self._injected.append(event)
         for step in FAULTS[event.kind].steps(event, number, scenario.testbed):

@@ -57,7 +57,7 @@ class Front:
             "/openapi.json": {"GET": self.openapi},
         }
 
-    # -- endpoints --------------------------------------------------------------------------------------------
+    # -- endpoints -------------------------------------------------------------------------------------
 
     async def chat(self, exchange: Exchange) -> None:
         """`POST /v1/chat/completions`."""
@@ -139,7 +139,7 @@ class Front:
         """`GET /openapi.json`."""
         await exchange.reply(200, orjson.dumps(describe()))
 
-    # -- from HTTP to a request -------------------------------------------------------------------------------
+    # -- from HTTP to a request ------------------------------------------------------------------------
 
     async def _body(self, exchange: Exchange, shape: type[BodyT]) -> BodyT:
         self._authorise(exchange)
@@ -231,7 +231,7 @@ class Front:
             raise HttpError(400, "X-Edge-Intended-S must be virtual seconds >= 0", param="X-Edge-Intended-S")
         return min(intended_s, now_s)
 
-    # -- from an answer to HTTP -------------------------------------------------------------------------------
+    # -- from an answer to HTTP ------------------------------------------------------------------------
 
     async def _wait(self, exchange: Exchange, serving: Coroutine[Any, Any, Answer]) -> Answer:
         """The answer, unless the client leaves first: then the work is cancelled."""

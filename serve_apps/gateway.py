@@ -1,7 +1,8 @@
-"""The gateway: a Serve deployment whose replica opens its own socket, so that a request takes one call, not three.
+"""The gateway: a Serve deployment whose replica opens its own socket, so that a request takes one call, not
+three.
 
-Serve restarts it when its process dies or its socket closes (`check_health`); it then takes the run, the clock and
-its learned state from the recorder and the state of every executor from the node runtimes.
+Serve restarts it when its process dies or its socket closes (`check_health`); it then takes the run, the
+clock and its learned state from the recorder and the state of every executor from the node runtimes.
 """
 
 from __future__ import annotations
@@ -50,17 +51,18 @@ class Gateway:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._app(host),
-                http="httptools", loop="none", ws="none", lifespan="off", access_log=False, log_level="warning",
-                timeout_keep_alive=75, server_header=False, date_header=False,
+                http="httptools", loop="none", ws="none", lifespan="off", access_log=False,
+                log_level="warning", timeout_keep_alive=75, server_header=False, date_header=False,
             )
         )  # fmt: skip
         self._serving = asyncio.ensure_future(self._server._serve([open_socket(host, port)]))
         self._loops = [
-            asyncio.ensure_future(w) for w in (self._follow_runs(), self._batch.run(), self._save())
+            asyncio.ensure_future(w) for w in (self._follow_runs(), self._send_records(), self._save())
         ]
 
     def check_health(self) -> None:
-        """Raises `RuntimeError` if the socket is closed or a background loop has stopped; Serve then replaces us."""
+        """Raises `RuntimeError` if the socket is closed or a background loop has stopped; Serve then
+        replaces us."""
         for task in (self._serving, *self._loops):
             if task.done():
                 raise RuntimeError("the gateway has stopped serving")
@@ -85,8 +87,13 @@ class Gateway:
         dispatcher = self._dispatcher
         body: dict[str, Any] = {"status": "idle", "pid": os.getpid()}
         if dispatcher is not None:
-            body |= {"status": "ok", "run": dispatcher.run.run_id, "scheme": dispatcher.run.scheme,
-                     "t_s": round(dispatcher.clock.now_s(), 3), "in_flight": len(dispatcher.flights)}  # fmt: skip
+            body |= {
+                "status": "ok",
+                "run": dispatcher.run.run_id,
+                "scheme": dispatcher.run.scheme,
+                "t_s": round(dispatcher.clock.now_s(), 3),
+                "in_flight": len(dispatcher.flights),
+            }
         await exchange.reply(200, orjson.dumps(body))
 
     async def _metrics(self, exchange: Exchange) -> None:
@@ -121,6 +128,7 @@ class Gateway:
             self._dispatcher.clock.start(state.t0_wall)
 
     async def _begin(self, run: GatewayRun) -> None:
+        self._batch = RecordBatch(self._source)
         self._batch.begin(run.run_id)
         fast_path: FastPath = pickle.loads(run.fast_path)
         dispatcher = Dispatcher(run, fast_path, LiveClock(run.speedup), self._batch)
@@ -185,6 +193,12 @@ class Gateway:
         """Call a named actor; never wait longer than a long poll takes."""
         call = getattr(find(name), method).remote(*args)
         return await asyncio.wait_for(call, WATCH_S + 5.0)
+
+    async def _send_records(self) -> None:
+        """Flush the present run's records, for ever. (A run that is over keeps its own batch: nothing
+        mixes.)"""
+        while True:
+            await self._batch.period()
 
     async def _save(self) -> None:
         """Leave the learned state with the recorder every few seconds, for a successor."""

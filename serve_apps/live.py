@@ -1,8 +1,8 @@
 """The live testbed as a whole: what runs where, how a run begins, how everything ends.
 
 `LiveCluster.start` brings Ray up on free ports with one process per actor and one Serve application per
-(node, model); `begin_run` hands every process its part and starts the clock; `end_run` closes the books; `stop`
-leaves nothing running. `LiveCluster.attach` joins a testbed that `edgebed up` left standing.
+(node, model); `begin_run` hands every process its part and starts the clock; `end_run` closes the books;
+`stop` leaves nothing running. `LiveCluster.attach` joins a testbed that `edgebed up` left standing.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import inf
 from types import TracebackType
 from typing import Any, Self
 
 import ray
 from ray import serve
-from ray.serve.api import RunTarget
-from ray.serve.schema import LoggingConfig
+from ray._private import ray_logging
 
 from controller.actors import ControlRun, DeployerHost, Peers, PlannerHost, SchedulerHost
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
 from emulation.domain.records import RunFooter
 from emulation.domain.scenario import Lifecycle
-from serve_apps.backends import BackendSpec, backend_class
+from serve_apps.apps import QUIET, UNLIMITED, gateway_target, gpu_share, replica_target
+from serve_apps.backends import backend_class
 from serve_apps.clock import LiveClock
 from serve_apps.events import EventPlayer
-from serve_apps.gateway import Gateway
+from serve_apps.launcher import Launcher
 from serve_apps.messages import GatewayRun, NodeRun, RunPlan, RunProgress
 from serve_apps.names import (
     EVENTS,
     GATEWAY_APP,
+    LAUNCHER,
     NAMESPACE,
     PLANNER,
     RECORDER,
-    REPLICA,
     SCHEDULER,
-    app_name,
     deployer_name,
     edge_resource,
     find,
@@ -49,21 +49,12 @@ from serve_apps.names import (
 )
 from serve_apps.node_runtime import NodeRuntime
 from serve_apps.recorder import Recorder
-from serve_apps.replica import Replica
 
 log = logging.getLogger("edgebed")
 
 CALL_TIMEOUT_S = 60.0
 START_LEAD_S = 0.2
 """Wall seconds between everything standing ready and virtual time 0."""
-UNLIMITED = 100_000
-"""Requests at once: the queue is the node's, never Ray's."""
-_ON_ONE_LOOP = {
-    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
-    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
-}
-"""Serve settings of our processes: one event loop, no hand-over between threads (halves the time of a call)."""
-_QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 
 
 class PortInUse(OSError):
@@ -80,19 +71,21 @@ class LiveOptions:
     lifecycle: Lifecycle = "warm"
     backend: str = "emulated"
     gateways: int = 1
-    stays: bool = False
-    """Whether it outlives this process (`edgebed up`)."""
 
 
 class LiveCluster:
     """A live testbed. Use as a context manager, or call `stop`."""
 
-    def __init__(self, testbed: TestbedConfig, options: LiveOptions, address: str) -> None:
+    def __init__(
+        self, testbed: TestbedConfig, options: LiveOptions, address: str, owner: bool = True
+    ) -> None:
         self.testbed = testbed
         self.options = options
         self.address = address
         """Ray address other processes can join."""
         self.plan: RunPlan | None = None
+        self._owner = owner
+        self._handles: list[Any] = []
 
     # -- up and down --------------------------------------------------------------------------------------
 
@@ -106,10 +99,9 @@ class LiveCluster:
         options = options or LiveOptions()
         backend_class(options.backend)
         port = checked_port(options.host, options.port)
-        options = LiveOptions(
-            options.host, port, options.lifecycle, options.backend, options.gateways, options.stays
-        )
+        options = LiveOptions(options.host, port, options.lifecycle, options.backend, options.gateways)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        quieten()
         share = gpu_share(testbed)
         gpus = sum(len(n.gpus) for n in testbed.nodes)
         context: Any = ray.init(
@@ -135,18 +127,19 @@ class LiveCluster:
     @classmethod
     def attach(cls, address: str, testbed: TestbedConfig, options: LiveOptions) -> Self:
         """Join a testbed that stays. Raises `ConnectionError` if none answers at this address."""
+        quieten()
         ray.init(
             address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR,
             configure_logging=False,
         )  # fmt: skip
-        return cls(testbed, options, address)
+        return cls(testbed, options, address, owner=False)
 
     def stop(self) -> None:
         """Take everything down that `start` brought up; an attached process only lets go."""
         if not ray.is_initialized():
             return
         try:
-            if self.options.stays is False:
+            if self._owner:
                 serve_shutdown: Any = serve.shutdown
                 serve_shutdown()
         except Exception as error:  # whatever is broken, the processes must go
@@ -177,6 +170,8 @@ class LiveCluster:
             self._actor(PlannerHost, PLANNER, PLANNER, peers),
             self._actor(SchedulerHost, SCHEDULER, SCHEDULER, peers),
         ]
+        if self.options.lifecycle == "cold":
+            handles.append(self._actor(Launcher, LAUNCHER, self.testbed, self.options.backend, restarts=0))
         for node in self.testbed.nodes:
             place = {edge_resource(node.id): 0.001}
             name = deployer_name(node.id)
@@ -194,7 +189,6 @@ class LiveCluster:
         return remote.options(
             name=name,
             namespace=NAMESPACE,
-            lifetime="detached" if self.options.stays else None,
             max_restarts=restarts,
             max_concurrency=UNLIMITED,
             num_cpus=0,
@@ -202,42 +196,28 @@ class LiveCluster:
         ).remote(*args)
 
     def _start_apps(self, share: float) -> None:
-        serve.start(proxy_location="Disabled", logging_config=_QUIET)
-        targets = [self._gateway_target()]
+        serve.start(proxy_location="Disabled", logging_config=QUIET)
+        targets = [gateway_target(self.options.host, self.options.port, self.options.gateways)]
         if self.options.lifecycle == "warm":
             for node in self.testbed.nodes:
                 for model in self.testbed.hosted(node.id):
                     targets.append(replica_target(self.testbed, node.id, model, self.options.backend, share))
         serve.run_many(targets)
 
-    def _gateway_target(self) -> RunTarget:
-        deployment: Any = serve.deployment(
-            Gateway,
-            name="gateway",
-            num_replicas=self.options.gateways,
-            max_ongoing_requests=UNLIMITED,
-            health_check_period_s=1.0,
-            health_check_timeout_s=10.0,
-            graceful_shutdown_timeout_s=1.0,
-            graceful_shutdown_wait_loop_s=0.1,
-            ray_actor_options={"num_cpus": 0, "runtime_env": {"env_vars": _ON_ONE_LOOP | secrets()}},
-            logging_config=_QUIET,
-        )
-        bound = deployment.bind(self.options.host, self.options.port)
-        return RunTarget(target=bound, name=GATEWAY_APP, route_prefix=None)
-
     # -- a run --------------------------------------------------------------------------------------------
 
     def begin_run(self, plan: RunPlan, lead_s: float = START_LEAD_S) -> float:
         """Hand every process its part, let the controllers decide for time 0, and start the clock.
 
-        `lead_s`: wall seconds until virtual time 0, for a load generator that has yet to start. Returns t0, wall
-        seconds since the epoch. Raises `TimeoutError` if something does not answer.
+        `lead_s`: wall seconds until virtual time 0, for a load generator that has yet to start. Returns t0,
+        wall seconds since the epoch. Raises `TimeoutError` if something does not answer.
         """
         self.plan = plan
         parts = self._parts(plan)
         _all([find(RECORDER).open.remote(plan, parts)])
         nodes = [n.id for n in self.testbed.nodes]
+        if self.options.lifecycle == "cold":
+            _all([find(LAUNCHER).halt_all.remote()])
         _all([find(runtime_name(n)).begin_run.remote(parts[runtime_name(n)]) for n in nodes])
         _all([find(EVENTS).begin_run.remote(*parts[EVENTS])])
         _all([find(PLANNER).begin_run.remote(parts[PLANNER])])
@@ -252,7 +232,8 @@ class LiveCluster:
         return t0_wall
 
     def end_run(self, interrupted: bool = False) -> RunFooter:
-        """Stop the controllers, collect every record, close the books. The record is complete when this returns.
+        """Stop the controllers, collect every record, close the books. The record is complete when this
+        returns.
 
         Raises `ConservationError` if the books do not balance.
         """
@@ -261,7 +242,7 @@ class LiveCluster:
         _tolerant([find(name).end_run.remote() for name in controllers])
         _tolerant([find(runtime_name(n)).flush.remote() for n in nodes])
         _tolerant([find(EVENTS).flush.remote()])
-        serve.get_deployment_handle("gateway", app_name=GATEWAY_APP).flush.remote().result(timeout_s=30)
+        serve.get_deployment_handle(GATEWAY_APP, app_name=GATEWAY_APP).flush.remote().result(timeout_s=30)
         (footer,) = _all([find(RECORDER).close.remote(interrupted)])
         self.plan = None
         found: RunFooter = footer
@@ -274,7 +255,8 @@ class LiveCluster:
         return progress
 
     def inject(self, event: Event) -> int:
-        """Play one more event in the present run; returns its number. Raises `ValueError` for an impossible one."""
+        """Play one more event in the present run; returns its number. Raises `ValueError` for an impossible
+        one."""
         (number,) = _all([find(EVENTS).inject.remote(event)])
         return int(number)
 
@@ -286,8 +268,9 @@ class LiveCluster:
         def control(loop: Any) -> ControlRun:
             nodes = tuple(n.id for n in self.testbed.nodes)
             return ControlRun(
-                plan.run_id, None if loop is None else pickle.dumps(loop), LiveClock(speedup), nodes, scenario.slot_s, scenario.epoch_slots,
-                scenario.end_s, plan.planner is not None,
+                plan.run_id, None if loop is None else pickle.dumps(loop), LiveClock(speedup), nodes,
+                scenario.slot_s, scenario.epoch_slots,
+                inf if plan.endless else scenario.end_s, plan.planner is not None,
             )  # fmt: skip
 
         parts: dict[str, Any] = {
@@ -307,43 +290,6 @@ class LiveCluster:
         return parts
 
 
-def replica_target(
-    testbed: TestbedConfig, node_id: str, model_id: str, backend: str, gpus: float
-) -> RunTarget:
-    """The Serve application of one model on one node."""
-    on_gpu = gpus if "gpu" in testbed.modes(node_id, model_id) else 0
-    deployment: Any = serve.deployment(
-        Replica,
-        name=REPLICA,
-        max_ongoing_requests=UNLIMITED,
-        health_check_period_s=10.0,
-        graceful_shutdown_timeout_s=1.0,
-        graceful_shutdown_wait_loop_s=0.1,
-        ray_actor_options={
-            "num_cpus": 0,
-            "num_gpus": on_gpu,
-            "resources": {edge_resource(node_id): 0.001},
-            "runtime_env": {"env_vars": _ON_ONE_LOOP},
-        },
-        logging_config=_QUIET,
-    )
-    bound = deployment.bind(BackendSpec(node_id, testbed.model(model_id)), backend)
-    return RunTarget(target=bound, name=app_name(node_id, model_id), route_prefix=None)
-
-
-def gpu_share(testbed: TestbedConfig) -> float:
-    """Share of a GPU each replica asks of Ray, so that all of them fit whatever the order they start in.
-
-    1 / (most GPU models a node hosts per GPU), the same everywhere: equal shares always pack.
-    """
-    per_gpu = [
-        ceil(sum("gpu" in testbed.modes(n.id, m) for m in testbed.hosted(n.id)) / len(n.gpus))
-        for n in testbed.nodes
-        if n.gpus
-    ]
-    return int(10_000 / max(per_gpu, default=1)) / 10_000
-
-
 def checked_port(host: str, port: int) -> int:
     """A port the gateway can open: `port`, or any free one for 0. Raises `PortInUse`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -358,9 +304,12 @@ def checked_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def secrets() -> dict[str, str]:
-    """Tokens of this process' environment that the gateway checks against."""
-    return {k: os.environ[k] for k in ("EDGEBED_API_KEY", "EDGEBED_TOKEN") if os.environ.get(k)}
+def quieten() -> None:
+    """Keep Ray's own words off this process' output: standard output may be somebody's JSON."""
+    for name in ("ray", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for deduplicator in (ray_logging.stdout_deduplicator, ray_logging.stderr_deduplicator):
+        deduplicator.skip_re = re.compile("")
 
 
 def _all(references: Sequence[Any]) -> list[Any]:

@@ -1,7 +1,7 @@
 """What the processes of the live world say to each other. Plain frozen data; pickled by Ray.
 
-Nothing here that a gateway or controller reads before a request ended carries its truth: a `Served` comes back
-when it is over, and a request that is given back (`returned`) carries only its progress record.
+Nothing here that a gateway or controller reads before a request ended carries its truth: a `Served` comes
+back when it is over, and a request that is given back (`returned`) carries only its progress record.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Served:
     """What happened to one attempt, after the fact."""
 
     outcome: Outcome | Literal["returned", "detached"]
-    """returned: its node left with policy requeue; it must be dispatched again. detached (lifecycle cold): its
-    executor stops with the request still queued; it must be attached to again."""
+    """returned: its node left with policy requeue; it must be dispatched again. detached (lifecycle cold):
+    its executor stops with the request still queued; it must be attached to again."""
     ended_s: float
     """When the answer reached its origin, by the state machine."""
     reason: str = ""
@@ -150,6 +150,8 @@ class RunPlan:
     """Control loops of `controller/loop.py`; None where the scheme has none."""
     scheduler: Any = None
     deployers: Mapping[str, Any] = field(default_factory=dict)
+    endless: bool = False
+    """Whether controllers go on after the scenario's end (a testbed that stays)."""
 
 
 @dataclass(frozen=True, slots=True)

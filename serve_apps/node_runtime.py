@@ -1,7 +1,9 @@
 """One edge node on wall time: the shared state machines, a timer, and a future for every request.
 
-`NodeState` owns queue, service, sharing, lifecycle and condition; it processes what is due at its exact virtual
-time, so a timer that fires late shifts no state. This class only keeps the appointment and tells those who wait.
+`NodeState` owns queue, service, sharing, lifecycle and condition; it processes what is due at its exact
+virtual
+time, so a timer that fires late shifts no state. This class only keeps the appointment and tells those who
+wait.
 """
 
 from __future__ import annotations
@@ -45,12 +47,13 @@ class _Waiter:
 
 
 class NodeRuntime:
-    """The actor of one node. Every method is short and asynchronous; nothing in it waits for another actor."""
+    """The actor of one node. Every method is short and asynchronous; nothing in it waits for another
+    actor."""
 
     def __init__(self, testbed: TestbedConfig, node_id: str) -> None:
         self._testbed = testbed
         self._node_id = node_id
-        self._clock = LiveClock(1.0)
+        self._clock, self._begun = LiveClock(1.0), asyncio.Event()
         self._run: NodeRun | None = None
         self._truth: TruthTable | None = None
         self._state = NodeState(testbed, node_id)
@@ -74,7 +77,7 @@ class NodeRuntime:
         self._waiters.clear()
         self._run = run
         self._truth = TruthTable(run.scenario, run.seed)
-        self._clock = LiveClock(run.speedup)
+        self._clock, self._begun = LiveClock(run.speedup), asyncio.Event()
         self._testbed = run.scenario.testbed
         self._state = NodeState(self._testbed, self._node_id, run.truth, external_init=run.cold)
         if self._timer is not None:
@@ -91,6 +94,7 @@ class NodeRuntime:
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins at this wall time."""
         self._clock.start(t0_wall)
+        self._begun.set()
         self._armed_s = inf
         self._settle()
 
@@ -113,13 +117,15 @@ class NodeRuntime:
         return await asyncio.shield(self._waiter(work).ended)
 
     async def turn(self, work: Work) -> Served | None:
-        """Queue one attempt and return once it is in service (None) or over; `serve` then waits for its end."""
+        """Queue one attempt and return once it is in service (None) or over; `serve` then waits for its
+        end."""
         waiter = self._waiter(work)
         await self._started(waiter)
         return waiter.ended.result() if waiter.ended.done() else None
 
     async def stream(self, work: Work) -> AsyncIterator[tuple[int, int] | Served]:
-        """Like `serve`, with (tokens produced, tokens in all) on the way: at once for the first, then coalesced."""
+        """Like `serve`, with (tokens produced, tokens in all) on the way: at once for the first, then
+        coalesced."""
         waiter = self._waiter(work)
         await self._started(waiter)
         sent, pause_s = 0, STREAM_FIRST_S
@@ -208,7 +214,8 @@ class NodeRuntime:
         return view
 
     async def watch(self, run_id: str, version: int, timeout_s: float) -> tuple[int, list[Changed]]:
-        """Lifecycle news after `version` (0: the state of every executor), waiting up to `timeout_s` for some.
+        """Lifecycle news after `version` (0: the state of every executor), waiting up to `timeout_s` for
+        some.
 
         Of another run than the present one there is no news.
         """
@@ -305,6 +312,8 @@ class NodeRuntime:
     # -- lifecycle cold: processes really start and stop ----------------------------------------------------
 
     async def _launch(self, executor: str, mode: Mode) -> None:
+        await self._begun.wait()
+        await asyncio.sleep(self._clock.wall_until_s(0.0))
         await find(LAUNCHER).launch.remote(self._node_id, self._model_of(executor), mode)
         self._state.mark_ready(executor, self._clock.now_s())
         self._settle()

@@ -1,4 +1,5 @@
-"""The OpenAI-compatible request bodies, and what each asks of a model. Unknown fields are ignored, wrong types refused."""
+"""The OpenAI-compatible request bodies, and what each asks of a model. Unknown fields are ignored, wrong
+types refused."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The recorder: the books of the present run, its record on disk, and what restarted actors need to go on.
 
-Records come in numbered batches from every process, are written to the run's folder at once (flushed per batch),
-and put in canonical order when the run is closed. Requests a gateway had open when it died are closed as errors,
-so that the books balance.
+Records come in numbered batches from every process, are written to the run's folder at once (flushed per
+batch), and put in canonical order when the run is closed. Requests a gateway had open when it died are closed
+as errors, so that the books balance.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class Recorder:
         return self._state
 
     async def part(self, name: str) -> tuple[Any, float | None] | None:
-        """What this actor needs to take up the present run, and t0 if it has begun; None if there is no run."""
+        """What this actor needs to take up the present run, and t0 if it has begun; None if there is no
+        run."""
         if self._ledger is None or name not in self._parts:
             return None
         return self._parts[name], self._state.t0_wall
@@ -111,8 +112,8 @@ class Recorder:
     # -- who takes part -----------------------------------------------------------------------------------
 
     async def join(self, run_id: str, source: str) -> Any:
-        """A gateway takes up a run; returns the last checkpoint, if any. Requests its predecessor had open are
-        closed as errors."""
+        """A gateway takes up a run; returns the last checkpoint, if any. Requests its predecessor had open
+        are closed as errors."""
         if run_id == self._state.run_id and self._ledger is not None:
             for request_id in [r for r, (s, _) in self._open.items() if s != source and not _alive(s)]:
                 _, request = self._open.pop(request_id)

@@ -36,8 +36,12 @@ def response_object(
     text = "" if answer is None else "\n".join(answer.texts)
     content = {"type": "output_text", "text": text, "annotations": []}
     message = {
-        "type": "message", "id": f"msg-{request.id}", "status": status, "role": "assistant", "content": [content],
-    }  # fmt: skip
+        "type": "message",
+        "id": f"msg-{request.id}",
+        "status": status,
+        "role": "assistant",
+        "content": [content],
+    }
     counts = None
     if answer is not None:
         counts = {
@@ -129,8 +133,12 @@ async def responses_events(
             yield _typed("response.created", 0, {"response": begun})
             part = {"type": "output_text", "text": "", "annotations": []}
             message: dict[str, Any] = {
-                "type": "message", "id": where["item_id"], "status": "in_progress", "role": "assistant", "content": [],
-            }  # fmt: skip
+                "type": "message",
+                "id": where["item_id"],
+                "status": "in_progress",
+                "role": "assistant",
+                "content": [],
+            }
             yield _typed("response.output_item.added", 1, {"output_index": 0, "item": message})
             yield _typed("response.content_part.added", 2, {**where, "part": part})
             number = 3

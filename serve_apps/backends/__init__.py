@@ -1,4 +1,5 @@
-"""What a replica runs. A backend is one file and one line in `BACKENDS`; a dotted path `package.module:Class` works too.
+"""What a replica runs. A backend is one file and one line in `BACKENDS`; a dotted path
+`package.module:Class` works too.
 
 Read first: `base.py` (the protocol), then `emulated.py`.
 """

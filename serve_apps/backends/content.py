@@ -1,4 +1,5 @@
-"""What an emulated model says: synthetic words, captions and images of the asked size. Same request, same content."""
+"""What an emulated model says: synthetic words, captions and images of the asked size. Same request, same
+content."""
 
 from __future__ import annotations
 

@@ -1,0 +1,131 @@
+"""Faults land on requests in flight, in place, and nothing is lost that the policy does not lose."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from emulation.domain.events import Leave, Slowdown
+
+from .conftest import eventually
+
+Begin = Callable[..., Any]
+
+
+@pytest.fixture
+def threads() -> Any:
+    with ThreadPoolExecutor(16) as pool:
+        yield pool
+
+
+def _now_s(live: Any) -> float:
+    return float(live.http.get("/health").json()["t_s"])
+
+
+def _long(live: Any, threads: Any, request_id: str, tokens: int) -> Future[httpx.Response]:
+    fields = {"max_tokens": tokens, "ignore_eos": True}
+    sent: Future[httpx.Response] = threads.submit(live.chat, headers={"X-Request-ID": request_id}, **fields)
+    eventually(lambda: live.http.get("/health").json()["in_flight"] > 0)
+    time.sleep(0.5)
+    return sent
+
+
+def test_slowdown_stretches_the_request_in_service(begin: Begin, threads: Any) -> None:
+    live = begin("sect")
+    sent = _long(live, threads, "slowed", 400)  # 8 virtual seconds healthy, 2 on the wall
+    now_s = _now_s(live)
+    for node in ("n1", "n2"):
+        live.cluster.inject(Slowdown(node=node, factor=4.0, at_s=now_s, until_s=now_s + 1000))
+    assert sent.result(60).status_code == 200
+    footer, run = live.end()
+    (request,) = run.requests
+    assert request.service_s is not None
+    assert request.service_s > 1.5 * 8.0
+    assert [(e.type, e.phase) for e in run.events] == [("slowdown", "onset")] * 2
+    assert footer.conserved()
+
+
+def test_requests_of_a_node_that_leaves_are_served_elsewhere(begin: Begin, threads: Any) -> None:
+    live = begin("sect")
+    sent = [_long(live, threads, f"r{i}", 300) for i in range(4)]
+    now_s = _now_s(live)
+    number = live.cluster.inject(Leave(node="n1", at_s=now_s, until_s=now_s + 20))
+    assert number == 0
+    assert [s.result(60).status_code for s in sent] == [200] * 4
+    eventually(lambda: _now_s(live) > now_s + 24)
+    footer, run = live.end()
+    moved = [r for r in run.requests if r.attempt > 1]
+    assert moved
+    assert all(r.executor == "n2/gpt2" and r.outcome == "done" for r in moved)
+    assert [(e.type, e.phase) for e in run.events] == [("leave", "onset"), ("leave", "undo")]
+    states = [e.state for e in run.executors if e.executor == "n1/gpt2"]
+    assert "away" in states
+    assert states[-1] == "ready"
+    assert footer.conserved()
+
+
+def test_policy_fail_ends_requests_as_node_lost(begin: Begin, threads: Any) -> None:
+    live = begin("sect")
+    sent = threads.submit(
+        live.http.post, "/v1/images/generations", json={"model": "sd", "prompt": "x", "n": 8, "size": "64x64"}
+    )
+    eventually(lambda: live.http.get("/health").json()["in_flight"] == 1)
+    time.sleep(0.5)
+    now_s = _now_s(live)
+    live.cluster.inject(Leave(node="n1", at_s=now_s, until_s=now_s + 500, in_flight="fail"))
+    answer = sent.result(60)
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "node_lost"
+    footer, _ = live.end()
+    assert footer.ends == {"sd": {"node_lost": 1}}
+
+
+def test_client_that_leaves_frees_its_executor(begin: Begin) -> None:
+    live = begin("sect")
+    with pytest.raises(httpx.TimeoutException):
+        httpx.post(
+            f"{live.cluster.url}/v1/images/generations",
+            json={"model": "sd", "prompt": "x", "n": 16},
+            timeout=1.0,
+        )
+    eventually(lambda: live.http.get("/health").json()["in_flight"] == 0)
+    quick = live.http.post("/v1/images/generations", json={"model": "sd", "prompt": "x", "size": "64x64"})
+    assert quick.status_code == 200
+    footer, run = live.end()
+    assert footer.ends == {"sd": {"aborted": 1, "done": 1}}
+    assert run.requests[-1].started_s is not None
+
+
+def test_gateway_answers_again_after_it_was_killed(begin: Begin, threads: Any) -> None:
+    live = begin("sect")
+    assert live.chat(max_tokens=4).status_code == 200
+    lost = _long(live, threads, "lost", 2000)
+    time.sleep(0.6)
+    os.kill(live.http.get("/health").json()["pid"], signal.SIGKILL)
+    with pytest.raises(httpx.HTTPError):
+        lost.result(60)
+    with httpx.Client(base_url=live.cluster.url, timeout=30) as fresh:
+        answer = eventually(lambda: _served(fresh), timeout_s=40)
+    assert answer.json()["usage"]["completion_tokens"] == 4
+    footer, run = live.end()
+    assert footer.conserved()
+    assert {r.request_id: r.outcome for r in run.requests}["lost"] == "error"
+    assert all(r.ended_s >= r.intended_s for r in run.requests)
+
+
+def _served(http: httpx.Client) -> httpx.Response | None:
+    body = {
+        "model": "gpt2",
+        "messages": [{"role": "user", "content": "hi"}],
+        "max_tokens": 4,
+        "ignore_eos": True,
+    }
+    answer = http.post("/v1/chat/completions", json=body)
+    return answer if answer.status_code == 200 else None

@@ -1,0 +1,66 @@
+"""Every controller is an actor of its own: blocking one stops its decisions, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from emulation.recording import Run, canonical_order
+from serve_apps.names import PLANNER, SCHEDULER, deployer_name, find
+
+Begin = Callable[..., Any]
+BLOCKED_WALL_S = 6.0
+
+
+def _requests_while(live: Any, wall_s: float) -> int:
+    served = 0
+    deadline = time.monotonic() + wall_s
+    while time.monotonic() < deadline:
+        served += live.chat(max_tokens=4, headers={"X-Edge-Origin": "n2"}).status_code == 200
+        time.sleep(0.1)
+    return served
+
+
+def _decided_between(run: Run, actor: str, from_s: float, to_s: float) -> int:
+    return sum(d.actor == actor and from_s < d.t_s < to_s for d in run.decisions)
+
+
+@pytest.mark.parametrize("blocked", [PLANNER, SCHEDULER, deployer_name("n1")])
+def test_blocking_an_actor_stops_only_its_own_decisions(begin: Begin, blocked: str) -> None:
+    live = begin("MA+sect")
+    assert live.chat(max_tokens=4).status_code == 200
+    from_s = live.cluster.progress().t_s
+    find(blocked).block.remote(BLOCKED_WALL_S)
+    served = _requests_while(live, BLOCKED_WALL_S - 0.5)
+    to_s = live.cluster.progress().t_s - 1.0
+    time.sleep(1.0)
+    footer, run = live.end()
+    assert served > 5
+    assert footer.conserved()
+    actors = {PLANNER, SCHEDULER, deployer_name("n1"), deployer_name("n2")}
+    stopped = {a for a in actors if _decided_between(run, a, from_s, to_s) == 0}
+    assert stopped == {blocked}
+
+
+def test_decision_records_name_the_process_that_decided(begin: Begin) -> None:
+    live = begin("MA+sect")
+    time.sleep(2.0)
+    _, run = live.end()
+    where: dict[str, set[tuple[str, int, str]]] = {
+        a: set() for a in ("planner", "scheduler", "deployer:n1", "deployer:n2")
+    }
+    for line, decision in _numbered(run):
+        if decision.actor in where:
+            side = run.side[line]
+            where[decision.actor].add((side["name"], side["pid"], side["ray_node"]))
+    assert all(len(found) == 1 for found in where.values())
+    assert len({pid for found in where.values() for _, pid, _ in found}) == 4
+
+
+def _numbered(run: Run) -> list[tuple[int, Any]]:
+    body = [*run.requests, *run.decisions, *run.events, *run.executors]
+    ordered = sorted(body, key=canonical_order)
+    return [(i + 1, r) for i, r in enumerate(ordered) if r.kind == "decision"]

@@ -24,6 +24,9 @@ from emulation.domain.ports import DeploymentAgent, GlobalPlanner, PromptSchedul
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from emulation.rng import stream
 
+INVALID = "invalid answer"
+"""How the reason of every replaced decision begins; reports look for it."""
+
 CommandT = TypeVar("CommandT", NodeConfig, RouteGuide, MacroPolicy)
 SeenT = TypeVar("SeenT", NodeView, ClusterSnapshot)
 
@@ -79,8 +82,8 @@ class ControlLoop(Generic[SeenT, CommandT]):
                 self._last_valid = command
                 return command, self._reason(), ()
         if self._last_valid is not None:
-            return self._last_valid, "invalid answer: last valid decision kept", tuple(violations)
-        return self._random(), "invalid answer and none before it: random policy", tuple(violations)
+            return self._last_valid, f"{INVALID}: last valid decision kept", tuple(violations)
+        return self._random(), f"{INVALID} and none before it: random policy", tuple(violations)
 
     def _decide(self, seen: SeenT) -> CommandT:
         raise NotImplementedError

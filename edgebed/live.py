@@ -113,8 +113,8 @@ def start_load(
     """Locust, headless, in a process (and group) of its own; its words go to `locust.log` beside the client's log."""
     command = [
         sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "-u", "1", "-r", "1", "-H", url,
-        "--only-summary", "--skip-log-setup", "--scenario", str(scenario), "--seed", str(seed), "--t0", f"{t0_wall:.6f}",
-        "--speedup", str(speedup), "--client-log", str(client_log),
+        "--only-summary", "--skip-log-setup", "--scenario", str(scenario), "--seed", str(seed),
+        "--t0", f"{t0_wall:.6f}", "--speedup", str(speedup), "--client-log", str(client_log),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     with client_log.with_name("locust.log").open("wb") as words:

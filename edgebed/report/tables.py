@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from statistics import mean
 
+from controller.loop import INVALID
 from edgebed.report.figures import (
     BY_NAME,
     FIGURES,
@@ -260,6 +261,7 @@ def checks(comparison: Comparison) -> list[Cell]:
                 "bad",
             )
         )
+    found += _invalid_answers(comparison)
     if comparison.faults is not None:
         rows = comparison.faults.rows
         known = [r for r in rows if r.landed is not None]
@@ -277,6 +279,18 @@ def checks(comparison: Comparison) -> list[Cell]:
                 f"two worlds agree in {good} of {len(comparison.parity.rows)} comparisons",
             )
         )
+    return found
+
+
+def _invalid_answers(comparison: Comparison) -> list[Cell]:
+    """One line per scheme whose deciders gave answers that had to be replaced; nothing where all were valid."""
+    found: list[Cell] = []
+    for name, results in comparison.schemes.items():
+        bad = [d for r in results for d in r.run.decisions if d.reason.startswith(INVALID)]
+        if bad:
+            actors = ", ".join(sorted({d.actor for d in bad}))
+            text = f"{comparison.label(name)}: {len(bad)} invalid answers of {actors}; first: {bad[0].violations[0]}"
+            found.append(Cell(text, "FAILED", "bad"))
     return found
 
 

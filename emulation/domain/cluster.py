@@ -234,14 +234,14 @@ class TestbedConfig(Strict):
 
     def executors(self) -> tuple[ExecutorSpec, ...]:
         """Every executor of the testbed, in inventory order: one per device, or one per (node, hostable model)."""
-        found: list[ExecutorSpec] = []
-        for node in self.nodes:
-            hosted = self.hosted(node.id)
-            if node.hosting == "device":
-                found.append(ExecutorSpec(id=node.id, node=node.id, models=hosted))
-            else:
-                found.extend(ExecutorSpec(id=f"{node.id}/{m}", node=node.id, models=(m,)) for m in hosted)
-        return tuple(found)
+        return tuple(executor for node in self.nodes for executor in self.executors_of(node.id))
+
+    def executors_of(self, node_id: str) -> tuple[ExecutorSpec, ...]:
+        """The executors of one node. Raises `KeyError` if there is none of this id."""
+        hosted = self.hosted(node_id)
+        if self.node(node_id).hosting == "device":
+            return (ExecutorSpec(id=node_id, node=node_id, models=hosted),)
+        return tuple(ExecutorSpec(id=f"{node_id}/{m}", node=node_id, models=(m,)) for m in hosted)
 
     def link(self, site_a: str, site_b: str) -> LinkSpec:
         """The link between two sites; a free link where none is listed."""

@@ -45,7 +45,7 @@ class NodeState:
         self._external_init = external_init
         self._models = {m.id: m for m in testbed.models}
         self._site_of = {n.id: n.site for n in testbed.nodes}
-        self._executors = [Executor(spec) for spec in testbed.executors() if spec.node == node_id]
+        self._executors = [Executor(spec) for spec in testbed.executors_of(node_id)]
         self._by_id = {e.spec.id: e for e in self._executors}
         self._theta = {
             (m, mode): (testbed.theta(node_id, m, mode) or (), self._truth.ratios(node_id, m, mode))

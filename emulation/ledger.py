@@ -41,6 +41,7 @@ class Ledger:
         self.counted_open = 0
         """Requests of the horizon that have not ended."""
         self._sink = sink
+        self._horizon_s = header.horizon_s
         self._window: dict[str, list[float]] = {m: [0, 0, 0, 0, 0.0] for m in header.models}
         if sink is not None:
             sink.write(header)
@@ -53,7 +54,7 @@ class Ledger:
         window = self._window[request.model]
         window[0] += 1
         window[1] += request.prompts
-        if request.arrival_s < self.header.horizon_s:
+        if request.arrival_s < self._horizon_s:
             self.counted_open += 1
 
     def route(
@@ -94,7 +95,7 @@ class Ledger:
             window[4] += t_s - request.arrival_s
         else:
             window[3] += 1
-        counted = request.arrival_s < self.header.horizon_s
+        counted = request.arrival_s < self._horizon_s
         self.counted_open -= counted
         if self._sink is not None:
             self._sink.write(request_record(request, outcome, t_s, counted, job, decision, reason), side)

@@ -129,22 +129,30 @@ class Simulation:
         self._dispatch(Job(request, truth, sent_s=self._sent_s.get(request.id)))
 
     def _dispatch(self, job: Job) -> None:
-        now_s = self.kernel.now_s
-        self._routing = (job.request, job.truth)
-        decision = self._fast_path.route(job.request, now_s)
-        self.ledger.route(job.request, decision, now_s)
+        request, now_s = job.request, self.kernel.now_s
+        self._routing = (request, job.truth)
+        decision = self._fast_path.route(request, now_s)
+        self.ledger.route(request, decision, now_s)
         executor = decision.executor
-        if decision.action in ("reject", "no_host"):
-            self._close(job, "rejected" if decision.action == "reject" else "no_host", now_s, decision.reason)
+        if executor is None:
+            self._not_routed(job, decision)
             return
-        node = self._node_of[executor] if executor is not None else None
-        if executor is None or node is None or not node.available:
+        node = self._node_of[executor]
+        if not node.available:
             self._hold(job)
             return
-        self._decisions[job.request.id] = decision
-        self._fast_path.dispatched(job.request, decision, now_s)
+        self._decisions[request.id] = decision
+        self._fast_path.dispatched(request, decision, now_s)
         node.submit(executor, job, now_s)
         self._settle(node)
+
+    def _not_routed(self, job: Job, decision: RoutingDecision) -> None:
+        if decision.action == "reject":
+            self._close(job, "rejected", self.kernel.now_s, decision.reason)
+        elif decision.action == "no_host":
+            self._close(job, "no_host", self.kernel.now_s, decision.reason)
+        else:
+            self._hold(job)
 
     def _hold(self, job: Job) -> None:
         if job.request.id not in self._held and job.request.deadline_s != inf:
@@ -183,15 +191,15 @@ class Simulation:
             elif isinstance(notice, Changed):
                 self._changed(notice)
         next_s = node.next_s()
-        if next_s < self._armed[node.spec.id]:
-            self._armed[node.spec.id] = next_s
+        if next_s < self._armed[node.id]:
+            self._armed[node.id] = next_s
             self.kernel.at(next_s, NODE, self._wake, (node, next_s))
 
     def _wake(self, armed: tuple[NodeState, float]) -> None:
         node, t_s = armed
-        if self._armed[node.spec.id] != t_s:
+        if self._armed[node.id] != t_s:
             return
-        self._armed[node.spec.id] = inf
+        self._armed[node.id] = inf
         node.advance(t_s)
         self._settle(node)
 

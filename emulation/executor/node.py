@@ -39,6 +39,7 @@ class NodeState:
         external_init: bool = False,
     ) -> None:
         self.testbed = testbed
+        self.id = node_id
         self.spec = testbed.node(node_id)
         self.available = True
         self._truth = truth or WorldTruth()

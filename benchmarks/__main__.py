@@ -6,8 +6,8 @@ import argparse
 import inspect
 import json
 import os
-import platform
 import pkgutil
+import platform
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import import_module
@@ -81,7 +81,9 @@ def figure_table(results: list[dict[str, Any]]) -> Table:
     for result in results:
         figures = {k: v for k, v in result["figures"].items() if k != "ratios"}
         for name, value in _leaves(figures):
-            table.add_row(result["benchmark"], name, f"{value:,.4g}" if isinstance(value, float) else str(value))
+            table.add_row(
+                result["benchmark"], name, f"{value:,.4g}" if isinstance(value, float) else str(value)
+            )
     return table
 
 
@@ -96,8 +98,12 @@ def _leaves(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 def main() -> int:
     """Run the named benchmarks, or all of them; 2 on an unknown name."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"any of: {', '.join(names())} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, smaller sizes; rougher figures")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help=f"any of: {', '.join(names())} (default: all)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer repetitions, smaller sizes; rougher figures"
+    )
     parser.add_argument("--no-save", action="store_true", help="leave benchmarks/results as it is")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(names()))

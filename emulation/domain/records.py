@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from emulation.domain.request import Outcome
-from emulation.domain.value import value
+from emulation.domain.value import line
 
 RECORD_VERSION = 1
 World = Literal["virtual", "live"]
@@ -38,7 +38,7 @@ class RunHeader:
     kind: Literal["header"] = "header"
 
 
-@value
+@line
 class RequestRecord:
     """One attempt-closing line per request: written once, when the request ends. Times in virtual seconds."""
 
@@ -75,7 +75,7 @@ class RequestRecord:
     kind: Literal["request"] = "request"
 
 
-@value
+@line
 class DecisionRecord:
     """One decision of any actor: a route, a guide, a node configuration, a policy, a tool call."""
 

@@ -16,3 +16,9 @@ def value(cls: type[_T]) -> type[_T]:
     through `object.__setattr__`; with these types that was a third of a simulated request.
     """
     return dataclass(slots=True, unsafe_hash=True)(cls)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+def line(cls: type[_T]) -> type[_T]:
+    """A `value` without slots, for records written per request: orjson writes it in less than half the time."""
+    return dataclass(unsafe_hash=True)(cls)

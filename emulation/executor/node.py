@@ -303,8 +303,9 @@ class NodeState:
     def configure(self, config: NodeConfig, now_s: float) -> list[str]:
         """Apply an activation pattern; returns what was refused and why (empty: all of it was applied).
 
-        An infeasible pattern is refused whole. While an executor is pending or starting, changes that need more
-        resources are voided (MA section V-D). Interrupted work stays queued, at its last finished prompt.
+        An infeasible pattern is refused whole. Stops come first, then starts one by one; once a pod has to wait for
+        resources (or one is still starting from before), further changes that need resources are voided (MA section
+        V-D). Interrupted work stays queued, at its last finished prompt.
         """
         self.advance(now_s)
         if self.spec.hosting == "device":
@@ -314,15 +315,17 @@ class NodeState:
         refused = node_violations(self.testbed, self.spec.id, config.modes)
         if refused:
             return refused
-        pending = any(e.state in ("pending", "starting") for e in self._executors)
-        for executor in self._executors:
-            want = config.modes.get(executor.spec.models[0], "off")
+        blocked = any(e.state in ("pending", "starting") for e in self._executors)
+        wanted = [(e, config.modes.get(e.spec.models[0], "off")) for e in self._executors]
+        for executor, want in sorted(wanted, key=lambda pair: pair[1] != "off"):  # stops first, then inventory order
             if want == executor.target:
                 continue
-            if want != "off" and pending:
+            if want != "off" and blocked:
                 refused.append(f"voided: {executor.spec.id} to {want} while a pod of {self.spec.id} is pending")
                 continue
             self._retarget(executor, want, now_s)
+            self._start_pending(now_s)
+            blocked = blocked or (want != "off" and executor.state in ("pending", "draining"))
         self._start_pending(now_s)
         self._refresh()
         return refused

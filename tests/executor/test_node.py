@@ -144,3 +144,13 @@ def test_a_cancelled_job_frees_its_executor() -> None:
     assert node.cancel("r1", 1.0)
     assert not node.cancel("r1", 1.0)
     assert ends(node) == pytest.approx({"r1": 1.0, "r2": 5.0})
+
+
+def test_once_a_pod_has_to_wait_the_rest_of_the_same_pattern_is_voided() -> None:
+    node = ready({"a": "gpu"}, slices=1)
+    refused = node.configure(NodeConfig("n", {"a": "cpu", "b": "gpu"}), 20.0)
+    assert node.targets() == {"n/a": "cpu", "n/b": "off"}, "a is draining, so b has to ask again"
+    assert len(refused) == 1
+    assert "n/b" in refused[0]
+    assert node.configure(NodeConfig("n", {"a": "cpu", "b": "gpu"}), 40.0) == []
+    assert node.targets() == {"n/a": "cpu", "n/b": "gpu"}

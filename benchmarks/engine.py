@@ -1,52 +1,47 @@
 """The discrete-event engine against SimPy doing the same routing, and the largest scenario it runs in a minute.
 
 Both sides are given the same arrivals, call the same fast path (`route`, `dispatched`, `completed`: SECT by the
-profile over eight unequal devices) and give the same mean latency and ends, which is checked. The SimPy side is a
-process per request and a `Resource` per device, the form its own documentation teaches. Two worlds are compared:
+profile over eight executors) and find the same ends and mean latency, which is checked. Three worlds:
 
-- `edge`: requests travel over links both ways and expire at their deadline, queued or in service, as in every
-  scenario here;
-- `fifo`: neither links nor deadlines, the least a simulator can do and so the hardest comparison for ours, which
-  keeps what it needs for them either way.
+- `shared`: two pods on each GPU, which slow each other down, and deadlines: what the packaged scenarios are;
+- `edge`: devices behind links, and deadlines, in the queue or in service;
+- `fifo`: none of it, the least a simulator can do. Our engine keeps what the others need, SimPy does not.
 
-The fast path takes the same time on both sides and cannot be made faster here; `without_routing` gives the time of
-the two simulators alone, with one round-robin table in its place.
+The fast path takes the same time on both sides and bounds the ratio: SimPy's total over the routing's share.
+`without_routing` compares the simulators alone, decisions made beforehand in their place.
 """
 
 from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import process_time
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
-import simpy
-
+from benchmarks._simpy_pool import Arrivals, SimpyPool
 from controller.fast_path import FastPath, build_fast_path
 from edgebed.virtual import simulate
 from edgebed.wiring import find_scheme, run_header
-from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
+from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import Completion, RecordSink
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
-from emulation.domain.snapshot import ExecutorState
-from emulation.domain.truth import RequestTruth, WorldTruth
+from emulation.domain.snapshot import ExecutorState, NodeView
+from emulation.domain.truth import WorldTruth
 from emulation.engine.control import ControlPlane
 from emulation.engine.run import Simulation
 from emulation.files import load_scenario
 from emulation.recording import JsonlSink
 from workloads.generate import generate
 
-Arrivals = Sequence[tuple[Request, RequestTruth]]
-Route: TypeAlias = "FastPath | RoundRobinTable"
-Process = Generator[simpy.Event, Any, None]
+WORLDS = ("shared", "edge", "fifo")
 THETA = (0.0005, 0.01)
 """Seconds per input and per output token on a device of speed 1."""
 LOAD = 0.8
@@ -56,23 +51,27 @@ MINUTE_S = 60.0
 # -- one pool of devices, two simulators ------------------------------------------------------------------
 
 
-def device_pool(devices: int, requests: int, edge: bool = False) -> Scenario:
-    """One token model on devices of differing speed, Poisson arrivals at 80% of what they can do.
+def device_pool(devices: int, requests: int, world: str = "fifo") -> Scenario:
+    """Token models on GPUs of differing speed, Poisson arrivals at 80% of what they can do.
 
-    `edge`: the devices stand at four sites with links between them, and requests expire after 3 s.
+    `edge`: the devices stand at four sites with links between them, and requests expire after 3 s. `shared`: half as
+    many nodes with one pod for each of two models, both on one GPU that loses a tenth when both are busy.
     """
-    sites = 4 if edge else 1
-    speeds = [1.0 + 0.9 * i / devices for i in range(devices)]
-    work_s = THETA[0] * 512 + THETA[1] * 64
+    shared, edge = world == "shared", world == "edge"
+    models, nodes, sites = ("m", "n") if shared else ("m",), devices // (1 + shared), 4 if edge else 1
+    speeds = [1.0 + 0.9 * i / nodes for i in range(nodes)]
+    work_s = (THETA[0] * 512 + THETA[1] * 64) * (1.1 if shared else 1.0)
     rate_per_s = LOAD * sum(speeds) / work_s
+    hosting = "pods" if shared else "device"
+    gpu = {"slices": len(models), "overhead": 0.1 if shared else 0.0}
     testbed = {
         "name": f"pool-{devices}",
-        "models": [{"id": "m", "modality": "text", "features": "tokens"}],
+        "models": [{"id": m, "modality": "text", "features": "tokens"} for m in models],
         "nodes": [
-            {"id": f"d{i}", "site": f"s{i % sites}", "hosting": "device", "gpus": [{}], "speed": s}
+            {"id": f"d{i}", "site": f"s{i % sites}", "hosting": hosting, "gpus": [gpu], "speed": s}
             for i, s in enumerate(speeds)
         ],
-        "profile": [{"model": "m", "mode": "gpu", "theta": THETA}],
+        "profile": [{"model": m, "mode": "gpu", "theta": THETA} for m in models],
         "links": [
             {"a": f"s{a}", "b": f"s{b}", "latency_s": 0.002 * (1 + b - a), "bandwidth_mbps": 50}
             for a in range(sites)
@@ -81,19 +80,33 @@ def device_pool(devices: int, requests: int, edge: bool = False) -> Scenario:
         ],
     }
     lengths = {"prompt_tokens": [256, 512, 768], "output_tokens": [32, 64, 96]}
-    source = {"kind": "poisson", "rate_per_s": rate_per_s, "mix": {"m": 1.0}, "lengths": lengths}
+    mix = dict.fromkeys(models, 1.0)
     return Scenario.model_validate(
         {
-            "name": f"pool-{devices}",
+            "name": world,
             "testbed": testbed,
-            "workload": [source],
+            "workload": [{"kind": "poisson", "rate_per_s": rate_per_s, "mix": mix, "lengths": lengths}],
             "slot_s": requests / rate_per_s / 20,
             "slots": 20,
-            "deadline_s": 3.0 if edge else None,
+            "deadline_s": None if world == "fifo" else 3.0,
             "service_cv": 0.2,
             "length_knowledge": "exact",
         }
     )
+
+
+class AllOn:
+    """Starts every pod of its node in the first slot."""
+
+    def observe(self, view: NodeView, cause: str) -> Decision | None:
+        """All on, once."""
+        if view.modes:
+            return None
+        modes: dict[str, Mode] = {e.models[0]: "gpu" for e in view.executors}
+        return Decision("deployer", cause, view.taken_at_s, 0.0, NodeConfig(view.id, modes), "all on", "none")
+
+    def accept(self, policy: MacroPolicy) -> None:
+        """Nobody plans."""
 
 
 class RoundRobinTable:
@@ -125,8 +138,8 @@ class RoundRobinTable:
 def sect(testbed: TestbedConfig) -> FastPath:
     """SECT by the profile, every device ready."""
     path = build_fast_path(testbed, perf="prior")
-    for node in testbed.nodes:
-        path.executor_changed(node.id, "ready", "gpu", 0.0)
+    for executor in testbed.executors():
+        path.executor_changed(executor.id, "ready", "gpu", 0.0)
     return path
 
 
@@ -144,16 +157,22 @@ class Outcome:
         return same and math.isclose(self.mean_latency_s, other.mean_latency_s, rel_tol=1e-6)
 
 
-def ours(scenario: Scenario, arrivals: Arrivals, path: Route, sink: RecordSink | None = None) -> Outcome:
+def ours(
+    scenario: Scenario, arrivals: Arrivals, path: FastPath | RoundRobinTable, sink: RecordSink | None = None
+) -> Outcome:
     """The pool by our engine."""
     header = run_header(scenario, find_scheme("e3-prior"), 0, "virtual")
-    simulation = Simulation(scenario, header, arrivals, WorldTruth(), path, ControlPlane(), sink)
-    ends = simulation.run().ends["m"]
-    stats = simulation.ledger.window()["m"]
-    return Outcome(stats.done, ends.get("expired", 0), stats.latency_sum_s / stats.done)
+    pods = [n.id for n in scenario.testbed.nodes if n.hosting == "pods"]
+    control = ControlPlane(deployers={n: AllOn() for n in pods})
+    simulation = Simulation(scenario, header, arrivals, WorldTruth(), path, control, sink)
+    ends = simulation.run().ends.values()
+    window = simulation.ledger.window().values()
+    done = sum(stats.done for stats in window)
+    expired = sum(end.get("expired", 0) for end in ends)
+    return Outcome(done, expired, sum(stats.latency_sum_s for stats in window) / done)
 
 
-def recorded(scenario: Scenario, arrivals: Arrivals, path: Route) -> Outcome:
+def recorded(scenario: Scenario, arrivals: Arrivals, path: FastPath | RoundRobinTable) -> Outcome:
     """The pool by our engine, its record written to a temporary folder."""
     with TemporaryDirectory() as folder:
         sink = JsonlSink(Path(folder))
@@ -162,7 +181,7 @@ def recorded(scenario: Scenario, arrivals: Arrivals, path: Route) -> Outcome:
     return outcome
 
 
-def with_simpy(scenario: Scenario, arrivals: Arrivals, path: Route) -> Outcome:
+def with_simpy(scenario: Scenario, arrivals: Arrivals, path: FastPath | RoundRobinTable) -> Outcome:
     """The pool by SimPy."""
     world = SimpyPool(scenario, path)
     world.env.process(world.arrive(arrivals))
@@ -170,89 +189,12 @@ def with_simpy(scenario: Scenario, arrivals: Arrivals, path: Route) -> Outcome:
     return Outcome(world.done, world.expired, world.latency_sum_s / world.done)
 
 
-class SimpyPool:
-    """FIFO devices in SimPy, driving the fast path exactly as our engine does."""
-
-    def __init__(self, scenario: Scenario, path: Route) -> None:
-        testbed = scenario.testbed
-        self.env = simpy.Environment()
-        self.path = path
-        self.servers = {n.id: simpy.Resource(self.env) for n in testbed.nodes}
-        self.theta = {n.id: testbed.theta(n.id, "m", "gpu") or () for n in testbed.nodes}
-        self.links = {
-            (a.id, b.id): testbed.link(a.site, b.site) for a in testbed.nodes for b in testbed.nodes
-        }
-        self.serve = self.serve_plain if scenario.deadline_s is None else self.serve_edge
-        self.latency_sum_s = 0.0
-        self.done = 0
-        self.expired = 0
-
-    def arrive(self, arrivals: Arrivals) -> Process:
-        """Start a process at the arrival of every request."""
-        for request, truth in arrivals:
-            yield self.env.timeout(request.arrival_s - self.env.now)
-            self.env.process(self.serve(request, truth))
-
-    def serve_plain(self, request: Request, truth: RequestTruth) -> Process:
-        """One request: route, queue, service, feedback."""
-        device = self.dispatch(request)
-        with self.servers[device].request() as turn:
-            yield turn
-            service_s = self.service_s(device, request, truth)
-            yield self.env.timeout(service_s)
-        self.end(request, truth, device, service_s)
-
-    def serve_edge(self, request: Request, truth: RequestTruth) -> Process:
-        """One request: route, uplink, queue and service until the deadline, feedback, downlink."""
-        env, device = self.env, self.dispatch(request)
-        link = self.links[request.origin, device]
-        due_s = request.deadline_s - link.transfer_s(request.down_bytes)
-        due = env.timeout(due_s - env.now)
-        yield env.timeout(link.transfer_s(request.up_bytes))
-        with self.servers[device].request() as turn:
-            yield turn | due
-            if not turn.processed:
-                self.end(request, truth, device, None)
-                return
-            service_s = self.service_s(device, request, truth)
-            work = env.timeout(service_s)
-            yield work | due
-        if not work.processed:
-            self.end(request, truth, device, None)
-            return
-        yield env.timeout(link.transfer_s(request.down_bytes))
-        self.end(request, truth, device, service_s)
-
-    def dispatch(self, request: Request) -> str:
-        """Route and note the dispatch; the chosen device."""
-        decision = self.path.route(request, self.env.now)
-        self.path.dispatched(request, decision, self.env.now)
-        return str(decision.executor)
-
-    def service_s(self, device: str, request: Request, truth: RequestTruth) -> float:
-        """Service time by the profile, with the request's own noise."""
-        per_input_s, per_output_s = self.theta[device]
-        return (per_input_s * request.prompt_tokens + per_output_s * truth.output_tokens) * truth.noise[0]
-
-    def end(self, request: Request, truth: RequestTruth, device: str, service_s: float | None) -> None:
-        """Feed the end back and count it; without a service time it expired."""
-        now_s, done = self.env.now, service_s is not None
-        tokens = truth.output_tokens if done else 0
-        outcome: Literal["done", "expired"] = "done" if done else "expired"
-        self.path.completed(Completion(request, device, "gpu", outcome, now_s, service_s, tokens, False))
-        if done:
-            self.latency_sum_s += now_s - request.arrival_s
-            self.done += 1
-        else:
-            self.expired += 1
-
-
-def against_simpy(requests: int, pairs: int, edge: bool, routed: bool = True) -> dict[str, Any]:
+def against_simpy(requests: int, pairs: int, world: str, routed: bool = True) -> dict[str, Any]:
     """CPU seconds of each side, interleaved A B A B. Raises `RuntimeError` if they disagree on an outcome.
 
     Each side is one thread that never waits: CPU seconds are its wall seconds on a machine it has for itself.
     """
-    scenario = device_pool(8, requests, edge)
+    scenario = device_pool(8, requests, world)
     arrivals = generate(scenario, seed=1).items
     make = sect if routed else RoundRobinTable
     sides: dict[str, Callable[..., Outcome]] = {
@@ -341,10 +283,10 @@ def largest(run_size: Callable[[int], dict[str, float]], probe_s: float, confirm
 
 def run(quick: bool = False) -> dict[str, Any]:
     """Raw figures and ratios; times in seconds of one core, generation of the requests of `largest` included."""
-    requests, pairs = (4_000, 3) if quick else (20_000, 7)
+    requests, pairs = (4_000, 3) if quick else (10_000, 7)
     probe_s = 1.0 if quick else 10.0
-    worlds = {world: against_simpy(requests, pairs, world == "edge") for world in ("edge", "fifo")}
-    alone = {world: against_simpy(requests, 3, world == "edge", routed=False) for world in ("edge", "fifo")}
+    worlds = {world: against_simpy(requests, pairs, world) for world in WORLDS}
+    alone = {world: against_simpy(requests, 3, world, routed=False) for world in WORLDS}
     ratios = [
         {
             "name": f"speed over SimPy, {world}, {side.replace('_', ' ')}",

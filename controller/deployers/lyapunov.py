@@ -82,7 +82,8 @@ class LyapunovDeployer:
 
     def decide(self, view: NodeView) -> NodeConfig:
         """The pattern of highest score in this view."""
-        scores = self._steps @ np.array(self.step_values(view))
+        # Not `@`: a BLAS product rounds differently with the alignment of memory, and a tie would fall differently.
+        scores = (self._steps * np.array(self.step_values(view))).sum(axis=1)
         best = int(scores.argmax())
         self.reason = f"drift-plus-penalty score {scores[best]:.3g} of {len(self._patterns)} patterns"
         return NodeConfig(self._node_id, self._patterns[best])

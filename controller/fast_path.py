@@ -17,6 +17,7 @@ from controller.ledger import Entry
 from controller.lengths import OutputLengths
 from controller.perf import make_perf
 from controller.routers import make_router
+from controller.routers.explore_risk import ExploreRisk
 from controller.routers.router import HOLD, Router
 from controller.scoring import guide_penalty_s, rank, soft_bias_s
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
@@ -61,6 +62,8 @@ class FastPath:
         self.view = FastView(testbed, perf)
         self._keep_all = keep_all_candidates
         self._where: dict[str, Belief] = {}
+        self._unlearned: list[Completion] = []
+        """Ends heard while the router warms up, not yet learned."""
         self._weights: Mapping[tuple[str, str], float] = {}
         for belief in self.view.beliefs.values():
             self._rebias(belief)
@@ -115,8 +118,18 @@ class FastPath:
             return
         self._hear(completion.ended_s)
         self._forget(request.id, completion.ended_s)
-        if completion.service_s is not None:
-            self._learn(completion, completion.service_s)
+        if completion.service_s is None:
+            return
+        router = self.router
+        if isinstance(router, ExploreRisk) and (router.warming or self._unlearned):
+            self._unlearned.append(completion)
+            if router.warming and len(self._unlearned) < router.config.warmup_batch:
+                return
+            held, self._unlearned = self._unlearned, []
+            for each in held:
+                self._learn(each, each.service_s or 0.0)
+            return
+        self._learn(completion, completion.service_s)
 
     def _forget(self, request_id: str, now_s: float) -> None:
         belief = self._where.pop(request_id)

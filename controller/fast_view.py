@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from controller.ledger import Backlog, Entry
 from controller.perf.prior import Prior
+from controller.perf.spread import spread_of
 from controller.scoring import AVOID_S, AWAY_S, OFF_S, SCORE, SERVICE, SIGMA, UNROUTED_S, WAIT
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import PerfKey, PerformanceModel
@@ -49,7 +50,9 @@ class Pool:
         size = len(nodes)
         self.theta = [np.zeros(size), np.zeros(size)]
         self.prior_theta = [np.zeros(size), np.zeros(size)]
-        self.uncertainty, self.relative_sd = np.zeros(size), np.zeros(size)
+        self.uncertainty, self.noise_cv = np.zeros(size), np.zeros(size)
+        self.covariance = np.zeros((3, size))
+        """Rows c00, 2 c01, c11 of the covariance of theta, so that x' C x is one product."""
         self.free_at, self.floor = np.full(size, -inf), np.zeros(size)
         self.tier = np.full(size, OFF_S)
         self.tier[self.routable :] += UNROUTED_S
@@ -63,9 +66,11 @@ class Pool:
         self.wait, self.service = self.frame[WAIT], self.frame[SERVICE]
         self.sigma, self.score = self.frame[SIGMA], self.frame[SCORE]
         self._term = np.zeros(size)
+        self.epistemic = np.zeros(size)
+        """Epistemic variance of the service time of the request last evaluated, seconds squared."""
 
     def __getstate__(self) -> dict[str, Any]:
-        views = {"frame", "wait", "service", "sigma", "score", "_term"}
+        views = {"frame", "wait", "service", "sigma", "score", "_term", "epistemic"}
         return {k: v for k, v in self.__dict__.items() if k not in views}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -81,7 +86,18 @@ class Pool:
         if self.features == 2:
             np.multiply(self.theta[1], x[1], out=self._term)
             np.add(service, self._term, out=service)
-        np.multiply(service, self.relative_sd, out=self.sigma)
+        x0, x1 = x
+        # Element by element: a BLAS product rounds differently with the alignment of memory, so runs would differ.
+        np.multiply(self.covariance[0], x0 * x0, out=self.epistemic)
+        if self.features == 2:
+            np.multiply(self.covariance[1], x0 * x1, out=self._term)
+            np.add(self.epistemic, self._term, out=self.epistemic)
+            np.multiply(self.covariance[2], x1 * x1, out=self._term)
+            np.add(self.epistemic, self._term, out=self.epistemic)
+        np.multiply(service, self.noise_cv, out=self.sigma)
+        np.multiply(self.sigma, self.sigma, out=self.sigma)
+        np.add(self.sigma, self.epistemic, out=self.sigma)
+        np.sqrt(self.sigma, out=self.sigma)
         np.add(wait, service, out=score)
         np.add(score, self.bias[site], out=score)
         if moved_bytes and self.per_byte is not None:
@@ -211,8 +227,10 @@ class FastView:
         theta, pool.uncertainty[column] = perf.theta(key)
         for row, coefficient in zip(pool.theta, theta, strict=False):
             row[column] = coefficient
-        expected = perf.predict(key, (1.0, 1.0)[: pool.features])
-        pool.relative_sd[column] = expected.sd_s / expected.mean_s if expected.mean_s > 0 else 0.0
+        spread = spread_of(perf, key, theta, pool.uncertainty.item(column))
+        c00, c01, c11 = spread.covariance
+        pool.covariance[0, column], pool.covariance[1, column] = max(c00, 0.0), 2.0 * c01
+        pool.covariance[2, column], pool.noise_cv[column] = max(c11, 0.0), spread.noise_cv
         if prior is not None:
             for row, coefficient in zip(pool.prior_theta, prior.theta(key)[0], strict=False):
                 row[column] = coefficient

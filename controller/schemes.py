@@ -28,6 +28,8 @@ class Scheme:
     planner: str | None = None
     """Used when the scenario gives no plan; see `planner_for`."""
     reasoner: ReasonerLabel = NONE
+    meta: str | None = None
+    """Event-driven meta-controller, where the scheme has one."""
     router_params: Mapping[str, Any] = field(default_factory=dict)
     """Given to the router's own Config, under what the scenario sets for it."""
 
@@ -47,7 +49,16 @@ _ROWS = (
     Scheme("round-robin", "E3", "one pointer over all devices, skips incapable ones", "round_robin_single"),
     Scheme("round-robin-per-type", "E3", "one pointer per model", "round_robin"),
     Scheme("oracle", "E3", "shortest completion by the current truth, no future", "oracle"),
+    Scheme(
+        "oracle-safe", "E3", "the oracle, kept off stuttering devices while another can serve", "oracle",
+        router_params={"avoid_stutter": True},
+    ),
+    Scheme("e3", "E3", "shortest completion, learning with change detection, exploring", "explore_risk", "bayes"),
+    Scheme("e3-nnls", "E3", "the paper's own model: windowed least squares, no optimism", "explore_risk", "nnls",
+           router_params={"explore": 0.0}),
     Scheme("e3-prior", "E3", "shortest completion by the profile, never learns", "sect"),
+    Scheme("power-of-two", "ours", "the better of two random devices, by the profile", "power_of_two"),
+    Scheme("least-backlog", "ours", "the least predicted wait, by the profile", "least_backlog"),
     Scheme("sect", "ours", "shortest completion, learning, over full activation", "sect", "nnls", "full"),
     Scheme("RR", "MA", "random routing, random deployment", "random", deployer="random"),
     Scheme("RF", "MA", "random routing, full activation", "random", deployer="full"),

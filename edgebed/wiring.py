@@ -127,6 +127,11 @@ class OracleTruth:
         assert self._simulation is not None
         return self._simulation.true_backlog_s(executor)
 
+    def stutters(self, executor: str, model: str) -> bool:
+        """Whether a request dispatched there now would stutter (E3 eq. 3)."""
+        assert self._simulation is not None
+        return self._simulation.stutters(executor, model)
+
 
 def check_parameters(scenario: Scenario) -> None:
     """Raise `ConfigError` for a `controllers` entry that no registry has."""
@@ -177,7 +182,12 @@ def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleTrut
             raise ConfigError(
                 f"scheme {scheme.name!r} needs the truth of a virtual world; run it without --live"
             )
-        router = ROUTERS["oracle"](*given, true_service_s=oracle.service_s, true_backlog_s=oracle.backlog_s)
+        router = ROUTERS["oracle"](
+            *given,
+            true_service_s=oracle.service_s,
+            true_backlog_s=oracle.backlog_s,
+            stutters=oracle.stutters,
+        )
     else:
         router = ROUTERS[scheme.router](*given)
     perf = PERF_MODELS[scheme.perf](scenario.testbed, _config(PERF_MODELS, scheme.perf, scenario))

@@ -14,6 +14,10 @@ from emulation.domain.ports import PerfKey, Prediction
 
 _FLOOR = 1e-3
 """Share of the prior's weight that stays when the window is full: decides what the data leave open."""
+_LARGEST = 1e6
+"""Residual above which feedback is nonsense, whatever it is."""
+_TINY = 1e-200
+"""Squares below this are no measurement."""
 _LOST = 1e-6
 """Sums this much smaller than what was subtracted from them hold too little of their precision."""
 
@@ -138,7 +142,7 @@ class Fit:
         else:
             a, b = self.theta = _pair(uu, uv, vv, uy, vy, pull, (self._prior[0], self._prior[1]))
         squares = yy - 2.0 * (a * uy + b * vy) + a * a * uu + 2.0 * a * b * uv + b * b * vv
-        self.residual = sqrt(max(squares, 0.0) / yy) if yy > 0 else 0.0
+        self.residual = min(sqrt(max(squares, 0.0) / yy), _LARGEST) if yy > _TINY else 0.0
         self.uncertainty = min(1.0, sqrt((self.residual**2 + self._variance) / (1.0 + n)))
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from controller.fast_view import FastView, Pool
-from controller.routers.router import HOLD, NoParams, Pick
+from controller.routers.router import HOLD, Pick
+from controller.scoring import AVOID_S
+from emulation.domain.cluster import Strict
 from emulation.domain.request import Request
 
 
@@ -15,19 +17,29 @@ class Oracle:
     """Lowest true backlog + true service time + transfer (E3 "Oracle": the present truth, no future).
 
     `true_service_s(executor_id, request_id)` and `true_backlog_s(executor_id)` come from the wiring; no other
-    decider reaches them. Biases and avoidance of the fast path apply as to SECT.
+    decider reaches them, nor `stutters(executor_id, model)`: whether work sent there now would stutter.
+    Biases and avoidance of the fast path apply as to SECT.
     """
 
-    Config = NoParams
+    class Config(Strict):
+        """Parameters."""
+
+        avoid_stutter: bool = False
+        """Keep off executors in a degraded state while another can serve: the Oracle that pays for no stutter."""
 
     def __init__(
         self,
-        config: NoParams | None = None,
+        config: Config | None = None,
         seed: int = 0,
         *,
         true_service_s: Callable[[str, str], float],
         true_backlog_s: Callable[[str], float],
+        stutters: Callable[[str, str], bool] | None = None,
     ) -> None:
+        self.config = config or self.Config()
+        if self.config.avoid_stutter and stutters is None:
+            raise ValueError("an oracle that avoids stutter needs to be told what stutters")
+        self._stutters = stutters if self.config.avoid_stutter else None
         self._true_service_s = true_service_s
         self._true_backlog_s = true_backlog_s
 
@@ -41,6 +53,8 @@ class Oracle:
             extra_s = pool.score.item(column) - pool.wait.item(column) - pool.service.item(column)
             pool.wait[column] = self._true_backlog_s(name)
             pool.service[column] = self._true_service_s(name, request.id)
+            if self._stutters is not None and self._stutters(name, pool.model):
+                extra_s += AVOID_S
             pool.score[column] = pool.wait[column] + pool.service[column] + extra_s
         pool.sigma[columns] = 0.0
         return int(pool.score.argmin()), "sect on the truth"

@@ -103,6 +103,10 @@ class Simulation:
         """For the oracle: present true time until the executor is free, seconds."""
         return self._node_of[executor].true_backlog_s(executor, self.kernel.now_s)
 
+    def stutters(self, executor: str, model: str) -> bool:
+        """For the oracle: whether work of this model dispatched to the executor now would stutter."""
+        return self._node_of[executor].stutters(model)
+
     def _begin(self) -> None:
         steps = timeline(self.scenario.events, self.scenario.testbed)
         self._faults_left = len(steps)

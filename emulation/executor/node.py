@@ -53,7 +53,9 @@ class NodeState:
             for m in testbed.hosted(node_id)
             for mode in testbed.modes(node_id, m)
         }
-        self._healthy = {law: tuple(c * r for c, r in zip(*both, strict=False)) for law, both in self._theta.items()}
+        self._healthy = {
+            law: tuple(c * r for c, r in zip(*both, strict=False)) for law, both in self._theta.items()
+        }
         """True seconds per feature while no condition is in force."""
         self._links: dict[str, LinkSpec | None] = {}
         """Origin to the link its requests come over; None where that costs nothing."""
@@ -131,7 +133,7 @@ class NodeState:
         executor = self._by_id[executor_id]
         job.executor = executor_id
         job.dispatched_s = now_s
-        job.stutter = bool(self._conditions) and any(c.stutter for c in self._conditions_of(job.request.model))
+        job.stutter = self.stutters(job.request.model)
         self._set_transfer(job)
         self._sequence += 1
         due_s = max(job.request.deadline_s - job.downlink_s, now_s)
@@ -166,7 +168,9 @@ class NodeState:
         link = self.testbed.link(self._site_of.get(origin, self.spec.site), self.spec.site)
         return link if link.latency_s > 0 or link.bandwidth_mbps is not None else None
 
-    def cancel(self, request_id: str, now_s: float, outcome: Outcome = "aborted", reason: str = "cancelled") -> bool:
+    def cancel(
+        self, request_id: str, now_s: float, outcome: Outcome = "aborted", reason: str = "cancelled"
+    ) -> bool:
         """End a request wherever it is here; False if it is not."""
         self.advance(now_s)
         job = self._find(request_id)
@@ -273,11 +277,17 @@ class NodeState:
         x = (request.prompt_tokens, job.truth.output_tokens) if len(theta) == 2 else (1.0,)
         return unit_s(theta, ratios, self._conditions_of(request.model), x) or 1e-9
 
+    def stutters(self, model: str) -> bool:
+        """Whether work of this model dispatched here now would stutter (E3 eq. 3)."""
+        return bool(self._conditions) and any(c.stutter for c in self._conditions_of(model))
+
     def _conditions_of(self, model: str) -> tuple[Condition, ...]:
         if not self._conditions:
             return ()
         if model not in self._in_force:
-            self._in_force[model] = tuple(c for m, c, _ in self._conditions.values() if m is None or m == model)
+            self._in_force[model] = tuple(
+                c for m, c, _ in self._conditions.values() if m is None or m == model
+            )
         return self._in_force[model]
 
     def _share_out(self, executor: Executor, t_s: float) -> None:
@@ -317,11 +327,15 @@ class NodeState:
             return refused
         blocked = any(e.state in ("pending", "starting") for e in self._executors)
         wanted = [(e, config.modes.get(e.spec.models[0], "off")) for e in self._executors]
-        for executor, want in sorted(wanted, key=lambda pair: pair[1] != "off"):  # stops first, then inventory order
+        for executor, want in sorted(
+            wanted, key=lambda pair: pair[1] != "off"
+        ):  # stops first, then inventory order
             if want == executor.target:
                 continue
             if want != "off" and blocked:
-                refused.append(f"voided: {executor.spec.id} to {want} while a pod of {self.spec.id} is pending")
+                refused.append(
+                    f"voided: {executor.spec.id} to {want} while a pod of {self.spec.id} is pending"
+                )
                 continue
             self._retarget(executor, want, now_s)
             self._start_pending(now_s)
@@ -419,7 +433,12 @@ class NodeState:
     # -- faults -------------------------------------------------------------------------------------------
 
     def set_condition(
-        self, event: int, condition: Condition | None, now_s: float, model: str | None = None, hint: str | None = None
+        self,
+        event: int,
+        condition: Condition | None,
+        now_s: float,
+        model: str | None = None,
+        hint: str | None = None,
     ) -> None:
         """Put the effect of event number `event` in force, or take it away; work in service changes speed at once."""
         self.advance(now_s)

@@ -41,7 +41,8 @@ def arrays(path: FastPath) -> list[np.ndarray]:
         found += [
             *pool.theta,
             pool.uncertainty,
-            pool.relative_sd,
+            pool.noise_cv,
+            pool.covariance,
             pool.free_at,
             pool.floor,
             pool.tier,

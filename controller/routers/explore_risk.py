@@ -1,0 +1,62 @@
+"""E3's second router: shortest expected completion, optimistic where little is known, after a warm-up."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import numpy as np
+from pydantic import Field
+
+from controller.fast_view import FastView, Pool
+from controller.routers.router import HOLD, Pick
+from emulation.domain.cluster import Strict
+from emulation.domain.request import Request
+
+
+class ExploreRisk:
+    """Lowest score less `explore` epistemic standard deviations of this very request's service time (E3 eq. 6).
+
+    E3 subtracts a weight times a dimensionless uncertainty; here the uncertainty is the performance model's own
+    sqrt(x' C x) in seconds, so that one parameter fits fast and slow devices and vanishes as a law becomes known.
+    E3's own term (`explore_s` of the fast path) and the risk penalty are in the score already; hard avoidance
+    and its least-bad fallback are tiers of the fast path. The first `warmup_tasks` requests go in turn, one
+    pointer per model (E3's warm-up budget), and their completions are learned `warmup_batch` at a time.
+    """
+
+    class Config(Strict):
+        """Parameters."""
+
+        explore: float = Field(default=1.0, ge=0, le=4)
+        """Standard deviations of optimism; 0 is SECT."""
+        warmup_tasks: int = Field(default=0, ge=0, le=10_000)
+        """Requests that are forced to go in turn."""
+        warmup_batch: int = Field(default=5, ge=1, le=100)
+        """Completions after which the performance model is updated during warm-up (E3: every 5 tasks)."""
+
+    def __init__(self, config: Config | None = None, seed: int = 0) -> None:
+        self.config = config or self.Config()
+        self._sent = 0
+        self._next: dict[str, int] = {}
+
+    @property
+    def warming(self) -> bool:
+        """Whether requests still go in turn."""
+        return self._sent < self.config.warmup_tasks
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        """The column of the lowest optimistic score; the next in turn while warming up."""
+        if not pool.open:
+            return HOLD, "every node that may serve it is away"
+        if self.warming:
+            at = bisect_left(pool.open, self._next.get(pool.model, 0))
+            return pool.open[at % len(pool.open)], "warm-up"
+        explore = self.config.explore
+        if explore:
+            pool.score -= explore * np.sqrt(pool.epistemic)
+        return int(pool.score.argmin()), "explore_risk"
+
+    def dispatched(self, request: Request, pool: Pool, column: int) -> None:
+        """Count the warm-up and move the model's pointer."""
+        if self.warming:
+            self._next[pool.model] = column + 1
+            self._sent += 1

@@ -89,6 +89,7 @@ class Host:
         self._policy_news = asyncio.Event()
         self._views: dict[str, NodeView] = {}
         self._sent = 0
+        self._known: dict[str, Any] = {}
         if ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed:
             ray.get_runtime_context().current_actor.resume.remote()
 
@@ -281,8 +282,9 @@ class Host:
         return ClusterSnapshot(run.clock.now_s(), slot, tuple(v for v in views if v is not None), stats)
 
     async def _call(self, name: str, method: str, *args: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
-        actor = ray.get_actor(name, namespace=self._peers.namespace)
-        call: Awaitable[Any] = getattr(actor, method).remote(*args)
+        if name not in self._known:  # a look-up blocks for a round trip; a handle outlives restarts
+            self._known[name] = ray.get_actor(name, namespace=self._peers.namespace)
+        call: Awaitable[Any] = getattr(self._known[name], method).remote(*args)
         return await asyncio.wait_for(asyncio.ensure_future(call), timeout_s)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from serve_apps.names import RECORDER, NotThere, find
+from serve_apps.names import RECORDER, NotThere, Phonebook
 
 log = logging.getLogger("edgebed")
 
@@ -29,6 +29,7 @@ class RecordBatch:
         self._number = 0
         self._run_id = ""
         self._lock = asyncio.Lock()
+        self._actors = Phonebook()
 
     def begin(self, run_id: str) -> None:
         """Collect for another run from now on; what was left of the last one is dropped."""
@@ -48,7 +49,7 @@ class RecordBatch:
                     self._number += 1
                     self._unsent, self._entries = (self._number, self._entries), []
                 number, entries = self._unsent
-                sent = find(RECORDER).append.remote(self._run_id, self.source, number, entries)
+                sent = self._actors.find(RECORDER).append.remote(self._run_id, self.source, number, entries)
                 await asyncio.wait_for(sent, SEND_TIMEOUT_S)
                 self._unsent = None
 

@@ -14,9 +14,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
-from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
@@ -28,8 +27,9 @@ from serve_apps.backends import backend_class
 from serve_apps.batch import RecordBatch
 from serve_apps.clock import LiveClock
 from serve_apps.messages import Answer, Delta, GatewayRun, Progress, Served, Work
-from serve_apps.names import REPLICA, app_name, find, runtime_name
+from serve_apps.names import Phonebook, app_name, runtime_name
 from serve_apps.openai_api import Ask
+from serve_apps.replicas import Replicas
 
 log = logging.getLogger("edgebed")
 
@@ -72,7 +72,15 @@ class Flight:
 class Dispatcher:
     """One run in one gateway process: its fast path, its flights, its handles to the replicas."""
 
-    def __init__(self, run: GatewayRun, fast_path: FastPath, clock: LiveClock, batch: RecordBatch) -> None:
+    def __init__(
+        self,
+        run: GatewayRun,
+        fast_path: FastPath,
+        clock: LiveClock,
+        batch: RecordBatch,
+        replicas: Replicas,
+        actors: Phonebook,
+    ) -> None:
         self.run = run
         self.clock = clock
         self.fast_path = fast_path
@@ -81,8 +89,8 @@ class Dispatcher:
         """(model, outcome) to requests ended here."""
         self.latency_sum_s: dict[str, float] = {}
         self._batch = batch
-        self._handles: dict[tuple[str, str], Any] = {}
-        self._runtimes: dict[str, Any] = {}
+        self._replicas = replicas
+        self._actors = actors
         self._node_of = {e.id: e.node for e in run.testbed.executors()}
         self._away: set[str] = set()
         self._news = asyncio.Event()
@@ -118,11 +126,14 @@ class Dispatcher:
         """Serve a request to its end. Raises `Refused` if it does not end well."""
         flight = self._arrive(request, ask)
         try:
+            work = await self._choose(flight)
             while True:
-                work = await self._choose(flight)
                 answer = await self._call(flight, work)
+                if answer.served.outcome == "detached":
+                    continue
                 if self._over(flight, answer.served):
                     return answer
+                work = await self._choose(flight)
         finally:
             self._leave(flight)
 
@@ -131,8 +142,8 @@ class Dispatcher:
         stopped."""
         flight = self._arrive(request, ask)
         try:
+            work = await self._choose(flight)
             while True:
-                work = await self._choose(flight)
                 skip, answer = flight.sent_tokens, None
                 async for item in self._call_stream(flight, work):
                     if isinstance(item, Answer):
@@ -140,12 +151,15 @@ class Dispatcher:
                     elif skip >= item.tokens:
                         skip -= item.tokens
                     else:
+                        yield replace(item, text=after(item.text, skip), tokens=item.tokens - skip)
                         flight.sent_tokens += item.tokens - skip
                         skip = 0
-                        yield item
-                if answer is not None and self._over(flight, answer.served):
+                if answer is None or answer.served.outcome == "detached":
+                    continue
+                if self._over(flight, answer.served):
                     yield answer
                     return
+                work = await self._choose(flight)
         finally:
             self._leave(flight)
 
@@ -249,9 +263,6 @@ class Dispatcher:
         """Feed back and record an attempt; False if another one must follow. Raises `Refused`."""
         work = flight.work
         assert work is not None
-        if served.outcome == "detached":
-            self._feed_back(flight.request, work.executor, replace(served, outcome="aborted"))
-            return False
         flight.served = served
         lost = served.outcome == "returned"
         self._feed_back(
@@ -261,6 +272,7 @@ class Dispatcher:
             flight.attempt += 1
             flight.progress = served.progress()
             return False
+        assert served.outcome != "detached"
         refused = self._end(flight, served.outcome, served.reason)
         if served.outcome != "done":
             raise refused
@@ -314,20 +326,11 @@ class Dispatcher:
 
     # -- handles ---------------------------------------------------------------------------------------
 
-    def _handle(self, work: Work, method: str) -> Any:
-        key = (app_name(self._node_of[work.executor], work.request.model), method)
-        handle = self._handles.get(key)
-        if handle is None:
-            found = serve.get_deployment_handle(REPLICA, app_name=key[0])
-            handle = found.options(method_name=method, stream=method == "stream", _by_reference=False)
-            self._handles[key] = handle
-        return handle
+    def _handle(self, work: Work, method: Literal["serve", "stream"]) -> Any:
+        return self._replicas.handle(app_name(self._node_of[work.executor], work.request.model), method)
 
     def _runtime(self, executor: str) -> Any:
-        node_id = self._node_of[executor]
-        if node_id not in self._runtimes:
-            self._runtimes[node_id] = find(runtime_name(node_id))
-        return self._runtimes[node_id]
+        return self._actors.find(runtime_name(self._node_of[executor]))
 
     def _patience_s(self, request: Request) -> float:
         if request.deadline_s == inf:
@@ -339,3 +342,12 @@ class Dispatcher:
             await asyncio.wait_for(asyncio.ensure_future(call), 2.0)
         except (RayError, TimeoutError) as error:
             log.warning("cancel: %s", error)
+
+
+def after(text: str, tokens: int) -> str:
+    """What follows the first `tokens` words, the blank before it included."""
+    for _ in range(tokens):
+        start = len(text) - len(text.lstrip())
+        blank = text.find(" ", start)
+        text = "" if blank < 0 else text[blank:]
+    return text

@@ -30,7 +30,17 @@ from serve_apps.dispatch import Dispatcher
 from serve_apps.exposition import exposition
 from serve_apps.front import Front
 from serve_apps.messages import GatewayRun, RunState
-from serve_apps.names import GATEWAY_APP, PLANNER, RECORDER, SCHEDULER, NotThere, find, runtime_name
+from serve_apps.names import (
+    GATEWAY_APP,
+    PLANNER,
+    RECORDER,
+    SCHEDULER,
+    NotThere,
+    Phonebook,
+    app_name,
+    runtime_name,
+)
+from serve_apps.replicas import Replicas
 
 log = logging.getLogger("edgebed")
 
@@ -44,6 +54,8 @@ class Gateway:
 
     def __init__(self, host: str, port: int) -> None:
         self._source = f"{GATEWAY_APP}:{os.getpid()}"
+        self._actors = Phonebook()
+        self._replicas = Replicas()
         self._batch = RecordBatch(self._source)
         self._dispatcher: Dispatcher | None = None
         self._state: RunState | None = None
@@ -131,7 +143,12 @@ class Gateway:
         self._batch = RecordBatch(self._source)
         self._batch.begin(run.run_id)
         fast_path: FastPath = pickle.loads(run.fast_path)
-        dispatcher = Dispatcher(run, fast_path, LiveClock(run.speedup), self._batch)
+        dispatcher = Dispatcher(
+            run, fast_path, LiveClock(run.speedup), self._batch, self._replicas, self._actors
+        )
+        if not run.cold:
+            hosted = [(n.id, m) for n in run.testbed.nodes for m in run.testbed.hosted(n.id)]
+            await self._replicas.warm_up(app_name(node, model) for node, model in hosted)
         checkpoint = await self._ask(RECORDER, "join", run.run_id, self._source)
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
@@ -191,7 +208,7 @@ class Gateway:
 
     async def _ask(self, name: str, method: str, *args: Any) -> Any:
         """Call a named actor; never wait longer than a long poll takes."""
-        call = getattr(find(name), method).remote(*args)
+        call = getattr(self._actors.find(name), method).remote(*args)
         return await asyncio.wait_for(call, WATCH_S + 5.0)
 
     async def _send_records(self) -> None:

@@ -47,3 +47,19 @@ def find(name: str) -> Any:
         return ray.get_actor(name, namespace=NAMESPACE)
     except ValueError as error:
         raise NotThere(f"no actor {name!r} in namespace {NAMESPACE!r}") from error
+
+
+class Phonebook:
+    """Handles of named actors, each looked up once: a look-up blocks its caller for a round trip.
+
+    A handle outlives restarts of its actor. One phonebook belongs to one process of the testbed.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def find(self, name: str) -> Any:
+        """Handle of a named actor. Raises `NotThere` if there is none."""
+        if name not in self._known:
+            self._known[name] = find(name)
+        return self._known[name]

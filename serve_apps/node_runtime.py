@@ -44,6 +44,8 @@ class _Waiter:
     work: Work
     ended: asyncio.Future[Served]
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    attached: bool = False
+    """Whether it waits through a replica, which can stop (lifecycle cold)."""
 
 
 class NodeRuntime:
@@ -114,29 +116,35 @@ class NodeRuntime:
 
     async def serve(self, work: Work) -> Served:
         """Queue and serve one attempt; returns when it is over, in whatever way."""
-        return await asyncio.shield(self._waiter(work).ended)
+        waiter = self._waiter(work)
+        waiter.attached = True
+        return await asyncio.shield(waiter.ended)
 
     async def turn(self, work: Work) -> Served | None:
         """Queue one attempt and return once it is in service (None) or over; `serve` then waits for its
         end."""
         waiter = self._waiter(work)
-        await self._started(waiter)
+        entered = asyncio.ensure_future(waiter.started.wait())
+        await asyncio.wait((entered, waiter.ended), return_when=asyncio.FIRST_COMPLETED)
+        entered.cancel()
         return waiter.ended.result() if waiter.ended.done() else None
 
     async def stream(self, work: Work) -> AsyncIterator[tuple[int, int] | Served]:
         """Like `serve`, with (tokens produced, tokens in all) on the way: at once for the first, then
         coalesced."""
         waiter = self._waiter(work)
+        waiter.attached = True
+        ended = waiter.ended
         await self._started(waiter)
         sent, pause_s = 0, STREAM_FIRST_S
-        while not waiter.ended.done():
+        while not ended.done():
             produced, total = self._produced(waiter)
             if produced > sent:
                 yield produced, total
                 pause_s = STREAM_FIRST_S if sent == 0 else min(pause_s * STREAM_GROWTH, STREAM_MAX_S)
                 sent = produced
-            await asyncio.wait((waiter.ended,), timeout=pause_s)
-        yield waiter.ended.result()
+            await asyncio.wait((ended,), timeout=pause_s)
+        yield ended.result()
 
     async def cancel(self, request_id: str, reason: str = "the client gave up") -> bool:
         """End a request wherever it is on this node; False if it is not here."""
@@ -254,7 +262,16 @@ class NodeRuntime:
                 self._on_ended(notice)
             elif isinstance(notice, Returned):
                 self._finish(notice.job, Served("returned", notice.t_s, **_measured(notice.job)))
+        if self._run is not None and self._run.cold:
+            self._call_turns()
         self._arm()
+
+    def _call_turns(self) -> None:
+        """Lifecycle cold: whoever is in service (again) is called, also after an interruption."""
+        now_s = self._clock.now_s()
+        for request_id, waiter in self._waiters.items():
+            if not waiter.started.is_set() and self._state.progress(request_id, now_s) is not None:
+                waiter.started.set()
 
     def _arm(self) -> None:
         next_s = self._state.next_s()
@@ -326,10 +343,12 @@ class NodeRuntime:
     def _detach(self, executor: str) -> None:
         """Its process is about to stop: whoever waits through it must ask again."""
         for waiter in self._waiters.values():
-            if waiter.job.executor == executor:
+            if waiter.job.executor != executor:
+                continue
+            waiter.started.clear()
+            if waiter.attached:
                 self._answer(waiter, Served("detached", self._clock.now_s()))
-                waiter.ended = asyncio.get_running_loop().create_future()
-                waiter.started.clear()
+                waiter.ended, waiter.attached = asyncio.get_running_loop().create_future(), False
 
     def _model_of(self, executor: str) -> str:
         return next(e.models[0] for e in self._testbed.executors() if e.id == executor)

@@ -113,6 +113,7 @@ class SimpyPool:
         """One request: route, queue and service until the deadline at the speed the GPU has left, feedback."""
         env, executor = self.env, self.dispatch(request)
         gpu, me = self.gpu_of[executor], env.active_process
+        assert me is not None
         due = env.timeout(request.deadline_s - env.now)
         with self.servers[executor].request() as turn:
             yield turn | due

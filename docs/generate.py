@@ -1,0 +1,445 @@
+"""Writes the reference pages that follow from the code: `python docs/generate.py`; `--check` only compares.
+
+Scenario and testbed files from the pydantic models, commands from the command line itself, schemes and
+parameters from the registries. Comes from nowhere else, so these pages are not edited by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from controller.fast_path import FastPathConfig
+from controller.schemes import SCHEMES
+from edgebed.cli import app
+from edgebed.wiring import REGISTRIES
+from emulation.domain import cluster, events, records, scenario
+from emulation.files import list_scenarios, load_scenario
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
+SOURCES = get_args(get_args(scenario.WorkloadSource)[0])
+EVENTS = get_args(get_args(events.Event)[0])
+SCENARIO = (scenario.Scenario, *SOURCES, scenario.TokenLengths, *EVENTS, scenario.LiveConfig)
+TESTBED = (
+    cluster.TestbedConfig,
+    cluster.ModelSpec,
+    cluster.NodeSpec,
+    cluster.GpuSpec,
+    cluster.ProfileEntry,
+    cluster.CpuLaw,
+    cluster.LinkSpec,
+)
+LINES = (
+    records.RunHeader,
+    records.RequestRecord,
+    records.DecisionRecord,
+    records.EventRecord,
+    records.ExecutorRecord,
+    records.RunFooter,
+)
+PORTS = {"router": "Routers", "performance model": "Performance models", "scheduler": "Schedulers",
+         "deployer": "Deployers", "planner": "Planners", "fast path": "Fast path"}  # fmt: skip
+
+SAID = {
+    "name": "Name in records and tables.",
+    "note": "A sentence for lists and reports.",
+    "testbed": "Packaged name, path, or an inline testbed.",
+    "workload": "One or more sources of requests, below by `kind`.",
+    "events": "What goes wrong, below by `kind`.",
+    "slot_s": "Length of a slot in seconds: schedulers and deployers decide once per slot.",
+    "epoch_slots": "Slots per epoch: planners decide once per epoch.",
+    "length_knowledge": "What a router knows of the output length: `exact` (the truth), `max_tokens` (the limit the "
+    "client states) or `predicted` (nothing; it estimates from answers it has seen).",
+    "live": "How it runs live, below.",
+    "lifecycle": "`warm`: replica processes stay up, initialisation runs on the virtual clock; `cold`: they really "
+    "start and stop, speedup 1 only.",
+    "origins": "Nodes at which requests enter; absent: all of the testbed.",
+    "models": "Ids of models.",
+    "rate_per_s": "Mean requests per second.",
+    "mix": "Model to share of the requests; shares need not sum to 1.",
+    "prompts": "K of models with feature `prompts`: one of these, uniformly.",
+    "lengths": "Token counts, for models with feature `tokens`.",
+    "base_rate_per_s": "Requests per second between bursts.",
+    "burst_rate_per_s": "Requests per second in a burst.",
+    "on_s": "Length of a burst.",
+    "off_s": "Time between bursts.",
+    "interval_s": "Time between requests.",
+    "count": "Number of requests.",
+    "prompt_tokens": "Input tokens to choose from.",
+    "output_tokens": "Output tokens to choose from.",
+    "k_min": "Fewest prompts of a request; 0: no request.",
+    "k_max": "Most prompts of a request.",
+    "start_row": "First row of the file, from 0 after the header.",
+    "max_prompt_tokens": "Longest input.",
+    "max_output_tokens": "Longest output, and the limit the client states.",
+    "over_limit": "`clip` to the limits, or `drop` the row.",
+    "at_s": "Onset.",
+    "until_s": "When it is undone.",
+    "node": "Its target.",
+    "model": "One model on the node; absent: all of them.",
+    "factor": "Times slower.",
+    "factors": "Times slower, per coefficient of the service law.",
+    "ramp_s": "How long it grows.",
+    "steps": "Steps in which it grows.",
+    "stutter": "Whether requests sent there count as stuttering.",
+    "in_flight": "Work under way: `requeue` elsewhere, `fail`, or `resume` on return after the last finished prompt.",
+    "a": "One site.",
+    "b": "The other site.",
+    "extra_s": "Extra seconds each way.",
+    "cores": "CPU cores, split equally over the models that run on CPU.",
+    "ram_gb": "Memory.",
+    "gpus": "Its GPUs.",
+    "slices": "vGPUs: models it can hold at once.",
+    "vram_gb": "Memory of the GPU.",
+    "site": "Where it stands; links join sites.",
+    "speed": "Known speed.",
+    "theta": "Coefficients of the service law, seconds per feature.",
+    "mode": "`cpu` or `gpu`.",
+    "source": "Where the number is from.",
+    "reference_cores": "Cores the CPU profile was taken on.",
+    "exponent": "0.7: four times the cores, 2.6 times the speed.",
+    "latency_s": "One way.",
+    "modality": "`text`: text to text; `caption`: image to text; `image`: text to image.",
+    "features": "x of the law s = theta . x: `prompts` (K), or `tokens` (n_in, n_out).",
+    "min_ram_gb": "Least memory it runs in; for information.",
+    "id": "Unique name.",
+    "nodes": "Edge nodes.",
+    "profile": "What may be known of service times in advance.",
+    "links": "Paths between sites; a pair that is not listed costs nothing.",
+    "cpu": "How speed grows with cores.",
+    "hint": "Coarse name exposed while visible, for example `game` or `overheating`.",
+}
+"""What keys without a string of their own are."""
+
+SAID_OF_LINES = {
+    "t_s": "When.",
+    "scenario": "Its name.",
+    "scheme": "Its name.",
+    "seed": "Of requests, noise and draws.",
+    "world": "`virtual` or `live`.",
+    "reasoner": "`none`, or what thinks in the agents: `rules`.",
+    "lifecycle": "`warm` or `cold`; virtual runs are `warm`.",
+    "speedup": "Virtual seconds per wall second; 1 in virtual time.",
+    "models": "Every model of the testbed.",
+    "slot_s": "Length of a slot.",
+    "slots": "Slots counted.",
+    "epoch_slots": "Slots per epoch.",
+    "horizon_s": "Requests intended before this count.",
+    "deadline_s": "Seconds from intended to expired; null: never.",
+    "objective_weight": "lambda of J.",
+    "version": "Of this format.",
+    "request_id": "The request; live, its `X-Request-ID`.",
+    "model": "What was asked for.",
+    "origin": "Node at which it entered.",
+    "prompts": "K.",
+    "prompt_tokens": "Input tokens; 0 for models by prompts.",
+    "intended_s": "When the client meant to send it. Latency counts from here.",
+    "sent_s": "When the client sent it.",
+    "dispatched_s": "When it was handed to its executor's node; null: never.",
+    "enqueued_s": "When it joined that executor's queue, uplink over.",
+    "started_s": "When service began, the first time.",
+    "ended_s": "Delivery: end of service plus downlink; for other ends, when they came.",
+    "predicted_s": "Service time predicted when it was routed.",
+    "predicted_sd_s": "Standard deviation of that.",
+    "executor": "Where it went last: `node/model`, or a device's id.",
+    "mode": "`cpu` or `gpu` while served.",
+    "outcome": "`done`, `expired`, `rejected`, `no_host`, `node_lost`, `aborted` or `error`.",
+    "stutter": "Whether it was dispatched to a degraded node.",
+    "reason": "Why, in words.",
+    "cause": "What made it decide: `slot 3`, `epoch 0`, an arrival.",
+    "inputs_age_s": "Age of the oldest signal it used.",
+    "thinking_s": "Virtual seconds charged before it landed.",
+    "promised": "Metric it is meant to move.",
+    "violations": "What was wrong with it, or refused.",
+    "type": "Kind of the event.",
+    "target": "`node`, `node/model`, `site-site` or `control`.",
+    "phase": "Begins, grows, ends.",
+    "visible": "Whether deciders are told that something is wrong.",
+    "detail": "Injected events carry their own terms in `spec`.",
+    "state": "`off`, `pending`, `starting`, `ready`, `draining` or `away`.",
+    "arrived": "Model to requests.",
+    "in_system": "Model to requests without an end when the record closed.",
+    "interrupted": "Cut short by hand.",
+    "kind": "Names the line.",
+}
+"""What fields of a record without a string of their own are."""
+
+
+# -- what the code says ---------------------------------------------------------------------------------------
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """The string under each field of a class and of its bases, by field name."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        try:
+            tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(base)))
+        except (OSError, TypeError):
+            continue
+        body = next((n.body for n in tree.body if isinstance(n, ast.ClassDef)), [])
+        for field, text in zip(body, body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(text):
+                found[field.target.id] = " ".join(text.value.value.split())  # type: ignore[attr-defined]
+    return found
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def source_annotations(cls: type) -> dict[str, str]:
+    """Each field's annotation as it is written in the code."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        found.update({k: str(v) for k, v in base.__dict__.get("__annotations__", {}).items()})
+    return found
+
+
+def first_paragraph(cls: type) -> str:
+    """The first paragraph of a docstring, on one line; empty if the class has none of its own."""
+    return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
+
+
+# -- as Markdown ----------------------------------------------------------------------------------------------
+
+
+def cell(text: str) -> str:
+    """Text that may stand in a table cell."""
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def table(heads: list[str], rows: Iterator[list[str]] | list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines) + "\n"
+
+
+def model_section(cls: type[BaseModel], title: str = "", level: int = 2) -> str:
+    """Heading, first paragraph and fields of a pydantic model."""
+    docs, written = field_docs(cls), source_annotations(cls)
+    rows = [
+        [
+            f"`{name}`",
+            f"`{cell(written.get(name, ''))}`",
+            default(info),
+            cell(described(info, docs.get(name, said(name)))),
+        ]
+        for name, info in cls.model_fields.items()
+    ]
+    heading = f"{'#' * level} {title or cls.__name__}\n\n{first_paragraph(cls)}\n\n"
+    return heading + (table(["key", "type", "default", "what"], rows) if rows else "No keys.\n")
+
+
+def said(name: str) -> str:
+    """Words for a key that has none in the code."""
+    return "Chooses this section." if name == "kind" else SAID.get(name, "")
+
+
+def default(info: FieldInfo) -> str:
+    """The default as a file would have it, or that there is none."""
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return f"see {type(value).__qualname__}"
+    return f"`{cell(str(list(value) if isinstance(value, tuple) else value))}`"
+
+
+def described(info: FieldInfo, text: str) -> str:
+    """The field's own words and its bounds."""
+    limits = [
+        f"{sign} {getattr(m, name)}"
+        for m in info.metadata
+        for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"), ("min_length", "length ≥"))
+        if getattr(m, name, None) is not None
+    ]
+    return " ".join([text, f"({', '.join(limits)})" if limits else ""]).strip()
+
+
+# -- pages ----------------------------------------------------------------------------------------------------
+
+
+def scenario_page() -> str:
+    """Scenario files."""
+    text = (
+        "# Scenario file\n\nYAML. Unknown and doubled keys are errors; each error names file, field, value and "
+        "fix. `testbed` is a\npackaged name, a path relative to the file, or an inline mapping "
+        "([testbed file](testbed.md)). A relative `trace` path is\nlooked for beside the file too. Times are "
+        "virtual seconds. What can be put under `controllers`:\n[parameters](parameters.md).\n\n"
+    )
+    kinds = {cls: f"{cls.model_fields['kind'].default}" for cls in (*SOURCES, *EVENTS)}
+    names = {cls: f"Source `{kinds[cls]}`" for cls in SOURCES} | {
+        cls: f"Event `{kinds[cls]}`" for cls in EVENTS
+    }
+    titles = {scenario.TokenLengths: "`lengths` of a source", scenario.LiveConfig: "`live`"}
+    text += "\n".join(model_section(cls, names.get(cls) or titles.get(cls, "")) for cls in SCENARIO)
+    found = [load_scenario(name) for name in list_scenarios()]
+    rows = [
+        [f"`{name}`", f"`{s.testbed.name}`", str(s.slots), cell(s.note.strip())]
+        for name, s in zip(list_scenarios(), found, strict=True)
+    ]
+    return text + "\n## Packaged scenarios\n\n" + table(["name", "testbed", "slots", "what it is"], rows)
+
+
+def testbed_page() -> str:
+    """Testbed files."""
+    return (
+        "# Testbed file\n\nWhat exists, as both worlds and every controller may know it. YAML; unknown keys are "
+        "errors.\nThe numbers of the packaged ones: [testbeds](../explanation/testbeds.md).\n\n"
+    ) + "\n".join(model_section(cls) for cls in TESTBED)
+
+
+def record_page() -> str:
+    """Lines of a run record."""
+    text = (
+        "# Run record\n\n`record.jsonl`, one JSON object per line, format version "
+        f"{records.RECORD_VERSION}, in virtual seconds, ordered by (time, priority, order of writing);\npriorities: "
+        "event, executor, request, decision. The header is first, the footer last; a record without a footer\nwas "
+        "cut. In virtual time the same scenario, scheme and seed give the same bytes. What is not canonical (wall\n"
+        "clock, pid, host, the client's view) is in `side.jsonl`, each row with the `line` it belongs to (the header\n"
+        "is line 0). What was not measured is null, never 0.\n\n"
+    )
+    for cls in LINES:
+        docs, written = field_docs(cls), source_annotations(cls)
+        rows = [
+            [f"`{n}`", f"`{cell(t)}`", cell(docs.get(n, SAID_OF_LINES.get(n, "")))]
+            for n, t in written.items()
+        ]
+        kind = cls.__dataclass_fields__["kind"].default  # type: ignore[attr-defined]
+        text += f"## `{kind}`\n\n{first_paragraph(cls)}\n\n" + table(["field", "type", "what"], rows) + "\n"
+    return text
+
+
+def cli_page() -> str:
+    """Commands."""
+    text = (
+        "# Command line\n\n`edgebed <command> --help` says the same. Exit codes: 0 done; 1 a check failed (`replay`, "
+        "`load`); 2 wrong input,\nwith one message; 130 interrupted before anything was finished. Ctrl-C in `compare` "
+        "keeps and reports what was recorded.\n\n"
+    )
+    command: Any = typer.main.get_command(app)
+    for name, found in command.commands.items():
+        arguments = [p for p in found.params if p.param_type_name == "argument"]
+        usage = " ".join(p.name if p.required else f"[{p.name}]" for p in arguments)
+        text += f"## `edgebed {name}{' ' if usage else ''}{usage}`\n\n{found.help}\n\n"
+        rows = [
+            [f"`{'`, `'.join(p.opts) if p.param_type_name == 'option' else p.name}`", _cli_default(p),
+             cell(getattr(p, "help", "") or "")]
+            for p in found.params if p.name != "help"
+        ]  # fmt: skip
+        text += table(["", "default", "what"], rows) + "\n" if rows else ""
+    return text
+
+
+def _cli_default(param: Any) -> str:
+    if param.required:
+        return "required"
+    return "" if param.default is None or param.default is False else f"`{param.default}`"
+
+
+def scheme_page() -> str:
+    """Schemes."""
+    rows = [
+        [
+            f"`{s.name}`",
+            s.paper,
+            *(f"`{part}`" if part else "–" for part in parts),
+            s.reasoner,
+            cell(s.summary),
+        ]
+        for s in SCHEMES.values()
+        for parts in [(s.router, s.perf, s.scheduler, s.deployer, s.planner)]
+    ]
+    heads = [
+        "scheme",
+        "paper",
+        "router",
+        "predictions",
+        "scheduler",
+        "deployer",
+        "planner",
+        "reasoner",
+        "what it does",
+    ]
+    return (
+        "# Schemes\n\nA scheme is a row of `SCHEMES` in `controller/schemes.py`: names in the registries of "
+        "[parameters](parameters.md).\nIn tables a scheme run by rules is written `MA (rules)`. Where a scenario gives "
+        "a `plan`, schemes with a planner\nfollow it (planner `given`). Deployers act on nodes with `hosting: pods` "
+        "only; a device is always on.\n\n"
+    ) + table(heads, rows)
+
+
+def parameter_page() -> str:
+    """Parameters of every controller."""
+    text = (
+        "# Parameters of controllers\n\nA scenario sets them under `controllers`, by registry name: "
+        "`controllers: {lyapunov: {v: 2.0}}`. They hold for every\nscheme that uses that controller. An unknown name "
+        "or parameter is an error.\n"
+    )
+    for port, title in PORTS.items():
+        text += f"\n## {title}\n"
+        for name, kind in sorted(REGISTRIES[port].items()):
+            config = FastPathConfig if kind is FastPathConfig else kind.Config
+            about = "" if kind is FastPathConfig else first_paragraph(kind) + "\n\n"
+            body = model_section(config, f"`{name}`", 3).split("\n\n", 2)
+            keys = body[2] if len(config.model_fields) else "No parameters.\n"
+            text += f"\n### `{name}`\n\n{about}{keys}"
+    inner = {t for r in REGISTRIES.values() for k in r.values() for t in nested(getattr(k, "Config", k))}
+    text += "\n## Groups of parameters\n\n"
+    return text + "\n".join(model_section(t, f"`{t.__qualname__}`", 3) for t in sorted(inner, key=str))
+
+
+def nested(config: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The models inside a model's fields."""
+    for info in config.model_fields.values():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield info.annotation
+            yield from nested(info.annotation)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "scenario.md": scenario_page,
+    "testbed.md": testbed_page,
+    "records.md": record_page,
+    "cli.md": cli_page,
+    "schemes.md": scheme_page,
+    "parameters.md": parameter_page,
+}
+
+
+def stale() -> list[str]:
+    """Names of the pages that are not what the code says."""
+    return [
+        name
+        for name, page in PAGES.items()
+        if not (REFERENCE / name).is_file() or (REFERENCE / name).read_text() != NOTE + page().rstrip() + "\n"
+    ]
+
+
+def main() -> int:
+    """Write the pages that changed, or with `--check` only name them; the exit code."""
+    found = stale()
+    if "--check" in sys.argv[1:]:
+        print("\n".join(found) or "up to date")
+        return int(bool(found))
+    for name in found:
+        (REFERENCE / name).write_text(NOTE + PAGES[name]().rstrip() + "\n")
+        print(f"wrote docs/reference/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -16,6 +16,7 @@ from controller.fast_view import Belief, FastView, Pool
 from controller.ledger import Entry
 from controller.lengths import OutputLengths
 from controller.perf import make_perf
+from controller.perf.spread import KnowsRegimes
 from controller.routers import make_router
 from controller.routers.explore_risk import ExploreRisk
 from controller.routers.router import HOLD, Router
@@ -210,6 +211,10 @@ class FastPath:
     def set_risky(self, executor: str, risky: bool) -> None:
         """Put an executor under hard avoidance, or lift it. Raises `KeyError` on an unknown one."""
         belief = self.view.beliefs[executor]
+        if isinstance(self.perf, KnowsRegimes) and risky != belief.risky:
+            self.perf.regime(executor, risky)
+            for pool, column in belief.places:
+                self.view.refresh_law(pool, column, PerfKey(executor, pool.model, belief.mode), self.perf)
         belief.risky = risky
         self._rebias(belief)
         for pool, _ in belief.places:

@@ -104,6 +104,16 @@ class Pool:
             np.multiply(self.per_byte[site], moved_bytes, out=self._term)
             np.add(score, self._term, out=score)
 
+    def _evaluate_epistemic(self, x0: float, x1: float) -> None:
+        """x' C x of every column. Without BLAS, whose rounding depends on where arrays lie in memory."""
+        np.multiply(self.covariance[0], x0 * x0, out=self.epistemic)
+        if self.features == 2:
+            np.multiply(self.covariance[1], x0 * x1, out=self._term)
+            np.add(self.epistemic, self._term, out=self.epistemic)
+            np.multiply(self.covariance[2], x1 * x1, out=self._term)
+            np.add(self.epistemic, self._term, out=self.epistemic)
+            np.maximum(self.epistemic, 0.0, out=self.epistemic)
+
     def ranked(self, column: int) -> Array:
         """The part of the frame that a decision for `column` lists: the routable columns, if it is one."""
         return self.frame if column >= self.routable else self.frame[:, : self.routable]

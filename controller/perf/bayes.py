@@ -105,6 +105,16 @@ class Bayes:
         if found is not None:
             found.law.open(0.0, self._config.alarm.coefficient_sd)
 
+    def regime(self, executor: str, abnormal: bool) -> None:
+        """A hint says that an executor enters or leaves an abnormal regime of unknown size.
+
+        What is learned in between is not its ordinary law, which is kept aside and put back afterwards, a little
+        less certain than it was.
+        """
+        for key, found in self._keys.items():
+            if key.executor == executor:
+                found.enter() if abnormal else found.leave(self._config.alarm.return_sd)
+
     def changes(self, key: PerfKey) -> int:
         """How many changes of its law were detected on this key."""
         found = self._keys.get(key)
@@ -114,7 +124,7 @@ class Bayes:
 class _Key:
     """What is believed of one key."""
 
-    __slots__ = ("_config", "_noise", "_weight", "alarm", "aside", "law", "samples")
+    __slots__ = ("_config", "_noise", "_ordinary", "_weight", "alarm", "aside", "law", "samples")
 
     def __init__(self, features: int, config: Bayes.Config) -> None:
         square = config.prior_relative_sd**2
@@ -122,6 +132,7 @@ class _Key:
         self.law = Law(1.0, 1.0, (square, 0.0, square if features == 2 else 0.0))
         self.aside: Law | None = None
         """The law in force before the last change."""
+        self._ordinary: Law | None = None
         self.alarm = Alarm(config.alarm)
         self.samples = 0
         self._weight = config.noise_weight
@@ -138,6 +149,17 @@ class _Key:
         mean = max(self.law.mean(0.5, 0.5), 1e-9)
         learned = self.law.variance(0.5, 0.5) / (mean * mean)
         return min(1.0, sqrt(learned + self.noise_cv() ** 2 / (1.0 + self.samples)))
+
+    def enter(self) -> None:
+        """Keep the ordinary law aside."""
+        if self._ordinary is None:
+            self._ordinary = self.law.copy()
+
+    def leave(self, doubt_sd: float) -> None:
+        """Put the ordinary law back."""
+        if self._ordinary is not None:
+            self.law, self._ordinary = self._ordinary, None
+            self.law.open(0.0, doubt_sd)
 
     def learn(self, f0: float, f1: float, y: float) -> None:
         """One sample: shares of the coefficients in the profiled time, and true over profiled time."""

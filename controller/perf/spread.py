@@ -33,6 +33,13 @@ class StatesSpread(Protocol):
     def spread(self, key: PerfKey) -> Spread: ...
 
 
+@runtime_checkable
+class KnowsRegimes(Protocol):
+    """A performance model that keeps the ordinary law of an executor apart from that of an abnormal time."""
+
+    def regime(self, executor: str, abnormal: bool) -> None: ...
+
+
 def spread_of(
     perf: PerformanceModel, key: PerfKey, theta: tuple[float, ...], uncertainty: float
 ) -> Spread:

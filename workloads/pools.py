@@ -7,28 +7,32 @@ capacity that the mismatch drawn from that very seed leaves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from math import ceil
+from math import inf
 from statistics import mean
 from typing import Any, Literal, get_args
 
 import orjson
 from numpy.random import Generator
 
-from emulation.domain.scenario import LengthKnowledge, Scenario
+from emulation.domain.events import Drift, Event, Leave, Slowdown
+from emulation.domain.scenario import LengthKnowledge, PeriodicSource, Scenario
 from emulation.rng import stream
 from workloads.mismatch import world_truth
 
-PlanKind = Literal["none", "semantic", "churn", "drift"]
+PlanKind = Literal["none", "semantic", "semantic-any", "churn", "drift"]
+"""semantic: the healthy rest can carry the load; semantic-any: whatever is hit, which may overload the rest."""
 PLANS: tuple[PlanKind, ...] = get_args(PlanKind)
 LENGTHS = {"prompt_tokens": [128, 512, 1024], "output_tokens": [16, 32, 64]}
 """Token bins of the four-device scenarios; ours, as the paper's are not stated."""
 HINTS = ("game", "video call", "low battery", "system update", "overheating")
 DATA = "mlperf_edge_generative.jsonl"
 
+CARRIED = 0.95
+"""Highest load of the devices that a window of plan `semantic` leaves healthy."""
 _LONGEST_OUT = 128
 """Output tokens of the slowest GPT-J queries (the benchmark's max_new_tokens)."""
 _LONGEST_IN = 1024
@@ -38,6 +42,7 @@ _FIRST_SHARE = 0.1
 _WINDOWS: Mapping[PlanKind, tuple[tuple[float, float], ...]] = {
     "none": (),
     "semantic": ((0.13, 0.20), (0.30, 0.37), (0.47, 0.53), (0.63, 0.70), (0.80, 0.87)),
+    "semantic-any": ((0.13, 0.20), (0.30, 0.37), (0.47, 0.53), (0.63, 0.70), (0.80, 0.87)),
     "churn": ((0.17, 0.27), (0.40, 0.50), (0.67, 0.77), (0.83, 0.88)),
     "drift": ((0.33, 0.73),),
 }
@@ -107,26 +112,67 @@ def random_pool(
         raise ValueError(f"load must be > 0, not {load:g}")
     count = tasks or max(300, 40 * devices)
     raw = _scenario(seed, devices, sigma, cv, count, knowledge, controllers or {})
-    interval_s = 1.0 / (load * capacity_per_s(Scenario.model_validate(_timed(raw, 1.0, count)), seed))
+    rates = true_rates(Scenario.model_validate(_timed(raw, 1.0, count)), seed)
+    interval_s = 1.0 / (load * capacity_per_s(rates))
     raw["name"] = f"pool-{plan}-{devices}-{seed}"
     raw["note"] = f"{devices} devices, sigma {sigma:g}, cv {cv:g}, load {load:g} of the true capacity, seed {seed}."
-    raw["events"] = _events(plan, raw["testbed"]["nodes"], count, interval_s, stream(seed, f"pool/{plan}"))
+    raw["events"] = _events(plan, rates, count, interval_s, stream(seed, f"pool/{plan}"))
     return Scenario.model_validate(_timed(raw, interval_s, count))
 
 
-def capacity_per_s(scenario: Scenario, seed: int) -> float:
-    """Requests per second (of all types, strictly alternating) that saturate the first type, at the seed's truth."""
+Rates = Mapping[str, Mapping[str, float]]
+"""Model to node to requests per second it serves at the truth, on the mean request of the token bins."""
+
+
+def true_rates(scenario: Scenario, seed: int) -> Rates:
+    """What each device can serve under the mismatch of this seed, without events."""
     truth, testbed = world_truth(scenario, seed), scenario.testbed
-    x = (mean(LENGTHS["prompt_tokens"]), mean(LENGTHS["output_tokens"]))
-    rates = []
-    for model in testbed.models:
-        features = x if model.features == "tokens" else (1.0,)
-        served = 0.0
-        for node in testbed.hosts(model.id):
-            theta, ratios = testbed.theta(node, model.id, "gpu") or (), truth.ratios(node, model.id, "gpu")
-            served += 1.0 / sum(c * r * v for c, r, v in zip(theta, ratios, features, strict=False))
-        rates.append(served * len(testbed.models))
-    return min(rates)
+    tokens = (mean(LENGTHS["prompt_tokens"]), mean(LENGTHS["output_tokens"]))
+
+    def rate(node: str, model: str, x: tuple[float, ...]) -> float:
+        theta, ratios = testbed.theta(node, model, "gpu") or (), truth.ratios(node, model, "gpu")
+        return 1.0 / sum(c * r * v for c, r, v in zip(theta, ratios, x, strict=False))
+
+    return {
+        m.id: {n: rate(n, m.id, tokens if m.features == "tokens" else (1.0,)) for n in testbed.hosts(m.id)}
+        for m in testbed.models
+    }
+
+
+def capacity_per_s(rates: Rates) -> float:
+    """Arrivals per second, all types in strict alternation, that saturate the first type."""
+    return min(sum(of.values()) for of in rates.values()) * len(rates)
+
+
+def peak_load(scenario: Scenario, seed: int, avoiding: bool = False) -> float:
+    """Highest true load of any type at any time, events included; above 1 that queue grows without bound.
+
+    `avoiding`: devices in a stuttering state are not used at all.
+    """
+    rates, source = true_rates(scenario, seed), scenario.workload[0]
+    assert isinstance(source, PeriodicSource)
+    per_type = 1.0 / source.interval_s / len(rates)
+    worst = 0.0
+    for t_s in (0.0, *(e.at_s for e in scenario.events), *(e.until_s for e in scenario.events)):
+        for of in rates.values():
+            served = sum(r / _slower(scenario.events, node, t_s, avoiding) for node, r in of.items())
+            worst = max(worst, per_type / served if served > 0 else inf)
+    return worst
+
+
+def _slower(events: Sequence[Event], node: str, t_s: float, avoiding: bool) -> float:
+    """How many times slower a node is at a time; infinite where it is away or avoided."""
+    slower = 1.0
+    for event in events:
+        if getattr(event, "node", None) != node or not event.at_s <= t_s < event.until_s:
+            continue
+        if isinstance(event, Leave) or (avoiding and isinstance(event, Slowdown) and event.stutter):
+            return inf
+        if isinstance(event, Slowdown):
+            slower *= event.factor
+        elif isinstance(event, Drift):
+            slower *= mean(event.factors)
+    return slower
 
 
 def _scenario(
@@ -164,15 +210,16 @@ def _timed(raw: dict[str, Any], interval_s: float, count: int) -> dict[str, Any]
 
 
 def _events(
-    plan: PlanKind, nodes: list[dict[str, Any]], count: int, interval_s: float, rng: Generator
+    plan: PlanKind, rates: Rates, count: int, interval_s: float, rng: Generator
 ) -> list[dict[str, Any]]:
-    """A quarter of the devices at a time, never more than half of a type, so that a healthy one is always there."""
     found: list[dict[str, Any]] = []
     for number, (first, last) in enumerate(_WINDOWS[plan]):
         jitter = 0.03 * float(rng.random())
         begin, end = round((first + jitter) * count), round((last + jitter) * count)
-        window = {"at_s": begin * interval_s, "until_s": end * interval_s}
-        for node in _hit(nodes, rng):
+        # A little before the task of that index arrives, as an event and an arrival may not meet.
+        window = {"at_s": (begin - 0.01) * interval_s, "until_s": (end - 0.01) * interval_s}
+        per_type = 1.0 / interval_s / len(rates)
+        for node in _hit(rates, rng, per_type / CARRIED if plan == "semantic" else 0.0):
             factor = round(float(rng.uniform(2.0, 4.0)), 2)
             if plan == "churn":
                 found.append({"kind": "leave", "node": node, "in_flight": "requeue", **window})
@@ -184,13 +231,17 @@ def _events(
     return found
 
 
-def _hit(nodes: list[dict[str, Any]], rng: Generator) -> list[str]:
-    """Devices of one window: a quarter of the pool, half of a type at most."""
-    left = {"llm": len(nodes) // 4, "sdxl": len(nodes) // 4}
+def _hit(rates: Rates, rng: Generator, needed_per_s: float) -> list[str]:
+    """Devices of one window: a quarter of the pool, at most half of a type, in random order.
+
+    The others of each type can serve `needed_per_s`, where any choice leaves that.
+    """
+    model_of = {node: model for model, of in rates.items() for node in of}
+    nodes, quarter = list(model_of), len(model_of) // 4
     chosen: list[str] = []
-    for i in rng.permutation(len(nodes)).tolist():
-        model = nodes[i]["models"][0]
-        if len(chosen) < len(nodes) // 4 and left[model]:
-            left[model] -= 1
-            chosen.append(nodes[i]["id"])
+    for node in (nodes[i] for i in rng.permutation(len(nodes)).tolist()):
+        of = rates[model_of[node]]
+        others = [r for n, r in of.items() if n != node and n not in chosen]
+        if len(chosen) < quarter and 2 * len(others) >= len(of) and sum(others) >= needed_per_s:
+            chosen.append(node)
     return chosen

@@ -2,10 +2,12 @@
 
 Read first: `summary.py` (one run in figures), `fairness.py` (the second paper's equations), `ledger.py`
 (whether each fault landed and was undone). `laws.py` holds conservation and Little's law, `series.py`
-latency over time and prediction residuals. All take a `RunView`, which `emulation.recording.Run` is.
+latency over time and prediction residuals, `calibration.py` whether predictions know how sure they are. All take a
+`RunView`, which `emulation.recording.Run` is.
 A missing measurement is None, never 0.
 """
 
+from emulation.metrics.calibration import Calibration, calibration, calibration_of
 from emulation.metrics.fairness import jain, jain_normalised, objective
 from emulation.metrics.laws import Conservation, Little, conservation, little
 from emulation.metrics.ledger import FaultRow, fault_ledger
@@ -14,6 +16,7 @@ from emulation.metrics.summary import ModelSummary, Summary, platform_overheads_
 from emulation.metrics.view import RunView, latency_s, node_of
 
 __all__ = [
+    "Calibration",
     "Conservation",
     "FaultRow",
     "Little",
@@ -22,6 +25,8 @@ __all__ = [
     "RunView",
     "SeriesBin",
     "Summary",
+    "calibration",
+    "calibration_of",
     "conservation",
     "fault_ledger",
     "jain",

@@ -220,6 +220,24 @@ class FastPath:
         for pool, _ in belief.places:
             pool.refresh_open()
 
+    def relearned(self, executor: str, model: str) -> None:
+        """The performance model changed its mind about a law by itself: reread it, for what is queued there too.
+
+        Raises `KeyError` if the executor is unknown or cannot serve the model.
+        """
+        belief = self.view.beliefs[executor]
+        pool, column = _place(belief, model)
+        old_s = {id(e): pool.service_s(column, e.x) for e in belief.backlog.entries.values() if e.model == model}
+        self.view.refresh_law(pool, column, PerfKey(executor, model, belief.mode), self.perf)
+
+        def ratio(entry: Entry) -> float:
+            before_s = old_s.get(id(entry), 0.0)
+            return pool.service_s(column, entry.x) / before_s if before_s > 0 else 1.0
+
+        belief.backlog.rescale(ratio)
+        belief.publish()
+        self._rebias(belief)
+
     def configure(self, config: FastPathConfig) -> None:
         """Change the parameters of the score (all but the length prior) while running."""
         self.config = config

@@ -31,6 +31,12 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for records and report; default: runs/<name>.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of requests, noise and draws.")]
+ReasonerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reasoner", help="Of the meta-controller: rules, openai, scripted:<file> or replay:<file>."
+    ),
+]
 UrlOption = Annotated[str, typer.Option("--url", help="Base URL of a gateway.")]
 
 
@@ -127,15 +133,17 @@ def compare(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Live: gateway port; 0 picks one.")
     ] = 0,
+    reasoner: ReasonerOption = None,
     folder: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare schemes on the same requests and events, in virtual time or live."""
     from edgebed.comparison import check, compare_virtual, conclude
     from edgebed.layout import Layout
+    from edgebed.reasoners import with_reasoner
     from emulation.files import load_scenario
 
-    loaded = _adjusted(load_scenario(scenario), speedup, lifecycle)
+    loaded = with_reasoner(_adjusted(load_scenario(scenario), speedup, lifecycle), reasoner)
     names, numbers = _names(schemes), _seeds(seeds)
     check(loaded, names, live)
     if check_parity and not live:

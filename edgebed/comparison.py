@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from edgebed.console import progress_bar, say
 from edgebed.layout import Layout
+from edgebed.reasoners import check_reasoner
 from edgebed.report import Comparison, ParityReport, compare_runs, write_csv, write_report
 from edgebed.virtual import Task, run_tasks
 from edgebed.wiring import build_controllers, find_scheme
@@ -28,6 +29,7 @@ def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> Non
         raise ConfigError(f"schemes must differ: {sorted(doubled)} is named twice")
     for name in schemes:
         row = find_scheme(name)
+        check_reasoner(row, scenario, live)
         if live or row.router != "oracle":
             build_controllers(row, scenario, 0)
 

@@ -14,12 +14,15 @@ from pydantic import BaseModel, ValidationError
 from controller.deployers import DEPLOYERS
 from controller.fast_path import FastPath, FastPathConfig
 from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
+from controller.meta.config import MetaConfig
+from controller.meta.controller import MetaController
 from controller.objective import Objective
 from controller.perf import PERF_MODELS
 from controller.planners import PLANNERS
 from controller.routers import ROUTERS
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES, Scheme
+from edgebed.reasoners import make_reasoner, reasoner_label
 from emulation.domain.records import RunHeader, World
 from emulation.domain.scenario import Scenario
 from emulation.engine.control import ControlPlane
@@ -33,6 +36,7 @@ REGISTRIES: Mapping[str, Mapping[str, Any]] = {
     "scheduler": SCHEDULERS,
     "planner": PLANNERS,
     "fast path": {"fast_path": FastPathConfig},
+    "meta-controller": {"meta": MetaConfig},
 }
 
 
@@ -41,14 +45,16 @@ class Controllers:
     """Everything that decides in one run; picklable."""
 
     scheme: Scheme
-    fast_path: FastPath
+    fast_path: FastPath | MetaController
+    """What dispatches; the meta-controller itself where the scheme has one."""
     planner: PlannerLoop | None
     scheduler: SchedulerLoop | None
     deployers: dict[str, DeploymentLoop]
 
-    def plane(self, delay_s: Callable[[str], float] | None = None) -> ControlPlane:
+    def plane(self, delay_s: Callable[[str, float], float] | None = None) -> ControlPlane:
         """As the engine wants it."""
-        return ControlPlane(self.planner, self.scheduler, self.deployers, delay_s)
+        meta = self.fast_path if isinstance(self.fast_path, MetaController) else None
+        return ControlPlane(self.planner, self.scheduler, self.deployers, delay_s, meta)
 
 
 def find_scheme(name: str) -> Scheme:
@@ -73,7 +79,7 @@ def build_controllers(
     planner = scheme.planner_for(scenario)
     return Controllers(
         scheme=scheme,
-        fast_path=_fast_path(scheme, scenario, seed, oracle),
+        fast_path=_supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle)),
         planner=None if planner is None else PlannerLoop(testbed, agent(PLANNERS, planner), seed, loop),
         scheduler=None
         if scheme.scheduler is None
@@ -94,7 +100,7 @@ def run_header(scenario: Scenario, scheme: Scheme, seed: int, world: World) -> R
         scheme=scheme.name,
         seed=seed,
         world=world,
-        reasoner=scheme.reasoner,
+        reasoner=reasoner_label(scheme, scenario),
         lifecycle=live.lifecycle if world == "live" else "warm",
         speedup=live.speedup if world == "live" else 1.0,
         models=tuple(m.id for m in scenario.testbed.models),
@@ -170,6 +176,17 @@ def _validated(
 def _deployer(scheme: Scheme, scenario: Scenario, node_id: str, seed: int) -> Any:
     config = _config(DEPLOYERS, scheme.deployer, scenario)
     return DEPLOYERS[scheme.deployer](scenario.testbed, node_id, config, seed)
+
+
+def _supervised(
+    scheme: Scheme, scenario: Scenario, seed: int, fast_path: FastPath
+) -> FastPath | MetaController:
+    """The fast path, with its scheme's meta-controller round it if there is one."""
+    if scheme.meta is None:
+        return fast_path
+    config = _validated(MetaConfig, "meta", scenario)
+    assert isinstance(config, MetaConfig)
+    return MetaController(scenario.testbed, fast_path, make_reasoner(config, scheme, seed), config)
 
 
 def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleTruth | None) -> FastPath:

@@ -131,6 +131,11 @@ class Ledger:
         )
         self._sink.write(record, side)
 
+    def audit(self, record: DecisionRecord, side: Mapping[str, Any] | None = None) -> None:
+        """An entry of a controller's own audit trail, as it wrote it."""
+        if self._sink is not None:
+            self._sink.write(record, side)
+
     def event(self, step: Step, t_s: float, side: Mapping[str, Any] | None = None) -> None:
         """A step of the event plan was applied."""
         if self._sink is not None:

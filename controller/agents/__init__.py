@@ -1,5 +1,8 @@
-"""Reasoners: what thinks inside an agent. Read `reasoner.py`; today there is one reasoner, `rules`.
+"""Agents: what thinks inside a controller, and the bounded loop round it.
 
-The agents themselves implement the controller ports: `deployers/agent.py`, `schedulers/agent.py` and
-`planners/fluid.py`. A reasoner that asks a language model is another implementation of the same ports.
+Read `loop.py` (query, tool calls, observations), then `llm.py` (what is asked and answered; the OpenAI client), then
+`tools.py` (typed tools). `rules.py`, `scripted.py` and `replay.py` answer the same queries without a model;
+`outage.py` answers them wrongly on purpose. Prompts are Markdown templates in `prompts/`.
+The rule agents of the second paper implement the controller ports themselves: `deployers/agent.py`,
+`schedulers/agent.py` and `planners/fluid.py`.
 """

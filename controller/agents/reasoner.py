@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from typing import Literal
 
-ReasonerLabel = Literal["none", "rules"]
-"""none: no agent takes part; rules: agents whose reasoning is a deterministic program."""
+ReasonerLabel = Literal["none", "rules", "openai", "scripted", "replay"]
+"""none: no agent takes part; rules: agents whose reasoning is a deterministic program; openai: a language model
+behind an OpenAI-compatible URL; scripted: answers read from a file; replay: answers of a recorded run."""
 
 NONE: ReasonerLabel = "none"
 RULES: ReasonerLabel = "rules"
+OPENAI: ReasonerLabel = "openai"
+
+
+def split_choice(choice: str) -> tuple[ReasonerLabel, str]:
+    """`rules`, `openai`, `scripted:<file>` or `replay:<file>` as label and file.
+
+    Raises `ValueError` on anything else.
+    """
+    label, _, file = choice.partition(":")
+    if label in ("rules", "openai") and not file:
+        return label, ""  # type: ignore[return-value]
+    if label in ("scripted", "replay") and file:
+        return label, file  # type: ignore[return-value]
+    raise ValueError(f"reasoner {choice!r}: choose rules, openai, scripted:<file> or replay:<file>")

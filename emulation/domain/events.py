@@ -88,10 +88,17 @@ class ReplicaCrash(Timed):
     model: str
 
 
+LlmFailure = Literal[
+    "timeout", "http_429", "http_500", "refusal", "malformed_json", "unknown_tool", "out_of_range", "endless_tools"
+]
+"""How a reasoner fails: it does not answer, or what it answers is of no use."""
+
+
 class LlmOutage(Timed):
-    """The reasoner of every agent is unreachable."""
+    """The reasoner of every agent fails in one way."""
 
     kind: Literal["llm_outage"] = "llm_outage"
+    failure: LlmFailure = "timeout"
 
 
 Event = Annotated[

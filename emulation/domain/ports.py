@@ -7,18 +7,17 @@ reads no clock (time is a field of what it sees).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from emulation.domain.actions import (
-    Decision,
     MacroPolicy,
     NodeConfig,
     RouteGuide,
     RoutingDecision,
 )
 from emulation.domain.cluster import Mode
-from emulation.domain.records import Record
+from emulation.domain.records import DecisionRecord, Record
 from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorState, NodeView
 from emulation.domain.value import value
@@ -104,10 +103,38 @@ class FastPath(Protocol):
         """The planner's policy for the epoch."""
 
 
-class MetaController(Protocol):
-    """Event-driven: reacts to visible hints, residual alarms and warm-up points with tool calls."""
+class Thought(Protocol):
+    """What came of a question to a reasoner."""
 
-    def on_event(self, cause: str, snapshot: ClusterSnapshot) -> Sequence[Decision]: ...
+    @property
+    def thinking_s(self) -> float:
+        """Virtual seconds it took; it lands that much later."""
+
+
+class MetaController(Protocol):
+    """Event-driven. It shares the fast path it acts on, and so senses dispatches and ends by itself; a world tells
+    it of hints and outages, writes its records, and carries its questions to the reasoner and the answers back."""
+
+    def attach(self, notify: Callable[[], None]) -> None:
+        """Call `notify` whenever there are records or a question to take."""
+
+    def hinted(self, device: str, hints: tuple[str, ...], now_s: float) -> None:
+        """Every hint now exposed of a device; the magnitude of what it stands for is never told."""
+
+    def outage(self, failure: str | None, now_s: float) -> None:
+        """The reasoner fails in this way (an event of the plan); None: it works again."""
+
+    def take_records(self) -> Sequence[DecisionRecord]:
+        """Audit records since the last call."""
+
+    def take_question(self) -> Any:
+        """What to ask the reasoner now; None if there is nothing, or an answer is still out."""
+
+    def think(self, question: Any) -> Thought:
+        """Ask the reasoner. May block; changes nothing, so any thread may call it."""
+
+    def answered(self, question: Any, thought: Any, now_s: float) -> None:
+        """The thinking is over: its tools run now."""
 
 
 class PromptScheduler(Protocol):

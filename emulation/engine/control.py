@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from emulation.domain.actions import Decision, MacroPolicy
+from emulation.domain.ports import MetaController
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 
 
@@ -37,5 +38,7 @@ class ControlPlane:
     planner: ClusterObserver | None = None
     scheduler: PolicyObserver | None = None
     deployers: Mapping[str, NodeObserver] = field(default_factory=dict)
-    delay_s: Callable[[str], float] | None = None
-    """Extra virtual seconds before an actor's decision lands (jitter runs of the parity check)."""
+    delay_s: Callable[[str, float], float] | None = None
+    """(actor, time) to extra virtual seconds before its decision lands (jittered runs of the parity check)."""
+    meta: MetaController | None = None
+    """The meta-controller, if the fast path has one; it is told of hints and asks its reasoner through the engine."""

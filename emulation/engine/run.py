@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
-from emulation.domain.ports import Completion, FastPath, RecordSink
+from emulation.domain.events import LlmOutage
+from emulation.domain.ports import Completion, FastPath, MetaController, RecordSink, Thought
 from emulation.domain.records import RunFooter, RunHeader
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
@@ -73,6 +75,7 @@ class Simulation:
         self._settled_s = max([scenario.horizon_s, *(e.until_s for e in scenario.events)])
         """From here on nothing new is counted and every fault is undone, but for those of this very instant."""
         self._faults_left = 0
+        self._meta_called = False
         patience_s = scenario.deadline_s or 100 * scenario.horizon_s
         self._give_up_s = max(self._settled_s, scenario.end_s + patience_s)
 
@@ -83,11 +86,15 @@ class Simulation:
         has happened so far (`footer.interrupted`).
         """
         interrupted = False
+        if self._control.meta is not None:
+            self._control.meta.attach(self._meta_wants)
         try:
             self._begin()
             self.kernel.run(self._give_up_s)
         except KeyboardInterrupt:
             interrupted = True
+        for record in self._control.meta.take_records() if self._control.meta is not None else ():
+            self.ledger.audit(record)
         in_system: dict[str, int] = {}
         for request in self._in_system.values():
             in_system[request.model] = in_system.get(request.model, 0) + 1
@@ -222,22 +229,32 @@ class Simulation:
         if decision is None or decision.executor is None:
             return
         done = outcome == "done"
-        self._fast_path.completed(
-            Completion(
-                request=job.request,
-                executor=decision.executor,
-                mode=job.mode,
-                outcome=outcome,  # type: ignore[arg-type]
-                ended_s=self.kernel.now_s,
-                service_s=job.service_s if done else None,
-                output_tokens=job.truth.output_tokens if done else 0,
-                stutter=job.stutter,
-            )
+        completion = Completion(
+            request=job.request,
+            executor=decision.executor,
+            mode=job.mode,
+            outcome=outcome,  # type: ignore[arg-type]
+            ended_s=self.kernel.now_s,
+            service_s=job.service_s if done else None,
+            output_tokens=job.truth.output_tokens if done else 0,
+            stutter=job.stutter,
         )
+        self._tell(self._fast_path.completed, completion)
+
+    def _tell(self, hear: Callable[[Any], None], news: Any) -> None:
+        """The fast path hears of it now, or as late as the gateway of a live run did (jittered runs)."""
+        if self._control.delay_s is None:
+            hear(news)
+        else:
+            delay_s = self._control.delay_s("gateway", self.kernel.now_s)
+            self.kernel.at(self.kernel.now_s + delay_s, DELIVERY, hear, news)
 
     def _changed(self, notice: Changed) -> None:
-        self._fast_path.executor_changed(notice.executor, notice.state, notice.mode, notice.ready_at_s)
         self.ledger.executor(notice)
+        self._tell(self._hear_changed, notice)
+
+    def _hear_changed(self, notice: Changed) -> None:
+        self._fast_path.executor_changed(notice.executor, notice.state, notice.mode, notice.ready_at_s)
         if self._held:
             self.kernel.at(self.kernel.now_s, ARRIVAL, lambda _: self._retry_held())
 
@@ -248,6 +265,43 @@ class Simulation:
             node = self.nodes[node_id]
             apply(step, node, self.kernel.now_s)
             self._settle(node)
+        if self._control.meta is not None:
+            self._sense(step, self._control.meta)
+
+    # -- the meta-controller ------------------------------------------------------------------------------
+
+    def _sense(self, step: Step, meta: MetaController) -> None:
+        """Tell it what is exposed of a step of the event plan: which hints are in force, never how strong."""
+        now_s = self.kernel.now_s
+        if isinstance(step.spec, LlmOutage):
+            meta.outage(step.spec.failure if step.phase == "onset" else None, now_s)
+        elif step.visible:
+            for node_id in step.nodes:
+                meta.hinted(node_id, self.nodes[node_id].view(now_s).hints, now_s)
+
+    def _meta_wants(self) -> None:
+        """It has records or a question: see to them at this instant, after what is going on."""
+        if not self._meta_called:
+            self._meta_called = True
+            self.kernel.at(self.kernel.now_s, LANDING, self._attend)
+
+    def _attend(self, _: None) -> None:
+        meta = self._control.meta
+        assert meta is not None
+        self._meta_called = False
+        for record in meta.take_records():
+            self.ledger.audit(record)
+        question = meta.take_question()
+        if question is not None:
+            thought = meta.think(question)
+            delay_s = thought.thinking_s
+            if self._control.delay_s is not None:
+                delay_s += self._control.delay_s("meta", self.kernel.now_s)
+            self.kernel.at(self.kernel.now_s + delay_s, LANDING, self._answer, (meta, question, thought))
+
+    def _answer(self, asked: tuple[MetaController, Any, Thought]) -> None:
+        meta, question, thought = asked
+        meta.answered(question, thought, self.kernel.now_s)
 
     # -- one decision -------------------------------------------------------------------------------------
 
@@ -279,7 +333,7 @@ class Simulation:
             return
         delay_s = decision.thinking_s
         if self._control.delay_s is not None:
-            delay_s += self._control.delay_s(decision.actor)
+            delay_s += self._control.delay_s(decision.actor, self.kernel.now_s)
         if delay_s > 0:
             self.kernel.at(self.kernel.now_s + delay_s, LANDING, self._land, decision)
         else:

@@ -1,0 +1,231 @@
+"""What an agent asks and what it is answered, and the language model behind an OpenAI-compatible URL.
+
+The one file of `controller` that may look at the wall clock: a live model's thinking time is measured here, and
+charged as virtual seconds (so it forces speedup 1). A call that fails returns a `Reply` that says how; it
+never raises into a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from controller.agents.reasoner import OPENAI, ReasonerLabel
+from emulation.domain.cluster import Strict
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One tool call as the model wrote it: nothing of it is validated yet."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON text, or what the model took for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a dialogue."""
+
+    role: Role
+    content: str
+    calls: tuple[ToolCall, ...] = ()
+    """Of an assistant."""
+    call_id: str | None = None
+    """Of a tool: the call it answers."""
+
+    def wire(self) -> dict[str, Any]:
+        """As the OpenAI chat completions API takes it."""
+        found: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.calls:
+            found["tool_calls"] = [
+                {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+                for c in self.calls
+            ]
+        if self.call_id is not None:
+            found["tool_call_id"] = self.call_id
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a reasoner is asked: the dialogue so far, the tools, and the situation as data."""
+
+    agent: str
+    number: int
+    """Invocation of this agent in this run, from 1."""
+    round: int
+    """Tool rounds already answered in this invocation."""
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...]
+    """Tool descriptions in the API's format."""
+    situation: Mapping[str, Any] = field(default_factory=dict)
+    """The same facts the messages state, as plain data: what reasoners that are programs read."""
+
+    def wire(self) -> list[dict[str, Any]]:
+        """The messages as the API takes them."""
+        return [m.wire() for m in self.messages]
+
+    def key(self) -> str:
+        """Digest of agent, messages and tools: the same question has the same key."""
+        text = json.dumps([self.agent, self.wire(), list(self.tools)], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back. No calls and no failure: the reasoner is done."""
+
+    calls: tuple[ToolCall, ...] = ()
+    text: str = ""
+    thinking_s: float = 0.0
+    failure: str | None = None
+    """timeout, connection, http_<status>, refusal, malformed_response, budget; None if it answered."""
+    tokens: int = 0
+
+
+class LLM(Protocol):
+    """Anything that answers a query. Picklable between calls; `ask` may block."""
+
+    @property
+    def label(self) -> ReasonerLabel: ...
+
+    def ask(self, query: Query) -> Reply: ...
+
+
+class OpenAiConfig(Strict):
+    """Where the model is and how patient we are. Wall seconds."""
+
+    timeout_s: float = Field(default=20.0, gt=0)
+    """Of one HTTP request."""
+    attempts: int = Field(default=3, ge=1)
+    """Requests per query: timeouts, lost connections, 429 and 5xx are tried again."""
+    backoff_s: float = Field(default=0.5, ge=0)
+    """Before the second attempt; doubled for each further one; a `Retry-After` is respected up to 8 s."""
+    max_calls: int = Field(default=500, ge=1)
+    """Queries per run."""
+    max_tokens: int = Field(default=1_000_000, ge=1)
+    """Tokens per run, prompts included."""
+    answer_tokens: int = Field(default=1024, ge=1)
+    temperature: float | None = Field(default=0.0, ge=0)
+    """None: not sent (some models take none)."""
+
+
+LONGEST_WAIT_S = 8.0
+
+
+class OpenAiLlm:
+    """A model behind any OpenAI-compatible URL: EDGEBED_LLM_BASE_URL, EDGEBED_LLM_MODEL, OPENAI_API_KEY."""
+
+    def __init__(self, config: OpenAiConfig | None = None) -> None:
+        self.config = config or OpenAiConfig()
+        self.asked = 0
+        self.tokens = 0
+        self._client: Any = None
+
+    @property
+    def label(self) -> ReasonerLabel:
+        """`openai`."""
+        return OPENAI
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_client": None}
+
+    def ask(self, query: Query) -> Reply:
+        """Ask the model; blocks for as long as it takes, at most `attempts` timeouts and the waits between."""
+        if self.asked >= self.config.max_calls or self.tokens >= self.config.max_tokens:
+            return Reply(failure="budget")
+        self.asked += 1
+        began = time.monotonic()
+        reply = Reply(failure="timeout")
+        for attempt in range(self.config.attempts):
+            reply, wait_s = self._once(query, attempt)
+            if wait_s is None:
+                break
+            if attempt + 1 < self.config.attempts:
+                time.sleep(wait_s)
+        self.tokens += reply.tokens
+        thinking_s = time.monotonic() - began
+        return Reply(reply.calls, reply.text, thinking_s, reply.failure, reply.tokens)
+
+    def _once(self, query: Query, attempt: int) -> tuple[Reply, float | None]:
+        """One request: its reply, and how long to wait before another one (None: do not try again)."""
+        import openai
+
+        backoff_s = self.config.backoff_s * 2.0**attempt
+        try:
+            return _read(self._connect().chat.completions.create(**self._body(query))), None
+        except openai.APITimeoutError:
+            return Reply(failure="timeout"), backoff_s
+        except openai.APIConnectionError:
+            return Reply(failure="connection"), backoff_s
+        except openai.APIStatusError as error:
+            again = error.status_code == 429 or error.status_code >= 500
+            wait_s = max(backoff_s, _retry_after_s(error.response.headers.get("retry-after")))
+            return Reply(failure=f"http_{error.status_code}"), wait_s if again else None
+        except (openai.APIError, ValueError, TypeError, AttributeError, IndexError):
+            return Reply(failure="malformed_response"), None
+
+    def _body(self, query: Query) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": os.environ.get("EDGEBED_LLM_MODEL", ""),
+            "messages": query.wire(),
+            "max_tokens": self.config.answer_tokens,
+            "timeout": self.config.timeout_s,
+        }
+        if query.tools:
+            body["tools"] = [dict(tool) for tool in query.tools]
+        if self.config.temperature is not None:
+            body["temperature"] = self.config.temperature
+        return body
+
+    def _connect(self) -> Any:
+        if self._client is None:
+            from openai import OpenAI
+
+            self._client = OpenAI(
+                base_url=os.environ.get("EDGEBED_LLM_BASE_URL"),
+                api_key=os.environ.get("OPENAI_API_KEY") or "none",
+                max_retries=0,
+            )
+        return self._client
+
+
+def missing_settings() -> list[str]:
+    """Environment variables the `openai` reasoner needs and does not find."""
+    need = ["EDGEBED_LLM_MODEL"]
+    if not os.environ.get("EDGEBED_LLM_BASE_URL"):
+        need.append("OPENAI_API_KEY")
+    return [name for name in need if not os.environ.get(name)]
+
+
+def _read(answer: Any) -> Reply:
+    """The first choice of a chat completion. Raises `AttributeError` or `IndexError` on another shape."""
+    choice = answer.choices[0]
+    message = choice.message
+    tokens = int(answer.usage.total_tokens) if answer.usage is not None else 0
+    if getattr(message, "refusal", None) or choice.finish_reason == "content_filter":
+        return Reply(text=message.refusal or "", failure="refusal", tokens=tokens)
+    calls = tuple(
+        ToolCall(str(c.id), str(c.function.name), str(c.function.arguments or "{}"))
+        for c in message.tool_calls or ()
+        if c.type == "function"
+    )
+    return Reply(calls, message.content or "", tokens=tokens)
+
+
+def _retry_after_s(header: str | None) -> float:
+    try:
+        return min(max(float(header or 0.0), 0.0), LONGEST_WAIT_S)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,104 @@
+"""The deterministic reasoner of the meta-controller: same questions, same tools, same checks as a language model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from math import exp, log
+from typing import Any
+
+from controller.agents.llm import Query, Reply, ToolCall
+from controller.agents.reasoner import RULES, ReasonerLabel
+from controller.meta.config import MetaConfig
+
+Plan = list[tuple[str, dict[str, Any]]]
+"""Tools and arguments, in order."""
+
+MAX_TTL_TASKS = 1000
+
+
+class RulesLlm:
+    """Looks in the first round, acts in the second. Pure: the answer follows from the question."""
+
+    def __init__(self, config: MetaConfig | None = None) -> None:
+        self._config = config or MetaConfig()
+
+    @property
+    def label(self) -> ReasonerLabel:
+        """`rules`."""
+        return RULES
+
+    def ask(self, query: Query) -> Reply:
+        """The rules for this kind of cause; what they have no rule for they leave alone."""
+        kind = query.situation.get("kind", "")
+        if query.round == 0:
+            plan, why = self._look(kind, query.situation), f"look at {query.situation.get('cause', kind)}"
+        else:
+            act = {
+                "onset": self._mask, "expiry": self._mask, "residual": self._calibrate, "warmup": self._settle_in,
+            }.get(kind)  # fmt: skip
+            plan, why = act(query.situation, _results(query)) if act is not None else ([], "nothing to do")
+        calls = tuple(
+            ToolCall(f"call-{query.number}-{query.round}-{i}", name, json.dumps(arguments))
+            for i, (name, arguments) in enumerate(plan)
+        )
+        return Reply(calls, why, self._config.thinking_s)
+
+    def _look(self, kind: str, situation: Mapping[str, Any]) -> Plan:
+        window_s = self._config.drift_window_s
+        pull = ("pull_observations", {"window_s": window_s, "limit": 20})
+        if kind == "residual":
+            law = {"device": situation["device"], "model": situation["model"]}
+            return [("compute_drift", {**law, "window_s": window_s}), pull]
+        return [("get_system_status", {}), pull]
+
+    def _mask(self, situation: Mapping[str, Any], results: list[dict[str, Any]]) -> tuple[Plan, str]:
+        """Confirm a mask while its hint lasts, for longer each time; lift it otherwise."""
+        device = situation["device"]
+        status = next((d for d in results[0].get("devices", ()) if d["id"] == device), None)
+        if status is None or not status["hints"]:
+            return [("clear_device_risky", {"device": device})], f"{device} has no hint any more"
+        masked = int(situation["facts"].get("masked_tasks", 0))
+        ttl_tasks = min(max(self._config.ttl_tasks, masked), MAX_TTL_TASKS)
+        return [
+            ("set_device_risky", {"device": device, "ttl_tasks": ttl_tasks})
+        ], f"{device} is in use: keep off"
+
+    def _calibrate(self, situation: Mapping[str, Any], results: list[dict[str, Any]]) -> tuple[Plan, str]:
+        """Correct a law whose latest results the model, as it is now, would still get wrong.
+
+        The ratio is that of the latest results that were off, less what the model has learned from them since:
+        `compute_drift` over the window, scaled by how far they are from the window's mean.
+        """
+        config, drift = self._config, results[0]
+        device, model = situation["device"], situation["model"]
+        if not drift.get("ratio") or drift.get("n", 0) < config.min_samples:
+            return [], "too few results to tell"
+        limit = log(config.drift_threshold)
+        if abs(log(drift["ratio"])) < limit:
+            return [], f"{device} {model}: the model has followed (ratio {drift['ratio']:.2f})"
+        old = drift["factor"]
+        target = (1.0 - config.smoothing) * log(drift["ratio"]) + log(old)
+        factor = round(min(max(exp(target), 0.05), 20.0), 4)
+        arguments = {"device": device, "model": model, "factor": factor}
+        return [
+            ("update_calibration", arguments)
+        ], f"{device} {model}: ratio {drift['ratio']:.2f} over {drift['n']}"
+
+    def _settle_in(self, situation: Mapping[str, Any], results: list[dict[str, Any]]) -> tuple[Plan, str]:
+        """Warm-up: fit afresh if the latest results are still far from their predictions."""
+        rows = [r for r in results[1].get("rows", ()) if r.get("ratio")]
+        latest = [abs(log(r["ratio"])) for r in rows[len(rows) // 2 :]]
+        if latest and sum(latest) / len(latest) > log(self._config.drift_threshold):
+            return [("trigger_online_profile_update", {"window_s": 600.0, "min_samples": 1})], "still far off"
+        return [], "the model follows"
+
+
+def _results(query: Query) -> list[dict[str, Any]]:
+    """What the tools of the round before answered, in order of their calls."""
+    found: list[dict[str, Any]] = []
+    for message in reversed(query.messages):
+        if message.role != "tool":
+            break
+        found.insert(0, json.loads(message.content))
+    return found

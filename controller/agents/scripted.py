@@ -1,0 +1,81 @@
+"""A reasoner that says what a file says: tests, demonstrations, and the whole system without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError
+
+from controller.agents.llm import Query, Reply, ToolCall
+from controller.agents.reasoner import ReasonerLabel
+from emulation.domain.cluster import Strict
+
+
+class ScriptEnd(LookupError):
+    """The script has no answer for this question; the message names it."""
+
+
+class ScriptCall(Strict):
+    """One tool call of a line. `arguments` as text is passed on as it is, to be wrong on purpose."""
+
+    name: str
+    arguments: dict[str, Any] | str = Field(default_factory=dict)
+
+
+class ScriptLine(Strict):
+    """One reply."""
+
+    on: str | None = None
+    """Only for questions whose cause begins with this; None: for the next question, whatever it is."""
+    calls: tuple[ScriptCall, ...] = ()
+    text: str = ""
+    thinking_s: float = Field(default=0.0, ge=0)
+    failure: str | None = None
+
+
+class ScriptedLlm:
+    """Lines in order: each question takes the first unused line that fits. One that fits none is an error."""
+
+    def __init__(self, lines: Sequence[ScriptLine]) -> None:
+        self._left = list(lines)
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """From a file of JSON lines. Raises `ValueError` naming file and line."""
+        lines: list[ScriptLine] = []
+        for number, text in enumerate(file.read_text().splitlines(), start=1):
+            if not text.strip():
+                continue
+            try:
+                lines.append(ScriptLine.model_validate_json(text))
+            except ValidationError as error:
+                raise ValueError(f"{file}:{number}: {error.errors()[0]['msg']}") from error
+        return cls(lines)
+
+    @property
+    def label(self) -> ReasonerLabel:
+        """`scripted`."""
+        return "scripted"
+
+    def ask(self, query: Query) -> Reply:
+        """The next line that fits. Raises `ScriptEnd` if none does."""
+        cause = str(query.situation.get("cause", ""))
+        for i, line in enumerate(self._left):
+            if line.on is None or cause.startswith(line.on):
+                return _reply(self._left.pop(i), query)
+        raise ScriptEnd(f"no line is left for invocation {query.number}, round {query.round} ({cause})")
+
+
+def _reply(line: ScriptLine, query: Query) -> Reply:
+    calls = tuple(
+        ToolCall(
+            f"call-{query.number}-{query.round}-{i}",
+            call.name,
+            call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments),
+        )
+        for i, call in enumerate(line.calls)
+    )
+    return Reply(calls, line.text, line.thinking_s, line.failure)

@@ -1,0 +1,147 @@
+"""One invocation at a time: triggers wait their turn, each opens a dialogue, each dialogue has a bounded end."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from controller.agents.llm import LLM, Message, Query, Reply
+from controller.agents.loop import Dialogue
+from controller.agents.outage import failing
+from controller.agents.prompts import render
+from controller.agents.replay import exchange
+from controller.agents.tools import Result
+from controller.meta.audit import AuditTrail, Undo, undo_of
+from controller.meta.config import MetaConfig
+from controller.meta.surface import Surface
+from controller.meta.tools import TOOLS, MetaTools, NoArguments, SystemStatus
+from controller.meta.triggers import Trigger
+
+WAITING = 64
+"""Triggers that may wait; beyond, the oldest is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What came of a question."""
+
+    reply: Reply
+    injected: str | None = None
+    """Way in which an injected outage made the reasoner fail."""
+
+    @property
+    def thinking_s(self) -> float:
+        """Virtual seconds until it may land."""
+        return self.reply.thinking_s
+
+
+class Invocations:
+    """The reasoner's side of the meta-controller. Holds at most one dialogue."""
+
+    def __init__(
+        self, surface: Surface, tools: MetaTools, trail: AuditTrail, llm: LLM, config: MetaConfig
+    ) -> None:
+        self.outage: str | None = None
+        """Way in which the reasoner fails at present."""
+        self.count = 0
+        self._surface, self._tools, self._trail, self._config = surface, tools, trail, config
+        self._llm = llm
+        self._waiting: deque[Trigger] = deque(maxlen=WAITING)
+        self._trigger: Trigger | None = None
+        self._dialogue: Dialogue | None = None
+        self._asked: Query | None = None
+        self._asked_s = 0.0
+        self._undos: list[Undo] = []
+
+    def raise_(self, trigger: Trigger) -> None:
+        """Call the reasoner for this as soon as it is free."""
+        self._waiting.append(trigger)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a question is out."""
+        return self._asked is not None
+
+    @property
+    def wants(self) -> bool:
+        """Whether there is something to ask now."""
+        return self._asked is None and (self._dialogue is not None or bool(self._waiting))
+
+    def take_question(self) -> Query | None:
+        """The next question, or None; until it is answered there is no other."""
+        if self._asked is not None:
+            return None
+        while self._dialogue is None and self._waiting:
+            trigger = self._waiting.popleft()
+            if not self._obsolete(trigger):
+                self._open(trigger)
+        if self._dialogue is None:
+            return None
+        self._asked, self._asked_s = self._dialogue.query(), self._surface.now_s
+        return self._asked
+
+    def think(self, question: Query) -> Thought:
+        """Ask the reasoner; may block, and touches nothing else.
+
+        Raises `LookupError` at the end of a script, or on a question the replayed run was not asked.
+        """
+        outage = self.outage
+        if outage is not None:
+            return Thought(failing(outage, question), outage)
+        return Thought(self._llm.ask(question))
+
+    def answered(self, question: Query, thought: Thought) -> None:
+        """The thinking is over: run the tools it asks for now. An answer nobody waits for any more is ignored."""
+        if question is not self._asked or self._dialogue is None or self._trigger is None:
+            return
+        self._asked = None
+        reply, cause, number = thought.reply, self._trigger.signature, self._dialogue.number
+        self._trail.exchanged(number, cause, exchange(question, reply), thought.injected, reply.text)
+        self._undos.clear()
+        called = self._dialogue.take(reply, self._run)
+        undos = iter(self._undos)
+        for one in called:
+            acted = one.tool is not None and one.tool.acts and one.arguments is not None
+            undo = next(undos) if acted else None
+            self._trail.called(one, cause, undo, number, reply.thinking_s, reply.text)
+        if self._dialogue.over:
+            self._dialogue = self._trigger = None
+
+    def give_up(self, now_s: float, at_once: bool = False) -> bool:
+        """Drop a question that has been out for longer than patience allows; True if one was dropped."""
+        question = self._asked
+        if question is None or not (at_once or now_s - self._asked_s > self._config.patience_s):
+            return False
+        self.answered(question, Thought(Reply(failure="timeout", thinking_s=now_s - self._asked_s)))
+        return True
+
+    def _run(self, name: str, arguments: Any) -> Result:
+        if TOOLS[name].acts:
+            self._undos.append(undo_of(self._surface, name, arguments))
+        return self._tools.run(name, arguments)
+
+    def _obsolete(self, trigger: Trigger) -> bool:
+        """Whether what it was raised for is over."""
+        return trigger.kind in ("onset", "expiry") and not self._surface.hints[trigger.device]
+
+    def _open(self, trigger: Trigger) -> None:
+        self.count += 1
+        status = self._tools.run("get_system_status", NoArguments())
+        assert isinstance(status, SystemStatus)
+        situation = {
+            "cause": trigger.signature,
+            "kind": trigger.kind,
+            "device": trigger.device,
+            "model": trigger.model,
+            "facts": trigger.facts,
+            **status.model_dump(),
+        }
+        opening = (
+            Message("system", render("meta_system", max_rounds=self._config.max_rounds,
+                                     drift_threshold=self._config.drift_threshold)),
+            Message("user", render("meta_event", **{k: v for k, v in situation.items()
+                                                    if k not in ("kind", "device", "model")})),
+        )  # fmt: skip
+        self._trigger = trigger
+        self._dialogue = Dialogue("meta", self.count, opening, TOOLS, situation, self._config.max_rounds)

@@ -1,0 +1,128 @@
+"""What the meta-controller remembers: the latest finished requests, each with what was predicted before it was learned.
+
+Bounded: a ring of the latest results, and one entry per request in flight.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import log
+
+from emulation.domain.ports import PerfKey, PerformanceModel
+from emulation.domain.request import Outcome
+
+RING = 512
+
+
+@dataclass(slots=True)
+class Flight:
+    """A request that was dispatched and has not come back."""
+
+    device: str
+    dispatched_s: float
+    task: int
+    hinted: bool
+    """Its device had a hint in force when it was dispatched."""
+    mixed: bool = False
+    """A hint began or ended while it was in flight: it tells neither of the one state nor of the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One finished request. Only what came back with it; seconds."""
+
+    request_id: str
+    device: str
+    key: PerfKey
+    x: tuple[float, ...]
+    task: int
+    """Number of its dispatch."""
+    dispatched_s: float
+    ended_s: float
+    latency_s: float
+    service_s: float | None
+    """None unless it was served to the end."""
+    predicted_s: float
+    """Of the service time, by the model as it was just before this result, with the true features."""
+    sd_s: float
+    outcome: Outcome
+    stutter: bool
+    hinted: bool
+    mixed: bool
+
+    @property
+    def ratio(self) -> float | None:
+        """Observed / predicted service time."""
+        return None if self.service_s is None or self.predicted_s <= 0 else self.service_s / self.predicted_s
+
+    @property
+    def stretch(self) -> float | None:
+        """Latency in units of the predicted service time: how much a request suffered, whatever its size."""
+        return None if self.service_s is None or self.predicted_s <= 0 else self.latency_s / self.predicted_s
+
+
+class Observations:
+    """Append-only ring, oldest first."""
+
+    def __init__(self, size: int = RING) -> None:
+        self._ring: deque[Observation] = deque(maxlen=size)
+
+    def add(self, observation: Observation) -> None:
+        """Append one; the oldest falls out of a full ring."""
+        self._ring.append(observation)
+
+    def __len__(self) -> int:
+        return len(self._ring)
+
+    def __iter__(self) -> Iterator[Observation]:
+        return iter(self._ring)
+
+    def since(self, t_s: float) -> list[Observation]:
+        """Those that ended at `t_s` or later, oldest first."""
+        found: list[Observation] = []
+        for one in reversed(self._ring):
+            if one.ended_s < t_s:
+                break
+            found.append(one)
+        return found[::-1]
+
+    def of_law(self, device: str, model: str, since_s: float, hinted: bool) -> list[Observation]:
+        """Served results of one device and model in one state (with or without a hint), oldest first."""
+        return [
+            o
+            for o in self.since(since_s)
+            if o.device == device and o.key.model == model and o.service_s is not None
+            and o.hinted == hinted and not o.mixed
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Observed over predicted service time of one law, by the model as it is now."""
+
+    n: int
+    ratio: float | None
+    """None without results."""
+    relative_sd: float | None
+    """Believed standard deviation of the ratio if nothing had changed."""
+
+
+def drift_of(results: Sequence[Observation], perf: PerformanceModel) -> Drift:
+    """Sum of observed over sum of predicted seconds."""
+    observed_s = predicted_s = variance = 0.0
+    for one in results:
+        now = perf.predict(one.key, one.x)
+        observed_s += one.service_s or 0.0
+        predicted_s += now.mean_s
+        variance += now.sd_s**2
+    if not results or predicted_s <= 0:
+        return Drift(len(results), None, None)
+    return Drift(len(results), observed_s / predicted_s, variance**0.5 / predicted_s)
+
+
+def misfit(results: Sequence[Observation]) -> float | None:
+    """Mean absolute log of observed / predicted: 0 is a perfect model. None without results."""
+    logs = [abs(log(o.ratio)) for o in results if o.ratio is not None and o.ratio > 0]
+    return sum(logs) / len(logs) if logs else None

@@ -1,0 +1,352 @@
+"""The nine tools, in groups of looking, diagnosing and acting: all that the meta-controller can do.
+
+Each has pydantic arguments with bounds and a pydantic result that states old and new values. None reveals ground
+truth: they read the surface, which holds what a gateway knows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from controller.agents.tools import Arguments, Result, Tool, ToolError
+from controller.meta.calibration import Law
+from controller.meta.observations import drift_of
+from controller.meta.surface import RouterChoice, Surface
+
+MAX_TTL_TASKS = 2000
+WINDOW_S = 60.0
+
+
+class NoArguments(Arguments):
+    """Nothing."""
+
+
+class Window(Arguments):
+    """How far to look back."""
+
+    window_s: float = Field(default=WINDOW_S, gt=0, le=3600, description="Seconds to look back.")
+
+
+class PullObservations(Window):
+    """Recent results."""
+
+    limit: int = Field(default=20, ge=1, le=50, description="At most so many, the latest.")
+
+
+class ComputeDrift(Window):
+    """Whose predictions to check."""
+
+    device: str = Field(min_length=1, max_length=120)
+    model: str = Field(min_length=1, max_length=120)
+
+
+class UpdateCalibration(Arguments):
+    """A new factor."""
+
+    device: str = Field(min_length=1, max_length=120)
+    model: str = Field(min_length=1, max_length=120)
+    factor: float = Field(
+        ge=0.05, le=20, description="Multiplies the predicted service time; 1 is the plain model."
+    )
+
+
+class SwitchRouter(Arguments):
+    """A scoring policy."""
+
+    router: RouterChoice
+
+
+class SetRouterParams(Arguments):
+    """Weights of the score, milliseconds."""
+
+    explore_weight_ms: float = Field(ge=0, le=60_000, description="Bonus of a law nothing is known of.")
+    risk_penalty_ms: float = Field(ge=0, le=600_000, description="Penalty of a masked device.")
+
+
+class ProfileUpdate(Window):
+    """Which results to fit."""
+
+    min_samples: int = Field(default=1, ge=1, le=500, description="Laws with fewer results are left alone.")
+
+
+class SetDeviceRisky(Arguments):
+    """A mask."""
+
+    device: str = Field(min_length=1, max_length=120)
+    ttl_tasks: int = Field(default=50, ge=1, le=MAX_TTL_TASKS, description="Tasks for which it holds.")
+
+
+class ClearDeviceRisky(Arguments):
+    """The end of a mask."""
+
+    device: str = Field(min_length=1, max_length=120)
+
+
+class DeviceStatus(Result):
+    """One device as the gateway knows it."""
+
+    id: str
+    models: tuple[str, ...]
+    state: str
+    queued: int
+    wait_s: float
+    utilization: float
+    """Share of the time since the start in which it served results that have come back."""
+    hints: tuple[str, ...]
+    risky_for_tasks: int | None
+
+
+class SystemStatus(Result):
+    """The pool."""
+
+    t_s: float
+    tasks: int
+    router: RouterChoice
+    explore_weight_ms: float
+    risk_penalty_ms: float
+    devices: tuple[DeviceStatus, ...]
+
+
+class ResultRow(Result):
+    """One finished request."""
+
+    device: str
+    model: str
+    outcome: str
+    ended_s: float
+    latency_s: float
+    service_s: float | None
+    predicted_s: float
+    ratio: float | None
+    """Observed / predicted service time, predicted just before."""
+    stutter: bool
+    hinted: bool
+
+
+class RecentResults(Result):
+    """The latest of them, oldest first."""
+
+    finished: int
+    stutters: int
+    mean_latency_s: float | None
+    rows: tuple[ResultRow, ...]
+
+
+class DriftResult(Result):
+    """Observed over predicted, by the model as it is now, over results of the device's present state."""
+
+    device: str
+    model: str
+    n: int
+    ratio: float | None
+    relative_sd: float | None
+    factor: float
+    """Calibration factor in force."""
+
+
+class CalibrationResult(Result):
+    """The change."""
+
+    device: str
+    model: str
+    old: float
+    new: float
+
+
+class RouterResult(Result):
+    """The change."""
+
+    old: RouterChoice
+    new: RouterChoice
+
+
+class ParamsResult(Result):
+    """The change, milliseconds: explore weight, risk penalty."""
+
+    old: tuple[float, float]
+    new: tuple[float, float]
+
+
+class ProfileResult(Result):
+    """What was fitted: device/model to number of results, and prediction before and after for the last of them."""
+
+    fitted: dict[str, int]
+    old: dict[str, float]
+    new: dict[str, float]
+
+
+class RiskResult(Result):
+    """The change: tasks for which the device is avoided; None is not at all."""
+
+    device: str
+    old: int | None
+    new: int | None
+    alternative: bool
+    """Whether another device can take the work: without one a mask avoids nothing."""
+
+
+def _tool(
+    name: str, what: str, arguments: type[Arguments], promised: str | None = None, acts: bool = False
+) -> tuple[str, Tool]:
+    return name, Tool(name, what, arguments, acts or promised is not None, promised)
+
+
+TOOLS: dict[str, Tool] = dict(
+    [
+        _tool("get_system_status", "Queues, waits, utilization, hints, masks and router.", NoArguments),
+        _tool("pull_observations", "The latest finished requests, and how many stuttered.", PullObservations),
+        _tool(
+            "compute_drift", "Observed / predicted service time of a device and model, and n.", ComputeDrift
+        ),
+        _tool(
+            "update_calibration",
+            "Set the calibration factor of a device and model.",
+            UpdateCalibration,
+            "residual",
+        ),
+        _tool("switch_router", "Change the fast path's scoring policy.", SwitchRouter, "stretch"),
+        _tool("set_router_params", "Change exploration weight and risk penalty.", SetRouterParams, "stretch"),
+        _tool(
+            "trigger_online_profile_update",
+            "Fit service laws from recent results alone.",
+            ProfileUpdate,
+            "residual",
+        ),
+        _tool("set_device_risky", "Avoid a device for the next tasks.", SetDeviceRisky, "stutter_rate"),
+        _tool("clear_device_risky", "Use a device again.", ClearDeviceRisky, acts=True),
+    ]
+)
+"""The registry: name to tool. One description serves rules, scripts and language models."""
+
+
+class MetaTools:
+    """Runs validated calls on a surface."""
+
+    def __init__(self, surface: Surface) -> None:
+        self._surface = surface
+
+    def run(self, name: str, arguments: Any) -> Result:
+        """One call. Raises `ToolError` for a device or model that is not there."""
+        method = getattr(self, f"_{name}")
+        result: Result = method(arguments)
+        return result
+
+    def _get_system_status(self, arguments: NoArguments) -> SystemStatus:
+        surface = self._surface
+        explore_ms, risk_ms = surface.weights_ms()
+        return SystemStatus(
+            t_s=surface.now_s,
+            tasks=surface.tasks,
+            router=surface.router,
+            explore_weight_ms=explore_ms,
+            risk_penalty_ms=risk_ms,
+            devices=tuple(self.device_status(device) for device in surface.hints),
+        )
+
+    def device_status(self, device: str) -> DeviceStatus:
+        """One row of the status."""
+        surface = self._surface
+        return DeviceStatus(
+            id=device,
+            models=tuple(surface.laws[device]),
+            state=surface.state(device),
+            queued=surface.queued(device),
+            wait_s=round(surface.wait_s(device), 3),
+            utilization=round(min(1.0, surface.served_s[device] / max(surface.now_s, 1e-9)), 3),
+            hints=surface.hints[device],
+            risky_for_tasks=surface.ttl_left(device),
+        )
+
+    def _pull_observations(self, arguments: PullObservations) -> RecentResults:
+        found = self._surface.observations.since(self._surface.now_s - arguments.window_s)
+        done = [o.latency_s for o in found if o.service_s is not None]
+        rows = tuple(
+            ResultRow(
+                device=o.device, model=o.key.model, outcome=o.outcome, ended_s=round(o.ended_s, 3),
+                latency_s=round(o.latency_s, 4), service_s=None if o.service_s is None else round(o.service_s, 4),
+                predicted_s=round(o.predicted_s, 4), ratio=None if o.ratio is None else round(o.ratio, 3),
+                stutter=o.stutter, hinted=o.hinted,
+            )
+            for o in found[-arguments.limit :]
+        )  # fmt: skip
+        return RecentResults(
+            finished=len(found),
+            stutters=sum(o.stutter for o in found),
+            mean_latency_s=round(sum(done) / len(done), 4) if done else None,
+            rows=rows,
+        )
+
+    def _compute_drift(self, arguments: ComputeDrift) -> DriftResult:
+        law = self._law(arguments.device, arguments.model)
+        results = self._surface.results(arguments.device, arguments.model, arguments.window_s)
+        drift = drift_of(results, self._surface.calibration)
+        return DriftResult(
+            device=arguments.device,
+            model=arguments.model,
+            n=drift.n,
+            ratio=None if drift.ratio is None else round(drift.ratio, 4),
+            relative_sd=None if drift.relative_sd is None else round(drift.relative_sd, 4),
+            factor=self._surface.calibration.factor(law),
+        )
+
+    def _update_calibration(self, arguments: UpdateCalibration) -> CalibrationResult:
+        law = self._law(arguments.device, arguments.model)
+        old = self._surface.calibration.factor(law)
+        self._surface.set_factor(law, arguments.factor)
+        return CalibrationResult(
+            device=arguments.device, model=arguments.model, old=old, new=arguments.factor
+        )
+
+    def _switch_router(self, arguments: SwitchRouter) -> RouterResult:
+        old = self._surface.router
+        self._surface.set_router(arguments.router)
+        return RouterResult(old=old, new=arguments.router)
+
+    def _set_router_params(self, arguments: SetRouterParams) -> ParamsResult:
+        old = self._surface.weights_ms()
+        self._surface.set_weights(arguments.explore_weight_ms, arguments.risk_penalty_ms)
+        return ParamsResult(old=old, new=self._surface.weights_ms())
+
+    def _trigger_online_profile_update(self, arguments: ProfileUpdate) -> ProfileResult:
+        surface = self._surface
+        fitted: dict[str, int] = {}
+        old: dict[str, float] = {}
+        new: dict[str, float] = {}
+        for device, laws in surface.laws.items():
+            for model, executor in laws.items():
+                results = surface.results(device, model, arguments.window_s)
+                if len(results) < arguments.min_samples:
+                    continue
+                name, last = f"{device}/{model}", results[-1]
+                old[name] = surface.calibration.predict(last.key, last.x).mean_s
+                surface.refit((executor, model), results)
+                new[name] = surface.calibration.predict(last.key, last.x).mean_s
+                fitted[name] = len(results)
+        return ProfileResult(fitted=fitted, old=old, new=new)
+
+    def _set_device_risky(self, arguments: SetDeviceRisky) -> RiskResult:
+        device, surface = self._device(arguments.device), self._surface
+        old = surface.ttl_left(device)
+        surface.mask(device, arguments.ttl_tasks, "reasoner")
+        return RiskResult(
+            device=device, old=old, new=surface.ttl_left(device), alternative=surface.has_alternatives(device)
+        )
+
+    def _clear_device_risky(self, arguments: ClearDeviceRisky) -> RiskResult:
+        device, surface = self._device(arguments.device), self._surface
+        old = surface.ttl_left(device)
+        surface.unmask(device)
+        return RiskResult(device=device, old=old, new=None, alternative=surface.has_alternatives(device))
+
+    def _device(self, device: str) -> str:
+        if device not in self._surface.hints:
+            raise ToolError(f"no device {device!r}; known: {sorted(self._surface.hints)}")
+        return device
+
+    def _law(self, device: str, model: str) -> Law:
+        laws = self._surface.laws[self._device(device)]
+        if model not in laws:
+            raise ToolError(f"{device} does not serve {model!r}; it serves {sorted(laws)}")
+        return laws[model], model

@@ -17,7 +17,6 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from controller.fast_path import FastPathConfig
 from controller.schemes import SCHEMES
 from edgebed.cli import app
 from edgebed.wiring import REGISTRIES
@@ -46,8 +45,8 @@ LINES = (
     records.ExecutorRecord,
     records.RunFooter,
 )
-PORTS = {"router": "Routers", "performance model": "Performance models", "scheduler": "Schedulers",
-         "deployer": "Deployers", "planner": "Planners", "fast path": "Fast path"}  # fmt: skip
+PORTS = {"fast path": "Fast path", "meta-controller": "Meta-controller"}
+"""Titles of ports that are not the plural of their name."""
 
 SAID = {
     "name": "Name in records and tables.",
@@ -361,7 +360,7 @@ def scheme_page() -> str:
             cell(s.summary),
         ]
         for s in SCHEMES.values()
-        for parts in [(s.router, s.perf, s.scheduler, s.deployer, s.planner)]
+        for parts in [(s.router, s.perf, s.scheduler, s.deployer, s.planner, s.meta)]
     ]
     heads = [
         "scheme",
@@ -371,6 +370,7 @@ def scheme_page() -> str:
         "scheduler",
         "deployer",
         "planner",
+        "meta",
         "reasoner",
         "what it does",
     ]
@@ -389,11 +389,11 @@ def parameter_page() -> str:
         "`controllers: {lyapunov: {v: 2.0}}`. They hold for every\nscheme that uses that controller. An unknown name "
         "or parameter is an error.\n"
     )
-    for port, title in PORTS.items():
-        text += f"\n## {title}\n"
+    for port in REGISTRIES:
+        text += f"\n## {PORTS.get(port, f'{port.capitalize()}s')}\n"
         for name, kind in sorted(REGISTRIES[port].items()):
-            config = FastPathConfig if kind is FastPathConfig else kind.Config
-            about = "" if kind is FastPathConfig else first_paragraph(kind) + "\n\n"
+            config = getattr(kind, "Config", kind)
+            about = "" if config is kind else first_paragraph(kind) + "\n\n"
             body = model_section(config, f"`{name}`", 3).split("\n\n", 2)
             keys = body[2] if len(config.model_fields) else "No parameters.\n"
             text += f"\n### `{name}`\n\n{about}{keys}"

@@ -1,0 +1,150 @@
+"""The documentation is true where a machine can tell: examples run, links lead somewhere, nothing is left out.
+
+Blocks marked `runnable` are run: Python blocks of a page one after the other in one namespace, console blocks command
+by command in an empty folder (`fails` where an error is what they show). Only virtual time; no Ray.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from controller.schemes import SCHEMES
+from edgebed.cli import app
+from edgebed.wiring import REGISTRIES
+from emulation.domain.scenario import Scenario
+from emulation.files import ConfigError, list_scenarios
+from emulation.recording import RecordError
+from serve_apps.openapi import describe
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")] if p.is_file())
+REFERENCE = {p.stem: p.read_text(encoding="utf-8") for p in (ROOT / "docs" / "reference").glob("*.md")}
+FENCE = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    marks: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    return [Block(lang, marks, text) for lang, marks, text in FENCE.findall(page.read_text(encoding="utf-8"))]
+
+
+def with_marked(language: str) -> list[Path]:
+    return [p for p in PAGES if any(b.language == language and "runnable" in b.marks for b in blocks(p))]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"`[^`\n]*`", "", FENCE.sub("", text))
+
+
+@pytest.mark.parametrize("page", with_marked("python"), ids=name)
+def test_python_examples_of_a_page_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    namespace: dict[str, object] = {"__name__": page.stem}
+    for block in blocks(page):
+        if block.language == "python" and "runnable" in block.marks:
+            exec(compile(block.text, name(page), "exec", dont_inherit=True), namespace)
+
+
+def test_every_python_example_is_at_least_valid_python() -> None:
+    for page in PAGES:
+        for block in blocks(page):
+            if block.language == "python":
+                compile(block.text, name(page), "exec")
+
+
+@pytest.mark.parametrize("page", with_marked("console"), ids=name)
+def test_console_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(page):
+        if block.marks.strip().startswith("file="):
+            Path(block.marks.strip().removeprefix("file=")).write_text(block.text, encoding="utf-8")
+        if block.language == "console" and "runnable" in block.marks:
+            for command in commands(block):
+                run(command, fails="fails" in block.marks)
+
+
+def commands(block: Block) -> Iterator[list[str]]:
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            yield shlex.split(line.removeprefix("$ "))
+
+
+def run(command: list[str], fails: bool) -> None:
+    program, *arguments = command
+    if program == "cmp":
+        first, second = arguments
+        assert Path(first).read_bytes() == Path(second).read_bytes()
+        return
+    assert program == "edgebed", f"only edgebed and cmp are run, not {program}"
+    result = CliRunner().invoke(app, arguments)
+    if fails:
+        assert isinstance(result.exception, ConfigError | RecordError)
+        return
+    assert result.exit_code == 0, f"{shlex.join(command)}: {result.output} {result.exception!r}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(without_code(page.read_text(encoding="utf-8"))):
+        if "://" not in target and not target.startswith("#"):
+            assert (page.parent / target.partition("#")[0]).exists(), f"{name(page)}: no {target}"
+
+
+def test_paths_named_in_the_readme_exist() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:emulation|controller|workloads|serve_apps|edgebed)/[\w/.]*)`", readme):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    index = ROOT / "docs" / "index.md"
+    reached = {(index.parent / t).resolve() for t in LINK.findall(index.read_text(encoding="utf-8"))}
+    assert {p for p in PAGES if "docs" in p.parts} - {index} <= reached
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("schemes", sorted(SCHEMES)),
+        ("scenario", list_scenarios()),
+        ("scenario", sorted(Scenario.model_fields)),
+        ("parameters", sorted({n for r in REGISTRIES.values() for n in r})),
+        ("http", sorted(describe()["paths"])),
+        ("http", ["/control/inject", "/control/block", "/control/progress"]),
+    ],
+)
+def test_reference_leaves_nothing_out(page: str, names: list[str]) -> None:
+    missing = [n for n in names if f"`{n}`" not in REFERENCE[page] and f" {n}`" not in REFERENCE[page]]
+    assert not missing, f"docs/reference/{page}.md; python docs/generate.py writes most of it"
+
+
+def test_reference_has_every_command_and_option() -> None:
+    for command_name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        assert f"## `edgebed {command_name}" in REFERENCE["cli"], "run python docs/generate.py"
+        for param in command.params:
+            options = [o for o in param.opts if o.startswith("--") and o != "--help"]
+            assert all(f"`{o}`" in REFERENCE["cli"] for o in options), "run python docs/generate.py"
+
+
+def test_keys_promised_by_json_are_stated() -> None:
+    promised = ("mean_latency_s", "fairness_norm", "success_ratio", "goodput", "per_model")
+    assert all(key in REFERENCE["json"] for key in promised)

@@ -57,6 +57,8 @@ def _joined(
     submitted_s = record.dispatched_s if record.dispatched_s is not None else record.ended_s
     overhead_s = max(0.0, submitted_s - seen.intended_s) + max(0.0, seen.ended_s - ended_s)
     more = {
+        "request_id": record.request_id,
+        "answered_s": record.ended_s,
         "client_sent_s": seen.sent_s,
         "client_first_token_s": seen.first_token_s,
         "client_ended_s": seen.ended_s,

@@ -17,9 +17,10 @@ from edgebed.parity import CLOSED_LOOP_RUNS, parity
 from edgebed.report import ParityReport
 from edgebed.wiring import build_controllers, find_scheme, run_header
 from emulation.domain.scenario import Scenario
+from emulation.files import ConfigError
 from emulation.metrics import summarise
 from emulation.recording import Run
-from serve_apps.live import LiveCluster, LiveOptions
+from serve_apps.live import LiveCluster, LiveOptions, PortInUse, checked_port
 from serve_apps.messages import RunPlan
 from workloads.mismatch import world_truth
 
@@ -46,9 +47,10 @@ def compare_live(
 
     Ctrl-C ends the present run early, keeps what was recorded and reports it. Nothing is left running.
     """
+    options = LiveOptions(port=port, lifecycle=scenario.live.lifecycle, backend=backend)
+    check_port(options)
     layout.save_scenario(scenario)
     runs: list[Run] = []
-    options = LiveOptions(port=port, lifecycle=scenario.live.lifecycle, backend=backend)
     say(
         f"starting Ray, {len(scenario.testbed.executors())} replicas on {len(scenario.testbed.nodes)} edge nodes ..."
     )
@@ -64,6 +66,14 @@ def compare_live(
             check_parity = False
             runs.extend(_recorded(layout, schemes, seeds, runs))
     return runs, _parity(runs, scenario, quiet) if check_parity else None
+
+
+def check_port(options: LiveOptions) -> None:
+    """Raise `ConfigError` if the gateway's port is taken, before anything is started or written."""
+    try:
+        checked_port(options.host, options.port)
+    except PortInUse as error:
+        raise ConfigError(str(error)) from error
 
 
 def run_live(

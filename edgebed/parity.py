@@ -8,6 +8,7 @@ backlog-driven schemes by percents, so a single undisturbed run says nothing).
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +17,7 @@ from math import sqrt
 from multiprocessing import get_context
 from statistics import mean, stdev
 
+from numpy.random import Generator
 from scipy import stats
 
 from edgebed.replay import replay
@@ -31,28 +33,66 @@ REPLAY_TOLERANCE = 0.02
 CLOSED_LOOP_RUNS = 20
 
 
+NEIGHBOURS = 10
+"""A jittered run draws a delay from those measured this many places before and after in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Delays as they were measured, in order of time: a busy spell of the machine stays a busy spell."""
+
+    at_s: tuple[float, ...]
+    delay_s: tuple[float, ...]
+
+    def draw(self, t_s: float, rng: Generator) -> float:
+        """One of the delays measured around `t_s`; 0 if none was."""
+        if not self.at_s:
+            return 0.0
+        place = bisect(self.at_s, t_s) + int(rng.integers(-NEIGHBOURS, NEIGHBOURS + 1))
+        return self.delay_s[min(max(place, 0), len(self.at_s) - 1)]
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[float, float]]) -> Delays:
+        """Delays from (time, delay) in any order; negative ones count as 0."""
+        ordered = sorted(pairs)
+        return cls(tuple(t for t, _ in ordered), tuple(max(0.0, d) for _, d in ordered))
+
+
 @dataclass(frozen=True, slots=True)
 class Overhead:
-    """What the platform of a live run added, in virtual seconds: the pools jittered runs draw from."""
+    """What the platform of a live run added, in virtual seconds: what jittered runs draw from."""
 
-    send_s: tuple[float, ...]
-    """Intended send time to dispatch, per request dispatched once."""
-    decide_s: Mapping[str, tuple[float, ...]]
-    """Actor kind to the time its decisions took to land, beyond their own thinking time."""
+    send: Delays
+    """Intended send time to arrival at the node, per request dispatched once."""
+    decide: Mapping[str, Delays]
+    """Actor kind to the time its decisions took to land, beyond their own thinking time; `gateway`: the time from the
+    end of a request at its node until the gateway heard of it."""
 
 
 def measured_overhead(run: Run) -> Overhead:
     """The overhead a record shows, from its stage timestamps."""
-    sends = [
-        max(0.0, r.dispatched_s - r.intended_s)
-        for r in run.requests
-        if r.attempt == 1 and r.dispatched_s is not None
-    ]
-    lands: dict[str, list[float]] = defaultdict(list)
+    lands: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for d in run.decisions:
         if d.actor != "router" and d.landed_s is not None:
-            lands[_kind(d.actor)].append(max(0.0, d.landed_s - d.t_s - d.thinking_s))
-    return Overhead(tuple(sends) or (0.0,), {k: tuple(v) for k, v in lands.items()})
+            lands[_kind(d.actor)].append((d.t_s, d.landed_s - d.t_s - d.thinking_s))
+    answered = _answered(run)
+    lands["gateway"] = [
+        (r.ended_s, answered[r.request_id] - r.ended_s)
+        for r in run.requests
+        if r.outcome == "done" and r.request_id in answered
+    ]
+    sends = (
+        (r.intended_s, r.dispatched_s - r.intended_s)
+        for r in run.requests
+        if r.attempt == 1 and r.dispatched_s is not None
+    )
+    return Overhead(Delays.of(sends), {kind: Delays.of(pairs) for kind, pairs in lands.items()})
+
+
+def _answered(run: Run) -> dict[str, float]:
+    """Request id to when the gateway had its answer, where the side data say so (live)."""
+    stamped = (side for side in run.side.values() if "answered_s" in side and "node_ended_s" in side)
+    return {side["request_id"]: side["answered_s"] for side in stamped}
 
 
 def parity(
@@ -135,13 +175,12 @@ def _jittered(
 ) -> dict[str, float]:
     rng = stream(seed, f"parity/{number}")
     items = generate(scenario, seed).items
-    drawn = rng.choice(overhead.send_s, len(items))
-    sent_s = {request.id: request.arrival_s + float(d) for (request, _), d in zip(items, drawn, strict=True)}
+    sent_s = {r.id: r.arrival_s + overhead.send.draw(r.arrival_s, rng) for r, _ in items}
     items = tuple(sorted(items, key=lambda item: (sent_s[item[0].id], item[0].id)))
 
-    def delay_s(actor: str) -> float:
-        pool = overhead.decide_s.get(_kind(actor))
-        return float(rng.choice(pool)) if pool else 0.0
+    def delay_s(actor: str, t_s: float) -> float:
+        delays = overhead.decide.get(_kind(actor))
+        return 0.0 if delays is None else delays.draw(t_s, rng)
 
     sink = MemorySink()
     simulate(scenario, scheme, seed, sink, items, delay_s, sent_s=sent_s)

@@ -15,13 +15,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgebed.console import say
 from edgebed.layout import Layout
-from edgebed.live import run_plan, start_load, stop_load
+from edgebed.live import check_port, run_plan, start_load, stop_load
 from emulation.domain.events import Event
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import rows_of, write_records
-from serve_apps.live import LiveCluster, LiveOptions, PortInUse, checked_port
+from serve_apps.live import LiveCluster, LiveOptions
 from serve_apps.standing import Standing, read_standing, stand
 
 STATE = Path(os.environ.get("EDGEBED_STATE", Path.home() / ".edgebed" / "testbed.json"))
@@ -41,7 +41,7 @@ def up(
     standing = read_standing(STATE)
     if standing is not None:
         raise ConfigError(f"a testbed stands already at {standing.url}; end it with `edgebed down`")
-    _check_port(options)
+    check_port(options)
     layout.root.mkdir(parents=True, exist_ok=True)
     log = layout.root / "up.log"
     command = [
@@ -65,7 +65,7 @@ def serve_in_foreground(
     scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout
 ) -> None:
     """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running."""
-    _check_port(options)
+    check_port(options)
     scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
     layout.save_scenario(scenario)
     folder = layout.run_folder(scheme, seed)
@@ -159,13 +159,6 @@ def close_endless(folder: Path) -> None:
         return replace(record, counted=True) if isinstance(record, RequestRecord) else record
 
     write_records(folder, [(closed(record), side) for record, side in rows])
-
-
-def _check_port(options: LiveOptions) -> None:
-    try:
-        checked_port(options.host, options.port)
-    except PortInUse as error:
-        raise ConfigError(str(error)) from error
 
 
 def _wait_until_up(owner: subprocess.Popen[bytes], log: Path) -> Standing:

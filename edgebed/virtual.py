@@ -29,7 +29,7 @@ def simulate(
     seed: int,
     sink: RecordSink | None = None,
     arrivals: Arrivals | None = None,
-    delay_s: Callable[[str], float] | None = None,
+    delay_s: Callable[[str, float], float] | None = None,
     on_slot: Callable[[Progress], None] | None = None,
     sent_s: Mapping[str, float] | None = None,
 ) -> RunFooter:

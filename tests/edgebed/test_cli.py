@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,19 @@ def test_a_wrong_scenario_names_field_and_value_and_writes_nothing(
     out = tmp_path / "out"
     done = edgebed("compare", str(small(tmp_path, **changes)), "--schemes", "AL", "--out", str(out), code=2)
     assert all(word in done.stderr.replace("\n", " ") for word in said), done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("command", [["compare", "demo", "--live"], ["up", "demo"]])
+def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path, command: list[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        out = tmp_path / "out"
+        done = edgebed(*command, "--port", str(port), "--out", str(out), code=2)
+    assert str(port) in done.stderr
+    assert "in use" in done.stderr
     assert not out.exists()
 
 

@@ -36,8 +36,8 @@ def test_overhead_is_read_from_stage_timestamps() -> None:
     late = replace(
         run, decisions=tuple(replace(d, landed_s=(d.landed_s or 0.0) + 0.5) for d in run.decisions)
     )
-    assert set(measured_overhead(run).send_s) == {0.0}
-    assert {round(v, 9) for v in measured_overhead(late).decide_s["scheduler"]} == {0.5}
+    assert set(measured_overhead(run).send.delay_s) == {0.0}
+    assert {round(v, 9) for v in measured_overhead(late).decide["scheduler"].delay_s} == {0.5}
 
 
 def test_the_prediction_range_widens_for_few_values() -> None:

@@ -22,6 +22,7 @@ from controller.planners import PLANNERS
 from controller.routers import ROUTERS
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES, Scheme
+from edgebed.mirror import Mirror, MirroredFastPath
 from edgebed.reasoners import make_reasoner, reasoner_label
 from emulation.domain.records import RunHeader, World
 from emulation.domain.scenario import Scenario
@@ -67,7 +68,10 @@ def find_scheme(name: str) -> Scheme:
 def build_controllers(
     scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleTruth | None = None
 ) -> Controllers:
-    """Every controller of a scheme for one run. Raises `ConfigError` for parameters no controller knows."""
+    """Every controller of a scheme for one run. Raises `ConfigError` for parameters no controller knows.
+
+    `oracle` is the truth of a virtual world; without it, an oracle scheme gets a mirror of the live one.
+    """
     check_parameters(scenario)
     testbed = scenario.testbed
     objective = Objective.of(scenario)
@@ -194,20 +198,19 @@ def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleTrut
     if "slot_s" in ROUTERS[scheme.router].Config.model_fields:
         defaults["slot_s"] = scenario.slot_s
     given = (_config(ROUTERS, scheme.router, scenario, defaults), seed)
-    if scheme.router == "oracle":
-        if oracle is None:
-            raise ConfigError(
-                f"scheme {scheme.name!r} needs the truth of a virtual world; run it without --live"
-            )
+    mirror = Mirror(scenario, seed) if scheme.router == "oracle" and oracle is None else None
+    truth = oracle or mirror
+    if scheme.router == "oracle" and truth is not None:
         router = ROUTERS["oracle"](
             *given,
-            true_service_s=oracle.service_s,
-            true_backlog_s=oracle.backlog_s,
-            stutters=oracle.stutters,
+            true_service_s=truth.service_s,
+            true_backlog_s=truth.backlog_s,
+            stutters=truth.stutters,
         )
     else:
         router = ROUTERS[scheme.router](*given)
     perf = PERF_MODELS[scheme.perf](scenario.testbed, _config(PERF_MODELS, scheme.perf, scenario))
     config = _validated(FastPathConfig, "fast_path", scenario)
     assert isinstance(config, FastPathConfig)
-    return FastPath(scenario.testbed, router, perf, config)
+    parts = (scenario.testbed, router, perf, config)
+    return FastPath(*parts) if mirror is None else MirroredFastPath(mirror, *parts)

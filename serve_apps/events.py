@@ -6,18 +6,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from contextlib import suppress
 from typing import Any
 
 import ray
 from pydantic import ValidationError
 from ray.exceptions import RayError
 
-from emulation.domain.events import Event
+from emulation.domain.events import Event, LlmOutage
 from emulation.domain.scenario import Scenario
 from emulation.faults import FAULTS, Step, timeline
-from serve_apps.batch import RecordBatch
+from serve_apps.batch import RecordBatch, part_of
 from serve_apps.clock import LiveClock
-from serve_apps.names import EVENTS, RECORDER, NotThere, find, runtime_name
+from serve_apps.names import EVENTS, NotThere, find, runtime_name
 
 log = logging.getLogger("edgebed")
 
@@ -32,6 +33,11 @@ class EventPlayer:
         self._scenario: Scenario | None = None
         self._injected: list[Event] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._run_id = ""
+        self._outage: str | None = None
+        """How the reasoners fail at present."""
+        self._outage_version = 0
+        self._outage_news = asyncio.Event()
         self._batch = RecordBatch(EVENTS)
         self._flusher: asyncio.Task[None] | None = None
         if ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed:
@@ -46,6 +52,8 @@ class EventPlayer:
             self._flusher = asyncio.ensure_future(self._batch.run())
         self._clock = LiveClock(scenario.live.speedup)
         self._scenario, self._injected = scenario, []
+        self._run_id = run_id
+        self._outage, self._outage_version = None, 1
 
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins at this wall time; steps of the plan that lie in the past are played at
@@ -58,8 +66,8 @@ class EventPlayer:
     async def resume(self) -> None:
         """After a restart: play what is left of the plan (steps already due are played again; they are
         idempotent)."""
-        found = await find(RECORDER).part.remote(EVENTS)
-        if found is not None:
+        found = await part_of(EVENTS)
+        if found is not None and self._scenario is None:
             await self.begin_run(*found[0])
             if found[1] is not None:
                 await self.start(found[1])
@@ -84,6 +92,17 @@ class EventPlayer:
             self._play(step)
         return number
 
+    async def watch(self, run_id: str, version: int, timeout_s: float) -> tuple[int, str | None]:
+        """News after `version` of how the reasoners fail at present; None: they do not. Nothing else is told."""
+        if run_id == self._run_id and version >= self._outage_version:
+            news = self._outage_news
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), timeout_s)
+        elif run_id != self._run_id:
+            await asyncio.sleep(min(timeout_s, 0.1))
+            return 0, None
+        return self._outage_version, self._outage
+
     async def flush(self) -> None:
         """Send every record so far."""
         await self._batch.flush()
@@ -100,6 +119,11 @@ class EventPlayer:
     async def _step(self, step: Step) -> None:
         await asyncio.sleep(self._clock.wall_until_s(step.at_s))
         landed = await asyncio.gather(*(self._apply(step, node) for node in step.nodes))
+        if isinstance(step.spec, LlmOutage):
+            self._outage = step.spec.failure if step.phase == "onset" else None
+            self._outage_version += 1
+            self._outage_news.set()
+            self._outage_news = asyncio.Event()
         at_s = max([t for t in landed if t is not None], default=self._clock.now_s())
         if len(landed) == 0 or any(t is not None for t in landed):
             self._batch.add("event", step, at_s)

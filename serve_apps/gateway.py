@@ -20,6 +20,7 @@ import orjson
 import uvicorn
 from ray.exceptions import RayError
 
+from controller.meta.controller import MetaController
 from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.ports import FastPath
 from serve_apps.asgi import App, Exchange
@@ -29,8 +30,10 @@ from serve_apps.control_api import ControlFront
 from serve_apps.dispatch import Dispatcher
 from serve_apps.exposition import exposition
 from serve_apps.front import Front
-from serve_apps.messages import GatewayRun, RunState
+from serve_apps.messages import GatewayRun, Hinted, RunState
+from serve_apps.meta import MetaLink
 from serve_apps.names import (
+    EVENTS,
     GATEWAY_APP,
     PLANNER,
     RECORDER,
@@ -60,6 +63,7 @@ class Gateway:
         self._dispatcher: Dispatcher | None = None
         self._state: RunState | None = None
         self._followers: list[asyncio.Task[None]] = []
+        self._meta: MetaLink | None = None
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._app(host),
@@ -152,12 +156,16 @@ class Gateway:
         checkpoint = await self._ask(RECORDER, "join", run.run_id, self._source)
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
+        if isinstance(dispatcher.fast_path, MetaController):
+            self._meta = MetaLink(dispatcher.fast_path, dispatcher.clock, self._batch, dispatcher.wake)
         await asyncio.gather(*(self._news_of(dispatcher, n.id, 0, 1.0) for n in run.testbed.nodes))
         follow: list[Awaitable[None]] = [self._follow_node(dispatcher, n.id) for n in run.testbed.nodes]
         if run.planned:
             follow.append(self._follow_commands(dispatcher, PLANNER))
         if run.scheduled:
             follow.append(self._follow_commands(dispatcher, SCHEDULER))
+        if self._meta is not None:
+            follow.append(self._follow_outages(dispatcher, self._meta))
         self._followers = [asyncio.ensure_future(f) for f in follow]
         self._dispatcher = dispatcher
         await self._ask(RECORDER, "ready", run.run_id, self._source)
@@ -166,6 +174,9 @@ class Gateway:
         for task in self._followers:
             task.cancel()
         self._followers = []
+        if self._meta is not None:
+            self._meta.stop()
+        self._meta = None
 
     async def _follow_node(self, dispatcher: Dispatcher, node_id: str) -> None:
         """Tell the fast path what becomes of the executors of one node."""
@@ -177,8 +188,24 @@ class Gateway:
         name, run_id = runtime_name(node_id), dispatcher.run.run_id
         version, news = await self._ask(name, "watch", run_id, version, timeout_s)
         for changed in news:
-            dispatcher.executor_changed(changed)
+            if not isinstance(changed, Hinted):
+                dispatcher.executor_changed(changed)
+            elif self._meta is not None:
+                self._meta.hinted(changed)
         return version
+
+    async def _follow_outages(self, dispatcher: Dispatcher, meta: MetaLink) -> None:
+        """Break and mend the reasoner as the event plan says."""
+        version = 0
+
+        async def poll(version: int) -> int:
+            found, failure = await self._ask(EVENTS, "watch", dispatcher.run.run_id, version, WATCH_S)
+            if found > version:
+                meta.outage(failure)
+            return int(found)
+
+        while True:
+            version = await self._patiently(poll(version), version)
 
     async def _follow_commands(self, dispatcher: Dispatcher, name: str) -> None:
         """Give the planner's policies or the scheduler's guides to the fast path as they land."""

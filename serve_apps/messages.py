@@ -95,6 +95,15 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Hinted:
+    """News of a node: all hints now exposed there. How strong what they stand for is, nobody is told."""
+
+    t_s: float
+    node: str
+    hints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Configured:
     """What became of a node configuration."""
 

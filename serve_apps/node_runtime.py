@@ -24,10 +24,10 @@ from emulation.domain.snapshot import NodeView
 from emulation.executor import Changed, Ended, Job, NodeState, Returned, Started
 from emulation.faults import Step, apply
 from serve_apps.backends.content import total_tokens
-from serve_apps.batch import RecordBatch
+from serve_apps.batch import RecordBatch, part_of
 from serve_apps.clock import LiveClock
-from serve_apps.messages import Configured, NodeRun, Served, Work
-from serve_apps.names import LAUNCHER, RECORDER, find, runtime_name
+from serve_apps.messages import Configured, Hinted, NodeRun, Served, Work
+from serve_apps.names import LAUNCHER, find, runtime_name
 from workloads.truth_table import TruthTable
 
 STREAM_FIRST_S = 0.03
@@ -62,7 +62,8 @@ class NodeRuntime:
         self._waiters: dict[str, _Waiter] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._armed_s = inf
-        self._news: dict[str, tuple[int, Changed]] = {}
+        self._news: dict[str, tuple[int, Changed | Hinted]] = {}
+        self._hints: tuple[str, ...] = ()
         self._version = 0
         self._changed = asyncio.Event()
         self._batch = RecordBatch(runtime_name(node_id), period_s=0.5)
@@ -89,6 +90,7 @@ class NodeRuntime:
         if not self._tasks:
             self._spawn(self._batch.run())
         self._news.clear()
+        self._hints = ()
         for view in self._state.view(0.0).executors:
             ready_at_s = 0.0 if view.state == "ready" else inf
             self._tell(Changed(0.0, view.id, view.state, view.mode, ready_at_s))
@@ -102,8 +104,8 @@ class NodeRuntime:
 
     async def resume(self) -> None:
         """After a restart: take up the present run again, with empty queues."""
-        found = await find(RECORDER).part.remote(runtime_name(self._node_id))
-        if found is not None:
+        found = await part_of(runtime_name(self._node_id))
+        if found is not None and self._run is None:
             await self.begin_run(found[0])
             if found[1] is not None:
                 await self.start(found[1])
@@ -212,6 +214,10 @@ class NodeRuntime:
         """Apply one step of the event plan in place, while requests run; returns when, in virtual seconds."""
         now_s = self._clock.now_s()
         apply(step, self._state, now_s)
+        hints = self._state.view(now_s).hints
+        if hints != self._hints:
+            self._hints = hints
+            self._tell(Hinted(now_s, self._node_id, hints))
         self._settle()
         return now_s
 
@@ -221,13 +227,15 @@ class NodeRuntime:
         self._settle()
         return view
 
-    async def watch(self, run_id: str, version: int, timeout_s: float) -> tuple[int, list[Changed]]:
-        """Lifecycle news after `version` (0: the state of every executor), waiting up to `timeout_s` for
-        some.
+    async def watch(self, run_id: str, version: int, timeout_s: float) -> tuple[int, list[Changed | Hinted]]:
+        """News of lifecycle and hints after `version` (0: the state of every executor), waiting up to `timeout_s`
+        for some.
 
         Of another run than the present one there is no news.
         """
-        if self._run is not None and self._run.run_id == run_id and version >= self._version:
+        if version > self._version:  # told by the process before this one
+            version = 0
+        if self._run is not None and self._run.run_id == run_id and version == self._version:
             self._changed.clear()
             try:
                 await asyncio.wait_for(self._changed.wait(), timeout_s)
@@ -321,9 +329,10 @@ class NodeRuntime:
             self._detach(notice.executor)
             self._spawn(self._halt(notice.executor))
 
-    def _tell(self, notice: Changed) -> None:
+    def _tell(self, notice: Changed | Hinted) -> None:
         self._version += 1
-        self._news[notice.executor] = (self._version, notice)
+        about = notice.executor if isinstance(notice, Changed) else f"hints of {notice.node}"
+        self._news[about] = (self._version, notice)
         self._changed.set()
 
     # -- lifecycle cold: processes really start and stop ----------------------------------------------------

@@ -121,7 +121,7 @@ class AuditTrail:
         self, invocation: int, cause: str, exchange: Mapping[str, Any], injected: str | None, reasons: str
     ) -> None:
         """The reasoner was asked and answered, or failed to."""
-        failure = exchange["failure"]
+        failure = exchange["failure"] or injected
         said = {**exchange, "injected": injected} if injected else dict(exchange)
         self._write(
             cause,

@@ -13,7 +13,7 @@ from math import exp, log, sqrt
 from statistics import median
 
 from emulation.domain.events import Drift, Event, Leave, LinkDelay, LlmOutage, Ramp, ReplicaCrash, Slowdown
-from emulation.domain.records import ExecutorRecord, RequestRecord
+from emulation.domain.records import DecisionRecord, ExecutorRecord, RequestRecord
 from emulation.metrics.service_factor import Served, Span, served_on, slowdown_factor
 from emulation.metrics.view import RunView, node_of
 
@@ -260,13 +260,16 @@ def _by_pair(run: RunView) -> dict[tuple[str, str], list[RequestRecord]]:
     return pairs
 
 
+def _asks_a_reasoner(decision: DecisionRecord) -> bool:
+    """The meta-controller's rules fail with the rest, and only its exchanges tell; elsewhere rules cannot fail."""
+    if decision.actor == "meta":
+        return isinstance(decision.choice, dict) and "exchange" in decision.choice
+    return decision.reasoner not in ("", "rules", "none") and not decision.actor.startswith("router")
+
+
 def _outage_row(run: RunView, blank: FaultRow, span: Span) -> FaultRow:
     """An outage shows as agents' decisions in the window that carry a violation or were not applied."""
-    asked = [
-        d
-        for d in run.decisions
-        if d.reasoner not in ("", "rules", "none") and not d.actor.startswith("router")
-    ]
+    asked = [d for d in run.decisions if _asks_a_reasoner(d)]
     inside = [d for d in asked if span[0] <= d.t_s < span[1]]
     after = [d for d in asked if d.t_s >= span[1]]
     if not inside:

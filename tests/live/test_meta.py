@@ -1,0 +1,68 @@
+"""The meta-controller in the live gateway: hints mask at once, the reasoner follows, requests wait for nobody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from emulation.domain.events import LlmOutage, Slowdown
+
+from .conftest import eventually
+
+Begin = Callable[..., Any]
+
+
+def _now_s(live: Any) -> float:
+    return float(live.http.get("/health").json()["t_s"])
+
+
+def _served(live: Any, count: int = 4) -> None:
+    for _ in range(count):
+        assert live.chat(max_tokens=2, ignore_eos=True).status_code == 200
+
+
+def _ready(live: Any) -> None:
+    eventually(lambda: live.chat(max_tokens=1).status_code == 200)
+
+
+def test_a_visible_slowdown_is_masked_confirmed_and_lifted(begin: Begin) -> None:
+    live = begin("e3", slot_s=2.0)
+    _ready(live)
+    _served(live, 6)
+    t_s = _now_s(live)
+    live.cluster.inject(Slowdown(at_s=t_s, until_s=t_s + 20, node="n1", factor=4.0, hint="game"))
+    time.sleep(0.5)
+    _served(live, 6)
+    eventually(lambda: _now_s(live) > t_s + 22)
+    _served(live, 2)
+    footer, run = live.end()
+    assert footer.conserved()
+    assert run.header.reasoner == "rules"
+    inside = [r for r in run.requests if t_s + 2 < (r.dispatched_s or 0) < t_s + 20]
+    assert inside
+    assert all(r.executor == "n2/gpt2" and not r.stutter for r in inside)
+    acts = [d.choice for d in run.decisions if d.actor == "meta" and "arguments" in d.choice]
+    masks = [a for a in acts if a["tool"] == "set_device_risky"]
+    assert [m["by"] for m in masks] == ["rule", "reasoner"]
+    assert acts[-1]["tool"] == "clear_device_risky"
+    assert acts[-1]["by"] == "rule"
+
+
+def test_requests_are_served_while_the_reasoner_is_silent(begin: Begin) -> None:
+    live = begin("e3", slot_s=2.0)
+    _ready(live)
+    t_s = _now_s(live)
+    live.cluster.inject(LlmOutage(at_s=t_s, until_s=t_s + 60, failure="timeout"))
+    time.sleep(0.3)
+    live.cluster.inject(Slowdown(at_s=t_s, until_s=t_s + 30, node="n1", factor=4.0, hint="game"))
+    time.sleep(0.5)
+    began = _now_s(live)
+    _served(live, 4)
+    assert _now_s(live) < t_s + 60, "nobody waited for the reasoner"
+    eventually(lambda: _now_s(live) > t_s + 32)
+    _, run = live.end()
+    inside = [r for r in run.requests if began < (r.dispatched_s or 0) < t_s + 30]
+    assert all(r.executor == "n2/gpt2" and r.outcome == "done" for r in inside)
+    exchanges = [d for d in run.decisions if d.actor == "meta" and "exchange" in d.choice]
+    assert [d.violations for d in exchanges] == [("timeout",)]

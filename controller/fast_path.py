@@ -110,6 +110,7 @@ class FastPath:
         belief.backlog.add(request.id, Entry(request.model, x, predicted_s), now_s)
         self._where[request.id] = belief
         belief.publish()
+        pool.sent += 1
         self.router.dispatched(request, pool, column)
 
     def completed(self, completion: Completion) -> None:

@@ -53,6 +53,12 @@ class Pool:
         self.uncertainty, self.noise_cv = np.zeros(size), np.zeros(size)
         self.covariance = np.zeros((3, size))
         """Rows c00, 2 c01, c11 of the covariance of theta, so that x' C x is one product."""
+        self.before: dict[int, tuple[float, ...]] = {}
+        """Column to the law it had before it became slower, where that was noticed."""
+        self.sent = 0
+        """Requests of this model dispatched so far."""
+        self.heard = np.zeros(size)
+        """Value of `sent` when something was last learned of each column."""
         self.free_at, self.floor = np.full(size, -inf), np.zeros(size)
         self.tier = np.full(size, OFF_S)
         self.tier[self.routable :] += UNROUTED_S
@@ -241,6 +247,11 @@ class FastView:
         c00, c01, c11 = spread.covariance
         pool.covariance[0, column], pool.covariance[1, column] = max(c00, 0.0), 2.0 * c01
         pool.covariance[2, column], pool.noise_cv[column] = max(c11, 0.0), spread.noise_cv
+        pool.heard[column] = pool.sent
+        if spread.before is not None and any(b < c for b, c in zip(spread.before, theta, strict=True)):
+            pool.before[column] = spread.before
+        else:
+            pool.before.pop(column, None)
         if prior is not None:
             for row, coefficient in zip(pool.prior_theta, prior.theta(key)[0], strict=False):
                 row[column] = coefficient

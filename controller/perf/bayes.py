@@ -33,7 +33,7 @@ class Bayes:
     class Config(Strict):
         """Parameters."""
 
-        prior_relative_sd: float = Field(default=0.6, gt=0, le=2)
+        prior_relative_sd: float = Field(default=0.5, gt=0, le=2)
         """Believed standard deviation of true / profiled, per coefficient, before any sample."""
         noise_cv: float = Field(default=0.15, gt=0, le=1)
         """First guess of the coefficient of variation of service times."""
@@ -97,7 +97,8 @@ class Bayes:
             square = self._config.prior_relative_sd**2
             return Spread((square * a * a, 0.0, square * b * b), self._config.noise_cv)
         p00, p01, p11 = found.law.p
-        return Spread((p00 * a * a, p01 * a * b, p11 * b * b), found.noise_cv())
+        before = None if found.aside is None else found.aside.theta(theta)
+        return Spread((p00 * a * a, p01 * a * b, p11 * b * b), found.noise_cv(), before)
 
     def doubt(self, key: PerfKey) -> None:
         """Something may have happened to the device (a hint says so): what was learned counts for less."""

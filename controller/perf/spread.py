@@ -19,6 +19,8 @@ class Spread:
 
     covariance: tuple[float, float, float]
     noise_cv: float
+    before: tuple[float, ...] | None = None
+    """Coefficients in force before the last change of the law that was noticed, seconds per feature."""
 
     def epistemic_variance(self, x: tuple[float, float]) -> float:
         """x' C x, seconds squared."""

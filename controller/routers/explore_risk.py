@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from math import sqrt
 
 import numpy as np
 from pydantic import Field
@@ -28,6 +29,8 @@ class ExploreRisk:
 
         explore: float = Field(default=1.0, ge=0, le=4)
         """Standard deviations of optimism; 0 is SECT."""
+        return_hazard: float = Field(default=0.02, ge=0, lt=1)
+        """Chance, per request of the model, that a device which became slower has recovered."""
         warmup_tasks: int = Field(default=0, ge=0, le=10_000)
         """Requests that are forced to go in turn."""
         warmup_batch: int = Field(default=5, ge=1, le=100)
@@ -53,7 +56,24 @@ class ExploreRisk:
         explore = self.config.explore
         if explore:
             pool.score -= explore * np.sqrt(pool.epistemic)
+            if pool.before and self.config.return_hazard:
+                self._hope(pool, view.x)
         return int(pool.score.argmin()), "explore_risk"
+
+    def _hope(self, pool: Pool, x: tuple[float, float]) -> None:
+        """Executors that became slower and stand idle may be their old selves again: probe them now and then.
+
+        With probability p = 1 - (1 - hazard)^(requests of this model since it was last heard of) the earlier law
+        holds, which makes the service time a mixture of two points: its mean and standard deviation enter the score.
+        """
+        for column, before in pool.before.items():
+            if pool.wait.item(column) > 0.0:
+                continue
+            earlier_s = sum(c * v for c, v in zip(before, x, strict=False))
+            gain_s = pool.service.item(column) - earlier_s
+            if gain_s > 0.0:
+                p = 1.0 - (1.0 - self.config.return_hazard) ** (pool.sent - pool.heard.item(column))
+                pool.score[column] -= gain_s * (p + self.config.explore * sqrt(p * (1.0 - p)))
 
     def dispatched(self, request: Request, pool: Pool, column: int) -> None:
         """Count the warm-up and move the model's pointer."""

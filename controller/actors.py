@@ -118,12 +118,18 @@ class Host:
 
     async def resume(self) -> None:
         """After a restart: take up the present run at its next boundary; what was decided stays in force."""
-        found = await self._call(self._peers.recorder, "part", self.name)
-        if found is None:
+        while True:
+            try:
+                found = await self._call(self._peers.recorder, "part", self.name)
+                break
+            except _UNREACHED as error:
+                log.warning("%s: recorder not reached, asking again: %s", self.name, error)
+                await asyncio.sleep(1.0)
+        if found is None or self.run is not None:
             return
         run, t0_wall = found
         self._take(run)
-        self._sent = time.time_ns()
+        self._sent = self._version = time.time_ns()  # beyond whatever the process before this one said
         if t0_wall is not None:
             await self.start(t0_wall)
 
@@ -203,7 +209,12 @@ class Host:
     async def _record(self, run: ControlRun, *decided: Any) -> None:
         self._sent += 1
         await self._call(
-            self._peers.recorder, "append", run.run_id, self.name, self._sent, [("decide", decided)]
+            self._peers.recorder,
+            "append",
+            run.run_id,
+            self.name,
+            self._sent,
+            pickle.dumps([("decide", decided)]),
         )
 
     def _publish(self, command: Any) -> None:

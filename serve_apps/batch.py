@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 from typing import Any
 
 from ray.exceptions import RayError
 
-from serve_apps.names import RECORDER, NotThere, Phonebook
+from serve_apps.names import RECORDER, NotThere, Phonebook, find
 
 log = logging.getLogger("edgebed")
 
@@ -49,7 +50,9 @@ class RecordBatch:
                     self._number += 1
                     self._unsent, self._entries = (self._number, self._entries), []
                 number, entries = self._unsent
-                sent = self._actors.find(RECORDER).append.remote(self._run_id, self.source, number, entries)
+                sent = self._actors.find(RECORDER).append.remote(
+                    self._run_id, self.source, number, pickle.dumps(entries)
+                )
                 await asyncio.wait_for(sent, SEND_TIMEOUT_S)
                 self._unsent = None
 
@@ -65,3 +68,17 @@ class RecordBatch:
             await self.flush()
         except (RayError, NotThere, TimeoutError) as error:
             log.warning("%s: recorder not reached, records kept: %s", self.source, error)
+
+
+async def part_of(name: str) -> tuple[Any, float | None] | None:
+    """What a restarted actor needs to take up the present run, and t0; asks until the recorder answers."""
+    while True:
+        try:
+            found: tuple[Any, float | None] | None = await asyncio.wait_for(
+                find(RECORDER).part.remote(name), SEND_TIMEOUT_S
+            )
+        except (RayError, NotThere, TimeoutError) as error:
+            log.warning("%s: recorder not reached, asking again: %s", name, error)
+            await asyncio.sleep(1.0)
+        else:
+            return found

@@ -13,9 +13,11 @@ import pickle
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -52,6 +54,7 @@ from serve_apps.recorder import Recorder
 
 log = logging.getLogger("edgebed")
 
+ROOT = Path(__file__).parents[1]
 CALL_TIMEOUT_S = 60.0
 START_LEAD_S = 0.2
 """Wall seconds between everything standing ready and virtual time 0."""
@@ -104,17 +107,18 @@ class LiveCluster:
         quieten()
         share = gpu_share(testbed)
         gpus = sum(len(n.gpus) for n in testbed.nodes)
-        context: Any = ray.init(
-            address="local",
-            include_dashboard=False,
-            num_cpus=4,
-            num_gpus=gpus,
-            resources={edge_resource(n.id): 1.0 for n in testbed.nodes},
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=False,
-        )
+        with importable():
+            context: Any = ray.init(
+                address="local",
+                include_dashboard=False,
+                num_cpus=4,
+                num_gpus=gpus,
+                resources={edge_resource(n.id): 1.0 for n in testbed.nodes},
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=False,
+            )
         cluster = cls(testbed, options, str(context.address_info["gcs_address"]))
         try:
             cluster._start_actors()
@@ -302,6 +306,20 @@ def checked_port(host: str, port: int) -> int:
                 f"port {port} on {host} is in use; give another with --port ({error.strerror})"
             ) from error
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def importable() -> Iterator[None]:
+    """While it lasts, processes started here find this project's packages, wherever they are started from."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([before] if before else [])])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def quieten() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -139,12 +140,13 @@ class Recorder:
 
     # -- records ------------------------------------------------------------------------------------------
 
-    async def append(self, run_id: str, source: str, number: int, entries: list[Entry]) -> None:
-        """Write one batch; a batch of another run, or one already written, is ignored."""
+    async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:
+        """Write one batch (a pickled list of `Entry`); one of another run, or one already written, is ignored."""
         if run_id != self._state.run_id or self._ledger is None or number <= self._numbers.get(source, 0):
             return
         self._numbers[source] = number
-        for method, args in entries:
+        batch: list[Entry] = pickle.loads(entries)
+        for method, args in batch:
             if method == "arrive":
                 self._open[args[0].id] = (source, args[0])
                 self._ledger.arrive(args[0])

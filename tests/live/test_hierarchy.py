@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import ray
 
-from emulation.recording import Run, canonical_order
+from emulation.recording import SIDE_FILE, Run, canonical_order
 from serve_apps.names import PLANNER, SCHEDULER, deployer_name, find
+
+from .conftest import eventually
 
 Begin = Callable[..., Any]
 BLOCKED_WALL_S = 6.0
@@ -32,9 +37,10 @@ def _decided_between(run: Run, actor: str, from_s: float, to_s: float) -> int:
 def test_blocking_an_actor_stops_only_its_own_decisions(begin: Begin, blocked: str) -> None:
     live = begin("MA+sect")
     assert live.chat(max_tokens=4).status_code == 200
-    from_s = live.cluster.progress().t_s
     find(blocked).block.remote(BLOCKED_WALL_S)
-    served = _requests_while(live, BLOCKED_WALL_S - 0.5)
+    time.sleep(0.5)  # a decision it was about to take may still land
+    from_s = live.cluster.progress().t_s
+    served = _requests_while(live, BLOCKED_WALL_S - 1.0)
     to_s = live.cluster.progress().t_s - 1.0
     time.sleep(1.0)
     footer, run = live.end()
@@ -64,3 +70,27 @@ def _numbered(run: Run) -> list[tuple[int, Any]]:
     body = [*run.requests, *run.decisions, *run.events, *run.executors]
     ordered = sorted(body, key=canonical_order)
     return [(i + 1, r) for i, r in enumerate(ordered) if r.kind == "decision"]
+
+
+def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
+    live = begin("MA+sect")
+    time.sleep(1.5)
+    first = ray.get(find(SCHEDULER).where.remote(), timeout=20)
+    os.kill(first["pid"], signal.SIGKILL)
+    killed_s = live.cluster.progress().t_s
+    second = eventually(lambda: _other_process(first["pid"]), timeout_s=40)
+    eventually(lambda: f'"pid":{second["pid"]},' in (live.folder / SIDE_FILE).read_text(), timeout_s=40)
+    assert live.chat(max_tokens=4).status_code == 200
+    footer, run = live.end()
+    assert footer.conserved()
+    after = [d for d in run.decisions if d.actor == SCHEDULER and d.t_s > killed_s]
+    pids = {run.side[line]["pid"] for line, d in _numbered(run) if d in after}
+    assert pids == {second["pid"]}
+
+
+def _other_process(pid: int) -> Any:
+    try:
+        where = ray.get(find(SCHEDULER).where.remote(), timeout=5)
+    except ray.exceptions.RayError:
+        return None
+    return where if where["pid"] != pid else None

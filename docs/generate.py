@@ -115,6 +115,7 @@ SAID = {
     "profile": "What may be known of service times in advance.",
     "links": "Paths between sites; a pair that is not listed costs nothing.",
     "cpu": "How speed grows with cores.",
+    "failure": "How it fails: silence, an HTTP error, nonsense.",
     "hint": "Coarse name exposed while visible, for example `game` or `overheating`.",
 }
 """What keys without a string of their own are."""

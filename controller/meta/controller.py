@@ -16,10 +16,11 @@ from typing import Any
 from controller.agents.llm import LLM, Query, ToolCall
 from controller.agents.tools import run_call
 from controller.fast_path import FastPath
-from controller.meta.audit import AuditTrail, undo_of
+from controller.meta.audit import AuditTrail
 from controller.meta.config import MetaConfig
 from controller.meta.invocations import Invocations, Thought
 from controller.meta.observations import Flight, Observation
+from controller.meta.promises import Promises, undo_of
 from controller.meta.surface import Surface
 from controller.meta.tools import TOOLS, MetaTools
 from controller.meta.triggers import Gate, ResidualWatch, Trigger
@@ -43,9 +44,10 @@ class MetaController:
         self.config = config or MetaConfig()
         self.fast_path = fast_path
         self.surface = Surface(testbed, fast_path, self.config)
-        self.trail = AuditTrail(self.surface, self.config, llm.label)
+        self.trail = AuditTrail(self.surface, llm.label)
+        self.promises = Promises(self.surface, self.trail, self.config)
         self.tools = MetaTools(self.surface)
-        self.invocations = Invocations(self.surface, self.tools, self.trail, llm, self.config)
+        self.invocations = Invocations(self.surface, self.tools, self.trail, self.promises, llm, self.config)
         self._gate = Gate(self.config)
         self._watch = ResidualWatch(self.config)
         self._returned: set[str] = set()
@@ -121,7 +123,7 @@ class MetaController:
 
     def _offset(self, device: str) -> None:
         cause = f"offset:{device}"
-        self.trail.void(device)
+        self.promises.void(device)
         for model, factor in self._factors_before.pop(device, {}).items():
             law = (self.surface.laws[device][model], model)
             old = self.surface.calibration.factor(law)
@@ -186,8 +188,8 @@ class MetaController:
         ratio = self._watch.seen(one)
         if ratio is not None:
             self._alarm(one, ratio)
-        if self.trail.open:
-            self.trail.settle()
+        if self.promises.open:
+            self.promises.settle()
         self._tell()
 
     def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float) -> None:
@@ -280,7 +282,7 @@ class MetaController:
         """A tool call that needs no reasoner; audited like any other."""
         undo = undo_of(self.surface, tool, TOOLS[tool].arguments.model_validate(arguments))
         called = run_call(ToolCall("rule", tool, json.dumps(arguments)), TOOLS, self.tools.run)
-        self.trail.called(called, cause, undo, None, 0.0, reason)
+        self.promises.audited(called, cause, undo, None, 0.0, reason)
 
     def _raise(self, trigger: Trigger) -> None:
         if self._gate.passes(trigger, self.surface.tasks):

@@ -12,10 +12,12 @@ from controller.agents.outage import failing
 from controller.agents.prompts import render
 from controller.agents.replay import exchange
 from controller.agents.tools import Result
-from controller.meta.audit import AuditTrail, Undo, undo_of
+from controller.meta.audit import AuditTrail
 from controller.meta.config import MetaConfig
+from controller.meta.promises import Promises, Undo, undo_of
 from controller.meta.surface import Surface
-from controller.meta.tools import TOOLS, MetaTools, NoArguments, SystemStatus
+from controller.meta.tool_types import NoArguments, SystemStatus
+from controller.meta.tools import TOOLS, MetaTools
 from controller.meta.triggers import Trigger
 
 WAITING = 64
@@ -40,12 +42,19 @@ class Invocations:
     """The reasoner's side of the meta-controller. Holds at most one dialogue."""
 
     def __init__(
-        self, surface: Surface, tools: MetaTools, trail: AuditTrail, llm: LLM, config: MetaConfig
+        self,
+        surface: Surface,
+        tools: MetaTools,
+        trail: AuditTrail,
+        promises: Promises,
+        llm: LLM,
+        config: MetaConfig,
     ) -> None:
         self.outage: str | None = None
         """Way in which the reasoner fails at present."""
         self.count = 0
         self._surface, self._tools, self._trail, self._config = surface, tools, trail, config
+        self._promises = promises
         self._llm = llm
         self._waiting: deque[Trigger] = deque(maxlen=WAITING)
         self._trigger: Trigger | None = None
@@ -104,7 +113,7 @@ class Invocations:
         for one in called:
             acted = one.tool is not None and one.tool.acts and one.arguments is not None
             undo = next(undos) if acted else None
-            self._trail.called(one, cause, undo, number, reply.thinking_s, reply.text)
+            self._promises.audited(one, cause, undo, number, reply.thinking_s, reply.text)
         if self._dialogue.over:
             self._dialogue = self._trigger = None
 

@@ -13,8 +13,7 @@ from math import inf
 from typing import Any
 
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
-from emulation.domain.events import LlmOutage
-from emulation.domain.ports import Completion, FastPath, MetaController, RecordSink, Thought
+from emulation.domain.ports import Completion, FastPath, RecordSink
 from emulation.domain.records import RunFooter, RunHeader
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
@@ -22,6 +21,7 @@ from emulation.domain.snapshot import ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.control import ControlPlane
 from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, FAULT, LANDING, NODE, Kernel
+from emulation.engine.meta import MetaLink
 from emulation.executor import Changed, Ended, Job, NodeState, Returned
 from emulation.faults import Step, apply, timeline
 from emulation.ledger import Ledger
@@ -75,7 +75,7 @@ class Simulation:
         self._settled_s = max([scenario.horizon_s, *(e.until_s for e in scenario.events)])
         """From here on nothing new is counted and every fault is undone, but for those of this very instant."""
         self._faults_left = 0
-        self._meta_called = False
+        self._meta = None if control.meta is None else MetaLink(control, self.kernel, self.nodes, self.ledger)
         patience_s = scenario.deadline_s or 100 * scenario.horizon_s
         self._give_up_s = max(self._settled_s, scenario.end_s + patience_s)
 
@@ -86,15 +86,13 @@ class Simulation:
         has happened so far (`footer.interrupted`).
         """
         interrupted = False
-        if self._control.meta is not None:
-            self._control.meta.attach(self._meta_wants)
         try:
             self._begin()
             self.kernel.run(self._give_up_s)
         except KeyboardInterrupt:
             interrupted = True
-        for record in self._control.meta.take_records() if self._control.meta is not None else ():
-            self.ledger.audit(record)
+        if self._meta is not None:
+            self._meta.pass_records()
         in_system: dict[str, int] = {}
         for request in self._in_system.values():
             in_system[request.model] = in_system.get(request.model, 0) + 1
@@ -265,43 +263,8 @@ class Simulation:
             node = self.nodes[node_id]
             apply(step, node, self.kernel.now_s)
             self._settle(node)
-        if self._control.meta is not None:
-            self._sense(step, self._control.meta)
-
-    # -- the meta-controller ------------------------------------------------------------------------------
-
-    def _sense(self, step: Step, meta: MetaController) -> None:
-        """Tell it what is exposed of a step of the event plan: which hints are in force, never how strong."""
-        now_s = self.kernel.now_s
-        if isinstance(step.spec, LlmOutage):
-            meta.outage(step.spec.failure if step.phase == "onset" else None, now_s)
-        elif step.visible:
-            for node_id in step.nodes:
-                meta.hinted(node_id, self.nodes[node_id].view(now_s).hints, now_s)
-
-    def _meta_wants(self) -> None:
-        """It has records or a question: see to them at this instant, after what is going on."""
-        if not self._meta_called:
-            self._meta_called = True
-            self.kernel.at(self.kernel.now_s, LANDING, self._attend)
-
-    def _attend(self, _: None) -> None:
-        meta = self._control.meta
-        assert meta is not None
-        self._meta_called = False
-        for record in meta.take_records():
-            self.ledger.audit(record)
-        question = meta.take_question()
-        if question is not None:
-            thought = meta.think(question)
-            delay_s = thought.thinking_s
-            if self._control.delay_s is not None:
-                delay_s += self._control.delay_s("meta", self.kernel.now_s)
-            self.kernel.at(self.kernel.now_s + delay_s, LANDING, self._answer, (meta, question, thought))
-
-    def _answer(self, asked: tuple[MetaController, Any, Thought]) -> None:
-        meta, question, thought = asked
-        meta.answered(question, thought, self.kernel.now_s)
+        if self._meta is not None:
+            self._meta.sense(step)
 
     # -- one decision -------------------------------------------------------------------------------------
 

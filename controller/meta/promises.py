@@ -1,0 +1,234 @@
+"""What an act promises to move, measured afterwards; an act that made it worse is undone.
+
+Metrics: `residual`, mean absolute log of observed / predicted service time of the laws concerned; `stretch`, mean
+latency in predicted service times; `stutter_rate` of the device. Lower is better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from controller.agents.tools import Called
+from controller.meta.audit import AuditTrail
+from controller.meta.calibration import Law
+from controller.meta.config import MetaConfig
+from controller.meta.observations import Observation, misfit
+from controller.meta.surface import Mask, Surface
+from emulation.domain.ports import PerformanceModel
+
+UNVERIFIED_AFTER = 5
+"""Times `verdict_tasks` after which a promise nobody could measure is closed."""
+NOISE = {"residual": 0.1, "stretch": 1.5}
+"""Values of a metric that refute nothing, however good it was before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What was in force before a change; each field is None where the change does not touch it."""
+
+    factor: tuple[Law, float] | None = None
+    router: str | None = None
+    weights_ms: tuple[float, float] | None = None
+    models: tuple[tuple[Law, PerformanceModel | None], ...] | None = None
+    mask: tuple[str, Mask | None] | None = None
+
+    def apply(self, surface: Surface) -> None:
+        """Put it back."""
+        if self.factor is not None:
+            surface.set_factor(*self.factor)
+        if self.router is not None:
+            surface.set_router(self.router)  # type: ignore[arg-type]
+        if self.weights_ms is not None:
+            surface.set_weights(*self.weights_ms)
+        for law, model in self.models or ():
+            surface.put_back(law, model)
+        if self.mask is not None:
+            device, mask = self.mask
+            if mask is None:
+                surface.unmask(device)
+            else:
+                surface.mask(device, max(1, mask.until_task - surface.tasks), mask.by)
+
+
+def undo_of(surface: Surface, tool: str, arguments: Any) -> Undo:
+    """How to take back a call that is about to be made; empty if it names what is not there."""
+    if tool == "update_calibration":
+        executor = surface.laws.get(arguments.device, {}).get(arguments.model)
+        if executor is None:
+            return Undo()
+        law = (executor, arguments.model)
+        return Undo(factor=(law, surface.calibration.factor(law)))
+    if tool == "switch_router":
+        return Undo(router=surface.router)
+    if tool == "set_router_params":
+        return Undo(weights_ms=surface.weights_ms())
+    if tool == "trigger_online_profile_update":
+        laws = [(executor, model) for laws in surface.laws.values() for model, executor in laws.items()]
+        return Undo(models=tuple((law, surface.calibration.own(law)) for law in laws))
+    if tool in ("set_device_risky", "clear_device_risky"):
+        return Undo(mask=(arguments.device, surface.masks.get(arguments.device)))
+    return Undo()
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An act whose metric is still to be measured."""
+
+    entry: int
+    cause: str
+    tool: str
+    metric: str
+    device: str | None
+    model: str | None
+    before: float | None
+    made_s: float
+    made_task: int
+    undo: Undo
+    reverts: bool
+
+    @property
+    def target(self) -> tuple[str, str | None, str | None]:
+        """A later act on the same target takes over the promise."""
+        return _target(self.tool, self.device, self.model)
+
+
+def _target(tool: str, device: str | None, model: str | None) -> tuple[str, str | None, str | None]:
+    return "mask" if tool in ("set_device_risky", "clear_device_risky") else tool, device, model
+
+
+class Promises:
+    """The promises that are still open."""
+
+    def __init__(self, surface: Surface, trail: AuditTrail, config: MetaConfig) -> None:
+        self.open: list[Promise] = []
+        self._surface, self._trail, self._config = surface, trail, config
+
+    def audited(
+        self,
+        called: Called,
+        cause: str,
+        undo: Undo | None,
+        invocation: int | None,
+        thinking_s: float,
+        reason: str,
+    ) -> None:
+        """Enter a tool call in the trail; an act opens its promise, and closes an older one on the same target."""
+        metric = None if undo is None or called.result is None else self._metric(called, invocation is None)
+        if metric is None or undo is None or called.tool is None:
+            self._trail.called(called, cause, invocation, thinking_s, reason, None)
+            return
+        device, model = getattr(called.arguments, "device", None), getattr(called.arguments, "model", None)
+        before, _ = self._measure(metric, device, model, None)
+        for old in [p for p in self.open if p.target == _target(called.tool.name, device, model)]:
+            self._close(old, "superseded", None, 0)
+        entry = self._trail.called(called, cause, invocation, thinking_s, reason, metric)
+        self.open.append(
+            Promise(entry, cause, called.tool.name, metric, device, model, before, self._surface.now_s,
+                    self._surface.tasks, undo, reverts=invocation is not None)
+        )  # fmt: skip
+
+    def _metric(self, called: Called, by_rule: bool) -> str | None:
+        """What the call promises to move. Nobody needs a rule's word that a hint is over; and a mask of a device
+        without a hint is there for speed."""
+        if called.tool is None or (by_rule and called.tool.name == "clear_device_risky"):
+            return None
+        device = getattr(called.arguments, "device", None)
+        if called.tool.name == "set_device_risky" and device is not None and not self._surface.hints[device]:
+            return "stretch"
+        return called.tool.promised
+
+    def settle(self) -> None:
+        """Judge every promise that can be judged now; undo what was refuted."""
+        config, tasks = self._config, self._surface.tasks
+        for promise in list(self.open):
+            age = tasks - promise.made_task
+            after, n = self._measure(promise.metric, promise.device, promise.model, promise)
+            stutters = promise.metric == "stutter_rate"
+            if stutters and promise.tool == "clear_device_risky" and after:
+                self._judge(promise, after, n)
+            elif age < config.verdict_tasks:
+                continue
+            elif n >= config.verdict_samples or (stutters and promise.tool == "set_device_risky"):
+                self._judge(promise, after, n)
+            elif age >= UNVERIFIED_AFTER * config.verdict_tasks:
+                self._close(promise, "unverified", after, n)
+
+    def void(self, device: str) -> None:
+        """The state a promise was made for is over: nothing of it is judged or undone any more."""
+        for promise in [p for p in self.open if p.device == device]:
+            after, n = self._measure(promise.metric, promise.device, promise.model, promise)
+            held = promise.metric == "stutter_rate" and not after
+            self._close(promise, "confirmed" if held else "superseded", after, n)
+
+    def _judge(self, promise: Promise, after: float | None, n: int) -> None:
+        before, after = promise.before, after or 0.0
+        if promise.metric == "stutter_rate":
+            worse = after > (before or 0.0)
+        elif before is None:
+            self._close(promise, "unverified", after, n)
+            return
+        else:
+            worse = after > max(before, 1e-9) * self._config.worse_ratio and after > NOISE[promise.metric]
+        self._close(promise, "refuted" if worse else "confirmed", after, n)
+
+    def _close(self, promise: Promise, verdict: str, after: float | None, n: int) -> None:
+        self.open.remove(promise)
+        revert = verdict == "refuted" and promise.reverts and self._config.revert
+        old = new = None
+        if revert:
+            old = self._in_force(promise)
+            promise.undo.apply(self._surface)
+            new = self._in_force(promise)
+        judged = {
+            "verdict": verdict, "of": promise.entry, "tool": promise.tool, "device": promise.device,
+            "model": promise.model, "before": promise.before, "after": after, "n": n, "reverted": revert,
+            "old": old, "new": new,
+        }  # fmt: skip
+        said = f"{promise.metric} {_said(promise.before)} before, {_said(after)} after ({n})"
+        self._trail.judged(promise.cause, judged, said, promise.metric)
+
+    def _in_force(self, promise: Promise) -> Any:
+        """The value a revert changes, as plain data."""
+        surface, undo = self._surface, promise.undo
+        if undo.factor is not None:
+            return surface.calibration.factor(undo.factor[0])
+        if undo.router is not None:
+            return surface.router
+        if undo.weights_ms is not None:
+            return surface.weights_ms()
+        if undo.mask is not None:
+            return surface.ttl_left(undo.mask[0])
+        return [f"{e}/{m}" for (e, m), _ in undo.models or () if surface.calibration.own((e, m)) is not None]
+
+    def _measure(
+        self, metric: str, device: str | None, model: str | None, promise: Promise | None
+    ) -> tuple[float | None, int]:
+        """The metric since the promise was made, or (None) over the tasks before now; and the number behind it."""
+        found = list(self._surface.observations)
+        if promise is None:
+            found = found[-self._config.verdict_tasks :] if metric != "residual" else self._lately(found)
+        elif metric == "residual":
+            found = [o for o in found if o.ended_s > promise.made_s]
+        else:
+            found = [o for o in found if o.task > promise.made_task]
+        if metric == "residual":
+            fits = [
+                o
+                for o in found
+                if not o.mixed and device in (None, o.device) and model in (None, o.key.model)
+            ]
+            return misfit(fits), sum(o.ratio is not None for o in fits)
+        if metric == "stutter_rate":
+            here = [o for o in found if device in (None, o.device)]
+            return (sum(o.stutter for o in here) / len(here) if here else None), len(here)
+        stretches = [o.stretch for o in found if o.stretch is not None]
+        return (sum(stretches) / len(stretches) if stretches else None), len(stretches)
+
+    def _lately(self, found: list[Observation]) -> list[Observation]:
+        since_s = self._surface.now_s - self._config.drift_window_s
+        return [o for o in found if o.ended_s >= since_s]
+
+
+def _said(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3g}"

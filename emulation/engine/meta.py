@@ -1,0 +1,64 @@
+"""The meta-controller in virtual time: what it is told, and when what its reasoner thought may land."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from emulation.domain.events import LlmOutage
+from emulation.domain.ports import Thought
+from emulation.engine.control import ControlPlane
+from emulation.engine.kernel import LANDING, Kernel
+from emulation.executor import NodeState
+from emulation.faults import Step
+from emulation.ledger import Ledger
+
+
+class MetaLink:
+    """Carries records and questions of `control.meta`, which must not be None, through one run.
+
+    A question is answered at once and lands after its thinking time, as the virtual clock counts it.
+    """
+
+    def __init__(
+        self, control: ControlPlane, kernel: Kernel, nodes: Mapping[str, NodeState], ledger: Ledger
+    ) -> None:
+        assert control.meta is not None
+        self._meta, self._delay_s = control.meta, control.delay_s
+        self._kernel, self._nodes, self._ledger = kernel, nodes, ledger
+        self._called = False
+        self._meta.attach(self._wanted)
+
+    def sense(self, step: Step) -> None:
+        """Tell it what is exposed of a step of the event plan: which hints are in force, never how strong."""
+        now_s = self._kernel.now_s
+        if isinstance(step.spec, LlmOutage):
+            self._meta.outage(step.spec.failure if step.phase == "onset" else None, now_s)
+        elif step.visible:
+            for node_id in step.nodes:
+                self._meta.hinted(node_id, self._nodes[node_id].view(now_s).hints, now_s)
+
+    def pass_records(self) -> None:
+        """Write every audit record so far."""
+        for record in self._meta.take_records():
+            self._ledger.audit(record)
+
+    def _wanted(self) -> None:
+        """There is something to take: see to it at this instant, after what is going on."""
+        if not self._called:
+            self._called = True
+            self._kernel.at(self._kernel.now_s, LANDING, self._attend)
+
+    def _attend(self, _: None) -> None:
+        self._called = False
+        self.pass_records()
+        question = self._meta.take_question()
+        if question is None:
+            return
+        thought = self._meta.think(question)
+        now_s = self._kernel.now_s
+        delay_s = thought.thinking_s + (0.0 if self._delay_s is None else self._delay_s("meta", now_s))
+        self._kernel.at(now_s + delay_s, LANDING, self._answer, (question, thought))
+
+    def _answer(self, asked: tuple[Any, Thought]) -> None:
+        self._meta.answered(*asked, self._kernel.now_s)

@@ -168,6 +168,10 @@ class _Key:
         if config.forget:
             self.law.scale(1.0 / (1.0 - config.forget))
         surprise = self.law.surprise(f0, f1, y, cv)
+        if self.samples == 0 and self.alarm.changes == 0 and abs(surprise) > config.alarm.same:
+            # The profile is further off than the prior allows: a common factor is the likeliest reason.
+            self.law.open(abs(y / max(self.law.mean(f0, f1), 1e-9) - 1.0), 0.0)
+            surprise = self.law.surprise(f0, f1, y, cv)
         # While the noise itself is guessed from few samples, surprises are judged by wider tails.
         if self.alarm.hears(surprise / sqrt(1.0 + 2.0 / self._weight), self.samples):
             self._change(f0, f1, y, cv)

@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import mean, quantiles
 from time import perf_counter, process_time
 from typing import Any
@@ -102,12 +103,16 @@ async def load(url: str, body: bytes, clients: int, seconds: float) -> dict[str,
     loop = asyncio.get_running_loop()
     callers = [Caller(head.encode() + body, log) for _ in range(clients)]
     for caller in callers:
-        await loop.create_connection(lambda c=caller: c, parts.hostname, parts.port)  # type: ignore[misc]
+        await loop.create_connection(partial(_same, caller), parts.hostname or "127.0.0.1", parts.port or 80)
     async with asyncio.timeout(WARM_UP_S + seconds + PATIENCE_S):
         await asyncio.gather(*(caller.over for caller in callers))
     if log.bad or len(log.latencies_s) < 2:
         raise RuntimeError(f"{len(log.bad)} bad answers of {url}: {log.bad[:1]}")
     return summary(log)
+
+
+def _same(caller: Caller) -> Caller:
+    return caller
 
 
 def summary(log: Log) -> dict[str, Any]:

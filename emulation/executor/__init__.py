@@ -1,7 +1,8 @@
 """The state machines both worlds share: no I/O, time is passed in.
 
-Read first: `node.py` (`NodeState`: every executor of one node, its GPUs, cores, lifecycle and condition), then
-`job.py` (work and how far it got) and `notices.py` (what a node tells the world around it).
+Read first: `node.py` (`NodeState`: what happens on one node, and when), then `job.py` (work and how far it got)
+and `notices.py` (what a node tells the world around it). `executor.py` keeps the books of one FIFO server, `speed.py`
+says how fast it goes, `resources.py` who may have RAM, cores and slices, `paths.py` how long requests travel.
 """
 
 from emulation.executor.job import Job

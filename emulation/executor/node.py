@@ -7,21 +7,23 @@ happen at its exact time however late the call comes, and `take_notices()` tells
 
 from __future__ import annotations
 
-from collections import Counter
 from heapq import heappop, heappush
 from math import inf
 
 from emulation.domain.actions import NodeConfig
-from emulation.domain.cluster import LinkSpec, Mode, TestbedConfig
+from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.events import InFlight
 from emulation.domain.feasibility import node_violations
 from emulation.domain.request import Outcome, Request
-from emulation.domain.snapshot import ExecutorView, NodeView
-from emulation.domain.truth import HEALTHY, Condition, RequestTruth, WorldTruth
+from emulation.domain.snapshot import NodeView
+from emulation.domain.truth import Condition, RequestTruth, WorldTruth
 from emulation.executor.executor import Executor
 from emulation.executor.job import Job
 from emulation.executor.notices import Changed, Ended, Notice, Returned, Started
-from emulation.physics.latency import cpu_share, gpu_share, unit_s
+from emulation.executor.paths import Paths
+from emulation.executor.resources import allocate
+from emulation.executor.speed import Speed
+from emulation.executor.telemetry import node_view
 
 
 class NodeState:
@@ -42,29 +44,13 @@ class NodeState:
         self.id = node_id
         self.spec = testbed.node(node_id)
         self.available = True
-        self._truth = truth or WorldTruth()
         self._external_init = external_init
         self._models = {m.id: m for m in testbed.models}
-        self._site_of = {n.id: n.site for n in testbed.nodes}
         self._executors = [Executor(spec) for spec in testbed.executors_of(node_id)]
         self._by_id = {e.spec.id: e for e in self._executors}
-        self._theta = {
-            (m, mode): (testbed.theta(node_id, m, mode) or (), self._truth.ratios(node_id, m, mode))
-            for m in testbed.hosted(node_id)
-            for mode in testbed.modes(node_id, m)
-        }
-        self._healthy = {
-            law: tuple(c * r for c, r in zip(*both, strict=False)) for law, both in self._theta.items()
-        }
-        """True seconds per feature while no condition is in force."""
-        self._links: dict[str, LinkSpec | None] = {}
-        """Origin to the link its requests come over; None where that costs nothing."""
-        self._share_alone = {i: gpu_share(gpu, 1) for i, gpu in enumerate(self.spec.gpus)}
-        """Share of a GPU that nobody else uses."""
         self._single = len(self._executors) == 1
-        self._conditions: dict[int, tuple[str | None, Condition, str | None]] = {}
-        self._in_force: dict[str, tuple[Condition, ...]] = {}
-        self._extra_delay: dict[int, tuple[str, float]] = {}
+        self._speed = Speed(testbed, node_id, truth or WorldTruth())
+        self._paths = Paths(testbed, node_id)
         self._inbound: list[tuple[float, int, Job]] = []
         self._deadlines: list[tuple[float, int, Job]] = []
         self._sequence = 0
@@ -134,7 +120,7 @@ class NodeState:
         job.executor = executor_id
         job.dispatched_s = now_s
         job.stutter = self.stutters(job.request.model)
-        self._set_transfer(job)
+        self._paths.time(job)
         self._sequence += 1
         due_s = max(job.request.deadline_s - job.downlink_s, now_s)
         if due_s != inf:
@@ -150,23 +136,6 @@ class NodeState:
         else:
             self._enqueue(job, now_s)
             self._refresh()
-
-    def _set_transfer(self, job: Job) -> None:
-        request = job.request
-        if request.origin not in self._links:
-            self._links[request.origin] = self._link_from(request.origin)
-        link = self._links[request.origin]
-        job.uplink_s = 0.0 if link is None else link.transfer_s(request.up_bytes)
-        job.downlink_s = 0.0 if link is None else link.transfer_s(request.down_bytes)
-        if self._extra_delay:
-            origin = self._site_of.get(request.origin)
-            extra_s = sum(s for site, s in self._extra_delay.values() if site == origin)
-            job.uplink_s += extra_s
-            job.downlink_s += extra_s
-
-    def _link_from(self, origin: str) -> LinkSpec | None:
-        link = self.testbed.link(self._site_of.get(origin, self.spec.site), self.spec.site)
-        return link if link.latency_s > 0 or link.bandwidth_mbps is not None else None
 
     def cancel(
         self, request_id: str, now_s: float, outcome: Outcome = "aborted", reason: str = "cancelled"
@@ -220,7 +189,9 @@ class NodeState:
         job = executor.queue.popleft()
         job.mode = executor.mode
         if self._single:  # nothing to share with: its speed is known and stays
-            executor.begin(job, self._unit_s(executor, job), self._alone_share(executor), t_s)
+            executor.begin(
+                job, self._unit_s(executor, job), self._speed.alone(executor, self._executors), t_s
+            )
         else:
             executor.begin(job, self._unit_s(executor, job), 1.0, t_s)
             self._share_out(executor, t_s)
@@ -265,48 +236,20 @@ class NodeState:
 
     # -- speed --------------------------------------------------------------------------------------------
 
-    def _unit_s(self, executor: Executor, job: Job) -> float:
-        request = job.request
-        law = request.model, executor.mode
-        if not self._conditions:
-            healthy = self._healthy[law]
-            if len(healthy) == 1:
-                return healthy[0] or 1e-9
-            return healthy[0] * request.prompt_tokens + healthy[1] * job.truth.output_tokens or 1e-9
-        theta, ratios = self._theta[law]
-        x = (request.prompt_tokens, job.truth.output_tokens) if len(theta) == 2 else (1.0,)
-        return unit_s(theta, ratios, self._conditions_of(request.model), x) or 1e-9
-
     def stutters(self, model: str) -> bool:
         """Whether work of this model dispatched here now would stutter (E3 eq. 3)."""
-        return bool(self._conditions) and any(c.stutter for c in self._conditions_of(model))
+        return self._speed.stutters(model)
 
-    def _conditions_of(self, model: str) -> tuple[Condition, ...]:
-        if not self._conditions:
-            return ()
-        if model not in self._in_force:
-            self._in_force[model] = tuple(
-                c for m, c, _ in self._conditions.values() if m is None or m == model
-            )
-        return self._in_force[model]
+    def _unit_s(self, executor: Executor, job: Job) -> float:
+        return self._speed.unit_s(executor.mode, job.request, job.truth)
 
     def _share_out(self, executor: Executor, t_s: float) -> None:
         """Set the speed of every busy executor that shares a resource with this one."""
         if self._single:
             return
-        if executor.mode == "gpu":
-            group = [e for e in self._executors if e.gpu == executor.gpu and e.job is not None]
-            share = gpu_share(self.spec.gpus[executor.gpu or 0], len(group))
-        elif executor.mode == "cpu":
-            group = [e for e in self._executors if e.mode == "cpu" and e.job is not None]
-            share = cpu_share(self.spec.cores, self._cpu_pods(), self.testbed.cpu)
-        else:
-            return
+        group, share = self._speed.shared(executor, self._executors)
         for member in group:
             member.rerate(member.unit_s, share, t_s)
-
-    def _cpu_pods(self) -> int:
-        return sum(e.mode == "cpu" and e.holds for e in self._executors)
 
     # -- lifecycle ----------------------------------------------------------------------------------------
 
@@ -327,9 +270,8 @@ class NodeState:
             return refused
         blocked = any(e.state in ("pending", "starting") for e in self._executors)
         wanted = [(e, config.modes.get(e.spec.models[0], "off")) for e in self._executors]
-        for executor, want in sorted(
-            wanted, key=lambda pair: pair[1] != "off"
-        ):  # stops first, then inventory order
+        wanted.sort(key=lambda pair: pair[1] != "off")  # stops first, then inventory order
+        for executor, want in wanted:
             if want == executor.target:
                 continue
             if want != "off" and blocked:
@@ -374,28 +316,10 @@ class NodeState:
 
     def _start_pending(self, t_s: float) -> None:
         for executor in self._executors:
-            if executor.state == "pending" and self._allocate(executor):
+            if executor.state == "pending" and allocate(executor, self._executors, self._models, self.spec):
                 init_s = self._models[executor.spec.models[0]].init_s
                 self._change(executor, "starting", inf if self._external_init else t_s + init_s, t_s)
                 self._share_out(executor, t_s)
-
-    def _allocate(self, executor: Executor) -> bool:
-        """Take RAM, and a slice of the first GPU with room or a place on the CPU, if they are free now."""
-        model = self._models[executor.spec.models[0]]
-        held = [e for e in self._executors if e.holds]
-        if sum(self._models[e.spec.models[0]].ram_gb for e in held) + model.ram_gb > self.spec.ram_gb:
-            return False
-        if executor.target == "cpu":
-            if sum(e.mode == "cpu" for e in held) >= self.spec.cores:
-                return False
-            executor.mode, executor.gpu = "cpu", None
-            return True
-        for index, gpu in enumerate(self.spec.gpus):
-            here = [self._models[e.spec.models[0]].vram_gb for e in held if e.gpu == index]
-            if len(here) < gpu.slices and sum(here) + model.vram_gb <= gpu.vram_gb:
-                executor.mode, executor.gpu = "gpu", index
-                return True
-        return False
 
     def _timer(self, executor: Executor, t_s: float) -> None:
         executor.timer_s = inf
@@ -442,11 +366,7 @@ class NodeState:
     ) -> None:
         """Put the effect of event number `event` in force, or take it away; work in service changes speed at once."""
         self.advance(now_s)
-        if condition is None or condition == HEALTHY:
-            self._conditions.pop(event, None)
-        else:
-            self._conditions[event] = (model, condition, hint)
-        self._in_force.clear()
+        self._speed.set_condition(event, condition, model, hint)
         for executor in self._executors:
             if executor.job is not None:
                 executor.rerate(self._unit_s(executor, executor.job), executor.share, now_s)
@@ -455,10 +375,7 @@ class NodeState:
     def set_link_delay(self, event: int, site: str, extra_s: float, now_s: float) -> None:
         """Extra seconds each way between this node and a site, for requests dispatched from now on; 0 ends it."""
         self.advance(now_s)
-        if extra_s > 0:
-            self._extra_delay[event] = (site, extra_s)
-        else:
-            self._extra_delay.pop(event, None)
+        self._paths.set_delay(event, site, extra_s)
 
     def leave(self, in_flight: InFlight, now_s: float) -> None:
         """The node goes away; its work is given back, lost, or kept for its return at the last finished prompt."""
@@ -518,7 +435,11 @@ class NodeState:
         executor = self._by_id[executor_id]
         if executor.mode == "off":
             return inf
-        return self._unit_s(executor, Job(request, truth)) * sum(truth.noise) / self._alone_share(executor)
+        return (
+            self._unit_s(executor, Job(request, truth))
+            * sum(truth.noise)
+            / self._speed.alone(executor, self._executors)
+        )
 
     def true_backlog_s(self, executor_id: str, now_s: float) -> float:
         """Time until the executor is free of its present work if nothing changes; infinity while off."""
@@ -528,52 +449,13 @@ class NodeState:
             return inf
         wait_s = executor.finish_s - now_s if executor.job is not None else 0.0
         wait_s += max(0.0, executor.timer_s - now_s) if executor.state == "starting" else 0.0
-        share = self._alone_share(executor)
+        share = self._speed.alone(executor, self._executors)
         return wait_s + sum(self._unit_s(executor, j) * j.remaining_units / share for j in executor.queue)
-
-    def _alone_share(self, executor: Executor) -> float:
-        if executor.mode == "cpu":
-            return cpu_share(self.spec.cores, self._cpu_pods(), self.testbed.cpu)
-        return self._share_alone[executor.gpu or 0]
 
     # -- telemetry ----------------------------------------------------------------------------------------
 
     def view(self, now_s: float) -> NodeView:
         """What telemetry may say about this node now."""
         self.advance(now_s)
-        held = [e for e in self._executors if e.holds]
-        cpu_busy = sum(e.mode == "cpu" and e.job is not None for e in held)
-        return NodeView(
-            id=self.spec.id,
-            taken_at_s=now_s,
-            available=self.available,
-            executors=tuple(self._executor_view(e, now_s) for e in self._executors),
-            cores_busy=self.spec.cores * cpu_busy / max(self._cpu_pods(), 1),
-            ram_used_gb=sum(self._models[m].ram_gb for e in held for m in e.spec.models),
-            slices_used=sum(e.mode == "gpu" for e in held),
-            hints=tuple(sorted({h for _, _, h in self._conditions.values() if h is not None})),
-        )
-
-    def _executor_view(self, executor: Executor, now_s: float) -> ExecutorView:
-        executor.sync(now_s)
-        queued: Counter[str] = Counter()
-        prompts: dict[str, float] = {}
-        for job in executor.queue:
-            queued[job.request.model] += 1
-            prompts[job.request.model] = prompts.get(job.request.model, 0.0) + job.prompts_left()
-        if executor.job is not None:
-            model = executor.job.request.model
-            queued[model] += 1
-            prompts[model] = prompts.get(model, 0.0) + executor.job.prompts_left(executor.remaining_units)
-        waiting = executor.state in ("starting", "pending")
-        return ExecutorView(
-            id=executor.spec.id,
-            node=executor.spec.node,
-            models=executor.spec.models,
-            state=executor.state,
-            mode=executor.target if waiting else executor.mode,
-            queued=dict(queued),
-            backlog_prompts=prompts,
-            ready_in_s=max(0.0, executor.timer_s - now_s) if waiting and executor.timer_s != inf else 0.0,
-            busy=executor.job is not None,
-        )
+        hints = self._speed.hints()
+        return node_view(self.spec, self._executors, self._models, self.available, hints, now_s)

@@ -1,0 +1,92 @@
+"""How fast the executors of one node go: the true service law, the conditions in force, the shares of its resources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.request import Request
+from emulation.domain.truth import HEALTHY, Condition, RequestTruth, WorldTruth
+from emulation.executor.executor import Executor
+from emulation.physics.latency import cpu_share, gpu_share, unit_s
+
+_LEAST_S = 1e-9
+"""A unit of work never takes no time at all."""
+
+
+class Speed:
+    """Truth of one node's speed. Knows no queue and no lifecycle."""
+
+    def __init__(self, testbed: TestbedConfig, node_id: str, truth: WorldTruth) -> None:
+        self._spec = testbed.node(node_id)
+        self._cpu_law = testbed.cpu
+        self._theta = {
+            (m, mode): (testbed.theta(node_id, m, mode) or (), truth.ratios(node_id, m, mode))
+            for m in testbed.hosted(node_id)
+            for mode in testbed.modes(node_id, m)
+        }
+        self._healthy = {
+            law: tuple(c * r for c, r in zip(*both, strict=False)) for law, both in self._theta.items()
+        }
+        """True seconds per feature while no condition is in force."""
+        self._share_alone = {i: gpu_share(gpu, 1) for i, gpu in enumerate(self._spec.gpus)}
+        self._conditions: dict[int, tuple[str | None, Condition, str | None]] = {}
+        self._in_force: dict[str, tuple[Condition, ...]] = {}
+
+    def set_condition(
+        self, event: int, condition: Condition | None, model: str | None, hint: str | None
+    ) -> None:
+        """Put the effect of an event in force for one model, or all (None), or take it away (condition None)."""
+        if condition is None or condition == HEALTHY:
+            self._conditions.pop(event, None)
+        else:
+            self._conditions[event] = (model, condition, hint)
+        self._in_force.clear()
+
+    def hints(self) -> tuple[str, ...]:
+        """Exposed hints of the conditions in force, sorted."""
+        return tuple(sorted({h for _, _, h in self._conditions.values() if h is not None}))
+
+    def stutters(self, model: str) -> bool:
+        """Whether work of this model dispatched here now would stutter (E3 eq. 3)."""
+        return bool(self._conditions) and any(c.stutter for c in self._of(model))
+
+    def unit_s(self, mode: Mode, request: Request, truth: RequestTruth) -> float:
+        """Seconds per unit of this request's work on a whole idle resource, under the conditions in force."""
+        law = request.model, mode
+        if not self._conditions:
+            healthy = self._healthy[law]
+            if len(healthy) == 1:
+                return healthy[0] or _LEAST_S
+            return healthy[0] * request.prompt_tokens + healthy[1] * truth.output_tokens or _LEAST_S
+        theta, ratios = self._theta[law]
+        x = (request.prompt_tokens, truth.output_tokens) if len(theta) == 2 else (1.0,)
+        return unit_s(theta, ratios, self._of(request.model), x) or _LEAST_S
+
+    def alone(self, executor: Executor, executors: Sequence[Executor]) -> float:
+        """Share of its resource an executor has while no other one is busy."""
+        if executor.mode == "cpu":
+            return cpu_share(self._spec.cores, cpu_pods(executors), self._cpu_law)
+        return self._share_alone[executor.gpu or 0]
+
+    def shared(self, executor: Executor, executors: Sequence[Executor]) -> tuple[list[Executor], float]:
+        """The busy executors that share this one's resource, and the share each of them has."""
+        if executor.mode == "gpu":
+            group = [e for e in executors if e.gpu == executor.gpu and e.job is not None]
+            return group, gpu_share(self._spec.gpus[executor.gpu or 0], len(group))
+        if executor.mode == "cpu":
+            group = [e for e in executors if e.mode == "cpu" and e.job is not None]
+            return group, cpu_share(self._spec.cores, cpu_pods(executors), self._cpu_law)
+        return [], 1.0
+
+    def _of(self, model: str) -> tuple[Condition, ...]:
+        if model not in self._in_force:
+            self._in_force[model] = tuple(
+                c for m, c, _ in self._conditions.values() if m is None or m == model
+            )
+        return self._in_force[model]
+
+
+def cpu_pods(executors: Sequence[Executor]) -> int:
+    """Executors that hold a place on the CPU: its cores are split equally over them, busy or not."""
+    return sum(e.mode == "cpu" and e.holds for e in executors)

@@ -1,0 +1,60 @@
+"""What telemetry may say about a node: queues, modes and resources in use, and nothing hidden."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from emulation.domain.cluster import ModelSpec, NodeSpec
+from emulation.domain.snapshot import ExecutorView, NodeView
+from emulation.executor.executor import Executor
+from emulation.executor.speed import cpu_pods
+
+
+def node_view(
+    node: NodeSpec,
+    executors: Sequence[Executor],
+    models: Mapping[str, ModelSpec],
+    available: bool,
+    hints: tuple[str, ...],
+    now_s: float,
+) -> NodeView:
+    """One node as it is now; its executors must have been advanced to `now_s`."""
+    held = [e for e in executors if e.holds]
+    cpu_busy = sum(e.mode == "cpu" and e.job is not None for e in held)
+    return NodeView(
+        id=node.id,
+        taken_at_s=now_s,
+        available=available,
+        executors=tuple(_executor_view(e, now_s) for e in executors),
+        cores_busy=node.cores * cpu_busy / max(cpu_pods(executors), 1),
+        ram_used_gb=sum(models[m].ram_gb for e in held for m in e.spec.models),
+        slices_used=sum(e.mode == "gpu" for e in held),
+        hints=hints,
+    )
+
+
+def _executor_view(executor: Executor, now_s: float) -> ExecutorView:
+    executor.sync(now_s)
+    queued: Counter[str] = Counter()
+    prompts: dict[str, float] = {}
+    for job in executor.queue:
+        queued[job.request.model] += 1
+        prompts[job.request.model] = prompts.get(job.request.model, 0.0) + job.prompts_left()
+    if executor.job is not None:
+        model = executor.job.request.model
+        queued[model] += 1
+        prompts[model] = prompts.get(model, 0.0) + executor.job.prompts_left(executor.remaining_units)
+    waiting = executor.state in ("starting", "pending")
+    return ExecutorView(
+        id=executor.spec.id,
+        node=executor.spec.node,
+        models=executor.spec.models,
+        state=executor.state,
+        mode=executor.target if waiting else executor.mode,
+        queued=dict(queued),
+        backlog_prompts=prompts,
+        ready_in_s=max(0.0, executor.timer_s - now_s) if waiting and executor.timer_s != inf else 0.0,
+        busy=executor.job is not None,
+    )

@@ -11,6 +11,7 @@ import orjson
 import typer
 
 from edgebed.console import out, say
+from edgebed.reproduce.cli import app as reproduce_app
 from emulation.files import ConfigError
 from emulation.recording import RecordError
 from workloads.traces import TraceError
@@ -22,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+app.add_typer(reproduce_app, name="reproduce")
 
 ScenarioArgument = Annotated[
     str, typer.Argument(help="A packaged scenario (see `edgebed scenarios`) or a YAML file.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+from controller.schemes import Scheme
 from edgebed.wiring import OracleTruth, build_controllers, find_scheme, run_header
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import RunFooter
@@ -25,7 +26,7 @@ Arrivals = Iterable[tuple[Request, RequestTruth]]
 
 def simulate(
     scenario: Scenario,
-    scheme: str,
+    scheme: str | Scheme,
     seed: int,
     sink: RecordSink | None = None,
     arrivals: Arrivals | None = None,
@@ -33,13 +34,13 @@ def simulate(
     on_slot: Callable[[Progress], None] | None = None,
     sent_s: Mapping[str, float] | None = None,
 ) -> RunFooter:
-    """Run one scheme on one seed to the end and return the conserved books.
+    """Run one scheme (a name of the table, or a row of its own) on one seed to the end; returns the conserved books.
 
     For jittered runs, `arrivals` replaces the scenario's own, in the order of `sent_s` (request id to when it is
     really sent), and `delay_s` adds to the time each actor's decisions take.
     Raises `ConfigError` for an unknown scheme or parameter, `ConservationError` if requests got lost.
     """
-    row = find_scheme(scheme)
+    row = scheme if isinstance(scheme, Scheme) else find_scheme(scheme)
     oracle = OracleTruth()
     controllers = build_controllers(row, scenario, seed, oracle)
     simulation = Simulation(
@@ -57,7 +58,7 @@ def simulate(
     return simulation.run()
 
 
-def simulate_in_memory(scenario: Scenario, scheme: str, seed: int) -> Run:
+def simulate_in_memory(scenario: Scenario, scheme: str | Scheme, seed: int) -> Run:
     """Run one scheme on one seed and keep its records."""
     sink = MemorySink()
     simulate(scenario, scheme, seed, sink)

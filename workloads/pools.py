@@ -71,7 +71,9 @@ def measured(others_only: bool = True) -> tuple[Device, ...]:
     rows = [orjson.loads(line) for line in text.splitlines()]
     found = [_device(r) for r in rows if r["scenario"] == "SingleStream" and r["official_round_result"]]
     own = {"1416.993311", "330.726636", "7480.829418", "9967.749205"}
-    return tuple(d for d in found if d is not None and not (others_only and d.source.rsplit(" ", 1)[-1] in own))
+    return tuple(
+        d for d in found if d is not None and not (others_only and d.source.rsplit(" ", 1)[-1] in own)
+    )
 
 
 def _device(row: dict[str, Any]) -> Device | None:
@@ -115,7 +117,9 @@ def random_pool(
     rates = true_rates(Scenario.model_validate(_timed(raw, 1.0, count)), seed)
     interval_s = 1.0 / (load * capacity_per_s(rates))
     raw["name"] = f"pool-{plan}-{devices}-{seed}"
-    raw["note"] = f"{devices} devices, sigma {sigma:g}, cv {cv:g}, load {load:g} of the true capacity, seed {seed}."
+    raw["note"] = (
+        f"{devices} devices, sigma {sigma:g}, cv {cv:g}, load {load:g} of the true capacity, seed {seed}."
+    )
     raw["events"] = _events(plan, rates, count, interval_s, stream(seed, f"pool/{plan}"))
     return Scenario.model_validate(_timed(raw, interval_s, count))
 
@@ -176,7 +180,13 @@ def _slower(events: Sequence[Event], node: str, t_s: float, avoiding: bool) -> f
 
 
 def _scenario(
-    seed: int, devices: int, sigma: float, cv: float, count: int, knowledge: str, controllers: Mapping[str, Any]
+    seed: int,
+    devices: int,
+    sigma: float,
+    cv: float,
+    count: int,
+    knowledge: str,
+    controllers: Mapping[str, Any],
 ) -> dict[str, Any]:
     draws = stream(seed, "pool/devices")
     nodes, profile = [], []
@@ -186,7 +196,13 @@ def _scenario(
             device = choice[int(draws.integers(len(choice)))]
             node = f"{'LLM' if model == 'llm' else 'SD'}#{i}"
             nodes.append({"id": node, "hosting": "device", "models": [model], "gpus": [{"sharing": "none"}]})
-            entry = {"model": model, "node": node, "mode": "gpu", "theta": device.theta, "source": device.source}
+            entry = {
+                "model": model,
+                "node": node,
+                "mode": "gpu",
+                "theta": device.theta,
+                "source": device.source,
+            }
             profile.append(entry)
     models = [
         {"id": "llm", "modality": "text", "features": "tokens", "modes": ["gpu"]},
@@ -206,7 +222,13 @@ def _scenario(
 def _timed(raw: dict[str, Any], interval_s: float, count: int) -> dict[str, Any]:
     source = {"kind": "periodic", "interval_s": interval_s, "count": count, "models": ["llm", "sdxl"]}
     slot_s = interval_s * count / 30
-    return {**raw, "workload": [{**source, "lengths": LENGTHS}], "slot_s": slot_s, "slots": 31, "epoch_slots": 10}
+    return {
+        **raw,
+        "workload": [{**source, "lengths": LENGTHS}],
+        "slot_s": slot_s,
+        "slots": 31,
+        "epoch_slots": 10,
+    }
 
 
 def _events(

@@ -16,7 +16,11 @@ from emulation.domain.cluster import TestbedConfig
 
 Model = Prior | Nnls | Bayes
 
-PERF_MODELS: dict[str, type[Prior] | type[Nnls] | type[Bayes]] = {"prior": Prior, "nnls": Nnls, "bayes": Bayes}
+PERF_MODELS: dict[str, type[Prior] | type[Nnls] | type[Bayes]] = {
+    "prior": Prior,
+    "nnls": Nnls,
+    "bayes": Bayes,
+}
 
 
 def make_perf(name: str, testbed: TestbedConfig, params: Mapping[str, Any] | None = None) -> Model:

@@ -17,6 +17,9 @@ class Prior:
     is infeasible, or `off`, is read as the node's first feasible mode, GPU before CPU.
     """
 
+    learns = False
+    """Nothing has to be read again after a completion."""
+
     class Config(Strict):
         """Parameters."""
 

@@ -28,7 +28,6 @@ class Spread:
         return a * x[0] * x[0] + 2.0 * b * x[0] * x[1] + c * x[1] * x[1]
 
 
-@runtime_checkable
 class StatesSpread(Protocol):
     """A performance model that states its whole covariance."""
 
@@ -42,16 +41,17 @@ class KnowsRegimes(Protocol):
     def regime(self, executor: str, abnormal: bool) -> None: ...
 
 
-def spread_of(
-    perf: PerformanceModel, key: PerfKey, theta: tuple[float, ...], uncertainty: float
-) -> Spread:
+def spread_of(perf: PerformanceModel, key: PerfKey, theta: tuple[float, ...], uncertainty: float) -> Spread:
     """The model's own spread; for one that states none, the rank-1 covariance u^2 theta theta'.
 
     That is E3's dimensionless uncertainty read as one unknown common factor of all coefficients; what
     `predict` adds to it is noise.
     """
-    if isinstance(perf, StatesSpread):
-        return perf.spread(key)
+    stated: StatesSpread | None = (
+        perf if hasattr(perf, "spread") else None
+    )  # isinstance of a protocol costs 10 us
+    if stated is not None:
+        return stated.spread(key)
     a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
     square = uncertainty * uncertainty
     expected = perf.predict(key, (1.0,) * len(theta))

@@ -58,6 +58,7 @@ class FastPath:
     ) -> None:
         self.config = config or FastPathConfig()
         self.perf = perf
+        self._learns = getattr(perf, "learns", True)
         self.router = router
         self.lengths = OutputLengths(self.config.prior_output_tokens)
         self.view = FastView(testbed, perf)
@@ -147,6 +148,8 @@ class FastPath:
         else:
             x = (request.prompt_tokens, completion.output_tokens)
             self.lengths.observe(request.model, completion.output_tokens)
+        if not self._learns:
+            return
         key = PerfKey(belief.name, request.model, completion.mode)
         self.perf.observe(key, x, service_s, completion.ended_s)
         if completion.mode == belief.mode:

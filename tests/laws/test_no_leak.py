@@ -68,6 +68,46 @@ def test_controllers_never_touch_hidden_fields(monkeypatch: pytest.MonkeyPatch, 
     assert all(reads[0] > 0 for reads in traps), "the trap itself must be live"
 
 
+@pytest.mark.parametrize("scheme", ["e3", "e3-nnls"])
+def test_the_meta_controller_never_touches_hidden_fields(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    from emulation.domain.events import Drift, Slowdown
+
+    base = load_scenario("e3-basic")
+    events = (
+        Slowdown(at_s=100.0, until_s=200.0, node="LLM#1", factor=3.0, hint="game"),
+        Slowdown(at_s=300.0, until_s=400.0, node="SD#1", factor=2.0, visible="never"),
+        Drift(at_s=400.0, until_s=700.0, node="LLM#0", factors=(3.0, 3.0)),
+    )
+    scenario = base.model_copy(update={"events": events, "mismatch_sigma": 0.3, "service_cv": 0.1})
+    traps = [
+        _trap(monkeypatch, RequestTruth, ("output_tokens", "noise")),
+        _trap(monkeypatch, Condition, ("slowdown", "per_coefficient", "stutter")),
+        _trap(monkeypatch, WorldTruth, ("mismatch",)),
+        *(_trap_model(monkeypatch, kind) for kind in (Slowdown, Drift)),
+    ]
+    sink = MemorySink()
+    simulate(scenario, scheme, 3, sink)
+    assert sum(d.actor == "meta" for d in sink.run().decisions) > 5
+    assert all(reads[0] > 0 for reads in traps), "the trap itself must be live"
+
+
+def _trap_model(monkeypatch: pytest.MonkeyPatch, cls: type) -> list[int]:
+    """A controller that reads anything of an event of the plan is caught."""
+    reads = [0]
+    plain = cls.__getattribute__
+
+    def read(self: Any, name: str) -> Any:
+        if name in ("factor", "factors", "until_s"):
+            _guard(None)
+            reads[0] += 1
+        return plain(self, name)
+
+    monkeypatch.setattr(cls, "__getattribute__", read)
+    return reads
+
+
 def test_the_oracle_reads_the_truth_only_through_what_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     _trap(monkeypatch, RequestTruth, ("output_tokens", "noise"))
     with pytest.raises(LeakError):

@@ -1,0 +1,142 @@
+"""Prompts are filled, dialogues are bounded, and what a reasoner writes wrongly becomes a message."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from jinja2 import UndefinedError
+
+from controller.agents.llm import Message, Query, Reply, ToolCall
+from controller.agents.loop import MAX_CALLS, Dialogue, converse
+from controller.agents.outage import failing
+from controller.agents.prompts import names, render
+from controller.agents.reasoner import split_choice
+from controller.agents.rules import RulesLlm
+from controller.agents.tools import Arguments, Result, Tool, ToolError
+from emulation.domain.events import LlmFailure
+
+DEVICE = {
+    "id": "d0", "models": ["m"], "state": "ready", "queued": 2, "hints": ["game"], "risky_for_tasks": 3,
+}  # fmt: skip
+VARIABLES: dict[str, dict[str, Any]] = {
+    "meta_system": {"max_rounds": 2, "drift_threshold": 1.3},
+    "meta_event": {
+        "t_s": 12.5, "tasks": 7, "cause": "onset:d0", "facts": {"hints": ["game"]}, "router": "sect",
+        "explore_weight_ms": 0.0, "risk_penalty_ms": 60_000.0, "devices": [DEVICE],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_template_is_filled(name: str) -> None:
+    text = render(name, **VARIABLES[name])
+    assert "{{" not in text
+    assert "{%" not in text
+    assert len(text) > 100
+
+
+@pytest.mark.parametrize(("name", "missing"), [(n, v) for n, given in VARIABLES.items() for v in given])
+def test_a_missing_variable_is_an_error(name: str, missing: str) -> None:
+    with pytest.raises(UndefinedError):
+        render(name, **{k: v for k, v in VARIABLES[name].items() if k != missing})
+
+
+class Number(Arguments):
+    value: int
+
+
+class Twice(Result):
+    value: int
+
+
+TOOLS = {"twice": Tool("twice", "Doubles.", Number, acts=True, promised=None)}
+
+
+def _run(name: str, arguments: Any) -> Result:
+    if arguments.value > 100:
+        raise ToolError("too large")
+    return Twice(value=2 * arguments.value)
+
+
+class Says:
+    """Answers the same calls for ever, and remembers what it was asked."""
+
+    label = "scripted"
+
+    def __init__(self, *calls: tuple[str, str]) -> None:
+        self.calls = calls
+        self.asked: list[Query] = []
+
+    def ask(self, query: Query) -> Reply:
+        self.asked.append(query)
+        made = tuple(ToolCall(f"{query.round}-{i}", *call) for i, call in enumerate(self.calls))
+        return Reply(made, thinking_s=1.5)
+
+
+def _dialogue(rounds: int = 2) -> Dialogue:
+    return Dialogue("test", 1, [Message("system", "s"), Message("user", "u")], TOOLS, {}, rounds)
+
+
+def test_a_dialogue_ends_after_its_rounds_however_long_the_reasoner_would_go_on() -> None:
+    llm = Says(("twice", '{"value": 4}'))
+    called, thinking_s = converse(llm, _dialogue(3), _run)  # type: ignore[arg-type]
+    assert [c.content() for c in called] == ['{"value":8}'] * 3
+    assert thinking_s == 4.5
+    assert [m.role for m in llm.asked[2].messages] == ["system", "user", *["assistant", "tool"] * 2]
+
+
+def test_wrong_calls_become_messages() -> None:
+    llm = Says(("thrice", "{}"), ("twice", '{"value": "x"}'), ("twice", "{"), ("twice", '{"value": 101}'))
+    called, _ = converse(llm, _dialogue(), _run)  # type: ignore[arg-type]
+    assert all(c.result is None for c in called)
+    said = [json.loads(m.content)["error"] for m in llm.asked[1].messages if m.role == "tool"]
+    assert said[0].startswith("unknown tool 'thrice'")
+    assert said[1].startswith("value:")
+    assert "JSON" in said[2]
+    assert said[3] == "too large"
+
+
+def test_a_flood_of_calls_is_cut() -> None:
+    called, _ = converse(Says(*[("twice", '{"value": 1}')] * 50), _dialogue(1), _run)  # type: ignore[arg-type]
+    assert len(called) == MAX_CALLS
+
+
+def test_a_failure_or_an_answer_without_calls_ends_it() -> None:
+    quiet, broken = _dialogue(), _dialogue()
+    assert quiet.take(Reply(text="fine"), _run) == []
+    assert quiet.over
+    assert quiet.failure is None
+    broken.take(Reply(failure="timeout"), _run)
+    assert broken.failure == "timeout"
+    with pytest.raises(RuntimeError, match="is over"):
+        broken.query()
+
+
+def test_the_same_question_has_the_same_key_and_another_has_not() -> None:
+    one, same, other = _dialogue(), _dialogue(), _dialogue()
+    other.take(Says(("twice", '{"value": 1}')).ask(other.query()), _run)
+    assert one.query().key() == same.query().key() != other.query().key()
+
+
+@pytest.mark.parametrize("failure", LlmFailure.__args__)  # type: ignore[attr-defined]
+def test_every_failure_of_the_plan_can_be_played(failure: str) -> None:
+    reply = failing(failure, _dialogue().query())
+    assert reply.failure is not None or reply.calls
+    assert reply.thinking_s > 0
+
+
+def test_rules_have_nothing_to_say_of_what_they_do_not_know() -> None:
+    dialogue = Dialogue("meta", 1, [Message("user", "?")], TOOLS, {"cause": "leave:d0", "kind": "leave"}, 2)
+    rules = RulesLlm()
+    first = rules.ask(dialogue.query())
+    assert [c.name for c in first.calls] == ["get_system_status", "pull_observations"]
+    dialogue.take(first, _run)
+    assert rules.ask(dialogue.query()).calls == ()
+
+
+@pytest.mark.parametrize("choice", ["", "gpt", "rules:x", "openai:y", "scripted", "replay:"])
+def test_a_reasoner_that_is_none_is_refused(choice: str) -> None:
+    with pytest.raises(ValueError, match="choose rules"):
+        split_choice(choice)

@@ -47,11 +47,8 @@ def spread_of(perf: PerformanceModel, key: PerfKey, theta: tuple[float, ...], un
     That is E3's dimensionless uncertainty read as one unknown common factor of all coefficients; what
     `predict` adds to it is noise.
     """
-    stated: StatesSpread | None = (
-        perf if hasattr(perf, "spread") else None
-    )  # isinstance of a protocol costs 10 us
-    if stated is not None:
-        return stated.spread(key)
+    if hasattr(perf, "spread"):  # isinstance of a protocol costs 10 us
+        return cast(StatesSpread, perf).spread(key)
     a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
     square = uncertainty * uncertainty
     expected = perf.predict(key, (1.0,) * len(theta))

@@ -47,7 +47,7 @@ def make_reasoner(config: MetaConfig, scheme: Scheme, seed: int) -> LLM:
     """The reasoner of one run. Raises `ConfigError` for what is missing: a file, a model's name."""
     label, file = split_choice(config.reasoner)
     if label == "openai":
-        if missing := missing_settings():
+        if missing := missing_settings(config.openai):
             raise ConfigError(f"reasoner openai: set {' and '.join(missing)} in the environment")
         return OpenAiLlm(config.openai)
     try:

@@ -106,6 +106,10 @@ class LLM(Protocol):
 class OpenAiConfig(Strict):
     """Where the model is and how patient we are. Wall seconds."""
 
+    base_url: str | None = None
+    """None: EDGEBED_LLM_BASE_URL, and if that is not set, the SDK's own default."""
+    model: str | None = None
+    """None: EDGEBED_LLM_MODEL. The key is never configuration: OPENAI_API_KEY."""
     timeout_s: float = Field(default=20.0, gt=0)
     """Of one HTTP request."""
     attempts: int = Field(default=3, ge=1)
@@ -125,7 +129,7 @@ LONGEST_WAIT_S = 8.0
 
 
 class OpenAiLlm:
-    """A model behind any OpenAI-compatible URL: EDGEBED_LLM_BASE_URL, EDGEBED_LLM_MODEL, OPENAI_API_KEY."""
+    """A model behind any OpenAI-compatible URL; where and which is configuration or environment (`OpenAiConfig`)."""
 
     def __init__(self, config: OpenAiConfig | None = None) -> None:
         self.config = config or OpenAiConfig()
@@ -178,7 +182,7 @@ class OpenAiLlm:
 
     def _body(self, query: Query) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "model": os.environ.get("EDGEBED_LLM_MODEL", ""),
+            "model": self.config.model or os.environ.get("EDGEBED_LLM_MODEL", ""),
             "messages": query.wire(),
             "max_tokens": self.config.answer_tokens,
             "timeout": self.config.timeout_s,
@@ -194,17 +198,17 @@ class OpenAiLlm:
             from openai import OpenAI
 
             self._client = OpenAI(
-                base_url=os.environ.get("EDGEBED_LLM_BASE_URL"),
+                base_url=self.config.base_url or os.environ.get("EDGEBED_LLM_BASE_URL"),
                 api_key=os.environ.get("OPENAI_API_KEY") or "none",
                 max_retries=0,
             )
         return self._client
 
 
-def missing_settings() -> list[str]:
+def missing_settings(config: OpenAiConfig) -> list[str]:
     """Environment variables the `openai` reasoner needs and does not find."""
-    need = ["EDGEBED_LLM_MODEL"]
-    if not os.environ.get("EDGEBED_LLM_BASE_URL"):
+    need = [] if config.model else ["EDGEBED_LLM_MODEL"]
+    if not (config.base_url or os.environ.get("EDGEBED_LLM_BASE_URL")):
         need.append("OPENAI_API_KEY")
     return [name for name in need if not os.environ.get(name)]
 

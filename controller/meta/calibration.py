@@ -25,6 +25,8 @@ class Calibrated:
 
     def __init__(self, base: PerformanceModel, suspect_sd: float = 0.2) -> None:
         self.base = base
+        self.knows_regimes = isinstance(base, KnowsRegimes)
+        """Whether results of an abnormal time may be learned: the ordinary law is kept apart."""
         self._suspect_sd = suspect_sd
         self._unlearned = pickle.dumps(base)
         self._factors: dict[Law, float] = {}
@@ -81,11 +83,6 @@ class Calibrated:
         for model in (self.base, *(m for (e, _), m in self._refits.items() if e == executor)):
             if isinstance(model, KnowsRegimes):
                 model.regime(executor, abnormal)
-
-    @property
-    def knows_regimes(self) -> bool:
-        """Whether results of an abnormal time may be learned: the ordinary law is kept apart."""
-        return isinstance(self.base, KnowsRegimes)
 
     # -- the knobs ------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from emulation.domain.events import LlmOutage, Slowdown
+from tests.controller.meta.stand_in import StandIn, serving
 
 from .conftest import eventually
 
@@ -66,3 +67,29 @@ def test_requests_are_served_while_the_reasoner_is_silent(begin: Begin) -> None:
     assert all(r.executor == "n2/gpt2" and r.outcome == "done" for r in inside)
     exchanges = [d for d in run.decisions if d.actor == "meta" and "exchange" in d.choice]
     assert [d.violations for d in exchanges] == [("timeout",)]
+
+
+def test_a_model_behind_http_confirms_a_mask_at_speedup_one(begin: Begin) -> None:
+    with serving(StandIn()) as model:
+        openai = {"base_url": model.url, "model": "tiny", "timeout_s": 5.0}
+        controllers = {"meta": {"reasoner": "openai", "openai": openai}}
+        live = begin("e3", slot_s=2.0, controllers=controllers, live={"speedup": 1.0})
+        _ready(live)
+        t_s = _now_s(live)
+        live.cluster.inject(Slowdown(at_s=t_s, until_s=t_s + 4, node="n1", factor=4.0, hint="game"))
+        time.sleep(0.5)
+        _served(live, 4)
+        eventually(lambda: _now_s(live) > t_s + 5)
+        _, run = live.end()
+    assert run.header.reasoner == "openai"
+    assert run.header.speedup == 1.0
+    acts = [d for d in run.decisions if d.actor == "meta" and "arguments" in d.choice]
+    assert [(d.choice["tool"], d.choice["by"]) for d in acts] == [
+        ("set_device_risky", "rule"),
+        ("get_system_status", "reasoner"),
+        ("set_device_risky", "reasoner"),
+        ("clear_device_risky", "rule"),
+    ]
+    assert acts[2].reasoner == "openai"
+    assert acts[2].thinking_s > 0
+    assert not any(r.stutter for r in run.requests)

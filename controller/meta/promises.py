@@ -143,13 +143,16 @@ class Promises:
         config, tasks = self._config, self._surface.tasks
         for promise in list(self.open):
             age = tasks - promise.made_task
+            by_stutter = promise.metric == "stutter_rate"
+            lifted = by_stutter and promise.tool == "clear_device_risky"
+            if age < config.verdict_tasks and not lifted:
+                continue
             after, n = self._measure(promise.metric, promise.device, promise.model, promise)
-            stutters = promise.metric == "stutter_rate"
-            if stutters and promise.tool == "clear_device_risky" and after:
+            if lifted and after:
                 self._judge(promise, after, n)
             elif age < config.verdict_tasks:
                 continue
-            elif n >= config.verdict_samples or (stutters and promise.tool == "set_device_risky"):
+            elif n >= config.verdict_samples or (by_stutter and not lifted):
                 self._judge(promise, after, n)
             elif age >= UNVERIFIED_AFTER * config.verdict_tasks:
                 self._close(promise, "unverified", after, n)

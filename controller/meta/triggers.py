@@ -79,19 +79,18 @@ class ResidualWatch:
             latest.popleft()
         if len(latest) < max(config.min_samples, config.sustained):
             return None
+        limit = log(config.drift_threshold)
+        off = [log(latest[-1 - i].ratio or 1.0) for i in range(config.sustained)]
+        up = all(v > limit for v in off)
+        if not (up or all(v < -limit for v in off)):
+            return None
         observed_s = sum(o.service_s or 0.0 for o in latest)
         predicted_s = sum(o.predicted_s for o in latest)
         deviation_s = sum(o.sd_s**2 for o in latest) ** 0.5
         ratio = observed_s / predicted_s
-        limit = log(config.drift_threshold)
-        off = [log(o.ratio or 1.0) for o in list(latest)[-config.sustained :]]
-        up = all(v > limit for v in off)
-        down = all(v < -limit for v in off)
-        if not (up or down) or abs(log(ratio)) < limit or (ratio > 1) != up:
+        if abs(log(ratio)) < limit or (ratio > 1) != up:
             return None
-        if abs(observed_s - predicted_s) < config.significance * deviation_s:
-            return None
-        return ratio
+        return ratio if abs(observed_s - predicted_s) >= config.significance * deviation_s else None
 
     def forget(self, device: str) -> None:
         """The state of a device has changed: what was seen before says nothing of it now."""

@@ -330,8 +330,7 @@ def cli_page() -> str:
         "`load`); 2 wrong input,\nwith one message; 130 interrupted before anything was finished. Ctrl-C in `compare` "
         "keeps and reports what was recorded.\n\n"
     )
-    command: Any = typer.main.get_command(app)
-    for name, found in command.commands.items():
+    for name, found in commands():
         arguments = [p for p in found.params if p.param_type_name == "argument"]
         usage = " ".join(p.name if p.required else f"[{p.name}]" for p in arguments)
         text += f"## `edgebed {name}{' ' if usage else ''}{usage}`\n\n{found.help}\n\n"
@@ -342,6 +341,14 @@ def cli_page() -> str:
         ]  # fmt: skip
         text += table(["", "default", "what"], rows) + "\n" if rows else ""
     return text
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Every command with its name, those of groups as `group command`."""
+    top: Any = typer.main.get_command(app)
+    for name, found in top.commands.items():
+        inner = getattr(found, "commands", None)
+        yield from ((f"{name} {n}", c) for n, c in inner.items()) if inner else [(name, found)]
 
 
 def _cli_default(param: Any) -> str:

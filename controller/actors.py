@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import pickle
+import threading
 import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ PULL_TIMEOUT_S = 1.0
 """Wall seconds telemetry may take."""
 CALL_TIMEOUT_S = 10.0
 WATCH_S = 5.0
+RESUME_TIMEOUT_S = 5.0
 GRACE_SHARE, GRACE_MAX_S = 0.2, 1.0
 """At an epoch boundary the lower layers give the planner this share of a slot, in wall time, before they go
 on."""
@@ -90,8 +92,7 @@ class Host:
         self._views: dict[str, NodeView] = {}
         self._sent = 0
         self._known: dict[str, Any] = {}
-        if ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed:
-            ray.get_runtime_context().current_actor.resume.remote()
+        resume_if_restarted()
 
     # -- a run --------------------------------------------------------------------------------------------
 
@@ -354,3 +355,26 @@ class DeployerHost(Host):
 
 def _where() -> dict[str, Any]:
     return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+
+
+def resume_if_restarted() -> None:
+    """Called from an actor's constructor: if it was restarted, have its `resume` called, for certain.
+
+    A single call of an actor to itself is sometimes lost while Ray still thinks it is restarting, so a thread of
+    its own repeats it until it has run.
+    """
+    if not ray.is_initialized() or not ray.get_runtime_context().was_current_actor_reconstructed:
+        return
+    this_actor = ray.get_runtime_context().current_actor
+    threading.Thread(target=_resume_for_certain, args=(this_actor,), daemon=True).start()
+
+
+def _resume_for_certain(actor: Any) -> None:
+    while True:
+        try:
+            ray.get(actor.resume.remote(), timeout=RESUME_TIMEOUT_S)
+        except _UNREACHED as error:
+            log.warning("resume: %s", error)
+            time.sleep(0.2)
+        else:
+            return

@@ -13,6 +13,7 @@ import ray
 from pydantic import ValidationError
 from ray.exceptions import RayError
 
+from controller.actors import resume_if_restarted
 from emulation.domain.events import Event, LlmOutage
 from emulation.domain.scenario import Scenario
 from emulation.faults import FAULTS, Step, timeline
@@ -40,8 +41,7 @@ class EventPlayer:
         self._outage_news = asyncio.Event()
         self._batch = RecordBatch(EVENTS)
         self._flusher: asyncio.Task[None] | None = None
-        if ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed:
-            ray.get_runtime_context().current_actor.resume.remote()
+        resume_if_restarted()
 
     async def begin_run(self, run_id: str, scenario: Scenario) -> None:
         """Stand ready to play this scenario's events."""

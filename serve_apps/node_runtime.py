@@ -18,6 +18,7 @@ from typing import Any
 
 import ray
 
+from controller.actors import resume_if_restarted
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.snapshot import NodeView
@@ -68,8 +69,7 @@ class NodeRuntime:
         self._changed = asyncio.Event()
         self._batch = RecordBatch(runtime_name(node_id), period_s=0.5)
         self._tasks: set[asyncio.Task[Any]] = set()
-        if ray.is_initialized() and ray.get_runtime_context().was_current_actor_reconstructed:
-            ray.get_runtime_context().current_actor.resume.remote()
+        resume_if_restarted()
 
     # -- a run --------------------------------------------------------------------------------------------
 
@@ -94,6 +94,7 @@ class NodeRuntime:
         for view in self._state.view(0.0).executors:
             ready_at_s = 0.0 if view.state == "ready" else inf
             self._tell(Changed(0.0, view.id, view.state, view.mode, ready_at_s))
+        self._tell(Hinted(0.0, self._node_id, ()))
 
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins at this wall time."""

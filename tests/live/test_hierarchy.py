@@ -38,9 +38,9 @@ def test_blocking_an_actor_stops_only_its_own_decisions(begin: Begin, blocked: s
     live = begin("MA+sect")
     assert live.chat(max_tokens=4).status_code == 200
     find(blocked).block.remote(BLOCKED_WALL_S)
-    time.sleep(0.5)  # a decision it was about to take may still land
+    eventually(lambda: not _answers(blocked), timeout_s=5)
     from_s = live.cluster.progress().t_s
-    served = _requests_while(live, BLOCKED_WALL_S - 1.0)
+    served = _requests_while(live, BLOCKED_WALL_S - 2.0)
     to_s = live.cluster.progress().t_s - 1.0
     time.sleep(1.0)
     footer, run = live.end()
@@ -86,6 +86,14 @@ def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
     after = [d for d in run.decisions if d.actor == SCHEDULER and d.t_s > killed_s]
     pids = {run.side[line]["pid"] for line, d in _numbered(run) if d in after}
     assert pids == {second["pid"]}
+
+
+def _answers(actor: str) -> bool:
+    try:
+        ray.get(find(actor).where.remote(), timeout=0.3)
+    except ray.exceptions.GetTimeoutError:
+        return False
+    return True
 
 
 def _other_process(pid: int) -> Any:

@@ -59,26 +59,23 @@ class MetaLink:
             self._batch.add("audit", record, {"wall": time.time(), "name": "meta", "pid": os.getpid()})
 
     async def _attend(self) -> None:
+        """Carry questions until there is none. Whatever breaks on the way is logged, and closed as a failed question."""
         while (question := self._meta.take_question()) is not None:
-            asked_s = self._clock.now_s()
-            thought = await self._think(question)
-            if thought is None:
-                continue
-            rest_s = self._clock.wall_until_s(asked_s + thought.thinking_s)
-            if rest_s > 0:
-                await asyncio.sleep(rest_s)
-            self._meta.answered(question, thought, self._clock.now_s())
+            try:
+                await self._carry(question)
+            except Exception as error:
+                log.exception("meta: %s: %s", type(error).__name__, error)
+                self._meta.attach(self._wanted)
             self._pass_records()
             self._landed()
 
-    async def _think(self, question: Any) -> Thought | None:
-        """The reasoner's answer; None if it broke, and then the question is closed as failed."""
-        try:
-            return await asyncio.wait_for(asyncio.to_thread(self._meta.think, question), LONGEST_S)
-        except Exception as error:  # whatever a reasoner does must not stop what watches over it
-            log.error("meta: the reasoner broke: %s: %s", type(error).__name__, error)
-            self._meta.attach(self._wanted)
-            return None
+    async def _carry(self, question: Any) -> None:
+        asked_s = self._clock.now_s()
+        thought: Thought = await asyncio.wait_for(asyncio.to_thread(self._meta.think, question), LONGEST_S)
+        rest_s = self._clock.wall_until_s(asked_s + thought.thinking_s)
+        if rest_s > 0:
+            await asyncio.sleep(rest_s)
+        self._meta.answered(question, thought, self._clock.now_s())
 
 
 def _nobody() -> None:

@@ -15,6 +15,8 @@ Plan = list[tuple[str, dict[str, Any]]]
 """Tools and arguments, in order."""
 
 MAX_TTL_TASKS = 1000
+SURE = 3.0
+"""Standard deviations a ratio must be off before a law is corrected: a correction in error costs more than a late one."""
 
 
 class RulesLlm:
@@ -65,18 +67,17 @@ class RulesLlm:
         ], f"{device} is in use: keep off"
 
     def _calibrate(self, situation: Mapping[str, Any], results: list[dict[str, Any]]) -> tuple[Plan, str]:
-        """Correct a law whose latest results the model, as it is now, would still get wrong.
+        """Correct a law whose results of the window the model, as it is now, would still get wrong for sure.
 
-        The ratio is that of the latest results that were off, less what the model has learned from them since:
-        `compute_drift` over the window, scaled by how far they are from the window's mean.
+        A model that detects changes by itself has mostly followed by now, and then nothing is done.
         """
         config, drift = self._config, results[0]
         device, model = situation["device"], situation["model"]
         if not drift.get("ratio") or drift.get("n", 0) < config.min_samples:
             return [], "too few results to tell"
         limit = log(config.drift_threshold)
-        if abs(log(drift["ratio"])) < limit:
-            return [], f"{device} {model}: the model has followed (ratio {drift['ratio']:.2f})"
+        if abs(log(drift["ratio"])) < max(limit, SURE * (drift.get("relative_sd") or 0.0)):
+            return [], f"{device} {model}: the model has followed, or it is noise (ratio {drift['ratio']:.2f})"
         old = drift["factor"]
         target = (1.0 - config.smoothing) * log(drift["ratio"]) + log(old)
         factor = round(min(max(exp(target), 0.05), 20.0), 4)

@@ -14,6 +14,8 @@ from controller.perf.spread import Spread
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.ports import PerfKey, Prediction
 
+_FEW = 2.0
+"""Samples the noise's own uncertainty is worth when it is stated."""
 _LARGEST = 1e6
 """Service time over profiled time above which feedback is cut off."""
 
@@ -98,7 +100,7 @@ class Bayes:
             return Spread((square * a * a, 0.0, square * b * b), self._config.noise_cv)
         p00, p01, p11 = found.law.p
         before = None if found.aside is None else found.aside.theta(theta)
-        return Spread((p00 * a * a, p01 * a * b, p11 * b * b), found.noise_cv(), before)
+        return Spread((p00 * a * a, p01 * a * b, p11 * b * b), found.stated_cv(), before)
 
     def doubt(self, key: PerfKey) -> None:
         """Something may have happened to the device (a hint says so): what was learned counts for less."""
@@ -141,6 +143,10 @@ class _Key:
 
     def noise_cv(self) -> float:
         return sqrt(self._noise / self._weight)
+
+    def stated_cv(self) -> float:
+        """The noise as it is stated: wider while it is guessed from few samples."""
+        return sqrt(self._noise / self._weight * (1.0 + _FEW / self._weight))
 
     def uncertainty(self) -> float:
         """Epistemic standard deviation over mean where both coefficients take their profiled share, and noise.

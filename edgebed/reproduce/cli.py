@@ -34,7 +34,7 @@ def e3(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """E3-Agent: Tables 5 and 6, Figures 3 and 4, and what the paper does not show: pools, noise, mismatch, ablations."""
+    """E3-Agent: Tables 5 and 6, Figures 3 and 4, and what it does not show: pools, noise, mismatch, ablations."""
     from rich.table import Table
 
     from edgebed.reproduce.e3 import reproduce

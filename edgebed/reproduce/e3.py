@@ -31,11 +31,12 @@ PAPER_SEEDS = range(0, 10)
 """The four-device scenarios differ between seeds in request lengths only."""
 
 DEVIATIONS = (
-    "Warm-up rows: the paper's gaps of 186% to 38% need a wrong prior, whose size it does not state. With the truth equal to "
-    "the profile there is nothing to learn and the gap is nil; the random pools show learning, at a stated mismatch.",
-    "A forced warm-up costs latency while it lasts, so over all tasks the gap grows with the budget; the paper's falls.",
-    "Oracle: ours is the same over all warm-up rows and slower under events. The paper's is faster under semantic events and "
-    "drift than without, which no reading we tried explains.",
+    "Warm-up rows: the paper's gaps of 186% to 38% need a wrong prior, whose size it does not state. With the truth "
+    "equal to the profile there is nothing to learn and the gap is nil; the random pools show learning, at a stated "
+    "mismatch.",
+    "A forced warm-up costs latency while it lasts: over all tasks our gap grows with the budget, the paper's falls.",
+    "Oracle: ours is the same over all warm-up rows and slower under events. The paper's is faster under semantic "
+    "events and drift than without, which no reading we tried explains.",
     "Events, factors and schedules are ours, so dynamic rows compare in shape, not in milliseconds.",
     "Avoiding stutter costs latency by itself: the gap to the Oracle that avoids it shows what the controller adds.",
 )
@@ -121,8 +122,9 @@ def _page(sheets: Sequence[Sheet], figures: Sequence[tuple[str, bytes]]) -> str:
     )
     return environment.get_template("e3.html").render(
         intro=(
-            "Every figure comes from runs in virtual time on this machine. The scheme e3 is run with the reasoner `rules`; "
-            "nothing here was decided by a language model. Parameters were chosen on other pools than the ones shown."
+            "Every figure comes from runs in virtual time on this machine. The scheme e3 is run with the reasoner "
+            "`rules`; nothing here was decided by a language model. Parameters were chosen on other pools than the "
+            "ones shown."
         ),
         sheets=sheets,
         figures=[(title, b64encode(data).decode()) for title, data in figures],

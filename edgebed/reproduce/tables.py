@@ -60,8 +60,8 @@ def table_5(results: Results) -> Sheet:
         "prior-only SECT", "",
     )  # fmt: skip
     note = (
-        "Both semantic plans stand beside the paper's one. Easy: a router that never learns comes within 3x of our gap, "
-        "as it must where the truth is the profile. ± is a 95% interval over seeds (request lengths)."
+        "Both semantic plans stand beside the paper's one. Easy: a router that never learns comes within 3x of our "
+        "gap, as it must where the truth is the profile. ± is a 95% interval over seeds (request lengths)."
     )
     return Sheet("Table 5: mean latency and Oracle gap", note, columns, tuple(rows))
 
@@ -114,9 +114,9 @@ def pools_table(results: Results) -> Sheet:
         "overloaded", "… if degraded are avoided", "in 80% / 95%", "",
     )  # fmt: skip
     note = (
-        "Gap: mean over pools of the per-pool T / T_oracle - 1, ± its 95% interval. Negative: share of pools that beat the "
-        "myopic Oracle. Overloaded: share of pools in which a type's true load exceeds 1 at some time. The last but one: "
-        "share of actual service times inside the stated 80% and 95% intervals."
+        "Gap: mean over pools of the per-pool T / T_oracle - 1, ± its 95% interval. Negative: share of pools that beat "
+        "the myopic Oracle. Overloaded: share of pools in which a type's true load exceeds 1 at some time. Last but "
+        "one: share of actual service times inside the stated 80% and 95% intervals."
     )
     return Sheet("Random pools", note, columns, tuple(rows))
 

@@ -1,0 +1,113 @@
+"""Optimism where little is known, a warm-up of an exact number of requests, and probes of devices that were slow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from controller.fast_path import FastPath, build_fast_path
+from emulation.domain.cluster import TestbedConfig
+from emulation.domain.ports import Completion
+from emulation.domain.request import Request
+from tests.controller.worlds import devices
+
+
+def pool(count: int = 3) -> TestbedConfig:
+    return TestbedConfig.model_validate(
+        {
+            "name": "three",
+            "models": [{"id": "sdxl", "modality": "image"}],
+            "nodes": [{"id": f"d{i}", "hosting": "device", "gpus": [{}]} for i in range(count)],
+            "profile": [
+                {"model": "sdxl", "mode": "gpu", "node": f"d{i}", "theta": [1.0 + 0.2 * i]}
+                for i in range(count)
+            ],
+        }
+    )
+
+
+def path(testbed: TestbedConfig | None = None, perf: str = "bayes", **params: Any) -> FastPath:
+    return build_fast_path(testbed or pool(), "explore_risk", params, perf)
+
+
+def serve(path: FastPath, number: int, seconds: dict[str, float], at_s: float) -> str:
+    """Route, dispatch and finish one request at once; returns the executor."""
+    request = Request(f"r{number}", "sdxl", "d0", at_s, float("inf"))
+    decision = path.route(request, at_s)
+    assert decision.executor is not None
+    path.dispatched(request, decision, at_s)
+    took_s = seconds[decision.executor]
+    path.completed(Completion(request, decision.executor, "gpu", "done", at_s + took_s, took_s, 0, False))
+    return decision.executor
+
+
+def test_warm_up_is_exactly_that_many_requests_in_turn() -> None:
+    router = path(warmup_tasks=7)
+    seconds = {"d0": 1.0, "d1": 50.0, "d2": 50.0}
+    chosen = [serve(router, i, seconds, 100.0 * i) for i in range(12)]
+    assert chosen[:7] == ["d0", "d1", "d2", "d0", "d1", "d2", "d0"]
+    assert chosen[7:] == ["d0"] * 5
+
+
+def test_warm_up_goes_in_turn_per_model() -> None:
+    router = path(devices(), warmup_tasks=4)
+    seen = []
+    for i, model in enumerate(("llm", "sdxl", "llm", "sdxl")):
+        request = Request(f"r{i}", model, "llm0", 0.0, float("inf"), 1, 128, 16.0)
+        decision = router.route(request, 0.0)
+        router.dispatched(request, decision, 0.0)
+        seen.append(decision.executor)
+    assert seen == ["llm0", "llm1", "llm1", "sd0"]
+
+
+def test_warm_up_learns_five_completions_at_a_time() -> None:
+    router = path(warmup_tasks=20)
+    learned = []
+    for i in range(10):
+        serve(router, i, {"d0": 3.0, "d1": 3.0, "d2": 3.0}, 100.0 * i)
+        learned.append(router.view.pools["sdxl"].theta[0].item(0) != 1.0)
+    assert learned == [False] * 4 + [True] * 6
+
+
+def test_what_came_late_in_the_warm_up_is_learned_with_the_first_completion_after_it() -> None:
+    router = path(warmup_tasks=3)
+    for i in range(4):
+        serve(router, i, {"d0": 3.0, "d1": 3.0, "d2": 3.0}, 100.0 * i)
+    assert all(c > 1.9 for c in router.view.pools["sdxl"].theta[0].tolist())
+
+
+def test_prefers_what_it_knows_little_of_and_settles_on_the_best() -> None:
+    router = path(explore=1.5)
+    seconds = {"d0": 1.0, "d1": 0.4, "d2": 2.0}
+    chosen = [serve(router, i, seconds, 100.0 * i) for i in range(30)]
+    assert set(chosen[:4]) >= {"d0", "d1"}
+    assert chosen[10:] == ["d1"] * 20
+
+
+def test_without_optimism_it_is_sect() -> None:
+    router, sect = path(explore=0.0), build_fast_path(pool(), "sect", {}, "bayes")
+    seconds = {"d0": 1.0, "d1": 0.4, "d2": 2.0}
+    for i in range(30):
+        assert serve(router, i, seconds, 0.3 * i) == serve(sect, i, seconds, 0.3 * i)
+
+
+def test_a_device_that_became_slow_is_probed_and_taken_back() -> None:
+    router = path(return_hazard=0.02)
+    fast = {"d0": 1.0, "d1": 1.3, "d2": 1.6}
+    at = iter(range(10_000))
+    for _ in range(15):
+        number = next(at)
+        serve(router, number, fast, 100.0 * number)
+    slow = {**fast, "d0": 4.0}
+    during = [serve(router, n, slow, 100.0 * n) for n in (next(at) for _ in range(20))]
+    assert during.count("d0") <= 4
+    after = [serve(router, n, fast, 100.0 * n) for n in (next(at) for _ in range(80))]
+    assert after[-20:] == ["d0"] * 20
+
+
+def test_parameters_are_bounded() -> None:
+    for broken in ({"explore": -1.0}, {"explore": 5.0}, {"warmup_tasks": -1}, {"return_hazard": 1.0}):
+        with pytest.raises(ValidationError):
+            path(**broken)

@@ -59,7 +59,7 @@ class MetaLink:
             self._batch.add("audit", record, {"wall": time.time(), "name": "meta", "pid": os.getpid()})
 
     async def _attend(self) -> None:
-        """Carry questions until there is none. Whatever breaks on the way is logged, and closed as a failed question."""
+        """Carry questions until there is none. What breaks on the way is logged, and closed as a failed question."""
         while (question := self._meta.take_question()) is not None:
             try:
                 await self._carry(question)

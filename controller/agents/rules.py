@@ -16,7 +16,7 @@ Plan = list[tuple[str, dict[str, Any]]]
 
 MAX_TTL_TASKS = 1000
 SURE = 3.0
-"""Standard deviations a ratio must be off before a law is corrected: a correction in error costs more than a late one."""
+"""Standard deviations a ratio must be off before a law is corrected: an error costs more than a delay."""
 
 
 class RulesLlm:
@@ -77,7 +77,10 @@ class RulesLlm:
             return [], "too few results to tell"
         limit = log(config.drift_threshold)
         if abs(log(drift["ratio"])) < max(limit, SURE * (drift.get("relative_sd") or 0.0)):
-            return [], f"{device} {model}: the model has followed, or it is noise (ratio {drift['ratio']:.2f})"
+            return (
+                [],
+                f"{device} {model}: the model has followed, or it is noise (ratio {drift['ratio']:.2f})",
+            )
         old = drift["factor"]
         target = (1.0 - config.smoothing) * log(drift["ratio"]) + log(old)
         factor = round(min(max(exp(target), 0.05), 20.0), 4)

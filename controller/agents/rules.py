@@ -15,7 +15,7 @@ Plan = list[tuple[str, dict[str, Any]]]
 """Tools and arguments, in order."""
 
 MAX_TTL_TASKS = 1000
-SURE = 3.0
+SURE = 2.0
 """Standard deviations a ratio must be off before a law is corrected: an error costs more than a delay."""
 
 

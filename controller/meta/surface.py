@@ -86,12 +86,8 @@ class Surface:
         pool = self.fast_path.view.pools[model]
         for name in pool.names[: pool.routable]:
             other = self.device_of[name]
-            if (
-                other != device
-                and other not in self.masks
-                and not self.hints[other]
-                and self.state(other) == "ready"
-            ):
+            there = self.fast_path.view.beliefs[name].state == "ready"
+            if there and other != device and other not in self.masks and not self.hints[other]:
                 return True
         return False
 

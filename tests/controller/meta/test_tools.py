@@ -153,6 +153,18 @@ def test_status_and_observations_say_what_the_gateway_knows() -> None:
     assert drift.n == stage.sent[:5].count("d1")
 
 
+def test_what_it_remembers_is_bounded() -> None:
+    stage = Stage()
+    sizes = []
+    for _ in range(3):
+        stage.hint("d2", "game")
+        stage.rounds(300, slow={"d1": 1.7})
+        stage.hint("d2")
+        sizes.append(len(pickle.dumps(stage.meta)))
+    assert sizes[2] <= 1.1 * sizes[1]
+    assert not stage.meta.surface.flights
+
+
 def test_the_whole_controller_pickles_and_goes_on_the_same() -> None:
     one = Stage()
     one.serve(6)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from emulation.domain.events import LlmOutage, Slowdown
 from tests.controller.meta.stand_in import StandIn, serving
 
@@ -93,3 +95,24 @@ def test_a_model_behind_http_confirms_a_mask_at_speedup_one(begin: Begin) -> Non
     assert acts[2].reasoner == "openai"
     assert acts[2].thinking_s > 0
     assert not any(r.stutter for r in run.requests)
+
+
+@pytest.mark.parametrize("failure", ["timeout", "http_500", "malformed_json"])
+def test_requests_do_not_feel_a_model_that_fails(begin: Begin, failure: str) -> None:
+    with serving(StandIn(failure=failure)) as model:
+        openai = {"base_url": model.url, "model": "tiny", "timeout_s": 0.5, "attempts": 2, "backoff_s": 0.1}
+        controllers = {"meta": {"reasoner": "openai", "openai": openai}}
+        live = begin("e3", slot_s=2.0, controllers=controllers, live={"speedup": 1.0})
+        _ready(live)
+        t_s = _now_s(live)
+        live.cluster.inject(Slowdown(at_s=t_s, until_s=t_s + 3, node="n1", factor=4.0, hint="game"))
+        time.sleep(0.3)
+        _served(live, 6)
+        assert _now_s(live) < t_s + 3, "nobody waits for the model"
+        eventually(lambda: _now_s(live) > t_s + 3.5)
+        _, run = live.end()
+    asked = [d for d in run.decisions if d.actor == "meta" and d.reasoner == "openai"]
+    assert any(d.violations for d in asked)
+    assert all(d.choice.get("new") is None for d in asked), "it changed nothing"
+    assert not any(r.stutter for r in run.requests)
+    assert all(r.outcome == "done" for r in run.requests)

@@ -81,7 +81,7 @@ class FastPath:
         view.x = x = self._features(request, pool)
         site = view.site_of(request.origin)
         moved_bytes = request.up_bytes + request.down_bytes
-        pool.evaluate(site, x, moved_bytes, now_s)
+        pool.evaluate(site, x, moved_bytes, now_s, self._length_sd(request, pool))
         column, reason = self.router.choose(request, pool, view)
         if column < 0:
             return RoutingDecision(None, "hold" if column == HOLD else "no_host", reason)
@@ -147,7 +147,7 @@ class FastPath:
             x: tuple[float, ...] = (request.prompts,)
         else:
             x = (request.prompt_tokens, completion.output_tokens)
-            self.lengths.observe(request.model, completion.output_tokens)
+            self.lengths.observe(request.model, completion.output_tokens, request.known_output_tokens)
         if not self._learns:
             return
         key = PerfKey(belief.name, request.model, completion.mode)
@@ -160,10 +160,13 @@ class FastPath:
     def _features(self, request: Request, pool: Pool) -> tuple[float, float]:
         if pool.features == 1:
             return float(request.prompts), 0.0
-        tokens = request.known_output_tokens
-        if tokens is None:
-            tokens = self.lengths.expected_tokens(request.model)
+        tokens = self.lengths.expected_tokens(request.model, request.known_output_tokens)
         return float(request.prompt_tokens), float(tokens)
+
+    def _length_sd(self, request: Request, pool: Pool) -> float:
+        return (
+            self.lengths.sd_tokens(request.model, request.known_output_tokens) if pool.features == 2 else 0.0
+        )
 
     def _hear(self, now_s: float) -> None:
         if now_s > self.view.now_s:
@@ -231,7 +234,9 @@ class FastPath:
         """
         belief = self.view.beliefs[executor]
         pool, column = _place(belief, model)
-        old_s = {id(e): pool.service_s(column, e.x) for e in belief.backlog.entries.values() if e.model == model}
+        old_s = {
+            id(e): pool.service_s(column, e.x) for e in belief.backlog.entries.values() if e.model == model
+        }
         self.view.refresh_law(pool, column, PerfKey(executor, model, belief.mode), self.perf)
 
         def ratio(entry: Entry) -> float:

@@ -83,8 +83,13 @@ class Pool:
         self.__dict__.update(state)
         self._frame(len(self.names))
 
-    def evaluate(self, site: int, x: tuple[float, float], moved_bytes: int, now_s: float) -> None:
-        """Score one request into `frame` (its rows: wait, service, sigma, score). Changes nothing else."""
+    def evaluate(
+        self, site: int, x: tuple[float, float], moved_bytes: int, now_s: float, x1_sd: float = 0.0
+    ) -> None:
+        """Score one request into `frame` (its rows: wait, service, sigma, score). Changes nothing else.
+
+        `x1_sd`: standard deviation of the second feature, where it is itself a prediction.
+        """
         wait, service, score = self.wait, self.service, self.score
         np.subtract(self.free_at, now_s, out=wait)
         np.maximum(wait, self.floor, out=wait)
@@ -103,6 +108,10 @@ class Pool:
         np.multiply(service, self.noise_cv, out=self.sigma)
         np.multiply(self.sigma, self.sigma, out=self.sigma)
         np.add(self.sigma, self.epistemic, out=self.sigma)
+        if x1_sd:
+            np.multiply(self.theta[1], x1_sd, out=self._term)
+            np.multiply(self._term, self._term, out=self._term)
+            np.add(self.sigma, self._term, out=self.sigma)
         np.sqrt(self.sigma, out=self.sigma)
         np.add(wait, service, out=score)
         np.add(score, self.bias[site], out=score)

@@ -1,29 +1,64 @@
-"""How long an answer will be, where nobody says: a running mean per model."""
+"""How long an answer will be, where nobody says or only a limit is stated: running figures per model."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+
+@dataclass(slots=True)
+class _Running:
+    """Mean and variance of what was seen (Welford 1962), in constant memory."""
+
+    seen: int = 0
+    mean: float = 0.0
+    _squares: float = 0.0
+
+    def add(self, value: float) -> None:
+        self.seen += 1
+        off = value - self.mean
+        self.mean += off / self.seen
+        self._squares += off * (value - self.mean)
+
+    def sd(self) -> float:
+        return sqrt(self._squares / (self.seen - 1)) if self.seen > 1 else 0.0
 
 
 class OutputLengths:
     """Expected output tokens per model, learned from finished requests.
 
-    The mean of all answers seen so far; `prior_tokens` until the first. Constant memory per model.
+    Where a request states nothing: the mean of all answers seen so far, `prior_tokens` until the first. Where it
+    states a number (its limit, or the truth in E3's setting): that number times the mean share of it that answers
+    took, 1 until the first; a stated truth keeps the share at exactly 1. Constant memory per model.
     """
 
     def __init__(self, prior_tokens: float = 128.0) -> None:
         if not prior_tokens > 0:
             raise ValueError(f"prior_tokens must be > 0, not {prior_tokens:g}")
         self._prior = prior_tokens
-        self._mean: dict[str, float] = {}
-        self._seen: dict[str, int] = {}
+        self._tokens: dict[str, _Running] = {}
+        self._shares: dict[str, _Running] = {}
 
-    def expected_tokens(self, model: str) -> float:
+    def expected_tokens(self, model: str, stated: float | None = None) -> float:
         """Predicted output tokens of the next answer of this model."""
-        return self._mean.get(model, self._prior)
+        if stated is not None:
+            share = self._shares.get(model)
+            return stated if share is None else stated * share.mean
+        tokens = self._tokens.get(model)
+        return self._prior if tokens is None else tokens.mean
 
-    def observe(self, model: str, output_tokens: int) -> None:
-        """One finished answer. Raises `ValueError` on a negative length."""
+    def sd_tokens(self, model: str, stated: float | None = None) -> float:
+        """Standard deviation of the answer's length given that prediction; 0 while nothing is known of it."""
+        if stated is not None:
+            share = self._shares.get(model)
+            return 0.0 if share is None else stated * share.sd()
+        tokens = self._tokens.get(model)
+        return 0.0 if tokens is None else tokens.sd()
+
+    def observe(self, model: str, output_tokens: int, stated: float | None = None) -> None:
+        """One finished answer, and the number its request stated. Raises `ValueError` on a negative length."""
         if output_tokens < 0:
             raise ValueError(f"output_tokens must be >= 0, not {output_tokens}")
-        seen = self._seen[model] = self._seen.get(model, 0) + 1
-        mean = self._mean.get(model, 0.0)
-        self._mean[model] = mean + (output_tokens - mean) / seen
+        self._tokens.setdefault(model, _Running()).add(float(output_tokens))
+        if stated is not None and stated > 0:
+            self._shares.setdefault(model, _Running()).add(output_tokens / stated)

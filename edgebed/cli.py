@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from controller.agents.llm import ReasonerError
 from edgebed.console import out, say
 from edgebed.reproduce.cli import app as reproduce_app
 from emulation.files import ConfigError
@@ -47,7 +48,7 @@ def main() -> None:
     """Entry point: wrong input is one message and exit code 2, never a traceback."""
     try:
         app()
-    except (ConfigError, RecordError, TraceError) as error:
+    except (ConfigError, RecordError, TraceError, ReasonerError) as error:
         say(f"[red]error:[/red] {_escaped(str(error))}")
         sys.exit(2)
     except KeyboardInterrupt:

@@ -94,6 +94,10 @@ class Reply:
     tokens: int = 0
 
 
+class ReasonerError(LookupError):
+    """A reasoner that answers from a file has no answer: the run cannot go on."""
+
+
 class LLM(Protocol):
     """Anything that answers a query. Picklable between calls; `ask` may block."""
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from controller.agents.llm import Query, Reply, ToolCall
+from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
 from controller.agents.reasoner import ReasonerLabel
 
 
-class ReplayMiss(LookupError):
+class ReplayMiss(ReasonerError):
     """The recorded run was never asked this; the message says what was."""
 
 

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError
 
-from controller.agents.llm import Query, Reply, ToolCall
+from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
 from controller.agents.reasoner import ReasonerLabel
 from emulation.domain.cluster import Strict
 
 
-class ScriptEnd(LookupError):
+class ScriptEnd(ReasonerError):
     """The script has no answer for this question; the message names it."""
 
 

@@ -45,6 +45,7 @@ class AuditTrail:
             {"invocation": invocation, "exchange": said},
             reasons,
             reasoner=self._reasoner,
+            age_s=exchange["thinking_s"],
             thinking_s=exchange["thinking_s"],
             outcome="applied" if failure is None else "rejected",
             violations=() if failure is None else (str(failure),),
@@ -55,11 +56,14 @@ class AuditTrail:
         called: Called,
         cause: str,
         invocation: int | None,
-        thinking_s: float,
+        age_s: float,
         reason: str,
         promised: str | None,
     ) -> int:
-        """One tool call, by the reasoner (`invocation`) or by a rule (None); returns its number."""
+        """One tool call, by the reasoner (`invocation`) or by a rule (None); returns its number.
+
+        `age_s`: since the reasoner was asked. Its thinking is charged to the exchange, once.
+        """
         result = None if called.result is None else called.result.model_dump()
         choice: dict[str, Any] = {
             "tool": called.call.name,
@@ -72,8 +76,9 @@ class AuditTrail:
         if result is not None and "old" in result:
             choice["old"], choice["new"] = result["old"], result["new"]
         return self._write(
-            cause, choice, reason, NONE if invocation is None else self._reasoner, thinking_s, promised,
-            "applied" if called.error is None else "rejected", () if called.error is None else (called.error,),
+            cause, choice, reason, NONE if invocation is None else self._reasoner, age_s, promised=promised,
+            outcome="applied" if called.error is None else "rejected",
+            violations=() if called.error is None else (called.error,),
         )  # fmt: skip
 
     def judged(self, cause: str, verdict: dict[str, Any], reason: str, metric: str) -> None:
@@ -91,6 +96,7 @@ class AuditTrail:
         choice: dict[str, Any],
         reason: str,
         reasoner: str = NONE,
+        age_s: float = 0.0,
         thinking_s: float = 0.0,
         promised: str | None = None,
         outcome: str = "applied",
@@ -100,7 +106,7 @@ class AuditTrail:
         now_s = self._surface.now_s
         self._records.append(
             DecisionRecord(
-                t_s=now_s, actor="meta", cause=cause, inputs_age_s=thinking_s,
+                t_s=now_s, actor="meta", cause=cause, inputs_age_s=age_s,
                 choice={"entry": self._entries, **choice},
                 reason=reason, reasoner=reasoner, thinking_s=thinking_s,
                 landed_s=now_s if outcome != "rejected" else None, promised=promised, outcome=outcome,

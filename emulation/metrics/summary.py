@@ -209,6 +209,11 @@ def _kind(decision: DecisionRecord) -> str:
     return decision.actor.split(":", 1)[0]
 
 
+def _is_call(decision: DecisionRecord) -> bool:
+    """Of the meta-controller's audit trail only exchanges with its reasoner are; elsewhere every decision is."""
+    return decision.actor != "meta" or (isinstance(decision.choice, dict) and "exchange" in decision.choice)
+
+
 def _control_calls(decisions: Sequence[DecisionRecord]) -> dict[str, int]:
-    seen = Counter(_kind(d) for d in decisions)
+    seen = Counter(_kind(d) for d in decisions if _is_call(d))
     return {actor: seen[actor] for actor in CONTROL_ACTORS}

@@ -93,7 +93,7 @@ def test_a_model_behind_http_confirms_a_mask_at_speedup_one(begin: Begin) -> Non
         ("clear_device_risky", "rule"),
     ]
     assert acts[2].reasoner == "openai"
-    assert acts[2].thinking_s > 0
+    assert acts[2].inputs_age_s > 0
     assert not any(r.stutter for r in run.requests)
 
 

@@ -110,7 +110,9 @@ def test_the_semantic_scenario_runs_with_a_model_end_to_end(server: StandIn) -> 
         if d.reasoner == "openai" and d.choice.get("tool") == "set_device_risky"
     ]
     assert [d.choice["new"] for d in confirmed] == [40, 40, 40]
-    assert all(d.thinking_s > 0 for d in confirmed), "real thinking is charged"
+    assert all(d.inputs_age_s > 0 for d in confirmed)
+    exchanges = [d for d in meta_records(found) if "exchange" in d.choice]
+    assert all(d.thinking_s > 0 for d in exchanges), "real thinking is charged"
     tool_messages = [m for body in server.seen for m in body["messages"] if m["role"] == "tool"]
     assert {m["tool_call_id"] for m in tool_messages} == {"call_get_system_status"}
 

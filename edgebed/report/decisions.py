@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,12 +120,32 @@ def _line(decision: DecisionRecord) -> DecisionLine:
     )
 
 
+def audit_text(choice: Mapping[str, Any]) -> str:
+    """One entry of the meta-controller's audit trail in words."""
+    change = f": {choice['old']} → {choice['new']}" if "new" in choice else ""
+    if "exchange" in choice:
+        exchange = choice["exchange"]
+        called = ", ".join(call[1] for call in exchange["calls"])
+        return exchange["failure"] or f"asks for {called or 'nothing'}"
+    if "verdict" in choice:
+        target = choice["device"] or "all"
+        undone = f", undone{change}" if choice["reverted"] else ""
+        return f"entry {choice['of']}, {choice['tool']} of {target}: {choice['verdict']}{undone}"
+    if "tool" in choice:
+        given = choice["arguments"]
+        said = ", ".join(f"{k} {v}" for k, v in given.items()) if isinstance(given, dict) else str(given)
+        return f"{choice['tool']}({said}) by {choice['by']}{change}"
+    return f"{choice.get('rule', 'change')} of {choice.get('device', 'all')}{change}"
+
+
 def compact(choice: Any, limit: int = 220) -> str:
     """A choice as short text, cut at `limit` characters: modes, shares per model, destinations per model."""
     if isinstance(choice, str):
         text = choice
     elif not isinstance(choice, dict):
         text = json.dumps(choice, ensure_ascii=False)
+    elif "entry" in choice:
+        text = audit_text(choice)
     elif isinstance(choice.get("modes"), dict):
         text = _pairs(choice["modes"]) or "everything off"
     else:

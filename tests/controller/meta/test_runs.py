@@ -195,3 +195,12 @@ def test_unknown_reasoners_and_missing_models_are_said_before_a_run(monkeypatch:
     fast = pool(live={"speedup": 10.0})
     with pytest.raises(ConfigError, match="speedup 1"):
         check(with_reasoner(fast, "openai"), ["e3"], live=True)
+
+
+def test_the_report_tells_every_entry_in_words() -> None:
+    from edgebed.report.decisions import compact
+
+    said = [compact(d.choice) for d in meta_records(run(pool(SEMANTIC[:1])))]
+    assert said[0] == "set_device_risky(device LLM#1, ttl_tasks 50) by rule: None → 50"
+    assert "asks for get_system_status, pull_observations" in said
+    assert any(s.endswith("set_device_risky of LLM#1: confirmed") for s in said)

@@ -43,8 +43,8 @@ test-fast: setup ## run the tests that need no Ray cluster
 	@$(VENV)/bin/python -m pytest -m 'not ray'
 
 .PHONY: test-cluster
-test-cluster: setup ## run only the tests that start a Ray cluster here
-	@$(VENV)/bin/python -m pytest -m ray
+test-cluster: setup ## kill real nodes: one raylet per edge node on this machine (slow)
+	@$(VENV)/bin/python -m pytest -m cluster
 
 .PHONY: lint
 lint: setup ## ruff, formatting, strict types, import contracts

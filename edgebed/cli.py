@@ -41,6 +41,14 @@ ReasonerOption = Annotated[
         "--reasoner", help="Of the meta-controller: rules, openai, scripted:<file> or replay:<file>."
     ),
 ]
+RayletsOption = Annotated[
+    bool,
+    typer.Option("--raylets", help="Live: one raylet per edge node, so that nodes can really be killed."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Live: Ray cluster to join (auto, host:port); default: our own."),
+]
 UrlOption = Annotated[str, typer.Option("--url", help="Base URL of a gateway.")]
 
 
@@ -137,6 +145,8 @@ def compare(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Live: gateway port; 0 picks one.")
     ] = 0,
+    raylets: RayletsOption = False,
+    address: AddressOption = None,
     reasoner: ReasonerOption = None,
     folder: OutOption = None,
     as_json: JsonOption = False,
@@ -156,7 +166,9 @@ def compare(
     if live:
         from edgebed.live import compare_live
 
-        runs, parity = compare_live(loaded, names, numbers, layout, port, check_parity, quiet=as_json)
+        runs, parity = compare_live(
+            loaded, names, numbers, layout, port, check_parity, as_json, address=address, raylets=raylets
+        )
     else:
         runs, parity = compare_virtual(loaded, names, numbers, layout, quiet=as_json), None
     if not runs:
@@ -186,6 +198,8 @@ def up(
         str, typer.Option("--host", help="Address to listen on; control needs EDGEBED_TOKEN off loopback.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Gateway port; 0 picks one.")] = 8000,
+    raylets: RayletsOption = False,
+    address: AddressOption = None,
     speedup: Annotated[
         float | None, typer.Option("--speedup", min=0.01, help="Virtual seconds per second.")
     ] = None,
@@ -209,24 +223,14 @@ def up(
     loaded = _adjusted(load_scenario(scenario), speedup, lifecycle)
     check(loaded, [scheme], live=True)
     layout = Layout(folder or _default_folder(f"up-{loaded.name}"))
-    options = LiveOptions(host=host, port=port, lifecycle=loaded.live.lifecycle)
+    options = LiveOptions(
+        host=host, port=port, lifecycle=loaded.live.lifecycle, raylets=raylets, address=address
+    )
     if foreground:
         serve_in_foreground(loaded, scheme, seed, options, layout)
         return
-    given = {
-        "--scheme": scheme,
-        "--seed": seed,
-        "--host": host,
-        "--port": port,
-        "--speedup": speedup,
-        "--lifecycle": lifecycle,
-    }
-    arguments = [
-        scenario,
-        *(str(part) for name, value in given.items() if value is not None for part in (name, value)),
-    ]
     say(f"starting Ray and {len(loaded.testbed.executors())} replicas ...")
-    standing = bring_up(loaded, scheme, seed, options, layout, arguments)
+    standing = bring_up(options, layout, sys.argv[2:])
     if as_json:
         _print_json({**asdict(standing), "folder": str(layout.root)})
         return
@@ -252,7 +256,7 @@ def load(
     ] = None,
     seed: SeedOption = 0,
     speedup: Annotated[
-        float | None, typer.Option("--speedup", min=0.01, help="Default: the scenario's.")
+        float | None, typer.Option("--speedup", min=0.01, help="Default: the testbed's, else the scenario's.")
     ] = None,
     log: Annotated[Path, typer.Option("--log", help="The client's log, one JSON line per request.")] = Path(
         "runs/client.jsonl"
@@ -262,12 +266,13 @@ def load(
     """Load a gateway with a scenario's requests, open loop, and sum up what the client saw."""
     from edgebed.load_summary import print_load, summarise_load
     from edgebed.testbed import load as send
-    from edgebed.testbed import standing_url
+    from edgebed.testbed import speedup_of, standing_url
     from emulation.files import load_scenario
     from workloads.load import client_log
 
     loaded = load_scenario(scenario)
-    code = send(scenario, seed, speedup or loaded.live.speedup, standing_url(url), log)
+    where = standing_url(url)
+    code = send(scenario, seed, speedup or speedup_of(where) or loaded.live.speedup, where, log)
     summary = summarise_load(client_log(log))
     if as_json:
         _print_json(summary)

@@ -22,6 +22,7 @@ from emulation.metrics import summarise
 from emulation.recording import Run
 from serve_apps.live import LiveCluster, LiveOptions, PortInUse, checked_port
 from serve_apps.messages import RunPlan
+from serve_apps.ray_cluster import NoCluster
 from workloads.mismatch import world_truth
 
 ROOT = Path(__file__).parents[1]
@@ -42,12 +43,16 @@ def compare_live(
     check_parity: bool = False,
     quiet: bool = False,
     backend: str = "emulated",
+    address: str | None = None,
+    raylets: bool = False,
 ) -> tuple[list[Run], ParityReport | None]:
     """Run every scheme on every seed, one after the other, on one live cluster.
 
     Ctrl-C ends the present run early, keeps what was recorded and reports it. Nothing is left running.
     """
-    options = LiveOptions(port=port, lifecycle=scenario.live.lifecycle, backend=backend)
+    options = LiveOptions(
+        port=port, lifecycle=scenario.live.lifecycle, backend=backend, address=address, raylets=raylets
+    )
     check_port(options)
     layout.save_scenario(scenario)
     runs: list[Run] = []
@@ -55,7 +60,7 @@ def compare_live(
         f"starting Ray, {len(scenario.testbed.executors())} replicas on {len(scenario.testbed.nodes)} edge nodes ..."
     )
     began = time.time()
-    with LiveCluster.start(scenario.testbed, options) as cluster:
+    with start_cluster(scenario, options) as cluster:
         say(f"gateway at {cluster.url}/v1 after {time.time() - began:.0f} s")
         try:
             for seed in seeds:
@@ -66,6 +71,14 @@ def compare_live(
             check_parity = False
             runs.extend(_recorded(layout, schemes, seeds, runs))
     return runs, _parity(runs, scenario, quiet) if check_parity else None
+
+
+def start_cluster(scenario: Scenario, options: LiveOptions) -> LiveCluster:
+    """Bring the testbed up. Raises `ConfigError` if the Ray cluster to join is not there or lacks edge nodes."""
+    try:
+        return LiveCluster.start(scenario.testbed, options)
+    except NoCluster as error:
+        raise ConfigError(str(error)) from error
 
 
 def check_port(options: LiveOptions) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgebed.console import say
 from edgebed.layout import Layout
-from edgebed.live import check_port, run_plan, start_load, stop_load
+from edgebed.live import check_port, run_plan, start_cluster, start_load, stop_load
 from emulation.domain.events import Event
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import rows_of, write_records
-from serve_apps.live import LiveCluster, LiveOptions
+from serve_apps.live import LiveOptions
 from serve_apps.standing import Standing, read_standing, stand
 
 STATE = Path(os.environ.get("EDGEBED_STATE", Path.home() / ".edgebed" / "testbed.json"))
@@ -30,13 +30,11 @@ _ENDLESS_S = 1e9
 """Horizon of a testbed that stays, until it is taken down and its true length is known."""
 
 
-def up(
-    scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout, arguments: list[str]
-) -> Standing:
+def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standing:
     """Start the testbed in a process of its own and wait until it serves.
 
-    `arguments` are those of `edgebed up` to be given to that process. Raises `ConfigError` if one stands already, the
-    port is taken, or it does not come up; its words are in `up.log` in the layout's folder.
+    `arguments` are those `edgebed up` was called with. Raises `ConfigError` if one stands already, the port is taken,
+    or it does not come up; its words are in `up.log` in the layout's folder.
     """
     standing = read_standing(STATE)
     if standing is not None:
@@ -71,7 +69,7 @@ def serve_in_foreground(
     folder = layout.run_folder(scheme, seed)
     plan = run_plan(scenario, scheme, seed, folder)
     endless = replace(plan, header=replace(plan.header, horizon_s=_ENDLESS_S), endless=True)
-    with LiveCluster.start(scenario.testbed, options) as cluster:
+    with start_cluster(scenario, options) as cluster:
         cluster.begin_run(endless)
         say(
             f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
@@ -145,6 +143,14 @@ def standing_url(url: str | None) -> str:
     if standing is None:
         raise ConfigError("no testbed stands here; start one with `edgebed up`, or give --url")
     return standing.url
+
+
+def speedup_of(url: str) -> float | None:
+    """Virtual seconds per second of the edgebed testbed at this URL; None for any other server."""
+    try:
+        return float(httpx.get(f"{url}/health", timeout=5).json()["speedup"])
+    except (httpx.HTTPError, KeyError, TypeError, ValueError):
+        return None
 
 
 def close_endless(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
@@ -27,8 +28,8 @@ call)."""
 QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 
 
-def gateway_target(host: str, port: int, count: int) -> RunTarget:
-    """The gateway's application: `count` processes that share one port."""
+def gateway_target(host: str, port: int, count: int, place: Mapping[str, float]) -> RunTarget:
+    """The gateway's application: `count` processes that share one port, where the resources of `place` are."""
     deployment: Any = serve.deployment(
         Gateway,
         name=GATEWAY_APP,
@@ -38,7 +39,11 @@ def gateway_target(host: str, port: int, count: int) -> RunTarget:
         health_check_timeout_s=10.0,
         graceful_shutdown_timeout_s=1.0,
         graceful_shutdown_wait_loop_s=0.1,
-        ray_actor_options={"num_cpus": 0, "runtime_env": {"env_vars": ON_ONE_LOOP | secrets()}},
+        ray_actor_options={
+            "num_cpus": 0,
+            "resources": dict(place),
+            "runtime_env": {"env_vars": ON_ONE_LOOP | secrets()},
+        },
         logging_config=QUIET,
     )
     return RunTarget(target=deployment.bind(host, port), name=GATEWAY_APP, route_prefix=None)

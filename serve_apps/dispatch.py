@@ -67,6 +67,8 @@ class Flight:
     work: Work | None = None
     served: Served | None = None
     sent_tokens: int = 0
+    patience: asyncio.Timeout | None = None
+    """How long the present call may take; cut short when its node is lost."""
 
 
 class Dispatcher:
@@ -93,6 +95,8 @@ class Dispatcher:
         self._actors = actors
         self._node_of = {e.id: e.node for e in run.testbed.executors()}
         self._away: set[str] = set()
+        self.lost: set[str] = set()
+        """Nodes that did not answer, until they are heard of again."""
         self._news = asyncio.Event()
         self._inputs = backend_class(run.backend).reads_inputs
 
@@ -103,6 +107,20 @@ class Dispatcher:
         (self._away.add if news.state == "away" else self._away.discard)(news.executor)
         self.fast_path.executor_changed(news.executor, news.state, news.mode, news.ready_at_s)
         self.wake()
+
+    def node_lost(self, node_id: str) -> None:
+        """A node does not answer: nothing is sent there until it does, and what is there is dispatched again."""
+        self.lost.add(node_id)
+        for executor, node in self._node_of.items():
+            if node == node_id and executor not in self._away:
+                self.executor_changed(Changed(self.clock.now_s(), executor, "away", "off", inf))
+        now = asyncio.get_running_loop().time()
+        for flight in self.flights.values():
+            patience, work = flight.patience, flight.work if flight.served is None else None
+            if work is None or patience is None or self._node_of[work.executor] != node_id:
+                continue
+            if not patience.expired():
+                patience.reschedule(now)  # a call to a node that is gone would hang
 
     def wake(self) -> None:
         """Something changed: held requests are routed again."""
@@ -214,7 +232,7 @@ class Dispatcher:
 
     async def _call(self, flight: Flight, work: Work) -> Answer:
         try:
-            async with asyncio.timeout(self._patience_s(work.request)):
+            async with asyncio.timeout(self._patience_s(work.request)) as flight.patience:
                 if self.run.cold and (early := await self._turn(work)) is not None:
                     return Answer(early)
                 answer: Answer = await self._handle(work, "serve").remote(work)
@@ -228,7 +246,7 @@ class Dispatcher:
     async def _call_stream(self, flight: Flight, work: Work) -> AsyncIterator[Delta | Answer]:
         finished = False
         try:
-            async with asyncio.timeout(self._patience_s(work.request)):
+            async with asyncio.timeout(self._patience_s(work.request)) as flight.patience:
                 early = await self._turn(work) if self.run.cold else None
                 if early is None:
                     async for item in self._handle(work, "stream").remote(work):
@@ -252,9 +270,9 @@ class Dispatcher:
     async def _lost(self, work: Work, error: Exception) -> Answer:
         """A replica that broke: its node forgets the attempt, another one is made."""
         log.warning("%s: attempt %d at %s: %s", work.request.id, work.attempt, work.executor, error)
-        await self._quietly(
-            self._runtime(work.executor).cancel.remote(work.request.id, "its replica was lost")
-        )
+        forget = self._runtime(work.executor).cancel.remote(work.request.id, "its replica was lost")
+        if not await self._answers(forget):
+            self.node_lost(self._node_of[work.executor])
         await asyncio.sleep(min(0.2 * work.attempt, 1.0))
         outcome: Any = "returned" if work.attempt < ATTEMPTS else "error"
         return Answer(Served(outcome, self.clock.now_s(), f"replica lost: {type(error).__name__}"))
@@ -337,11 +355,14 @@ class Dispatcher:
             return LONGEST_CALL_S
         return self.clock.wall_until_s(request.deadline_s) + CALL_MARGIN_S
 
-    async def _quietly(self, call: Awaitable[Any]) -> None:
+    async def _answers(self, call: Awaitable[Any]) -> bool:
+        """Whether a call to a node runtime comes back soon."""
         try:
             await asyncio.wait_for(asyncio.ensure_future(call), 2.0)
         except (RayError, TimeoutError) as error:
-            log.warning("cancel: %s", error)
+            log.warning("node runtime: %s", error)
+            return False
+        return True
 
 
 def after(text: str, tokens: int) -> str:

@@ -107,6 +107,7 @@ class Gateway:
                 "status": "ok",
                 "run": dispatcher.run.run_id,
                 "scheme": dispatcher.run.scheme,
+                "speedup": dispatcher.run.speedup,
                 "t_s": round(dispatcher.clock.now_s(), 3),
                 "in_flight": len(dispatcher.flights),
             }
@@ -179,10 +180,18 @@ class Gateway:
         self._meta = None
 
     async def _follow_node(self, dispatcher: Dispatcher, node_id: str) -> None:
-        """Tell the fast path what becomes of the executors of one node."""
+        """Tell the fast path what becomes of the executors of one node; one that does not answer is away."""
         version = 0
         while True:
-            version = await self._patiently(self._news_of(dispatcher, node_id, version, WATCH_S), version)
+            try:
+                if node_id in dispatcher.lost:  # hear the state of every executor, then it is there again
+                    version = await self._news_of(dispatcher, node_id, 0, WATCH_S)
+                    dispatcher.lost.discard(node_id)
+                version = await self._news_of(dispatcher, node_id, version, WATCH_S)
+            except (RayError, NotThere, TimeoutError) as error:
+                log.warning("gateway: node %s not reached: %s", node_id, error)
+                dispatcher.node_lost(node_id)
+                await asyncio.sleep(0.5)
 
     async def _news_of(self, dispatcher: Dispatcher, node_id: str, version: int, timeout_s: float) -> int:
         name, run_id = runtime_name(node_id), dispatcher.run.run_id

@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +50,7 @@ from serve_apps.names import (
     runtime_name,
 )
 from serve_apps.node_runtime import NodeRuntime
+from serve_apps.ray_cluster import RayCluster, join, start_local, start_raylets
 from serve_apps.recorder import Recorder
 
 log = logging.getLogger("edgebed")
@@ -74,20 +75,25 @@ class LiveOptions:
     lifecycle: Lifecycle = "warm"
     backend: str = "emulated"
     gateways: int = 1
+    raylets: bool = False
+    """One raylet per edge node instead of one for all, so that a node can really be killed (slower start)."""
+    address: str | None = None
+    """Ray cluster to join (`auto`, host:port); None: start our own on this machine."""
 
 
 class LiveCluster:
     """A live testbed. Use as a context manager, or call `stop`."""
 
     def __init__(
-        self, testbed: TestbedConfig, options: LiveOptions, address: str, owner: bool = True
+        self, testbed: TestbedConfig, options: LiveOptions, address: str, base: RayCluster | None = None
     ) -> None:
         self.testbed = testbed
         self.options = options
         self.address = address
         """Ray address other processes can join."""
         self.plan: RunPlan | None = None
-        self._owner = owner
+        self.base = base
+        """The Ray it stands on; None for a process that only attached."""
         self._handles: list[Any] = []
 
     # -- up and down --------------------------------------------------------------------------------------
@@ -102,24 +108,16 @@ class LiveCluster:
         options = options or LiveOptions()
         backend_class(options.backend)
         port = checked_port(options.host, options.port)
-        options = LiveOptions(options.host, port, options.lifecycle, options.backend, options.gateways)
+        options = replace(options, port=port)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quieten()
         share = gpu_share(testbed)
-        gpus = sum(len(n.gpus) for n in testbed.nodes)
         with importable():
-            context: Any = ray.init(
-                address="local",
-                include_dashboard=False,
-                num_cpus=4,
-                num_gpus=gpus,
-                resources={edge_resource(n.id): 1.0 for n in testbed.nodes},
-                namespace=NAMESPACE,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=False,
-            )
-        cluster = cls(testbed, options, str(context.address_info["gcs_address"]))
+            if options.address is not None:
+                base = join(options.address, testbed)
+            else:
+                base = start_raylets(testbed) if options.raylets else start_local(testbed)
+        cluster = cls(testbed, options, base.address, base)
         try:
             cluster._start_actors()
             cluster._start_apps(share)
@@ -136,21 +134,24 @@ class LiveCluster:
             address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR,
             configure_logging=False,
         )  # fmt: skip
-        return cls(testbed, options, address, owner=False)
+        return cls(testbed, options, address)
 
     def stop(self) -> None:
         """Take everything down that `start` brought up; an attached process only lets go."""
         if not ray.is_initialized():
             return
         try:
-            if self._owner:
+            if self.base is not None:
                 serve_shutdown: Any = serve.shutdown
                 serve_shutdown()
         except Exception as error:  # whatever is broken, the processes must go
             log.warning("serve.shutdown: %s", error)
         finally:
-            shutdown: Any = ray.shutdown
-            shutdown()
+            if self.base is not None:
+                self.base.stop()
+            else:
+                shutdown: Any = ray.shutdown
+                shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -196,12 +197,13 @@ class LiveCluster:
             max_restarts=restarts,
             max_concurrency=UNLIMITED,
             num_cpus=0,
-            resources=dict(place or {}),
+            resources=dict(place or (self.base.place if self.base is not None else {})),
         ).remote(*args)
 
     def _start_apps(self, share: float) -> None:
         serve.start(proxy_location="Disabled", logging_config=QUIET)
-        targets = [gateway_target(self.options.host, self.options.port, self.options.gateways)]
+        place = self.base.place if self.base is not None else {}
+        targets = [gateway_target(self.options.host, self.options.port, self.options.gateways, place)]
         if self.options.lifecycle == "warm":
             for node in self.testbed.nodes:
                 for model in self.testbed.hosted(node.id):
@@ -246,7 +248,8 @@ class LiveCluster:
         _tolerant([find(name).end_run.remote() for name in controllers])
         _tolerant([find(runtime_name(n)).flush.remote() for n in nodes])
         _tolerant([find(EVENTS).flush.remote()])
-        serve.get_deployment_handle(GATEWAY_APP, app_name=GATEWAY_APP).flush.remote().result(timeout_s=30)
+        gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=GATEWAY_APP)
+        gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
         (footer,) = _all([find(RECORDER).close.remote(interrupted)])
         self.plan = None
         found: RunFooter = footer

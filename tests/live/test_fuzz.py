@@ -1,4 +1,4 @@
-"""The gateway under requests made from its own OpenAPI description: never a 5xx but a deliberate 503, errors in one shape."""
+"""Requests made from the gateway's own OpenAPI description: no 5xx but a deliberate 503, errors in one shape."""
 
 from __future__ import annotations
 

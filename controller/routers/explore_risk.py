@@ -29,6 +29,11 @@ class ExploreRisk:
 
         explore: float = Field(default=1.0, ge=0, le=4)
         """Standard deviations of optimism; 0 is SECT."""
+        courtesy: float = Field(default=0.0, ge=0, le=10)
+        """Extra weight of the wait: joining a queue delays those who come after, an idle slower device nobody.
+
+        Selfish joining is excessive (Naor 1969); 0 is E3's score, 2 what the schemes of ours use.
+        """
         return_hazard: float = Field(default=0.02, ge=0, lt=1)
         """Chance, per request of the model, that a device which became slower has recovered."""
         warmup_tasks: int = Field(default=0, ge=0, le=10_000)
@@ -54,6 +59,8 @@ class ExploreRisk:
             at = bisect_left(pool.open, self._next.get(pool.model, 0))
             return pool.open[at % len(pool.open)], "warm-up"
         explore = self.config.explore
+        if self.config.courtesy:
+            pool.score += self.config.courtesy * pool.wait
         if explore:
             pool.score -= explore * np.sqrt(pool.epistemic)
             if pool.before and self.config.return_hazard:

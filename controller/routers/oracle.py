@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from pydantic import Field
 
 from controller.fast_view import FastView, Pool
 from controller.routers.router import HOLD, Pick
@@ -24,6 +25,8 @@ class Oracle:
     class Config(Strict):
         """Parameters."""
 
+        courtesy: float = Field(default=0.0, ge=0, le=10)
+        """Extra weight of the wait, as in `explore_risk`: an Oracle that is not myopic."""
         avoid_stutter: bool = False
         """Keep off executors in a degraded state while another can serve: the Oracle that pays for no stutter."""
 
@@ -55,7 +58,8 @@ class Oracle:
             pool.service[column] = self._true_service_s(name, request.id)
             if self._stutters is not None and self._stutters(name, pool.model):
                 extra_s += AVOID_S
-            pool.score[column] = pool.wait[column] + pool.service[column] + extra_s
+            waited_s = pool.wait[column] * (1.0 + self.config.courtesy)
+            pool.score[column] = waited_s + pool.service[column] + extra_s
         pool.sigma[columns] = 0.0
         return int(pool.score.argmin()), "sect on the truth"
 

@@ -11,7 +11,7 @@ from edgebed.reproduce.gaps import Gap, easy, gap
 from edgebed.reproduce.runs import Outcome, Setting
 from edgebed.stats import Interval, mean_interval
 
-SAFE, ORACLE, PRIOR = "oracle-safe", "oracle", "e3-prior"
+SAFE, COURTEOUS, ORACLE, PRIOR = "oracle-safe", "oracle-courteous", "oracle", "e3-prior"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Row:
     gap_after_warmup: Gap | None
     gap_safe: Gap | None
     """To the Oracle that avoids stutter, where it was run."""
+    gap_courteous: Gap | None
+    """To the Oracle that is not myopic."""
     stutter_rate: float
     overloaded: float | None
     """Share of pools in which some type is overloaded at some time; None outside the random pools."""
@@ -109,6 +111,7 @@ class Results:
             gap=to_oracle,
             gap_after_warmup=self.gap(setting.name, label, skip=setting.skip) if setting.skip else None,
             gap_safe=self.gap(setting.name, label, SAFE),
+            gap_courteous=self.gap(setting.name, label, COURTEOUS),
             stutter_rate=fmean(fmean(o.stutters) for o in ours),
             overloaded=_share([o.peak_load for o in ours]),
             overloaded_avoiding=_share([o.peak_load_avoiding for o in ours]),

@@ -147,7 +147,8 @@ def bound_settings() -> list[Setting]:
 STATIC = ("fixed-heuristic", "round-robin", "round-robin-per-type")
 PICKED = ("power-of-two", "least-backlog")
 OURS = ("e3-prior", "e3-nnls", "e3-alone", "e3")
-ORACLES = ("oracle", "oracle-safe")
+ORACLES = ("oracle", "oracle-safe", "oracle-courteous")
+"""The paper's; the one that pays for no stutter; one that is not myopic, as ours is not."""
 
 
 def ablations() -> list[Variant]:
@@ -157,6 +158,7 @@ def ablations() -> list[Variant]:
         Variant("without performance model", replace(e3, perf="prior")),
         Variant("with E3's least squares", replace(e3, perf="nnls")),
         Variant("without exploration", e3, {"explore_risk": {"explore": 0.0, "return_hazard": 0.0}}),
+        Variant("without courtesy", e3, {"explore_risk": {"courtesy": 0.0}}),
         Variant("without risk gate", e3, {"meta": {"risk_gate": False}}),
         Variant("without revert", e3, {"meta": {"revert": False}}),
         Variant("without meta-controller", SCHEMES["e3-alone"]),
@@ -174,7 +176,7 @@ def variants_of(setting: Setting) -> Sequence[Variant]:
     if not setting.pool:
         return [variant(n) for n in (*STATIC, *PICKED, *OURS, *ORACLES)]
     if setting.name.startswith("pool4-warmup") and "cv25" not in setting.name:
-        names: tuple[str, ...] = (*STATIC, *PICKED, *OURS, "oracle")
+        names: tuple[str, ...] = (*STATIC, *PICKED, *OURS, "oracle", "oracle-courteous")
     elif setting.name in {"pool4-semantic", "pool16-none"}:
         names = (*STATIC[:2], *PICKED, *OURS, *ORACLES)
     else:
@@ -183,7 +185,7 @@ def variants_of(setting: Setting) -> Sequence[Variant]:
             "e3-nnls",
             "e3-alone",
             "e3",
-            *(ORACLES if "semantic" in setting.name else ORACLES[:1]),
+            *(o for o in ORACLES if o != "oracle-safe" or "semantic" in setting.name),
         )
     found = [variant(n) for n in names]
     return [*found, *ablations()] if setting.name in ABLATED else found

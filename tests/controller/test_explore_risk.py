@@ -93,6 +93,17 @@ def test_without_optimism_it_is_sect() -> None:
         assert serve(router, i, seconds, 0.3 * i) == serve(sect, i, seconds, 0.3 * i)
 
 
+def test_courtesy_leaves_a_queue_to_those_who_need_it() -> None:
+    """A fast device with a short queue against an idle one a little slower."""
+    selfish, courteous = path(perf="prior", explore=0.0), path(perf="prior", explore=0.0, courtesy=2.0)
+    for router in (selfish, courteous):
+        request = Request("r0", "sdxl", "d0", 0.0, float("inf"))
+        router.dispatched(request, router.route(request, 0.0), 0.0)
+    late = Request("r1", "sdxl", "d0", 0.9, float("inf"))
+    assert selfish.route(late, 0.9).executor == "d0"
+    assert courteous.route(late, 0.9).executor == "d1"
+
+
 def test_a_device_that_became_slow_is_probed_and_taken_back() -> None:
     router = path(return_hazard=0.02)
     fast = {"d0": 1.0, "d1": 1.3, "d2": 1.6}

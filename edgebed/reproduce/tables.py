@@ -162,7 +162,8 @@ def csv_text(rows: Sequence[Row]) -> str:
         (
             "setting", "scheme", "n", "mean_latency_ms", "mean_latency_low_ms", "mean_latency_high_ms", "oracle_gap",
             "oracle_gap_low", "oracle_gap_high", "gap_median", "gap_p90", "share_negative", "gap_after_warmup",
-            "gap_to_safe_oracle", "gap_to_courteous_oracle", "stutter_rate", "overloaded", "overloaded_avoiding", "easy", "reasoner_calls",
+            "gap_to_safe_oracle", "gap_to_courteous_oracle",
+            "stutter_rate", "overloaded", "overloaded_avoiding", "easy", "reasoner_calls",
             "tool_calls", "within_80", "within_95",
         )
     )  # fmt: skip

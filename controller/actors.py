@@ -21,6 +21,7 @@ import ray
 from ray.exceptions import RayError
 
 from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
+from emulation.domain.scenario import PLANNER_GRACE_SHARE
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, TypeStats
 
 log = logging.getLogger("edgebed")
@@ -30,9 +31,6 @@ PULL_TIMEOUT_S = 1.0
 CALL_TIMEOUT_S = 10.0
 WATCH_S = 5.0
 RESUME_TIMEOUT_S = 5.0
-GRACE_SHARE, GRACE_MAX_S = 0.2, 1.0
-"""At an epoch boundary the lower layers give the planner this share of a slot, in wall time, before they go
-on."""
 _UNREACHED = (RayError, ValueError, TimeoutError)
 
 
@@ -263,7 +261,7 @@ class Host:
     async def _await_policy(self, run: ControlRun) -> None:
         """The planner decides at this very instant too: give it a moment, not more."""
         self._policy_news.clear()
-        grace_s = min(GRACE_MAX_S, GRACE_SHARE * run.clock.wall_until_s(run.clock.now_s() + run.slot_s))
+        grace_s = run.clock.wall_until_s(run.clock.now_s() + PLANNER_GRACE_SHARE * run.slot_s)
         try:
             await asyncio.wait_for(self._policy_news.wait(), grace_s)
         except TimeoutError:

@@ -42,6 +42,8 @@ class Ledger:
         """Requests of the horizon that have not ended."""
         self._sink = sink
         self._horizon_s = header.horizon_s
+        self._last_window: dict[str, TypeStats] = {}
+        self._reset_s = 0.0
         self._window: dict[str, list[float]] = {m: [0, 0, 0, 0, 0.0] for m in header.models}
         if sink is not None:
             sink.write(header)
@@ -152,14 +154,21 @@ class Ledger:
         if self._sink is not None:
             self._sink.write(ExecutorRecord(changed.t_s, changed.executor, changed.state, changed.mode))
 
-    def window(self, reset: bool = False) -> dict[str, TypeStats]:
-        """Outcomes per model since the last reset: what the planner is told at an epoch."""
+    def window(self, t_s: float, reset: bool = False) -> dict[str, TypeStats]:
+        """Outcomes per model since the last reset, at an epoch boundary: what planner and scheduler are told.
+
+        Until half a slot after a reset it still tells of the whole window before it: the layers below the planner
+        look at the same boundary a moment later, and must not take that moment for the epoch.
+        """
         stats = {
             m: TypeStats(int(w[0]), int(w[1]), int(w[2]), int(w[3]), w[4]) for m, w in self._window.items()
         }
         if reset:
+            self._last_window, self._reset_s = stats, t_s
             for window in self._window.values():
                 window[:] = [0, 0, 0, 0, 0.0]
+        elif self._last_window and t_s - self._reset_s < 0.5 * self.header.slot_s:
+            return self._last_window
         return stats
 
     def close(self, t_s: float, in_system: Mapping[str, int], interrupted: bool = False) -> RunFooter:

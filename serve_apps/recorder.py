@@ -175,7 +175,7 @@ class Recorder:
 
     async def window(self, reset: bool = False) -> dict[str, TypeStats]:
         """Outcomes per model since the last reset."""
-        return self._ledger.window(reset) if self._ledger is not None else {}
+        return self._ledger.window(self._clock.now_s(), reset) if self._ledger is not None else {}
 
     async def progress(self) -> RunProgress:
         """How far the run is."""

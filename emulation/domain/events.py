@@ -89,7 +89,14 @@ class ReplicaCrash(Timed):
 
 
 LlmFailure = Literal[
-    "timeout", "http_429", "http_500", "refusal", "malformed_json", "unknown_tool", "out_of_range", "endless_tools"
+    "timeout",
+    "http_429",
+    "http_500",
+    "refusal",
+    "malformed_json",
+    "unknown_tool",
+    "out_of_range",
+    "endless_tools",
 ]
 """How a reasoner fails: it does not answer, or what it answers is of no use."""
 

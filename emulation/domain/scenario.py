@@ -16,6 +16,10 @@ Lifecycle = Literal["warm", "cold"]
 """warm: replica processes stay up, initialisation runs on the virtual clock; cold: they really start and stop."""
 
 
+PLANNER_GRACE_SHARE = 0.2
+"""At an epoch boundary scheduler and deployment agents give the planner this share of a slot before they go on."""
+
+
 class TokenLengths(Strict):
     """Token counts drawn uniformly from lists (feature `tokens`)."""
 

@@ -16,7 +16,7 @@ from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGui
 from emulation.domain.ports import Completion, FastPath, RecordSink
 from emulation.domain.records import RunFooter, RunHeader
 from emulation.domain.request import Request
-from emulation.domain.scenario import Scenario
+from emulation.domain.scenario import PLANNER_GRACE_SHARE, Scenario
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.control import ControlPlane
@@ -276,24 +276,38 @@ class Simulation:
         if now_s < self._give_up_s and (now_s < scenario.end_s or self._in_system):
             self.kernel.at((slot + 1) * scenario.slot_s, CONTROL, self._tick, slot + 1)
         epoch = slot % scenario.epoch_slots == 0
-        if control.planner is not None or control.scheduler is not None:
-            snapshot = self._snapshot(slot, reset=epoch)
-            if control.planner is not None and epoch:
-                self._decided(control.planner.observe(snapshot, f"epoch {slot // scenario.epoch_slots}"))
-            if control.scheduler is not None:
-                self._decided(control.scheduler.observe(snapshot, f"slot {slot}"))
+        if control.planner is None or not epoch:
+            self._tick_lower(slot)
+            return
+        decision = control.planner.observe(
+            self._snapshot(slot, reset=True), f"epoch {slot // scenario.epoch_slots}"
+        )
+        late_s = self._decided(decision)
+        grace_s = min(late_s, PLANNER_GRACE_SHARE * scenario.slot_s)
+        if grace_s > 0:
+            self.kernel.at(now_s + grace_s, LANDING, self._tick_lower, slot)
+        else:
+            self._tick_lower(slot)
+
+    def _tick_lower(self, slot: int) -> None:
+        """Scheduler and deployment agents; at an epoch boundary after the planner, if it is not too late."""
+        control = self._control
+        if control.scheduler is not None:
+            self._decided(control.scheduler.observe(self._snapshot(slot, reset=False), f"slot {slot}"))
         for node_id, deployer in control.deployers.items():
             if self.nodes[node_id].available:
-                self._decided(deployer.observe(self.nodes[node_id].view(now_s), f"slot {slot}"))
+                view = self.nodes[node_id].view(self.kernel.now_s)
+                self._decided(deployer.observe(view, f"slot {slot}"))
 
     def _snapshot(self, slot: int, reset: bool) -> ClusterSnapshot:
         now_s = self.kernel.now_s
         views = tuple(node.view(now_s) for node in self.nodes.values())
-        return ClusterSnapshot(now_s, slot, views, self.ledger.window(reset))
+        return ClusterSnapshot(now_s, slot, views, self.ledger.window(now_s, reset))
 
-    def _decided(self, decision: Decision | None) -> None:
+    def _decided(self, decision: Decision | None) -> float:
+        """Let a decision land when its thinking is over; returns how long that takes."""
         if decision is None:
-            return
+            return 0.0
         delay_s = decision.thinking_s
         if self._control.delay_s is not None:
             delay_s += self._control.delay_s(decision.actor, self.kernel.now_s)
@@ -301,6 +315,7 @@ class Simulation:
             self.kernel.at(self.kernel.now_s + delay_s, LANDING, self._land, decision)
         else:
             self._land(decision)
+        return delay_s
 
     def _land(self, decision: Decision) -> None:
         command, refused, changes = decision.command, [], 0

@@ -11,15 +11,15 @@ from __future__ import annotations
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
-from multiprocessing import get_context
 from statistics import mean, stdev
 
 from numpy.random import Generator
 from scipy import stats
 
+from edgebed.pool import each
 from edgebed.replay import replay
 from edgebed.report.model import ParityReport, ParityRow
 from edgebed.virtual import simulate
@@ -131,15 +131,11 @@ def closed_loop_rows(
     """Definition (b): one row per model that was served."""
     overhead = measured_overhead(run)
     pool: dict[str, list[float]] = defaultdict(list)
-    with ProcessPoolExecutor(mp_context=get_context("fork")) as workers:
-        jobs = [
-            workers.submit(_jittered, scenario, run.header.scheme, run.header.seed, overhead, k)
-            for k in range(count)
-        ]
-        for job in jobs:
-            for model, value in job.result().items():
-                pool[model].append(value)
-            on_run()
+    jittered = partial(_jittered, scenario, run.header.scheme, run.header.seed, overhead)
+    for means in each(jittered, range(count)):
+        for model, value in means.items():
+            pool[model].append(value)
+        on_run()
     rows: list[ParityRow] = []
     for model, live_s in type_means(run).items():
         values = pool.get(model, [])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 from controller.schemes import Scheme
+from edgebed.pool import each, stopping
 from edgebed.wiring import OracleTruth, build_controllers, find_scheme, run_header
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import RunFooter
@@ -77,29 +76,21 @@ class Task:
 def _run_task(scenario: Scenario, task: Task) -> Task:
     sink = JsonlSink(task.folder)
     try:
-        simulate(scenario, task.scheme, task.seed, sink)
+        simulate(scenario, task.scheme, task.seed, sink, on_slot=_end_if_asked)
     finally:
         sink.close()
     return task
 
 
+def _end_if_asked(_: Progress) -> None:
+    """In a worker of a pool that is being stopped: end this run as Ctrl-C would, its books closed."""
+    if stopping():
+        raise KeyboardInterrupt
+
+
 def run_tasks(scenario: Scenario, tasks: Sequence[Task], workers: int | None = None) -> Iterator[Task]:
     """Run every task, `workers` at a time (default: one per core), yielding each as it ends.
 
-    Stopping early (Ctrl-C) leaves finished records in place and cancels what has not begun.
+    Ctrl-C cuts the runs in progress short, their books closed; they are yielded before it is raised.
     """
-    count = min(workers or os.cpu_count() or 1, len(tasks))
-    if count <= 1:
-        for task in tasks:
-            yield _run_task(scenario, task)
-        return
-    with ProcessPoolExecutor(count, mp_context=get_context("fork")) as pool:
-        waiting: set[Future[Task]] = {pool.submit(_run_task, scenario, task) for task in tasks}
-        try:
-            while waiting:
-                ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    yield future.result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    yield from each(partial(_run_task, scenario), tasks, workers)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from typing import Any
 
 from controller.meta.audit import counts
 from controller.schemes import SCHEMES, Scheme
+from edgebed.pool import each
 from edgebed.virtual import simulate_in_memory
 from emulation.domain.scenario import Scenario
 from emulation.metrics import calibration_of
@@ -111,17 +109,4 @@ def measure(cell: Cell) -> Outcome:
 
 def run_cells(cells: Sequence[Cell], workers: int | None = None) -> Iterator[Outcome]:
     """Run every cell on all cores, yielding each as it ends. Stopping early cancels what has not begun."""
-    count = min(workers or os.cpu_count() or 1, len(cells))
-    if count <= 1:
-        yield from map(measure, cells)
-        return
-    with ProcessPoolExecutor(count, mp_context=get_context("fork")) as pool:
-        waiting: set[Future[Outcome]] = {pool.submit(measure, cell) for cell in cells}
-        try:
-            while waiting:
-                ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    yield future.result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    yield from each(measure, cells, workers)

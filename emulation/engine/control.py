@@ -39,6 +39,7 @@ class ControlPlane:
     scheduler: PolicyObserver | None = None
     deployers: Mapping[str, NodeObserver] = field(default_factory=dict)
     delay_s: Callable[[str, float], float] | None = None
-    """(actor, time) to extra virtual seconds before its decision lands (jittered runs of the parity check)."""
+    """Jittered runs of the parity check: (who, time) to extra virtual seconds, for an actor before its decision lands,
+    for `look:<actor>` before it looks, for `gateway` before the fast path hears of something."""
     meta: MetaController | None = None
     """The meta-controller, if the fast path has one; it is told of hints and asks its reasoner through the engine."""

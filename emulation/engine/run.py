@@ -239,12 +239,12 @@ class Simulation:
         )
         self._tell(self._fast_path.completed, completion)
 
-    def _tell(self, hear: Callable[[Any], None], news: Any) -> None:
-        """The fast path hears of it now, or as late as the gateway of a live run did (jittered runs)."""
+    def _tell(self, hear: Callable[[Any], None], news: Any, whom: str = "gateway") -> None:
+        """Somebody hears or looks now, or as late as in a live run (jittered runs)."""
         if self._control.delay_s is None:
             hear(news)
         else:
-            delay_s = self._control.delay_s("gateway", self.kernel.now_s)
+            delay_s = self._control.delay_s(whom, self.kernel.now_s)
             self.kernel.at(self.kernel.now_s + delay_s, DELIVERY, hear, news)
 
     def _changed(self, notice: Changed) -> None:
@@ -291,13 +291,21 @@ class Simulation:
 
     def _tick_lower(self, slot: int) -> None:
         """Scheduler and deployment agents; at an epoch boundary after the planner, if it is not too late."""
-        control = self._control
-        if control.scheduler is not None:
-            self._decided(control.scheduler.observe(self._snapshot(slot, reset=False), f"slot {slot}"))
-        for node_id, deployer in control.deployers.items():
-            if self.nodes[node_id].available:
-                view = self.nodes[node_id].view(self.kernel.now_s)
-                self._decided(deployer.observe(view, f"slot {slot}"))
+        if self._control.scheduler is not None:
+            self._tell(self._schedule, slot, "look:scheduler")
+        for node_id in self._control.deployers:
+            self._tell(self._deploy, (node_id, slot), f"look:deployer:{node_id}")
+
+    def _schedule(self, slot: int) -> None:
+        scheduler = self._control.scheduler
+        assert scheduler is not None
+        self._decided(scheduler.observe(self._snapshot(slot, reset=False), f"slot {slot}"))
+
+    def _deploy(self, of: tuple[str, int]) -> None:
+        node_id, slot = of
+        if self.nodes[node_id].available:
+            view = self.nodes[node_id].view(self.kernel.now_s)
+            self._decided(self._control.deployers[node_id].observe(view, f"slot {slot}"))
 
     def _snapshot(self, slot: int, reset: bool) -> ClusterSnapshot:
         now_s = self.kernel.now_s
@@ -326,9 +334,9 @@ class Simulation:
             changes = sum(mode != before[e] for e, mode in node.targets().items())
             self._settle(node)
         elif isinstance(command, RouteGuide):
-            self._fast_path.guide(command)
+            self._tell(self._fast_path.guide, command)
         elif isinstance(command, MacroPolicy):
-            self._fast_path.policy(command)
+            self._tell(self._fast_path.policy, command)
             if self._control.scheduler is not None:
                 self._control.scheduler.accept(command)
             for deployer in self._control.deployers.values():

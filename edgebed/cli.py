@@ -164,8 +164,9 @@ def compare(
         raise ConfigError("--check-parity compares a live run with virtual time; add --live")
     layout = Layout(folder or _default_folder(loaded.name))
     if live:
-        from edgebed.live import compare_live
+        from edgebed.live import as_live, compare_live
 
+        loaded = as_live(loaded)
         runs, parity = compare_live(
             loaded, names, numbers, layout, port, check_parity, as_json, address=address, raylets=raylets
         )
@@ -215,6 +216,7 @@ def up(
 
     from edgebed.comparison import check
     from edgebed.layout import Layout
+    from edgebed.live import as_live
     from edgebed.testbed import serve_in_foreground
     from edgebed.testbed import up as bring_up
     from emulation.files import load_scenario
@@ -227,7 +229,7 @@ def up(
         host=host, port=port, lifecycle=loaded.live.lifecycle, raylets=raylets, address=address
     )
     if foreground:
-        serve_in_foreground(loaded, scheme, seed, options, layout)
+        serve_in_foreground(as_live(loaded), scheme, seed, options, layout)
         return
     say(f"starting Ray and {len(loaded.testbed.executors())} replicas ...")
     standing = bring_up(options, layout, sys.argv[2:])

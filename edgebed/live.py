@@ -73,6 +73,14 @@ def compare_live(
     return runs, _parity(runs, scenario, quiet) if check_parity else None
 
 
+def as_live(scenario: Scenario) -> Scenario:
+    """The scenario as it can run live: no true output length crosses HTTP, so `exact` becomes `predicted`."""
+    if scenario.length_knowledge != "exact":
+        return scenario
+    say("live, output lengths are predicted: the scenario's `exact` knowledge of them cannot cross HTTP")
+    return scenario.model_copy(update={"length_knowledge": "predicted"})
+
+
 def start_cluster(scenario: Scenario, options: LiveOptions) -> LiveCluster:
     """Bring the testbed up. Raises `ConfigError` if the Ray cluster to join is not there or lacks edge nodes."""
     try:

@@ -79,9 +79,7 @@ def measured_overhead(run: Run) -> Overhead:
             looked_s = d.t_s - d.inputs_age_s
             lands[d.actor].append((d.t_s, d.landed_s - looked_s - d.thinking_s))
             slot = floor(looked_s / run.header.slot_s + 1e-9)
-            if (
-                slot % run.header.epoch_slots
-            ):  # at an epoch boundary it waits for the planner, which is not overhead
+            if slot % run.header.epoch_slots:  # at an epoch boundary it waits for the planner: no overhead
                 lands[f"look:{d.actor}"].append((d.t_s, looked_s - slot * run.header.slot_s))
     answered = _answered(run)
     lands["gateway"] = [

@@ -39,7 +39,6 @@ def each(work: Callable[[In], Out], items: Iterable[In], workers: int | None = N
     if count <= 1:
         yield from map(work, todo)
         return
-    _stop.clear()
     with _deaf():
         pool = ProcessPoolExecutor(count, mp_context=_context)
         waiting: set[Future[Out]] = {pool.submit(work, item) for item in todo}
@@ -58,6 +57,7 @@ def each(work: Callable[[In], Out], items: Iterable[In], workers: int | None = N
     finally:
         _stop.set()
         pool.shutdown(cancel_futures=True)
+        _stop.clear()
     if interrupt is not None:
         raise interrupt
 

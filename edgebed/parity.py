@@ -137,7 +137,7 @@ def closed_loop_rows(
     """Definition (b): one row per model that was served."""
     overhead = measured_overhead(run)
     pool: dict[str, list[float]] = defaultdict(list)
-    jittered = partial(_jittered, scenario, run.header.scheme, run.header.seed, overhead)
+    jittered = partial(_jittered, as_landed(scenario, run), run.header.scheme, run.header.seed, overhead)
     for means in each(jittered, range(count)):
         for model, value in means.items():
             pool[model].append(value)
@@ -155,6 +155,21 @@ def closed_loop_rows(
             ParityRow(run.header.scheme, "closed-loop", model, live_s, center, difference, low, high, ok)
         )
     return rows
+
+
+def as_landed(scenario: Scenario, run: Run) -> Scenario:
+    """The scenario with its events at the instants at which they landed and were undone in this run."""
+    at = {(r.event, r.phase): r.t_s for r in run.events}
+    events = tuple(
+        event.model_copy(
+            update={
+                "at_s": at.get((number, "onset"), event.at_s),
+                "until_s": at.get((number, "undo"), event.until_s),
+            }
+        )
+        for number, event in enumerate(scenario.events)
+    )
+    return scenario.model_copy(update={"events": events})
 
 
 def prediction_range(values: Sequence[float], level: float = LEVEL) -> tuple[float | None, float | None]:

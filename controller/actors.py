@@ -13,7 +13,7 @@ import os
 import pickle
 import threading
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from ray.exceptions import RayError
 
 from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
 from emulation.domain.scenario import PLANNER_GRACE_SHARE
-from emulation.domain.snapshot import ClusterSnapshot, NodeView, TypeStats
+from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
 
 log = logging.getLogger("edgebed")
 
@@ -284,12 +284,12 @@ class Host:
 
     async def _snapshot(self, run: ControlRun, slot: int, reset: bool) -> ClusterSnapshot:
         views = await asyncio.gather(*(self._pull(n) for n in run.nodes))
-        stats: Mapping[str, TypeStats] = {}
+        window = Window()
         try:
-            stats = await self._call(self._peers.recorder, "window", reset, timeout_s=PULL_TIMEOUT_S)
+            window = await self._call(self._peers.recorder, "window", reset, timeout_s=PULL_TIMEOUT_S)
         except _UNREACHED as error:
             log.warning("%s: no statistics: %s", self.name, error)
-        return ClusterSnapshot(run.clock.now_s(), slot, tuple(v for v in views if v is not None), stats)
+        return ClusterSnapshot(run.clock.now_s(), slot, tuple(v for v in views if v is not None), window)
 
     async def _call(self, name: str, method: str, *args: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
         if name not in self._known:  # a look-up blocks for a round trip; a handle outlives restarts

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Any
 
 from emulation.domain.actions import Candidate, Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
+from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import (
     DecisionRecord,
@@ -21,10 +23,13 @@ from emulation.domain.records import (
     RunHeader,
 )
 from emulation.domain.request import Outcome, Request
-from emulation.domain.snapshot import TypeStats
+from emulation.domain.snapshot import Arrived, TypeStats, Window, WorkStats
 from emulation.executor.job import Job
 from emulation.executor.notices import Changed
 from emulation.faults.base import Step
+
+MOST_ARRIVALS = 5_000
+"""Requests of one epoch a planner is told one by one; of the rest it knows the counts."""
 
 
 class ConservationError(AssertionError):
@@ -34,7 +39,7 @@ class ConservationError(AssertionError):
 class Ledger:
     """Counts and records one run. `sink` None keeps the counts only."""
 
-    def __init__(self, header: RunHeader, sink: RecordSink | None) -> None:
+    def __init__(self, header: RunHeader, sink: RecordSink | None, testbed: TestbedConfig) -> None:
         self.header = header
         self.arrived: Counter[str] = Counter()
         self.ends: dict[str, Counter[str]] = defaultdict(Counter)
@@ -42,8 +47,12 @@ class Ledger:
         """Requests of the horizon that have not ended."""
         self._sink = sink
         self._horizon_s = header.horizon_s
-        self._last_window: dict[str, TypeStats] = {}
+        self._last_window: Window | None = None
         self._reset_s = 0.0
+        self._node_of = {e.id: e.node for e in testbed.executors()}
+        self._by_prompts = {m.id for m in testbed.models if m.features == "prompts"}
+        self._work: dict[tuple[str, str, Mode], list[float]] = {}
+        self._arrivals: list[Arrived] = []
         self._window: dict[str, list[float]] = {m: [0, 0, 0, 0, 0.0] for m in header.models}
         if sink is not None:
             sink.write(header)
@@ -56,6 +65,13 @@ class Ledger:
         window = self._window[request.model]
         window[0] += 1
         window[1] += request.prompts
+        if len(self._arrivals) < MOST_ARRIVALS:
+            self._arrivals.append(
+                Arrived(
+                    request.arrival_s - self._reset_s, request.model, request.origin, request.prompts,
+                    request.prompt_tokens, request.known_output_tokens,
+                )
+            )  # fmt: skip
         if request.arrival_s < self._horizon_s:
             self.counted_open += 1
 
@@ -95,12 +111,29 @@ class Ledger:
         if outcome == "done":
             window[2] += 1
             window[4] += t_s - request.arrival_s
+            if job is not None and not job.interrupted and job.attempt == 1 and job.executor is not None:
+                self._worked(request, job)
         else:
             window[3] += 1
         counted = request.arrival_s < self._horizon_s
         self.counted_open -= counted
         if self._sink is not None:
             self._sink.write(request_record(request, outcome, t_s, counted, job, decision, reason), side)
+
+    def _worked(self, request: Request, job: Job) -> None:
+        """Count finished work for its service law: [requests, work_s, sum of each feature]."""
+        key = (self._node_of[job.executor or ""], request.model, job.mode)
+        by_prompts = request.model in self._by_prompts
+        counted = self._work.get(key)
+        if counted is None:
+            counted = self._work[key] = [0, 0.0, 0.0] if by_prompts else [0, 0.0, 0.0, 0.0]
+        counted[0] += 1
+        counted[1] += job.work_s
+        if by_prompts:
+            counted[2] += request.prompts
+        else:
+            counted[2] += request.prompt_tokens
+            counted[3] += job.truth.output_tokens
 
     # -- everything else ----------------------------------------------------------------------------------
 
@@ -154,8 +187,8 @@ class Ledger:
         if self._sink is not None:
             self._sink.write(ExecutorRecord(changed.t_s, changed.executor, changed.state, changed.mode))
 
-    def window(self, t_s: float, reset: bool = False) -> dict[str, TypeStats]:
-        """Outcomes per model since the last reset, at an epoch boundary: what planner and scheduler are told.
+    def window(self, t_s: float, reset: bool = False) -> Window:
+        """What was counted since the last reset, at an epoch boundary: what planner and scheduler are told.
 
         Until half a slot after a reset it still tells of the whole window before it: the layers below the planner
         look at the same boundary a moment later, and must not take that moment for the epoch.
@@ -163,13 +196,17 @@ class Ledger:
         stats = {
             m: TypeStats(int(w[0]), int(w[1]), int(w[2]), int(w[3]), w[4]) for m, w in self._window.items()
         }
+        work = {key: WorkStats(int(w[0]), tuple(w[2:]), w[1]) for key, w in self._work.items()}
+        window = Window(self._reset_s, stats, work)
         if reset:
-            self._last_window, self._reset_s = stats, t_s
-            for window in self._window.values():
-                window[:] = [0, 0, 0, 0, 0.0]
-        elif self._last_window and t_s - self._reset_s < 0.5 * self.header.slot_s:
+            self._last_window, arrivals = window, tuple(self._arrivals)
+            self._reset_s, self._work, self._arrivals = t_s, {}, []
+            for counted in self._window.values():
+                counted[:] = [0, 0, 0, 0, 0.0]
+            return replace(window, arrivals=arrivals)
+        if self._last_window is not None and t_s - self._reset_s < 0.5 * self.header.slot_s:
             return self._last_window
-        return stats
+        return window
 
     def close(self, t_s: float, in_system: Mapping[str, int], interrupted: bool = False) -> RunFooter:
         """Write the footer. Raises `ConservationError` if the books do not balance."""

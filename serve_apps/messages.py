@@ -63,6 +63,8 @@ class Served:
     enqueued_s: float | None = None
     started_s: float | None = None
     service_s: float = 0.0
+    work_s: float = 0.0
+    interrupted: bool = False
     uplink_s: float = 0.0
     downlink_s: float = 0.0
     stutter: bool = False

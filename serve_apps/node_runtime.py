@@ -376,6 +376,8 @@ def _measured(job: Job) -> dict[str, Any]:
         "enqueued_s": job.enqueued_s,
         "started_s": job.started_s,
         "service_s": job.service_s,
+        "work_s": job.work_s,
+        "interrupted": job.interrupted,
         "uplink_s": job.uplink_s,
         "downlink_s": job.downlink_s,
         "stutter": job.stutter,

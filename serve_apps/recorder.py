@@ -20,7 +20,7 @@ import ray
 from emulation.domain.actions import RoutingDecision
 from emulation.domain.records import RunFooter
 from emulation.domain.request import Outcome, Request
-from emulation.domain.snapshot import TypeStats
+from emulation.domain.snapshot import Window
 from emulation.domain.truth import RequestTruth
 from emulation.executor import Job
 from emulation.ledger import Ledger
@@ -57,7 +57,7 @@ class Recorder:
         self._clock = LiveClock(plan.scenario.live.speedup)
         self._folder = Path(plan.folder)
         self._sink = JsonlSink(self._folder, flush_every=1_000_000)
-        self._ledger = Ledger(plan.header, self._sink)
+        self._ledger = Ledger(plan.header, self._sink, plan.scenario.testbed)
         self._set(RunState(plan.run_id, None))
 
     async def start(self, t0_wall: float) -> None:
@@ -173,9 +173,9 @@ class Recorder:
         job = None if work is None else measured_job(work, served)
         self._ledger.end(request, outcome, t_s, job, decision, reason, side)
 
-    async def window(self, reset: bool = False) -> dict[str, TypeStats]:
-        """Outcomes per model since the last reset."""
-        return self._ledger.window(self._clock.now_s(), reset) if self._ledger is not None else {}
+    async def window(self, reset: bool = False) -> Window:
+        """What was counted since the last reset."""
+        return self._ledger.window(self._clock.now_s(), reset) if self._ledger is not None else Window()
 
     async def progress(self) -> RunProgress:
         """How far the run is."""
@@ -201,6 +201,7 @@ def measured_job(work: Work, served: Served | None) -> Job:
         job.uplink_s, job.downlink_s = served.uplink_s, served.downlink_s
         if served.enqueued_s is not None:  # when its node took it, by the state machine's own clock
             job.dispatched_s = served.enqueued_s - served.uplink_s
+        job.work_s, job.interrupted = served.work_s, served.interrupted
         job.stutter, job.mode, job.prompts_done = served.stutter, served.mode, served.prompts_done
     return job
 

@@ -74,14 +74,56 @@ class TypeStats:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkStats:
+    """Finished requests of one model on one node in one mode: what the service law of that place is learned from."""
+
+    requests: int
+    x: tuple[float, ...]
+    """Sum of their features: (prompts,), or (input tokens, output tokens)."""
+    work_s: float
+    """Seconds in service, each second weighted by the share of the resource its node's telemetry gave it: what they
+    would have taken on the whole idle resource, in whatever condition the node was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One request as it entered: what a planner may replay to see what a policy would do."""
+
+    t_s: float
+    """Since the begin of the window."""
+    model: str
+    origin: str
+    prompts: int
+    prompt_tokens: int
+    known_output_tokens: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the recorder counted since the last epoch boundary, or over the whole epoch when asked on one."""
+
+    since_s: float = 0.0
+    stats: Mapping[str, TypeStats] = field(default_factory=dict)
+    """Model to outcomes."""
+    work: Mapping[tuple[str, str, Mode], WorkStats] = field(default_factory=dict)
+    """(node, model, mode) to finished work; interrupted and re-dispatched requests are left out."""
+    arrivals: tuple[Arrived, ...] = ()
+    """For a planner only (asked with a reset), oldest first; empty for others."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSnapshot:
     """Everything a prompt scheduler or planner may know."""
 
     t_s: float
     slot: int
     nodes: tuple[NodeView, ...]
-    stats: Mapping[str, TypeStats] = field(default_factory=dict)
-    """Model to outcomes since the last epoch boundary."""
+    window: Window = field(default_factory=Window)
+
+    @property
+    def stats(self) -> Mapping[str, TypeStats]:
+        """Model to outcomes since the last epoch boundary."""
+        return self.window.stats
 
     def age_s(self) -> float:
         """Age of the oldest signal in it."""

@@ -60,7 +60,7 @@ class Simulation:
         self.scenario = scenario
         self.kernel = Kernel()
         self.nodes = {n.id: NodeState(scenario.testbed, n.id, truth) for n in scenario.testbed.nodes}
-        self.ledger = Ledger(header, sink)
+        self.ledger = Ledger(header, sink, scenario.testbed)
         self._fast_path = fast_path
         self._control = control
         self._arrivals = iter(arrivals)

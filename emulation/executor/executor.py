@@ -54,6 +54,7 @@ class Executor:
             elapsed = now_s - self.synced_s
             self.remaining_units = max(0.0, self.remaining_units - elapsed * self.share / self.unit_s)
             self.job.service_s += elapsed
+            self.job.work_s += elapsed * self.share
             self.synced_s = now_s
 
     def rerate(self, unit_s: float, share: float, now_s: float) -> None:
@@ -70,7 +71,9 @@ class Executor:
         job = self.job
         if job is None:
             return None
-        job.service_s += max(0.0, now_s - self.synced_s)
+        rest_s = max(0.0, now_s - self.synced_s)
+        job.service_s += rest_s
+        job.work_s += rest_s * self.share
         self.job = None
         self.finish_s = inf
         return job
@@ -81,6 +84,7 @@ class Executor:
         job = self.release(now_s)
         if job is not None:
             job.settle(self.remaining_units)
+            job.interrupted = True
             self.queue.appendleft(job)
 
     def clear(self, now_s: float) -> list[Job]:

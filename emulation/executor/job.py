@@ -27,6 +27,10 @@ class Job:
     """First time in service."""
     service_s: float = 0.0
     """Seconds in service so far, over all interruptions."""
+    work_s: float = 0.0
+    """The same, each second weighted by the share of its resource the job had."""
+    interrupted: bool = False
+    """Whether it was ever taken out of service unfinished."""
     prompts_done: int = 0
     """Progress record: an interrupted job resumes after its last finished prompt."""
     uplink_s: float = 0.0

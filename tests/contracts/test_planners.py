@@ -12,7 +12,7 @@ from controller.planners import PLANNERS
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.feasibility import policy_violations
 from emulation.domain.ports import GlobalPlanner
-from emulation.domain.snapshot import ClusterSnapshot, TypeStats
+from emulation.domain.snapshot import ClusterSnapshot, TypeStats, Window
 from emulation.files import list_testbeds, load_scenario, load_testbed
 from tests.contracts.views import random_snapshot
 
@@ -69,7 +69,7 @@ def test_fluid_gives_more_gpus_to_a_model_that_is_asked_more() -> None:
     def image_share(captions: int, images: int) -> float:
         asked = {"gpt2": 40, "gpt2-large": 40, "blip": captions, "sd": images}
         stats = {m: TypeStats(n, 4 * n, n, 0, 0.0) for m, n in asked.items()}
-        roles = build("fluid", "bristol-a").decide(ClusterSnapshot(1500.0, 50, (), stats)).roles
+        roles = build("fluid", "bristol-a").decide(ClusterSnapshot(1500.0, 50, (), Window(stats=stats))).roles
         on_gpu = [m for modes in roles.values() for m, mode in modes.items() if mode == "gpu"]
         return on_gpu.count("sd") / len(on_gpu)
 

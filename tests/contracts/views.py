@@ -6,7 +6,7 @@ from numpy.random import Generator
 
 from emulation.domain.cluster import ExecutorSpec, Mode, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
-from emulation.domain.snapshot import ClusterSnapshot, ExecutorView, NodeView, TypeStats
+from emulation.domain.snapshot import ClusterSnapshot, ExecutorView, NodeView, TypeStats, Window
 from emulation.rng import stream
 
 STATES = ("ready", "starting", "pending", "draining")
@@ -40,7 +40,7 @@ def random_snapshot(testbed: TestbedConfig, seed: int, slot: int = 7) -> Cluster
     rng = stream(seed, "snapshot")
     views = tuple(random_view(testbed, node.id, seed, slot * 30.0) for node in testbed.nodes)
     stats = {} if rng.random() < 0.25 else {m.id: _stats(rng) for m in testbed.models}
-    return ClusterSnapshot(slot * 30.0, slot, views, stats)
+    return ClusterSnapshot(slot * 30.0, slot, views, Window(stats=stats))
 
 
 def _executor(spec: ExecutorSpec, mode: Mode, rng: Generator) -> ExecutorView:

@@ -1,0 +1,149 @@
+"""Case memory of the planner: what was tried under which telemetry, and how it went (MA section V-C).
+
+Bounded and, where it has a file, persistent: the file is rewritten whole after every new case, so that a planner that
+restarts, or a later run, begins with the cases of the one before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from emulation.domain.actions import MacroPolicy
+from emulation.domain.cluster import Mode, Strict
+from emulation.recording import write_whole
+
+Share = Annotated[float, Field(ge=0)]
+
+
+class Telemetry(Strict):
+    """What cases are compared by: demand and who is there."""
+
+    prompts_per_s: dict[str, Share]
+    """Model to prompts (or requests, for models counted in tokens) that enter per second."""
+    absent: tuple[str, ...] = ()
+    """Nodes that are away, sorted."""
+
+    def distance(self, other: Telemetry) -> float:
+        """0 for equal telemetry: root mean square log ratio of the rates, and 1 for every node that differs."""
+        models = sorted(set(self.prompts_per_s) | set(other.prompts_per_s))
+        ratios = [
+            math.log((self.prompts_per_s.get(m, 0.0) + _LEAST) / (other.prompts_per_s.get(m, 0.0) + _LEAST))
+            for m in models
+        ]
+        demand = math.sqrt(sum(r * r for r in ratios) / max(len(ratios), 1))
+        return demand + len(set(self.absent) ^ set(other.absent))
+
+
+class Case(Strict):
+    """One epoch: h = (telemetry, policy, F_norm, T_norm) of the paper, with what its sentences need."""
+
+    telemetry: Telemetry
+    p: dict[str, dict[str, float]]
+    roles: dict[str, dict[str, Mode]]
+    success: dict[str, float]
+    """Model to share of requests served in time."""
+    latency_s: dict[str, float]
+    """Model to mean latency of those, seconds."""
+    fairness_norm: float
+    latency_norm: float
+    objective: float
+    """J of MA eq. 10 as it was measured; lower is better."""
+    epoch: int = Field(ge=0)
+
+    def policy(self) -> MacroPolicy:
+        """The policy that was in force."""
+        return MacroPolicy(p=self.p, roles=self.roles)
+
+
+class Precedents(Strict):
+    """Cases like the present one."""
+
+    good: tuple[Case, ...] = ()
+    """Best first."""
+    bad: tuple[Case, ...] = ()
+    """Worst first."""
+
+
+class MemoryConfig(Strict):
+    """Size and place of the case memory."""
+
+    size: int = Field(default=64, ge=0)
+    """Cases kept; 0: none, every epoch begins from nothing."""
+    file: str | None = None
+    """JSON lines; None: the memory ends with its planner."""
+    near: float = Field(default=0.7, gt=0)
+    """Distance within which a case counts as like the present one."""
+
+
+class CaseMemory:
+    """Bounded: of more cases than `size`, the oldest that is neither the best nor the worst of its kind goes."""
+
+    def __init__(self, config: MemoryConfig | None = None) -> None:
+        self.config = config or MemoryConfig()
+        self.cases: list[Case] = []
+        if self.config.file is not None:
+            self.cases = _read(Path(self.config.file))[-self.config.size :] if self.config.size else []
+
+    def add(self, case: Case) -> None:
+        """Remember a case; with a file, it is there when this returns. Raises `OSError` if it cannot be written."""
+        if self.config.size == 0:
+            return
+        self.cases.append(case)
+        while len(self.cases) > self.config.size:
+            self.cases.pop(self._dispensable())
+        if self.config.file is not None:
+            lines = "".join(c.model_dump_json() + "\n" for c in self.cases)
+            write_whole(Path(self.config.file), lines.encode())
+
+    def like(self, telemetry: Telemetry) -> list[tuple[float, Case]]:
+        """(distance, case) of the cases within `near`, closest first; the newest first where they are as close."""
+        found = [(telemetry.distance(c.telemetry), -i, c) for i, c in enumerate(self.cases)]
+        found = [one for one in found if one[0] <= self.config.near]
+        return [(d, c) for d, _, c in sorted(found, key=lambda one: one[:2])]
+
+    def precedents(self, telemetry: Telemetry, good: int = 2, bad: int = 1) -> Precedents:
+        """The best and the worst of the cases like this one, no policy twice, none both good and bad."""
+        by_policy: dict[str, list[Case]] = {}
+        for _, case in self.like(telemetry):
+            by_policy.setdefault(_key(case.roles), []).append(case)
+        newest = sorted((cases[0] for cases in by_policy.values()), key=lambda c: (c.objective, c.epoch))
+        best = newest[:good]
+        worst = [c for c in reversed(newest[len(best) :])][:bad]
+        return Precedents(good=tuple(best), bad=tuple(worst))
+
+    def _dispensable(self) -> int:
+        order = sorted(range(len(self.cases)), key=lambda i: self.cases[i].objective)
+        keep = {*order[: max(len(order) // 4, 1)], order[-1], len(self.cases) - 1}
+        return next((i for i in range(len(self.cases)) if i not in keep), 0)
+
+
+_LEAST = 1e-6
+"""Prompts per second below which a rate counts as none."""
+
+
+def _key(roles: Mapping[str, Mapping[str, Mode]]) -> str:
+    active = {n: {m: v for m, v in sorted(r.items()) if v != "off"} for n, r in sorted(roles.items())}
+    return repr(active)
+
+
+def _read(file: Path) -> list[Case]:
+    """Cases of a file, oldest first; none if it is not there. Raises `ValueError` naming file and line."""
+    if not file.exists():
+        return []
+    cases: list[Case] = []
+    lines: Sequence[str] = file.read_text().splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            cases.append(Case.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ValueError(
+                f"{file}:{number}: {where}: {first['msg']}; remove the line or the file to begin anew"
+            ) from error
+    return cases

@@ -1,0 +1,57 @@
+"""What would this policy do? The question, and who may answer it.
+
+A planner asks with its belief only: the testbed with the speeds it has learned, the arrivals it has seen, the queues
+telemetry shows. The answer comes from a world built from that belief, in a process that is given nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from controller.objective import Objective
+from emulation.domain.actions import MacroPolicy
+from emulation.domain.cluster import TestbedConfig
+from emulation.domain.snapshot import Arrived
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Everything a what-if world is built from. Plain data; knows no scenario."""
+
+    testbed: TestbedConfig
+    """The inventory, its profile replaced by the service laws as learned."""
+    objective: Objective
+    arrivals: tuple[Arrived, ...]
+    """What is expected to arrive, seconds from now."""
+    backlog: tuple[Arrived, ...] = ()
+    """Work that waits now, entered at its present node at time 0."""
+    absent: frozenset[str] = frozenset()
+    """Nodes that are away now, and are taken to stay away."""
+    service_cv: float = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What is expected of one policy over an epoch."""
+
+    success: Mapping[str, float] = field(default_factory=dict)
+    """Model to share of requests served in time."""
+    latency_s: Mapping[str, float] = field(default_factory=dict)
+    """Model to mean latency of those, seconds."""
+    latency_norm: float = 1.0
+    """Tw / tau (MA eq. 9), or over the horizon where requests never expire."""
+    fairness_norm: float = 0.0
+    """F_norm (MA eq. 8)."""
+    objective: float = 1.0
+    """J (MA eq. 10); lower is better."""
+
+
+class WhatIf(Protocol):
+    """Emulates policies. Picklable; may hold a process of its own, which ends with it."""
+
+    def forecast(
+        self, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
+    ) -> list[Forecast]:
+        """One forecast per policy, each the mean over `draws` draws of service noise, the same for all policies."""

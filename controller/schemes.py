@@ -74,15 +74,15 @@ _ROWS = (
     Scheme("LL", "MA", "local processing, Lyapunov deployment", "local", deployer="lyapunov"),
     Scheme(
         "MAL", "MA", "planner and scheduler agents, Lyapunov deployment", "table",
-        deployer="lyapunov", scheduler="agent", planner="fluid", reasoner=RULES,
+        deployer="lyapunov", scheduler="agent", planner="search", reasoner=RULES,
     ),
     Scheme(
         "MA", "MA", "planner, scheduler and deployment agents", "table",
-        deployer="agent", scheduler="agent", planner="fluid", reasoner=RULES,
+        deployer="agent", scheduler="agent", planner="search", reasoner=RULES,
     ),
     Scheme(
         "MA+sect", "ours", "planner and deployment agents, per-request SECT within the roles", "sect", "nnls",
-        deployer="agent", scheduler="weights", planner="fluid", reasoner=RULES,
+        deployer="agent", scheduler="weights", planner="search", reasoner=RULES,
     ),
 )  # fmt: skip
 

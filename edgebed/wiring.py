@@ -24,6 +24,8 @@ from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES, Scheme
 from edgebed.mirror import Mirror, MirroredFastPath
 from edgebed.reasoners import make_reasoner, reasoner_label
+from edgebed.whatif import Below, WhatIfProcess
+from emulation.domain.ports import GlobalPlanner
 from emulation.domain.records import RunHeader, World
 from emulation.domain.scenario import Scenario
 from emulation.engine.control import ControlPlane
@@ -66,11 +68,16 @@ def find_scheme(name: str) -> Scheme:
 
 
 def build_controllers(
-    scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleTruth | None = None
+    scheme: Scheme,
+    scenario: Scenario,
+    seed: int,
+    oracle: OracleTruth | None = None,
+    planner: GlobalPlanner | None = None,
 ) -> Controllers:
     """Every controller of a scheme for one run. Raises `ConfigError` for parameters no controller knows.
 
-    `oracle` is the truth of a virtual world; without it, an oracle scheme gets a mirror of the live one.
+    `oracle` is the truth of a virtual world; without it, an oracle scheme gets a mirror of the live one. `planner`
+    takes the place of the scheme's own.
     """
     check_parameters(scenario)
     testbed = scenario.testbed
@@ -80,11 +87,11 @@ def build_controllers(
     def agent(registry: Mapping[str, Any], name: str) -> Any:
         return registry[name](testbed, _config(registry, name, scenario), seed, objective)
 
-    planner = scheme.planner_for(scenario)
+    planner = planner or _planner(scheme, scenario, seed, objective)
     return Controllers(
         scheme=scheme,
         fast_path=_supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle)),
-        planner=None if planner is None else PlannerLoop(testbed, agent(PLANNERS, planner), seed, loop),
+        planner=None if planner is None else PlannerLoop(testbed, planner, seed, loop),
         scheduler=None
         if scheme.scheduler is None
         else SchedulerLoop(testbed, agent(SCHEDULERS, scheme.scheduler), seed, loop),
@@ -175,6 +182,20 @@ def _validated(
             f"scenario {scenario.name!r}: controllers.{name}.{where} = {first.get('input')!r}: {first['msg']};"
             f" known parameters: {sorted(cls.model_fields)}"
         ) from error
+
+
+def _planner(scheme: Scheme, scenario: Scenario, seed: int, objective: Objective) -> GlobalPlanner | None:
+    """The planner of a scheme, with a what-if process that knows the layers below it and no scenario."""
+    name = scheme.planner_for(scenario)
+    if name is None:
+        return None
+    what_if = WhatIfProcess(Below(scheme.name, scenario.controllers))
+    try:
+        return PLANNERS[name](
+            scenario.testbed, _config(PLANNERS, name, scenario), seed, objective, what_if=what_if
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"scenario {scenario.name!r}: planner {name}: {error}") from error
 
 
 def _deployer(scheme: Scheme, scenario: Scenario, node_id: str, seed: int) -> Any:

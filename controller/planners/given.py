@@ -8,6 +8,7 @@ from controller.capacity import role_table
 from controller.demand import DemandPrior, estimated
 from controller.objective import Objective
 from controller.planners.policy import proportional
+from controller.whatif import WhatIf
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.feasibility import node_violations
@@ -27,7 +28,14 @@ class GivenPlanner:
 
     Config = GivenConfig
 
-    def __init__(self, testbed: TestbedConfig, config: GivenConfig, seed: int, objective: Objective) -> None:
+    def __init__(
+        self,
+        testbed: TestbedConfig,
+        config: GivenConfig,
+        seed: int,
+        objective: Objective,
+        what_if: WhatIf | None = None,
+    ) -> None:
         wrong = [v for node, modes in config.plan.items() for v in node_violations(testbed, node, modes)]
         if wrong:
             raise ValueError(f"given plan: {'; '.join(wrong)}")

@@ -53,31 +53,31 @@ def test_survives_pickling_and_leaves_its_input_unchanged(name: str, bed: str) -
 
 
 @pytest.mark.parametrize("bed", sorted(TESTBEDS))
-def test_fluid_hosts_every_model_somewhere_it_may_be_routed(bed: str) -> None:
-    policy = build("fluid", bed).decide(ClusterSnapshot(0.0, 0, ()))
+def test_search_hosts_every_model_somewhere_it_may_be_routed(bed: str) -> None:
+    policy = build("search", bed).decide(ClusterSnapshot(0.0, 0, ()))
     for model, shares in policy.p.items():
         assert any(policy.roles[node].get(model, "off") != "off" for node in shares), model
 
 
-def test_fluid_sends_no_traffic_to_nodes_whose_role_lacks_the_model() -> None:
-    policy = build("fluid", "bristol-a").decide(ClusterSnapshot(0.0, 0, ()))
+def test_search_sends_no_traffic_to_nodes_whose_role_lacks_the_model() -> None:
+    policy = build("search", "bristol-a").decide(ClusterSnapshot(0.0, 0, ()))
     for model, shares in policy.p.items():
         assert all(policy.roles[node].get(model, "off") != "off" for node in shares), model
 
 
-def test_fluid_gives_more_gpus_to_a_model_that_is_asked_more() -> None:
+def test_search_gives_more_gpus_to_a_model_that_is_asked_more() -> None:
     def image_share(captions: int, images: int) -> float:
         asked = {"gpt2": 40, "gpt2-large": 40, "blip": captions, "sd": images}
         stats = {m: TypeStats(n, 4 * n, n, 0, 0.0) for m, n in asked.items()}
-        roles = build("fluid", "bristol-a").decide(ClusterSnapshot(1500.0, 50, (), Window(stats=stats))).roles
+        roles = build("search", "bristol-a").decide(ClusterSnapshot(1500.0, 50, (), Window(stats=stats))).roles
         on_gpu = [m for modes in roles.values() for m, mode in modes.items() if mode == "gpu"]
         return on_gpu.count("sd") / len(on_gpu)
 
     assert image_share(captions=40, images=200) > image_share(captions=2000, images=2)
 
 
-def test_fluid_keeps_its_plan_while_demand_stays_the_same() -> None:
-    planner, snapshot = build("fluid", "bristol-a"), ClusterSnapshot(0.0, 0, ())
+def test_search_keeps_its_plan_while_demand_stays_the_same() -> None:
+    planner, snapshot = build("search", "bristol-a"), ClusterSnapshot(0.0, 0, ())
     first = planner.decide(snapshot)
     assert [planner.decide(snapshot) for _ in range(3)] == [first] * 3
 

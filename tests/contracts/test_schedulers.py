@@ -32,7 +32,7 @@ def build(name: str, bed: str = "bristol-a") -> PromptScheduler:
 
 
 def policy_for(bed: str) -> MacroPolicy:
-    kind = PLANNERS["fluid"]
+    kind = PLANNERS["search"]
     return kind(TESTBEDS[bed], kind.Config(), 1, Objective()).decide(ClusterSnapshot(0.0, 0, ()))
 
 

@@ -182,7 +182,7 @@ def test_a_given_plan_replaces_the_planner_of_schemes_that_follow_one() -> None:
     scenario = load_scenario("bristol-A")
     without = scenario.model_copy(update={"plan": None})
     assert SCHEMES["MA"].planner_for(scenario) == "given"
-    assert SCHEMES["MA"].planner_for(without) == "fluid"
+    assert SCHEMES["MA"].planner_for(without) == "search"
     assert SCHEMES["AL"].planner_for(scenario) is None
 
 

@@ -1,4 +1,4 @@
-"""The `rules` planner: local search over the roles of all nodes for the least estimated J."""
+"""Local search over the roles of all nodes for the least estimated J, and what it saw on the way."""
 
 from __future__ import annotations
 
@@ -7,90 +7,72 @@ from itertools import combinations
 import numpy as np
 from pydantic import Field
 
-from controller.capacity import Floats, Ints, RoleTable, role_table, unit_rate
-from controller.demand import Demand, DemandPrior, estimated
-from controller.deployers.patterns import Pattern, hungriest_first
+from controller.capacity import Floats, Ints, RoleTable, unit_rate
+from controller.demand import Demand
+from controller.deployers.patterns import Pattern
 from controller.objective import Objective
 from controller.planners.estimate import EstimateConfig, Worth, worth
-from controller.planners.policy import proportional
-from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
-from emulation.domain.snapshot import ClusterSnapshot
-from emulation.rng import stream
 
 
-class FluidConfig(Strict):
+class MovesConfig(Strict):
     """Size of the search and constants of the estimate."""
 
-    starts: int = Field(default=2, ge=1)
-    """Random starts, beside full activation and the plan in force."""
     sweeps: int = Field(default=6, ge=1)
     pair_width: int = Field(default=6, ge=0)
     """Roles per node that are tried in pair moves; 0: none."""
-    keep_gain: float = Field(default=0.03, ge=0)
-    """A new plan must promise a score this share lower, or the one in force is kept (changes cost)."""
-    prior: DemandPrior = DemandPrior()
     estimate: EstimateConfig = EstimateConfig()
 
 
-class FluidPlanner:
-    """Coordinate descent from several starts, then pair moves; remembers the plan in force."""
+class Moves:
+    """Moves in the space of plans for one demand; a plan is (N,) rows of the role table.
 
-    Config = FluidConfig
+    `present`: (N,) 1 for nodes that count, 0 for those that are away.
+    """
 
-    def __init__(self, testbed: TestbedConfig, config: FluidConfig, seed: int, objective: Objective) -> None:
-        self._testbed = testbed
-        self._config = config
-        self._objective = objective
-        self._table = role_table(testbed, [candidate_roles(testbed, n.id, objective) for n in testbed.nodes])
-        self._nodes = [n.id for n in testbed.nodes]
-        self._rng = stream(seed, "planner:fluid")
-        self._in_force: Ints | None = None
-        self.reason = ""
-
-    def decide(self, snapshot: ClusterSnapshot) -> MacroPolicy:
-        """The best plan found for the demand counted since the last epoch boundary."""
-        demand = estimated(self._testbed, self._objective, self._config.prior, snapshot)
-        search = _Search(self._table, demand, self._objective, self._config)
-        plans = [search.descend(start) for start in self._starts()]
-        best = search.pair_moves(min(plans, key=search.value))
-        if self._in_force is not None:
-            bar = (1.0 - self._config.keep_gain) * search.value(self._in_force)
-            best = best if search.value(best) < bar else self._in_force
-        self._in_force = best
-        found = search.worth(best[None, :])
-        self.reason = _in_words(self._testbed, found)
-        roles = {node: self._table.roles[row] for node, row in zip(self._nodes, best, strict=True)}
-        capacity = self._table.capacity(best[None, :], demand.prompts_per_s)[0]
-        return proportional(self._testbed, roles, capacity)
-
-    def _starts(self) -> list[Ints]:
-        full = {n: hungriest_first(self._testbed, n) for n in self._nodes}
-        starts = [self._table.rows_of(full, self._nodes)]
-        starts += [
-            self._table.first + self._rng.integers(self._table.count) for _ in range(self._config.starts)
-        ]
-        return starts if self._in_force is None else [self._in_force, *starts]
-
-
-class _Search:
-    """Moves in the space of plans for one demand; a plan is (N,) rows of the role table."""
-
-    def __init__(self, table: RoleTable, demand: Demand, objective: Objective, config: FluidConfig) -> None:
+    def __init__(
+        self, table: RoleTable, demand: Demand, objective: Objective, config: MovesConfig, present: Floats
+    ) -> None:
         self._table = table
         self._demand = demand
         self._objective = objective
         self._config = config
+        self._present = present[None, :, None]
+        self._seen: list[tuple[Ints, Floats]] = []
+        self.looked_at = 0
+        """Plans whose worth was estimated."""
 
     def worth(self, plans: Ints) -> Worth:
         """Worth of plans of (B, N) rows."""
-        capacity = self._table.capacity(plans, self._demand.prompts_per_s)
-        return worth(capacity, self._demand, self._objective, self._config.estimate)
+        self.looked_at += len(plans)
+        return worth(self.capacity(plans), self._demand, self._objective, self._config.estimate)
+
+    def capacity(self, plans: Ints) -> Floats:
+        """Units per second each pod of present nodes can serve, (B, N, M)."""
+        return self._table.capacity(plans, self._demand.prompts_per_s) * self._present
 
     def value(self, plan: Ints) -> float:
         """Score of one plan; lower is better."""
         return float(self.worth(plan[None, :]).score[0])
+
+    def best(self, starts: list[Ints]) -> Ints:
+        """Descend from every start, then pair moves from the best."""
+        plans = [self.descend(start) for start in starts]
+        return self.pair_moves(min(plans, key=self.value))
+
+    def shortlist(self, count: int, apart: int = 2) -> list[Ints]:
+        """The best plans looked at so far, best first, each differing from every better one in `apart` nodes."""
+        plans = np.concatenate([p for p, _ in self._seen])
+        scores = np.concatenate([s for _, s in self._seen])
+        chosen: list[Ints] = []
+        for row in np.argsort(scores, kind="stable"):
+            plan: Ints = plans[row]
+            if all(int((plan != other).sum()) >= apart for other in chosen):
+                chosen.append(plan)
+                if len(chosen) == count:
+                    break
+        return chosen
 
     def descend(self, plan: Ints) -> Ints:
         """Best role of one node at a time, until a sweep over all nodes changes nothing."""
@@ -117,7 +99,7 @@ class _Search:
                 moved[:, b] = np.tile(best_rows[b], len(best_rows[a]))
                 tried.append(moved)
             plans = np.concatenate(tried)
-            values = self.worth(plans).score
+            values = self._scored(plans)
             best = int(values.argmin())
             if values[best] >= values[0] - 1e-9:
                 return plan
@@ -128,12 +110,17 @@ class _Search:
         rows = self._table.first[node] + np.arange(self._table.count[node])
         plans = np.repeat(plan[None, :], len(rows) + 1, axis=0)
         plans[1:, node] = rows
-        return plans, self.worth(plans).score
+        return plans, self._scored(plans)
 
     def _best_rows(self, plan: Ints, node: int, width: int) -> Ints:
         plans, values = self._alternatives(plan, node)
         found: Ints = plans[np.argsort(values[1:], kind="stable")[:width] + 1, node]
         return found
+
+    def _scored(self, plans: Ints) -> Floats:
+        scores = self.worth(plans).score
+        self._seen.append((plans, scores))
+        return scores
 
 
 def candidate_roles(testbed: TestbedConfig, node_id: str, objective: Objective) -> list[Pattern]:
@@ -152,8 +139,3 @@ def candidate_roles(testbed: TestbedConfig, node_id: str, objective: Objective) 
 def _hopeless(units_per_s: float, objective: Objective) -> bool:
     """Whether a handful of units alone takes half the deadline."""
     return objective.deadline_s is not None and 4.0 / units_per_s > objective.deadline_s / 2
-
-
-def _in_words(testbed: TestbedConfig, found: Worth) -> str:
-    success = " ".join(f"{m.id} {s:.2f}" for m, s in zip(testbed.models, found.success[0], strict=True))
-    return f"fluid plan: J {found.objective[0]:.3f} expected; success {success}"

@@ -1,0 +1,106 @@
+"""What a decider holds to be true of the testbed's speed: the profile, corrected by finished work.
+
+Per (node, model, mode) one factor, true over profiled time, log-normal: prior exp(N(0, prior_sigma^2)), then
+precision-weighted by every finished request (a conjugate normal update of its logarithm). What has not been seen keeps
+its prior; `optimism` lets a planner try such places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+from pydantic import Field
+
+from emulation.domain.cluster import Mode, ProfileEntry, Strict, TestbedConfig
+from emulation.domain.snapshot import Window, WorkStats
+
+Law = tuple[str, str, Mode]
+"""Node, model, mode."""
+
+
+class BeliefConfig(Strict):
+    """How far the profile is trusted, and how fast it is unlearned."""
+
+    prior_sigma: float = Field(default=0.5, gt=0)
+    """Standard deviation of log(true / profiled) before anything is seen."""
+    request_cv: float = Field(default=0.4, gt=0)
+    """Coefficient of variation of one request's service time about its law."""
+    certain: float = Field(default=0.03, gt=0)
+    """Standard deviation below which no law is held for known: so speeds that drift are followed."""
+
+
+@dataclass(slots=True)
+class _Factor:
+    mean: float = 0.0
+    precision: float = 1.0
+
+    def take(self, value: float, precision: float, most: float) -> None:
+        total = self.precision + precision
+        self.mean += (value - self.mean) * precision / total
+        self.precision = min(total, most)
+
+
+class ServiceBelief:
+    """Learns from the windows of telemetry; each finished request counts once, however often it is told of."""
+
+    def __init__(self, testbed: TestbedConfig, config: BeliefConfig | None = None) -> None:
+        self._testbed = testbed
+        self._config = config or BeliefConfig()
+        self._profile: dict[Law, tuple[float, ...]] = {
+            (n.id, m, mode): testbed.theta(n.id, m, mode) or ()
+            for n in testbed.nodes
+            for m in testbed.hosted(n.id)
+            for mode in testbed.modes(n.id, m)
+        }
+        prior = 1.0 / self._config.prior_sigma**2
+        self._factors = {law: _Factor(0.0, prior) for law in self._profile}
+        self._since_s = 0.0
+        self._told: Mapping[Law, WorkStats] = {}
+
+    def learn(self, window: Window) -> bool:
+        """Take in what finished since the last look; whether anything did."""
+        told = self._told if window.since_s == self._since_s else {}
+        self._since_s, self._told = window.since_s, window.work
+        news = False
+        for law, total in window.work.items():
+            if law not in self._factors:
+                continue
+            before = told.get(law)
+            requests = total.requests - (before.requests if before else 0)
+            if requests <= 0:
+                continue
+            work_s = total.work_s - (before.work_s if before else 0.0)
+            x = [a - (before.x[i] if before else 0.0) for i, a in enumerate(total.x)]
+            expected_s = sum(c * v for c, v in zip(self._profile[law], x, strict=True))
+            if work_s <= 0 or expected_s <= 0:
+                continue
+            config = self._config
+            self._factors[law].take(
+                log(work_s / expected_s), requests / config.request_cv**2, 1.0 / config.certain**2
+            )
+            news = True
+        return news
+
+    def factor(self, law: Law, optimism: float = 0.0) -> float:
+        """True over profiled time, `optimism` standard deviations on the fast side. Raises `KeyError`."""
+        held = self._factors[law]
+        return exp(held.mean - optimism / sqrt(held.precision))
+
+    def sigma(self, law: Law) -> float:
+        """Standard deviation of the logarithm of the factor. Raises `KeyError`."""
+        return 1.0 / sqrt(self._factors[law].precision)
+
+    def testbed(self, optimism: float = 0.0) -> TestbedConfig:
+        """The testbed with the laws as held now, one profile entry per law."""
+        speed = {n.id: n.speed for n in self._testbed.nodes}
+        entries = tuple(
+            ProfileEntry(
+                node=node, model=model, mode=mode,
+                theta=tuple(c * speed[node] * self.factor((node, model, mode), optimism) for c in theta),
+                source="as learned",
+            )
+            for (node, model, mode), theta in self._profile.items()
+        )  # fmt: skip
+        return self._testbed.model_copy(update={"profile": entries})

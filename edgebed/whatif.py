@@ -1,0 +1,115 @@
+"""What-if: the planner's end of two pipes to a process that is given nothing but its belief.
+
+What goes through is a `Belief`, policies, and the names and parameters of the controllers below the planner: never a
+scenario. The other end is `edgebed/whatif_world.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from controller.whatif import Belief, Forecast
+from emulation.domain.actions import MacroPolicy
+
+PATIENCE_S = 120.0
+"""Wall seconds until a process that does not answer is given up."""
+
+
+class WhatIfError(RuntimeError):
+    """The process died or did not answer in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """Who works below the planner: the scheme it belongs to, and its controllers' parameters."""
+
+    scheme: str
+    controllers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class WhatIfProcess:
+    """Port `WhatIf`. The process starts with the first question and ends with this object or its process."""
+
+    def __init__(self, below: Below) -> None:
+        self._below = below
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_below": self._below, "_process": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def forecast(
+        self, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
+    ) -> list[Forecast]:
+        """One forecast per policy. Raises `WhatIfError` if the process is lost or silent."""
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        watchdog = threading.Timer(PATIENCE_S, process.kill)
+        watchdog.start()
+        try:
+            send(process.stdin, (self._below, belief, list(policies), draws, seed))
+            found = receive(process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            self.close()
+            raise WhatIfError(f"the what-if process was lost: {error}") from error
+        finally:
+            watchdog.cancel()
+        if isinstance(found, str):
+            raise WhatIfError(found)
+        answers: list[Forecast] = found
+        return answers
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            path = os.pathsep.join(p for p in sys.path if p)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "edgebed.whatif_world"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": path},
+            )
+        return self._process
+
+
+def send(pipe: IO[bytes], message: Any) -> None:
+    """One message: its length, and its pickle."""
+    body = pickle.dumps(message)
+    pipe.write(struct.pack("!Q", len(body)) + body)
+    pipe.flush()
+
+
+def receive(pipe: IO[bytes]) -> Any:
+    """The next message. Raises `EOFError` if the pipe ends."""
+    head = pipe.read(8)
+    if len(head) < 8:
+        raise EOFError("end of file")
+    (length,) = struct.unpack("!Q", head)
+    body = pipe.read(length)
+    if len(body) < length:
+        raise EOFError("end of file")
+    return pickle.loads(body)

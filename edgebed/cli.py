@@ -12,6 +12,7 @@ import typer
 
 from controller.agents.llm import ReasonerError
 from edgebed.console import out, say
+from edgebed.models.cli import app as models_app
 from edgebed.reproduce.cli import app as reproduce_app
 from emulation.files import ConfigError
 from emulation.recording import RecordError
@@ -25,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+app.add_typer(models_app, name="models")
 app.add_typer(reproduce_app, name="reproduce")
 
 ScenarioArgument = Annotated[

@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 STAMP := $(VENV)/.installed
+MODELS := $(VENV)/.models
 
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -30,16 +31,22 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# What real models need, for the tests alone: the demo must not wait for torch.
+$(MODELS): $(STAMP)
+	@echo "adding torch and the model libraries to $(VENV) (half a minute or more, once)"
+	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev,models]'
+	@touch $@
+
 .PHONY: demo
 demo: setup ## show the whole system at work on this machine
 	@$(VENV)/bin/edgebed demo
 
 .PHONY: test
-test: setup ## run every test, those that start Ray included
+test: $(MODELS) ## run every test, those that start Ray included
 	@$(VENV)/bin/python -m pytest
 
 .PHONY: test-fast
-test-fast: setup ## run the tests that need no Ray cluster
+test-fast: $(MODELS) ## run the tests that need no Ray cluster
 	@$(VENV)/bin/python -m pytest -m 'not ray'
 
 .PHONY: test-cluster

@@ -43,22 +43,24 @@ class _Sizes:
 def slotted_drafts(source: SlottedSource, scenario: Scenario, seed: int, name: str) -> Drafted:
     """MA section V: per slot, origin and model one request of K ~ U{k_min..k_max} prompts; none for K = 0.
 
-    A model with feature `tokens` takes one prompt of default lengths wherever K is above 0.
+    Only in the slots of the source, as far as the run goes. A model with feature `tokens` takes one prompt of default
+    lengths wherever K is above 0.
     """
     k_rng, offset_rng = stream(seed, f"{name}/k"), stream(seed, f"{name}/offset")
     sizes = _Sizes(scenario, seed, name, TokenLengths())
     models = source.models or tuple(m.id for m in scenario.testbed.models)
     origins = origins_of(source, scenario)
-    slots = scenario.slots + scenario.tail_slots
+    end = scenario.slots + scenario.tail_slots
+    slots = range(source.from_slot, end if source.until_slot is None else min(source.until_slot, end))
     drafts: list[Draft] = []
-    for slot in range(slots):
+    for slot in slots:
         for origin in origins:
             for model in models:
                 k = int(k_rng.integers(source.k_min, source.k_max + 1))
                 into_s = float(offset_rng.random()) * scenario.slot_s if source.offset == "uniform" else 0.0
                 if k > 0:
                     drafts.append(sizes.draft(slot * scenario.slot_s + into_s, model, origin, (k,)))
-    read = slots * len(origins) * len(models)
+    read = len(slots) * len(origins) * len(models)
     dropped = {"k_zero": read - len(drafts)} if read > len(drafts) else {}
     return drafts, Accounting(name, source.kind, read, len(drafts), dropped)
 

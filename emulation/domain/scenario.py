@@ -54,11 +54,17 @@ class SlottedSource(Source):
     k_max: int = Field(default=8, ge=1)
     offset: Literal["start", "uniform"] = "start"
     """When within the slot a request arrives."""
+    from_slot: int = Field(default=0, ge=0)
+    """First slot with requests; several sources of different slots make phases."""
+    until_slot: int | None = Field(default=None, ge=1)
+    """First slot without requests again; None: they go on to the end."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.k_max < self.k_min:
             raise ValueError(f"k_max {self.k_max} must be >= k_min {self.k_min}")
+        if self.until_slot is not None and self.until_slot <= self.from_slot:
+            raise ValueError(f"until_slot {self.until_slot} must be after from_slot {self.from_slot}")
         return self
 
 
@@ -189,6 +195,11 @@ class Scenario(Strict):
             if hasattr(source, "mix") and not any(source.mix.values()):
                 raise ValueError(
                     f"workload[{i}].mix has no positive share; give at least one model a share > 0"
+                )
+            if isinstance(source, SlottedSource) and source.from_slot >= self.slots + self.tail_slots:
+                raise ValueError(
+                    f"workload[{i}].from_slot {source.from_slot} is after the last slot,"
+                    f" {self.slots + self.tail_slots - 1}"
                 )
         sites = {n.site for n in self.testbed.nodes}
         for i, event in enumerate(self.events):

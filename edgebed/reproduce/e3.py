@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from edgebed.console import progress_bar, say
 from edgebed.reproduce.figures import figure_3, figure_4
+from edgebed.reproduce.page import FigureFile, page, sheet_csv
 from edgebed.reproduce.results import Results
 from edgebed.reproduce.runs import Cell, Setting, run_cells
 from edgebed.reproduce.settings import (
@@ -108,27 +106,15 @@ def write(results: Results, folder: Path) -> Reproduction:
         write_whole(folder / name, data)
     write_whole(folder / "rows.csv", csv_text(results.rows()).encode())
     for name, sheet in zip(("table-5", "table-6"), sheets, strict=False):
-        lines = [",".join(f'"{c}"' for c in row) for row in (sheet.columns, *sheet.rows)]
-        write_whole(folder / f"{name}.csv", ("\n".join(lines) + "\n").encode())
+        write_whole(folder / f"{name}.csv", sheet_csv(sheet))
     write_whole(folder / "report.html", _page(sheets, figures).encode())
     return Reproduction(results, sheets, folder)
 
 
-def _page(sheets: Sequence[Sheet], figures: Sequence[tuple[str, bytes]]) -> str:
-    environment = Environment(
-        loader=PackageLoader("edgebed.reproduce"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _page(sheets: Sequence[Sheet], figures: Sequence[FigureFile]) -> str:
+    intro = (
+        "Every figure comes from runs in virtual time on this machine. The scheme e3 is run with the reasoner "
+        "`rules`; nothing here was decided by a language model. Parameters were chosen on other pools than the "
+        "ones shown."
     )
-    return environment.get_template("e3.html").render(
-        intro=(
-            "Every figure comes from runs in virtual time on this machine. The scheme e3 is run with the reasoner "
-            "`rules`; nothing here was decided by a language model. Parameters were chosen on other pools than the "
-            "ones shown."
-        ),
-        sheets=sheets,
-        figures=[(title, b64encode(data).decode()) for title, data in figures],
-        deviations=DEVIATIONS,
-    )
+    return page("E3-Agent: the paper and edgebed", intro, sheets, figures, DEVIATIONS, ours=("e3",))

@@ -75,13 +75,18 @@ class Outcome:
     """The same if degraded devices are not used at all."""
 
 
-def measure(cell: Cell) -> Outcome:
-    """Run one cell. Raises `RuntimeError` if a task was not served: gaps compare all tasks or nothing."""
+def scenario_of(cell: Cell) -> Scenario:
+    """The scenario of a cell, the parameters of its variant merged into those of its controllers."""
     scenario = cell.setting.build(cell.seed)
     merged = {**scenario.controllers}
     for name, parameters in cell.variant.controllers.items():
         merged[name] = {**merged.get(name, {}), **parameters}
-    scenario = scenario.model_copy(update={"controllers": merged})
+    return scenario.model_copy(update={"controllers": merged})
+
+
+def measure(cell: Cell) -> Outcome:
+    """Run one cell. Raises `RuntimeError` if a task was not served: gaps compare all tasks or nothing."""
+    scenario = scenario_of(cell)
     run = simulate_in_memory(scenario, cell.variant.scheme, cell.seed)
     rows = sorted((r for r in run.requests if r.counted), key=lambda r: r.request_id)
     lost = [r for r in rows if r.outcome != "done"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from controller.deployers.lyapunov import LyapunovConfig, LyapunovDeployer
 from emulation.domain.cluster import Mode, TestbedConfig
@@ -49,14 +50,18 @@ def naive_score(seen: NodeView, pattern: dict[str, Mode], c: LyapunovConfig) -> 
     q = {m: 0.0 for m in MODELS}
     for e in seen.executors:
         q[e.models[0]] += sum(e.backlog_prompts.values())
-    f = lambda eta: c.f0 + (1 - c.f0) * min(max(eta, 0.0), 1.0)  # noqa: E731
+
+    def f(eta: float, floor: float | None) -> float:
+        f0 = c.f0 if floor is None else floor
+        return f0 + (1 - f0) * min(max(eta, 0.0), 1.0)
+
     eta_cpu, eta_mem = 1 - seen.cores_busy / node.cores, 1 - seen.ram_used_gb / node.ram_gb
     used = sum(e.busy and e.mode == "gpu" for e in seen.executors)
     eta_gpu = 1 - used / node.gpu_slices if node.gpu_slices else 0.0
     mu = {
         "off": lambda m: 0.0,
-        "cpu": lambda m: f(eta_cpu) * f(eta_mem),
-        "gpu": lambda m: ALPHA_GPU[m] * f(eta_gpu),
+        "cpu": lambda m: c.alpha_cpu_of.get(m, c.alpha_cpu) * f(eta_cpu, c.f0_cpu) * f(eta_mem, c.f0_mem),
+        "gpu": lambda m: c.alpha_gpu.get(m, ALPHA_GPU[m]) * f(eta_gpu, c.f0_gpu),
     }
     gain = sum(q[m] * mu[mode](m) for m, mode in pattern.items())
     phi = (q["blip"] + q["sd"]) / sum(q.values()) if sum(q.values()) else 0.0
@@ -69,9 +74,26 @@ def naive_score(seen: NodeView, pattern: dict[str, Mode], c: LyapunovConfig) -> 
     return gain - c.v * (price * gpus + churn)
 
 
+EVERY_COEFFICIENT = LyapunovConfig(
+    v=2.0,
+    f0=0.5,
+    f0_cpu=0.05,
+    f0_mem=0.3,
+    f0_gpu=0.15,
+    p0=0.9,
+    p1=2.0,
+    p2=1.1,
+    churn=0.2,
+    kappa=0.3,
+    alpha_cpu=0.6,
+    alpha_cpu_of={"gpt2": 1.7, "sd": 0.1},
+    alpha_gpu={"gpt2-large": 0.4, "blip": 3.0},
+)
+
+
+@pytest.mark.parametrize("config", [LyapunovConfig(v=3.0), EVERY_COEFFICIENT], ids=["paper", "all changed"])
 @pytest.mark.parametrize("node_id", ["VM2", "VM3", "VM7"])
-def test_choice_is_the_argmax_of_eq_15_over_feasible_patterns(node_id: str) -> None:
-    config = LyapunovConfig(v=3.0)
+def test_choice_is_the_argmax_of_eq_15_over_feasible_patterns(node_id: str, config: LyapunovConfig) -> None:
     checked = 0
     for seed in range(80):
         seen = random_view(BED, node_id, seed)
@@ -145,3 +167,56 @@ def test_while_a_pod_waits_no_other_model_takes_more_resources(state: ExecutorSt
         seen = view("VM3", queue, {**held, "sd": "gpu"}, {"sd": state})
         chosen = modes_chosen("VM3", seen)
         assert all(chosen[m] in ("off", held.get(m, "off")) for m in MODELS if m != "sd")
+
+
+# -- coefficients ------------------------------------------------------------------------------------------
+
+
+def test_a_cpu_weight_of_one_model_outweighs_the_common_one() -> None:
+    seen = view("VM2", {"gpt2": 5.0, "blip": 5.0}, modes={"gpt2": "cpu", "blip": "cpu"})
+    assert modes_chosen("VM2", seen)["gpt2"] == "cpu"
+    values = deployer("VM2", alpha_cpu=2.0, alpha_cpu_of={"blip": 0.5}, f0=1.0).step_values(seen)
+    by_step = dict(zip([(m, mode) for m in MODELS for mode in ("off", "cpu", "gpu")], values, strict=True))
+    assert by_step["gpt2", "cpu"] == pytest.approx(10.0)
+    assert by_step["blip", "cpu"] == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize(
+    ("floor", "cpu_gain", "gpu_gain"), [("f0_cpu", 2.0, 0.0), ("f0_mem", 2.0, 0.0), ("f0_gpu", 0.0, 4.0)]
+)
+def test_a_floor_of_one_resource_leaves_the_others_at_f0(
+    floor: str, cpu_gain: float, gpu_gain: float
+) -> None:
+    """Half of everything is free, 8 prompts wait: worth 8/4 on CPU and 8/2 on GPU at f0 = 0, twice that with one f = 1."""
+    busy = ExecutorView("VM3/sd", "VM3", ("sd",), "ready", "gpu", {}, {}, busy=True)
+    queued = ExecutorView("VM3/gpt2", "VM3", ("gpt2",), "off", "off", {}, {"gpt2": 8.0})
+    node = BED.node("VM3")
+    seen = NodeView("VM3", 0.0, True, (queued, busy), node.cores / 2, node.ram_gb / 2, 1)
+    named = deployer("VM3", f0=0.0, **{floor: 1.0}).step_values(seen)
+    plain = deployer("VM3", f0=0.0).step_values(seen)
+    assert named[1] - plain[1] == pytest.approx(cpu_gain)
+    assert named[2] - plain[2] == pytest.approx(gpu_gain)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"v": -1.0},
+        {"v": float("inf")},
+        {"kappa": float("nan")},
+        {"f0_gpu": 1.5},
+        {"alpha_cpu_of": {"gpt2": -0.1}},
+        {"alpha_gpu": {"sd": float("inf")}},
+        {"lambda": 0.1},
+    ],
+    ids=str,
+)
+def test_a_coefficient_out_of_range_or_unknown_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        LyapunovConfig.model_validate(wrong)
+
+
+@pytest.mark.parametrize("field", ["alpha_cpu_of", "alpha_gpu"])
+def test_a_weight_of_a_model_that_is_not_there_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=rf"{field} names unknown model 'gpt3'"):
+        deployer("VM3", **{field: {"gpt3": 1.0}})

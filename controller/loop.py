@@ -1,17 +1,22 @@
 """One control decision: a cause, a decider, a check, a decision. The same loops run in both worlds.
 
 `ControlLoop.observe` never raises for what a decider does: an exception or an invalid answer becomes the last
-valid command, or, before there is one, the second paper's random policy; `Decision.violations` says why.
+valid command, or, before there is one, the second paper's random policy (or what else `LoopConfig.fallback` names);
+`Decision.violations` says why.
 Loops are pure and picklable: time is a field of what they see, and applying a decision is the world's job.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from controller.agents.reasoner import NONE
+from controller.agents.answers import Asker, NoAnswer
+from controller.agents.config import Fallback
+from controller.agents.llm import ReasonerError
+from controller.agents.reasoner import NONE, RULES
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import (
@@ -33,70 +38,142 @@ SeenT = TypeVar("SeenT", NodeView, ClusterSnapshot)
 
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
-    """What a decision of this loop says about itself."""
+    """What a decision of this loop says about itself, and what stands in for a decider that fails."""
 
     reasoner: str = NONE
     thinking_s: float = 0.0
-    """Virtual seconds from observing to landing; the world applies the decision that much later."""
+    """Virtual seconds from observing to landing; the world applies the decision that much later. A decider that
+    has a `thinking_s` of its own says itself how long it took."""
     promised: str | None = None
     """Metric the decisions of this loop are meant to move."""
+    fallback: Fallback = "last_valid"
 
 
-class ControlLoop(Generic[SeenT, CommandT]):
-    """Trigger, decide, check; subclasses say what is decided, what is valid and what is random."""
+@dataclass(frozen=True, slots=True)
+class _Chosen(Generic[CommandT]):
+    command: CommandT
+    reason: str
+    reasoner: str
+    violations: tuple[str, ...] = ()
+    extra_s: float = 0.0
+    """Thinking of the rules that stood in."""
 
-    def __init__(self, actor: str, testbed: TestbedConfig, seed: int, config: LoopConfig) -> None:
+
+class ControlLoop(ABC, Generic[SeenT, CommandT]):
+    """Trigger, decide, check; subclasses say what is decided, what is valid and what is random.
+
+    A decider may have: `reason`, why it decided as it did; `thinking_s`; `asker` (`agents/answers.py`), the line to a
+    reasoner whose exchanges go into the decision; `adopted(command)`, to be told what is in force instead of its own
+    answer. `instead` decides where `decider` fails and the fallback is `rules`.
+    """
+
+    def __init__(
+        self,
+        actor: str,
+        testbed: TestbedConfig,
+        decider: Any,
+        seed: int,
+        config: LoopConfig | None,
+        instead: Any = None,
+    ) -> None:
         self.actor = actor
         self._testbed = testbed
+        self._decider = decider
+        self._instead = instead
         self._rng = stream(seed, f"fallback:{actor}")
-        self._config = config
+        self._config = config or LoopConfig()
         self._last_valid: CommandT | None = None
 
+    @property
+    def asker(self) -> Asker | None:
+        """The decider's line to a reasoner, if it asks one."""
+        return getattr(self._decider, "asker", None)
+
+    def outage(self, failure: str | None) -> None:
+        """The reasoner, if there is one, fails in this way from now on; None: it works again."""
+        if self.asker is not None:
+            self.asker.outage = failure
+
     def observe(self, seen: SeenT, cause: str, now_s: float | None = None) -> Decision:
-        """Decide once. `now_s`: when it is asked, virtual seconds; None: when the telemetry was taken."""
+        """Decide once. `now_s`: when it is asked, virtual seconds; None: when the telemetry was taken.
+
+        Raises `ReasonerError` where a script ends or a replay is asked what was not recorded, and nothing else.
+        """
         taken_at_s, age_s = _taken_at_s(seen)
         asked_at_s = taken_at_s if now_s is None else now_s
-        command, reason, violations = self._decide_checked(seen)
+        asker = self.asker
+        if asker is not None:
+            asker.begin(cause)
+        chosen = self._choose(seen)
+        if asker is not None:
+            thinking_s = asker.thinking_s
+        else:
+            thinking_s = float(getattr(self._decider, "thinking_s", self._config.thinking_s))
         return Decision(
             actor=self.actor,
             cause=cause,
             decided_at_s=asked_at_s,
             inputs_age_s=age_s + asked_at_s - taken_at_s,
-            command=command,
-            reason=reason,
-            reasoner=self._config.reasoner,
-            thinking_s=self._config.thinking_s,
+            command=chosen.command,
+            reason=chosen.reason,
+            reasoner=chosen.reasoner,
+            thinking_s=thinking_s + chosen.extra_s,
             promised=self._config.promised,
-            violations=violations,
+            violations=chosen.violations,
+            exchanges=() if asker is None else asker.exchanges,
         )
 
-    def _decide_checked(self, seen: SeenT) -> tuple[CommandT, str, tuple[str, ...]]:
+    def _choose(self, seen: SeenT) -> _Chosen[CommandT]:
         """A command that is valid whatever the decider does, why, and what was wrong with its own answer."""
+        command, violations = self._checked(self._decider, seen)
+        if command is not None:
+            self._last_valid = command
+            return _Chosen(command, _reason_of(self._decider), self._config.reasoner)
+        chosen = self._fallback(seen, tuple(violations))
+        adopted = getattr(self._decider, "adopted", None)
+        if adopted is not None:
+            adopted(chosen.command)
+        return chosen
+
+    def _fallback(self, seen: SeenT, violations: tuple[str, ...]) -> _Chosen[CommandT]:
+        reasoner, fallback = self._config.reasoner, self._config.fallback
+        if fallback == "rules" and self._instead is not None:
+            command, wrong = self._checked(self._instead, seen)
+            if command is not None:
+                reason = f"{INVALID}: the rules decide instead: {_reason_of(self._instead)}"
+                extra_s = float(getattr(self._instead, "thinking_s", 0.0))
+                return _Chosen(command, reason, RULES, violations, extra_s)
+            violations += tuple(wrong)
+        if fallback != "random" and self._last_valid is not None:
+            reason = f"{INVALID}: last valid decision kept"
+            return _Chosen(self._last_valid, reason, reasoner, violations)
+        none = "" if fallback == "random" else " and none before it"
+        return _Chosen(self._random(), f"{INVALID}{none}: random policy", reasoner, violations)
+
+    def _checked(self, decider: Any, seen: SeenT) -> tuple[CommandT | None, list[str]]:
+        """What a decider says, or None and what is wrong with it."""
         try:
-            command = self._decide(seen)
+            command = self._ask(decider, seen)
             violations = self._check(command)
+        except ReasonerError:
+            raise
+        except NoAnswer as error:
+            return None, list(error.violations)
         except Exception as error:  # the one place: a decider's fault must never stop the run
-            violations = [f"{self.actor} raised {type(error).__name__}: {error}"]
-        else:
-            if not violations:
-                self._last_valid = command
-                return command, self._reason(), ()
-        if self._last_valid is not None:
-            return self._last_valid, f"{INVALID}: last valid decision kept", tuple(violations)
-        return self._random(), f"{INVALID} and none before it: random policy", tuple(violations)
+            return None, [f"{self.actor} raised {type(error).__name__}: {error}"]
+        return (None, violations) if violations else (command, [])
 
-    def _decide(self, seen: SeenT) -> CommandT:
-        raise NotImplementedError
+    @abstractmethod
+    def _ask(self, decider: Any, seen: SeenT) -> CommandT:
+        """A decider's answer, whatever it is."""
 
+    @abstractmethod
     def _check(self, command: CommandT) -> list[str]:
-        raise NotImplementedError
+        """Why the command is impossible; empty if it is not."""
 
+    @abstractmethod
     def _random(self) -> CommandT:
         """A valid command drawn from this loop's own stream."""
-        raise NotImplementedError
-
-    def _reason(self) -> str:
-        raise NotImplementedError
 
 
 class DeploymentLoop(ControlLoop[NodeView, NodeConfig]):
@@ -109,18 +186,18 @@ class DeploymentLoop(ControlLoop[NodeView, NodeConfig]):
         deployer: DeploymentAgent,
         seed: int = 0,
         config: LoopConfig | None = None,
+        instead: DeploymentAgent | None = None,
     ) -> None:
-        super().__init__(f"deployer:{node_id}", testbed, seed, config or LoopConfig())
+        super().__init__(f"deployer:{node_id}", testbed, deployer, seed, config, instead)
         self.node_id = node_id
         self.role: Mapping[str, Mode] | None = None
-        self._deployer = deployer
 
     def accept(self, policy: MacroPolicy) -> None:
         """Take this node's role from the policy; a node the policy does not name is to run nothing."""
         self.role = dict(policy.roles.get(self.node_id, {}))
 
-    def _decide(self, seen: NodeView) -> NodeConfig:
-        return self._deployer.decide(seen if self.role is None else replace(seen, role=self.role))
+    def _ask(self, decider: DeploymentAgent, seen: NodeView) -> NodeConfig:
+        return decider.decide(seen if self.role is None else replace(seen, role=self.role))
 
     def _check(self, command: NodeConfig) -> list[str]:
         if command.node != self.node_id:
@@ -130,9 +207,6 @@ class DeploymentLoop(ControlLoop[NodeView, NodeConfig]):
     def _random(self) -> NodeConfig:
         patterns = feasible_configs(self._testbed, self.node_id)
         return NodeConfig(self.node_id, patterns[int(self._rng.integers(len(patterns)))])
-
-    def _reason(self) -> str:
-        return str(getattr(self._deployer, "reason", ""))
 
 
 class SchedulerLoop(ControlLoop[ClusterSnapshot, RouteGuide]):
@@ -144,17 +218,17 @@ class SchedulerLoop(ControlLoop[ClusterSnapshot, RouteGuide]):
         scheduler: PromptScheduler,
         seed: int = 0,
         config: LoopConfig | None = None,
+        instead: PromptScheduler | None = None,
     ) -> None:
-        super().__init__("scheduler", testbed, seed, config or LoopConfig())
+        super().__init__("scheduler", testbed, scheduler, seed, config, instead)
         self.policy: MacroPolicy | None = None
-        self._scheduler = scheduler
 
     def accept(self, policy: MacroPolicy) -> None:
         """Work under this policy from now on."""
         self.policy = policy
 
-    def _decide(self, seen: ClusterSnapshot) -> RouteGuide:
-        return self._scheduler.decide(seen, self.policy)
+    def _ask(self, decider: PromptScheduler, seen: ClusterSnapshot) -> RouteGuide:
+        return decider.decide(seen, self.policy)
 
     def _check(self, command: RouteGuide) -> list[str]:
         return guide_violations(self._testbed, command)
@@ -167,9 +241,6 @@ class SchedulerLoop(ControlLoop[ClusterSnapshot, RouteGuide]):
                 table[node.id, model.id] = hosts[int(self._rng.integers(len(hosts)))]
         return RouteGuide(table=table)
 
-    def _reason(self) -> str:
-        return str(getattr(self._scheduler, "reason", ""))
-
 
 class PlannerLoop(ControlLoop[ClusterSnapshot, MacroPolicy]):
     """The global planner."""
@@ -180,12 +251,12 @@ class PlannerLoop(ControlLoop[ClusterSnapshot, MacroPolicy]):
         planner: GlobalPlanner,
         seed: int = 0,
         config: LoopConfig | None = None,
+        instead: GlobalPlanner | None = None,
     ) -> None:
-        super().__init__("planner", testbed, seed, config or LoopConfig())
-        self._planner = planner
+        super().__init__("planner", testbed, planner, seed, config, instead)
 
-    def _decide(self, seen: ClusterSnapshot) -> MacroPolicy:
-        return self._planner.decide(seen)
+    def _ask(self, decider: GlobalPlanner, seen: ClusterSnapshot) -> MacroPolicy:
+        return decider.decide(seen)
 
     def _check(self, command: MacroPolicy) -> list[str]:
         return policy_violations(self._testbed, command)
@@ -203,8 +274,9 @@ class PlannerLoop(ControlLoop[ClusterSnapshot, MacroPolicy]):
             p[model.id] = {n: 1.0 / len(hosts) for n in hosts}
         return MacroPolicy(p=p, roles=roles)
 
-    def _reason(self) -> str:
-        return str(getattr(self._planner, "reason", ""))
+
+def _reason_of(decider: Any) -> str:
+    return str(getattr(decider, "reason", ""))
 
 
 def _taken_at_s(seen: NodeView | ClusterSnapshot) -> tuple[float, float]:

@@ -11,7 +11,15 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from emulation.domain.actions import Candidate, Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
+from emulation.domain.actions import (
+    Candidate,
+    Decision,
+    Exchange,
+    MacroPolicy,
+    NodeConfig,
+    RouteGuide,
+    RoutingDecision,
+)
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import (
@@ -146,9 +154,11 @@ class Ledger:
         changes: int = 0,
         side: Mapping[str, Any] | None = None,
     ) -> None:
-        """A slot- or epoch-scale decision landed, or failed to."""
+        """A slot- or epoch-scale decision landed, or failed to. What its reasoner was asked stands before it."""
         if self._sink is None:
             return
+        for number, exchange in enumerate(decision.exchanges, start=1):
+            self._sink.write(exchange_record(decision, exchange, number))
         record = DecisionRecord(
             t_s=decision.decided_at_s,
             actor=decision.actor,
@@ -271,6 +281,21 @@ def request_record(
         stutter=job.stutter if job else False,
         counted=counted,
         reason=reason,
+    )
+
+
+def exchange_record(decision: Decision, exchange: Exchange, number: int) -> DecisionRecord:
+    """One question to a reasoner and its reply. It lands with its decision, which is charged with the thinking."""
+    return DecisionRecord(
+        t_s=decision.decided_at_s,
+        actor=decision.actor,
+        cause=decision.cause,
+        inputs_age_s=decision.inputs_age_s,
+        choice={"exchange": dict(exchange.said), "number": number, "results": list(exchange.results)},
+        reason="",
+        reasoner=exchange.reasoner,
+        outcome="rejected" if exchange.violations else "applied",
+        violations=exchange.violations,
     )
 
 

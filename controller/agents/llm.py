@@ -223,13 +223,18 @@ def _read(answer: Any) -> Reply:
     message = choice.message
     tokens = int(answer.usage.total_tokens) if answer.usage is not None else 0
     if getattr(message, "refusal", None) or choice.finish_reason == "content_filter":
-        return Reply(text=message.refusal or "", failure="refusal", tokens=tokens)
+        return Reply(text=_utf8(message.refusal or ""), failure="refusal", tokens=tokens)
     calls = tuple(
-        ToolCall(str(c.id), str(c.function.name), str(c.function.arguments or "{}"))
+        ToolCall(_utf8(c.id), _utf8(c.function.name), _utf8(c.function.arguments or "{}"))
         for c in message.tool_calls or ()
         if c.type == "function"
     )
-    return Reply(calls, message.content or "", tokens=tokens)
+    return Reply(calls, _utf8(message.content or ""), tokens=tokens)
+
+
+def _utf8(text: Any) -> str:
+    """What a model wrote as text that can be written again: half characters become question marks."""
+    return str(text).encode(errors="replace").decode()
 
 
 def _retry_after_s(header: str | None) -> float:

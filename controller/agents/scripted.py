@@ -28,8 +28,12 @@ class ScriptCall(Strict):
 class ScriptLine(Strict):
     """One reply."""
 
+    agent: str | None = None
+    """Only for agents whose name begins with this (planner, scheduler, deployer:<node>, meta); None: for any."""
     on: str | None = None
     """Only for questions whose cause begins with this; None: for the next question, whatever it is."""
+    times: int = Field(default=1, ge=1)
+    """So many questions are answered with it."""
     calls: tuple[ScriptCall, ...] = ()
     text: str = ""
     thinking_s: float = Field(default=0.0, ge=0)
@@ -37,10 +41,13 @@ class ScriptLine(Strict):
 
 
 class ScriptedLlm:
-    """Lines in order: each question takes the first unused line that fits. One that fits none is an error."""
+    """Lines in order: each question takes the first unused line that fits. One that fits none is an error.
+
+    Every agent reads the file for itself: a line without `agent` is there for each of them.
+    """
 
     def __init__(self, lines: Sequence[ScriptLine]) -> None:
-        self._left = list(lines)
+        self._left = [line for line in lines for _ in range(line.times)]
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -64,9 +71,12 @@ class ScriptedLlm:
         """The next line that fits. Raises `ScriptEnd` if none does."""
         cause = str(query.situation.get("cause", ""))
         for i, line in enumerate(self._left):
-            if line.on is None or cause.startswith(line.on):
+            fits = line.on is None or cause.startswith(line.on)
+            if fits and (line.agent is None or query.agent.startswith(line.agent)):
                 return _reply(self._left.pop(i), query)
-        raise ScriptEnd(f"no line is left for invocation {query.number}, round {query.round} ({cause})")
+        raise ScriptEnd(
+            f"{query.agent}: no line is left for invocation {query.number}, round {query.round} ({cause})"
+        )
 
 
 def _reply(line: ScriptLine, query: Query) -> Reply:

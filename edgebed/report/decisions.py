@@ -126,6 +126,8 @@ def audit_text(choice: Mapping[str, Any]) -> str:
     if "exchange" in choice:
         exchange = choice["exchange"]
         called = ", ".join(call[1] for call in exchange["calls"])
+        if exchange["text"] and not called:
+            return exchange["failure"] or f"answers {exchange['text']}"
         return exchange["failure"] or f"asks for {called or 'nothing'}"
     if "verdict" in choice:
         target = choice["device"] or "all"
@@ -144,7 +146,7 @@ def compact(choice: Any, limit: int = 220) -> str:
         text = choice
     elif not isinstance(choice, dict):
         text = json.dumps(choice, ensure_ascii=False)
-    elif "entry" in choice:
+    elif "entry" in choice or "exchange" in choice:
         text = audit_text(choice)
     elif isinstance(choice.get("modes"), dict):
         text = _pairs(choice["modes"]) or "everything off"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from emulation.domain.cluster import Mode
 from emulation.domain.value import value
@@ -72,6 +72,19 @@ Command = NodeConfig | RouteGuide | MacroPolicy
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question of a decider to its reasoner and what came back, for the audit trail."""
+
+    said: Mapping[str, Any]
+    """Question and reply as plain data."""
+    reasoner: str
+    results: tuple[str, ...] = ()
+    """What the tool calls of the reply were answered, in order."""
+    violations: tuple[str, ...] = ()
+    """What was wrong with the reply; empty if it was taken as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A decider's answer to one cause, with what is needed to audit it."""
 
@@ -86,4 +99,6 @@ class Decision:
     promised: str | None = None
     """Metric the command is meant to move, where one is named."""
     violations: tuple[str, ...] = ()
-    """Why the first answer was replaced; empty if it was valid."""
+    """Why the decider's own answer was replaced; empty if it was valid."""
+    exchanges: tuple[Exchange, ...] = ()
+    """What was asked and answered on the way, where the decider asks a reasoner; their thinking is in `thinking_s`."""

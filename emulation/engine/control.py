@@ -16,6 +16,8 @@ class ClusterObserver(Protocol):
 
     def observe(self, snapshot: ClusterSnapshot, cause: str) -> Decision | None: ...
 
+    def outage(self, failure: str | None) -> None: ...
+
 
 class PolicyObserver(ClusterObserver, Protocol):
     """A scheduler's control loop: it is told the macro policy when one lands."""
@@ -27,6 +29,8 @@ class NodeObserver(Protocol):
     """A deployment agent's control loop: it sees its own node and role only."""
 
     def observe(self, view: NodeView, cause: str) -> Decision | None: ...
+
+    def outage(self, failure: str | None) -> None: ...
 
     def accept(self, policy: MacroPolicy) -> None: ...
 
@@ -43,3 +47,9 @@ class ControlPlane:
     for `look:<actor>` before it looks, for `gateway` before the fast path hears of something."""
     meta: MetaController | None = None
     """The meta-controller, if the fast path has one; it is told of hints and asks its reasoner through the engine."""
+
+    def outage(self, failure: str | None) -> None:
+        """Every reasoner of these loops fails in this way from now on; None: it works again."""
+        for loop in (self.planner, self.scheduler, *self.deployers.values()):
+            if loop is not None:
+                loop.outage(failure)

@@ -13,6 +13,7 @@ from math import inf
 from typing import Any
 
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
+from emulation.domain.events import LlmOutage
 from emulation.domain.ports import Completion, FastPath, RecordSink
 from emulation.domain.records import RunFooter, RunHeader
 from emulation.domain.request import Request
@@ -27,6 +28,7 @@ from emulation.faults import Step, apply, timeline
 from emulation.ledger import Ledger
 
 Arrival = tuple[Request, RequestTruth]
+PLANNER, SCHEDULER = "planner", "scheduler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Simulation:
         self._sent_s = sent_s or {}
         self._node_of = {e.id: self.nodes[e.node] for e in scenario.testbed.executors()}
         self._armed = dict.fromkeys(self.nodes, inf)
+        self._out: dict[str, float] = {}
+        """Actor whose decision is still out to when it lands; until then it is not asked again."""
         self._held: dict[str, Job] = {}
         self._decisions: dict[str, RoutingDecision] = {}
         self._routing: Arrival
@@ -263,6 +267,8 @@ class Simulation:
             node = self.nodes[node_id]
             apply(step, node, self.kernel.now_s)
             self._settle(node)
+        if isinstance(step.spec, LlmOutage):
+            self._control.outage(step.spec.failure if step.phase == "onset" else None)
         if self._meta is not None:
             self._meta.sense(step)
 
@@ -279,10 +285,10 @@ class Simulation:
         if control.planner is None or not epoch:
             self._tick_lower(slot)
             return
-        decision = control.planner.observe(
-            self._snapshot(slot, reset=True), f"epoch {slot // scenario.epoch_slots}"
-        )
-        late_s = self._decided(decision)
+        if PLANNER not in self._out:
+            cause = f"epoch {slot // scenario.epoch_slots}"
+            self._decided(PLANNER, control.planner.observe(self._snapshot(slot, reset=True), cause))
+        late_s = self._out.get(PLANNER, now_s) - now_s
         grace_s = min(late_s, PLANNER_GRACE_SHARE * scenario.slot_s)
         if grace_s > 0:
             self.kernel.at(now_s + grace_s, LANDING, self._tick_lower, slot)
@@ -299,31 +305,38 @@ class Simulation:
     def _schedule(self, slot: int) -> None:
         scheduler = self._control.scheduler
         assert scheduler is not None
-        self._decided(scheduler.observe(self._snapshot(slot, reset=False), f"slot {slot}"))
+        if SCHEDULER not in self._out:
+            self._decided(SCHEDULER, scheduler.observe(self._snapshot(slot, reset=False), f"slot {slot}"))
 
     def _deploy(self, of: tuple[str, int]) -> None:
         node_id, slot = of
-        if self.nodes[node_id].available:
+        actor = f"deployer:{node_id}"
+        if self.nodes[node_id].available and actor not in self._out:
             view = self.nodes[node_id].view(self.kernel.now_s)
-            self._decided(self._control.deployers[node_id].observe(view, f"slot {slot}"))
+            self._decided(actor, self._control.deployers[node_id].observe(view, f"slot {slot}"))
 
     def _snapshot(self, slot: int, reset: bool) -> ClusterSnapshot:
         now_s = self.kernel.now_s
         views = tuple(node.view(now_s) for node in self.nodes.values())
         return ClusterSnapshot(now_s, slot, views, self.ledger.window(now_s, reset))
 
-    def _decided(self, decision: Decision | None) -> float:
-        """Let a decision land when its thinking is over; returns how long that takes."""
+    def _decided(self, actor: str, decision: Decision | None) -> None:
+        """Let a decision land when its thinking is over."""
         if decision is None:
-            return 0.0
+            return
         delay_s = decision.thinking_s
         if self._control.delay_s is not None:
             delay_s += self._control.delay_s(decision.actor, self.kernel.now_s)
         if delay_s > 0:
-            self.kernel.at(self.kernel.now_s + delay_s, LANDING, self._land, decision)
+            self._out[actor] = self.kernel.now_s + delay_s
+            self.kernel.at(self._out[actor], LANDING, self._land_late, (actor, decision))
         else:
             self._land(decision)
-        return delay_s
+
+    def _land_late(self, of: tuple[str, Decision]) -> None:
+        actor, decision = of
+        del self._out[actor]
+        self._land(decision)
 
     def _land(self, decision: Decision) -> None:
         command, refused, changes = decision.command, [], 0

@@ -210,8 +210,10 @@ def _kind(decision: DecisionRecord) -> str:
 
 
 def _is_call(decision: DecisionRecord) -> bool:
-    """Of the meta-controller's audit trail only exchanges with its reasoner are; elsewhere every decision is."""
-    return decision.actor != "meta" or (isinstance(decision.choice, dict) and "exchange" in decision.choice)
+    """Of the meta-controller's audit trail only exchanges with its reasoner are; elsewhere every decision is, however
+    many exchanges it took."""
+    exchange = isinstance(decision.choice, dict) and "exchange" in decision.choice
+    return exchange == (decision.actor == "meta")
 
 
 def _control_calls(decisions: Sequence[DecisionRecord]) -> dict[str, int]:

@@ -21,6 +21,7 @@ DEVICE = {
     "id": "d0", "models": ["m"], "state": "ready", "queued": 2, "hints": ["game"], "risky_for_tasks": 3,
 }  # fmt: skip
 VARIABLES: dict[str, dict[str, Any]] = {
+    "agent_repair": {"violations": ["p[sd] sums to 0.9, must be 1"]},
     "meta_system": {"max_rounds": 2, "drift_threshold": 1.3},
     "meta_event": {
         "t_s": 12.5, "tasks": 7, "cause": "onset:d0", "facts": {"hints": ["game"]}, "router": "sect",
@@ -123,7 +124,7 @@ def test_the_same_question_has_the_same_key_and_another_has_not() -> None:
 @pytest.mark.parametrize("failure", LlmFailure.__args__)  # type: ignore[attr-defined]
 def test_every_failure_of_the_plan_can_be_played(failure: str) -> None:
     reply = failing(failure, _dialogue().query())
-    assert reply.failure is not None or reply.calls
+    assert reply.failure is not None or reply.calls or reply.text
     assert reply.thinking_s > 0
 
 

@@ -1,0 +1,68 @@
+"""Who thinks in which role, how often it may err, and what then."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from controller.agents.llm import OpenAiConfig
+from controller.agents.reasoner import split_choice
+from controller.belief import BeliefConfig
+from controller.planners.memory import MemoryConfig
+from emulation.domain.cluster import Strict
+
+AgentRole = Literal["planner", "scheduler", "deployer"]
+ROLES: tuple[AgentRole, ...] = ("planner", "scheduler", "deployer")
+
+Fallback = Literal["last_valid", "rules", "random"]
+"""What decides when a decider has no valid answer. last_valid: its last valid command, and before there is one MA's
+random policy; rules: the rules of that role; random: MA's random policy."""
+
+
+class AgentOpenAiConfig(OpenAiConfig):
+    """As for the meta-controller, with room for a whole policy. Calls and tokens are counted per agent."""
+
+    answer_tokens: int = Field(default=4096, ge=1)
+
+
+class AgentsConfig(Strict):
+    """Agents of the hierarchy (MA). Of a scheme, only the roles it has count."""
+
+    planner: str = "rules"
+    """rules, openai, scripted:<file> or replay:<file or folder of runs>; likewise for the other roles. A planner that
+    is not `rules` plans even where the scenario gives a plan."""
+    scheduler: str = "rules"
+    deployer: str = "rules"
+    repairs: int = Field(default=2, ge=0, le=10)
+    """Times an agent may answer again after an invalid answer, each time told what was wrong with it."""
+    max_rounds: int = Field(default=2, ge=0, le=10)
+    """Rounds of tool calls per decision, for agents that have tools."""
+    fallback: Fallback = "last_valid"
+    precedents: int = Field(default=3, ge=0)
+    """Good cases a planner is shown; of bad ones, a third as many, rounded up."""
+    what_if_draws: int = Field(default=1, ge=1)
+    """Draws of service noise per policy a planner asks about."""
+    overload_s: float | None = Field(default=None, gt=0)
+    """Seconds of waiting work above which a host counts as overloaded, so that a scheduler may leave the roles; None:
+    half the deadline, or ten slots."""
+    models: dict[AgentRole, str] = Field(default_factory=dict)
+    """Role to model name, where it is not that of `openai`."""
+    openai: AgentOpenAiConfig = AgentOpenAiConfig()
+    memory: MemoryConfig = MemoryConfig()
+    """Case memory of a planner that is a language model."""
+    belief: BeliefConfig = BeliefConfig()
+
+    @field_validator("planner", "scheduler", "deployer")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        split_choice(value)
+        return value
+
+    def choice(self, role: AgentRole) -> str:
+        """The reasoner of this role, as it was written."""
+        return {"planner": self.planner, "scheduler": self.scheduler, "deployer": self.deployer}[role]
+
+    def openai_of(self, role: AgentRole) -> OpenAiConfig:
+        """Where the model of this role is."""
+        return self.openai.model_copy(update={"model": self.models.get(role, self.openai.model)})

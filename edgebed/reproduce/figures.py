@@ -20,7 +20,7 @@ from emulation.files import load_scenario
 WINDOW = 20
 """Tasks of a moving mean."""
 COLOURS = {"fixed-heuristic": "#8d8d8d", "round-robin": "#c9a227", "e3": "#3b7dd8", "oracle": "#2a9d74"}
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -38,7 +38,7 @@ def png(figure: Figure) -> bytes:
 def figure_3(results: Results) -> bytes:
     """Warm-up: the gap against the budget (paper and ours), and how ours falls with the task index on random pools."""
     budgets = {0: "e3-warmup-0", **{n: s for s, n in WARMUP_TASKS.items()}}
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
         _bars(left, results, budgets)
@@ -101,7 +101,7 @@ def _moving(values: Sequence[float]) -> NDArray[np.float64]:
 def figure_4(results: Results) -> bytes:
     """Dynamic regimes over the task index, events shaded, and the stutter under semantic events."""
     panels = ("e3-semantic-a", "e3-churn", "e3-drift")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11, 6.2), layout="constrained")
         axes = figure.subplots(2, 2).flatten()
         for name, panel in zip(panels, axes, strict=False):

@@ -11,6 +11,7 @@ import orjson
 import typer
 
 from controller.agents.llm import ReasonerError
+from edgebed.calibrate.cli import app as calibrate_app
 from edgebed.console import out, say
 from edgebed.models.cli import app as models_app
 from edgebed.reproduce.cli import app as reproduce_app
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 
 app.add_typer(models_app, name="models")
+app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(reproduce_app, name="reproduce")
 
 ScenarioArgument = Annotated[

@@ -1,0 +1,120 @@
+"""A calibration on paper: tables, plain data, and the snippet for a scenario file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.table import Table
+
+from edgebed.calibrate.evaluate import Row
+from edgebed.calibrate.lyapunov import Calibrated, Settings
+from edgebed.stats import Interval
+from emulation.domain.scenario import Scenario
+from emulation.files import ConfigError
+from emulation.recording import write_whole
+
+_NOT_THERE = "–"
+
+
+def trials_table(found: Calibrated) -> Table:
+    """One line per set of coefficients that was tried."""
+    names = list(found.start)
+    columns = ("#", "moved", *names, "mean latency", "F_norm", "success", "GPU busy", "flips/slot", "J", "")
+    table = Table(
+        *columns,
+        box=None,
+        title="Calibration of the Lyapunov deployer",
+        title_justify="left",
+        caption="Means over the calibration seeds. A move that does not lower J is taken back.",
+    )
+    for trial in found.trials:
+        m = trial.measured
+        table.add_row(
+            str(trial.iteration),
+            " ".join(trial.moved) or "start",
+            *(f"{trial.coefficients[n]:g}" for n in names),
+            _text(m.mean_latency_s, ".1f", " s"),
+            _text(m.fairness_norm, ".3f"),
+            _text(m.success_ratio, ".3f"),
+            _text(m.gpu_utilisation, ".2f"),
+            f"{m.flips_per_slot:.2f}",
+            f"{m.objective:.4f}",
+            "kept" if trial.kept else "taken back",
+        )
+    return table
+
+
+def evaluation_table(rows: Sequence[Row]) -> Table:
+    """Start against result, with 95% intervals over seeds."""
+    table = Table(
+        *("scheme", "figure", "start", "calibrated", "difference"),
+        box=None,
+        title="On other seeds",
+        title_justify="left",
+        caption="Means with 95% intervals; the difference is paired by seed.",
+    )
+    for row in rows:
+        table.add_row(
+            row.scheme, row.figure, _interval(row.start), _interval(row.found), _interval(row.difference, "+")
+        )
+    return table
+
+
+def to_json(scenario: Scenario, settings: Settings, found: Calibrated, rows: Sequence[Row]) -> dict[str, Any]:
+    """Everything as plain data; `controllers` is the snippet for a scenario."""
+    return {
+        "scenario": scenario.name,
+        "scheme": settings.scheme,
+        "seeds": list(settings.seeds),
+        "trials": [
+            {
+                "iteration": t.iteration,
+                "moved": list(t.moved),
+                "kept": t.kept,
+                "coefficients": t.coefficients,
+                **t.measured.to_json(),
+            }
+            for t in found.trials
+        ],
+        "start": found.start,
+        "final": found.final,
+        "controllers": {"lyapunov": found.parameters},
+        "evaluation": [row.to_json() for row in rows],
+    }
+
+
+def check_target(file: Path | None) -> None:
+    """Raise `ConfigError` where no file can be written, before any work is done."""
+    if file is not None and file.is_dir():
+        raise ConfigError(f"--out {file}: is a folder; give the name of a YAML file")
+    above = [] if file is None else [p for p in file.parents if p.exists() and not p.is_dir()]
+    if above:
+        raise ConfigError(f"--out {file}: {above[0]} is not a folder")
+
+
+def write_snippet(file: Path, scenario: Scenario, settings: Settings, found: Calibrated) -> None:
+    """Write the coefficients as YAML, whole or not at all. Raises `ConfigError` if the file cannot be written."""
+    first, last = settings.seeds[0], settings.seeds[-1]
+    head = (
+        f"# Lyapunov coefficients calibrated on {scenario.name}: {settings.scheme}, seeds {first} to {last},\n"
+        f"# J {found.trials[0].measured.objective:.4f} before, {found.best.objective:.4f} after.\n"
+    )
+    body = yaml.safe_dump({"controllers": {"lyapunov": found.parameters}}, sort_keys=True)
+    try:
+        write_whole(file, (head + body).encode())
+    except OSError as error:
+        raise ConfigError(f"--out {file}: cannot be written: {error}") from error
+
+
+def _text(value: float | None, form: str, unit: str = "") -> str:
+    return _NOT_THERE if value is None else f"{value:{form}}{unit}"
+
+
+def _interval(found: Interval | None, sign: str = "") -> str:
+    if found is None:
+        return _NOT_THERE
+    mean = f"{found.mean:{sign}.4g}"
+    return mean if found.half is None else f"{mean} ± {found.half:.2g}"

@@ -187,7 +187,7 @@ def test_a_cpu_weight_of_one_model_outweighs_the_common_one() -> None:
 def test_a_floor_of_one_resource_leaves_the_others_at_f0(
     floor: str, cpu_gain: float, gpu_gain: float
 ) -> None:
-    """Half of everything is free, 8 prompts wait: worth 8/4 on CPU and 8/2 on GPU at f0 = 0, twice that with one f = 1."""
+    """Half of everything is free, 8 prompts wait: worth 2 on CPU and 4 on GPU at f0 = 0, twice that with one f = 1."""
     busy = ExecutorView("VM3/sd", "VM3", ("sd",), "ready", "gpu", {}, {}, busy=True)
     queued = ExecutorView("VM3/gpt2", "VM3", ("gpt2",), "off", "off", {}, {"gpt2": 8.0})
     node = BED.node("VM3")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import time
 from typing import Any
 
 from ray.exceptions import RayError
@@ -20,7 +21,10 @@ SEND_TIMEOUT_S = 10.0
 
 
 class RecordBatch:
-    """Buffer of one source. Batches are numbered, so that one sent twice is counted once."""
+    """Buffer of one source. Batches are numbered, so that one sent twice is counted once.
+
+    Numbers begin at the clock's nanoseconds: those of a restarted process are above its predecessor's.
+    """
 
     def __init__(self, source: str, period_s: float = 0.25) -> None:
         self.source = source
@@ -35,7 +39,7 @@ class RecordBatch:
     def begin(self, run_id: str) -> None:
         """Collect for another run from now on; what was left of the last one is dropped."""
         self._run_id = run_id
-        self._entries, self._unsent, self._number = [], None, 0
+        self._entries, self._unsent, self._number = [], None, time.time_ns()
 
     def add(self, method: str, *args: Any) -> None:
         """Append one entry."""
@@ -72,13 +76,19 @@ class RecordBatch:
 
 async def part_of(name: str) -> tuple[Any, float | None] | None:
     """What a restarted actor needs to take up the present run, and t0; asks until the recorder answers."""
+    found: tuple[Any, float | None] | None = await _for_certain("part", name)
+    return found
+
+
+async def kept_of(name: str) -> Any:
+    """What the process before this one left with the recorder, if anything; asks until the recorder answers."""
+    return await _for_certain("kept", name)
+
+
+async def _for_certain(method: str, name: str) -> Any:
     while True:
         try:
-            found: tuple[Any, float | None] | None = await asyncio.wait_for(
-                find(RECORDER).part.remote(name), SEND_TIMEOUT_S
-            )
+            return await asyncio.wait_for(getattr(find(RECORDER), method).remote(name), SEND_TIMEOUT_S)
         except (RayError, NotThere, TimeoutError) as error:
             log.warning("%s: recorder not reached, asking again: %s", name, error)
             await asyncio.sleep(1.0)
-        else:
-            return found

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from serve_apps.backends import backend_class
 from serve_apps.batch import RecordBatch
 from serve_apps.clock import LiveClock
 from serve_apps.messages import Answer, Delta, GatewayRun, Progress, Served, Work
-from serve_apps.names import Phonebook, app_name, runtime_name
+from serve_apps.names import RECORDER, Phonebook, app_name, runtime_name
 from serve_apps.openai_api import Ask
 from serve_apps.replicas import Replicas
 
@@ -232,7 +233,7 @@ class Dispatcher:
 
     async def _call(self, flight: Flight, work: Work) -> Answer:
         try:
-            async with asyncio.timeout(self._patience_s(work.request)) as flight.patience:
+            async with self._patiently(flight):
                 if self.run.cold and (early := await self._turn(work)) is not None:
                     return Answer(early)
                 answer: Answer = await self._handle(work, "serve").remote(work)
@@ -246,7 +247,7 @@ class Dispatcher:
     async def _call_stream(self, flight: Flight, work: Work) -> AsyncIterator[Delta | Answer]:
         finished = False
         try:
-            async with asyncio.timeout(self._patience_s(work.request)) as flight.patience:
+            async with self._patiently(flight):
                 early = await self._turn(work) if self.run.cold else None
                 if early is None:
                     async for item in self._handle(work, "stream").remote(work):
@@ -275,7 +276,26 @@ class Dispatcher:
             self.node_lost(self._node_of[work.executor])
         await asyncio.sleep(min(0.2 * work.attempt, 1.0))
         outcome: Any = "returned" if work.attempt < ATTEMPTS else "error"
-        return Answer(Served(outcome, self.clock.now_s(), f"replica lost: {type(error).__name__}"))
+        found = await self._finished_of(work)
+        return Answer(
+            Served(
+                outcome, self.clock.now_s(), f"replica lost: {type(error).__name__}",
+                started_s=found.started_s, service_s=found.service_s, stutter=found.stutter,
+                prompts_done=found.prompts_done,
+            )
+        )  # fmt: skip
+
+    async def _finished_of(self, work: Work) -> Progress:
+        """What is known to be finished of a request whose attempt broke; reports of that attempt end here."""
+        call = self._actors.find(RECORDER).take_over.remote(
+            self.run.run_id, work.request.id, work.attempt + 1
+        )
+        try:
+            found: Progress = await asyncio.wait_for(asyncio.ensure_future(call), 2.0)
+        except (RayError, TimeoutError) as error:
+            log.warning("%s: its progress record is not reached: %s", work.request.id, error)
+            return work.progress
+        return max(found, work.progress, key=lambda p: p.prompts_done)
 
     def _over(self, flight: Flight, served: Served) -> bool:
         """Feed back and record an attempt; False if another one must follow. Raises `Refused`."""
@@ -349,6 +369,15 @@ class Dispatcher:
 
     def _runtime(self, executor: str) -> Any:
         return self._actors.find(runtime_name(self._node_of[executor]))
+
+    @asynccontextmanager
+    async def _patiently(self, flight: Flight) -> AsyncIterator[None]:
+        """Raises `TimeoutError` when the request's patience ends; `node_lost` may end it early, but only in here."""
+        async with asyncio.timeout(self._patience_s(flight.request)) as flight.patience:
+            try:
+                yield
+            finally:
+                flight.patience = None
 
     def _patience_s(self, request: Request) -> float:
         if request.deadline_s == inf:

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import FastPath
 from emulation.domain.records import RunHeader
 from emulation.domain.request import Outcome, Request
 from emulation.domain.scenario import LengthKnowledge, Scenario
 from emulation.domain.truth import WorldTruth
+from emulation.faults import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,65 @@ class Progress:
     prompts_done: int = 0
     service_s: float = 0.0
     started_s: float | None = None
+    stutter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a client wants a real model to answer; None: the backend's own default. An emulated model ignores it."""
+
+    temperature: float | None = None
+    """0: always the likeliest token."""
+    top_p: float | None = None
+    seed: int | None = None
+    """None: drawn from the request's id, so that another attempt says the same."""
+    stop: tuple[str, ...] = ()
+    steps: int | None = None
+    """Denoising steps of an image."""
+    guidance: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One finished choice of an answer by a real model."""
+
+    text: str = ""
+    image: bytes = b""
+    tokens: int = 0
+    """Generated, by the model's own tokenizer."""
+    prompt_tokens: int = 0
+    finish: Literal["stop", "length"] = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of real work went, wall seconds."""
+
+    prefill_s: float = 0.0
+    """Computing until the first token (text, captions), or all of it (images)."""
+    decode_s: float = 0.0
+    """Computing every further token."""
+    service_s: float = 0.0
+    """Computing, slowdown and pauses together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Prompts of a request that one attempt finished: a line of the progress record. Times in virtual seconds."""
+
+    request_id: str
+    attempt: int
+    executor: str
+    after: int
+    """Prompts finished before these."""
+    done: int
+    """Prompts finished with these, over all attempts: those with index `after` to `done` - 1 are new."""
+    t_s: float
+    """When the last of them was finished."""
+    service_s: float
+    """Time in service up to then, over all attempts."""
+    started_s: float | None = None
+    """When the request was in service for the first time."""
     stutter: bool = False
 
 
@@ -45,7 +106,14 @@ class Work:
     """Pixels asked of an image model, width and height."""
     progress: Progress = Progress()
     inputs: tuple[str, ...] = ()
-    """Prompts, for backends that read them."""
+    """Prompts, for backends that read them: one per choice."""
+    turns: tuple[tuple[str, str], ...] = ()
+    """A conversation as (role, text), for models whose tokenizer knows how to write one."""
+    pictures: tuple[str, ...] = ()
+    """Images to caption, as data URIs."""
+    sampling: Sampling = Sampling()
+    kept: tuple[Piece, ...] = ()
+    """Choices that earlier attempts finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +153,15 @@ class Answer:
     images: tuple[bytes, ...] = ()
     """PNG files, one per prompt."""
     completion_tokens: int = 0
+    prompt_tokens: int | None = None
+    """By the tokenizer of a real model; None: what the gateway counted."""
+    finish: tuple[str, ...] = ()
+    """Why each choice of a real model ended."""
+    fault: str | None = None
+    """Field of the request that makes it impossible: the client's mistake, not the model's."""
+    kept: tuple[Piece, ...] = ()
+    """Of an attempt that must go on elsewhere: the choices it finished."""
+    timing: Timing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +171,15 @@ class Delta:
     choice: int
     text: str
     tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a node tells the replica that computes an attempt: whether it is its turn, and how slow to be."""
+
+    mode: Mode
+    factors: tuple[float, ...] | None
+    """Times slower, per coefficient of the service law; None: not in service now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +210,17 @@ class NodeRun:
     truth: WorldTruth
     speedup: float
     cold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a node runtime leaves with the recorder for the process that takes its place."""
+
+    run_id: str
+    config: NodeConfig | None = None
+    """What the node was last configured to."""
+    steps: tuple[Step, ...] = ()
+    """Steps of the event plan applied so far, in order."""
 
 
 @dataclass(frozen=True, slots=True)

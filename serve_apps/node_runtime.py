@@ -12,7 +12,8 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any
 
@@ -25,12 +26,15 @@ from emulation.domain.snapshot import NodeView
 from emulation.executor import Changed, Ended, Job, NodeState, Returned, Started
 from emulation.faults import Step, apply
 from serve_apps.backends.content import total_tokens
-from serve_apps.batch import RecordBatch, part_of
+from serve_apps.batch import RecordBatch, kept_of, part_of
 from serve_apps.clock import LiveClock
-from serve_apps.messages import Configured, Hinted, NodeRun, Served, Work
-from serve_apps.names import LAUNCHER, find, runtime_name
+from serve_apps.messages import Configured, Finished, Hinted, Kept, NodeRun, Served, Work
+from serve_apps.names import LAUNCHER, RECORDER, Phonebook, find, runtime_name
+from serve_apps.progress import ProgressReport
 from workloads.truth_table import TruthTable
 
+TAKE_UP_S = 10.0
+"""Wall seconds a call waits for a restarted process to take up the run."""
 STREAM_FIRST_S = 0.03
 """Wall seconds between looks at a streamed request's progress."""
 STREAM_GROWTH, STREAM_MAX_S = 1.25, 0.4
@@ -47,6 +51,8 @@ class _Waiter:
     started: asyncio.Event = field(default_factory=asyncio.Event)
     attached: bool = False
     """Whether it waits through a replica, which can stop (lifecycle cold)."""
+    reported: int = 0
+    """Finished prompts that are in the progress record, or on their way there."""
 
 
 class NodeRuntime:
@@ -57,6 +63,8 @@ class NodeRuntime:
         self._testbed = testbed
         self._node_id = node_id
         self._clock, self._begun = LiveClock(1.0), asyncio.Event()
+        self._taken_up = asyncio.Event()
+        """Set once a run has begun: a restarted process answers calls before it has taken up the run."""
         self._run: NodeRun | None = None
         self._truth: TruthTable | None = None
         self._state = NodeState(testbed, node_id)
@@ -68,6 +76,10 @@ class NodeRuntime:
         self._version = 0
         self._changed = asyncio.Event()
         self._batch = RecordBatch(runtime_name(node_id), period_s=0.5)
+        self._report = ProgressReport()
+        self._actors = Phonebook()
+        self._next_prompt_s = inf
+        self._kept = Kept("")
         self._tasks: set[asyncio.Task[Any]] = set()
         resume_if_restarted()
 
@@ -81,14 +93,18 @@ class NodeRuntime:
         self._run = run
         self._truth = TruthTable(run.scenario, run.seed)
         self._clock, self._begun = LiveClock(run.speedup), asyncio.Event()
+        self._taken_up.set()
         self._testbed = run.scenario.testbed
         self._state = NodeState(self._testbed, self._node_id, run.truth, external_init=run.cold)
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._armed_s = None, inf
         self._batch.begin(run.run_id)
+        self._report.begin(run.run_id)
+        self._kept = Kept(run.run_id)
         if not self._tasks:
             self._spawn(self._batch.run())
+            self._spawn(self._report.run())
         self._news.clear()
         self._hints = ()
         for view in self._state.view(0.0).executors:
@@ -104,29 +120,47 @@ class NodeRuntime:
         self._settle()
 
     async def resume(self) -> None:
-        """After a restart: take up the present run again, with empty queues."""
+        """After a restart: take up the present run again, configured as before and with the faults in force.
+
+        Queues are empty: whoever waited is told by Ray that we died, and asks again with what was finished.
+        """
         found = await part_of(runtime_name(self._node_id))
-        if found is not None and self._run is None:
-            await self.begin_run(found[0])
-            if found[1] is not None:
-                await self.start(found[1])
+        if found is None or self._run is not None:
+            return
+        kept = await kept_of(runtime_name(self._node_id))
+        await self.begin_run(found[0])
+        if found[1] is not None:
+            await self.start(found[1])
+        now_s = self._clock.now_s()
+        for view in self._state.view(now_s).executors:
+            self._batch.add("executor", Changed(now_s, view.id, view.state, view.mode, inf))
+        if isinstance(kept, Kept) and kept.run_id == found[0].run_id:
+            self._kept = kept
+            if kept.config is not None:
+                self._state.configure(kept.config, now_s)
+            for step in kept.steps:
+                apply(step, self._state, now_s)
+        if found[0].cold:
+            await find(LAUNCHER).halt_others.remote(self._node_id, self._state.targets())
+        self._settle()
 
     async def flush(self) -> None:
         """Send every record of the run so far."""
         await self._batch.flush()
+        await self._report.flush()
 
     # -- work ---------------------------------------------------------------------------------------------
 
     async def serve(self, work: Work) -> Served:
         """Queue and serve one attempt; returns when it is over, in whatever way."""
-        waiter = self._waiter(work)
+        waiter = await self._waiter(work)
         waiter.attached = True
         return await asyncio.shield(waiter.ended)
 
     async def turn(self, work: Work) -> Served | None:
         """Queue one attempt and return once it is in service (None) or over; `serve` then waits for its
         end."""
-        waiter = self._waiter(work)
+        waiter = await self._waiter(work)
         entered = asyncio.ensure_future(waiter.started.wait())
         await asyncio.wait((entered, waiter.ended), return_when=asyncio.FIRST_COMPLETED)
         entered.cancel()
@@ -135,7 +169,7 @@ class NodeRuntime:
     async def stream(self, work: Work) -> AsyncIterator[tuple[int, int] | Served]:
         """Like `serve`, with (tokens produced, tokens in all) on the way: at once for the first, then
         coalesced."""
-        waiter = self._waiter(work)
+        waiter = await self._waiter(work)
         waiter.attached = True
         ended = waiter.ended
         await self._started(waiter)
@@ -150,20 +184,27 @@ class NodeRuntime:
         yield ended.result()
 
     async def cancel(self, request_id: str, reason: str = "the client gave up") -> bool:
-        """End a request wherever it is on this node; False if it is not here."""
-        found = self._state.cancel(request_id, self._clock.now_s(), "aborted", reason)
+        """End a request wherever it is on this node; False if it is not here.
+
+        What it had finished is in the progress record when this returns.
+        """
+        found = self._state.cancel(request_id, self._advance(), "aborted", reason)
         self._settle()
+        await self._report.try_flush()
         return found
 
-    def _waiter(self, work: Work) -> _Waiter:
+    async def _waiter(self, work: Work) -> _Waiter:
         """The waiter of this attempt, queued now if it is new. Raises `RuntimeError` if no run has begun."""
+        if not self._taken_up.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._taken_up.wait(), TAKE_UP_S)
         if self._truth is None:
             raise RuntimeError(f"node {self._node_id}: no run has begun")
         request = work.request
         known = self._waiters.get(request.id)
         if known is not None and known.work.attempt == work.attempt:
             return known
-        now_s = self._clock.now_s()
+        now_s = self._advance()
         if known is not None:
             self._state.cancel(request.id, now_s, "aborted", "dispatched again")
             self._settle()
@@ -172,7 +213,8 @@ class NodeRuntime:
         job.prompts_done = work.progress.prompts_done
         job.service_s = work.progress.service_s
         job.started_s = work.progress.started_s
-        waiter = _Waiter(job, work, asyncio.get_running_loop().create_future())
+        ended: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(job, work, ended, reported=job.prompts_done)
         self._waiters[request.id] = waiter
         self._state.submit(work.executor, job, now_s)
         self._settle()
@@ -204,17 +246,21 @@ class NodeRuntime:
 
     async def configure(self, config: NodeConfig) -> Configured:
         """Apply an activation pattern now; what is infeasible or voided is said in the answer."""
-        now_s = self._clock.now_s()
+        now_s = self._advance()
         before = self._state.targets()
         refused = self._state.configure(config, now_s)
         changes = sum(mode != before[e] for e, mode in self._state.targets().items())
+        if changes:
+            modes = {e.partition("/")[2]: mode for e, mode in self._state.targets().items()}
+            self._keep(replace(self._kept, config=NodeConfig(self._node_id, modes)))
         self._settle()
         return Configured(now_s, tuple(refused), changes)
 
     async def inject(self, step: Step) -> float:
         """Apply one step of the event plan in place, while requests run; returns when, in virtual seconds."""
-        now_s = self._clock.now_s()
+        now_s = self._advance()
         apply(step, self._state, now_s)
+        self._keep(replace(self._kept, steps=(*self._kept.steps, step)))
         hints = self._state.view(now_s).hints
         if hints != self._hints:
             self._hints = hints
@@ -224,7 +270,7 @@ class NodeRuntime:
 
     async def telemetry(self) -> NodeView:
         """What may be known of this node now."""
-        view = self._state.view(self._clock.now_s())
+        view = self._state.view(self._advance())
         self._settle()
         return view
 
@@ -259,7 +305,7 @@ class NodeRuntime:
 
     def _settle(self) -> None:
         """Let everything due happen, pass on what did, and make the next appointment."""
-        self._state.advance(self._clock.now_s())
+        self._advance()
         for notice in self._state.take_notices():
             if isinstance(notice, Changed):
                 self._on_changed(notice)
@@ -270,7 +316,7 @@ class NodeRuntime:
             elif isinstance(notice, Ended):
                 self._on_ended(notice)
             elif isinstance(notice, Returned):
-                self._finish(notice.job, Served("returned", notice.t_s, **_measured(notice.job)))
+                self._spawn(self._give_back(notice))
         if self._run is not None and self._run.cold:
             self._call_turns()
         self._arm()
@@ -282,8 +328,43 @@ class NodeRuntime:
             if not waiter.started.is_set() and self._state.progress(request_id, now_s) is not None:
                 waiter.started.set()
 
+    def _advance(self) -> float:
+        """Let everything due happen, and take down which prompts are finished; returns the time.
+
+        Called before anything that may take a job out of service, which would forget when they were.
+        """
+        now_s = self._clock.now_s()
+        found = self._state.milestones(now_s)
+        self._next_prompt_s = min((m.next_s for m in found), default=inf)
+        for m in found:
+            self._note(m.job, m.prompts_done, m.finished_s, m.service_s)
+        return now_s
+
+    def _note(self, job: Job, done: int, t_s: float, service_s: float) -> None:
+        waiter = self._waiters.get(job.request.id)
+        if waiter is None or waiter.job is not job or done <= waiter.reported:
+            return
+        self._report.note(
+            Finished(
+                job.request.id, job.attempt, waiter.work.executor, waiter.reported, done, t_s, service_s,
+                job.started_s, job.stutter,
+            )
+        )  # fmt: skip
+        waiter.reported = done
+
+    async def _give_back(self, notice: Returned) -> None:
+        """The next attempt must not be heard of before this one's progress is written."""
+        served = Served("returned", notice.t_s, **_measured(notice.job))
+        await self._report.try_flush()
+        self._finish(notice.job, served)
+
+    def _keep(self, kept: Kept) -> None:
+        """Leave with the recorder what a restarted process of this node needs."""
+        self._kept = kept
+        self._actors.find(RECORDER).checkpoint.remote(runtime_name(self._node_id), kept)
+
     def _arm(self) -> None:
-        next_s = self._state.next_s()
+        next_s = min(self._state.next_s(), self._next_prompt_s)
         if next_s == self._armed_s or not self._clock.started:
             return
         if self._timer is not None:
@@ -299,6 +380,8 @@ class NodeRuntime:
 
     def _on_ended(self, notice: Ended) -> None:
         job = notice.job
+        if notice.outcome == "done":
+            self._note(job, job.request.prompts, notice.t_s, job.service_s)
         output_tokens = job.truth.output_tokens if notice.outcome == "done" else 0
         served = Served(
             notice.outcome, notice.deliver_s, notice.reason, output_tokens=output_tokens, **_measured(job)

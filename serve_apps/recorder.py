@@ -27,7 +27,8 @@ from emulation.ledger import Ledger
 from emulation.recording import RECORD_FILE, SIDE_FILE, JsonlSink, canonical_order, decode, write_whole
 from serve_apps.batch import Entry
 from serve_apps.clock import LiveClock
-from serve_apps.messages import RunPlan, RunProgress, RunState, Served, Work
+from serve_apps.messages import Finished, Progress, RunPlan, RunProgress, RunState, Served, Work
+from serve_apps.progress import ProgressBook
 
 
 class Recorder:
@@ -41,6 +42,7 @@ class Recorder:
         self._clock = LiveClock(1.0)
         self._ledger: Ledger | None = None
         self._sink: JsonlSink | None = None
+        self._finished: ProgressBook | None = None
         self._folder = Path()
         self._numbers: dict[str, int] = {}
         self._open: dict[str, tuple[str, Request]] = {}
@@ -57,6 +59,7 @@ class Recorder:
         self._clock = LiveClock(plan.scenario.live.speedup)
         self._folder = Path(plan.folder)
         self._sink = JsonlSink(self._folder, flush_every=1_000_000)
+        self._finished = ProgressBook(self._folder)
         self._ledger = Ledger(plan.header, self._sink, plan.scenario.testbed)
         self._set(RunState(plan.run_id, None))
 
@@ -82,6 +85,8 @@ class Recorder:
             return ledger.close(self._clock.now_s(), in_system, interrupted)
         finally:
             sink.close()
+            if self._finished is not None:
+                self._finished.close()
             put_in_order(self._folder)
 
     async def state(self) -> RunState:
@@ -138,6 +143,23 @@ class Recorder:
         """Keep the learned state of an actor for its successor."""
         self._checkpoints[name] = content
 
+    async def kept(self, name: str) -> Any:
+        """What an actor left with `checkpoint` in this run; None if nothing."""
+        return self._checkpoints.get(name)
+
+    # -- the progress record ------------------------------------------------------------------------------
+
+    async def finished(self, run_id: str, reports: tuple[Finished, ...]) -> None:
+        """Write which prompts are finished; of another run than the present one, nothing is written."""
+        if run_id == self._state.run_id and self._ledger is not None and self._finished is not None:
+            self._finished.add(reports)
+
+    async def take_over(self, run_id: str, request_id: str, attempt: int) -> Progress:
+        """What a new attempt at a request starts from; reports of earlier attempts are refused from now on."""
+        if run_id != self._state.run_id or self._finished is None:
+            return Progress()
+        return self._finished.take_over(request_id, attempt)
+
     # -- records ------------------------------------------------------------------------------------------
 
     async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:
@@ -170,6 +192,8 @@ class Recorder:
     ) -> None:
         if self._ledger is None or self._open.pop(request.id, None) is None:
             return  # closed when its gateway was thought dead
+        if self._finished is not None:
+            self._finished.ended(request.id)
         job = None if work is None else measured_job(work, served)
         self._ledger.end(request, outcome, t_s, job, decision, reason, side)
 

@@ -2,11 +2,13 @@
 
 Read first: `node.py` (`NodeState`: what happens on one node, and when), then `job.py` (work and how far it got)
 and `notices.py` (what a node tells the world around it). `executor.py` keeps the books of one FIFO server, `speed.py`
-says how fast it goes, `resources.py` who may have RAM, cores and slices, `paths.py` how long requests travel.
+says how fast it goes, `resources.py` who may have RAM, cores and slices, `paths.py` how long requests travel,
+`milestones.py` how many prompts of a job in service are finished.
 """
 
 from emulation.executor.job import Job
+from emulation.executor.milestones import Milestone
 from emulation.executor.node import NodeState
 from emulation.executor.notices import Changed, Ended, Notice, Returned, Started
 
-__all__ = ["Changed", "Ended", "Job", "NodeState", "Notice", "Returned", "Started"]
+__all__ = ["Changed", "Ended", "Job", "Milestone", "NodeState", "Notice", "Returned", "Started"]

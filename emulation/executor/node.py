@@ -19,6 +19,7 @@ from emulation.domain.snapshot import NodeView
 from emulation.domain.truth import Condition, RequestTruth, WorldTruth
 from emulation.executor.executor import Executor
 from emulation.executor.job import Job
+from emulation.executor.milestones import Milestone, milestone
 from emulation.executor.notices import Changed, Ended, Notice, Returned, Started
 from emulation.executor.paths import Paths
 from emulation.executor.resources import allocate
@@ -159,6 +160,11 @@ class NodeState:
                 whole = sum(executor.job.truth.noise)
                 return 1.0 - executor.remaining_units / whole if whole > 0 else 1.0
         return None
+
+    def milestones(self, now_s: float) -> list[Milestone]:
+        """Where every job of several prompts that is in service stands."""
+        self.advance(now_s)
+        return [m for m in (milestone(e, now_s) for e in self._executors) if m is not None]
 
     def targets(self) -> dict[str, Mode]:
         """Executor to the mode it was last told to be in."""

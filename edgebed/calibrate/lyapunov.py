@@ -28,7 +28,7 @@ from emulation.files import ConfigError, did_you_mean
 Coefficients = dict[str, float]
 
 PAPERS = ("p1", "p2", "churn", "kappa")
-"""What the paper calibrates online statistics against; the default of `tune`."""
+"""What the paper states rules for; the default of `tune`."""
 FLOORS = ("f0", "f0_cpu", "f0_mem", "f0_gpu")
 WEIGHTS = ("alpha_cpu", "alpha_gpu_small_text", "alpha_gpu_large_text", "alpha_gpu_image")
 TUNABLE = (*PAPERS, "v", "p0", *FLOORS, *WEIGHTS)
@@ -212,6 +212,8 @@ def check(scenario: Scenario, settings: Settings) -> LyapunovConfig:
         raise ConfigError(f"scenario {scenario.name!r}: no node hosts pods, so there is nothing to deploy")
     if find_scheme(settings.scheme).deployer != "lyapunov":
         raise ConfigError(f"--scheme {settings.scheme}: does not deploy by Lyapunov; take RL, AL, LL or MAL")
+    if not settings.tune:
+        raise ConfigError("--tune names no coefficient; for example p1,p2")
     for name in settings.tune:
         if name not in TUNABLE:
             raise ConfigError(f"--tune: unknown coefficient {name!r}; {did_you_mean(name, TUNABLE)}")

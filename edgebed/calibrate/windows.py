@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from emulation.domain.cluster import Modality, TestbedConfig
 from emulation.domain.records import RequestRecord
 from emulation.domain.scenario import Scenario
-from emulation.metrics import Summary, summarise
+from emulation.metrics import summarise
 from emulation.metrics.view import RunView
 
 
@@ -61,7 +61,7 @@ def run_stats(
         fairness_norm=summary.fairness_norm,
         success_ratio=summary.success_ratio,
         gpu_utilisation=_gpu_utilisation(run, scenario.testbed, 0.0, scenario.horizon_s),
-        flips_per_slot=_flips(run, summary, scenario),
+        flips_per_slot=summary.reconfigurations / scenario.slots,
     )
 
 
@@ -108,10 +108,6 @@ def _gpu_utilisation(run: RunView, testbed: TestbedConfig, from_s: float, to_s: 
         if r.mode == "gpu" and r.service_s is not None
     )
     return min(1.0, busy_s / (slices * (to_s - from_s)))
-
-
-def _flips(run: RunView, summary: Summary, scenario: Scenario) -> float:
-    return summary.reconfigurations / scenario.slots
 
 
 def _by_deployer(actor: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from controller.agents.config import ROLES, AgentRole
 from controller.agents.reasoner import NONE, RULES, ReasonerLabel
 from emulation.domain.scenario import Scenario
 
@@ -36,6 +37,13 @@ class Scheme:
     def label(self) -> str:
         """Name for tables: nothing run by rules is called agentic without saying so."""
         return self.name if self.reasoner == NONE else f"{self.name} ({self.reasoner})"
+
+    def agents(self) -> tuple[AgentRole, ...]:
+        """Roles in which a reasoner may think, planner first."""
+        if self.reasoner == NONE or self.meta is not None:
+            return ()
+        has = {"planner": self.planner, "scheduler": self.scheduler, "deployer": self.deployer == "agent"}
+        return tuple(role for role in ROLES if has[role])
 
     def planner_for(self, scenario: Scenario) -> str | None:
         """`given` where the scenario has a plan for schemes that follow one; else this scheme's planner."""

@@ -42,7 +42,8 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of requests
 ReasonerOption = Annotated[
     str | None,
     typer.Option(
-        "--reasoner", help="Of the meta-controller: rules, openai, scripted:<file> or replay:<file>."
+        "--reasoner",
+        help="Of every agent and meta-controller: rules, openai, scripted:<file> or replay:<file>.",
     ),
 ]
 RayletsOption = Annotated[
@@ -122,11 +123,14 @@ def simulate(
     scenario: ScenarioArgument,
     scheme: Annotated[str, typer.Option("--scheme", help="See `edgebed schemes`.")] = "sect",
     seed: SeedOption = 0,
+    reasoner: ReasonerOption = None,
     folder: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run one scheme on one seed in virtual time."""
-    compare(scenario, schemes=scheme, seeds=str(seed), folder=folder, as_json=as_json)
+    compare(
+        scenario, schemes=scheme, seeds=str(seed), reasoner=reasoner, folder=folder, as_json=as_json
+    )  # fmt: skip
 
 
 @app.command()

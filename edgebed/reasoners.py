@@ -1,11 +1,18 @@
-"""Who thinks: the reasoner a scenario or the command line names, built from its word."""
+"""Who thinks: the reasoners a scenario or the command line names, built from their words."""
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
-from controller.agents.llm import LLM, OpenAiLlm, missing_settings
-from controller.agents.reasoner import OPENAI, ReasonerLabel, split_choice
+from pydantic import BaseModel, ValidationError
+
+from controller.agents.config import ROLES, AgentsConfig
+from controller.agents.llm import LLM, OpenAiConfig, OpenAiLlm, missing_settings
+from controller.agents.reasoner import OPENAI, RULES, split_choice
 from controller.agents.replay import ReplayLlm
 from controller.agents.rules import RulesLlm
 from controller.agents.scripted import ScriptedLlm
@@ -15,9 +22,14 @@ from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE
 
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
 
 def with_reasoner(scenario: Scenario, choice: str | None) -> Scenario:
-    """The scenario with another reasoner for its meta-controllers; `None` changes nothing. Raises `ConfigError`."""
+    """The scenario with this reasoner for every agent and meta-controller; `None` changes nothing.
+
+    Raises `ConfigError`.
+    """
     if choice is None:
         return scenario
     try:
@@ -25,39 +37,85 @@ def with_reasoner(scenario: Scenario, choice: str | None) -> Scenario:
     except ValueError as error:
         raise ConfigError(f"--{error}") from error
     meta = {**scenario.controllers.get("meta", {}), "reasoner": choice}
-    return scenario.model_copy(update={"controllers": {**scenario.controllers, "meta": meta}})
+    agents: dict[str, Any] = {**scenario.controllers.get("agents", {})}
+    agents.update((role, choice) for role in ROLES)
+    controllers = {**scenario.controllers, "meta": meta, "agents": agents}
+    return scenario.model_copy(update={"controllers": controllers})
 
 
-def reasoner_label(scheme: Scheme, scenario: Scenario) -> ReasonerLabel:
-    """What thinks in this scheme on this scenario, for every table."""
-    if scheme.meta is None:
+def agents_of(scenario: Scenario) -> AgentsConfig:
+    """Who thinks in the agents of a scenario. Raises `ConfigError`."""
+    return validated(AgentsConfig, "agents", scenario, scenario.controllers.get("agents", {}))
+
+
+def validated(cls: type[ConfigT], name: str, scenario: Scenario, given: Mapping[str, Any]) -> ConfigT:
+    """Parameters of `controllers.<name>`. Raises `ConfigError` naming the field, the value and the known ones."""
+    try:
+        return cls.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"scenario {scenario.name!r}: controllers.{name}.{where} = {first.get('input')!r}: {first['msg']};"
+            f" known parameters: {sorted(cls.model_fields)}"
+        ) from error
+
+
+def reasoner_label(scheme: Scheme, scenario: Scenario) -> str:
+    """What thinks in this scheme on this scenario, for every table: one word, or one per role where they differ."""
+    labels = _labels(scheme, scenario)
+    if not labels:
         return scheme.reasoner
-    return split_choice(scenario.controllers.get("meta", {}).get("reasoner", MetaConfig().reasoner))[0]
+    most, count = Counter(labels.values()).most_common(1)[0]
+    if count == len(labels):
+        return most
+    apart = [f"{role} {label}" for role, label in labels.items() if count == 1 or label != most]
+    return ", ".join(apart if count == 1 else [*apart, f"others {most}"])
 
 
 def check_reasoner(scheme: Scheme, scenario: Scenario, live: bool) -> None:
     """Raise `ConfigError` where a live model could not be charged for its thinking: live, it forces speedup 1."""
-    if live and reasoner_label(scheme, scenario) == OPENAI and scenario.live.speedup != 1.0:
+    if live and OPENAI in _labels(scheme, scenario).values() and scenario.live.speedup != 1.0:
         raise ConfigError(
             f"reasoner openai thinks in real seconds: it needs --speedup 1, not {scenario.live.speedup:g}"
         )
 
 
+def _labels(scheme: Scheme, scenario: Scenario) -> dict[str, str]:
+    """Role to what thinks in it; empty for a scheme in which nothing does."""
+    if scheme.meta is not None:
+        config = validated(MetaConfig, "meta", scenario, scenario.controllers.get("meta", {}))
+        return {"meta": split_choice(config.reasoner)[0]}
+    agents = agents_of(scenario)
+    return {role: split_choice(agents.choice(role))[0] for role in scheme.agents()}
+
+
 def make_reasoner(config: MetaConfig, scheme: Scheme, seed: int) -> LLM:
-    """The reasoner of one run. Raises `ConfigError` for what is missing: a file, a model's name."""
-    label, file = split_choice(config.reasoner)
-    if label == "openai":
-        if missing := missing_settings(config.openai):
+    """The meta-controller's reasoner. Raises `ConfigError` for what is missing: a file, a model's name."""
+    if split_choice(config.reasoner)[0] == RULES:
+        return RulesLlm(config)
+    return make_llm(config.reasoner, config.openai, scheme, seed)
+
+
+def make_llm(choice: str, openai: OpenAiConfig, scheme: Scheme, seed: int) -> LLM:
+    """A reasoner that is not `rules`. Raises `ConfigError` for what is missing: a file, a model's name.
+
+    Where the model is, is settled here, so that it holds in whatever process the reasoner is used; the key is not:
+    every process reads it from its own environment.
+    """
+    label, file = split_choice(choice)
+    if label == OPENAI:
+        if missing := missing_settings(openai):
             raise ConfigError(f"reasoner openai: set {' and '.join(missing)} in the environment")
-        return OpenAiLlm(config.openai)
+        url = openai.base_url or os.environ.get("EDGEBED_LLM_BASE_URL")
+        model = openai.model or os.environ.get("EDGEBED_LLM_MODEL")
+        return OpenAiLlm(openai.model_copy(update={"base_url": url, "model": model}))
     try:
         if label == "scripted":
             return ScriptedLlm.read(Path(file))
-        if label == "replay":
-            return ReplayLlm.read(_recording(Path(file), scheme, seed))
+        return ReplayLlm.read(_recording(Path(file), scheme, seed))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"reasoner {config.reasoner}: {error}") from error
-    return RulesLlm(config)
+        raise ConfigError(f"reasoner {choice}: {error}") from error
 
 
 def _recording(path: Path, scheme: Scheme, seed: int) -> Path:

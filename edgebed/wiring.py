@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from controller.agents.config import AgentsConfig
 from controller.deployers import DEPLOYERS
 from controller.fast_path import FastPath, FastPathConfig
 from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
@@ -22,10 +24,11 @@ from controller.planners import PLANNERS
 from controller.routers import ROUTERS
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES, Scheme
+from edgebed.minds import Minds
 from edgebed.mirror import Mirror, MirroredFastPath
-from edgebed.reasoners import make_reasoner, reasoner_label
+from edgebed.reasoners import agents_of, make_reasoner, reasoner_label, validated
 from edgebed.whatif import Below, WhatIfProcess
-from emulation.domain.ports import GlobalPlanner
+from emulation.domain.ports import GlobalPlanner, PromptScheduler
 from emulation.domain.records import RunHeader, World
 from emulation.domain.scenario import Scenario
 from emulation.engine.control import ControlPlane
@@ -40,6 +43,7 @@ REGISTRIES: Mapping[str, Mapping[str, Any]] = {
     "planner": PLANNERS,
     "fast path": {"fast_path": FastPathConfig},
     "meta-controller": {"meta": MetaConfig},
+    "reasoners of agents": {"agents": AgentsConfig},
 }
 
 
@@ -82,21 +86,17 @@ def build_controllers(
     check_parameters(scenario)
     testbed = scenario.testbed
     objective = Objective.of(scenario)
-    loop = LoopConfig(reasoner=scheme.reasoner)
-
-    def agent(registry: Mapping[str, Any], name: str) -> Any:
-        return registry[name](testbed, _config(registry, name, scenario), seed, objective)
-
-    planner = planner or _planner(scheme, scenario, seed, objective)
+    minds = Minds(scheme, scenario, seed, agents_of(scenario), objective)
+    what_if = WhatIfProcess(Below(scheme.name, _by_rules(scenario.controllers)))
+    fixed = None if planner is None else PlannerLoop(testbed, planner, seed, LoopConfig(scheme.reasoner))
+    config = _config(SCHEDULERS, scheme.scheduler, scenario) if scheme.scheduler == "agent" else None
     return Controllers(
         scheme=scheme,
         fast_path=_supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle)),
-        planner=None if planner is None else PlannerLoop(testbed, planner, seed, loop),
-        scheduler=None
-        if scheme.scheduler is None
-        else SchedulerLoop(testbed, agent(SCHEDULERS, scheme.scheduler), seed, loop),
+        planner=fixed or minds.planner(lambda: _planner(scheme, scenario, seed, objective, what_if), what_if),
+        scheduler=minds.scheduler(lambda: _scheduler(scheme, scenario, seed, objective), config),
         deployers={
-            node.id: DeploymentLoop(testbed, node.id, _deployer(scheme, scenario, node.id, seed), seed, loop)
+            node.id: minds.deployer(node.id, partial(_deployer, scheme, scenario, node.id, seed))
             for node in testbed.nodes
             if node.hosting == "pods"
         },
@@ -173,29 +173,37 @@ def _validated(
     given = {**(defaults or {}), **scenario.controllers.get(name, {})}
     if name == "given" and scenario.plan is not None:
         given = {"plan": scenario.plan, **given}
-    try:
-        return cls.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"scenario {scenario.name!r}: controllers.{name}.{where} = {first.get('input')!r}: {first['msg']};"
-            f" known parameters: {sorted(cls.model_fields)}"
-        ) from error
+    return validated(cls, name, scenario, given)
 
 
-def _planner(scheme: Scheme, scenario: Scenario, seed: int, objective: Objective) -> GlobalPlanner | None:
+def _by_rules(controllers: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The controllers' parameters, with rules in every role: nothing in a what-if world asks a model."""
+    return {name: given for name, given in controllers.items() if name != "agents"}
+
+
+def _planner(
+    scheme: Scheme, scenario: Scenario, seed: int, objective: Objective, what_if: WhatIfProcess
+) -> GlobalPlanner | None:
     """The planner of a scheme, with a what-if process that knows the layers below it and no scenario."""
     name = scheme.planner_for(scenario)
     if name is None:
         return None
-    what_if = WhatIfProcess(Below(scheme.name, scenario.controllers))
     try:
         return PLANNERS[name](
             scenario.testbed, _config(PLANNERS, name, scenario), seed, objective, what_if=what_if
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"scenario {scenario.name!r}: planner {name}: {error}") from error
+
+
+def _scheduler(scheme: Scheme, scenario: Scenario, seed: int, objective: Objective) -> PromptScheduler | None:
+    name = scheme.scheduler
+    if name is None:
+        return None
+    found: PromptScheduler = SCHEDULERS[name](
+        scenario.testbed, _config(SCHEDULERS, name, scenario), seed, objective
+    )
+    return found
 
 
 def _deployer(scheme: Scheme, scenario: Scenario, node_id: str, seed: int) -> Any:

@@ -43,6 +43,8 @@ class AgentsConfig(Strict):
     """Good cases a planner is shown; of bad ones, a third as many, rounded up."""
     what_if_draws: int = Field(default=1, ge=1)
     """Draws of service noise per policy a planner asks about."""
+    what_if_s: float = Field(default=2.0, ge=0)
+    """Virtual seconds of thinking charged per draw, as emulating takes time too. Ours."""
     overload_s: float | None = Field(default=None, gt=0)
     """Seconds of waiting work above which a host counts as overloaded, so that a scheduler may leave the roles; None:
     half the deadline, or ten slots."""

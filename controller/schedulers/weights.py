@@ -20,17 +20,26 @@ class WeightsScheduler:
     def __init__(
         self, testbed: TestbedConfig, config: WeightsConfig, seed: int, objective: Objective
     ) -> None:
-        self._executors = testbed.executors()
+        self._testbed = testbed
         self.reason = "roles as mask, p as weights"
 
     def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> RouteGuide:
         """Mask and weights of the policy; no guidance before there is one."""
-        if policy is None:
-            return RouteGuide()
-        masked = frozenset(
-            e.id
-            for e in self._executors
-            if all(policy.roles.get(e.node, {}).get(m, "off") == "off" for m in e.models)
-        )
-        weights = {(m, node): share for m, shares in policy.p.items() for node, share in shares.items()}
-        return RouteGuide(masked=masked, weights=weights)
+        return guide_of(self._testbed, policy)
+
+
+def guide_of(testbed: TestbedConfig, policy: MacroPolicy | None) -> RouteGuide:
+    """A policy as a guide: executors outside the roles masked, p as weights; empty without a policy."""
+    if policy is None:
+        return RouteGuide()
+    weights = {(m, node): share for m, shares in policy.p.items() for node, share in shares.items()}
+    return RouteGuide(masked=outside_roles(testbed, policy), weights=weights)
+
+
+def outside_roles(testbed: TestbedConfig, policy: MacroPolicy) -> frozenset[str]:
+    """Executors of which the policy's roles use no model."""
+    return frozenset(
+        e.id
+        for e in testbed.executors()
+        if all(policy.roles.get(e.node, {}).get(m, "off") == "off" for m in e.models)
+    )

@@ -86,6 +86,61 @@ def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: fl
     return found
 
 
+def plan_violations(testbed: TestbedConfig, policy: MacroPolicy) -> list[str]:
+    """Why this policy is no complete plan, beyond `policy_violations`: empty if it is one.
+
+    Every node of pods has a role, no role has a model to which no request may be routed there, every model has a
+    host, and traffic goes to hosts only.
+    """
+    found = policy_violations(testbed, policy)
+    pods = [n.id for n in testbed.nodes if n.hosting == "pods"]
+    found.extend(f"roles lack node {n!r}" for n in pods if n not in policy.roles)
+    for model in testbed.models:
+        routable = testbed.routable(model.id)
+        hosts = [n for n in routable if policy.roles.get(n, {}).get(model.id, "off") != "off"]
+        found.extend(
+            f"roles put {model.id} on {n}, to which it may not be routed"
+            for n, role in policy.roles.items()
+            if n not in routable and role.get(model.id, "off") != "off"
+        )
+        if not hosts and any(n in pods for n in routable):
+            found.append(f"no role hosts {model.id}")
+        found.extend(
+            f"p[{model.id}] sends {share:g} to {n}, whose role does not host it"
+            for n, share in policy.p.get(model.id, {}).items()
+            if share > 0 and n in pods and n in routable and n not in hosts
+        )
+    return found
+
+
+def table_violations(testbed: TestbedConfig, table: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Why this table, origin to model to destination, is incomplete or impossible; empty if it is neither."""
+    models = [m.id for m in testbed.models]
+    nodes = [n.id for n in testbed.nodes]
+    found = [f"table lacks origin {n!r}" for n in nodes if n not in table]
+    for origin, row in table.items():
+        if origin not in nodes:
+            found.append(f"table names unknown origin {origin!r}")
+            continue
+        found.extend(f"table[{origin}] lacks {m!r}" for m in models if m not in row)
+        for model, node in row.items():
+            if model not in models:
+                found.append(f"table[{origin}] names unknown model {model!r}")
+            elif node not in nodes:
+                found.append(f"table[{origin}][{model}] names unknown node {node!r}")
+            elif node not in testbed.routable(model):
+                found.append(f"table[{origin}][{model}] = {node}, to which it may not be routed")
+    return found
+
+
+def pattern_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str, Mode]) -> list[str]:
+    """Why this is no complete activation pattern of the node: models missing or not of this node, or infeasible."""
+    hosted = testbed.hosted(node_id)
+    found = [f"modes lack {m!r}" for m in hosted if m not in modes]
+    found.extend(f"modes name {m!r}, which {node_id} cannot host" for m in modes if m not in hosted)
+    return found or node_violations(testbed, node_id, modes)
+
+
 def guide_violations(testbed: TestbedConfig, guide: RouteGuide) -> list[str]:
     """Why this route guide is invalid: unknown nodes or executors, destinations that cannot host the model."""
     executors = {e.id for e in testbed.executors()}

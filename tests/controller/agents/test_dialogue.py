@@ -20,7 +20,44 @@ from emulation.domain.events import LlmFailure
 DEVICE = {
     "id": "d0", "models": ["m"], "state": "ready", "queued": 2, "hints": ["game"], "risky_for_tasks": 3,
 }  # fmt: skip
+MODEL = {
+    "id": "sd", "modality": "image", "ram_gb": 3.5, "vram_gb": 3.5, "init_s": 15.0, "unload_s": 2.0,
+    "gpu_nodes_only": True, "unit": "prompt", "speeds": "on CPU 180 (VM3)",
+}  # fmt: skip
+BASELINE = {
+    "policies": 64, "objective": 0.2, "latency_s": 100.0, "fairness": 0.8, "success": "sd 0.4",
+}  # fmt: skip
 VARIABLES: dict[str, dict[str, Any]] = {
+    "planner_system": {
+        "weight": "0.5", "other_weight": "0.5", "scale_s": "900", "tools": True, "max_rounds": 2,
+    },
+    "planner_epoch": {
+        "epoch": 3, "t_s": 4500.0, "slot_s": 30.0, "epoch_slots": 50, "deadline": "requests never expire",
+        "nodes": [{"id": "VM2", "cores": 24, "ram_gb": 32.0, "gpus": "no GPU", "away": True}],
+        "cpu_law": "Cores are shared.", "models": [MODEL], "demand": "sd 0.8 prompts/s", "baseline": BASELINE,
+        "good": ["in epoch 1 all went well"], "bad": ["in epoch 2 nothing did"],
+        "telemetry": "In the epoch that ended ...", "backlog": "nothing",
+    },
+    "scheduler_system": {"mode": "table", "origins": ["VM2"], "models": ["sd"]},
+    "scheduler_slot": {
+        "slot": 7, "t_s": 210.0, "slot_s": 30.0,
+        "models": [{
+            "id": "sd", "shares": "VM3 100%", "allowed": ["VM3"], "free": True, "prompts_per_slot": 24.0,
+            "prompts_per_request": 4.5,
+        }],
+        "nodes": [{
+            "id": "VM3", "available": True, "cores_free": 8.0, "ram_free_gb": 12.0, "slices_free": 1,
+            "models": ["sd ready on gpu, 3 prompts waiting"],
+        }],
+    },
+    "deployer_system": {
+        "node": "VM3", "hardware": "one GPU", "memory": "sd 3.5 GB", "gpu_rule": "One vGPU each.", "models": ["sd"],
+    },
+    "deployer_slot": {
+        "t_s": 210.0, "role": "sd on gpu", "cores": 16, "ram_gb": 24.0, "slices": 2, "cores_free": 8.0,
+        "ram_free_gb": 12.0, "slices_free": 1, "pending": "Nothing is pending or starting.",
+        "models": [{"id": "sd", "modes": ["gpu", "cpu"], "state": "off", "queued": 1, "prompts": 3.0}],
+    },
     "agent_repair": {"violations": ["p[sd] sums to 0.9, must be 1"]},
     "meta_system": {"max_rounds": 2, "drift_threshold": 1.3},
     "meta_event": {

@@ -8,7 +8,9 @@ hidden (mismatch, drift, noise, true lengths) lives in `truth.py` and in the sce
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -175,62 +177,47 @@ class TestbedConfig(Strict):
                 )
         return self
 
+    @cached_property
+    def _index(self) -> _Index:
+        """Everything looked up per request or decision; made once, with the first question."""
+        return _Index.of(self)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's; the copy looks things up anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("_index", None)
+        return copied
+
     def model(self, model_id: str) -> ModelSpec:
         """The model with this id. Raises `KeyError` if there is none."""
-        for spec in self.models:
-            if spec.id == model_id:
-                return spec
-        raise KeyError(model_id)
+        return self._index.models[model_id]
 
     def node(self, node_id: str) -> NodeSpec:
         """The node with this id. Raises `KeyError` if there is none."""
-        for spec in self.nodes:
-            if spec.id == node_id:
-                return spec
-        raise KeyError(node_id)
+        return self._index.nodes[node_id]
 
     def theta(self, node_id: str, model_id: str, mode: Mode) -> tuple[float, ...] | None:
-        """Profiled coefficients on this node, seconds, its known speed applied; None where infeasible."""
-        node, model = self.node(node_id), self.model(model_id)
-        if mode == "off" or mode not in model.modes or (mode == "gpu" and not node.gpus):
-            return None
-        if node.models is not None and model_id not in node.models:
-            return None
-        if mode == "gpu" and model.vram_gb > max(g.vram_gb for g in node.gpus):
-            return None
-        if model.ram_gb > node.ram_gb:
-            return None
-        found: ProfileEntry | None = None
-        for entry in self.profile:
-            exact = entry.node == node_id
-            if (
-                entry.model == model_id
-                and entry.mode == mode
-                and (exact or (entry.node is None and found is None))
-            ):
-                found = entry
-                if exact:
-                    break
-        return None if found is None else tuple(c / node.speed for c in found.theta)
+        """Profiled coefficients on this node, seconds, its known speed applied; None where infeasible.
+
+        Raises `KeyError` for an unknown node or model.
+        """
+        return self._index.theta[node_id, model_id].get(mode)
 
     def modes(self, node_id: str, model_id: str) -> tuple[Mode, ...]:
         """Feasible modes of a model on a node, GPU first; empty where it cannot be hosted."""
-        return tuple(m for m in ("gpu", "cpu") if self.theta(node_id, model_id, m) is not None)
+        return tuple(self._index.theta[node_id, model_id])
 
     def hosts(self, model_id: str) -> tuple[str, ...]:
         """Ids of the nodes that can host the model, in inventory order."""
-        return tuple(n.id for n in self.nodes if self.modes(n.id, model_id))
+        return self._index.hosts[model_id]
 
     def routable(self, model_id: str) -> tuple[str, ...]:
         """Ids of the nodes requests of the model may be routed to, in inventory order."""
-        hosts = self.hosts(model_id)
-        if self.model(model_id).route_to == "any":
-            return hosts
-        return tuple(n for n in hosts if self.node(n).gpus)
+        return self._index.routable[model_id]
 
     def hosted(self, node_id: str) -> tuple[str, ...]:
         """Ids of the models the node can host, in inventory order."""
-        return tuple(m.id for m in self.models if self.modes(node_id, m.id))
+        return self._index.hosted[node_id]
 
     def executors(self) -> tuple[ExecutorSpec, ...]:
         """Every executor of the testbed, in inventory order: one per device, or one per (node, hostable model)."""
@@ -249,6 +236,62 @@ class TestbedConfig(Strict):
             if {link.a, link.b} == {site_a, site_b}:
                 return link
         return LinkSpec(a=site_a, b=site_b)
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """A testbed by what is asked of it."""
+
+    models: dict[str, ModelSpec]
+    nodes: dict[str, NodeSpec]
+    theta: dict[tuple[str, str], dict[Mode, tuple[float, ...]]]
+    """(node, model) to feasible mode, GPU first, to coefficients."""
+    hosts: dict[str, tuple[str, ...]]
+    routable: dict[str, tuple[str, ...]]
+    hosted: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, testbed: TestbedConfig) -> _Index:
+        """Every feasible law of every node: an entry of its own, or the one for all nodes."""
+        common: dict[tuple[str, str], tuple[float, ...]] = {}
+        own: dict[tuple[str, str, str], tuple[float, ...]] = {}
+        for entry in testbed.profile:
+            if entry.node is None:
+                common.setdefault((entry.model, entry.mode), entry.theta)
+            else:
+                own.setdefault((entry.node, entry.model, entry.mode), entry.theta)
+        theta: dict[tuple[str, str], dict[Mode, tuple[float, ...]]] = {}
+        modes: tuple[Literal["gpu", "cpu"], ...] = ("gpu", "cpu")
+        for node in testbed.nodes:
+            for model in testbed.models:
+                laws: dict[Mode, tuple[float, ...]] = {}
+                for mode in modes:
+                    law = own.get((node.id, model.id, mode), common.get((model.id, mode)))
+                    if law is not None and _fits(node, model, mode):
+                        laws[mode] = tuple(c / node.speed for c in law)
+                theta[node.id, model.id] = laws
+        hosts = {m.id: tuple(n.id for n in testbed.nodes if theta[n.id, m.id]) for m in testbed.models}
+        with_gpu = {n.id for n in testbed.nodes if n.gpus}
+        return cls(
+            models={m.id: m for m in testbed.models},
+            nodes={n.id: n for n in testbed.nodes},
+            theta=theta,
+            hosts=hosts,
+            routable={
+                m.id: hosts[m.id] if m.route_to == "any" else tuple(n for n in hosts[m.id] if n in with_gpu)
+                for m in testbed.models
+            },
+            hosted={n.id: tuple(m.id for m in testbed.models if theta[n.id, m.id]) for n in testbed.nodes},
+        )
+
+
+def _fits(node: NodeSpec, model: ModelSpec, mode: Literal["cpu", "gpu"]) -> bool:
+    """Whether the node alone has what the model needs in this mode (MA eq. 1)."""
+    if mode not in model.modes or model.ram_gb > node.ram_gb:
+        return False
+    if node.models is not None and model.id not in node.models:
+        return False
+    return mode == "cpu" or model.vram_gb <= max((g.vram_gb for g in node.gpus), default=-1.0)
 
 
 class ExecutorSpec(Strict):

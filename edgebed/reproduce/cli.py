@@ -47,7 +47,8 @@ def ma(
         bool, typer.Option("--quick", help="2 seeds and 6 epochs: minutes become seconds.")
     ] = False,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, max=1000, help="Seeds of every run; default 12.")
+        int | None,
+        typer.Option("--seeds", min=1, max=1000, help="Seeds of every run; default 12, and 6 for fig7."),
     ] = None,
     only: Annotated[
         str | None,

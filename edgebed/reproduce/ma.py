@@ -15,6 +15,15 @@ from edgebed.console import progress_bar, say
 from edgebed.report.export import write_csv
 from edgebed.reproduce.ma_figures import figure_5, figure_6
 from edgebed.reproduce.ma_figures_time import figure_7, figure_adaptation
+from edgebed.reproduce.ma_inconsistency import draws
+from edgebed.reproduce.ma_inconsistency_view import (
+    DRAWS,
+    QUICK_DRAWS,
+    SEED,
+    figure_inconsistency,
+    inconsistency_json,
+    inconsistency_table,
+)
 from edgebed.reproduce.ma_results import AdaptationResults, EpochResults, SchemeResults
 from edgebed.reproduce.ma_runs import SchemeRun, SlotRun, cells, run_schemes, run_slots
 from edgebed.reproduce.ma_settings import (
@@ -32,10 +41,12 @@ from edgebed.reproduce.ma_tables_time import adaptation_table, figure_7_table
 from edgebed.reproduce.page import FigureFile, page, sheet_csv
 from edgebed.reproduce.runs import Cell
 from edgebed.reproduce.tables import Sheet
-from emulation.files import ConfigError, did_you_mean, load_scenario
+from emulation.files import ConfigError, did_you_mean
 from emulation.recording import write_whole
 
 SEEDS, QUICK_SEEDS = 12, 2
+EPOCH_SEEDS = 6
+"""Of Figure 7 where no number is asked for: each of its runs plans 30 times."""
 EPOCHS_RUN, QUICK_EPOCHS = 30, 6
 
 _Run = TypeVar("_Run", SchemeRun, SlotRun)
@@ -96,7 +107,7 @@ def reproduce(
 ) -> Reproduction:
     """Run, measure and write. Ctrl-C reports what was finished."""
     done = Reproduction(folder)
-    stage = _Stages(seeds or (QUICK_SEEDS if quick else SEEDS), quick, quiet, workers)
+    stage = _Stages(seeds, quick, quiet, workers)
     try:
         if {"fig5", "fig6"} & set(only):
             stage.schemes(done, only)
@@ -104,6 +115,8 @@ def reproduce(
             stage.epochs(done)
         if "adaptation" in only:
             stage.adaptation(done)
+        if "inconsistency" in only:
+            stage.inconsistency(done)
     except KeyboardInterrupt:
         say("interrupted: reporting the runs that were finished")
     _write(done)
@@ -113,8 +126,9 @@ def reproduce(
 class _Stages:
     """The parts, each: run, then add tables, figures and JSON. What an interrupt leaves is added before it goes on."""
 
-    def __init__(self, seeds: int, quick: bool, quiet: bool, workers: int | None) -> None:
-        self._seeds = seeds
+    def __init__(self, seeds: int | None, quick: bool, quiet: bool, workers: int | None) -> None:
+        self._seeds = seeds or (QUICK_SEEDS if quick else SEEDS)
+        self._epoch_seeds = seeds or (QUICK_SEEDS if quick else EPOCH_SEEDS)
         self._quick = quick
         self._quiet = quiet
         self._workers = workers
@@ -145,9 +159,11 @@ class _Stages:
 
     def epochs(self, done: Reproduction) -> None:
         count = QUICK_EPOCHS if self._quick else EPOCHS_RUN
-        results = EpochResults(load_scenario(EPOCHS).epoch_slots)
+        results = EpochResults()
         try:
-            self._run("figure 7", cells(epoch_settings(count), self._seeds), run_slots, results.add, done)
+            self._run(
+                "figure 7", cells(epoch_settings(count), self._epoch_seeds), run_slots, results.add, done
+            )
         finally:
             if results.keys:
                 done.found[EPOCHS] = results.to_json()
@@ -168,6 +184,14 @@ class _Stages:
                     figure_adaptation(results),
                 )
 
+    def inconsistency(self, done: Reproduction) -> None:
+        start_s = perf_counter()
+        found = draws(QUICK_DRAWS if self._quick else DRAWS, SEED)
+        self._took(done, "inconsistency", 2 * len(found), start_s)
+        done.found["rl_inconsistency"] = inconsistency_json(found)
+        done.sheets["inconsistency"] = inconsistency_table(found)
+        done.figures["inconsistency"] = ("RL's fairness and AL's starved LM4", figure_inconsistency(found))
+
     def _run(
         self,
         title: str,
@@ -181,10 +205,11 @@ class _Stages:
             for one in run(todo, self._workers):
                 add(one)
                 bar.step(f"{one.setting} {one.label} seed {one.seed}")
+        self._took(done, title, len(todo), start_s)
+
+    def _took(self, done: Reproduction, title: str, runs: int, start_s: float) -> None:
         done.seconds[title] = round(perf_counter() - start_s, 1)
-        say(
-            f"{title}: {len(todo)} runs in {done.seconds[title]:.0f} s on {self._workers or cpu_count()} cores"
-        )
+        say(f"{title}: {runs} runs in {done.seconds[title]:.0f} s on {self._workers or cpu_count()} cores")
 
 
 def _write(done: Reproduction) -> None:

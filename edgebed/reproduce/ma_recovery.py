@@ -1,8 +1,10 @@
 """Adaptation: how long after a change a scheme's latency moves, and what is lost until it has settled.
 
 The series is the mean latency per slot of arrival over all seeds, every lost request counted with the whole deadline.
-The new steady state of a phase is its mean over the last `SETTLED` of the phase. A scheme is back in the first slot
-from which every mean over `WINDOW` slots, to the end of the phase, stays within `NEAR` of that.
+The new steady state of a phase is its mean over the last `SETTLED` of it, its swing the furthest that a mean over
+`WINDOW` slots strays from it there. A scheme is back in the first slot from which every such mean, to the end of the
+phase, stays within `NEAR` of the steady state, or within its swing where that is more: nobody can be back within less
+than it moves anyway. Where the swing is above `UNSTEADY` there is no steady state to come back to.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ Floats = NDArray[np.float64]
 NEAR = 0.10
 WINDOW = 10
 """Slots of a mean."""
+UNSTEADY = 0.5
 SETTLED = 0.4
 """Share of a phase, at its end, that is its steady state."""
 BEFORE = 20
 """Slots before a change that say what was lost by it."""
 _DRAWS = 200
 _LEVEL = 0.95
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,14 @@ class Recovery:
     """Mean of the series over the `BEFORE` slots before the change."""
     steady_s: float
     """The new steady state."""
+    swing: float
+    """Share of the steady state by which it moves."""
     peak_s: float
     """Highest mean over `WINDOW` slots within the phase."""
     slots: int | None
-    """Slots until it was back; None: it had not settled when the steady part began."""
+    """Slots until it was back; None: there is no steady state."""
     low: int | None
-    """95% range of that over seeds drawn again; an open end counts as None."""
+    """95% range of that over seeds drawn again; None where that end has no steady state."""
     high: int | None
     excess_s: float
     """Per run: latency above the new steady state times requests, until back (or to the end of the phase)."""
@@ -67,9 +73,8 @@ def recovery(runs: Sequence[SlotFigures], start: int, end: int) -> Recovery:
     asked = np.array([r.arrived.sum(axis=1) for r in runs])
     lost = np.array([(r.arrived - r.done).sum(axis=1) for r in runs])
     phase = slice(start, end)
-    steady_s, means = _phase(cost_s[:, phase].sum(axis=0), asked[:, phase].sum(axis=0))
-    back = slots_until_back(means, steady_s)
-    back = back if back is not None and back <= _steady_start(end - start) else None
+    steady_s, swing, means = _phase(cost_s[:, phase].sum(axis=0), asked[:, phase].sum(axis=0))
+    back = slots_until_back(means, steady_s, swing)
     until = slice(start, end if back is None else start + back)
     before = slice(max(0, start - BEFORE), start)
     before_s = _mean(cost_s[:, before], asked[:, before])
@@ -79,6 +84,7 @@ def recovery(runs: Sequence[SlotFigures], start: int, end: int) -> Recovery:
     return Recovery(
         before_s=before_s,
         steady_s=steady_s,
+        swing=swing,
         peak_s=float(means.max()),
         slots=back,
         low=low,
@@ -99,18 +105,22 @@ def rolling(cost_s: Floats, asked: Floats, window: int = WINDOW) -> Floats:
     return means
 
 
-def slots_until_back(means: Floats, steady_s: float) -> int | None:
-    """First index from which all means are within `NEAR` of the steady state; None if the last is not."""
-    far = np.flatnonzero(np.abs(means - steady_s) > NEAR * steady_s)
+def slots_until_back(means: Floats, steady_s: float, swing: float = 0.0) -> int | None:
+    """First index from which all means are within the tolerance of the steady state; None if the last is not."""
+    if swing > UNSTEADY:
+        return None
+    far = np.flatnonzero(np.abs(means - steady_s) > max(NEAR, swing) * steady_s * (1 + _ROUNDING))
     if not len(far):
         return 0
     return None if far[-1] == len(means) - 1 else int(far[-1]) + 1
 
 
-def _phase(cost_s: Floats, asked: Floats) -> tuple[float, Floats]:
-    """Steady state of a phase, and its rolling means."""
+def _phase(cost_s: Floats, asked: Floats) -> tuple[float, float, Floats]:
+    """Steady state of a phase, its swing, and the rolling means of the whole phase."""
     at = _steady_start(len(cost_s))
-    return _mean(cost_s[at:], asked[at:]), rolling(cost_s, asked)
+    means = rolling(cost_s, asked)
+    steady_s = _mean(cost_s[at:], asked[at:])
+    return steady_s, float(np.abs(means[at:] - steady_s).max() / steady_s), means
 
 
 def _steady_start(slots: int) -> int:
@@ -128,8 +138,8 @@ def _range(cost_s: Floats, asked: Floats) -> tuple[int | None, int | None]:
     found = []
     for _ in range(_DRAWS):
         pick = rng.integers(len(cost_s), size=len(cost_s))
-        steady_s, means = _phase(cost_s[pick].sum(axis=0), asked[pick].sum(axis=0))
-        back = slots_until_back(means, steady_s)
-        found.append(never if back is None or back > _steady_start(never) else back)
+        steady_s, swing, means = _phase(cost_s[pick].sum(axis=0), asked[pick].sum(axis=0))
+        back = slots_until_back(means, steady_s, swing)
+        found.append(never if back is None else back)
     low, high = np.quantile(found, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], method="nearest")
     return (None if low == never else int(low)), (None if high == never else int(high))

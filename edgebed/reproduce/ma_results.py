@@ -10,7 +10,7 @@ from edgebed.report import Comparison, RunResult, comparison_json
 from edgebed.reproduce.ma_epochs import Approach, approach
 from edgebed.reproduce.ma_recovery import Recovery, recovery
 from edgebed.reproduce.ma_runs import SchemeRun, SlotRun
-from edgebed.reproduce.ma_settings import PHASES, REFERENCE_RUN
+from edgebed.reproduce.ma_settings import ADAPTING, PHASES, REFERENCE_RUN
 from edgebed.reproduce.ma_slots import Period, SlotFigures
 from edgebed.stats import Interval, mean_interval
 
@@ -53,17 +53,10 @@ class SlotResults:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], dict[int, SlotFigures]] = {}
-        self.wall_s: dict[tuple[str, str], list[float]] = {}
-        """Wall seconds of each run."""
 
     def add(self, run: SlotRun) -> None:
         """Take one run in."""
         self._found.setdefault((run.setting, run.label), {})[run.seed] = run.figures
-        self.wall_s.setdefault((run.setting, run.label), []).append(run.wall_s)
-
-    def labels(self, setting: str) -> list[str]:
-        """What was run in a setting, in the order in which it first ended."""
-        return [label for name, label in self._found if name == setting]
 
     def figures(self, setting: str, label: str) -> list[SlotFigures]:
         """Runs by seed."""
@@ -78,10 +71,6 @@ class SlotResults:
 class EpochResults(SlotResults):
     """Figure 7."""
 
-    def __init__(self, epoch_slots: int) -> None:
-        super().__init__()
-        self._epoch_slots = epoch_slots
-
     @property
     def keys(self) -> list[tuple[str, str]]:
         """(start, memory) of what was run, in a fixed order."""
@@ -89,9 +78,7 @@ class EpochResults(SlotResults):
 
     def epochs(self, key: tuple[str, str]) -> dict[int, list[Period]]:
         """Every epoch of every run by seed."""
-        return {
-            s: f.epochs(self._epoch_slots) for s, f in zip(self.seeds(*key), self.figures(*key), strict=True)
-        }
+        return {s: f.epochs() for s, f in zip(self.seeds(*key), self.figures(*key), strict=True)}
 
     def objectives(self, key: tuple[str, str]) -> dict[int, list[float]]:
         """J per epoch by seed; an epoch in which nothing was served counts with J = 1, the worst."""
@@ -128,6 +115,11 @@ class EpochResults(SlotResults):
 
 class AdaptationResults(SlotResults):
     """How schemes come back after a change."""
+
+    def labels(self, setting: str) -> list[str]:
+        """Schemes that were run in a setting, in the order of the adaptation's."""
+        found = [label for name, label in self._found if name == setting]
+        return sorted(found, key=ADAPTING.index)
 
     def recoveries(self, setting: str) -> dict[str, dict[str, Recovery]]:
         """Phase name to scheme to what was measured."""

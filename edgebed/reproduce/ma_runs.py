@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
 
 from edgebed.pool import each, stopping
 from edgebed.report import RunResult
@@ -24,7 +23,6 @@ class SchemeRun:
     label: str
     seed: int
     result: RunResult
-    wall_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,6 @@ class SlotRun:
     label: str
     seed: int
     figures: SlotFigures
-    wall_s: float
 
 
 def cells(wanted: Mapping[Setting, Sequence[Variant]], seeds: int) -> list[Cell]:
@@ -55,7 +52,6 @@ def run_slots(todo: Sequence[Cell], workers: int | None = None) -> Iterator[Slot
 
 def measure_scheme(cell: Cell) -> SchemeRun | None:
     """Run one cell, measured as every table of the package measures; None if it was interrupted."""
-    start_s = perf_counter()
     sink = MemorySink()
     footer = simulate(scenario_of(cell), cell.variant.scheme, cell.seed, sink, on_slot=_end_if_asked)
     if footer.interrupted:
@@ -63,19 +59,16 @@ def measure_scheme(cell: Cell) -> SchemeRun | None:
     run = sink.run()
     light = replace(run, requests=(), decisions=(), events=(), executors=())
     result = RunResult(light, summarise(run))
-    return SchemeRun(cell.setting.name, cell.variant.label, cell.seed, result, perf_counter() - start_s)
+    return SchemeRun(cell.setting.name, cell.variant.label, cell.seed, result)
 
 
 def measure_slots(cell: Cell) -> SlotRun | None:
     """Run one cell and count its requests by slot; no record is kept. None if it was interrupted."""
-    start_s = perf_counter()
     tally = SlotTally()
     simulate(scenario_of(cell), cell.variant.scheme, cell.seed, tally, on_slot=_end_if_asked)
     if tally.interrupted:
         return None
-    return SlotRun(
-        cell.setting.name, cell.variant.label, cell.seed, tally.figures(), perf_counter() - start_s
-    )
+    return SlotRun(cell.setting.name, cell.variant.label, cell.seed, tally.figures())
 
 
 def _end_if_asked(_: Progress) -> None:

@@ -27,6 +27,7 @@ class SlotFigures:
     deadline_s: float
     weight: float
     """lambda of MA eq. 10."""
+    epoch_slots: int
 
     @property
     def slots(self) -> int:
@@ -54,9 +55,10 @@ class SlotFigures:
         t_norm = None if mean_s is None else mean_s / self.deadline_s
         return Period(success, mean_s, fair, objective(t_norm, fair, self.weight))
 
-    def epochs(self, epoch_slots: int) -> list[Period]:
+    def epochs(self) -> list[Period]:
         """Figures of every whole epoch, by arrival."""
-        return [self.period(i, i + epoch_slots) for i in range(0, self.slots - epoch_slots + 1, epoch_slots)]
+        last = self.slots - self.epoch_slots
+        return [self.period(i, i + self.epoch_slots) for i in range(0, last + 1, self.epoch_slots)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +110,11 @@ class SlotTally:
             raise ValueError("figures by slot need a run with a deadline")
         arrived, done, latency_s = self._counts
         return SlotFigures(
-            header.models, arrived, done, latency_s, header.deadline_s, header.objective_weight
+            models=header.models,
+            arrived=arrived,
+            done=done,
+            latency_s=latency_s,
+            deadline_s=header.deadline_s,
+            weight=header.objective_weight,
+            epoch_slots=header.epoch_slots,
         )

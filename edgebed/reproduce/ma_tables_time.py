@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgebed.report.figures import number
 from edgebed.reproduce.ma_epochs import LAST, NEAR, WINDOW
+from edgebed.reproduce.ma_recovery import UNSTEADY, Recovery
 from edgebed.reproduce.ma_recovery import WINDOW as SLOTS
-from edgebed.reproduce.ma_recovery import Recovery
 from edgebed.reproduce.ma_results import AdaptationResults, EpochResults
 from edgebed.reproduce.ma_settings import PHASES, REFERENCE_RUN
 from edgebed.reproduce.ma_tables import text
@@ -68,16 +68,17 @@ def adaptation_table(results: AdaptationResults) -> Sheet:
     ]
     columns = (
         "scenario", "change", "scheme", "before s", "new steady state s", f"highest {SLOTS}-slot mean s",
-        "slots to be back", "95% range", "excess until back, request-hours", "lost until back",
+        "it swings by", "slots to be back", "95% range", "excess until back, request-hours", "lost until back",
         "excess of the phase, request-hours",
         "lost in the phase",
     )  # fmt: skip
     note = (
         "Latency by slot of arrival, a lost request counted with the whole deadline, over all seeds. New steady "
-        f"state: mean over the last 40% of the phase. Back: from then on every mean over {SLOTS} slots stays "
-        f"within 10% of it; {NEVER}: it still moved by more than that when the steady part began. Range: seeds "
-        "drawn again, with replacement. Excess: above the new steady state, and for the whole phase against the "
-        "20 slots before it; per run. A slot is 30 s."
+        f"state: mean over the last 40% of the phase; it swings by: the furthest a mean over {SLOTS} slots strays "
+        "from it there. Back: from then on every such mean stays within 10% of it, or within its swing where that "
+        f"is more; {NEVER}: it swings by more than {UNSTEADY:.0%}, so there is no steady state. Range: seeds drawn "
+        "again, with replacement. Excess: above the new steady state, and for the whole phase against the 20 "
+        "slots before it; per run. A slot is 30 s."
     )
     return Sheet("Adaptation: back within 10% of the new steady state", note, columns, tuple(rows))
 

@@ -192,6 +192,19 @@ class Hinted:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessChange:
+    """What became of starting or stopping a replica (lifecycle cold)."""
+
+    ok: bool
+    status: str
+    """Serve's own, of the application: RUNNING, DEPLOYING, DEPLOY_FAILED, UNHEALTHY, DELETING; NOT_STARTED: it has
+    none of this name."""
+    reason: str
+    wall_s: float
+    """From when it was the application's turn until it was done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Configured:
     """What became of a node configuration."""
 

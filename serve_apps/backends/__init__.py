@@ -1,7 +1,8 @@
 """What a replica runs. A backend is one file and one line in `BACKENDS`; a dotted path
 `package.module:Class` works too.
 
-Read first: `base.py` (the protocol), then `emulated.py`.
+Read first: `base.py` (the protocol), then `emulated.py`; for models that really run `real.py` (the walk of an
+attempt), `pacer.py` (how they are slowed) and `text.py` (an engine).
 """
 
 from __future__ import annotations
@@ -11,8 +12,14 @@ from importlib import import_module
 from serve_apps.backends.base import Backend, BackendSpec
 from serve_apps.backends.emulated import Emulated
 from serve_apps.backends.noop import Noop
+from serve_apps.backends.real import Diffusers, Transformers
 
-BACKENDS: dict[str, type[Backend]] = {"emulated": Emulated, "noop": Noop}
+BACKENDS: dict[str, type[Backend]] = {
+    "diffusers": Diffusers,
+    "emulated": Emulated,
+    "noop": Noop,
+    "transformers": Transformers,
+}
 
 
 def backend_class(name: str) -> type[Backend]:

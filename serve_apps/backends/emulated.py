@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
-from serve_apps.backends.base import BackendSpec
+from serve_apps.backends.base import BackendSpec, no_settings
 from serve_apps.backends.content import answer, deltas
 from serve_apps.messages import Answer, Delta, Served, Work
 from serve_apps.names import find, runtime_name
@@ -16,10 +16,16 @@ class Emulated:
     """Asks the node runtime for every request: the queue, the sharing and the speed are the node's."""
 
     reads_inputs: ClassVar[bool] = False
+    real: ClassVar[bool] = False
 
     def __init__(self, spec: BackendSpec) -> None:
         self._spec = spec
         self._runtime: Any = find(runtime_name(spec.node))
+
+    @classmethod
+    def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Takes no settings. Raises `ConfigError` for any."""
+        return no_settings(given)
 
     async def serve(self, work: Work) -> Answer:
         """One attempt. If whoever waits for it goes away, the node is told."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from serve_apps.backends.base import BackendSpec
+from serve_apps.backends.base import BackendSpec, no_settings
 from serve_apps.backends.content import answer, deltas
 from serve_apps.messages import Answer, Delta, Served, Work
 
@@ -14,9 +14,15 @@ class Noop:
     """Answers at once."""
 
     reads_inputs: ClassVar[bool] = False
+    real: ClassVar[bool] = False
 
     def __init__(self, spec: BackendSpec) -> None:
         self._spec = spec
+
+    @classmethod
+    def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Takes no settings. Raises `ConfigError` for any."""
+        return no_settings(given)
 
     async def serve(self, work: Work) -> Answer:
         """The whole answer, now."""

@@ -32,6 +32,8 @@ from emulation.files import ConfigError, load_scenario
 from emulation.metrics import summarise
 
 SHORT = load_scenario("bristol-A").model_copy(update={"slots": 12, "tail_slots": 4, "epoch_slots": 12})
+DEAR = with_parameters(SHORT, {"p1": 4.0, "p2": 4.0, "churn": 0.6})
+"""GPUs and changes cost far too much."""
 SETTINGS = Settings(seeds=(1000, 1001), iterations=2, window_slots=4)
 
 
@@ -96,20 +98,20 @@ def test_flips_in_calm_windows_move_churn_and_those_under_backlog_move_kappa() -
 
 @pytest.fixture(scope="module")
 def found() -> Calibrated:
-    return calibrate(SHORT, SETTINGS, workers=1)
+    return calibrate(DEAR, SETTINGS, workers=1)
 
 
 def test_objective_on_its_own_seeds_never_rises_and_only_what_helped_is_kept(found: Calibrated) -> None:
     kept = [t.measured.objective for t in found.trials if t.kept]
     assert kept == sorted(kept, reverse=True)
-    assert found.best.objective <= found.trials[0].measured.objective
+    assert found.best.objective < found.trials[0].measured.objective
     assert found.final == [t for t in found.trials if t.kept][-1].coefficients
     assert all(t.measured.objective >= min(kept) for t in found.trials)
     assert len(found.trials) == 1 + 2 * SETTINGS.iterations
 
 
 def test_the_final_coefficients_really_give_the_objective_they_claim(found: Calibrated) -> None:
-    scenario = with_parameters(SHORT, found.final)
+    scenario = with_parameters(DEAR, found.final)
     runs = [stats_of(scenario, "RL", 4, seed)[1] for seed in SETTINGS.seeds]
     assert sum(r.objective for r in runs) / 2 == found.best.objective
 
@@ -132,12 +134,14 @@ def test_any_coefficient_can_be_tuned_and_stays_one_the_deployer_takes() -> None
 
 
 def test_evaluation_compares_start_and_result_over_the_same_seeds(found: Calibrated) -> None:
-    rows = {(r.scheme, r.figure): r for r in evaluated(SHORT, found, 2)}
-    assert set(s for s, _ in rows) == {"RL", "AL"}
+    other = replace(found, final={**found.final, "f0": 0.9})
+    rows = {(r.scheme, r.figure): r for r in evaluated(DEAR, other, 2)}
+    assert {s for s, _ in rows} == {"RL", "AL"}
     row = rows["AL", "mean_latency_s"]
     assert row.start is not None
     assert row.found is not None
     assert row.difference is not None
+    assert row.difference.mean != 0.0
     assert row.difference.mean == pytest.approx(row.found.mean - row.start.mean)
     check_seeds(SETTINGS, 1000)
     with pytest.raises(ConfigError, match="1000 is a calibration seed"):

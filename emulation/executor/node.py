@@ -7,6 +7,7 @@ happen at its exact time however late the call comes, and `take_notices()` tells
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from heapq import heappop, heappush
 from math import inf
 
@@ -31,7 +32,8 @@ class NodeState:
     """State machine of one node.
 
     With `external_init`, starting an executor waits for `mark_ready` and draining for `mark_stopped` instead of
-    the emulated times (lifecycle `cold`, where processes really start and stop).
+    the emulated times (lifecycle `cold`, where processes really start and stop). Service of the models in `real`
+    waits for `complete`: somebody really computes, and nobody knows for how long.
     """
 
     def __init__(
@@ -40,16 +42,18 @@ class NodeState:
         node_id: str,
         truth: WorldTruth | None = None,
         external_init: bool = False,
+        real: Collection[str] = (),
     ) -> None:
         self.testbed = testbed
         self.id = node_id
         self.spec = testbed.node(node_id)
         self.available = True
         self._external_init = external_init
+        self._real = frozenset(real)
         self._models = {m.id: m for m in testbed.models}
         self._executors = [Executor(spec) for spec in testbed.executors_of(node_id)]
         self._by_id = {e.spec.id: e for e in self._executors}
-        self._single = len(self._executors) == 1
+        self._single = len(self._executors) == 1 and not self._real
         self._speed = Speed(testbed, node_id, truth or WorldTruth())
         self._paths = Paths(testbed, node_id)
         self._inbound: list[tuple[float, int, Job]] = []
@@ -161,6 +165,48 @@ class NodeState:
                 return 1.0 - executor.remaining_units / whole if whole > 0 else 1.0
         return None
 
+    def pace(self, request_id: str) -> tuple[float, ...] | None:
+        """Real work: how many times slower each coefficient is to be at present; None if it is not in service."""
+        executor = self._computing(request_id)
+        if executor is None or executor.job is None:
+            return None
+        return self._speed.factors(executor.job.request.model)
+
+    def advanced(self, request_id: str, prompts_done: int, now_s: float) -> None:
+        """Real work: so many of its prompts are finished; nothing changes if it is not in service."""
+        self.advance(now_s)
+        executor = self._computing(request_id)
+        if executor is not None and executor.job is not None:
+            executor.sync(now_s)
+            job = executor.job
+            job.prompts_done = max(job.prompts_done, min(prompts_done, len(job.truth.noise) - 1))
+            executor.remaining_units = job.remaining_units
+
+    def complete(self, request_id: str, service_s: float, output_tokens: int, now_s: float) -> bool:
+        """Real work is over: what it took, over all attempts, and what came out. False if it is not in service."""
+        self.advance(now_s)
+        executor = self._computing(request_id)
+        if executor is None or executor.job is None:
+            return False
+        executor.sync(now_s)
+        job = executor.job
+        job.service_s = job.work_s = service_s
+        job.truth = RequestTruth(output_tokens, job.truth.noise)
+        self._finish(executor, now_s)
+        self._refresh()
+        return True
+
+    def _computing(self, request_id: str) -> Executor | None:
+        """The executor that has this real work in service."""
+        return next(
+            (
+                e
+                for e in self._executors
+                if e.job is not None and e.job.request.id == request_id and e.job.request.model in self._real
+            ),
+            None,
+        )
+
     def milestones(self, now_s: float) -> list[Milestone]:
         """Where every job of several prompts that is in service stands."""
         self.advance(now_s)
@@ -247,6 +293,8 @@ class NodeState:
         return self._speed.stutters(model)
 
     def _unit_s(self, executor: Executor, job: Job) -> float:
+        if self._real and job.request.model in self._real:
+            return inf
         return self._speed.unit_s(executor.mode, job.request, job.truth)
 
     def _share_out(self, executor: Executor, t_s: float) -> None:
@@ -255,7 +303,8 @@ class NodeState:
             return
         group, share = self._speed.shared(executor, self._executors)
         for member in group:
-            member.rerate(member.unit_s, share, t_s)
+            # Real work shares a real device: what it loses there is in its measured time already.
+            member.rerate(member.unit_s, 1.0 if member.unit_s == inf else share, t_s)
 
     # -- lifecycle ----------------------------------------------------------------------------------------
 

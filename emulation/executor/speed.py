@@ -51,6 +51,13 @@ class Speed:
         """Whether work of this model dispatched here now would stutter (E3 eq. 3)."""
         return bool(self._conditions) and any(c.stutter for c in self._of(model))
 
+    def factors(self, model: str) -> tuple[float, float]:
+        """How many times slower each coefficient of this model's law is under the conditions in force."""
+        found = [1.0, 1.0]
+        for condition in self._of(model):
+            found = [f * condition.factor(i) for i, f in enumerate(found)]
+        return found[0], found[1]
+
     def unit_s(self, mode: Mode, request: Request, truth: RequestTruth) -> float:
         """Seconds per unit of this request's work on a whole idle resource, under the conditions in force."""
         law = request.model, mode

@@ -14,6 +14,7 @@ from edgebed.comparison import figures
 from edgebed.console import progress_bar, say
 from edgebed.layout import SCENARIO_FILE, Layout
 from edgebed.parity import CLOSED_LOOP_RUNS, parity
+from edgebed.processes import process_figures, process_line
 from edgebed.report import ParityReport
 from edgebed.wiring import build_controllers, find_scheme, run_header
 from emulation.domain.scenario import Scenario
@@ -117,6 +118,9 @@ def run_live(
         cluster.end_run(interrupted=interrupted)
     run = join_client_log(folder)
     say(figures(summarise(run)))
+    processes = process_figures([run])
+    if processes is not None:
+        say(f"real processes: {process_line(processes)}")
     return run
 
 

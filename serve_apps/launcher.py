@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -12,46 +13,126 @@ from ray import serve
 
 from emulation.domain.cluster import Mode, TestbedConfig
 from serve_apps.apps import replica_target
-from serve_apps.names import app_name
+from serve_apps.messages import ProcessChange
+from serve_apps.names import app_name, edge_resource
+
+LOOK_S = 0.1
+"""Wall seconds between two looks at Serve's status, one for all that starts at the time."""
+_FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
 
 
 class Launcher:
     """The named actor `launcher`. Starts and stops of one application follow each other in the order
     asked."""
 
-    def __init__(self, testbed: TestbedConfig, backend: str) -> None:
+    def __init__(self, testbed: TestbedConfig, backend: str, timeout_s: float) -> None:
         self._testbed = testbed
         self._backend = backend
+        self._timeout_s = timeout_s
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._running: set[str] = set()
+        self._running: dict[str, Mode] = {}
+        self._unwanted: set[str] = set()
+        """Applications that are to stop: whoever still waits for their start gives up."""
+        self._deploying = asyncio.Lock()
+        """`serve.run_many` pickles with process-wide settings: two threads in it at once break each other."""
+        self._looking = asyncio.Lock()
+        self._seen: tuple[float, dict[str, Any]] = (0.0, {})
 
-    async def launch(self, node_id: str, model_id: str, mode: Mode) -> None:
-        """Start a replica and return when it is up; one that is up already stays as it is."""
+    async def launch(self, node_id: str, model_id: str, mode: Mode) -> ProcessChange:
+        """Start a replica; returns when it is up, has failed, was given up, or took too long. One that is up in this
+        mode stays as it is. After a failure nothing of it is left."""
         name = app_name(node_id, model_id)
         async with self._locks[name]:
+            began = time.monotonic()
+            if self._running.get(name) == mode:
+                return ProcessChange(True, "RUNNING", "it was up already", 0.0)
             if name in self._running:
-                return
+                await self._delete(name)
             gpus = slice_share(self._testbed) if mode == "gpu" else 0.0
-            target = replica_target(self._testbed, node_id, model_id, self._backend, gpus)
-            await asyncio.to_thread(serve.run_many, [target])
-            self._running.add(name)
+            try:
+                status, reason = await self._start(name, node_id, model_id, gpus, began)
+            except (
+                Exception
+            ) as error:  # whatever Serve raises: its reason is data, and nothing may be left behind
+                status, reason = "DEPLOY_FAILED", f"{type(error).__name__}: {error}"
+            if status == "RUNNING":
+                self._running[name] = mode
+            else:
+                await self._delete(name)
+            return ProcessChange(status == "RUNNING", status, reason, time.monotonic() - began)
 
-    async def halt(self, node_id: str, model_id: str) -> None:
-        """Stop a replica and return when it is gone."""
+    async def halt(self, node_id: str, model_id: str) -> ProcessChange:
+        """Stop a replica; returns when it is gone."""
         name = app_name(node_id, model_id)
+        self._unwanted.add(name)
         async with self._locks[name]:
+            self._unwanted.discard(name)
+            began = time.monotonic()
             if name in self._running:
-                await asyncio.to_thread(serve.delete, name)
-                self._running.discard(name)
+                await self._delete(name)
+            status = (await self._statuses(fresh=True)).get(name)
+            gone = status is None
+            said = "NOT_STARTED" if status is None else str(status.status.value)
+            return ProcessChange(gone, said, "" if gone else "it is still there", time.monotonic() - began)
 
-    async def halt_all(self) -> None:
-        """Stop every replica: a run begins with all executors off."""
+    async def halt_others(self, node_id: str, wanted: dict[str, Mode]) -> None:
+        """Stop what runs on a node in another mode than wanted (executor to mode)."""
+        for model in self._testbed.hosted(node_id):
+            mode = self._running.get(app_name(node_id, model))
+            if mode is not None and wanted.get(f"{node_id}/{model}") != mode:
+                await self.halt(node_id, model)
+
+    async def halt_all(self) -> list[str]:
+        """Stop every replica; returns the applications Serve still has of them (none)."""
         pairs = [(n.id, m) for n in self._testbed.nodes for m in self._testbed.hosted(n.id)]
         await asyncio.gather(*(self.halt(node, model) for node, model in pairs))
+        left = await self._statuses(fresh=True)
+        return [app_name(node, model) for node, model in pairs if app_name(node, model) in left]
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
         return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+
+    async def _start(
+        self, name: str, node_id: str, model_id: str, gpus: float, began: float
+    ) -> tuple[str, str]:
+        """(Serve's status, what is wrong) at the end of waiting."""
+        target = replica_target(self._testbed, node_id, model_id, self._backend, gpus)
+        async with self._deploying:
+            await asyncio.to_thread(
+                serve.run_many,
+                [target],
+                wait_for_ingress_deployment_creation=False,
+                wait_for_applications_running=False,
+            )
+        await self._statuses(fresh=True)  # forget what was said of the name before
+        while True:
+            found = (await self._statuses()).get(name)
+            status = "NOT_STARTED" if found is None else str(found.status.value)
+            said = "" if found is None else _words(found)
+            if status == "RUNNING" or status in _FAILED:
+                return status, said
+            if name in self._unwanted:
+                return status, "given up: it is to stop again"
+            if time.monotonic() - began > self._timeout_s:
+                free = await asyncio.to_thread(_free)
+                asked = f"it asks {gpus:g} GPU on {edge_resource(node_id)}; Ray has {free:g} GPU free"
+                return status, f"not up after {self._timeout_s:g} s, {asked}. {said}".strip()
+            await asyncio.sleep(LOOK_S)
+
+    async def _delete(self, name: str) -> None:
+        await asyncio.to_thread(serve.delete, name)
+        self._running.pop(name, None)
+
+    async def _statuses(self, fresh: bool = False) -> dict[str, Any]:
+        """Serve's status of every application, as it was at most `LOOK_S` ago (fresh: asked now)."""
+        asked = time.monotonic()
+        async with self._looking:
+            if asked - self._seen[0] > (0.0 if fresh else LOOK_S):
+                looked = time.monotonic()
+                found = await asyncio.to_thread(serve.status)
+                self._seen = (looked, dict(found.applications))
+            return self._seen[1]
 
 
 def slice_share(testbed: TestbedConfig) -> float:
@@ -59,3 +140,15 @@ def slice_share(testbed: TestbedConfig) -> float:
     packs."""
     slices = max((gpu.slices for node in testbed.nodes for gpu in node.gpus), default=1)
     return int(10_000 / slices) / 10_000
+
+
+def _words(application: Any) -> str:
+    """What Serve says about an application and its deployments."""
+    said = [application.message, *(d.message for d in application.deployments.values())]
+    return " ".join(" ".join(m.split()) for m in said if m)[:500]
+
+
+def _free() -> float:
+    ask: Any = ray.available_resources
+    resources: dict[str, float] = ask()
+    return resources.get("GPU", 0.0)

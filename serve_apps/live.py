@@ -57,6 +57,7 @@ log = logging.getLogger("edgebed")
 
 ROOT = Path(__file__).parents[1]
 CALL_TIMEOUT_S = 60.0
+HALT_TIMEOUT_S = 120.0
 START_LEAD_S = 0.2
 """Wall seconds between everything standing ready and virtual time 0."""
 
@@ -77,6 +78,8 @@ class LiveOptions:
     gateways: int = 1
     raylets: bool = False
     """One raylet per edge node instead of one for all, so that a node can really be killed (slower start)."""
+    start_timeout_s: float = 180.0
+    """Lifecycle cold: wall seconds after which a replica that is not up has failed to start."""
     address: str | None = None
     """Ray cluster to join (`auto`, host:port); None: start our own on this machine."""
 
@@ -176,7 +179,8 @@ class LiveCluster:
             self._actor(SchedulerHost, SCHEDULER, SCHEDULER, peers),
         ]
         if self.options.lifecycle == "cold":
-            handles.append(self._actor(Launcher, LAUNCHER, self.testbed, self.options.backend, restarts=0))
+            made_of = (self.testbed, self.options.backend, self.options.start_timeout_s)
+            handles.append(self._actor(Launcher, LAUNCHER, *made_of, restarts=0))
         for node in self.testbed.nodes:
             place = {edge_resource(node.id): 0.001}
             name = deployer_name(node.id)
@@ -223,7 +227,7 @@ class LiveCluster:
         _all([find(RECORDER).open.remote(plan, parts)])
         nodes = [n.id for n in self.testbed.nodes]
         if self.options.lifecycle == "cold":
-            _all([find(LAUNCHER).halt_all.remote()])
+            self._halt_all()
         _all([find(runtime_name(n)).begin_run.remote(parts[runtime_name(n)]) for n in nodes])
         _all([find(EVENTS).begin_run.remote(*parts[EVENTS])])
         _all([find(PLANNER).begin_run.remote(parts[PLANNER])])
@@ -246,6 +250,8 @@ class LiveCluster:
         nodes = [n.id for n in self.testbed.nodes]
         controllers = [PLANNER, SCHEDULER, *(deployer_name(n) for n in nodes)]
         _tolerant([find(name).end_run.remote() for name in controllers])
+        if self.options.lifecycle == "cold":
+            self._halt_all()
         _tolerant([find(runtime_name(n)).flush.remote() for n in nodes])
         _tolerant([find(EVENTS).flush.remote()])
         gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=GATEWAY_APP)
@@ -254,6 +260,16 @@ class LiveCluster:
         self.plan = None
         found: RunFooter = footer
         return found
+
+    def _halt_all(self) -> None:
+        """Lifecycle cold: stop every replica; between runs there is none."""
+        try:
+            left = ray.get(find(LAUNCHER).halt_all.remote(), timeout=HALT_TIMEOUT_S)
+        except Exception as error:  # it must not keep the books from being closed
+            log.error("the replicas were not stopped: %s", error)
+        else:
+            if left:
+                log.error("replicas that did not stop: %s", ", ".join(left))
 
     def progress(self) -> RunProgress:
         """How far the present run is."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import inf
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -25,12 +27,13 @@ from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.snapshot import NodeView
 from emulation.executor import Changed, Ended, Job, NodeState, Returned, Started
 from emulation.faults import Step, apply
-from serve_apps.backends.content import total_tokens
 from serve_apps.batch import RecordBatch, kept_of, part_of
 from serve_apps.clock import LiveClock
+from serve_apps.cold import change_process
 from serve_apps.messages import Configured, Finished, Hinted, Kept, NodeRun, Served, Work
 from serve_apps.names import LAUNCHER, RECORDER, Phonebook, find, runtime_name
 from serve_apps.progress import ProgressReport
+from serve_apps.waiters import Waiter, measured, produced
 from workloads.truth_table import TruthTable
 
 TAKE_UP_S = 10.0
@@ -39,20 +42,6 @@ STREAM_FIRST_S = 0.03
 """Wall seconds between looks at a streamed request's progress."""
 STREAM_GROWTH, STREAM_MAX_S = 1.25, 0.4
 """Chunks of a stream come in ever longer intervals: a long answer costs few messages."""
-
-
-@dataclass(slots=True)
-class _Waiter:
-    """Whoever waits for one request."""
-
-    job: Job
-    work: Work
-    ended: asyncio.Future[Served]
-    started: asyncio.Event = field(default_factory=asyncio.Event)
-    attached: bool = False
-    """Whether it waits through a replica, which can stop (lifecycle cold)."""
-    reported: int = 0
-    """Finished prompts that are in the progress record, or on their way there."""
 
 
 class NodeRuntime:
@@ -68,7 +57,7 @@ class NodeRuntime:
         self._run: NodeRun | None = None
         self._truth: TruthTable | None = None
         self._state = NodeState(testbed, node_id)
-        self._waiters: dict[str, _Waiter] = {}
+        self._waiters: dict[str, Waiter] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._armed_s = inf
         self._news: dict[str, tuple[int, Changed | Hinted]] = {}
@@ -79,6 +68,8 @@ class NodeRuntime:
         self._report = ProgressReport()
         self._actors = Phonebook()
         self._next_prompt_s = inf
+        self._asked: Counter[str] = Counter()
+        """Lifecycle cold: executor to how often its process was told to start or stop."""
         self._kept = Kept("")
         self._tasks: set[asyncio.Task[Any]] = set()
         resume_if_restarted()
@@ -88,7 +79,7 @@ class NodeRuntime:
     async def begin_run(self, run: NodeRun) -> None:
         """Forget the last run and stand ready for this one, its clock at 0 until `start`."""
         for waiter in self._waiters.values():
-            self._answer(waiter, Served("aborted", self._clock.now_s(), "the run ended"))
+            waiter.answer(Served("aborted", self._clock.now_s(), "the run ended"))
         self._waiters.clear()
         self._run = run
         self._truth = TruthTable(run.scenario, run.seed)
@@ -161,9 +152,7 @@ class NodeRuntime:
         """Queue one attempt and return once it is in service (None) or over; `serve` then waits for its
         end."""
         waiter = await self._waiter(work)
-        entered = asyncio.ensure_future(waiter.started.wait())
-        await asyncio.wait((entered, waiter.ended), return_when=asyncio.FIRST_COMPLETED)
-        entered.cancel()
+        await waiter.in_service()
         return waiter.ended.result() if waiter.ended.done() else None
 
     async def stream(self, work: Work) -> AsyncIterator[tuple[int, int] | Served]:
@@ -172,14 +161,16 @@ class NodeRuntime:
         waiter = await self._waiter(work)
         waiter.attached = True
         ended = waiter.ended
-        await self._started(waiter)
+        if waiter.job.started_s is None:
+            await waiter.in_service()
         sent, pause_s = 0, STREAM_FIRST_S
         while not ended.done():
-            produced, total = self._produced(waiter)
-            if produced > sent:
-                yield produced, total
+            done = self._state.progress(work.request.id, self._clock.now_s())
+            ready, total = produced(self._testbed, self._node_id, waiter, done)
+            if ready > sent:
+                yield ready, total
                 pause_s = STREAM_FIRST_S if sent == 0 else min(pause_s * STREAM_GROWTH, STREAM_MAX_S)
-                sent = produced
+                sent = ready
             await asyncio.wait((ended,), timeout=pause_s)
         yield ended.result()
 
@@ -193,7 +184,7 @@ class NodeRuntime:
         await self._report.try_flush()
         return found
 
-    async def _waiter(self, work: Work) -> _Waiter:
+    async def _waiter(self, work: Work) -> Waiter:
         """The waiter of this attempt, queued now if it is new. Raises `RuntimeError` if no run has begun."""
         if not self._taken_up.is_set():
             with suppress(TimeoutError):
@@ -214,33 +205,11 @@ class NodeRuntime:
         job.service_s = work.progress.service_s
         job.started_s = work.progress.started_s
         ended: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(job, work, ended, reported=job.prompts_done)
+        waiter = Waiter(job, work, ended, reported=job.prompts_done)
         self._waiters[request.id] = waiter
         self._state.submit(work.executor, job, now_s)
         self._settle()
         return waiter
-
-    async def _started(self, waiter: _Waiter) -> None:
-        if waiter.job.started_s is not None or waiter.ended.done():
-            return
-        entered = asyncio.ensure_future(waiter.started.wait())
-        await asyncio.wait((entered, waiter.ended), return_when=asyncio.FIRST_COMPLETED)
-        entered.cancel()
-
-    def _produced(self, waiter: _Waiter) -> tuple[int, int]:
-        """Tokens produced so far and in all; reading the input comes first, by the profiled law."""
-        job, work = waiter.job, waiter.work
-        total = total_tokens(self._testbed.model(job.request.model), work, job.truth.output_tokens)
-        done = self._state.progress(job.request.id, self._clock.now_s())
-        if done is None:
-            return 0, total
-        theta = self._testbed.theta(self._node_id, job.request.model, job.mode) or ()
-        prefill = 0.0
-        if len(theta) == 2:
-            reading_s = theta[0] * job.request.prompt_tokens
-            prefill = reading_s / max(reading_s + theta[1] * job.truth.output_tokens, 1e-12)
-        share = (done - prefill) / max(1.0 - prefill, 1e-12)
-        return min(total, int(total * share + 1e-9)) if share > 0 else 0, total
 
     # -- control ------------------------------------------------------------------------------------------
 
@@ -251,8 +220,7 @@ class NodeRuntime:
         refused = self._state.configure(config, now_s)
         changes = sum(mode != before[e] for e, mode in self._state.targets().items())
         if changes:
-            modes = {e.partition("/")[2]: mode for e, mode in self._state.targets().items()}
-            self._keep(replace(self._kept, config=NodeConfig(self._node_id, modes)))
+            self._keep(replace(self._kept, config=self._targets()))
         self._settle()
         return Configured(now_s, tuple(refused), changes)
 
@@ -354,7 +322,7 @@ class NodeRuntime:
 
     async def _give_back(self, notice: Returned) -> None:
         """The next attempt must not be heard of before this one's progress is written."""
-        served = Served("returned", notice.t_s, **_measured(notice.job))
+        served = Served("returned", notice.t_s, **measured(notice.job))
         await self._report.try_flush()
         self._finish(notice.job, served)
 
@@ -384,7 +352,7 @@ class NodeRuntime:
             self._note(job, job.request.prompts, notice.t_s, job.service_s)
         output_tokens = job.truth.output_tokens if notice.outcome == "done" else 0
         served = Served(
-            notice.outcome, notice.deliver_s, notice.reason, output_tokens=output_tokens, **_measured(job)
+            notice.outcome, notice.deliver_s, notice.reason, output_tokens=output_tokens, **measured(job)
         )
         delay_s = self._clock.wall_until_s(notice.deliver_s)
         if delay_s > 0 and notice.deliver_s > notice.t_s:
@@ -396,22 +364,20 @@ class NodeRuntime:
         waiter = self._waiters.get(job.request.id)
         if waiter is not None and waiter.job is job:
             del self._waiters[job.request.id]
-            self._answer(waiter, served)
-
-    def _answer(self, waiter: _Waiter, served: Served) -> None:
-        if not waiter.ended.done():
-            waiter.ended.set_result(served)
+            waiter.answer(served)
 
     def _on_changed(self, notice: Changed) -> None:
         self._tell(notice)
         self._batch.add("executor", notice)
         if self._run is None or not self._run.cold or notice.ready_at_s != inf:
             return
+        if notice.state in ("starting", "draining", "away"):
+            self._asked[notice.executor] += 1
         if notice.state == "starting":
             self._spawn(self._launch(notice.executor, notice.mode))
-        elif notice.state == "draining":
+        elif notice.state in ("draining", "away"):
             self._detach(notice.executor)
-            self._spawn(self._halt(notice.executor))
+            self._spawn(self._halt(notice.executor, notice.mode))
 
     def _tell(self, notice: Changed | Hinted) -> None:
         self._version += 1
@@ -422,16 +388,32 @@ class NodeRuntime:
     # -- lifecycle cold: processes really start and stop ----------------------------------------------------
 
     async def _launch(self, executor: str, mode: Mode) -> None:
+        """Start the process behind an executor; one that does not start is off again, until told otherwise."""
+        asked = self._asked[executor]
         await self._begun.wait()
         await asyncio.sleep(self._clock.wall_until_s(0.0))
-        await find(LAUNCHER).launch.remote(self._node_id, self._model_of(executor), mode)
-        self._state.mark_ready(executor, self._clock.now_s())
+        if asked != self._asked[executor]:
+            return  # told otherwise while it waited
+        model = self._model_of(executor)
+        change = await change_process("start", self._node_id, model, mode, self._clock, self._batch)
+        if asked == self._asked[executor]:
+            if change.ok:
+                self._state.mark_ready(executor, self._advance())
+            else:
+                self._state.configure(self._targets({executor: "off"}), self._advance())
+            self._settle()
+
+    async def _halt(self, executor: str, mode: Mode) -> None:
+        """Stop it. Also if that fails, the executor goes on: the next start replaces what is left."""
+        model = self._model_of(executor)
+        await change_process("stop", self._node_id, model, mode, self._clock, self._batch)
+        self._state.mark_stopped(executor, self._advance())
         self._settle()
 
-    async def _halt(self, executor: str) -> None:
-        await find(LAUNCHER).halt.remote(self._node_id, self._model_of(executor))
-        self._state.mark_stopped(executor, self._clock.now_s())
-        self._settle()
+    def _targets(self, changed: Mapping[str, Mode] = MappingProxyType({})) -> NodeConfig:
+        """What the executors were last told to be, but for those changed."""
+        told = self._state.targets() | dict(changed)
+        return NodeConfig(self._node_id, {self._model_of(e): mode for e, mode in told.items()})
 
     def _detach(self, executor: str) -> None:
         """Its process is about to stop: whoever waits through it must ask again."""
@@ -440,7 +422,7 @@ class NodeRuntime:
                 continue
             waiter.started.clear()
             if waiter.attached:
-                self._answer(waiter, Served("detached", self._clock.now_s()))
+                waiter.answer(Served("detached", self._clock.now_s()))
                 waiter.ended, waiter.attached = asyncio.get_running_loop().create_future(), False
 
     def _model_of(self, executor: str) -> str:
@@ -450,19 +432,3 @@ class NodeRuntime:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _measured(job: Job) -> dict[str, Any]:
-    """What may be told of a job that is over, or given back."""
-    return {
-        "mode": job.mode,
-        "enqueued_s": job.enqueued_s,
-        "started_s": job.started_s,
-        "service_s": job.service_s,
-        "work_s": job.work_s,
-        "interrupted": job.interrupted,
-        "uplink_s": job.uplink_s,
-        "downlink_s": job.downlink_s,
-        "stutter": job.stutter,
-        "prompts_done": job.prompts_done,
-    }

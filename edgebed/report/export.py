@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgebed.processes import process_figures
 from edgebed.report.figures import FIGURES
 from edgebed.report.model import Comparison, RunResult
 from edgebed.stats import Interval
@@ -32,7 +33,8 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """Plain data. Stable keys: `schemes.<S>.mean_latency_s | fairness_norm | success_ratio | goodput` and
     `schemes.<S>.per_model.<m>.mean_latency_s | success_ratio`, each a mean over seeds or null.
 
-    `intervals` beside them holds [low, high] (null for a single seed), `runs` every run's own figures.
+    `intervals` beside them holds [low, high] (null for a single seed), `runs` every run's own figures, `processes`
+    measured starts and stops of replicas (null unless lifecycle is cold).
     """
     return {
         "scenario": comparison.scenario,
@@ -102,6 +104,7 @@ def _scheme(comparison: Comparison, name: str) -> dict[str, Any]:
         "seeds": [s.seed for s in summaries],
         **_means(partial(comparison.interval, name), figures),
         "control_calls": first.control_calls if len(summaries) == 1 else [s.control_calls for s in summaries],
+        "processes": process_figures([r.run for r in comparison.schemes[name]]),
         "ends": {o: sum(s.ends.get(o, 0) for s in summaries) for o in first.ends},
         "per_model": {
             model: _means(partial(comparison.model_interval, name, model), MODEL_FIGURES)

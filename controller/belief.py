@@ -31,6 +31,10 @@ class BeliefConfig(Strict):
     """Standard deviation below which no law is held for known: so speeds that drift are followed."""
 
 
+_NOTICEABLE = 0.03
+"""Change of a logarithm that is worth acting on."""
+
+
 @dataclass(slots=True)
 class _Factor:
     mean: float = 0.0
@@ -56,11 +60,12 @@ class ServiceBelief:
         }
         prior = 1.0 / self._config.prior_sigma**2
         self._factors = {law: _Factor(0.0, prior) for law in self._profile}
+        self._noticed: dict[Law, float] = {}
         self._since_s = 0.0
         self._told: Mapping[Law, WorkStats] = {}
 
     def learn(self, window: Window) -> bool:
-        """Take in what finished since the last look; whether anything did."""
+        """Take in what finished since the last look; whether a law has moved noticeably since this last said so."""
         told = self._told if window.since_s == self._since_s else {}
         self._since_s, self._told = window.since_s, window.work
         news = False
@@ -80,7 +85,10 @@ class ServiceBelief:
             self._factors[law].take(
                 log(work_s / expected_s), requests / config.request_cv**2, 1.0 / config.certain**2
             )
-            news = True
+            if abs(self._factors[law].mean - self._noticed.get(law, 0.0)) > _NOTICEABLE:
+                news = True
+        if news:
+            self._noticed = {law: held.mean for law, held in self._factors.items()}
         return news
 
     def factor(self, law: Law, optimism: float = 0.0) -> float:

@@ -36,53 +36,51 @@ class Below:
 
 
 class WhatIfProcess:
-    """Port `WhatIf`. The process starts with the first question and ends with this object or its process."""
+    """Port `WhatIf`. All objects of a process share one what-if process; it starts with the first question and ends
+    when its parent does."""
 
     def __init__(self, below: Below) -> None:
         self._below = below
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_below": self._below, "_process": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
     def forecast(
         self, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
     ) -> list[Forecast]:
         """One forecast per policy. Raises `WhatIfError` if the process is lost or silent."""
-        process = self._running()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        watchdog = threading.Timer(PATIENCE_S, process.kill)
-        watchdog.start()
-        try:
-            send(process.stdin, (self._below, belief, list(policies), draws, seed))
-            found = receive(process.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
-            self.close()
-            raise WhatIfError(f"the what-if process was lost: {error}") from error
-        finally:
-            watchdog.cancel()
+        found = _SHARED.ask((self._below, belief, list(policies), draws, seed))
         if isinstance(found, str):
             raise WhatIfError(found)
         answers: list[Forecast] = found
         return answers
 
-    def close(self) -> None:
-        """End the process, if there is one."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
 
-    def __del__(self) -> None:
-        self.close()
+class _Shared:
+    """The other end, as this very process started it: one inherited by a fork is the parent's."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._lock = threading.Lock()
+
+    def ask(self, message: Any) -> Any:
+        """The answer to one message. Raises `WhatIfError`."""
+        if self._owner != os.getpid():  # forked: the lock may be held by a thread that is not here
+            self._lock, self._process, self._owner = threading.Lock(), None, os.getpid()
+        with self._lock:
+            process = self._running()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            watchdog = threading.Timer(PATIENCE_S, process.kill)
+            watchdog.daemon = True
+            watchdog.start()
+            try:
+                send(process.stdin, message)
+                return receive(process.stdout)
+            except (OSError, EOFError, pickle.UnpicklingError) as error:
+                process.kill()
+                process.wait()
+                raise WhatIfError(f"the what-if process was lost: {error}") from error
+            finally:
+                watchdog.cancel()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -94,6 +92,9 @@ class WhatIfProcess:
                 env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": path},
             )
         return self._process
+
+
+_SHARED = _Shared()
 
 
 def send(pipe: IO[bytes], message: Any) -> None:

@@ -37,11 +37,13 @@ class SearchConfig(Strict):
     """Random starts, beside full activation, the plan in force and the good precedents."""
     shortlist: int = Field(default=6, ge=0)
     """Plans that are emulated; 0: the estimate decides alone."""
+    near: float = Field(default=0.15, ge=0)
+    """Only plans whose estimate is within this share of the best one's are worth emulating."""
     draws: int = Field(default=2, ge=1)
     """Draws of service noise each of them is emulated with."""
     keep_gain: float = Field(default=0.03, ge=0)
     """A new plan must promise a score this share lower, or the one in force is kept (changes cost)."""
-    optimism: float = Field(default=0.5, ge=0)
+    optimism: float = Field(default=0.0, ge=0)
     """Standard deviations by which a law is taken to be faster than believed: what is little known gets tried."""
     case_weight: float = Field(default=1.0, ge=0)
     """Weight of what precedents came to, against what is forecast for them now."""
@@ -176,8 +178,11 @@ class SearchPlanner:
             [*([held] if held is not None else []), best, *(plan for plan, _ in precedents)]
             + (moves.shortlist(config.shortlist) if config.shortlist else [])
         )
-        estimates = [float(s) for s in moves.worth(np.array(plans)).score]
-        scores, how = estimates, "estimated"
+        scores, how = [float(s) for s in moves.worth(np.array(plans)).score], "estimated"
+        bar = (1.0 + config.near) * min(scores)
+        first = held is not None  # the plan in force stays in, whatever it is worth
+        kept = [i for i, s in enumerate(scores) if s <= bar or (first and i == 0)]
+        plans, scores = [plans[i] for i in kept], [scores[i] for i in kept]
         if config.shortlist and self._what_if is not None:
             policies = [
                 proportional(bed, self._roles(table, p), moves.capacity(p[None, :])[0]) for p in plans
@@ -205,18 +210,24 @@ class SearchPlanner:
     ) -> list[float]:
         """Scores moved by what like plans really came to, against what is now expected of those very plans.
 
-        A precedent counts exp(-(nodes that differ)) / (1 + sum of these): its own plan by half at weight 1.
+        Only differences between precedents count: what all of them came to above expectation is a fault of the
+        expectation. A precedent weighs exp(-(nodes that differ)) against 1 for the expectation.
         """
         weight = self._config.case_weight
-        if not precedents or weight == 0.0:
-            return list(scores)
         place = {p.tobytes(): i for i, p in enumerate(plans)}
-        gaps = [(plan, case.objective - scores[place[plan.tobytes()]]) for plan, case in precedents]
+        gaps = [
+            (plan, case.objective - scores[place[plan.tobytes()]])
+            for plan, case in precedents
+            if plan.tobytes() in place
+        ]
+        if len(gaps) < 2 or weight == 0.0:
+            return list(scores)
+        common = sum(gap for _, gap in gaps) / len(gaps)
         found: list[float] = []
         for plan, score in zip(plans, scores, strict=True):
             near = [weight * exp(-float((plan != other).sum())) for other, _ in gaps]
-            moved = sum(w * gap for w, (_, gap) in zip(near, gaps, strict=True)) / (1.0 + sum(near))
-            found.append(score + moved)
+            moved = sum(w * (gap - common) for w, (_, gap) in zip(near, gaps, strict=True))
+            found.append(score + moved / (1.0 + sum(near)))
         return found
 
     def _roles(self, table: RoleTable, plan: Ints) -> dict[str, dict[str, Mode]]:
@@ -225,7 +236,7 @@ class SearchPlanner:
 
 def _distinct(plans: Sequence[Ints]) -> list[Ints]:
     """The plans, each once, in order."""
-    return list({plan.tobytes(): plan for plan in reversed(plans)}.values())[::-1]
+    return list({plan.tobytes(): plan for plan in plans}.values())
 
 
 __all__ = ["Forecast", "SearchConfig", "SearchPlanner"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from controller.belief import ServiceBelief
 from controller.capacity import RoleTable, role_table
 from controller.demand import Demand, DemandPrior, estimated
 from controller.objective import Objective
@@ -31,13 +32,15 @@ class Host:
 
 
 class Hosts:
-    """Hosts under the latest policy. Seconds per prompt come from the profile, with the CPU split and GPU sharing the
-    roles imply."""
+    """Hosts under the latest policy. Seconds per prompt come from the profile as finished work has corrected it, with
+    the CPU split and GPU sharing the roles imply."""
 
     def __init__(self, testbed: TestbedConfig, objective: Objective, prior: DemandPrior) -> None:
         self.demand: Demand
         """As counted up to the last look."""
         self._testbed = testbed
+        self._belief = ServiceBelief(testbed)
+        self._believed = testbed
         self._objective = objective
         self._prior = prior
         self._policy: MacroPolicy | None = None
@@ -48,9 +51,12 @@ class Hosts:
     def look(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> dict[str, list[Host]]:
         """Model to the hosts that may take it: available nodes whose role serves it; without a policy, or if there are
         none, any available node it may be routed to."""
-        if self._table is None or policy is not self._policy:
+        moved = self._belief.learn(snapshot.window)
+        if moved:
+            self._believed = self._belief.testbed()
+        if self._table is None or moved or policy is not self._policy:
             roles = [dict(policy.roles.get(n, {})) if policy else {} for n in self._nodes]
-            self._table, self._policy = role_table(self._testbed, [[role] for role in roles]), policy
+            self._table, self._policy = role_table(self._believed, [[role] for role in roles]), policy
         self.demand = estimated(self._testbed, self._objective, self._prior, snapshot)
         self._prompt_s = self._seconds_per_prompt(self._table)
         return {m.id: self._of(snapshot, policy, m.id) for m in self._testbed.models}

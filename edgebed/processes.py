@@ -11,11 +11,12 @@ from emulation.recording import Run
 
 
 def process_figures(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """`starts` and `stops` of all these runs: count and failed, mean_s, min_s and max_s of those that succeeded
-    (null if none did), and the same per model; None if no process was started or stopped (lifecycle warm).
+    """`starts` and `stops` of all these runs: count, failed and given_up (withdrawn before they were done), mean_s,
+    min_s and max_s of those that succeeded (null if none did), and the same per model; None if no process was started
+    or stopped (lifecycle warm).
 
     Seconds from when the node asked for it to when Serve said it was done: in lifecycle cold a virtual second is a
-    second. Starts that were given up because the executor was told to stop again count as failed.
+    second.
     """
     entries = [d for run in runs for d in run.decisions if d.actor == "launcher"]
     if not entries:
@@ -42,7 +43,8 @@ def _times(entries: Sequence[DecisionRecord]) -> dict[str, Any]:
     took_s = [d.landed_s - d.t_s for d in entries if d.landed_s is not None]
     return {
         "count": len(took_s),
-        "failed": len(entries) - len(took_s),
+        "failed": sum(d.outcome == "rejected" for d in entries),
+        "given_up": sum(d.outcome == "voided" for d in entries),
         "mean_s": round(mean(took_s), 3) if took_s else None,
         "min_s": round(min(took_s), 3) if took_s else None,
         "max_s": round(max(took_s), 3) if took_s else None,
@@ -51,6 +53,7 @@ def _times(entries: Sequence[DecisionRecord]) -> dict[str, Any]:
 
 def _words(what: str, figures: dict[str, Any]) -> str:
     failed = f", {figures['failed']} failed" if figures["failed"] else ""
+    failed += f", {figures['given_up']} given up" if figures["given_up"] else ""
     if not figures["count"]:
         return f"no {what}{failed}"
     return (

@@ -45,7 +45,7 @@ async def change_process(
         reason=change.reason,
         reasoner="none",
         landed_s=clock.now_s() if change.ok else None,
-        outcome="applied" if change.ok else "rejected",
+        outcome="applied" if change.ok else "voided" if change.given_up else "rejected",
         violations=() if change.ok else (f"{node_id}/{model} did not {what}: {change.reason}",),
     )
     batch.add("audit", record, {"wall": time.time(), "wall_s": round(change.wall_s, 4)})

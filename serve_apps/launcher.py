@@ -31,6 +31,8 @@ class Launcher:
         self._timeout_s = timeout_s
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._running: dict[str, Mode] = {}
+        self._open = True
+        """Whether starts are taken: between runs there are none, whatever a node still asks for."""
         self._unwanted: set[str] = set()
         """Applications that are to stop: whoever still waits for their start gives up."""
         self._deploying = asyncio.Lock()
@@ -44,6 +46,8 @@ class Launcher:
         name = app_name(node_id, model_id)
         async with self._locks[name]:
             began = time.monotonic()
+            if not self._open:
+                return ProcessChange(False, "NOT_STARTED", "the run is over", 0.0, given_up=True)
             if self._running.get(name) == mode:
                 return ProcessChange(True, "RUNNING", "it was up already", 0.0)
             if name in self._running:
@@ -59,7 +63,10 @@ class Launcher:
                 self._running[name] = mode
             else:
                 await self._delete(name)
-            return ProcessChange(status == "RUNNING", status, reason, time.monotonic() - began)
+            withdrawn = status != "RUNNING" and self._withdrawn(name)
+            return ProcessChange(
+                status == "RUNNING", status, reason, time.monotonic() - began, given_up=withdrawn
+            )
 
     async def halt(self, node_id: str, model_id: str) -> ProcessChange:
         """Stop a replica; returns when it is gone."""
@@ -82,11 +89,14 @@ class Launcher:
             if mode is not None and wanted.get(f"{node_id}/{model}") != mode:
                 await self.halt(node_id, model)
 
-    async def halt_all(self) -> list[str]:
-        """Stop every replica; returns the applications Serve still has of them (none)."""
+    async def halt_all(self, starts_follow: bool) -> list[str]:
+        """Stop every replica; returns the applications Serve still has of them (none). Starts are refused meanwhile,
+        and afterwards unless they are to follow."""
+        self._open = False
         pairs = [(n.id, m) for n in self._testbed.nodes for m in self._testbed.hosted(n.id)]
         await asyncio.gather(*(self.halt(node, model) for node, model in pairs))
         left = await self._statuses(fresh=True)
+        self._open = starts_follow
         return [app_name(node, model) for node, model in pairs if app_name(node, model) in left]
 
     async def where(self) -> dict[str, Any]:
@@ -112,13 +122,16 @@ class Launcher:
             said = "" if found is None else _words(found)
             if status == "RUNNING" or status in _FAILED:
                 return status, said
-            if name in self._unwanted:
+            if self._withdrawn(name):
                 return status, "given up: it is to stop again"
             if time.monotonic() - began > self._timeout_s:
                 free = await asyncio.to_thread(_free)
                 asked = f"it asks {gpus:g} GPU on {edge_resource(node_id)}; Ray has {free:g} GPU free"
                 return status, f"not up after {self._timeout_s:g} s, {asked}. {said}".strip()
             await asyncio.sleep(LOOK_S)
+
+    def _withdrawn(self, name: str) -> bool:
+        return name in self._unwanted or not self._open
 
     async def _delete(self, name: str) -> None:
         await asyncio.to_thread(serve.delete, name)

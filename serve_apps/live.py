@@ -227,7 +227,7 @@ class LiveCluster:
         _all([find(RECORDER).open.remote(plan, parts)])
         nodes = [n.id for n in self.testbed.nodes]
         if self.options.lifecycle == "cold":
-            self._halt_all()
+            self._halt_all(starts_follow=True)
         _all([find(runtime_name(n)).begin_run.remote(parts[runtime_name(n)]) for n in nodes])
         _all([find(EVENTS).begin_run.remote(*parts[EVENTS])])
         _all([find(PLANNER).begin_run.remote(parts[PLANNER])])
@@ -251,7 +251,7 @@ class LiveCluster:
         controllers = [PLANNER, SCHEDULER, *(deployer_name(n) for n in nodes)]
         _tolerant([find(name).end_run.remote() for name in controllers])
         if self.options.lifecycle == "cold":
-            self._halt_all()
+            self._halt_all(starts_follow=False)
         _tolerant([find(runtime_name(n)).flush.remote() for n in nodes])
         _tolerant([find(EVENTS).flush.remote()])
         gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=GATEWAY_APP)
@@ -261,10 +261,10 @@ class LiveCluster:
         found: RunFooter = footer
         return found
 
-    def _halt_all(self) -> None:
+    def _halt_all(self, starts_follow: bool) -> None:
         """Lifecycle cold: stop every replica; between runs there is none."""
         try:
-            left = ray.get(find(LAUNCHER).halt_all.remote(), timeout=HALT_TIMEOUT_S)
+            left = ray.get(find(LAUNCHER).halt_all.remote(starts_follow), timeout=HALT_TIMEOUT_S)
         except Exception as error:  # it must not keep the books from being closed
             log.error("the replicas were not stopped: %s", error)
         else:
@@ -307,7 +307,7 @@ class LiveCluster:
             SCHEDULER: control(plan.scheduler),
         }  # fmt: skip
         for node in self.testbed.nodes:
-            run = NodeRun(plan.run_id, scenario, plan.seed, plan.truth, speedup, cold)
+            run = NodeRun(plan.run_id, scenario, plan.seed, plan.truth, speedup, cold, self.options.backend)
             parts[runtime_name(node.id)] = run
             parts[deployer_name(node.id)] = control(plan.deployers.get(node.id))
         return parts

@@ -7,7 +7,7 @@ back when it is over, and a request that is given back (`returned`) carries only
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from emulation.domain.actions import NodeConfig
@@ -54,6 +54,8 @@ class Piece:
     tokens: int = 0
     """Generated, by the model's own tokenizer."""
     prompt_tokens: int = 0
+    said: tuple[tuple[str, int], ...] = ()
+    """How it was streamed: (text, tokens). Said again by another attempt, so that a client's stream goes on."""
     finish: Literal["stop", "length"] = "stop"
 
 
@@ -114,6 +116,10 @@ class Work:
     sampling: Sampling = Sampling()
     kept: tuple[Piece, ...] = ()
     """Choices that earlier attempts finished."""
+
+    def slim(self) -> Work:
+        """Without what only a model reads."""
+        return replace(self, inputs=(), turns=(), pictures=(), kept=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +208,8 @@ class ProcessChange:
     reason: str
     wall_s: float
     """From when it was the application's turn until it was done."""
+    given_up: bool = False
+    """A start that was withdrawn before it was up: it neither succeeded nor failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +231,8 @@ class NodeRun:
     truth: WorldTruth
     speedup: float
     cold: bool = False
+    backend: str = "emulated"
+    """Of models the testbed names none for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import orjson
+import ray
 import uvicorn
 from ray.exceptions import RayError
 
@@ -56,7 +57,7 @@ class Gateway:
     """One gateway process. Several may share the port (SO_REUSEPORT)."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._source = f"{GATEWAY_APP}:{os.getpid()}"
+        self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_node_id()}:{os.getpid()}"
         self._actors = Phonebook()
         self._replicas = Replicas()
         self._batch = RecordBatch(self._source)
@@ -154,7 +155,8 @@ class Gateway:
         if not run.cold:
             hosted = [(n.id, m) for n in run.testbed.nodes for m in run.testbed.hosted(n.id)]
             await self._replicas.warm_up(app_name(node, model) for node, model in hosted)
-        checkpoint = await self._ask(RECORDER, "join", run.run_id, self._source)
+        this_actor = ray.get_runtime_context().current_actor
+        checkpoint = await self._ask(RECORDER, "join", run.run_id, self._source, this_actor)
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
         if isinstance(dispatcher.fast_path, MetaController):

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 import ray
+from ray.exceptions import RayError
 
 from emulation.domain.actions import RoutingDecision
 from emulation.domain.records import RunFooter
@@ -29,6 +30,9 @@ from serve_apps.batch import Entry
 from serve_apps.clock import LiveClock
 from serve_apps.messages import Finished, Progress, RunPlan, RunProgress, RunState, Served, Work
 from serve_apps.progress import ProgressBook
+
+ALIVE_TIMEOUT_S = 3.0
+"""Wall seconds after which a gateway that does not answer counts as gone."""
 
 
 class Recorder:
@@ -47,6 +51,7 @@ class Recorder:
         self._numbers: dict[str, int] = {}
         self._open: dict[str, tuple[str, Request]] = {}
         self._joined: set[str] = set()
+        self._gateways: dict[str, Any] = {}
 
     # -- a run --------------------------------------------------------------------------------------------
 
@@ -117,14 +122,33 @@ class Recorder:
 
     # -- who takes part -----------------------------------------------------------------------------------
 
-    async def join(self, run_id: str, source: str) -> Any:
-        """A gateway takes up a run; returns the last checkpoint, if any. Requests its predecessor had open
-        are closed as errors."""
+    async def join(self, run_id: str, source: str, actor: Any) -> Any:
+        """A gateway takes up a run; returns the last checkpoint, if any. Requests that a gateway which is no more had
+        open are closed as errors. `actor`: its own handle, by which it is asked whether it lives, on whatever host."""
+        self._gateways[source] = actor
         if run_id == self._state.run_id and self._ledger is not None:
-            for request_id in [r for r, (s, _) in self._open.items() if s != source and not _alive(s)]:
-                _, request = self._open.pop(request_id)
-                self._ledger.end(request, "error", self._clock.now_s(), reason="the gateway was restarted")
+            for other in {s for s, _ in self._open.values()} - {source}:
+                if not await self._alive(other):
+                    self._close_open(other)
         return self._checkpoints.get("gateway")
+
+    async def _alive(self, source: str) -> bool:
+        actor = self._gateways.get(source)
+        if actor is None:
+            return False
+        try:
+            await asyncio.wait_for(asyncio.ensure_future(actor.__ray_ready__.remote()), ALIVE_TIMEOUT_S)
+        except (RayError, TimeoutError):
+            return False
+        return True
+
+    def _close_open(self, source: str) -> None:
+        """What this gateway had in flight is lost."""
+        self._gateways.pop(source, None)
+        for request_id in [r for r, (s, _) in self._open.items() if s == source]:
+            _, request = self._open.pop(request_id)
+            if self._ledger is not None:
+                self._ledger.end(request, "error", self._clock.now_s(), reason="the gateway was restarted")
 
     async def ready(self, run_id: str, source: str) -> None:
         """A gateway serves this run."""
@@ -242,9 +266,3 @@ def put_in_order(folder: Path) -> None:
         rows = [orjson.loads(row) for row in side.read_bytes().split(b"\n")[:-1]]
         moved = sorted(({**row, "line": place[row["line"]]} for row in rows), key=lambda row: row["line"])
         write_whole(side, b"".join(orjson.dumps(row) + b"\n" for row in moved))
-
-
-def _alive(source: str) -> bool:
-    """Whether the process of a gateway (`gateway:<pid>`) on this machine still runs."""
-    pid = source.rpartition(":")[2]
-    return pid.isdigit() and Path(f"/proc/{pid}").exists()

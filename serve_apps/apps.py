@@ -13,6 +13,7 @@ from ray.serve.schema import LoggingConfig
 
 from emulation.domain.cluster import TestbedConfig
 from serve_apps.backends import BackendSpec
+from serve_apps.backends.choice import chosen
 from serve_apps.gateway import Gateway
 from serve_apps.names import GATEWAY_APP, REPLICA, app_name, edge_resource
 from serve_apps.replica import Replica
@@ -52,8 +53,10 @@ def gateway_target(host: str, port: int, count: int, place: Mapping[str, float])
 def replica_target(
     testbed: TestbedConfig, node_id: str, model_id: str, backend: str, gpus: float
 ) -> RunTarget:
-    """The Serve application of one model on one node."""
-    on_gpu = gpus if "gpu" in testbed.modes(node_id, model_id) else 0
+    """The Serve application of one model on one node. `backend`: where the testbed names none."""
+    modes = testbed.modes(node_id, model_id)
+    name, settings = chosen(testbed, node_id, model_id, backend)
+    on_gpu = gpus if "gpu" in modes else 0
     deployment: Any = serve.deployment(
         Replica,
         name=REPLICA,
@@ -69,7 +72,7 @@ def replica_target(
         },
         logging_config=QUIET,
     )
-    bound = deployment.bind(BackendSpec(node_id, testbed.model(model_id)), backend)
+    bound = deployment.bind(BackendSpec(node_id, testbed.model(model_id), modes, settings), name)
     return RunTarget(target=bound, name=app_name(node_id, model_id), route_prefix=None)
 
 

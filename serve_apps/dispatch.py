@@ -24,10 +24,10 @@ from emulation.domain.actions import RoutingDecision
 from emulation.domain.ports import Completion, FastPath
 from emulation.domain.request import Outcome, Request
 from emulation.executor import Changed
-from serve_apps.backends import backend_class
+from serve_apps.backends.choice import class_of
 from serve_apps.batch import RecordBatch
 from serve_apps.clock import LiveClock
-from serve_apps.messages import Answer, Delta, GatewayRun, Progress, Served, Work
+from serve_apps.messages import Answer, Delta, GatewayRun, Piece, Progress, Served, Timing, Work
 from serve_apps.names import RECORDER, Phonebook, app_name, runtime_name
 from serve_apps.openai_api import Ask
 from serve_apps.replicas import Replicas
@@ -49,10 +49,14 @@ again."""
 class Refused(Exception):
     """A request that ended otherwise than done; `outcome` says how."""
 
-    def __init__(self, outcome: Outcome, reason: str, retry_after_s: float = 1.0) -> None:
+    def __init__(
+        self, outcome: Outcome, reason: str, retry_after_s: float = 1.0, fault: str | None = None
+    ) -> None:
         super().__init__(reason)
         self.outcome = outcome
         self.retry_after_s = retry_after_s
+        self.fault = fault
+        """Field of the request that no model could serve: the client's mistake."""
 
 
 @dataclass(slots=True)
@@ -67,9 +71,18 @@ class Flight:
     decision: RoutingDecision | None = None
     work: Work | None = None
     served: Served | None = None
+    kept: tuple[Piece, ...] = ()
+    """Choices that real models have finished."""
+    timing: Timing | None = None
+    fault: str | None = None
     sent_tokens: int = 0
     patience: asyncio.Timeout | None = None
     """How long the present call may take; cut short when its node is lost."""
+
+    def take(self, answer: Answer) -> None:
+        """What a real model says beside its answer: choices to keep for another attempt, times, a client's mistake."""
+        self.kept = answer.kept or self.kept
+        self.timing, self.fault = answer.timing, answer.fault
 
 
 class Dispatcher:
@@ -99,7 +112,13 @@ class Dispatcher:
         self.lost: set[str] = set()
         """Nodes that did not answer, until they are heard of again."""
         self._news = asyncio.Event()
-        self._inputs = backend_class(run.backend).reads_inputs
+        self._readers = {
+            (node.id, model)
+            for node in run.testbed.nodes
+            for model in run.testbed.hosted(node.id)
+            if class_of(run.testbed, node.id, model, run.backend).reads_inputs
+        }
+        """(node, model) whose backends want the prompts themselves."""
 
     # -- what the fast path is told --------------------------------------------------------------------
 
@@ -148,7 +167,9 @@ class Dispatcher:
             work = await self._choose(flight)
             while True:
                 answer = await self._call(flight, work)
+                flight.take(answer)
                 if answer.served.outcome == "detached":
+                    work = replace(work, kept=flight.kept)
                     continue
                 if self._over(flight, answer.served):
                     return answer
@@ -173,7 +194,10 @@ class Dispatcher:
                         yield replace(item, text=after(item.text, skip), tokens=item.tokens - skip)
                         flight.sent_tokens += item.tokens - skip
                         skip = 0
+                if answer is not None:
+                    flight.take(answer)
                 if answer is None or answer.served.outcome == "detached":
+                    work = replace(work, kept=flight.kept)
                     continue
                 if self._over(flight, answer.served):
                     yield answer
@@ -218,9 +242,14 @@ class Dispatcher:
         flight.decision, flight.served = decision, None
         flight.work = Work(
             request, executor, flight.attempt, flight.sent_s, now_s, flight.ask.max_tokens,
-            flight.ask.ignore_eos,
-            flight.ask.size, flight.progress, flight.ask.inputs if self._inputs else (),
+            flight.ask.ignore_eos, flight.ask.size, flight.progress,
         )  # fmt: skip
+        if (self._node_of[executor], request.model) in self._readers:
+            ask = flight.ask
+            flight.work = replace(
+                flight.work, inputs=ask.inputs, turns=ask.turns, pictures=ask.pictures,
+                sampling=ask.sampling, kept=flight.kept,
+            )  # fmt: skip
         return flight.work
 
     async def _hold(self, request: Request, limit_s: float) -> None:
@@ -265,7 +294,7 @@ class Dispatcher:
 
     async def _turn(self, work: Work) -> Served | None:
         """Lifecycle cold: wait in the node's queue first, so that a replica is only called when it is up."""
-        early: Served | None = await self._runtime(work.executor).turn.remote(work)
+        early: Served | None = await self._runtime(work.executor).turn.remote(work.slim())
         return early
 
     async def _lost(self, work: Work, error: Exception) -> Answer:
@@ -359,8 +388,10 @@ class Dispatcher:
             side["node_ended_s"] = served.ended_s
             before_s = max(0.0, served.enqueued_s - served.uplink_s - flight.sent_s)
             side["overhead_s"] = before_s + max(0.0, now_s - served.ended_s)
+        if flight.timing is not None:
+            side["prefill_s"], side["decode_s"] = flight.timing.prefill_s, flight.timing.decode_s
         self._batch.add("end", request, outcome, now_s, flight.work, served, flight.decision, reason, side)
-        return Refused(outcome, reason or outcome)
+        return Refused(outcome, reason or outcome, fault=flight.fault)
 
     # -- handles ---------------------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ class Front:
                 "index": i,
                 "message": {"role": "assistant", "content": text, "refusal": None},
                 "logprobs": None,
-                "finish_reason": finish_reason(answer, ask),
+                "finish_reason": finish_reason(answer, ask, i),
             }
             for i, text in enumerate(contents)
         ]
@@ -91,7 +91,7 @@ class Front:
         answer = await self._wait(exchange, dispatcher.answer(request, ask))
         texts = answer.texts * ask.prompts if len(answer.texts) == 1 else answer.texts
         choices = [
-            {"index": i, "text": text, "logprobs": None, "finish_reason": finish_reason(answer, ask)}
+            {"index": i, "text": text, "logprobs": None, "finish_reason": finish_reason(answer, ask, i)}
             for i, text in enumerate(texts)
         ]
         await self._reply(exchange, "text_completion", "cmpl", request, ask, answer, choices)
@@ -299,6 +299,8 @@ def _bad_body(error: ValidationError) -> HttpError:
 
 def _refusal(refused: Refused) -> HttpError:
     outcome = refused.outcome
+    if refused.fault is not None:
+        return HttpError(400, str(refused), param=refused.fault)
     retry = ((b"retry-after", str(max(1, round(refused.retry_after_s))).encode()),)
     status = _STATUS.get(outcome, 503)
     return HttpError(

@@ -25,14 +25,17 @@ from controller.actors import resume_if_restarted
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.snapshot import NodeView
+from emulation.domain.truth import RequestTruth
 from emulation.executor import Changed, Ended, Job, NodeState, Returned, Started
 from emulation.faults import Step, apply
+from serve_apps.backends.choice import real_models
 from serve_apps.batch import RecordBatch, kept_of, part_of
 from serve_apps.clock import LiveClock
 from serve_apps.cold import change_process
 from serve_apps.messages import Configured, Finished, Hinted, Kept, NodeRun, Served, Work
 from serve_apps.names import LAUNCHER, RECORDER, Phonebook, find, runtime_name
 from serve_apps.progress import ProgressReport
+from serve_apps.real_work import RealWork
 from serve_apps.waiters import Waiter, measured, produced
 from workloads.truth_table import TruthTable
 
@@ -44,7 +47,7 @@ STREAM_GROWTH, STREAM_MAX_S = 1.25, 0.4
 """Chunks of a stream come in ever longer intervals: a long answer costs few messages."""
 
 
-class NodeRuntime:
+class NodeRuntime(RealWork):
     """The actor of one node. Every method is short and asynchronous; nothing in it waits for another
     actor."""
 
@@ -57,6 +60,7 @@ class NodeRuntime:
         self._run: NodeRun | None = None
         self._truth: TruthTable | None = None
         self._state = NodeState(testbed, node_id)
+        self._real: tuple[str, ...] = ()
         self._waiters: dict[str, Waiter] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._armed_s = inf
@@ -86,7 +90,8 @@ class NodeRuntime:
         self._clock, self._begun = LiveClock(run.speedup), asyncio.Event()
         self._taken_up.set()
         self._testbed = run.scenario.testbed
-        self._state = NodeState(self._testbed, self._node_id, run.truth, external_init=run.cold)
+        self._real = real_models(self._testbed, self._node_id, run.backend)
+        self._state = NodeState(self._testbed, self._node_id, run.truth, run.cold, self._real)
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._armed_s = None, inf
@@ -200,6 +205,8 @@ class NodeRuntime:
             self._state.cancel(request.id, now_s, "aborted", "dispatched again")
             self._settle()
         truth = self._truth.truth(request, work.max_tokens, work.ignore_eos)
+        if request.model in self._real:  # nobody knows it yet
+            truth = RequestTruth(noise=(1.0,) * len(truth.noise))
         job = Job(request, truth, work.attempt, sent_s=work.sent_s)
         job.prompts_done = work.progress.prompts_done
         job.service_s = work.progress.service_s
@@ -287,6 +294,8 @@ class NodeRuntime:
                 self._spawn(self._give_back(notice))
         if self._run is not None and self._run.cold:
             self._call_turns()
+        if self._real:
+            self._repace()
         self._arm()
 
     def _call_turns(self) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from emulation.domain.cluster import Modality
+from serve_apps.messages import Sampling
 
 MAX_CHOICES = 128
 MAX_TOKENS = 131_072
@@ -26,6 +27,10 @@ def _printable(text: str) -> str:
 Text = Annotated[str, AfterValidator(_printable)]
 Count = Annotated[int, Field(ge=1, le=MAX_CHOICES)]
 Limit = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+Temperature = Annotated[float, Field(ge=0, le=2)]
+TopP = Annotated[float, Field(gt=0, le=1)]
+Stop = Text | Annotated[list[Text], Field(max_length=4)]
+"""Where an answer ends; OpenAI's API takes up to four."""
 
 
 class Body(BaseModel):
@@ -101,6 +106,10 @@ class ChatBody(Body):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     ignore_eos: bool | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    seed: int | None = None
+    stop: Stop | None = None
 
 
 class CompletionBody(Body):
@@ -112,6 +121,10 @@ class CompletionBody(Body):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     ignore_eos: bool | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    seed: int | None = None
+    stop: Stop | None = None
 
 
 class ImageBody(Body):
@@ -121,6 +134,10 @@ class ImageBody(Body):
     n: Annotated[int, Field(ge=1, le=16)] | None = None
     size: Text | None = None
     response_format: Literal["b64_json", "url"] | None = None
+    seed: int | None = None
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Denoising steps; like `seed` and `guidance_scale` beyond what OpenAI's own API has."""
+    guidance_scale: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
 class ResponsesBody(Body):
@@ -131,6 +148,8 @@ class ResponsesBody(Body):
     max_output_tokens: Limit | None = None
     stream: bool | None = None
     ignore_eos: bool | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +166,13 @@ class Ask:
     include_usage: bool = False
     size: tuple[int, int] | None = None
     inputs: tuple[str, ...] = ()
+    """One prompt per choice."""
     images: int = 0
+    turns: tuple[tuple[str, str], ...] = ()
+    """A conversation as (role, text)."""
+    pictures: tuple[str, ...] = ()
+    """URLs of the images."""
+    sampling: Sampling = Sampling()
 
 
 class BadAsk(ValueError):
@@ -158,18 +183,38 @@ class BadAsk(ValueError):
         self.param = param
 
 
-def _texts(messages: list[Message]) -> tuple[list[str], int]:
+@dataclass(frozen=True, slots=True)
+class _Talk:
+    """What the messages of a conversation hold."""
+
+    texts: list[str]
+    pictures: list[str]
+    turns: tuple[tuple[str, str], ...]
+
+    def prompts(self, choices: int) -> tuple[str, ...]:
+        """The conversation as plain text, once per choice."""
+        return ("\n".join(self.texts),) * choices
+
+
+def _talk(messages: list[Message]) -> _Talk:
     texts: list[str] = []
-    images = 0
+    pictures: list[str] = []
+    turns: list[tuple[str, str]] = []
     for message in messages:
-        if isinstance(message.content, str):
-            texts.append(message.content)
+        said = [message.content] if isinstance(message.content, str) else []
         for part in message.content if isinstance(message.content, list) else ():
             if isinstance(part, TextPart):
-                texts.append(part.text)
+                said.append(part.text)
             else:
-                images += 1
-    return texts, images
+                pictures.append(part.image_url.url if isinstance(part, ImagePart) else part.image_url)
+        texts.extend(said)
+        turns.append((message.role, "\n".join(said)))
+    return _Talk(texts, pictures, tuple(turns))
+
+
+def _sampling(body: ChatBody | CompletionBody) -> Sampling:
+    stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
+    return Sampling(body.temperature, body.top_p, body.seed, tuple(stop))
 
 
 def _words(texts: list[str]) -> int:
@@ -178,19 +223,23 @@ def _words(texts: list[str]) -> int:
 
 def ask_chat(body: ChatBody) -> Ask:
     """A conversation: one answer, n for models that serve prompts in batches; K captions for K pictures."""
-    texts, images = _texts(body.messages)
+    talk = _talk(body.messages)
+    images = len(talk.pictures)
     if images > MAX_CHOICES:
         raise BadAsk(f"{images} images, at most {MAX_CHOICES}", "messages")
     return Ask(
         model=body.model,
         prompts=images or body.n or 1,
-        prompt_tokens=_words(texts),
+        prompt_tokens=_words(talk.texts),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         ignore_eos=bool(body.ignore_eos),
         stream=bool(body.stream),
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
-        inputs=tuple(texts),
+        inputs=talk.prompts(body.n or 1),
         images=images,
+        turns=talk.turns,
+        pictures=tuple(talk.pictures),
+        sampling=_sampling(body),
     )
 
 
@@ -208,7 +257,8 @@ def ask_completion(body: CompletionBody) -> Ask:
         ignore_eos=bool(body.ignore_eos),
         stream=bool(body.stream),
         include_usage=bool(body.stream_options and body.stream_options.include_usage),
-        inputs=tuple(prompts),
+        inputs=tuple(prompt for prompt in prompts for _ in range(body.n or 1)),
+        sampling=_sampling(body),
     )
 
 
@@ -223,22 +273,28 @@ def ask_images(body: ImageBody) -> Ask:
         stream=False,
         size=parse_size(body.size),
         inputs=(body.prompt,),
+        sampling=Sampling(seed=body.seed, steps=body.steps, guidance=body.guidance_scale),
     )
 
 
 def ask_responses(body: ResponsesBody) -> Ask:
     """One answer."""
-    texts, images = ([body.input], 0) if isinstance(body.input, str) else _texts(body.input)
-    texts.extend([body.instructions] if body.instructions else [])
+    said = [Message(role="user", content=body.input)] if isinstance(body.input, str) else body.input
+    first = [Message(role="system", content=body.instructions)] if body.instructions else []
+    talk = _talk([*first, *said])
+    images = len(talk.pictures)
     return Ask(
         model=body.model,
         prompts=images or 1,
-        prompt_tokens=_words(texts),
+        prompt_tokens=_words(talk.texts),
         max_tokens=body.max_output_tokens,
         ignore_eos=bool(body.ignore_eos),
         stream=bool(body.stream),
-        inputs=tuple(texts),
+        inputs=talk.prompts(1),
         images=images,
+        turns=talk.turns,
+        pictures=tuple(talk.pictures),
+        sampling=Sampling(body.temperature, body.top_p),
     )
 
 

@@ -15,16 +15,24 @@ DONE = b"data: [DONE]\n\n"
 
 
 def usage(ask: Ask, answer: Answer) -> dict[str, int]:
-    """Token counts: whitespace words in, generated tokens out."""
+    """Token counts: those of the model's tokenizer, or whitespace words where it is emulated."""
+    read = prompt_tokens(ask, answer)
     return {
-        "prompt_tokens": ask.prompt_tokens,
+        "prompt_tokens": read,
         "completion_tokens": answer.completion_tokens,
-        "total_tokens": ask.prompt_tokens + answer.completion_tokens,
+        "total_tokens": read + answer.completion_tokens,
     }
 
 
-def finish_reason(answer: Answer, ask: Ask) -> str:
-    """`length` if the answer is as long as the client's limit allows."""
+def prompt_tokens(ask: Ask, answer: Answer) -> int:
+    """Tokens of the input."""
+    return ask.prompt_tokens if answer.prompt_tokens is None else answer.prompt_tokens
+
+
+def finish_reason(answer: Answer, ask: Ask, choice: int = 0) -> str:
+    """What a real model said of this choice; else `length` if it is as long as the client's limit allows."""
+    if answer.finish:
+        return answer.finish[min(choice, len(answer.finish) - 1)]
     each = answer.completion_tokens // max(len(answer.texts), 1)
     return "length" if ask.max_tokens is not None and each >= ask.max_tokens else "stop"
 
@@ -45,11 +53,11 @@ def response_object(
     counts = None
     if answer is not None:
         counts = {
-            "input_tokens": ask.prompt_tokens,
+            "input_tokens": prompt_tokens(ask, answer),
             "input_tokens_details": {"cached_tokens": 0},
             "output_tokens": answer.completion_tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": ask.prompt_tokens + answer.completion_tokens,
+            "total_tokens": prompt_tokens(ask, answer) + answer.completion_tokens,
         }
     return {
         "id": f"resp-{request.id}",
@@ -91,7 +99,7 @@ async def chat_events(
             yield _chunk(base, ask, _chat_choice(item.choice, {"content": item.text}))
         else:
             for choice in sorted(opened) or [0]:
-                yield _chunk(base, ask, _chat_choice(choice, {}, finish_reason(item, ask)))
+                yield _chunk(base, ask, _chat_choice(choice, {}, finish_reason(item, ask, choice)))
             if ask.include_usage:
                 yield _event({**base, "choices": [], "usage": usage(ask, item)})
             yield DONE
@@ -114,7 +122,7 @@ async def completion_events(
             yield _chunk(base, ask, _text_choice(item.choice, item.text))
         else:
             for choice in sorted(opened) or [0]:
-                yield _chunk(base, ask, _text_choice(choice, "", finish_reason(item, ask)))
+                yield _chunk(base, ask, _text_choice(choice, "", finish_reason(item, ask, choice)))
             if ask.include_usage:
                 yield _event({**base, "choices": [], "usage": usage(ask, item)})
             yield DONE

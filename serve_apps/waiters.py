@@ -20,6 +20,8 @@ class Waiter:
     work: Work
     ended: asyncio.Future[Served]
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    repaced: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when something happened that may change the pace of real work."""
     attached: bool = False
     """Whether it waits through a replica, which can stop (lifecycle cold)."""
     reported: int = 0

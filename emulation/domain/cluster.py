@@ -108,6 +108,19 @@ class ProfileEntry(Strict):
         return self
 
 
+class BackendEntry(Strict):
+    """What really runs behind replicas, live; the virtual world emulates everything by its profile all the same."""
+
+    model: str | None = None
+    """None: every model without an entry of its own."""
+    node: str | None = None
+    """None: on every node without an entry of its own."""
+    backend: str = Field(min_length=1)
+    """`emulated`, `transformers`, `diffusers`, ..., or a dotted path `package.module:Class`."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Of this backend, which checks them: for real models the `source` of the weights above all."""
+
+
 class CpuLaw(Strict):
     """Speed of a CPU replica with c cores: (c / reference_cores) ** exponent; cores split equally over CPU pods."""
 
@@ -147,6 +160,8 @@ class TestbedConfig(Strict):
     profile: tuple[ProfileEntry, ...] = Field(min_length=1)
     links: tuple[LinkSpec, ...] = ()
     cpu: CpuLaw = CpuLaw()
+    backends: tuple[BackendEntry, ...] = ()
+    """Where none applies, replicas emulate (or run what `--backend` says)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -166,6 +181,11 @@ class TestbedConfig(Strict):
                 raise ValueError(
                     f"profile of {entry.model!r} needs {want} coefficient(s), has {len(entry.theta)}"
                 )
+        for choice in self.backends:
+            if choice.model not in (None, *model_ids):
+                raise ValueError(f"backends name unknown model {choice.model!r}; known: {model_ids}")
+            if choice.node not in (None, *node_ids):
+                raise ValueError(f"backends name unknown node {choice.node!r}; known: {node_ids}")
         for node in self.nodes:
             for model_id in node.models or ():
                 if model_id not in model_ids:
@@ -206,6 +226,11 @@ class TestbedConfig(Strict):
     def modes(self, node_id: str, model_id: str) -> tuple[Mode, ...]:
         """Feasible modes of a model on a node, GPU first; empty where it cannot be hosted."""
         return tuple(self._index.theta[node_id, model_id])
+
+    def backend(self, node_id: str, model_id: str) -> BackendEntry | None:
+        """The entry for a model on a node; what names the model counts before what names the node."""
+        found = [e for e in self.backends if e.model in (model_id, None) and e.node in (node_id, None)]
+        return max(found, key=lambda e: (e.model is not None, e.node is not None), default=None)
 
     def hosts(self, model_id: str) -> tuple[str, ...]:
         """Ids of the nodes that can host the model, in inventory order."""

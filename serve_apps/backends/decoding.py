@@ -64,6 +64,7 @@ class Teller:
         self._held = ""
         self._untold = 0
         self.text = ""
+        self.said: list[tuple[str, int]] = []
         self.stopped = False
 
     def add(self, token: int) -> None:
@@ -86,7 +87,7 @@ class Teller:
             self._take()
             self._tell(len(self._held))
         if self._untold:
-            self._emit("", self._untold)
+            self._say("", self._untold)
             self._untold = 0
 
     @property
@@ -101,11 +102,17 @@ class Teller:
         self._from, self._said = self._said, len(self._ids)
 
     def _tell(self, characters: int) -> None:
-        text, self._held = self._held[:characters], self._held[characters:]
+        """Say the first of the held text; a token stays with the rest, so that no text ever stands for none."""
+        text, rest = self._held[:characters], self._held[characters:]
+        tokens = self._untold - bool(rest)
+        if text and tokens > 0:
+            self._held, self._untold = rest, self._untold - tokens
+            self._say(text, tokens)
+
+    def _say(self, text: str, tokens: int) -> None:
         self.text += text
-        if text:
-            self._emit(text, self._untold)
-            self._untold = 0
+        self.said.append((text, tokens))
+        self._emit(text, tokens)
 
     def _may_begin_stop(self) -> int:
         """Length of the longest end of the held text that a stop sequence begins with."""
@@ -154,4 +161,10 @@ def generate(
 
 def piece_of(teller: Teller, finish: Literal["stop", "length"], prompt_tokens: int) -> Piece:
     """The finished choice."""
-    return Piece(text=teller.text, tokens=teller.tokens, prompt_tokens=prompt_tokens, finish=finish)
+    return Piece(
+        text=teller.text,
+        tokens=teller.tokens,
+        prompt_tokens=prompt_tokens,
+        said=tuple(teller.said),
+        finish=finish,
+    )

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from pydantic import ValidationError
@@ -29,6 +29,9 @@ from serve_apps.names import find, runtime_name
 from serve_apps.openai_api import BadAsk
 
 log = logging.getLogger("edgebed")
+
+AGAIN_S = 0.01
+"""Wall seconds before a node that did not take the end of some work is told again."""
 
 
 class Engine(Protocol):
@@ -60,6 +63,8 @@ class _Attempt:
     """Set while its executor serves it."""
     told: asyncio.Queue[Delta | None] = field(default_factory=asyncio.Queue)
     """New text; None: all is over."""
+    told_tokens: int = 0
+    """Of the choice that is computed now."""
     served: Served | None = None
 
 
@@ -121,6 +126,9 @@ class Real:
             yield Answer(Served("rejected", work.dispatched_s, str(bad)), fault=bad.param)
             return
         attempt = _Attempt(work, self._engine.pacer(), list(work.kept))
+        for index, piece in enumerate(work.kept):
+            for number, (text, tokens) in enumerate(piece.said):
+                attempt.told.put_nowait(self._delta(index, text, tokens, number == 0))
         follow = asyncio.ensure_future(self._follow(attempt))
         compute = asyncio.ensure_future(self._compute(attempt))
         try:
@@ -139,9 +147,10 @@ class Real:
 
     async def _follow(self, attempt: _Attempt) -> None:
         """Pass on what the node says of this attempt, until it has ended."""
-        small = replace(attempt.work, inputs=(), turns=(), pictures=(), kept=())
         try:
-            async for reference in self._runtime.follow.options(num_returns="streaming").remote(small):
+            async for reference in self._runtime.follow.options(num_returns="streaming").remote(
+                attempt.work.slim()
+            ):
                 news: Pace | Served = await reference
                 if isinstance(news, Served):
                     attempt.served = news
@@ -164,20 +173,36 @@ class Real:
                 piece = await self._piece(attempt)
                 if piece is not None:
                     attempt.pieces.append(piece)
+                    attempt.told_tokens = 0
                     if len(attempt.pieces) < total:
                         self._runtime.advanced.remote(request_id, number, len(attempt.pieces))
-            tokens = sum(p.tokens for p in attempt.pieces)
-            self._runtime.complete.remote(request_id, number, attempt.pacer.timing().service_s, tokens)
+            await self._complete(attempt)
         except Exception as error:  # whatever the model's libraries raise, its node must hear of it
             log.exception("%s: %s", self._spec.node, request_id)
             self._runtime.failed.remote(request_id, number, f"{type(error).__name__}: {error}"[:300])
 
+    async def _complete(self, attempt: _Attempt) -> None:
+        """Tell the node that the work is over; one that took the turn away just then hears it at the next turn."""
+        tokens = sum(p.tokens for p in attempt.pieces)
+        service_s = attempt.pacer.timing().service_s
+        while attempt.served is None:
+            await attempt.turn.wait()
+            work = attempt.work
+            if await self._runtime.complete.remote(work.request.id, work.attempt, service_s, tokens):
+                return
+            await asyncio.sleep(AGAIN_S)
+
     async def _piece(self, attempt: _Attempt) -> Piece | None:
         """One choice; None if the turn was over before it was done."""
-        loop, index = asyncio.get_running_loop(), len(attempt.pieces)
+        loop, index, computed = asyncio.get_running_loop(), len(attempt.pieces), 0
 
         def emit(text: str, tokens: int) -> None:
-            loop.call_soon_threadsafe(attempt.told.put_nowait, Delta(index, text, tokens))
+            nonlocal computed
+            first, computed = computed == 0, computed + tokens
+            if computed > attempt.told_tokens:  # else it was told before the turn was taken away
+                attempt.told_tokens = computed
+                delta = self._delta(index, text, tokens, first)
+                loop.call_soon_threadsafe(attempt.told.put_nowait, delta)
 
         try:
             return await loop.run_in_executor(
@@ -186,17 +211,24 @@ class Real:
         except Stopped:
             return None
 
+    def _delta(self, index: int, text: str, tokens: int, first: bool) -> Delta:
+        """New text of one choice; captions of several pictures are one text, a line each."""
+        if self._spec.model.modality != "caption":
+            return Delta(index, text, tokens)
+        return Delta(0, f"\n{text}" if first and index else text, tokens)
+
     def _answer(self, attempt: _Attempt) -> Answer:
         served, pieces = attempt.served, tuple(attempt.pieces)
         assert served is not None
         if served.outcome != "done":
             return Answer(served, kept=pieces, timing=attempt.pacer.timing())
+        prompt_tokens = [p.prompt_tokens for p in pieces]  # a prompt with several choices is read once
         return Answer(
             served,
             texts=tuple(p.text for p in pieces if not p.image),
             images=tuple(p.image for p in pieces if p.image),
             completion_tokens=sum(p.tokens for p in pieces),
-            prompt_tokens=sum(p.prompt_tokens for p in pieces),
+            prompt_tokens=sum(dict(zip(attempt.work.inputs, prompt_tokens, strict=False)).values()),
             finish=tuple(p.finish for p in pieces),
             timing=attempt.pacer.timing(),
         )

@@ -1,0 +1,68 @@
+"""Which backend runs a model on a node: the testbed file's word, else what the command line says for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from emulation.domain.cluster import BackendEntry, TestbedConfig
+from emulation.files import ConfigError
+from serve_apps.backends import Backend, backend_class
+
+
+def chosen(
+    testbed: TestbedConfig, node_id: str, model_id: str, default: str
+) -> tuple[str, Mapping[str, Any]]:
+    """Name and settings of the backend of a model on a node."""
+    entry = testbed.backend(node_id, model_id)
+    return (default, {}) if entry is None else (entry.backend, entry.settings)
+
+
+def class_of(testbed: TestbedConfig, node_id: str, model_id: str, default: str) -> type[Backend]:
+    """The backend of a model on a node. Raises `KeyError` for an unknown name."""
+    return backend_class(chosen(testbed, node_id, model_id, default)[0])
+
+
+def real_models(testbed: TestbedConfig, node_id: str, default: str) -> tuple[str, ...]:
+    """Models of a node that really run."""
+    return tuple(m for m in testbed.hosted(node_id) if class_of(testbed, node_id, m, default).real)
+
+
+def checked(testbed: TestbedConfig, default: str, speedup: float) -> TestbedConfig:
+    """The testbed with settings that every process can use, before anything is started.
+
+    Raises `ConfigError` for unknown backends, settings or sources, missing libraries, and for a clock that real work
+    cannot follow.
+    """
+    entries = []
+    for number, entry in enumerate(testbed.backends):
+        try:
+            entries.append(_checked(testbed, entry))
+        except (ConfigError, KeyError, ImportError, AttributeError) as error:
+            said = error.args[0] if isinstance(error, KeyError) else error
+            raise ConfigError(f"backends[{number}] ({entry.backend}): {said}") from error
+    try:
+        real = {n.id: real_models(testbed, n.id, default) for n in testbed.nodes}
+    except (KeyError, ImportError, AttributeError) as error:
+        raise ConfigError(f"--backend {default}: {error.args[0]}") from error
+    if any(real.values()) and speedup != 1.0:
+        named = ", ".join(f"{model} on {node}" for node, models in real.items() for model in models)
+        raise ConfigError(
+            f"real models take the time they take: speedup must be 1, not {speedup:g} ({named}); add --speedup 1"
+        )
+    return testbed.model_copy(update={"backends": tuple(entries)})
+
+
+def _checked(testbed: TestbedConfig, entry: BackendEntry) -> BackendEntry:
+    """Its settings, checked for every kind of model it is for."""
+    backend = backend_class(entry.backend)
+    models = [m for m in testbed.models if entry.model in (m.id, None) and _applies(testbed, entry, m.id)]
+    settings = entry.settings
+    for modality in dict.fromkeys(m.modality for m in models):
+        settings = backend.checked(modality, settings)
+    return entry.model_copy(update={"settings": settings})
+
+
+def _applies(testbed: TestbedConfig, entry: BackendEntry, model_id: str) -> bool:
+    nodes = [n for n in testbed.hosts(model_id) if entry.node in (n, None)]
+    return any(testbed.backend(node, model_id) is entry for node in nodes)

@@ -36,7 +36,7 @@ class Launcher:
         self._unwanted: set[str] = set()
         """Applications that are to stop: whoever still waits for their start gives up."""
         self._deploying = asyncio.Lock()
-        """`serve.run_many` pickles with process-wide settings: two threads in it at once break each other."""
+        """Serve pickles deployments with process-wide settings: two threads that make some at once fail."""
         self._looking = asyncio.Lock()
         self._seen: tuple[float, dict[str, Any]] = (0.0, {})
 
@@ -107,8 +107,8 @@ class Launcher:
         self, name: str, node_id: str, model_id: str, gpus: float, began: float
     ) -> tuple[str, str]:
         """(Serve's status, what is wrong) at the end of waiting."""
-        target = replica_target(self._testbed, node_id, model_id, self._backend, gpus)
         async with self._deploying:
+            target = replica_target(self._testbed, node_id, model_id, self._backend, gpus)
             await asyncio.to_thread(
                 serve.run_many,
                 [target],

@@ -128,9 +128,7 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Run one scheme on one seed in virtual time."""
-    compare(
-        scenario, schemes=scheme, seeds=str(seed), reasoner=reasoner, folder=folder, as_json=as_json
-    )  # fmt: skip
+    compare(scenario, schemes=scheme, seeds=str(seed), reasoner=reasoner, folder=folder, as_json=as_json)
 
 
 @app.command()

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from controller.agents.answers import Asker
-from controller.agents.config import AgentRole, AgentsConfig
+from controller.agents.config import AgentRole, AgentsConfig, SchedulerMode
 from controller.agents.reasoner import RULES, split_choice
-from controller.demand import DemandPrior
 from controller.deployers.llm import LlmDeployer
 from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
 from controller.objective import Objective
 from controller.planners.llm import LlmPlanner
-from controller.schedulers.agent import SchedulerConfig
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import Scheme
 from controller.whatif import WhatIf
@@ -52,18 +50,15 @@ class Minds:
             raise ConfigError(f"scenario {self.scenario.name!r}: planner: {error}") from error
         return PlannerLoop(testbed, planner, self.seed, self._loop(asker.label), self._instead(rules))
 
-    def scheduler(
-        self, rules: Callable[[], PromptScheduler | None], config: SchedulerConfig | None
-    ) -> SchedulerLoop | None:
-        """The scheduler's loop; None if the scheme has none. `config` None: it guides a per-request router."""
+    def scheduler(self, rules: Callable[[], PromptScheduler | None]) -> SchedulerLoop | None:
+        """The scheduler's loop; None if the scheme has none."""
         testbed = self.scenario.testbed
         asker = self._asker("scheduler", "scheduler")
         if asker is None:
             decider = rules()
             return None if decider is None else SchedulerLoop(testbed, decider, self.seed, self._loop(RULES))
-        mode = "guided" if config is None else config.mode
-        prior = DemandPrior() if config is None else config.prior
-        scheduler = LlmScheduler(testbed, self.config, self.objective, asker, mode, prior)
+        mode: SchedulerMode = self.config.mode if self.scheme.scheduler == "agent" else "guided"
+        scheduler = LlmScheduler(testbed, self.config, self.objective, asker, mode)
         return SchedulerLoop(testbed, scheduler, self.seed, self._loop(asker.label), self._instead(rules))
 
     def deployer(self, node_id: str, rules: Callable[[], DeploymentAgent]) -> DeploymentLoop:

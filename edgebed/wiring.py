@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from controller.agents.config import AgentsConfig
+from controller.agents.config import ROLES, AgentsConfig
+from controller.agents.reasoner import RULES
 from controller.deployers import DEPLOYERS
 from controller.fast_path import FastPath, FastPathConfig
 from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
@@ -89,12 +90,11 @@ def build_controllers(
     minds = Minds(scheme, scenario, seed, agents_of(scenario), objective)
     what_if = WhatIfProcess(Below(scheme.name, _by_rules(scenario.controllers)))
     fixed = None if planner is None else PlannerLoop(testbed, planner, seed, LoopConfig(scheme.reasoner))
-    config = _config(SCHEDULERS, scheme.scheduler, scenario) if scheme.scheduler == "agent" else None
     return Controllers(
         scheme=scheme,
         fast_path=_supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle)),
         planner=fixed or minds.planner(lambda: _planner(scheme, scenario, seed, objective, what_if), what_if),
-        scheduler=minds.scheduler(lambda: _scheduler(scheme, scenario, seed, objective), config),
+        scheduler=minds.scheduler(lambda: _scheduler(scheme, scenario, seed, objective)),
         deployers={
             node.id: minds.deployer(node.id, partial(_deployer, scheme, scenario, node.id, seed))
             for node in testbed.nodes
@@ -178,7 +178,9 @@ def _validated(
 
 def _by_rules(controllers: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The controllers' parameters, with rules in every role: nothing in a what-if world asks a model."""
-    return {name: given for name, given in controllers.items() if name != "agents"}
+    agents: dict[str, Any] = {**controllers.get("agents", {})}
+    agents.update((role, RULES) for role in ROLES)
+    return {**controllers, "agents": agents}
 
 
 def _planner(
@@ -200,9 +202,9 @@ def _scheduler(scheme: Scheme, scenario: Scenario, seed: int, objective: Objecti
     name = scheme.scheduler
     if name is None:
         return None
-    found: PromptScheduler = SCHEDULERS[name](
-        scenario.testbed, _config(SCHEDULERS, name, scenario), seed, objective
-    )
+    defaults = {"mode": agents_of(scenario).mode} if name == "agent" else None
+    config = _config(SCHEDULERS, name, scenario, defaults)
+    found: PromptScheduler = SCHEDULERS[name](scenario.testbed, config, seed, objective)
     return found
 
 

@@ -15,6 +15,8 @@ from emulation.domain.cluster import Strict
 AgentRole = Literal["planner", "scheduler", "deployer"]
 ROLES: tuple[AgentRole, ...] = ("planner", "scheduler", "deployer")
 
+SchedulerMode = Literal["table", "guided"]
+
 Fallback = Literal["last_valid", "rules", "random"]
 """What decides when a decider has no valid answer. last_valid: its last valid command, and before there is one MA's
 random policy; rules: the rules of that role; random: MA's random policy."""
@@ -34,13 +36,16 @@ class AgentsConfig(Strict):
     is not `rules` plans even where the scenario gives a plan."""
     scheduler: str = "rules"
     deployer: str = "rules"
+    mode: SchedulerMode = "table"
+    """Of the scheduler, whoever thinks. table: a destination per (origin, model) for the whole slot (MA); guided: a
+    mask and weights, and the router chooses per request (`fast_path.eta_s`: how much a weight counts against time)."""
     repairs: int = Field(default=2, ge=0, le=10)
     """Times an agent may answer again after an invalid answer, each time told what was wrong with it."""
     max_rounds: int = Field(default=2, ge=0, le=10)
     """Rounds of tool calls per decision, for agents that have tools."""
     fallback: Fallback = "last_valid"
     precedents: int = Field(default=3, ge=0)
-    """Good cases a planner is shown; of bad ones, a third as many, rounded up."""
+    """Cases a planner is shown as the best; as the worst, a third as many, rounded up."""
     what_if_draws: int = Field(default=1, ge=1)
     """Draws of service noise per policy a planner asks about."""
     what_if_s: float = Field(default=2.0, ge=0)

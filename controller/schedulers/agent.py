@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from controller.agents.config import SchedulerMode
 from controller.demand import DemandPrior
 from controller.objective import Objective
 from controller.schedulers.hosts import Hosts
@@ -12,15 +11,13 @@ from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.snapshot import ClusterSnapshot
 
-SchedulerMode = Literal["table", "guided"]
-
 
 class SchedulerConfig(Strict):
     """What a slot's guide is, and what is assumed of demand before it is counted."""
 
     mode: SchedulerMode = "table"
-    """table: a destination per (origin, model) for the whole slot (MA); guided: a mask and p as weights, and the
-    router chooses per request (`fast_path.eta_s` says how much p weighs against expected completion)."""
+    """table: a destination per (origin, model) for the whole slot (MA); guided: the policy as mask and weights of a
+    router that chooses per request. A run takes it from `agents.mode`."""
     prior: DemandPrior = DemandPrior()
 
 

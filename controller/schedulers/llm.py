@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from controller.agents.answers import Answer, Asker, reason_of
-from controller.agents.config import AgentsConfig
+from controller.agents.config import AgentsConfig, SchedulerMode
 from controller.agents.prompts import render
 from controller.demand import DemandPrior
 from controller.objective import Objective
 from controller.planners.sentences import shares_told
-from controller.schedulers.agent import SchedulerMode
 from controller.schedulers.hosts import Host, Hosts
 from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.cluster import TestbedConfig
@@ -50,7 +49,6 @@ class LlmScheduler:
         objective: Objective,
         asker: Asker,
         mode: SchedulerMode = "table",
-        prior: DemandPrior | None = None,
     ) -> None:
         self.asker = asker
         self.reason = ""
@@ -58,7 +56,7 @@ class LlmScheduler:
         self._mode = mode
         self._slot_s = objective.slot_s
         self._overload_s = config.overload_s or (objective.deadline_s or 20 * objective.slot_s) / 2
-        self._hosts = Hosts(testbed, objective, prior or DemandPrior())
+        self._hosts = Hosts(testbed, objective, DemandPrior())
 
     def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> RouteGuide:
         """The model's guide for the slot that begins."""

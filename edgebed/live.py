@@ -21,6 +21,7 @@ from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.metrics import summarise
 from emulation.recording import Run
+from serve_apps.backends.choice import checked as checked_backends
 from serve_apps.live import LiveCluster, LiveOptions, PortInUse, checked_port
 from serve_apps.messages import RunPlan
 from serve_apps.ray_cluster import NoCluster
@@ -74,8 +75,13 @@ def compare_live(
     return runs, _parity(runs, scenario, quiet) if check_parity else None
 
 
-def as_live(scenario: Scenario) -> Scenario:
-    """The scenario as it can run live: no true output length crosses HTTP, so `exact` becomes `predicted`."""
+def as_live(scenario: Scenario, backend: str = "emulated") -> Scenario:
+    """The scenario as it can run live: no true output length crosses HTTP, so `exact` becomes `predicted`.
+
+    Raises `ConfigError` if a backend cannot do what is asked of it; `backend`: where the testbed names none.
+    """
+    testbed = checked_backends(scenario.testbed, backend, scenario.live.speedup)
+    scenario = scenario.model_copy(update={"testbed": testbed})
     if scenario.length_knowledge != "exact":
         return scenario
     say("live, output lengths are predicted: the scenario's `exact` knowledge of them cannot cross HTTP")

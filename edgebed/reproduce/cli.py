@@ -44,7 +44,10 @@ def e3(
 @app.command()
 def ma(
     quick: Annotated[
-        bool, typer.Option("--quick", help="2 seeds and 6 epochs: minutes become seconds.")
+        bool,
+        typer.Option(
+            "--quick", help="2 seeds, 6 epochs, planners that only estimate: minutes become seconds."
+        ),
     ] = False,
     seeds: Annotated[
         int | None,

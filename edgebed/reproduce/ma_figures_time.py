@@ -83,8 +83,8 @@ def figure_adaptation(results: AdaptationResults) -> bytes:
         for (left, right), name in zip(grid, names, strict=False):
             for label in results.labels(name):
                 _series(left, right, results, name, label)
-            _changes(left, name)
-            _changes(right, name)
+            _changes(left, name, 0.99)
+            _changes(right, name, 0.03)
             left.set(
                 title=name,
                 xlabel="slot of arrival",
@@ -92,7 +92,7 @@ def figure_adaptation(results: AdaptationResults) -> bytes:
                 ylim=(0, None),
             )
             right.set(
-                title=f"{name}: success", xlabel="slot of arrival", ylabel="success ratio", ylim=(0, 1.03)
+                title=f"{name}: success", xlabel="slot of arrival", ylabel="success ratio", ylim=(None, 1.01)
             )
         if names:
             figure.legend(
@@ -111,13 +111,13 @@ def _series(left: Axes, right: Axes, results: AdaptationResults, name: str, labe
     right.plot(middle, rolling(done, asked, SMOOTH), color=COLOURS[label], linewidth=1.4)
 
 
-def _changes(axes: Axes, name: str) -> None:
+def _changes(axes: Axes, name: str, height: float) -> None:
     for phase in PHASES[name]:
         axes.axvline(phase.start, color="#999999", linewidth=0.8, linestyle=":")
         if phase.away or phase.name == "text to image":
             axes.axvspan(phase.start, phase.end, color="#eeeeee", linewidth=0, zorder=0)
             axes.annotate(
                 phase.name.replace(" to ", " → ") if not phase.away else phase.name.split(" at ")[0].split(" in ")[0],
-                (phase.start, 0.99), xycoords=("data", "axes fraction"), xytext=(2, 0), textcoords="offset points",
-                fontsize=8, va="top",
+                (phase.start, height), xycoords=("data", "axes fraction"), xytext=(2, 0), textcoords="offset points",
+                fontsize=8, va="top" if height > 0.5 else "bottom",
             )  # fmt: skip

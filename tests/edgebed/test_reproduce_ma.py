@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -31,12 +30,14 @@ from edgebed.reproduce.ma_settings import (
     REFERENCE,
     TESTBEDS,
     TRUE,
+    Wanted,
     adaptation_settings,
+    by_estimate,
     epoch_settings,
     scheme_settings,
 )
 from edgebed.reproduce.ma_slots import SlotFigures
-from edgebed.reproduce.runs import Cell, Setting, Variant, scenario_of, variant
+from edgebed.reproduce.runs import Cell, Setting, scenario_of, variant
 from edgebed.virtual import simulate_in_memory
 from emulation.domain.events import Leave
 from emulation.domain.scenario import Scenario, SlottedSource
@@ -237,6 +238,17 @@ def test_case_memory_is_all_that_its_variants_differ_in() -> None:
         assert setting.name in (POOR, TRUE)
 
 
+def test_planners_that_only_estimate_keep_all_else_of_their_variant() -> None:
+    wanted = epoch_settings(6)
+    for setting, variants in by_estimate(wanted).items():
+        for before, after in zip(wanted[setting], variants, strict=True):
+            search = dict(after.controllers["search"])
+            assert search.pop("shortlist") == 0
+            assert search == before.controllers.get("search", {})
+    planned = [v for s, of in scheme_settings().items() if s.name in TESTBEDS.values() for v in of]
+    assert all(v.controllers["search"]["shortlist"] == 0 for v in planned)
+
+
 def test_phases_are_those_of_the_scenario_files() -> None:
     flip, loss = load_scenario(FLIP), load_scenario(LOSS)
     starts = {s.from_slot for s in flip.workload if isinstance(s, SlottedSource)} - {0}
@@ -269,20 +281,14 @@ def test_parts_are_named_in_any_order_and_a_wrong_one_is_refused() -> None:
         parts_of(" ,")
 
 
-def _cut(wanted: Mapping[Setting, Sequence[Variant]], *labels: str) -> dict[Setting, tuple[Variant, ...]]:
-    """The same settings with some of their variants, whose planner only estimates."""
-    quick = {"search": {"shortlist": 0, "starts": 1}}
-    return {
-        s: tuple(
-            Variant(v.label, v.scheme, {**v.controllers, **quick}) for v in variants if v.label in labels
-        )
-        for s, variants in wanted.items()
-    }
+def _cut(wanted: Wanted, *labels: str) -> Wanted:
+    """The same settings with some of their variants."""
+    return {s: tuple(v for v in variants if v.label in labels) for s, variants in wanted.items()}
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two schemes on each testbed, six short epochs, one scheme that adapts, two draws."""
+    """Two schemes on each testbed, three short epochs, one scheme that adapts, two draws."""
     epochs = {
         Setting(s.name, s.title, partial(_short_epochs, s.name), pool=False): v
         for s, v in epoch_settings(QUICK_EPOCHS).items()
@@ -296,7 +302,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _short_epochs(name: str, seed: int) -> Scenario:
     setting = next(s for s in epoch_settings(QUICK_EPOCHS) if s.name == name)
-    return setting.build(seed).model_copy(update={"slots": 60, "epoch_slots": 10})
+    return setting.build(seed).model_copy(update={"slots": 24, "epoch_slots": 8, "tail_slots": 0})
 
 
 @pytest.mark.usefixtures("few")
@@ -314,7 +320,7 @@ def test_command_writes_every_file_and_prints_the_promised_keys(tmp_path: Path) 
                 assert {"mean_latency_s", "success_ratio", "queue_mean_s", "transfer_mean_s"} <= set(model)
     for start in (POOR, TRUE):
         for memory in (MEMORY, NO_MEMORY):
-            assert len(found[EPOCHS][start][memory]["objective"]) == QUICK_EPOCHS
+            assert len(found[EPOCHS][start][memory]["objective"]) == 3
     assert found[EPOCHS][TRUE][NO_MEMORY]["approach"]["stays_near"] == 1
     for name, phases in PHASES.items():
         assert set(found[name]["schemes"]) == {"AL"}

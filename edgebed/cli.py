@@ -54,6 +54,13 @@ AddressOption = Annotated[
     str | None,
     typer.Option("--address", help="Live: Ray cluster to join (auto, host:port); default: our own."),
 ]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="Live, of models the testbed names none for: emulated, or real-tiny (every model by a tiny real one).",
+    ),
+]
 UrlOption = Annotated[str, typer.Option("--url", help="Base URL of a gateway.")]
 
 
@@ -153,6 +160,7 @@ def compare(
     ] = 0,
     raylets: RayletsOption = False,
     address: AddressOption = None,
+    backend: BackendOption = "emulated",
     reasoner: ReasonerOption = None,
     folder: OutOption = None,
     as_json: JsonOption = False,
@@ -171,10 +179,12 @@ def compare(
     layout = Layout(folder or _default_folder(loaded.name))
     if live:
         from edgebed.live import as_live, compare_live
+        from edgebed.models.tiny import with_backend
 
-        loaded = as_live(loaded)
+        loaded, backend = with_backend(loaded, backend, speedup)
+        loaded = as_live(loaded, backend)
         runs, parity = compare_live(
-            loaded, names, numbers, layout, port, check_parity, as_json, address=address, raylets=raylets
+            loaded, names, numbers, layout, port, check_parity, as_json, backend, address, raylets
         )
     else:
         runs, parity = compare_virtual(loaded, names, numbers, layout, quiet=as_json), None
@@ -187,11 +197,15 @@ def compare(
 @app.command()
 def demo(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Gateway port; 0 picks one.")] = 0,
+    backend: BackendOption = "emulated",
     folder: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Three schemes live on this machine, a slowdown and a node that leaves, and a report: what `make demo` runs."""
-    compare("demo", live=True, check_parity=True, port=port, folder=folder, as_json=as_json)
+    emulated = backend == "emulated"  # only of emulated models the virtual world knows the service times
+    compare(
+        "demo", live=True, check_parity=emulated, port=port, backend=backend, folder=folder, as_json=as_json
+    )
 
 
 @app.command()
@@ -207,6 +221,7 @@ def up(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Gateway port; 0 picks one.")] = 8000,
     raylets: RayletsOption = False,
     address: AddressOption = None,
+    backend: BackendOption = "emulated",
     speedup: Annotated[
         float | None, typer.Option("--speedup", min=0.01, help="Virtual seconds per second.")
     ] = None,
@@ -223,6 +238,7 @@ def up(
     from edgebed.comparison import check
     from edgebed.layout import Layout
     from edgebed.live import as_live
+    from edgebed.models.tiny import with_backend
     from edgebed.testbed import serve_in_foreground
     from edgebed.testbed import up as bring_up
     from emulation.files import load_scenario
@@ -230,12 +246,15 @@ def up(
 
     loaded = _adjusted(load_scenario(scenario), speedup, lifecycle)
     check(loaded, [scheme], live=True)
+    loaded, backend = with_backend(loaded, backend, speedup)
+    loaded = as_live(loaded, backend)
     layout = Layout(folder or _default_folder(f"up-{loaded.name}"))
     options = LiveOptions(
-        host=host, port=port, lifecycle=loaded.live.lifecycle, raylets=raylets, address=address
-    )
+        host=host, port=port, lifecycle=loaded.live.lifecycle, backend=backend, raylets=raylets,
+        address=address,
+    )  # fmt: skip
     if foreground:
-        serve_in_foreground(as_live(loaded), scheme, seed, options, layout)
+        serve_in_foreground(loaded, scheme, seed, options, layout)
         return
     say(f"starting Ray and {len(loaded.testbed.executors())} replicas ...")
     standing = bring_up(options, layout, sys.argv[2:])

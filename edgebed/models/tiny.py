@@ -1,0 +1,62 @@
+"""`--backend real-tiny`: every model of any testbed by a tiny checkpoint made here, on the CPU."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+
+from edgebed.console import say
+from emulation.domain.cluster import BackendEntry, ModelSpec
+from emulation.domain.scenario import Scenario
+from emulation.files import ConfigError
+from serve_apps.backends.checkpoints import TINY, make_tiny
+
+REAL_TINY = "real-tiny"
+_STEPS = 4
+"""Denoising steps of the tiny image model: a picture of noise looks the same after four."""
+
+
+def with_backend(scenario: Scenario, backend: str, speedup: float | None) -> tuple[Scenario, str]:
+    """The scenario for a value of `--backend`, and the backend of models its testbed names none for.
+
+    `real-tiny` makes the checkpoints at its first use and, unless a `speedup` was asked for, lets time run at its own
+    pace. Raises `ConfigError` if they cannot be made.
+    """
+    if backend != REAL_TINY:
+        return scenario, backend
+    folder = tiny_folder()
+    if not folder.exists():
+        say(f"making tiny checkpoints in {folder} (seconds, once) ...")
+        _make(folder)
+    entries = tuple(_entry(model, folder) for model in scenario.testbed.models)
+    testbed = scenario.testbed.model_copy(update={"backends": (*scenario.testbed.backends, *entries)})
+    live = scenario.live
+    if speedup is None and live.speedup != 1.0:
+        say(f"real models take the time they take: speedup 1 in place of {live.speedup:g}")
+        live = live.model_copy(update={"speedup": 1.0})
+    return scenario.model_copy(update={"testbed": testbed, "live": live}), "emulated"
+
+
+def tiny_folder() -> Path:
+    """Where they are kept, by what they are: other shapes are another folder. `EDGEBED_TINY` overrules it."""
+    given = os.environ.get("EDGEBED_TINY")
+    return Path(given) if given else Path.home() / ".edgebed" / f"tiny-{zlib.crc32(repr(TINY).encode()):08x}"
+
+
+def _make(folder: Path) -> None:
+    try:
+        make_tiny(folder)
+    except ConfigError:
+        if not folder.exists():  # else somebody else was faster
+            raise
+
+
+def _entry(model: ModelSpec, folder: Path) -> BackendEntry:
+    if model.modality == "image":
+        settings = {"source": str(folder / "sd"), "device": "cpu", "steps": _STEPS}
+        return BackendEntry(model=model.id, backend="diffusers", settings=settings)
+    name = "blip" if model.modality == "caption" else "gpt2-large" if "large" in model.id else "gpt2"
+    return BackendEntry(
+        model=model.id, backend="transformers", settings={"source": str(folder / name), "device": "cpu"}
+    )

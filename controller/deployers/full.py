@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from controller.deployers.patterns import full_patterns, hungriest_first
+from controller.deployers.patterns import full_patterns, hungriest_first, images_first
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.snapshot import NodeView
@@ -14,8 +14,9 @@ from emulation.rng import stream
 class FullConfig(Strict):
     """Which of the fullest patterns is taken."""
 
-    choice: Literal["gpu_gain", "random"] = "gpu_gain"
-    """gpu_gain: vGPUs to the models that gain most from them; random: drawn once per node from the seed."""
+    choice: Literal["gpu_gain", "images_first", "random"] = "gpu_gain"
+    """gpu_gain: vGPUs to the models that gain most from them; images_first: to those that read or make images (the
+    paper's RF: its text models "often run inefficiently on CPU"); random: drawn once per node from the seed."""
 
 
 class FullDeployer:
@@ -29,7 +30,8 @@ class FullDeployer:
             picked = int(stream(seed, f"deployer:full:{node_id}").integers(len(patterns)))
             self._command = NodeConfig(node_id, patterns[picked])
         else:
-            self._command = NodeConfig(node_id, hungriest_first(testbed, node_id))
+            pattern_of = images_first if config.choice == "images_first" else hungriest_first
+            self._command = NodeConfig(node_id, pattern_of(testbed, node_id))
         self.reason = f"full activation, {config.choice}"
 
     def decide(self, view: NodeView) -> NodeConfig:

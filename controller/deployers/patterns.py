@@ -35,5 +35,14 @@ def hungriest_first(testbed: TestbedConfig, node_id: str) -> Pattern:
     return max(full_patterns(testbed, node_id), key=lambda p: tuple(p[m] == "gpu" for m in by_gain))
 
 
+def images_first(testbed: TestbedConfig, node_id: str) -> Pattern:
+    """The full pattern that gives the vGPUs to models that read or make images, then to those that gain most."""
+    hosted = testbed.hosted(node_id)
+    order = sorted(
+        hosted, key=lambda m: (testbed.model(m).modality == "text", -gpu_gain(testbed, node_id, m))
+    )
+    return max(full_patterns(testbed, node_id), key=lambda p: tuple(p[m] == "gpu" for m in order))
+
+
 def _active(pattern: Pattern) -> int:
     return sum(mode != "off" for mode in pattern.values())

@@ -34,14 +34,14 @@ def node_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str, Mo
 
 
 def pack_gpus(node: NodeSpec, vram_gb: Iterable[float]) -> list[int] | None:
-    """GPU index for each replica, each taking one slice of the first GPU with room; None if they do not fit."""
+    """GPU index for each replica in turn, a slice of the GPU with the most free vRAM; None if they do not fit."""
     free = [[gpu.slices, gpu.vram_gb] for gpu in node.gpus]
     placed: list[int] = []
     for need in vram_gb:
         fits = [i for i, (slices, vram) in enumerate(free) if slices >= 1 and vram >= need]
         if not fits:
             return None
-        best = fits[0]
+        best = max(fits, key=lambda i: (free[i][1], -i))
         free[best][0] -= 1
         free[best][1] -= need
         placed.append(best)

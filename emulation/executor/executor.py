@@ -39,6 +39,11 @@ class Executor:
         """Whether it occupies RAM, cores or a GPU slice."""
         return self.state in ("starting", "ready", "draining")
 
+    def prompts_left(self) -> float:
+        """Unfinished prompts of all its work, as of the last sync."""
+        waiting = sum(job.prompts_left() for job in self.queue)
+        return waiting if self.job is None else waiting + self.job.prompts_left(self.remaining_units)
+
     def begin(self, job: Job, unit_s: float, share: float, now_s: float) -> None:
         """Put a job in service."""
         self.job = job

@@ -13,7 +13,7 @@ def allocate(
 ) -> bool:
     """Give a pod what its target mode needs, if it is free now; false (and nothing changed) if it is not.
 
-    A GPU pod takes a slice of the first GPU with room, in inventory order.
+    A GPU pod takes a slice of the GPU with the most free vRAM (ties: inventory order).
     """
     model = models[executor.spec.models[0]]
     held = [e for e in executors if e.holds]
@@ -24,9 +24,12 @@ def allocate(
             return False
         executor.mode, executor.gpu = "cpu", None
         return True
+    rooms: list[tuple[float, int]] = []
     for index, gpu in enumerate(node.gpus):
         here = [models[e.spec.models[0]].vram_gb for e in held if e.gpu == index]
         if len(here) < gpu.slices and sum(here) + model.vram_gb <= gpu.vram_gb:
-            executor.mode, executor.gpu = "gpu", index
-            return True
-    return False
+            rooms.append((sum(here) - gpu.vram_gb, index))
+    if not rooms:
+        return False
+    executor.mode, executor.gpu = "gpu", min(rooms)[1]
+    return True

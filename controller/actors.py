@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import RayError
 
+from controller.agents.llm import ReasonerError
 from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
 from emulation.domain.scenario import PLANNER_GRACE_SHARE
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
@@ -30,12 +31,17 @@ PULL_TIMEOUT_S = 1.0
 """Wall seconds telemetry may take."""
 CALL_TIMEOUT_S = 10.0
 WATCH_S = 5.0
+FIRST_S = 20.0
+"""Wall seconds the begin of a run waits for the first decision; a slower one lands when it is there."""
 RESUME_TIMEOUT_S = 5.0
 _UNREACHED = (RayError, ValueError, TimeoutError)
 
 
 class WallClock(Protocol):
     """Virtual seconds on wall time; `serve_apps.clock.LiveClock`."""
+
+    @property
+    def started(self) -> bool: ...
 
     def start(self, t0_wall: float) -> None: ...
 
@@ -70,6 +76,7 @@ class Peers:
     namespace: str
     recorder: str = "recorder"
     planner: str = "planner"
+    events: str = "events"
     runtime_prefix: str = "node:"
 
 
@@ -82,6 +89,10 @@ class Host:
         self.loop: Any = None
         self._peers = peers
         self._tasks: list[asyncio.Task[None]] = []
+        self._first: asyncio.Task[None] | None = None
+        """The decision for time 0, while it is out."""
+        self._broken = ""
+        """Why nothing is decided any more: a script that ended, a replay that was asked something else."""
         self._version = 0
         self._command: Any = None
         self._published = asyncio.Event()
@@ -95,16 +106,22 @@ class Host:
     # -- a run --------------------------------------------------------------------------------------------
 
     async def begin_run(self, run: ControlRun) -> None:
-        """Forget the last run and decide for the first time, at virtual time 0, before the clock starts."""
+        """Forget the last run and decide for the first time, at virtual time 0, before the clock starts.
+
+        Returns without that decision if it takes too long.
+        """
         self._stop()
         self._take(run)
         self._version, self._command, self._policy_version = 0, None, 0
-        self._sent = 0
+        self._sent, self._broken = 0, ""
         if self.loop is None:
             return
         if self._follows_policy():
             await self._poll_policy(0.0)
-        await self._decide(0)
+        self._first = asyncio.ensure_future(self._decide(0))
+        done, _ = await asyncio.wait({self._first}, timeout=FIRST_S)
+        if done:
+            self._first.result()
 
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins (or began) at this wall time: tick from the next boundary on."""
@@ -114,6 +131,8 @@ class Host:
         self._tasks = [asyncio.ensure_future(self._tick())]
         if self._follows_policy():
             self._tasks.append(asyncio.ensure_future(self._follow_policy()))
+        if self.loop.asker is not None:
+            self._tasks.append(asyncio.ensure_future(self._follow_outages()))
 
     async def resume(self) -> None:
         """After a restart: take up the present run at its next boundary; what was decided stays in force."""
@@ -132,9 +151,10 @@ class Host:
         if t0_wall is not None:
             await self.start(t0_wall)
 
-    async def end_run(self) -> None:
-        """Decide nothing more."""
+    async def end_run(self) -> str:
+        """Decide nothing more. Returns why it had stopped deciding before; empty if it had not."""
         self._stop()
+        return self._broken
 
     def _take(self, run: ControlRun) -> None:
         self.run = run
@@ -142,9 +162,9 @@ class Host:
         self._views = {}
 
     def _stop(self) -> None:
-        for task in self._tasks:
+        for task in [*self._tasks, *([] if self._first is None else [self._first])]:
             task.cancel()
-        self._tasks = []
+        self._tasks, self._first = [], None
 
     # -- for others ---------------------------------------------------------------------------------------
 
@@ -175,15 +195,27 @@ class Host:
         run = self.run
         assert run is not None
         period_s = self._period_s(run)
+        if self._first is not None and not await self._made(self._first, 0):
+            return
         while True:
             number = int(run.clock.now_s() / period_s + 1e-9) + 1
             if number * period_s >= run.end_s:
                 return
             await asyncio.sleep(run.clock.wall_until_s(number * period_s))
-            try:
-                await self._decide(number)
-            except _UNREACHED as error:
-                log.warning("%s: decision %d not made: %s", self.name, number, error)
+            if not await self._made(self._decide(number), number):
+                return
+
+    async def _made(self, deciding: Awaitable[None], number: int) -> bool:
+        """Whether there is any use in deciding again, now that this decision is made or was not."""
+        try:
+            await deciding
+        except ReasonerError as error:
+            log.error("%s decides nothing more: %s", self.name, error)
+            self._broken = str(error)
+            return False
+        except _UNREACHED as error:
+            log.warning("%s: decision %d not made: %s", self.name, number, error)
+        return True
 
     async def _decide(self, number: int) -> None:
         """Observe, decide, think at least `thinking_s`, land, record. `number` counts the periods of this
@@ -198,7 +230,7 @@ class Host:
         asked_at_s = run.clock.now_s()
         decision: Decision = await asyncio.to_thread(self.loop.observe, seen, self._cause(number), asked_at_s)
         rest_s = decision.thinking_s - (run.clock.now_s() - asked_at_s)
-        if rest_s > 0:
+        if rest_s > 0 and run.clock.started:  # before a run begins there is time to think
             await asyncio.sleep(run.clock.wall_until_s(run.clock.now_s() + rest_s))
         landed_s, refused, changes = await self._land(run, decision)
         outcome = "voided" if refused else "applied"
@@ -266,6 +298,21 @@ class Host:
             await asyncio.wait_for(self._policy_news.wait(), grace_s)
         except TimeoutError:
             log.info("%s: goes on under the policy it has", self.name)
+
+    async def _follow_outages(self) -> None:
+        """Break and mend the reasoner as the event plan says."""
+        run, version = self.run, 0
+        assert run is not None
+        while True:
+            try:
+                found, failure = await self._call(self._peers.events, "watch", run.run_id, version, WATCH_S)
+            except _UNREACHED as error:
+                log.info("%s: event plan not reached: %s", self.name, error)
+                await asyncio.sleep(0.5)
+                continue
+            if found > version:
+                self.loop.outage(failure)
+            version = found
 
     # -- telemetry ----------------------------------------------------------------------------------------
 

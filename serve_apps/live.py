@@ -26,6 +26,7 @@ from ray import serve
 from ray._private import ray_logging
 
 from controller.actors import ControlRun, DeployerHost, Peers, PlannerHost, SchedulerHost
+from controller.agents.llm import ReasonerError
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
 from emulation.domain.records import RunFooter
@@ -245,11 +246,12 @@ class LiveCluster:
         """Stop the controllers, collect every record, close the books. The record is complete when this
         returns.
 
-        Raises `ConservationError` if the books do not balance.
+        Raises `ConservationError` if the books do not balance, and `ReasonerError` where a script ended or a replay
+        was asked what was not recorded: what was decided then is not what should have been.
         """
         nodes = [n.id for n in self.testbed.nodes]
         controllers = [PLANNER, SCHEDULER, *(deployer_name(n) for n in nodes)]
-        _tolerant([find(name).end_run.remote() for name in controllers])
+        broken = [said for said in _tolerant([find(name).end_run.remote() for name in controllers]) if said]
         if self.options.lifecycle == "cold":
             self._halt_all(starts_follow=False)
         _tolerant([find(runtime_name(n)).flush.remote() for n in nodes])
@@ -258,6 +260,8 @@ class LiveCluster:
         gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
         (footer,) = _all([find(RECORDER).close.remote(interrupted)])
         self.plan = None
+        if broken:
+            raise ReasonerError("; ".join(broken))
         found: RunFooter = footer
         return found
 
@@ -354,10 +358,12 @@ def _all(references: Sequence[Any]) -> list[Any]:
     return list(ray.get(list(references), timeout=CALL_TIMEOUT_S))
 
 
-def _tolerant(references: Sequence[Any]) -> None:
-    """Wait for calls whose failure must not keep the books from being closed."""
+def _tolerant(references: Sequence[Any]) -> list[Any]:
+    """Wait for calls whose failure must not keep the books from being closed; what the others returned."""
+    found: list[Any] = []
     for reference in references:
         try:
-            ray.get(reference, timeout=10)
+            found.append(ray.get(reference, timeout=10))
         except Exception as error:  # a dead or blocked actor has nothing more to say
             log.warning("end of run: %s", error)
+    return found

@@ -321,10 +321,10 @@ class Simulation:
         return ClusterSnapshot(now_s, slot, views, self.ledger.window(now_s, reset))
 
     def _decided(self, actor: str, decision: Decision | None) -> None:
-        """Let a decision land when its thinking is over."""
+        """Let a decision land when its thinking is over; before a run begins there is time to think."""
         if decision is None:
             return
-        delay_s = decision.thinking_s
+        delay_s = decision.thinking_s if self.kernel.now_s > 0 else 0.0
         if self._control.delay_s is not None:
             delay_s += self._control.delay_s(decision.actor, self.kernel.now_s)
         if delay_s > 0:

@@ -70,7 +70,8 @@ def test_a_guide_that_takes_longer_than_a_slot_leaves_the_one_before_in_force(th
     run = _run(thinking_s, told, scheduler)
     decided = [d for d in run.decisions if d.actor == "scheduler"]
     assert [d.t_s for d in decided] == scheduler.asked[: len(decided)]
-    assert all(d.landed_s == pytest.approx(d.t_s + thinking_s) for d in decided)
+    assert decided[0].landed_s == 0.0, "before a run begins there is time to think"
+    assert all(d.landed_s == pytest.approx(d.t_s + thinking_s) for d in decided[1:])
     for before, after in pairwise(decided):
         assert before.landed_s is not None
         assert after.t_s >= before.landed_s, "nobody is asked while an answer is out"
@@ -108,10 +109,10 @@ def test_a_planner_that_overruns_its_epoch_holds_up_nobody_below() -> None:
     lower = SchedulerLoop(BED, scheduler, 0)
     world = _world().model_copy(update={"epoch_slots": 2})
     run = simulate(world, _arrivals(), Told(), ControlPlane(planner=planner, scheduler=lower))
-    assert planner.asked[:4] == [0.0, 40.0, 80.0, 120.0], (
+    assert planner.asked[:4] == [0.0, 20.0, 60.0, 100.0], (
         "every second epoch, while the answer of the first is out"
     )
     landed = [d.landed_s for d in run.decisions if d.actor == "planner"]
-    assert landed[:4] == [25.0, 65.0, 105.0, 145.0]
+    assert landed[:4] == [0.0, 45.0, 85.0, 125.0]
     slots = {round(t_s // SLOT_S) for t_s in scheduler.asked}
     assert slots >= set(range(20)), "the layer below decides in every slot"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from openai.types.chat import ChatCompletion, ChatCompletionMessage, ChatCompletionMessageFunctionToolCall
@@ -36,21 +36,21 @@ def short(slots: int = 6, epoch_slots: int = 3, **agents: Any) -> Scenario:
     )  # fmt: skip
 
 
-def policy(bed: TestbedConfig = BED) -> dict[str, Any]:
-    """The paper's plan with equal shares, as a planner answers it."""
+def policy(bed: TestbedConfig = BED, plan: Mapping[str, Mapping[str, str]] = PLAN) -> dict[str, Any]:
+    """A plan, by default the paper's, with equal shares, as a planner answers it."""
     p: dict[str, dict[str, float]] = {}
     for model in bed.models:
-        hosts = [n for n in bed.routable(model.id) if model.id in PLAN[n]]
+        hosts = [n for n in bed.routable(model.id) if model.id in plan[n]]
         p[model.id] = {n: 1.0 / len(hosts) for n in hosts}
-    roles = {n: dict(role) for n, role in PLAN.items()}
+    roles = {n: dict(role) for n, role in plan.items()}
     return {"p": p, "roles": roles, "reason": "the plan I know"}
 
 
-def table(user: str) -> dict[str, Any]:
+def table(user: str, bed: TestbedConfig = BED) -> dict[str, Any]:
     """Each origin in turn to the next allowed node, as the prompt lists them."""
     allowed = dict(re.findall(r"^- (\S+): .*?Allowed this slot: (.+?)(?: \(every|\. Exp)", user, re.M))
     rows: dict[str, dict[str, str]] = {}
-    for i, node in enumerate(BED.nodes):
+    for i, node in enumerate(bed.nodes):
         rows[node.id] = {}
         for model, nodes in allowed.items():
             names = nodes.split(", ")
@@ -84,6 +84,8 @@ class Hierarchy(StandIn):
     spoil: Spoil | None = None
     consult: bool = False
     """The planner asks what its policy would do before it answers."""
+    bed: TestbedConfig = BED
+    plan: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: PLAN)
     spoiled: int = 0
 
     def behave(self, body: dict[str, Any]) -> tuple[int, bytes]:
@@ -110,7 +112,7 @@ class Hierarchy(StandIn):
         if hit and self.failure == "refusal":
             return _wrap(ChatCompletionMessage(role="assistant", refusal="I will not.", content=None))
         if self.consult and "global planner" in system and body["messages"][-1]["role"] == "user":
-            asked = {k: v for k, v in policy().items() if k != "reason"}
+            asked = {k: v for k, v in policy(self.bed, self.plan).items() if k != "reason"}
             return _wrap(_calls("what_if", json.dumps(asked)))
         answer = self._answer(body)
         said = self.spoil(answer) if hit and self.spoil is not None else None
@@ -120,9 +122,9 @@ class Hierarchy(StandIn):
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
         system, user = (body["messages"][i]["content"] for i in (0, 1))
         if "global planner" in system:
-            return policy()
+            return policy(self.bed, self.plan)
         if "prompt scheduler" in system:
-            return table(user) if '"table"' in system else guide(user)
+            return table(user, self.bed) if '"table"' in system else guide(user)
         return modes(system, user)
 
 

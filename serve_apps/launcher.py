@@ -6,6 +6,8 @@ import asyncio
 import os
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
@@ -18,6 +20,7 @@ from serve_apps.names import app_name, edge_resource
 
 LOOK_S = 0.1
 """Wall seconds between two looks at Serve's status, one for all that starts at the time."""
+DELETE_TIMEOUT_S = 60.0
 _FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
 
 
@@ -35,8 +38,9 @@ class Launcher:
         """Whether starts are taken: between runs there are none, whatever a node still asks for."""
         self._unwanted: set[str] = set()
         """Applications that are to stop: whoever still waits for their start gives up."""
-        self._deploying = asyncio.Lock()
-        """Serve pickles deployments with process-wide settings: two threads that make some at once fail."""
+        self._serve = ThreadPoolExecutor(1)
+        """Every call of Serve is made in this thread: its client, which pickles with process-wide settings, breaks
+        in two threads at once."""
         self._looking = asyncio.Lock()
         self._seen: tuple[float, dict[str, Any]] = (0.0, {})
 
@@ -107,14 +111,15 @@ class Launcher:
         self, name: str, node_id: str, model_id: str, gpus: float, began: float
     ) -> tuple[str, str]:
         """(Serve's status, what is wrong) at the end of waiting."""
-        async with self._deploying:
-            target = replica_target(self._testbed, node_id, model_id, self._backend, gpus)
-            await asyncio.to_thread(
-                serve.run_many,
-                [target],
+
+        def deploy() -> None:
+            serve.run_many(
+                [replica_target(self._testbed, node_id, model_id, self._backend, gpus)],
                 wait_for_ingress_deployment_creation=False,
                 wait_for_applications_running=False,
             )
+
+        await self._in_turn(deploy)
         await self._statuses(fresh=True)  # forget what was said of the name before
         while True:
             found = (await self._statuses()).get(name)
@@ -134,8 +139,15 @@ class Launcher:
         return name in self._unwanted or not self._open
 
     async def _delete(self, name: str) -> None:
-        await asyncio.to_thread(serve.delete, name)
+        """Have Serve take an application down, and wait until it is gone, or has not gone for a minute."""
+        await self._in_turn(lambda: serve.delete(name, _blocking=False))
         self._running.pop(name, None)
+        deadline = time.monotonic() + DELETE_TIMEOUT_S
+        while name in await self._statuses(fresh=True) and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_S)
+
+    async def _in_turn(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._serve, call)
 
     async def _statuses(self, fresh: bool = False) -> dict[str, Any]:
         """Serve's status of every application, as it was at most `LOOK_S` ago (fresh: asked now)."""
@@ -143,7 +155,7 @@ class Launcher:
         async with self._looking:
             if asked - self._seen[0] > (0.0 if fresh else LOOK_S):
                 looked = time.monotonic()
-                found = await asyncio.to_thread(serve.status)
+                found = await self._in_turn(serve.status)
                 self._seen = (looked, dict(found.applications))
             return self._seen[1]
 

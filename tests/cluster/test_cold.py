@@ -24,7 +24,7 @@ from serve_apps.progress import broken_promises, read_progress
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("default")]
 
-START_TIMEOUT_S = 8.0
+START_TIMEOUT_S = 20.0
 
 
 def world() -> Scenario:
@@ -142,7 +142,7 @@ def test_a_replica_that_finds_no_gpu_fails_with_a_reason_and_its_requests_are_se
         held = pool.submit(_post, cluster.url, "m", "held", 2)
         other = pool.submit(_post, cluster.url, "c", "other", 2)
         assert other.result(60) == 200
-        _until(lambda: _states()["n/m"] == "off off", START_TIMEOUT_S + 20)
+        _until(lambda: _states()["n/m"] == "off off", START_TIMEOUT_S + 40)
         assert not held.done()
         assert app_name("n", "m") not in _applications(), "nothing half-started is left"
         ray.kill(hog)

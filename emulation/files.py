@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from emulation.domain.cluster import TestbedConfig
+from emulation.domain.profile import ProfileFile
 from emulation.domain.scenario import Scenario
 from emulation.schema_hints import field_path, known_keys
 
@@ -46,14 +47,28 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     testbed = raw.get("testbed")
     if isinstance(testbed, str):
         raw["testbed"] = load_testbed(_beside(path, testbed))
+    elif isinstance(testbed, dict):
+        _take_profiles(path, testbed)
     _place_traces(path, raw)
     return _validated(Scenario, raw, path)
 
 
 def load_testbed(name_or_path: str | Path) -> TestbedConfig:
-    """The testbed of a packaged name or a YAML file. Raises `ConfigError`."""
+    """The testbed of a packaged name or a YAML file. Raises `ConfigError`.
+
+    An item of its `profile` may be the path of a profile file, beside the testbed file or from here.
+    """
     path = _find(name_or_path, "testbed", list_testbeds())
-    return _validated(TestbedConfig, _read(path), path)
+    raw = _read(path)
+    _take_profiles(path, raw)
+    return _validated(TestbedConfig, raw, path)
+
+
+def load_profile(path: Path) -> ProfileFile:
+    """A profile file that `edgebed profile` wrote. Raises `ConfigError`."""
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such profile file; measure one with `edgebed profile`")
+    return _validated(ProfileFile, _read(path), path)
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
@@ -87,6 +102,16 @@ def _place_traces(path: Path, raw: dict[str, Any]) -> None:
     for source in sources if isinstance(sources, list) else []:
         if isinstance(source, dict) and isinstance(source.get("trace"), str):
             source["trace"] = str(_beside(path, source["trace"]))
+
+
+def _take_profiles(path: Path, raw: dict[str, Any]) -> None:
+    """Put the entries of profile files in the place of their paths."""
+    entries = raw.get("profile")
+    if isinstance(entries, list):
+        raw["profile"] = [
+            load_profile(Path(_beside(path, item))).entry().model_dump() if isinstance(item, str) else item
+            for item in entries
+        ]
 
 
 class _Loader(yaml.SafeLoader):

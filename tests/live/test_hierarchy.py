@@ -18,6 +18,8 @@ from .conftest import eventually
 
 Begin = Callable[..., Any]
 BLOCKED_WALL_S = 6.0
+AT_ONCE = {"search": {"thinking_s": 0.0}}
+"""The planner's thinking is charged at 30 s; an epoch of the tests has 10."""
 
 
 def _requests_while(live: Any, wall_s: float) -> int:
@@ -35,7 +37,7 @@ def _decided_between(run: Run, actor: str, from_s: float, to_s: float) -> int:
 
 @pytest.mark.parametrize("blocked", [PLANNER, SCHEDULER, deployer_name("n1")])
 def test_blocking_an_actor_stops_only_its_own_decisions(begin: Begin, blocked: str) -> None:
-    live = begin("MA+sect")
+    live = begin("MA+sect", controllers=AT_ONCE)
     assert live.chat(max_tokens=4).status_code == 200
     find(blocked).block.remote(BLOCKED_WALL_S)
     eventually(lambda: not _answers(blocked), timeout_s=5)
@@ -52,7 +54,7 @@ def test_blocking_an_actor_stops_only_its_own_decisions(begin: Begin, blocked: s
 
 
 def test_decision_records_name_the_process_that_decided(begin: Begin) -> None:
-    live = begin("MA+sect")
+    live = begin("MA+sect", controllers=AT_ONCE)
     time.sleep(2.0)
     _, run = live.end()
     where: dict[str, set[tuple[str, int, str]]] = {
@@ -73,7 +75,7 @@ def _numbered(run: Run) -> list[tuple[int, Any]]:
 
 
 def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
-    live = begin("MA+sect")
+    live = begin("MA+sect", controllers=AT_ONCE)
     time.sleep(1.5)
     first = ray.get(find(SCHEDULER).where.remote(), timeout=20)
     os.kill(first["pid"], signal.SIGKILL)

@@ -14,13 +14,13 @@ import pickle
 import threading
 import time
 from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
 from controller.agents.llm import ReasonerError
+from controller.control_run import ControlRun, Peers
 from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
 from emulation.domain.scenario import PLANNER_GRACE_SHARE
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
@@ -35,49 +35,6 @@ FIRST_S = 20.0
 """Wall seconds the begin of a run waits for the first decision; a slower one lands when it is there."""
 RESUME_TIMEOUT_S = 5.0
 _UNREACHED = (RayError, ValueError, TimeoutError)
-
-
-class WallClock(Protocol):
-    """Virtual seconds on wall time; `serve_apps.clock.LiveClock`."""
-
-    @property
-    def started(self) -> bool: ...
-
-    def start(self, t0_wall: float) -> None: ...
-
-    def now_s(self) -> float: ...
-
-    def wall_until_s(self, t_s: float) -> float: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ControlRun:
-    """Begin of a run for one controller."""
-
-    run_id: str
-    loop: bytes | None
-    """A pickled control loop of `controller/loop.py`; None if the scheme has none here. (Pickled: arrays
-    that come straight out of a Ray message are read-only, and a loop learns.)"""
-    clock: WallClock
-    nodes: tuple[str, ...]
-    """Node ids, in inventory order."""
-    slot_s: float
-    epoch_slots: int
-    end_s: float
-    """Virtual seconds after which nothing is decided any more."""
-    planned: bool
-    """Whether a planner's policies are to be followed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Peers:
-    """How the other actors are called."""
-
-    namespace: str
-    recorder: str = "recorder"
-    planner: str = "planner"
-    events: str = "events"
-    runtime_prefix: str = "node:"
 
 
 class Host:

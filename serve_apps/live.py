@@ -25,8 +25,9 @@ import ray
 from ray import serve
 from ray._private import ray_logging
 
-from controller.actors import ControlRun, DeployerHost, Peers, PlannerHost, SchedulerHost
+from controller.actors import DeployerHost, PlannerHost, SchedulerHost
 from controller.agents.llm import ReasonerError
+from controller.control_run import ControlRun, Peers
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
 from emulation.domain.records import RunFooter

@@ -278,3 +278,24 @@ def test_settings_are_checked_by_the_backend_for_the_kind_of_model(tiny: Path) -
         Transformers.checked("caption", {})
     with pytest.raises(ConfigError, match="cannot run text models"):
         Diffusers.checked("text", {"source": source})
+
+
+def test_another_causal_model_with_a_chat_template_needs_no_code(tmp_path: Path, tiny: Path) -> None:
+    import torch
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny / "gpt2")
+    tokenizer.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }} {% endfor %}assistant:"
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=2, max_position_embeddings=128, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    engine = TextEngine(TextSettings(source=str(tmp_path)), ("cpu",))
+    talk = answer(engine, text_work(turns=(("system", "be short"), ("user", "a cat"))))
+    plain = answer(engine, text_work(inputs=("system: be short user: a cat assistant:",)))
+    assert talk.text == plain.text
+    assert talk.prompt_tokens == plain.prompt_tokens
+    assert talk.tokens == 24 or talk.finish == "stop"

@@ -51,7 +51,7 @@ def _plane(axes: Axes, comparisons: Comparisons, name: str) -> None:
         axes.annotate(
             f"paper {scheme}",
             (mean_s, jain),
-            xytext=(0, -14),
+            xytext=(0, 9),
             textcoords="offset points",
             ha="center",
             fontsize=8,

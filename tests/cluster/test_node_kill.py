@@ -69,6 +69,8 @@ def test_requests_of_a_killed_node_are_served_elsewhere_and_the_books_balance(
     assert footer.conserved()
     assert footer.ends == {"m": {"done": 12}}
     assert any(r.attempt > 1 for r in run.requests), "somebody was on the node that died"
-    assert broken_promises(read_progress(tmp_path), run) == [], "the record of finished prompts outlives the node"
+    assert broken_promises(read_progress(tmp_path), run) == [], (
+        "the record of finished prompts outlives the node"
+    )
     later = [r for r in run.requests if r.request_id in {"k8", "k9", "k10", "k11"}]
     assert {r.executor for r in later} == {"n1/m"}

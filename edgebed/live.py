@@ -22,6 +22,7 @@ from emulation.files import ConfigError
 from emulation.metrics import summarise
 from emulation.recording import Run
 from serve_apps.backends.choice import checked as checked_backends
+from serve_apps.backends.loading import LoadFacts
 from serve_apps.live import LiveCluster, LiveOptions, PortInUse, checked_port
 from serve_apps.messages import RunPlan
 from serve_apps.ray_cluster import NoCluster
@@ -97,9 +98,27 @@ def as_live(scenario: Scenario, backend: str = "emulated") -> Scenario:
 def start_cluster(scenario: Scenario, options: LiveOptions) -> LiveCluster:
     """Bring the testbed up. Raises `ConfigError` if the Ray cluster to join is not there or lacks edge nodes."""
     try:
-        return LiveCluster.start(scenario.testbed, options)
+        cluster = LiveCluster.start(scenario.testbed, options)
     except NoCluster as error:
         raise ConfigError(str(error)) from error
+    try:
+        for node, model, facts in cluster.load_facts():
+            say(f"{model} on {node}: {said_of(facts)}")
+    except BaseException:
+        cluster.stop()
+        raise
+    return cluster
+
+
+def said_of(facts: LoadFacts) -> str:
+    """What loading a real model cost, in a line."""
+    held = f"{facts.ram_mb:.0f} MB of RAM"
+    if facts.vram_mb:
+        held += f", {facts.vram_mb:.0f} MB of vRAM"
+    return (
+        f"{facts.parameters / 1e6:.1f} M parameters, {facts.dtype}, {facts.device}, {facts.threads} thread(s), {held}; "
+        f"import {facts.import_s:.1f} s, weights {facts.weights_s:.1f} s, first call {facts.first_call_s:.2f} s"
+    )
 
 
 def check_port(options: LiveOptions) -> None:

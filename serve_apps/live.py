@@ -34,6 +34,8 @@ from emulation.domain.records import RunFooter
 from emulation.domain.scenario import Lifecycle
 from serve_apps.apps import QUIET, UNLIMITED, gateway_target, gpu_share, replica_target
 from serve_apps.backends import backend_class
+from serve_apps.backends.choice import real_models
+from serve_apps.backends.loading import LoadFacts
 from serve_apps.clock import LiveClock
 from serve_apps.events import EventPlayer
 from serve_apps.launcher import Launcher
@@ -45,7 +47,9 @@ from serve_apps.names import (
     NAMESPACE,
     PLANNER,
     RECORDER,
+    REPLICA,
     SCHEDULER,
+    app_name,
     deployer_name,
     edge_resource,
     find,
@@ -215,6 +219,18 @@ class LiveCluster:
                 for model in self.testbed.hosted(node.id):
                     targets.append(replica_target(self.testbed, node.id, model, self.options.backend, share))
         serve.run_many(targets)
+
+    def load_facts(self) -> list[tuple[str, str, LoadFacts]]:
+        """(node, model, what loading it cost) of every replica that is up and runs a real model."""
+        if self.options.lifecycle == "cold":
+            return []
+        found = []
+        for node in self.testbed.nodes:
+            for model in real_models(self.testbed, node.id, self.options.backend):
+                replica: Any = serve.get_deployment_handle(REPLICA, app_name=app_name(node.id, model))
+                facts = replica.load_facts.remote().result(timeout_s=CALL_TIMEOUT_S)
+                found.extend([] if facts is None else [(node.id, model, facts)])
+        return found
 
     # -- a run --------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator
 
 from serve_apps.backends import BackendSpec, backend_class
+from serve_apps.backends.loading import LoadFacts
 from serve_apps.messages import Answer, Delta, Work
 
 
@@ -26,6 +27,10 @@ class Replica:
         """One attempt, text as it comes, the `Answer` last."""
         async for item in self._backend.stream(work):
             yield item
+
+    async def load_facts(self) -> LoadFacts | None:
+        """What loading its model cost; None if it emulates."""
+        return getattr(self._backend, "facts", None)
 
     async def pid(self) -> int:
         """Process of this replica."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import openai
 import pytest
 from PIL import Image
 
-from edgebed.live import as_live
+from edgebed.live import as_live, said_of
 from edgebed.wiring import build_controllers, find_scheme, run_header
 from emulation.domain.events import Leave, Slowdown
 from emulation.domain.scenario import Scenario
@@ -105,6 +106,15 @@ def live(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]
             httpx.Client(base_url=cluster.url, timeout=60) as http,
         ):
             yield Live(cluster, sdk, http, folder)
+
+
+def test_every_real_replica_says_what_loading_cost(live: Live) -> None:
+    found = {(node, model): facts for node, model, facts in live.cluster.load_facts()}
+    assert set(found) == {("real", "gpt2"), ("real", "blip"), ("real", "sd")}
+    assert all(f.import_s > 0 and f.ram_mb > 50 and f.threads == 1 for f in found.values())
+    assert re.match(
+        r"0\.2 M parameters, float32, cpu, 1 thread.*MB of RAM; import", said_of(found["real", "gpt2"])
+    )
 
 
 def test_usage_counts_the_tokens_of_the_models_own_tokenizer(live: Live, tiny: Path) -> None:

@@ -6,6 +6,7 @@ scenario. The other end is `edgebed/whatif_world.py`.
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import struct
@@ -93,8 +94,20 @@ class _Shared:
             )
         return self._process
 
+    def close(self) -> None:
+        """End the process, if this one started it; the next question starts another."""
+        process, self._process = self._process, None
+        if process is None or self._owner != os.getpid():
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
 
 _SHARED = _Shared()
+atexit.register(_SHARED.close)
 
 
 def send(pipe: IO[bytes], message: Any) -> None:

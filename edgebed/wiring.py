@@ -210,7 +210,10 @@ def _scheduler(scheme: Scheme, scenario: Scenario, seed: int, objective: Objecti
 
 def _deployer(scheme: Scheme, scenario: Scenario, node_id: str, seed: int) -> Any:
     config = _config(DEPLOYERS, scheme.deployer, scenario)
-    return DEPLOYERS[scheme.deployer](scenario.testbed, node_id, config, seed)
+    try:
+        return DEPLOYERS[scheme.deployer](scenario.testbed, node_id, config, seed)
+    except ValueError as error:
+        raise ConfigError(f"scenario {scenario.name!r}: deployer {scheme.deployer}: {error}") from error
 
 
 def _supervised(

@@ -35,6 +35,8 @@ class EstimateConfig(Strict):
     """Mean latency of those, as a share of the deadline."""
     spare_weight: float = Field(default=0.01, ge=0)
     """Price of mean utilisation in the score: of plans of like J, the one with room for surprises wins."""
+    latency_weight: float = Field(default=0.0, ge=0)
+    """Price of Tw / tau in the score, beside its part in J: of plans of like J, the faster one wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Worth:
     objective: Floats
     """(B,): J of MA eq. 10; lower is better."""
     score: Floats
-    """(B,): what is minimised: J and a small price of utilisation."""
+    """(B,): what is minimised: J and small prices of latency and utilisation."""
 
 
 def worth(capacity: Floats, demand: Demand, objective: Objective, config: EstimateConfig) -> Worth:
@@ -62,9 +64,10 @@ def worth(capacity: Floats, demand: Demand, objective: Objective, config: Estima
     success = np.where(hosted, success, 0.0)
     if objective.deadline_s is not None:
         latency_s = np.minimum(latency_s, objective.deadline_s)
-    value = _objective(success, latency_s, demand, objective)
+    value, latency = _objective(success, latency_s, demand, objective)
     busy = np.where(hosted, np.minimum(load, 1.0), 1.0).mean(axis=1)
-    return Worth(success, latency_s, value, value + config.spare_weight * busy)
+    score = value + config.spare_weight * busy + config.latency_weight * latency
+    return Worth(success, latency_s, value, score)
 
 
 def _batch_s(
@@ -126,8 +129,10 @@ def _outcome(
     return served / horizon_s, (early * early_s + late * late_s) / np.maximum(served, 1e-9)
 
 
-def _objective(success: Floats, latency_s: Floats, demand: Demand, objective: Objective) -> Floats:
-    """J of eq. 10, latency weighted by successes (eq. 9), fairness normalised (eq. 8)."""
+def _objective(
+    success: Floats, latency_s: Floats, demand: Demand, objective: Objective
+) -> tuple[Floats, Floats]:
+    """J of eq. 10, latency weighted by successes (eq. 9), fairness normalised (eq. 8); and that latency, over tau."""
     models = success.shape[1]
     served = success * (demand.prompts_per_s / demand.prompts_per_request)
     scale_s = objective.deadline_s if objective.deadline_s is not None else objective.horizon_s
@@ -135,4 +140,5 @@ def _objective(success: Floats, latency_s: Floats, demand: Demand, objective: Ob
     jain = success.sum(axis=1) ** 2 / np.maximum(models * (success**2).sum(axis=1), 1e-12)
     fair = (jain - 1.0 / models) / (1.0 - 1.0 / models) if models > 1 else np.ones_like(jain)
     value = objective.weight * latency + (1.0 - objective.weight) * (1.0 - fair)
-    return np.where(served.sum(axis=1) > 0, value, 1.0)
+    some = served.sum(axis=1) > 0
+    return np.where(some, value, 1.0), np.where(some, latency, 1.0)

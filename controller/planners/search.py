@@ -33,7 +33,7 @@ from emulation.rng import stream
 class SearchConfig(Strict):
     """How widely it searches, how deeply it looks, and what it believes."""
 
-    starts: int = Field(default=2, ge=1)
+    starts: int = Field(default=8, ge=1)
     """Random starts, beside full activation, the plan in force and the good precedents."""
     shortlist: int = Field(default=6, ge=0)
     """Plans that are emulated; 0: the estimate decides alone."""
@@ -47,8 +47,8 @@ class SearchConfig(Strict):
     """Standard deviations by which a law is taken to be faster than believed: what is little known gets tried."""
     case_weight: float = Field(default=1.0, ge=0)
     """Weight of what precedents came to, against what is forecast for them now."""
-    thinking_s: float = Field(default=30.0, ge=0)
-    """Virtual seconds charged for emulating the short list; the first plan, made before a run begins, is free."""
+    thinking_slots: float = Field(default=1.0, ge=0)
+    """Slots of virtual time charged for emulating the short list; the first plan, made before a run begins, is free."""
     moves: MovesConfig = MovesConfig()
     prior: DemandPrior = DemandPrior()
     belief: BeliefConfig = BeliefConfig()
@@ -196,9 +196,10 @@ class SearchPlanner:
             except RuntimeError as error:
                 how = f"estimated ({error})"
             else:
-                scores, how = [f.objective for f in forecasts], "emulated"
+                price = config.moves.estimate.latency_weight
+                scores, how = [f.objective + price * f.latency_norm for f in forecasts], "emulated"
                 self.emulated = len(plans)
-                self.thinking_s = config.thinking_s if snapshot.t_s > 0 else 0.0
+                self.thinking_s = config.thinking_slots * self._objective.slot_s if snapshot.t_s > 0 else 0.0
         scores = self._corrected(plans, scores, precedents)
         order = int(np.argmin(scores))
         if held is not None and scores[order] >= (1.0 - config.keep_gain) * scores[0]:
@@ -213,10 +214,10 @@ class SearchPlanner:
         Only differences between precedents count: what all of them came to above expectation is a fault of the
         expectation. A precedent weighs exp(-(nodes that differ)) against 1 for the expectation.
         """
-        weight = self._config.case_weight
+        weight, price = self._config.case_weight, self._config.moves.estimate.latency_weight
         place = {p.tobytes(): i for i, p in enumerate(plans)}
         gaps = [
-            (plan, case.objective - scores[place[plan.tobytes()]])
+            (plan, case.objective + price * case.latency_norm - scores[place[plan.tobytes()]])
             for plan, case in precedents
             if plan.tobytes() in place
         ]

@@ -39,8 +39,9 @@ class Executor:
         """Whether it occupies RAM, cores or a GPU slice."""
         return self.state in ("starting", "ready", "draining")
 
-    def prompts_left(self) -> float:
-        """Unfinished prompts of all its work, as of the last sync."""
+    def prompts_left(self, now_s: float) -> float:
+        """Unfinished prompts of all its work."""
+        self.sync(now_s)
         waiting = sum(job.prompts_left() for job in self.queue)
         return waiting if self.job is None else waiting + self.job.prompts_left(self.remaining_units)
 

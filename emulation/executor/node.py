@@ -312,8 +312,8 @@ class NodeState:
         """Apply an activation pattern; returns what was refused and why (empty: all of it was applied).
 
         An infeasible pattern is refused whole. Stops come first, then starts one by one, longest queue first (ties:
-        inventory order); once a pod has to wait for resources (or one is still starting from before), further changes that need resources are voided (MA section
-        V-D). Interrupted work stays queued, at its last finished prompt.
+        inventory order); once a pod has to wait for resources (or one is still starting from before), further changes
+        that need resources are voided (MA section V-D). Interrupted work stays queued, at its last finished prompt.
         """
         self.advance(now_s)
         if self.spec.hosting == "device":
@@ -325,7 +325,7 @@ class NodeState:
             return refused
         blocked = any(e.state in ("pending", "starting") for e in self._executors)
         wanted = [(e, config.modes.get(e.spec.models[0], "off")) for e in self._executors]
-        wanted.sort(key=lambda pair: (pair[1] != "off", -pair[0].prompts_left()))
+        wanted.sort(key=lambda pair: (pair[1] != "off", -pair[0].prompts_left(now_s)))
         for executor, want in wanted:
             if want == executor.target:
                 continue

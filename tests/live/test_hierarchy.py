@@ -18,8 +18,8 @@ from .conftest import eventually
 
 Begin = Callable[..., Any]
 BLOCKED_WALL_S = 6.0
-AT_ONCE = {"search": {"thinking_s": 0.0}}
-"""The planner's thinking is charged at 30 s; an epoch of the tests has 10."""
+AT_ONCE = {"search": {"thinking_slots": 0.0}}
+"""The planner is charged a slot of thinking for its what-ifs, or its first new plan would land a slot late."""
 
 
 def _requests_while(live: Any, wall_s: float) -> int:

@@ -59,6 +59,8 @@ def figure_7(results: EpochResults) -> bytes:
             title=f"means over {WINDOW} epochs and all seeds; dotted: {NEAR:.0%}",
         )
         if left.lines:
+            top = max(float(np.max(np.asarray(line.get_ydata(), dtype=float))) for line in left.lines)
+            left.set_ylim(0, 1.5 * top)
             left.legend(fontsize=8)
         return png(figure)
 

@@ -166,7 +166,7 @@ def ours(
     control = ControlPlane(deployers={n: AllOn() for n in pods})
     simulation = Simulation(scenario, header, arrivals, WorldTruth(), path, control, sink)
     ends = simulation.run().ends.values()
-    window = simulation.ledger.window(simulation.kernel.now_s).values()
+    window = simulation.ledger.window(simulation.kernel.now_s).stats.values()
     done = sum(stats.done for stats in window)
     expired = sum(end.get("expired", 0) for end in ends)
     return Outcome(done, expired, sum(stats.latency_sum_s for stats in window) / done)

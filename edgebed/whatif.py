@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -65,7 +66,8 @@ class _Shared:
     def ask(self, message: Any) -> Any:
         """The answer to one message. Raises `WhatIfError`."""
         if self._owner != os.getpid():  # forked: the lock may be held by a thread that is not here
-            self._lock, self._process, self._owner = threading.Lock(), None, os.getpid()
+            self._let_go(kill=False)
+            self._lock, self._owner = threading.Lock(), os.getpid()
         with self._lock:
             process = self._running()
             assert process.stdin is not None
@@ -77,14 +79,14 @@ class _Shared:
                 send(process.stdin, message)
                 return receive(process.stdout)
             except (OSError, EOFError, pickle.UnpicklingError) as error:
-                process.kill()
-                process.wait()
+                self._let_go(kill=True)
                 raise WhatIfError(f"the what-if process was lost: {error}") from error
             finally:
                 watchdog.cancel()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
+            self._let_go(kill=True)
             path = os.pathsep.join(p for p in sys.path if p)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "edgebed.whatif_world"],
@@ -96,14 +98,21 @@ class _Shared:
 
     def close(self) -> None:
         """End the process, if this one started it; the next question starts another."""
+        self._let_go(kill=self._owner == os.getpid())
+
+    def _let_go(self, kill: bool) -> None:
         process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():
+        if process is None:
             return
-        process.kill()
-        process.wait()
+        if kill:
+            process.kill()
+            process.wait()
+        else:
+            process.returncode = 0  # another's child: nothing here may wait for it
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # what could not be sent is of no use any more
+                    pipe.close()
 
 
 _SHARED = _Shared()

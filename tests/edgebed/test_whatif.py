@@ -134,7 +134,7 @@ def test_what_is_asked_holds_no_scenario_and_no_truth(monkeypatch: pytest.Monkey
     spy = Spy()
     monkeypatch.setattr(WhatIfProcess, "forecast", lambda _, *asked: spy.forecast(*asked))
     scenario = BRISTOL.model_copy(
-        update={"plan": None, "epoch_slots": 10, "slots": 30, "tail_slots": 0, "mismatch_sigma": 0.8}
+        update={"name": "sealed-name", "plan": None, "epoch_slots": 10, "slots": 30, "tail_slots": 0, "mismatch_sigma": 0.8}
     )
     simulate(scenario, "MA", 3, MemorySink())
     assert len(spy.asked) >= 3

@@ -105,6 +105,9 @@ class AllOn:
         modes: dict[str, Mode] = {e.models[0]: "gpu" for e in view.executors}
         return Decision("deployer", cause, view.taken_at_s, 0.0, NodeConfig(view.id, modes), "all on", "none")
 
+    def outage(self, failure: str | None) -> None:
+        """Nobody reasons."""
+
     def accept(self, policy: MacroPolicy) -> None:
         """Nobody plans."""
 

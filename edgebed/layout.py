@@ -12,6 +12,8 @@ from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE, Run, read_run, write_whole
 
 SCENARIO_FILE = "scenario.json"
+CASES_FILE = "cases.jsonl"
+"""In the folder of a live run: the planner's cases."""
 
 
 @dataclass(frozen=True, slots=True)

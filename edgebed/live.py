@@ -12,7 +12,7 @@ from pathlib import Path
 from edgebed.client_side import CLIENT_LOG, join_client_log
 from edgebed.comparison import figures
 from edgebed.console import progress_bar, say
-from edgebed.layout import SCENARIO_FILE, Layout
+from edgebed.layout import CASES_FILE, SCENARIO_FILE, Layout
 from edgebed.parity import CLOSED_LOOP_RUNS, parity
 from edgebed.processes import process_figures, process_line
 from edgebed.report import ParityReport
@@ -158,7 +158,7 @@ def run_live(
 def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPlan:
     """Everything the live processes need for one run; the controllers are those of the virtual world."""
     row = find_scheme(scheme)
-    controllers = build_controllers(row, scenario, seed)
+    controllers = build_controllers(row, _with_case_file(scenario, folder), seed)
     return RunPlan(
         run_id=f"{scenario.name}-{scheme}-{seed}-{time.time_ns()}",
         scenario=scenario,
@@ -171,6 +171,18 @@ def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPla
         scheduler=controllers.scheduler,
         deployers=controllers.deployers,
     )
+
+
+def _with_case_file(scenario: Scenario, folder: Path) -> Scenario:
+    """The scenario with the planner's cases kept in the run's folder, where it names no file: a live planner may be
+    restarted. Cases of an earlier run in that folder are removed."""
+    (folder / CASES_FILE).unlink(missing_ok=True)
+    controllers = dict(scenario.controllers)
+    for name in ("search", "agents"):
+        given = dict(controllers.get(name, {}))
+        given["memory"] = {"file": str(folder.resolve() / CASES_FILE), **given.get("memory", {})}
+        controllers[name] = given
+    return scenario.model_copy(update={"controllers": controllers})
 
 
 def start_load(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
@@ -88,6 +88,13 @@ class CaseMemory:
         self.cases: list[Case] = []
         if self.config.file is not None:
             self.cases = _read(Path(self.config.file))[-self.config.size :] if self.config.size else []
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """In another process, perhaps after the one before died: what the file has by now counts."""
+        self.__dict__.update(state)
+        file = self.config.file
+        if file is not None and self.config.size and Path(file).exists():
+            self.cases = _read(Path(file))[-self.config.size :]
 
     def add(self, case: Case) -> None:
         """Remember a case; with a file, it is there when this returns. Raises `OSError` if it cannot be written."""

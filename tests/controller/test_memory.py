@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,14 @@ def test_cases_survive_a_restart(tmp_path: Path) -> None:
     again.add(case(0.7, epoch=9))
     assert CaseMemory(config).cases[-1].epoch == 9
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["cases.jsonl"], "no half-written file is left"
+
+
+def test_a_planner_restarted_from_its_first_state_has_the_cases_of_the_one_that_died(tmp_path: Path) -> None:
+    first = CaseMemory(MemoryConfig(file=str(tmp_path / "cases.jsonl")))
+    at_the_start = pickle.dumps(first)
+    first.add(case(0.1))
+    first.add(case(0.2, epoch=1))
+    assert pickle.loads(at_the_start).cases == first.cases
 
 
 def test_size_zero_remembers_nothing(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def adaptation_table(results: AdaptationResults) -> Sheet:
         "Latency by slot of arrival, a lost request counted with the whole deadline, over all seeds. New steady "
         f"state: mean over the last 40% of the phase; it swings by: the furthest a mean over {SLOTS} slots strays "
         "from it there. Back: from then on every such mean stays within 10% of it, or within its swing where that "
-        f"is more; {NEVER}: it swings by more than {UNSTEADY:.0%}, so there is no steady state. Range: seeds drawn "
+        f"is more; {NEVER}: it swings by more than {UNSTEADY:.0%}, so there is no steady state. A number near "
+        "60% of the phase: it never lay that still before. Range: seeds drawn "
         "again, with replacement. Excess: above the new steady state, and for the whole phase against the 20 "
         "slots before it; per run. A slot is 30 s."
     )

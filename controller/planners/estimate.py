@@ -35,7 +35,7 @@ class EstimateConfig(Strict):
     """Mean latency of those, as a share of the deadline."""
     spare_weight: float = Field(default=0.01, ge=0)
     """Price of mean utilisation in the score: of plans of like J, the one with room for surprises wins."""
-    latency_weight: float = Field(default=0.0, ge=0)
+    latency_weight: float = Field(default=0.1, ge=0)
     """Price of Tw / tau in the score, beside its part in J: of plans of like J, the faster one wins."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -22,6 +23,8 @@ class MovesConfig(Strict):
     sweeps: int = Field(default=6, ge=1)
     pair_width: int = Field(default=6, ge=0)
     """Roles per node that are tried in pair moves; 0: none."""
+    margin: float = Field(default=0.1, ge=0)
+    """Share by which demand is taken to be higher than counted: what starts, changes of plan and uneven tables cost."""
     estimate: EstimateConfig = EstimateConfig()
 
 
@@ -35,7 +38,7 @@ class Moves:
         self, table: RoleTable, demand: Demand, objective: Objective, config: MovesConfig, present: Floats
     ) -> None:
         self._table = table
-        self._demand = demand
+        self._demand = replace(demand, prompts_per_s=(1.0 + config.margin) * demand.prompts_per_s)
         self._objective = objective
         self._config = config
         self._present = present[None, :, None]

@@ -79,8 +79,8 @@ def _packaged(name: str, seed: int) -> Scenario:
 def scheme_settings() -> Wanted:
     """Both testbeds with the given plan, and the schemes with a planner once more without it.
 
-    There the planner decides by its estimate alone: for the one epoch that counts it finds the plans it would find by
-    emulating a short list too, in a tenth of the time.
+    There the planner decides by its estimate alone: with its short list emulated too it came to the same J on the seeds
+    that were looked at, in ten times the time.
     """
     found = {}
     for given, planned in TESTBEDS.items():

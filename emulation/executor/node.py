@@ -313,7 +313,8 @@ class NodeState:
 
         An infeasible pattern is refused whole. Stops come first, then starts one by one, longest queue first (ties:
         inventory order); once a pod has to wait for resources (or one is still starting from before), further changes
-        that need resources are voided (MA section V-D). Interrupted work stays queued, at its last finished prompt.
+        that need resources are voided (MA section V-D), but for moves off a GPU slice that a pending pod waits for: both
+        would wait for ever. Interrupted work stays queued, at its last finished prompt.
         """
         self.advance(now_s)
         if self.spec.hosting == "device":
@@ -329,7 +330,7 @@ class NodeState:
         for executor, want in wanted:
             if want == executor.target:
                 continue
-            if want != "off" and blocked:
+            if want != "off" and blocked and not self._waited_for(executor):
                 refused.append(
                     f"voided: {executor.spec.id} to {want} while a pod of {self.spec.id} is pending"
                 )
@@ -340,6 +341,12 @@ class NodeState:
         self._start_pending(now_s)
         self._refresh()
         return refused
+
+    def _waited_for(self, executor: Executor) -> bool:
+        """Whether a pod waits for a slice such as this one holds: to move off it frees more than it takes."""
+        return executor.mode == "gpu" and any(
+            e.state == "pending" and e.target == "gpu" for e in self._executors if e is not executor
+        )
 
     def mark_ready(self, executor_id: str, now_s: float) -> None:
         """`external_init`: the process behind a starting executor is up."""

@@ -69,7 +69,9 @@ def test_search_gives_more_gpus_to_a_model_that_is_asked_more() -> None:
     def image_share(captions: int, images: int) -> float:
         asked = {"gpt2": 40, "gpt2-large": 40, "blip": captions, "sd": images}
         stats = {m: TypeStats(n, 4 * n, n, 0, 0.0) for m, n in asked.items()}
-        roles = build("search", "bristol-a").decide(ClusterSnapshot(1500.0, 50, (), Window(stats=stats))).roles
+        roles = (
+            build("search", "bristol-a").decide(ClusterSnapshot(1500.0, 50, (), Window(stats=stats))).roles
+        )
         on_gpu = [m for modes in roles.values() for m, mode in modes.items() if mode == "gpu"]
         return on_gpu.count("sd") / len(on_gpu)
 

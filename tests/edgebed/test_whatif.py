@@ -134,7 +134,14 @@ def test_what_is_asked_holds_no_scenario_and_no_truth(monkeypatch: pytest.Monkey
     spy = Spy()
     monkeypatch.setattr(WhatIfProcess, "forecast", lambda _, *asked: spy.forecast(*asked))
     scenario = BRISTOL.model_copy(
-        update={"name": "sealed-name", "plan": None, "epoch_slots": 10, "slots": 30, "tail_slots": 0, "mismatch_sigma": 0.8}
+        update={
+            "name": "sealed-name",
+            "plan": None,
+            "epoch_slots": 10,
+            "slots": 30,
+            "tail_slots": 0,
+            "mismatch_sigma": 0.8,
+        }
     )
     simulate(scenario, "MA", 3, MemorySink())
     assert len(spy.asked) >= 3
@@ -144,7 +151,7 @@ def test_what_is_asked_holds_no_scenario_and_no_truth(monkeypatch: pytest.Monkey
         assert not any(name in content for name in hidden)
         assert scenario.name.encode() not in content
     learned = spy.asked[-1].testbed
-    assert learned.theta("VM6", "blip", "gpu") != BRISTOL.testbed.theta("VM6", "blip", "gpu") or any(
+    assert any(
         learned.theta(n.id, m, mode) != BRISTOL.testbed.theta(n.id, m, mode)
         for n in BRISTOL.testbed.nodes
         for m in BRISTOL.testbed.hosted(n.id)

@@ -154,3 +154,16 @@ def test_once_a_pod_has_to_wait_the_rest_of_the_same_pattern_is_voided() -> None
     assert "n/b" in refused[0]
     assert node.configure(NodeConfig("n", {"a": "cpu", "b": "gpu"}), 40.0) == []
     assert node.targets() == {"n/a": "cpu", "n/b": "gpu"}
+
+
+def test_a_pod_that_waits_for_a_slice_gets_it_from_the_holder_that_is_told_to_move() -> None:
+    node = ready({"a": "gpu"}, slices=1)
+    for number in range(3):
+        node.submit("n/b", job(number, "b", prompts=2), 15.0)
+    for t_s in (20.0, 50.0):  # b's queue is the longer: it starts first, and waits for what a holds
+        node.configure(NodeConfig("n", {"a": "cpu", "b": "gpu"}), t_s)
+    assert {e.id: (e.state, e.mode) for e in node.view(60.0).executors} == {
+        "n/a": ("ready", "cpu"),
+        "n/b": ("ready", "gpu"),
+    }
+    assert len(ends(node)) == 3

@@ -45,14 +45,18 @@ def e3(
 def ma(
     quick: Annotated[
         bool,
-        typer.Option(
-            "--quick", help="2 seeds, 6 epochs, planners that only estimate: minutes become seconds."
-        ),
+        typer.Option("--quick", help="2 seeds, 6 epochs: minutes become seconds."),
     ] = False,
     seeds: Annotated[
         int | None,
         typer.Option("--seeds", min=1, max=1000, help="Seeds of every run; default 12, and 6 for fig7."),
     ] = None,
+    what_if: Annotated[
+        bool,
+        typer.Option(
+            "--what-if", help="Planners of fig7 and adaptation emulate their short list: ten times as long."
+        ),
+    ] = False,
     only: Annotated[
         str | None,
         typer.Option("--only", help="Parts: fig5, fig6, fig7, adaptation, inconsistency; comma-separated."),
@@ -67,7 +71,7 @@ def ma(
 
     parts = parts_of(only)
     where = folder or _folder("ma")
-    found = reproduce(where, quick, quiet=as_json, seeds=seeds, only=parts)
+    found = reproduce(where, quick, quiet=as_json, seeds=seeds, only=parts, what_if=what_if)
     _show(found.to_json(), tuple(found.sheets.values()), where, as_json)
 
 

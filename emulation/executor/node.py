@@ -313,8 +313,8 @@ class NodeState:
 
         An infeasible pattern is refused whole. Stops come first, then starts one by one, longest queue first (ties:
         inventory order); once a pod has to wait for resources (or one is still starting from before), further changes
-        that need resources are voided (MA section V-D), but for moves off a GPU slice that a pending pod waits for: both
-        would wait for ever. Interrupted work stays queued, at its last finished prompt.
+        that need resources are voided (MA section V-D), but for moves off a GPU slice that a pending pod waits for, as
+        both would wait for ever. Interrupted work stays queued, at its last finished prompt.
         """
         self.advance(now_s)
         if self.spec.hosting == "device":

@@ -66,8 +66,8 @@ def test_requests_are_served_while_the_model_does_not_answer(begin: Begin) -> No
         assert asked, actor
         assert {(d.outcome, d.violations) for d in asked} == {("rejected", ("timeout",))}
     overran = [d for d in _of(run, "scheduler") if d.t_s > 0]
-    early = [(a, b) for a, b in zip(overran, overran[1:], strict=False) if b.t_s < a.t_s + a.thinking_s]
-    assert early == [], "asked again while it was thinking"
+    assert overran
+    assert len(overran) <= footer.t_s / 1.5 + 1, "asked again while it was thinking: a slot has 1 s, a thought takes 1.5"
 
 
 def test_an_outage_of_the_plan_reaches_every_agent(begin: Begin) -> None:

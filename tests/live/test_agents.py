@@ -67,7 +67,7 @@ def test_requests_are_served_while_the_model_does_not_answer(begin: Begin) -> No
         assert {(d.outcome, d.violations) for d in asked} == {("rejected", ("timeout",))}
     overran = [d for d in _of(run, "scheduler") if d.t_s > 0]
     assert overran
-    assert len(overran) <= footer.t_s / 1.5 + 1, "asked again while it was thinking: a slot has 1 s, a thought takes 1.5"
+    assert len(overran) <= footer.t_s / 1.5 + 1, "asked while it was thinking: a slot has 1 s, a thought 1.5"
 
 
 def test_an_outage_of_the_plan_reaches_every_agent(begin: Begin) -> None:

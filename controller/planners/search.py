@@ -23,7 +23,7 @@ from controller.planners.memory import Case, CaseMemory, MemoryConfig, Telemetry
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
 from controller.planners.outcome import Outcome, outcome_of
 from controller.planners.policy import proportional
-from controller.whatif import Belief, Forecast, WhatIf
+from controller.whatif import Belief, WhatIf
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.snapshot import ClusterSnapshot
@@ -238,6 +238,3 @@ class SearchPlanner:
 def _distinct(plans: Sequence[Ints]) -> list[Ints]:
     """The plans, each once, in order."""
     return list({plan.tobytes(): plan for plan in plans}.values())
-
-
-__all__ = ["Forecast", "SearchConfig", "SearchPlanner"]

@@ -13,6 +13,7 @@ import os
 import pickle
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from typing import Any
 
@@ -37,7 +38,7 @@ RESUME_TIMEOUT_S = 5.0
 _UNREACHED = (RayError, ValueError, TimeoutError)
 
 
-class Host:
+class Host(ABC):
     """What every controller actor does; subclasses say what is seen and where a decision lands."""
 
     def __init__(self, name: str, peers: Peers) -> None:
@@ -220,11 +221,13 @@ class Host:
     def _follows_policy(self) -> bool:
         return self.run is not None and self.run.planned
 
+    @abstractmethod
     async def _see(self, run: ControlRun, number: int) -> Any:
-        raise NotImplementedError
+        """What this actor may know now; None: nothing to decide on."""
 
+    @abstractmethod
     async def _land(self, run: ControlRun, decision: Decision) -> tuple[float | None, tuple[str, ...], int]:
-        raise NotImplementedError
+        """Apply a decision: when it landed (None: it did not), what was refused, modes changed."""
 
     # -- the planner's policy -----------------------------------------------------------------------------
 

@@ -1,0 +1,49 @@
+"""Work that somebody really computes: the state machine keeps its turn and hears of its progress and its end."""
+
+from __future__ import annotations
+
+from emulation.domain.truth import RequestTruth
+from emulation.executor.executor import Executor
+from emulation.executor.job import Job
+from emulation.executor.service import Service
+
+
+class ComputedWork:
+    """What happens to real work in service on one node. The node must have been advanced to the time passed in."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def pace(self, request_id: str) -> tuple[float, ...] | None:
+        """How many times slower each coefficient is to be at present; None if it is not in service."""
+        found = self._computing(request_id)
+        return None if found is None else self._service.speed.factors(found[1].request.model)
+
+    def advanced(self, request_id: str, prompts_done: int, now_s: float) -> None:
+        """So many of its prompts are finished; nothing changes if it is not in service."""
+        found = self._computing(request_id)
+        if found is not None:
+            executor, job = found
+            executor.sync(now_s)
+            job.prompts_done = max(job.prompts_done, min(prompts_done, len(job.truth.noise) - 1))
+            executor.remaining_units = job.remaining_units
+
+    def complete(self, request_id: str, service_s: float, output_tokens: int, now_s: float) -> bool:
+        """It is over: what it took, over all attempts, and what came out. False if it is not in service."""
+        found = self._computing(request_id)
+        if found is None:
+            return False
+        executor, job = found
+        executor.sync(now_s)
+        job.service_s = job.work_s = service_s
+        job.truth = RequestTruth(output_tokens, job.truth.noise)
+        self._service.finish(executor, now_s)
+        return True
+
+    def _computing(self, request_id: str) -> tuple[Executor, Job] | None:
+        """The executor that has this work in service, and the job."""
+        for executor in self._service.executors:
+            job = executor.job
+            if job is not None and job.request.id == request_id:
+                return (executor, job) if self._service.is_real(job.request.model) else None
+        return None

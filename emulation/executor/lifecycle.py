@@ -1,0 +1,173 @@
+"""Executors of one node start, stop, crash, leave and return: Off, Pending, Starting, Ready, Draining, Away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import inf
+
+from emulation.domain.actions import NodeConfig
+from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.events import InFlight
+from emulation.domain.feasibility import node_violations
+from emulation.domain.snapshot import ExecutorState
+from emulation.executor.executor import Executor
+from emulation.executor.job import Job
+from emulation.executor.notices import Changed
+from emulation.executor.resources import allocate
+from emulation.executor.service import Service
+
+
+class Lifecycle:
+    """Which executors of one node are up. The node must have been advanced to the time passed in."""
+
+    def __init__(self, testbed: TestbedConfig, node_id: str, service: Service, external_init: bool) -> None:
+        self._testbed = testbed
+        self._spec = testbed.node(node_id)
+        self._models = {m.id: m for m in testbed.models}
+        self._service = service
+        self._executors = service.executors
+        self._external_init = external_init
+        if self._spec.hosting == "device":
+            self._power_on()
+
+    # -- control ------------------------------------------------------------------------------------------
+
+    def configure(self, config: NodeConfig, now_s: float) -> list[str]:
+        """Apply an activation pattern; returns what was refused and why (empty: all of it was applied).
+
+        An infeasible pattern is refused whole. Stops come first, then starts one by one, longest queue first (ties:
+        inventory order); once a pod has to wait for resources (or one is still starting from before), further changes
+        that need resources are voided (MA section V-D), but for moves off a GPU slice that a pending pod waits for, as
+        both would wait for ever. Interrupted work stays queued, at its last finished prompt.
+        """
+        if self._spec.hosting == "device":
+            return [f"{self._spec.id} is a device: its executor is always ready"]
+        if not self._service.available:
+            return [f"{self._spec.id} is away"]
+        refused = node_violations(self._testbed, self._spec.id, config.modes)
+        if refused:
+            return refused
+        blocked = any(e.state in ("pending", "starting") for e in self._executors)
+        for executor, want in self._wanted(config.modes, now_s):
+            if want == executor.target:
+                continue
+            if want != "off" and blocked and not self._waited_for(executor):
+                refused.append(
+                    f"voided: {executor.spec.id} to {want} while a pod of {self._spec.id} is pending"
+                )
+                continue
+            self._retarget(executor, want, now_s)
+            self._start_pending(now_s)
+            blocked = blocked or (want != "off" and executor.state in ("pending", "draining"))
+        self._start_pending(now_s)
+        return refused
+
+    def hurry(self, executor_id: str, state: ExecutorState, now_s: float) -> bool:
+        """What an executor in this state waits for has happened: its timer is due now. False if it is in another."""
+        executor = self._service.by_id[executor_id]
+        if executor.state != state:
+            return False
+        executor.timer_s = now_s
+        return True
+
+    def _wanted(self, modes: Mapping[str, Mode], now_s: float) -> list[tuple[Executor, Mode]]:
+        wanted = [(e, modes.get(e.spec.models[0], "off")) for e in self._executors]
+        wanted.sort(key=lambda pair: (pair[1] != "off", -pair[0].prompts_left(now_s)))
+        return wanted
+
+    def _waited_for(self, executor: Executor) -> bool:
+        """Whether a pod waits for a slice such as this one holds: to move off it frees more than it takes."""
+        return executor.mode == "gpu" and any(
+            e.state == "pending" and e.target == "gpu" for e in self._executors if e is not executor
+        )
+
+    def _retarget(self, executor: Executor, want: Mode, t_s: float) -> None:
+        executor.target = want
+        if executor.state in ("ready", "starting"):
+            executor.interrupt(t_s)
+            self._service.share_out(executor, t_s)
+            unload_s = self._models[executor.spec.models[0]].unload_s
+            self._change(executor, "draining", inf if self._external_init else t_s + unload_s, t_s)
+        elif executor.state == "pending" and want == "off":
+            self._change(executor, "off", inf, t_s)
+        elif executor.state == "off":
+            self._change(executor, "pending", inf, t_s)
+
+    # -- by itself ----------------------------------------------------------------------------------------
+
+    def timer(self, executor: Executor, t_s: float) -> None:
+        """Starting or draining is over."""
+        executor.timer_s = inf
+        if executor.state == "starting":
+            self._change(executor, "ready", inf, t_s)
+            self._service.serve_next(executor, t_s)
+        elif executor.state == "draining":
+            was_cpu = executor.mode == "cpu"
+            executor.mode, executor.gpu = "off", None
+            self._change(executor, "off" if executor.target == "off" else "pending", inf, t_s)
+            if was_cpu:
+                self._share_out_cpu(t_s)
+            self._start_pending(t_s)
+
+    def _start_pending(self, t_s: float) -> None:
+        for executor in self._executors:
+            if executor.state == "pending" and allocate(executor, self._executors, self._models, self._spec):
+                init_s = self._models[executor.spec.models[0]].init_s
+                self._change(executor, "starting", inf if self._external_init else t_s + init_s, t_s)
+                self._service.share_out(executor, t_s)
+
+    def _share_out_cpu(self, t_s: float) -> None:
+        for executor in self._executors:
+            if executor.mode == "cpu" and executor.job is not None:
+                self._service.share_out(executor, t_s)
+                return
+
+    # -- faults -------------------------------------------------------------------------------------------
+
+    def leave(self, in_flight: InFlight, now_s: float) -> list[Job]:
+        """The node is away; returns the work on it, unless that is kept for its return at the last finished prompt."""
+        self._service.available = False
+        self._service.in_flight = in_flight
+        jobs: list[Job] = []
+        for executor in self._executors:
+            if in_flight == "resume":
+                executor.interrupt(now_s)
+            else:
+                jobs.extend(executor.clear(now_s))
+            executor.mode, executor.gpu = "off", None
+            self._change(executor, "away", inf, now_s)
+        return jobs
+
+    def join(self, now_s: float) -> None:
+        """The node is back; pods start again, a device is ready at once."""
+        self._service.available = True
+        for executor in self._executors:
+            if self._spec.hosting == "device":
+                executor.mode, executor.gpu = executor.target, 0 if executor.target == "gpu" else None
+                self._change(executor, "ready", inf, now_s)
+                self._service.serve_next(executor, now_s)
+            else:
+                self._change(executor, "off" if executor.target == "off" else "pending", inf, now_s)
+        self._start_pending(now_s)
+
+    def crash(self, model: str, now_s: float, until_s: float) -> None:
+        """The replica of a model dies; it starts again at `until_s`. Its work stays queued."""
+        for executor in self._executors:
+            if model in executor.spec.models and executor.state in ("ready", "starting"):
+                executor.interrupt(now_s)
+                self._service.share_out(executor, now_s)
+                self._change(executor, "starting", until_s + self._models[model].init_s, now_s)
+
+    def _change(self, executor: Executor, state: ExecutorState, timer_s: float, t_s: float) -> None:
+        executor.state = state
+        executor.timer_s = timer_s
+        ready_at_s = timer_s if state == "starting" else (t_s if state == "ready" else inf)
+        mode = executor.target if state in ("pending", "starting") else executor.mode
+        self._service.notices.append(Changed(t_s, executor.spec.id, executor.state, mode, ready_at_s))
+
+    def _power_on(self) -> None:
+        for executor in self._executors:
+            mode = self._testbed.modes(self._spec.id, executor.spec.models[0])[0]
+            executor.mode = executor.target = mode
+            executor.gpu = 0 if mode == "gpu" else None
+            executor.state = "ready"

@@ -1,0 +1,32 @@
+"""The truth of one node's times, for an oracle that is given it on purpose."""
+
+from __future__ import annotations
+
+from math import inf
+
+from emulation.domain.request import Request
+from emulation.domain.truth import RequestTruth
+from emulation.executor.executor import Executor
+from emulation.executor.job import Job
+from emulation.executor.service import Service
+
+
+def true_service_s(service: Service, executor: Executor, request: Request, truth: RequestTruth) -> float:
+    """Service time the request would take there alone under the present conditions; infinity while off."""
+    if executor.mode == "off":
+        return inf
+    share = service.speed.alone(executor, service.executors)
+    return service.unit_s(executor, Job(request, truth)) * sum(truth.noise) / share
+
+
+def true_backlog_s(service: Service, executor: Executor, now_s: float) -> float:
+    """Time until the executor is free of its present work if nothing changes; infinity while off.
+
+    The node must have been advanced to `now_s`.
+    """
+    if executor.mode == "off":
+        return inf
+    wait_s = executor.finish_s - now_s if executor.job is not None else 0.0
+    wait_s += max(0.0, executor.timer_s - now_s) if executor.state == "starting" else 0.0
+    share = service.speed.alone(executor, service.executors)
+    return wait_s + sum(service.unit_s(executor, j) * j.remaining_units / share for j in executor.queue)

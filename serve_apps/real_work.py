@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 
 from emulation.executor import NodeState
+from serve_apps.clock import LiveClock
 from serve_apps.messages import Pace, Served, Work
 from serve_apps.waiters import Waiter
 
@@ -16,6 +17,7 @@ class RealWork(ABC):
     """What a node runtime offers to replicas whose models really run."""
 
     _state: NodeState
+    _clock: LiveClock
     _waiters: dict[str, Waiter]
 
     async def follow(self, work: Work) -> AsyncIterator[Pace | Served]:
@@ -42,12 +44,12 @@ class RealWork(ABC):
             self._settle()
 
     async def complete(self, request_id: str, attempt: int, service_s: float, output_tokens: int) -> bool:
-        """An attempt is over, and took so long; False if it is not its turn any more."""
+        """An attempt is over, and took so long (wall seconds); False if it is not its turn any more."""
         waiter = self._present(request_id, attempt)
         if waiter is None:
             return False
-        service_s += waiter.work.progress.service_s
-        done = self._state.complete(request_id, service_s, output_tokens, self._advance())
+        took_s = waiter.work.progress.service_s + service_s * self._clock.speedup
+        done = self._state.complete(request_id, took_s, output_tokens, self._advance())
         self._settle()
         return done
 

@@ -13,6 +13,8 @@ from emulation.files import ConfigError
 from serve_apps.backends.checkpoints import TINY, make_tiny
 
 REAL_TINY = "real-tiny"
+SPEEDUP = 4.0
+"""What two cores can carry of the demo's load: at 4 its requests keep one of them half busy."""
 _STEPS = 4
 """Denoising steps of the tiny image model: a picture of noise looks the same after four."""
 
@@ -20,8 +22,9 @@ _STEPS = 4
 def with_backend(scenario: Scenario, backend: str, speedup: float | None) -> tuple[Scenario, str]:
     """The scenario for a value of `--backend`, and the backend of models its testbed names none for.
 
-    `real-tiny` makes the checkpoints at its first use and, unless a `speedup` was asked for, lets time run at its own
-    pace. Raises `ConfigError` if they cannot be made.
+    `real-tiny` makes the checkpoints at its first use. They stand in for larger models: a second they compute counts
+    `speedup` seconds, which is at most `SPEEDUP` unless another was asked for. Raises `ConfigError` if they cannot be
+    made.
     """
     if backend != REAL_TINY:
         return scenario, backend
@@ -32,9 +35,11 @@ def with_backend(scenario: Scenario, backend: str, speedup: float | None) -> tup
     entries = tuple(_entry(model, folder) for model in scenario.testbed.models)
     testbed = scenario.testbed.model_copy(update={"backends": (*scenario.testbed.backends, *entries)})
     live = scenario.live
-    if speedup is None and live.speedup != 1.0:
-        say(f"real models take the time they take: speedup 1 in place of {live.speedup:g}")
-        live = live.model_copy(update={"speedup": 1.0})
+    if speedup is None and live.speedup > SPEEDUP:
+        say(
+            f"tiny real models: speedup {SPEEDUP:g} in place of {live.speedup:g}, a second they compute counts as many"
+        )
+        live = live.model_copy(update={"speedup": SPEEDUP})
     return scenario.model_copy(update={"testbed": testbed, "live": live}), "emulated"
 
 
@@ -55,8 +60,7 @@ def _make(folder: Path) -> None:
 def _entry(model: ModelSpec, folder: Path) -> BackendEntry:
     if model.modality == "image":
         settings = {"source": str(folder / "sd"), "device": "cpu", "steps": _STEPS}
-        return BackendEntry(model=model.id, backend="diffusers", settings=settings)
+        return BackendEntry(model=model.id, backend="diffusers", settings=settings, stand_in=True)
     name = "blip" if model.modality == "caption" else "gpt2-large" if "large" in model.id else "gpt2"
-    return BackendEntry(
-        model=model.id, backend="transformers", settings={"source": str(folder / name), "device": "cpu"}
-    )
+    settings = {"source": str(folder / name), "device": "cpu"}
+    return BackendEntry(model=model.id, backend="transformers", settings=settings, stand_in=True)

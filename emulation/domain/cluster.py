@@ -119,6 +119,9 @@ class BackendEntry(Strict):
     """`emulated`, `transformers`, `diffusers`, ..., or a dotted path `package.module:Class`."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Of this backend, which checks them: for real models the `source` of the weights above all."""
+    stand_in: bool = False
+    """A small real model in the place of a larger one: the time it takes counts `speedup` times. Any other real
+    model allows speedup 1 only."""
 
 
 class CpuLaw(Strict):

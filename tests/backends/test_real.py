@@ -19,6 +19,7 @@ from serve_apps.backends.base import BackendSpec
 from serve_apps.backends.loading import LoadFacts
 from serve_apps.backends.pacer import Pacer
 from serve_apps.backends.real import Real
+from serve_apps.clock import LiveClock
 from serve_apps.messages import Answer, Delta, Pace, Piece, Served, Work
 from serve_apps.openai_api import BadAsk
 from serve_apps.real_work import RealWork
@@ -31,8 +32,9 @@ MODEL = ModelSpec(id="m", modality="text")
 class Node(RealWork):
     """A node runtime without timers and records: time goes on when a test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, speedup: float = 1.0) -> None:
         self._state = NodeState(device_testbed(), "d0", real=("m",))
+        self._clock = LiveClock(speedup)
         self._waiters: dict[str, Waiter] = {}
         self.now = 0.0
 
@@ -351,6 +353,20 @@ def test_captions_of_several_pictures_are_lines_of_one_text(world: World) -> Non
         assert {i.choice for i in items if isinstance(i, Delta)} == {0}
         assert isinstance(items[-1], Answer)
         assert items[-1].texts == (" 0.0 0.1 0.2", " 1.0 1.1 1.2")
+
+    asyncio.run(walk())
+
+
+def test_the_seconds_a_stand_in_computes_count_speedup_times() -> None:
+    async def walk() -> None:
+        node = Node(speedup=4.0)
+        request = Request("r1", "m", "d0", 0.0, inf)
+        heard = node.follow(Work(request, "d0", 1, 0.0, 0.0))
+        assert isinstance(await anext(heard), Pace)
+        assert await node.complete("r1", 1, 1.5, 4)
+        served = await anext(heard)
+        assert isinstance(served, Served)
+        assert served.service_s == 6.0
 
     asyncio.run(walk())
 

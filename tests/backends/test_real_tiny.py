@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from edgebed.cli import app
 from edgebed.live import as_live
-from edgebed.models.tiny import tiny_folder, with_backend
+from edgebed.models.tiny import SPEEDUP, tiny_folder, with_backend
 from emulation.files import ConfigError, list_scenarios, load_scenario
 from serve_apps.backends.choice import real_models
 
@@ -21,7 +21,7 @@ def test_every_packaged_scenario_can_run_on_tiny_real_models(
     monkeypatch.setenv("EDGEBED_TINY", str(tiny))
     scenario, default = with_backend(load_scenario(name), "real-tiny", None)
     ready = as_live(scenario, default)
-    assert ready.live.speedup == 1.0
+    assert ready.live.speedup <= SPEEDUP
     for node in ready.testbed.nodes:
         assert real_models(ready.testbed, node.id, default) == ready.testbed.hosted(node.id)
         for model in ready.testbed.hosted(node.id):
@@ -29,6 +29,7 @@ def test_every_packaged_scenario_can_run_on_tiny_real_models(
             assert entry is not None
             assert Path(entry.settings["source"]).is_dir()
             assert entry.settings["device"] == "cpu"
+            assert entry.stand_in
 
 
 def test_checkpoints_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,14 +40,23 @@ def test_checkpoints_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert first == sorted((p, p.stat().st_mtime_ns) for p in tiny_folder().rglob("*"))
 
 
-def test_a_speedup_that_was_asked_for_is_refused_not_ignored(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_speedup_that_was_asked_for_is_kept(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEBED_TINY", str(tiny))
     demo = load_scenario("demo")
     scenario, default = with_backend(demo, "real-tiny", demo.live.speedup)
-    with pytest.raises(ConfigError, match="speedup must be 1, not 10"):
-        as_live(scenario, default)
+    assert as_live(scenario, default).live.speedup == demo.live.speedup > SPEEDUP
+
+
+def test_what_is_no_stand_in_holds_the_clock_to_its_own_pace(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEBED_TINY", str(tiny))
+    scenario, default = with_backend(load_scenario("demo"), "real-tiny", None)
+    first, *others = scenario.testbed.backends
+    mixed = (first.model_copy(update={"stand_in": False}), *others)
+    testbed = scenario.testbed.model_copy(update={"backends": mixed})
+    with pytest.raises(ConfigError, match=f"speedup must be 1, not 4 \\({first.model} on jetson-thor, "):
+        as_live(scenario.model_copy(update={"testbed": testbed}), default)
 
 
 @pytest.mark.parametrize("command", ["up", "compare"])

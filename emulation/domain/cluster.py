@@ -85,6 +85,25 @@ class NodeSpec(Strict):
         return sum(gpu.slices for gpu in self.gpus)
 
 
+class Batching(Strict):
+    """Continuous batching (Yu et al. 2022, Orca): several requests in service at once, each slowed by the others.
+
+    n of them each go at 1 / (1 + cost (n - 1)) of the speed of one alone: cost 0 is a batch that costs nothing, 1 is
+    processor sharing. The cost is measured (`edgebed profile --batch`).
+    """
+
+    width: int = Field(ge=1, le=1024)
+    """Most requests in service at once."""
+    cost: float = Field(default=0.0, ge=0)
+
+    def speed(self, n: int) -> float:
+        """Of each of `n` requests in service, relative to one alone."""
+        return 1.0 / (1.0 + self.cost * (n - 1)) if n > 1 else 1.0
+
+
+ONE_BY_ONE = Batching(width=1)
+
+
 class ProfileEntry(Strict):
     """Profiled service law of a model in a mode: s = theta . x, seconds, on a whole idle resource.
 
@@ -97,6 +116,8 @@ class ProfileEntry(Strict):
     node: str | None = None
     """None applies to every node without an entry of its own."""
     theta: tuple[float, ...] = Field(min_length=1, max_length=2)
+    batch: Batching = ONE_BY_ONE
+    """One by one unless stated; not on nodes with hosting `device`, which are one FIFO for all their models."""
     source: str = ""
 
     @model_validator(mode="after")
@@ -179,6 +200,11 @@ class TestbedConfig(Strict):
                 raise ValueError(f"profile names unknown model {entry.model!r}; known: {model_ids}")
             if entry.node is not None and entry.node not in node_ids:
                 raise ValueError(f"profile names unknown node {entry.node!r}; known: {node_ids}")
+            if entry.batch.width > 1 and entry.node and self._hosting(entry.node) == "device":
+                raise ValueError(
+                    f"profile of {entry.model!r} has batch width {entry.batch.width} on {entry.node!r}, whose hosting"
+                    " is device: one FIFO for all its models; use hosting pods, or leave batch out"
+                )
             want = 2 if self.model(entry.model).features == "tokens" else 1
             if len(entry.theta) != want:
                 raise ValueError(
@@ -211,6 +237,9 @@ class TestbedConfig(Strict):
         copied.__dict__.pop("_index", None)
         return copied
 
+    def _hosting(self, node_id: str) -> str:
+        return next(n.hosting for n in self.nodes if n.id == node_id)
+
     def model(self, model_id: str) -> ModelSpec:
         """The model with this id. Raises `KeyError` if there is none."""
         return self._index.models[model_id]
@@ -225,6 +254,10 @@ class TestbedConfig(Strict):
         Raises `KeyError` for an unknown node or model.
         """
         return self._index.theta[node_id, model_id].get(mode)
+
+    def batching(self, node_id: str, model_id: str, mode: Mode) -> Batching:
+        """How many requests an executor has in service at once, and what that costs; one by one where infeasible."""
+        return self._index.batching.get((node_id, model_id, mode), ONE_BY_ONE)
 
     def modes(self, node_id: str, model_id: str) -> tuple[Mode, ...]:
         """Feasible modes of a model on a node, GPU first; empty where it cannot be hosted."""
@@ -274,6 +307,8 @@ class _Index:
     nodes: dict[str, NodeSpec]
     theta: dict[tuple[str, str], dict[Mode, tuple[float, ...]]]
     """(node, model) to feasible mode, GPU first, to coefficients."""
+    batching: dict[tuple[str, str, Mode], Batching]
+    """(node, model, mode) of the laws that serve more than one request at once."""
     hosts: dict[str, tuple[str, ...]]
     routable: dict[str, tuple[str, ...]]
     hosted: dict[str, tuple[str, ...]]
@@ -281,13 +316,14 @@ class _Index:
     @classmethod
     def of(cls, testbed: TestbedConfig) -> _Index:
         """Every feasible law of every node: an entry of its own, or the one for all nodes."""
-        common: dict[tuple[str, str], tuple[float, ...]] = {}
-        own: dict[tuple[str, str, str], tuple[float, ...]] = {}
+        common: dict[tuple[str, str], ProfileEntry] = {}
+        own: dict[tuple[str, str, str], ProfileEntry] = {}
         for entry in testbed.profile:
             if entry.node is None:
-                common.setdefault((entry.model, entry.mode), entry.theta)
+                common.setdefault((entry.model, entry.mode), entry)
             else:
-                own.setdefault((entry.node, entry.model, entry.mode), entry.theta)
+                own.setdefault((entry.node, entry.model, entry.mode), entry)
+        batching: dict[tuple[str, str, Mode], Batching] = {}
         theta: dict[tuple[str, str], dict[Mode, tuple[float, ...]]] = {}
         modes: tuple[Literal["gpu", "cpu"], ...] = ("gpu", "cpu")
         for node in testbed.nodes:
@@ -296,7 +332,9 @@ class _Index:
                 for mode in modes:
                     law = own.get((node.id, model.id, mode), common.get((model.id, mode)))
                     if law is not None and _fits(node, model, mode):
-                        laws[mode] = tuple(c / node.speed for c in law)
+                        laws[mode] = tuple(c / node.speed for c in law.theta)
+                        if law.batch.width > 1 and node.hosting == "pods":
+                            batching[node.id, model.id, mode] = law.batch
                 theta[node.id, model.id] = laws
         hosts = {m.id: tuple(n.id for n in testbed.nodes if theta[n.id, m.id]) for m in testbed.models}
         with_gpu = {n.id for n in testbed.nodes if n.gpus}
@@ -304,6 +342,7 @@ class _Index:
             models={m.id: m for m in testbed.models},
             nodes={n.id: n for n in testbed.nodes},
             theta=theta,
+            batching=batching,
             hosts=hosts,
             routable={
                 m.id: hosts[m.id] if m.route_to == "any" else tuple(n for n in hosts[m.id] if n in with_gpu)

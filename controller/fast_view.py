@@ -236,6 +236,8 @@ class FastView:
                 belief = self.beliefs[name]
                 belief.places.append((pool, column))
                 self.refresh_law(pool, column, PerfKey(name, pool.model, belief.mode), perf, prior)
+                belief.backlog.batch = testbed.batching(belief.node, pool.model, belief.mode)
+        self._testbed = testbed
         for belief in self.beliefs.values():
             for pool, column in belief.places:
                 pool.set_bias(column, belief.tier_s(), 0.0)
@@ -272,6 +274,7 @@ class FastView:
         after: dict[str, list[float]] = {}
         for pool, column in belief.places:
             self.refresh_law(pool, column, PerfKey(belief.name, pool.model, mode), perf, self._prior)
+            belief.backlog.batch = self._testbed.batching(belief.node, pool.model, mode)
             after[pool.model] = [row.item(column) for row in pool.theta]
 
         def total_s(theta: list[float], x: tuple[float, float]) -> float:

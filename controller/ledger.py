@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
+from emulation.domain.cluster import ONE_BY_ONE, Batching
+
 Features = tuple[float, float]
 """x of the linear law; the second is 0 where the model has one feature."""
 
@@ -26,6 +28,9 @@ class Backlog:
     `wait_s(now) = max(free_at_s - now, floor_s)`: the sum of predictions less the time the head has been
     served, at most what was predicted for it. So a head that overruns holds the wait at the rest of the
     queue, and the wait is never negative.
+
+    Where `batch` lets several requests be in service at once there is no wait until all its places are taken. Then the
+    work drains at the speed of a full batch, and of n requests n - width + 1 must end before a place is free.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -39,22 +44,37 @@ class Backlog:
     """Off, pending and away executors do not work their queue off."""
     delay_s: float = 0.0
     """Expected seconds until ready while not running."""
+    batch: Batching = ONE_BY_ONE
 
     @property
     def free_at_s(self) -> float:
-        """When the queue would be empty if every prediction held; -inf while that is not known."""
+        """When there would be a place if every prediction held; -inf while that is not known."""
         if not self.running:
             return -inf
+        if self.batch.width > 1:
+            return max(self.ready_at_s, self.head_start_s + self._drain_s(1)) if self._full else self.ready_at_s
         return self.sum_s + self.head_start_s if self.entries else self.ready_at_s
 
     @property
     def floor_s(self) -> float:
         """Least possible wait: everything but the head, or everything while not running."""
+        batched = self.batch.width > 1
         if not self.running:
-            return self.sum_s + self.delay_s
+            return self.delay_s + (self._drain_s(1) if batched and self._full else 0.0 if batched else self.sum_s)
         if self.head is None:
             return 0.0
+        if batched:
+            return self._drain_s(0) if self._full else 0.0
         return max(0.0, self.sum_s - self.entries[self.head].predicted_s)
+
+    @property
+    def _full(self) -> bool:
+        return len(self.entries) >= self.batch.width
+
+    def _drain_s(self, more: int) -> float:
+        """Seconds until so many more than those that wait have ended, at the speed of a full batch."""
+        n, width = len(self.entries), self.batch.width
+        return self.sum_s / (width * self.batch.speed(width)) * (n - width + more) / n
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until a request that joined now would start."""
@@ -75,7 +95,7 @@ class Backlog:
             self.sum_s, self.head = 0.0, None
             return
         self.sum_s -= entry.predicted_s
-        if request_id == self.head:
+        if request_id == self.head or self.batch.width > 1:
             self.head = next(iter(self.entries))
             self.head_start_s = max(now_s, self.ready_at_s)
 

@@ -125,8 +125,8 @@ def test_holds_while_every_node_is_away(router: str, world: str) -> None:
     path = build(router, world)
     for name in path.view.beliefs:
         path.executor_changed(name, "away", "off", float("inf"))
-    origin = "gpu0" if world == "pods" else "llm0"
-    decision = path.route(request("gpt2" if world == "pods" else "llm", origin=origin), 5.0)
+    origin = "gpu0" if world != "devices" else "llm0"
+    decision = path.route(request("gpt2" if world != "devices" else "llm", origin=origin), 5.0)
     assert (decision.action, decision.executor) == ("hold", None)
 
 

@@ -17,7 +17,7 @@ from emulation.domain.actions import RouteGuide, RoutingDecision
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import Completion
 from emulation.domain.request import Request
-from tests.controller.worlds import WORLDS, Driver, devices, pods, ready, request
+from tests.controller.worlds import WORLDS, Driver, batched, devices, pods, ready, request
 
 
 def send(path: FastPath, wanted: Request, executor: str, now_s: float) -> None:
@@ -99,6 +99,19 @@ def test_second_dispatch_moves_the_work() -> None:
     assert wait_s(path, "gpu1/gpt2", 1.0) == pytest.approx(5.0)
     end(path, moved, "gpu1/gpt2", 6.0)
     assert wait_s(path, "gpu1/gpt2", 6.0) == 0.0
+
+
+def test_nobody_waits_for_a_batch_that_has_a_place_left() -> None:
+    path = ready(build_fast_path(batched()))
+    for number in range(3):
+        send(path, request("gpt2", number, prompts=5), "gpu0/gpt2", 0.0)
+        assert wait_s(path, "gpu0/gpt2", 0.0) == 0.0
+    send(path, request("gpt2", 3, prompts=5), "gpu0/gpt2", 0.0)
+    # Four of five seconds each: the batch goes at 4 / (1 + 0.25 * 3), and one of the four must end.
+    assert wait_s(path, "gpu0/gpt2", 0.0) == pytest.approx(20.0 / (4 / 1.75) / 4)
+    send(path, request("gpt2", 4, prompts=5), "gpu0/gpt2", 0.0)
+    assert wait_s(path, "gpu0/gpt2", 0.0) == pytest.approx(25.0 / (4 / 1.75) * 2 / 5)
+    assert wait_s(path, "gpu0/gpt2", 500.0) == pytest.approx(25.0 / (4 / 1.75) / 5)
 
 
 def test_device_shares_one_queue_between_its_models() -> None:

@@ -37,6 +37,13 @@ def pods() -> TestbedConfig:
     )
 
 
+def batched() -> TestbedConfig:
+    """The same nodes; the text model is served four at a time on a GPU."""
+    plain = pods().model_dump()
+    plain["profile"][0]["batch"] = {"width": 4, "cost": 0.25}
+    return TestbedConfig.model_validate(plain)
+
+
 def devices() -> TestbedConfig:
     """E3's shape: two devices for a token model, two for a fixed job, one of them able to do both."""
     return TestbedConfig.model_validate(
@@ -62,7 +69,7 @@ def devices() -> TestbedConfig:
     )
 
 
-WORLDS = {"pods": pods, "devices": devices}
+WORLDS = {"pods": pods, "batched": batched, "devices": devices}
 
 
 def ready(path: FastPath, mode: str = "gpu") -> FastPath:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from emulation.domain.cluster import Mode
 from serve_apps.backends.decoding import Chooser, Emit, Limits, Teller, generate, piece_of, seed_of
-from serve_apps.backends.loading import Loader, RealSettings
+from serve_apps.backends.loading import Account, Loader, RealSettings
 from serve_apps.backends.needs import need
 from serve_apps.backends.pacer import Pacer
 from serve_apps.messages import Piece, Sampling, Work
@@ -31,9 +31,11 @@ class CaptionSettings(RealSettings):
 class CaptionEngine:
     """One BLIP captioning model in memory: its picture encoder is the prefill, its text decoder the decoding."""
 
-    def __init__(self, settings: CaptionSettings, modes: tuple[Mode, ...]) -> None:
+    def __init__(
+        self, settings: CaptionSettings, modes: tuple[Mode, ...], account: Account | None = None
+    ) -> None:
         """Load it, and caption once. Raises `ConfigError`."""
-        loader = Loader(settings, modes)
+        loader = Loader(settings, modes, account)
         with loader.importing():
             names = ("BlipProcessor", "BlipForConditionalGeneration")
             processor, model = (getattr(need("transformers"), name) for name in names)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import Field
 
 from emulation.domain.cluster import Mode, Strict
 from emulation.files import ConfigError
+from serve_apps.backends.gpus import cap, fold_visible, look, reserved_mb
 from serve_apps.backends.needs import need
+from serve_apps.vram import CONTEXT_MB, Gpu
 
 
 class RealSettings(Strict):
@@ -33,6 +35,8 @@ class RealSettings(Strict):
     """Spread over several GPUs or slices by accelerate: auto, balanced, ..."""
     gpu_memory_share: float | None = Field(default=None, gt=0, le=1)
     """Largest share of the GPU's memory the process may take."""
+    memory_cap: Literal["none", "claim"] = "none"
+    """claim: the process may take no more of a GPU than it claimed of the vRAM ledger: what grows fails alone."""
     revision: str | None = None
     """Of a model on the hub."""
 
@@ -53,6 +57,18 @@ class LoadFacts:
     """By how much the process grew while it imported and loaded."""
     vram_mb: float
     """Most memory allocated on the GPU up to the first call's end; 0 on a CPU."""
+    vram_held_mb: float = 0.0
+    """Most the process held of all its GPUs by then: torch's allocator, and a stated reserve for each CUDA context."""
+
+
+class Account(Protocol):
+    """Where a replica claims memory of a GPU before it loads."""
+
+    def claim(self, look: Callable[[], Sequence[Gpu]]) -> float:
+        """Hold what the model needs on the GPUs found; MiB held on each. Raises `ConfigError` if it does not fit."""
+
+    def report(self, used_mb: Sequence[float]) -> None:
+        """What the loaded model really took of each. Raises `ConfigError` if that was promised to others."""
 
 
 def check_source(settings: RealSettings, libraries: tuple[str, ...]) -> RealSettings:
@@ -94,9 +110,15 @@ def missing(source: str) -> str:
 class Loader:
     """Times one load: `importing`, then `weights`, then the first call in `facts`."""
 
-    def __init__(self, settings: RealSettings, modes: tuple[Mode, ...]) -> None:
-        """Raises `ConfigError` if the model must run on a GPU and there is none."""
+    def __init__(
+        self, settings: RealSettings, modes: tuple[Mode, ...], account: Account | None = None
+    ) -> None:
+        """Raises `ConfigError` if the model must run on a GPU and there is none, or not enough of its memory.
+
+        `account`: where memory of a GPU is claimed; None: nowhere (a process that is alone).
+        """
         self._settings = settings
+        self._account = account
         self._modes = modes
         self._rss = _rss_mb()
         self._import_s = self._weights_s = 0.0
@@ -106,8 +128,10 @@ class Loader:
         self.torch.set_num_threads(settings.threads)
         self.device = self._device()
         self.dtype: Any = self._dtype()
-        if self.device == "cuda" and settings.gpu_memory_share is not None:
-            self.torch.cuda.set_per_process_memory_fraction(settings.gpu_memory_share)
+        self._gpus = 0
+        if self.device == "cuda":
+            self._gpus = 1 if settings.device_map is None else self.torch.cuda.device_count()
+            self._claim()
 
     @contextmanager
     def importing(self) -> Iterator[None]:
@@ -145,6 +169,9 @@ class Loader:
         self.finish_queued()
         first_call_s = time.perf_counter() - began
         on_gpu = self.device == "cuda"
+        used_mb = [mb + CONTEXT_MB for mb in reserved_mb(self.torch, self._gpus)]
+        if self._account is not None and on_gpu:
+            self._account.report(used_mb)
         return LoadFacts(
             source=self._settings.source,
             device=self.torch.cuda.get_device_name() if on_gpu else "cpu",
@@ -156,12 +183,37 @@ class Loader:
             first_call_s=first_call_s,
             ram_mb=max(_rss_mb() - self._rss, 0.0),
             vram_mb=self.torch.cuda.max_memory_allocated() / 2**20 if on_gpu else 0.0,
+            vram_held_mb=sum(used_mb),
         )
+
+    def _claim(self) -> None:
+        """Claim memory and set the cap, before anything is allocated."""
+        settings = self._settings
+        if settings.memory_cap == "claim" and self._account is None:
+            raise ConfigError("settings.memory_cap: nothing is claimed here; take none, or gpu_memory_share")
+        gpus = look(self.torch, self._gpus)
+        shares = [settings.gpu_memory_share or 1.0] * len(gpus)
+        if self._account is not None:
+            held_mb = self._account.claim(lambda: look(self.torch, self._gpus))
+            if settings.memory_cap == "claim":
+                room_mb = self._room(held_mb)
+                shares = [min(s, room_mb / g.total_mb) for s, g in zip(shares, gpus, strict=True)]
+        cap(self.torch, shares)
+
+    def _room(self, held_mb: float) -> float:
+        """MiB of a claim that are left for tensors."""
+        if held_mb <= CONTEXT_MB:
+            raise ConfigError(
+                f"{self._settings.source}: memory_cap: claim needs the model's vram_gb in the testbed, which is 0"
+            )
+        return held_mb - CONTEXT_MB
 
     def _device(self) -> str:
         wanted = self._settings.device
         if wanted == "mode":
             wanted = "cuda" if "gpu" in self._modes else "cpu"
+        if wanted == "cuda":
+            fold_visible(self.torch)
         if wanted == "cuda" and not self.torch.cuda.is_available():
             raise ConfigError(
                 f"{self._settings.source}: its node runs it on a GPU, but torch finds none here; "

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from emulation.domain.cluster import Mode
 from serve_apps.backends.decoding import Emit, seed_of
-from serve_apps.backends.loading import Loader, RealSettings
+from serve_apps.backends.loading import Account, Loader, RealSettings
 from serve_apps.backends.needs import need
 from serve_apps.backends.pacer import Pacer
 from serve_apps.messages import Piece, Work
@@ -31,9 +31,11 @@ class PictureSettings(RealSettings):
 class PictureEngine:
     """One diffusion pipeline in memory. Every denoising step is a piece of work; so is the decoding at the end."""
 
-    def __init__(self, settings: PictureSettings, modes: tuple[Mode, ...]) -> None:
+    def __init__(
+        self, settings: PictureSettings, modes: tuple[Mode, ...], account: Account | None = None
+    ) -> None:
         """Load it, and make a small picture in one step. Raises `ConfigError`."""
-        loader = Loader(settings, modes)
+        loader = Loader(settings, modes, account)
         with loader.importing():
             pipeline = need("diffusers").DiffusionPipeline
             need("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion")

@@ -20,13 +20,15 @@ from emulation.files import ConfigError
 from serve_apps.backends.base import BackendSpec
 from serve_apps.backends.caption import CaptionEngine, CaptionSettings
 from serve_apps.backends.decoding import Emit
+from serve_apps.backends.gpus import failure
 from serve_apps.backends.loading import LoadFacts, RealSettings, check_source
 from serve_apps.backends.pacer import Pacer, Stopped
 from serve_apps.backends.picture import PictureEngine, PictureSettings
 from serve_apps.backends.text import TextEngine, TextSettings
 from serve_apps.messages import Answer, Delta, Pace, Piece, Served, Work
-from serve_apps.names import find, runtime_name
+from serve_apps.names import app_name, find, runtime_name
 from serve_apps.openai_api import BadAsk
+from serve_apps.vram_actor import VramAccount
 
 log = logging.getLogger("edgebed")
 
@@ -83,7 +85,8 @@ class Real:
         self._runtime: Any = find(runtime_name(spec.node)) if runtime is None else runtime
         if engine is None:
             settings = self.settings_of(spec.model.modality, dict(spec.settings))
-            engine = self.engines[spec.model.modality][1](settings, spec.modes)
+            account = VramAccount(app_name(spec.node, spec.model.id), spec.model.vram_gb)
+            engine = self.engines[spec.model.modality][1](settings, spec.modes, account)
         self._engine = engine
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
 
@@ -179,7 +182,7 @@ class Real:
             await self._complete(attempt)
         except Exception as error:  # whatever the model's libraries raise, its node must hear of it
             log.exception("%s: %s", self._spec.node, request_id)
-            self._runtime.failed.remote(request_id, number, f"{type(error).__name__}: {error}"[:300])
+            self._runtime.failed.remote(request_id, number, failure(error))
 
     async def _complete(self, attempt: _Attempt) -> None:
         """Tell the node that the work is over; one that took the turn away just then hears it at the next turn."""

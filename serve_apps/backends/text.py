@@ -8,7 +8,7 @@ from pydantic import Field
 
 from emulation.domain.cluster import Mode
 from serve_apps.backends.decoding import Chooser, Emit, Limits, Teller, generate, piece_of, seed_of
-from serve_apps.backends.loading import Loader, RealSettings
+from serve_apps.backends.loading import Account, Loader, RealSettings
 from serve_apps.backends.needs import need
 from serve_apps.backends.pacer import Pacer
 from serve_apps.messages import Piece, Sampling, Work
@@ -25,9 +25,11 @@ class TextSettings(RealSettings):
 class TextEngine:
     """One causal language model in memory. Its prefill and its decoding are separate pieces of work."""
 
-    def __init__(self, settings: TextSettings, modes: tuple[Mode, ...]) -> None:
+    def __init__(
+        self, settings: TextSettings, modes: tuple[Mode, ...], account: Account | None = None
+    ) -> None:
         """Load it, and answer once. Raises `ConfigError`."""
-        loader = Loader(settings, modes)
+        loader = Loader(settings, modes, account)
         with loader.importing():
             names = (
                 "AutoTokenizer",

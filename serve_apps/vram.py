@@ -124,7 +124,7 @@ class VramLedger:
         held_mb = sum(c.held_mb for c in others)
         mine_mb = sum(c.held_mb for c in self._on(gpu.id) if c.app == claim.app)
         used_mb = gpu.total_mb - gpu.free_mb
-        strange_mb = max(used_mb - held_mb - max(mine_mb, CONTEXT_MB), 0.0) if others_use else 0.0
+        strange_mb = max(used_mb - held_mb - mine_mb - CONTEXT_MB, 0.0) if others_use else 0.0
         left_mb = gpu.total_mb - held_mb - strange_mb
         if claim.held_mb > left_mb + _ROUNDING_MB:
             raise Overcommit(_refusal(gpu, claim, others, strange_mb, left_mb))

@@ -264,6 +264,7 @@ def request_record(
         prompts=request.prompts,
         prompt_tokens=request.prompt_tokens,
         output_tokens=job.truth.output_tokens if done and job else 0,
+        input_tokens=job.truth.input_tokens if done and job else None,
         attempt=job.attempt if job else 0,
         intended_s=request.arrival_s,
         sent_s=request.arrival_s if job is None or job.sent_s is None else job.sent_s,

@@ -134,6 +134,8 @@ class Served:
     reason: str = ""
     mode: Mode = "off"
     output_tokens: int = 0
+    input_tokens: int | None = None
+    """By the tokenizer of a real text model; None: nobody counted but the gateway."""
     enqueued_s: float | None = None
     started_s: float | None = None
     service_s: float = 0.0

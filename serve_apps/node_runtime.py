@@ -359,9 +359,14 @@ class NodeRuntime(RealWork):
         job = notice.job
         if notice.outcome == "done":
             self._note(job, job.request.prompts, notice.t_s, job.service_s)
-        output_tokens = job.truth.output_tokens if notice.outcome == "done" else 0
+        done = notice.outcome == "done"
         served = Served(
-            notice.outcome, notice.deliver_s, notice.reason, output_tokens=output_tokens, **measured(job)
+            notice.outcome,
+            notice.deliver_s,
+            notice.reason,
+            output_tokens=job.truth.output_tokens if done else 0,
+            input_tokens=job.truth.input_tokens if done else None,
+            **measured(job),
         )
         delay_s = self._clock.wall_until_s(notice.deliver_s)
         if delay_s > 0 and notice.deliver_s > notice.t_s:

@@ -43,13 +43,23 @@ class RealWork(ABC):
             self._state.advanced(request_id, prompts_done, self._advance())
             self._settle()
 
-    async def complete(self, request_id: str, attempt: int, service_s: float, output_tokens: int) -> bool:
-        """An attempt is over, and took so long (wall seconds); False if it is not its turn any more."""
+    async def complete(
+        self,
+        request_id: str,
+        attempt: int,
+        service_s: float,
+        output_tokens: int,
+        input_tokens: int | None = None,
+    ) -> bool:
+        """An attempt is over, and took so long (wall seconds); False if it is not its turn any more.
+
+        `input_tokens`: by the model's own tokenizer; None for one that reads no text.
+        """
         waiter = self._present(request_id, attempt)
         if waiter is None:
             return False
         took_s = waiter.work.progress.service_s + service_s * self._clock.speedup
-        done = self._state.complete(request_id, took_s, output_tokens, self._advance())
+        done = self._state.complete(request_id, took_s, output_tokens, self._advance(), input_tokens)
         self._settle()
         return done
 

@@ -244,7 +244,7 @@ def measured_job(work: Work, served: Served | None) -> Job:
     job = Job(work.request, RequestTruth(0, ()), work.attempt, work.dispatched_s, sent_s=work.sent_s)
     job.executor = work.executor
     if served is not None:
-        job.truth = RequestTruth(served.output_tokens, ())
+        job.truth = RequestTruth(served.output_tokens, (), served.input_tokens)
         job.enqueued_s, job.started_s, job.service_s = served.enqueued_s, served.started_s, served.service_s
         job.uplink_s, job.downlink_s = served.uplink_s, served.downlink_s
         if served.enqueued_s is not None:  # when its node took it, by the state machine's own clock

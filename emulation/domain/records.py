@@ -72,6 +72,8 @@ class RequestRecord:
     counted: bool
     """Whether it arrived within the horizon; tail arrivals are not counted."""
     reason: str = ""
+    input_tokens: int | None = None
+    """Tokens a real text model read, by its own tokenizer; None: emulated, or it never finished."""
     kind: Literal["request"] = "request"
 
 

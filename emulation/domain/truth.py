@@ -18,6 +18,8 @@ class RequestTruth:
     """True n_out (feature `tokens`)."""
     noise: tuple[float, ...] = (1.0,)
     """Multiplier of the service time, mean 1; one per prompt for `prompts`, a single one for `tokens`."""
+    input_tokens: int | None = None
+    """True n_in, by the tokenizer of a real model; None: what the gateway counted, `Request.prompt_tokens`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,15 +28,23 @@ class ComputedWork:
             job.prompts_done = max(job.prompts_done, min(prompts_done, len(job.truth.noise) - 1))
             executor.remaining_units = job.remaining_units
 
-    def complete(self, request_id: str, service_s: float, output_tokens: int, now_s: float) -> bool:
-        """It is over: what it took, over all attempts, and what came out. False if it is not in service."""
+    def complete(
+        self,
+        request_id: str,
+        service_s: float,
+        output_tokens: int,
+        now_s: float,
+        input_tokens: int | None = None,
+    ) -> bool:
+        """It is over: what it took, over all attempts, what came out, and what went in by the model's own tokenizer
+        (None: it has none). False if it is not in service."""
         found = self._computing(request_id)
         if found is None:
             return False
         executor, job = found
         executor.sync(now_s)
         job.service_s = job.work_s = service_s
-        job.truth = RequestTruth(output_tokens, job.truth.noise)
+        job.truth = RequestTruth(output_tokens, job.truth.noise, input_tokens)
         self._service.finish(executor, now_s)
         return True
 

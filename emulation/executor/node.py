@@ -190,10 +190,18 @@ class NodeState:
         self.advance(now_s)
         self._computed.advanced(request_id, prompts_done, now_s)
 
-    def complete(self, request_id: str, service_s: float, output_tokens: int, now_s: float) -> bool:
-        """It is over: what it took, over all attempts, and what came out. False if it is not in service."""
+    def complete(
+        self,
+        request_id: str,
+        service_s: float,
+        output_tokens: int,
+        now_s: float,
+        input_tokens: int | None = None,
+    ) -> bool:
+        """It is over: what it took, over all attempts, what came out, and what went in by the model's own tokenizer
+        (None: it has none). False if it is not in service."""
         self.advance(now_s)
-        done = self._computed.complete(request_id, service_s, output_tokens, now_s)
+        done = self._computed.complete(request_id, service_s, output_tokens, now_s, input_tokens)
         self._refresh()
         return done
 

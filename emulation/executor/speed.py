@@ -65,9 +65,9 @@ class Speed:
             healthy = self._healthy[law]
             if len(healthy) == 1:
                 return healthy[0] or _LEAST_S
-            return healthy[0] * request.prompt_tokens + healthy[1] * truth.output_tokens or _LEAST_S
+            return healthy[0] * _read(request, truth) + healthy[1] * truth.output_tokens or _LEAST_S
         theta, ratios = self._theta[law]
-        x = (request.prompt_tokens, truth.output_tokens) if len(theta) == 2 else (1.0,)
+        x = (_read(request, truth), truth.output_tokens) if len(theta) == 2 else (1.0,)
         return unit_s(theta, ratios, self._of(request.model), x) or _LEAST_S
 
     def alone(self, executor: Executor, executors: Sequence[Executor]) -> float:
@@ -92,6 +92,11 @@ class Speed:
                 c for m, c, _ in self._conditions.values() if m is None or m == model
             )
         return self._in_force[model]
+
+
+def _read(request: Request, truth: RequestTruth) -> int:
+    """Input tokens the model really reads."""
+    return request.prompt_tokens if truth.input_tokens is None else truth.input_tokens
 
 
 def cpu_pods(executors: Sequence[Executor]) -> int:

@@ -187,11 +187,12 @@ class Real:
     async def _complete(self, attempt: _Attempt) -> None:
         """Tell the node that the work is over; one that took the turn away just then hears it at the next turn."""
         tokens = sum(p.tokens for p in attempt.pieces)
+        read = _prompt_tokens(attempt) or None
         service_s = attempt.pacer.timing().service_s
         while attempt.served is None:
             await attempt.turn.wait()
             work = attempt.work
-            if await self._runtime.complete.remote(work.request.id, work.attempt, service_s, tokens):
+            if await self._runtime.complete.remote(work.request.id, work.attempt, service_s, tokens, read):
                 return
             await asyncio.sleep(AGAIN_S)
 
@@ -225,16 +226,21 @@ class Real:
         assert served is not None
         if served.outcome != "done":
             return Answer(served, kept=pieces, timing=attempt.pacer.timing())
-        prompt_tokens = [p.prompt_tokens for p in pieces]  # a prompt with several choices is read once
         return Answer(
             served,
             texts=tuple(p.text for p in pieces if not p.image),
             images=tuple(p.image for p in pieces if p.image),
             completion_tokens=sum(p.tokens for p in pieces),
-            prompt_tokens=sum(dict(zip(attempt.work.inputs, prompt_tokens, strict=False)).values()),
+            prompt_tokens=_prompt_tokens(attempt),
             finish=tuple(p.finish for p in pieces),
             timing=attempt.pacer.timing(),
         )
+
+
+def _prompt_tokens(attempt: _Attempt) -> int:
+    """Tokens of the input by the model's own tokenizer; a prompt with several choices counts once."""
+    read = (p.prompt_tokens for p in attempt.pieces)
+    return sum(dict(zip(attempt.work.inputs, read, strict=False)).values())
 
 
 class Transformers(Real):

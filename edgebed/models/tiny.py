@@ -14,7 +14,7 @@ from serve_apps.backends.checkpoints import TINY, make_tiny
 
 REAL_TINY = "real-tiny"
 SPEEDUP = 4.0
-"""What two cores can carry of the demo's load: at 4 its requests keep one of them half busy."""
+"""What two cores can carry of the demo's load: at 4 its requests keep about half of one busy."""
 _STEPS = 4
 """Denoising steps of the tiny image model: a picture of noise looks the same after four."""
 

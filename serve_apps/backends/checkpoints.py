@@ -44,12 +44,18 @@ def _gpt2(layers: int, width: int, heads: int, context: int, vocabulary: int | N
 
 
 def _diffusion(
-    unet: Channels, vae: Channels, text: dict[str, Any], sample: int, norm_groups: int, size: int | None
+    unet: Channels,
+    vae: Channels,
+    text: dict[str, Any],
+    sample: int,
+    norm_groups: int,
+    heads: int,
+    size: int | None,
 ) -> Shape:
     """Stable Diffusion: four levels each in the U-Net and in the VAE, which makes pictures 8 times smaller."""
     denoiser = {
         "block_out_channels": unet, "cross_attention_dim": text["hidden_size"], "sample_size": sample,
-        "norm_num_groups": norm_groups, "attention_head_dim": 8,
+        "norm_num_groups": norm_groups, "attention_head_dim": heads,
     }  # fmt: skip
     coder = {"block_out_channels": vae, "norm_num_groups": norm_groups, "sample_size": 8 * sample}
     return Shape("diffusion", size, {"text": text, "unet": denoiser, "vae": coder})
@@ -76,7 +82,7 @@ TINY: dict[str, Shape] = {
         (16, 32, 32, 32),
         (8, 16, 16, 16),
         {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
-        16, 8, None,
+        16, 8, 1, None,
     ),
 }  # fmt: skip
 """All four of the papers, each small enough to be made in seconds; `gpt2-large` stands to `gpt2` as the true one
@@ -103,7 +109,7 @@ FULL: dict[str, Shape] = {
         (320, 640, 1280, 1280),
         (128, 256, 512, 512),
         {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072},
-        64, 32, 49408,
+        64, 32, 8, 49408,
     ),
 }  # fmt: skip
 """As large as the published ones."""

@@ -87,7 +87,8 @@ def as_live(scenario: Scenario, backend: str = "emulated") -> Scenario:
 
     Raises `ConfigError` if a backend cannot do what is asked of it; `backend`: where the testbed names none.
     """
-    testbed = checked_backends(scenario.testbed, backend, scenario.live.speedup)
+    live = scenario.live
+    testbed = checked_backends(scenario.testbed, backend, live.speedup, live.lifecycle)
     scenario = scenario.model_copy(update={"testbed": testbed})
     if scenario.length_knowledge != "exact":
         return scenario

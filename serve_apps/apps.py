@@ -13,7 +13,7 @@ from ray.serve.schema import LoggingConfig
 
 from emulation.domain.cluster import TestbedConfig
 from serve_apps.backends import BackendSpec
-from serve_apps.backends.choice import chosen
+from serve_apps.backends.choice import chosen, takes_gpu
 from serve_apps.gateway import Gateway
 from serve_apps.names import GATEWAY_APP, REPLICA, app_name, edge_resource
 from serve_apps.replica import Replica
@@ -56,7 +56,7 @@ def replica_target(
     """The Serve application of one model on one node. `backend`: where the testbed names none."""
     modes = testbed.modes(node_id, model_id)
     name, settings = chosen(testbed, node_id, model_id, backend)
-    on_gpu = gpus if "gpu" in modes else 0
+    on_gpu = gpus if takes_gpu(testbed, node_id, model_id) else 0
     deployment: Any = serve.deployment(
         Replica,
         name=REPLICA,
@@ -82,7 +82,7 @@ def gpu_share(testbed: TestbedConfig) -> float:
     1 / (most GPU models a node hosts per GPU), the same everywhere: equal shares always pack.
     """
     per_gpu = [
-        ceil(sum("gpu" in testbed.modes(n.id, m) for m in testbed.hosted(n.id)) / len(n.gpus))
+        ceil(sum(takes_gpu(testbed, n.id, m) for m in testbed.hosted(n.id)) / len(n.gpus))
         for n in testbed.nodes
         if n.gpus
     ]

@@ -34,7 +34,7 @@ from emulation.domain.records import RunFooter
 from emulation.domain.scenario import Lifecycle
 from serve_apps.apps import QUIET, UNLIMITED, gateway_target, gpu_share, replica_target
 from serve_apps.backends import backend_class
-from serve_apps.backends.choice import real_models
+from serve_apps.backends.choice import gpu_models, real_models
 from serve_apps.backends.loading import LoadFacts
 from serve_apps.clock import LiveClock
 from serve_apps.events import EventPlayer
@@ -49,6 +49,7 @@ from serve_apps.names import (
     RECORDER,
     REPLICA,
     SCHEDULER,
+    VRAM,
     app_name,
     deployer_name,
     edge_resource,
@@ -58,6 +59,7 @@ from serve_apps.names import (
 from serve_apps.node_runtime import NodeRuntime
 from serve_apps.ray_cluster import RayCluster, join, start_local, start_raylets
 from serve_apps.recorder import Recorder
+from serve_apps.vram_actor import VramHost
 
 log = logging.getLogger("edgebed")
 
@@ -187,6 +189,8 @@ class LiveCluster:
         if self.options.lifecycle == "cold":
             made_of = (self.testbed, self.options.backend, self.options.start_timeout_s)
             handles.append(self._actor(Launcher, LAUNCHER, *made_of, restarts=0))
+        if any(gpu_models(self.testbed, n.id, self.options.backend) for n in self.testbed.nodes):
+            handles.append(self._actor(VramHost, VRAM, restarts=0))
         for node in self.testbed.nodes:
             place = {edge_resource(node.id): 0.001}
             name = deployer_name(node.id)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emulation.domain.cluster import BackendEntry, TestbedConfig
+from emulation.domain.scenario import Lifecycle
 from emulation.files import ConfigError
 from serve_apps.backends import Backend, backend_class
 
@@ -28,11 +29,27 @@ def real_models(testbed: TestbedConfig, node_id: str, default: str) -> tuple[str
     return tuple(m for m in testbed.hosted(node_id) if class_of(testbed, node_id, m, default).real)
 
 
-def checked(testbed: TestbedConfig, default: str, speedup: float) -> TestbedConfig:
+def takes_gpu(testbed: TestbedConfig, node_id: str, model_id: str) -> bool:
+    """Whether a replica asks Ray for a share of a GPU: it may run in mode gpu, or its settings put it there."""
+    return "gpu" in testbed.modes(node_id, model_id) or _device(testbed, node_id, model_id) == "cuda"
+
+
+def gpu_models(testbed: TestbedConfig, node_id: str, default: str) -> tuple[str, ...]:
+    """Models of a node whose weights are loaded to a GPU."""
+    return tuple(
+        m
+        for m in real_models(testbed, node_id, default)
+        if takes_gpu(testbed, node_id, m) and _device(testbed, node_id, m) != "cpu"
+    )
+
+
+def checked(
+    testbed: TestbedConfig, default: str, speedup: float, lifecycle: Lifecycle = "warm"
+) -> TestbedConfig:
     """The testbed with settings that every process can use, before anything is started.
 
-    Raises `ConfigError` for unknown backends, settings or sources, missing libraries, and for a clock that real work
-    cannot follow.
+    Raises `ConfigError` for unknown backends, settings or sources, missing libraries, for a clock that real work
+    cannot follow, and for models that do not fit a node's GPUs together (lifecycle warm loads them all).
     """
     entries = []
     for number, entry in enumerate(testbed.backends):
@@ -51,7 +68,43 @@ def checked(testbed: TestbedConfig, default: str, speedup: float) -> TestbedConf
         raise ConfigError(
             f"real models take the time they take: speedup must be 1, not {speedup:g} ({named}); add --speedup 1"
         )
+    for node in testbed.nodes:
+        _check_vram(testbed, node.id, gpu_models(testbed, node.id, default), lifecycle)
     return testbed.model_copy(update={"backends": tuple(entries)})
+
+
+def _check_vram(testbed: TestbedConfig, node_id: str, models: Sequence[str], lifecycle: Lifecycle) -> None:
+    """Raise `ConfigError` if the GPUs of a node cannot hold what is loaded to them at once, by the inventory."""
+    gpus = [gpu.vram_gb for gpu in testbed.node(node_id).gpus]
+    needs = sorted((testbed.model(m).vram_gb for m in models), reverse=True)
+    if models and not gpus:
+        raise ConfigError(
+            f"nodes.{node_id}.gpus: it has none, but {models[0]} is to run on one; add a GPU, or set device: mode"
+        )
+    if lifecycle == "warm" and not _pack(needs, gpus):
+        named = ", ".join(f"{m} {testbed.model(m).vram_gb:g}" for m in models)
+        raise ConfigError(
+            f"nodes.{node_id}.models: with lifecycle warm all its real models stay in GPU memory, and {named} GB "
+            f"do not fit its GPUs of {', '.join(f'{g:g}' for g in gpus)} GB; host fewer there, set device: cpu in "
+            "the settings of one's backend, or add --lifecycle cold"
+        )
+
+
+def _pack(needs: Sequence[float], rooms: Sequence[float]) -> bool:
+    """Whether models fit GPUs together, each on one of them: every way is tried, GPUs of equal room once."""
+    if not needs:
+        return True
+    ways = {room: i for i, room in enumerate(rooms) if room >= needs[0]}
+    return any(
+        _pack(needs[1:], [r - needs[0] if i == at else r for i, r in enumerate(rooms)])
+        for at in ways.values()
+    )
+
+
+def _device(testbed: TestbedConfig, node_id: str, model_id: str) -> str:
+    """Setting `device` of the backend of a model on a node."""
+    entry = testbed.backend(node_id, model_id)
+    return "mode" if entry is None else str(entry.settings.get("device", "mode"))
 
 
 def _stands_in(testbed: TestbedConfig, node_id: str, model_id: str) -> bool:

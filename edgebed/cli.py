@@ -314,7 +314,10 @@ def load(
 @app.command()
 def inject(
     kind: Annotated[
-        str, typer.Argument(help="slowdown, drift, ramp, leave, link_delay, replica_crash or llm_outage.")
+        str,
+        typer.Argument(
+            help="slowdown, drift, ramp, pause, error, leave, link_delay, replica_crash or llm_outage."
+        ),
     ],
     for_s: Annotated[
         float, typer.Option("--for", min=0.001, help="Virtual seconds until it is undone.")

@@ -7,6 +7,7 @@ elsewhere, so a mirror of them would have to guess.
 
 from __future__ import annotations
 
+from collections import Counter
 from math import inf
 from typing import Any
 
@@ -41,6 +42,8 @@ class Mirror:
         self._steps: list[Step] = timeline(scenario.events, scenario.testbed)
         self._now_s = 0.0
         self._asked: tuple[Request, RequestTruth] | None = None
+        self._sent: Counter[str] = Counter()
+        """Request id to how often it was dispatched."""
 
     def look(self, request: Request, now_s: float) -> None:
         """It is this late, and the oracle is about to be asked about this request."""
@@ -57,13 +60,14 @@ class Mirror:
     def submit(self, executor: str, now_s: float) -> None:
         """The request last asked about was sent there."""
         if self._asked is not None:
-            self._node_of[executor].submit(executor, Job(*self._asked), now_s)
+            self._sent[self._asked[0].id] += 1
+            self._node_of[executor].submit(executor, Job(*self._asked, self._sent[self._asked[0].id]), now_s)
 
     def service_s(self, executor: str, request_id: str) -> float:
         """True service time there under the present conditions, seconds."""
         if self._asked is None or self._asked[0].id != request_id:
             return inf
-        return self._node_of[executor].true_service_s(executor, *self._asked)
+        return self._node_of[executor].true_service_s(executor, *self._asked, self._sent[request_id] + 1)
 
     def backlog_s(self, executor: str) -> float:
         """True remaining work there under the present conditions, seconds."""

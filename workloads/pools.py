@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import orjson
 from numpy.random import Generator
 
-from emulation.domain.events import Drift, Event, Leave, Slowdown
+from emulation.domain.events import Drift, Event, Leave, Pause, Slowdown
 from emulation.domain.scenario import LengthKnowledge, PeriodicSource, Scenario
 from emulation.rng import stream
 from workloads.mismatch import world_truth
@@ -165,12 +165,12 @@ def peak_load(scenario: Scenario, seed: int, avoiding: bool = False) -> float:
 
 
 def _slower(events: Sequence[Event], node: str, t_s: float, avoiding: bool) -> float:
-    """How many times slower a node is at a time; infinite where it is away or avoided."""
+    """How many times slower a node is at a time; infinite where it is away, paused or avoided."""
     slower = 1.0
     for event in events:
         if getattr(event, "node", None) != node or not event.at_s <= t_s < event.until_s:
             continue
-        if isinstance(event, Leave) or (avoiding and isinstance(event, Slowdown) and event.stutter):
+        if isinstance(event, Leave | Pause) or (avoiding and isinstance(event, Slowdown) and event.stutter):
             return inf
         if isinstance(event, Slowdown):
             slower *= event.factor

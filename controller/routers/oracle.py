@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 import numpy as np
 from pydantic import Field
@@ -54,8 +55,13 @@ class Oracle:
         for column in columns.tolist():
             name = pool.names[column]
             extra_s = pool.score.item(column) - pool.wait.item(column) - pool.service.item(column)
-            pool.wait[column] = self._true_backlog_s(name)
-            pool.service[column] = self._true_service_s(name, request.id)
+            wait_s, service_s = self._true_backlog_s(name), self._true_service_s(name, request.id)
+            if (
+                wait_s + service_s == inf
+            ):  # it would not be served there now: what is believed stands, behind all others
+                extra_s += AVOID_S
+            else:
+                pool.wait[column], pool.service[column] = wait_s, service_s
             if self._stutters is not None and self._stutters(name, pool.model):
                 extra_s += AVOID_S
             waited_s = pool.wait[column] * (1.0 + self.config.courtesy)

@@ -63,6 +63,30 @@ class Ramp(Timed):
     hint: str = "degraded"
 
 
+class Pause(Timed):
+    """A node (or one model's replica) stands still, as stopped by SIGSTOP: work in service makes no progress and queued
+    work waits. Nothing is lost, but deadlines go on. Replicas that start or stop meanwhile do so."""
+
+    kind: Literal["pause"] = "pause"
+    node: str
+    model: str | None = None
+    hint: str = "unresponsive"
+
+
+class Error(Timed):
+    """A broken replica: a request that would come into service on the node (or of the model there) ends at once, with
+    outcome `error`."""
+
+    kind: Literal["error"] = "error"
+    node: str
+    model: str | None = None
+    rate: float = Field(default=1.0, gt=0, le=1)
+    """Probability, drawn per request and attempt: the same ones fail under every scheme and in both worlds."""
+    seed: int = 0
+    """Another seed fails other requests."""
+    hint: str = "failing"
+
+
 class Leave(Timed):
     """A node leaves at `at_s` and returns at `until_s`."""
 
@@ -109,6 +133,6 @@ class LlmOutage(Timed):
 
 
 Event = Annotated[
-    Slowdown | Drift | Ramp | Leave | LinkDelay | ReplicaCrash | LlmOutage,
+    Slowdown | Drift | Ramp | Pause | Error | Leave | LinkDelay | ReplicaCrash | LlmOutage,
     Field(discriminator="kind"),
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,11 @@ class Condition:
     """Multiplier of each coefficient of theta, for drift that changes the law's shape; multiplies `slowdown`."""
     stutter: bool = False
     """Degraded: a task dispatched now counts as stuttering (E3 eq. 3)."""
+    paused: bool = False
+    """Nothing makes progress, nothing new comes into service."""
+    error_rate: float = 0.0
+    """Probability that a request fails instead of coming into service."""
+    error_seed: int = 0
 
     def factor(self, index: int) -> float:
         """Multiplier of coefficient `index`."""
@@ -41,6 +47,15 @@ class Condition:
 
 
 HEALTHY = Condition()
+
+
+def fails(rate: float, seed: int, event: int, request_id: str, attempt: int) -> bool:
+    """Whether event number `event` of the plan hits this attempt at a request: the same in both worlds, for any scheme.
+
+    A uniform draw in [0, 1), of 64 bits of BLAKE2b over all that names it, is below the rate.
+    """
+    name = f"{seed}/{event}/{attempt}/{request_id}".encode()
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") < rate * 2**64
 
 
 @dataclass(frozen=True, slots=True)

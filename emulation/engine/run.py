@@ -74,7 +74,7 @@ class Simulation:
         """Actor whose decision is still out to when it lands; until then it is not asked again."""
         self._held: dict[str, Job] = {}
         self._decisions: dict[str, RoutingDecision] = {}
-        self._routing: Arrival
+        self._routing: Job
         self._in_system: dict[str, Request] = {}
         self._settled_s = max([scenario.horizon_s, *(e.until_s for e in scenario.events)])
         """From here on nothing new is counted and every fault is undone, but for those of this very instant."""
@@ -104,9 +104,9 @@ class Simulation:
 
     def true_service_s(self, executor: str, request_id: str) -> float:
         """For the oracle: present true service time, seconds, of a request being routed."""
-        request, truth = self._routing
-        assert request.id == request_id
-        return self._node_of[executor].true_service_s(executor, request, truth)
+        job = self._routing
+        assert job.request.id == request_id
+        return self._node_of[executor].true_service_s(executor, job.request, job.truth, job.attempt)
 
     def true_backlog_s(self, executor: str) -> float:
         """For the oracle: present true time until the executor is free, seconds."""
@@ -143,7 +143,7 @@ class Simulation:
 
     def _dispatch(self, job: Job) -> None:
         request, now_s = job.request, self.kernel.now_s
-        self._routing = (request, job.truth)
+        self._routing = job
         decision = self._fast_path.route(request, now_s)
         self.ledger.route(request, decision, now_s)
         executor = decision.executor

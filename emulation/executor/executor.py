@@ -29,7 +29,10 @@ class Executor:
     job: Job | None = None
     remaining_units: float = 0.0
     unit_s: float = 1.0
-    """Seconds per unit of the job in service, on a whole idle resource, conditions included."""
+    """Seconds per unit of the job in service, on a whole idle resource, conditions included; infinity where it makes no
+    progress by itself: paused, or really computed."""
+    frozen: bool = False
+    """Whether the job in service is paused."""
     share: float = 1.0
     synced_s: float = 0.0
     finish_s: float = inf
@@ -51,8 +54,9 @@ class Executor:
         self.remaining_units = job.remaining_units
         self.unit_s = unit_s
         self.share = share
+        self.frozen = False
         self.synced_s = now_s
-        self.finish_s = now_s + self.remaining_units * unit_s / share
+        self.finish_s = self._due_s(now_s)
 
     def sync(self, now_s: float) -> None:
         """Bring the progress of the job in service up to now."""
@@ -70,7 +74,12 @@ class Executor:
         self.sync(now_s)
         self.unit_s = unit_s
         self.share = share
-        self.finish_s = now_s + self.remaining_units * unit_s / share
+        self.finish_s = self._due_s(now_s)
+
+    def _due_s(self, now_s: float) -> float:
+        if self.unit_s == inf:  # not a product: nothing may be left
+            return inf
+        return now_s + self.remaining_units * self.unit_s / self.share
 
     def release(self, now_s: float) -> Job | None:
         """Take the job out of service, its service time up to date; None if idle."""

@@ -38,8 +38,6 @@ def milestone(executor: Executor, now_s: float) -> Milestone | None:
     job = executor.job
     if job is None or len(job.truth.noise) < 2:
         return None
-    if executor.unit_s == inf:  # real work says itself how far it is
-        return Milestone(job, job.prompts_done, executor.synced_s, job.service_s, inf)
     noise, unit_s = job.truth.noise, executor.unit_s / executor.share
     units = executor.remaining_units - max(0.0, now_s - executor.synced_s) / unit_s
     done, left = job.prompts_done, sum(noise[job.prompts_done :])
@@ -50,6 +48,8 @@ def milestone(executor: Executor, now_s: float) -> Milestone | None:
             next_units = left
             break
         done, finished_units = done + 1, left
+    if unit_s == inf:  # paused, or real work, which says itself how far it is
+        return Milestone(job, done, executor.synced_s, job.service_s, inf)
     finished_s = min(executor.synced_s + (executor.remaining_units - finished_units) * unit_s, now_s)
     next_s = executor.synced_s + (executor.remaining_units - next_units) * unit_s
     return Milestone(

@@ -241,7 +241,7 @@ class NodeState:
         model: str | None = None,
         hint: str | None = None,
     ) -> None:
-        """Put the effect of event number `event` in force, or take it away; work in service changes speed at once."""
+        """Put the effect of event number `event` in force, or take it away; work in service feels it at once."""
         self.advance(now_s)
         self._speed.set_condition(event, condition, model, hint)
         self._service.respeed(now_s)
@@ -281,12 +281,15 @@ class NodeState:
         """Whether work of this model dispatched here now would stutter (E3 eq. 3)."""
         return self._speed.stutters(model)
 
-    def true_service_s(self, executor_id: str, request: Request, truth: RequestTruth) -> float:
-        """Service time the request would take there alone under the present conditions; infinity while off."""
-        return true_service_s(self._service, self._service.by_id[executor_id], request, truth)
+    def true_service_s(
+        self, executor_id: str, request: Request, truth: RequestTruth, attempt: int = 1
+    ) -> float:
+        """Service time the request would take there alone under the present conditions; infinity while it would not
+        be served: off, paused, or bound to fail."""
+        return true_service_s(self._service, self._service.by_id[executor_id], request, truth, attempt)
 
     def true_backlog_s(self, executor_id: str, now_s: float) -> float:
-        """Time until the executor is free of its present work if nothing changes; infinity while off."""
+        """Time until the executor is free of its present work if nothing changes; infinity while off or paused."""
         self.advance(now_s)
         return true_backlog_s(self._service, self._service.by_id[executor_id], now_s)
 

@@ -11,16 +11,22 @@ from emulation.executor.job import Job
 from emulation.executor.service import Service
 
 
-def true_service_s(service: Service, executor: Executor, request: Request, truth: RequestTruth) -> float:
-    """Service time the request would take there alone under the present conditions; infinity while off."""
-    if executor.mode == "off":
+def true_service_s(
+    service: Service, executor: Executor, request: Request, truth: RequestTruth, attempt: int
+) -> float:
+    """Service time the request would take there alone under the present conditions.
+
+    Infinity where it would not be served: while it is off or paused, or if it would fail.
+    """
+    job = Job(request, truth, attempt)
+    if executor.mode == "off" or service.fails(job):
         return inf
     share = service.speed.alone(executor, service.executors)
-    return service.unit_s(executor, Job(request, truth)) * sum(truth.noise) / share
+    return service.unit_s(executor, job) * sum(truth.noise) / share
 
 
 def true_backlog_s(service: Service, executor: Executor, now_s: float) -> float:
-    """Time until the executor is free of its present work if nothing changes; infinity while off.
+    """Time until the executor is free of its present work if nothing changes; infinity while off or paused.
 
     The node must have been advanced to `now_s`.
     """
@@ -29,4 +35,5 @@ def true_backlog_s(service: Service, executor: Executor, now_s: float) -> float:
     wait_s = executor.finish_s - now_s if executor.job is not None else 0.0
     wait_s += max(0.0, executor.timer_s - now_s) if executor.state == "starting" else 0.0
     share = service.speed.alone(executor, service.executors)
-    return wait_s + sum(service.unit_s(executor, j) * j.remaining_units / share for j in executor.queue)
+    left = (j for j in executor.queue if not service.fails(j))
+    return wait_s + sum(service.unit_s(executor, j) * j.remaining_units / share for j in left)

@@ -12,6 +12,9 @@ from emulation.executor.job import Job
 from emulation.executor.notices import Ended, Notice, Returned, Started
 from emulation.executor.speed import Speed
 
+BROKEN = "the replica failed"
+"""Reason of an injected error: what an outsider would see."""
+
 
 class Service:
     """The FIFO servers of one node. Callers pass the time, and see to it that it does not go back."""
@@ -40,6 +43,10 @@ class Service:
             return inf
         return self.speed.unit_s(executor.mode, job.request, job.truth)
 
+    def fails(self, job: Job) -> bool:
+        """Whether a job would fail if it came into service under the conditions in force."""
+        return self.speed.fails(job.request.model, job.request.id, job.attempt)
+
     # -- into service -------------------------------------------------------------------------------------
 
     def enqueue(self, job: Job, t_s: float) -> None:
@@ -55,10 +62,23 @@ class Service:
         self.serve_next(executor, t_s)
 
     def serve_next(self, executor: Executor, t_s: float) -> None:
-        """Take the next job into service, if there is one and the executor can."""
+        """Take the next job into service, if there is one and the executor can.
+
+        One whose model is paused stays at the head of the queue, and all behind it; one that fails is over.
+        """
         if executor.job is not None or executor.state != "ready" or not executor.queue:
             return
-        job = executor.queue.popleft()
+        job = executor.queue[0]
+        while self.speed.stops:
+            if self.speed.paused(job.request.model):
+                return
+            if not self.fails(job):
+                break
+            self.end(executor.queue.popleft(), "error", t_s, BROKEN)
+            if not executor.queue:
+                return
+            job = executor.queue[0]
+        executor.queue.popleft()
         job.mode = executor.mode
         if self._single:  # nothing to share with: its speed is known and stays
             executor.begin(job, self.unit_s(executor, job), self.speed.alone(executor, self.executors), t_s)
@@ -79,10 +99,17 @@ class Service:
             member.rerate(member.unit_s, 1.0 if member.unit_s == inf else share, t_s)
 
     def respeed(self, now_s: float) -> None:
-        """The conditions changed: work in service changes speed at once."""
+        """The conditions changed: work in service changes speed at once, and what had to wait may begin."""
+        thawed = False
         for executor in self.executors:
             if executor.job is not None:
                 executor.rerate(self.unit_s(executor, executor.job), executor.share, now_s)
+                was, executor.frozen = executor.frozen, self.speed.paused(executor.job.request.model)
+                thawed = thawed or was != executor.frozen
+        for executor in self.executors:
+            if thawed:
+                self.share_out(executor, now_s)
+            self.serve_next(executor, now_s)
 
     # -- out of service -----------------------------------------------------------------------------------
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.request import Request
-from emulation.domain.truth import HEALTHY, Condition, RequestTruth, WorldTruth
+from emulation.domain.truth import HEALTHY, Condition, RequestTruth, WorldTruth, fails
 from emulation.executor.executor import Executor
 from emulation.physics.latency import cpu_share, gpu_share, unit_s
 
@@ -32,6 +33,8 @@ class Speed:
         self._share_alone = {i: gpu_share(gpu, 1) for i, gpu in enumerate(self._spec.gpus)}
         self._conditions: dict[int, tuple[str | None, Condition, str | None]] = {}
         self._in_force: dict[str, tuple[Condition, ...]] = {}
+        self.stops = False
+        """Whether a condition in force may keep work from coming into service: else nobody need ask."""
 
     def set_condition(
         self, event: int, condition: Condition | None, model: str | None, hint: str | None
@@ -42,6 +45,7 @@ class Speed:
         else:
             self._conditions[event] = (model, condition, hint)
         self._in_force.clear()
+        self.stops = any(c.paused or c.error_rate > 0 for _, c, _ in self._conditions.values())
 
     def hints(self) -> tuple[str, ...]:
         """Exposed hints of the conditions in force, sorted."""
@@ -51,21 +55,43 @@ class Speed:
         """Whether work of this model dispatched here now would stutter (E3 eq. 3)."""
         return bool(self._conditions) and any(c.stutter for c in self._of(model))
 
+    def paused(self, model: str) -> bool:
+        """Whether work of this model stands still."""
+        return self.stops and any(c.paused for c in self._of(model))
+
+    def fails(self, model: str, request_id: str, attempt: int) -> bool:
+        """Whether this attempt would fail if it came into service now."""
+        return self.stops and any(
+            fails(c.error_rate, c.error_seed, event, request_id, attempt)
+            for event, (m, c, _) in self._conditions.items()
+            if m is None or m == model
+        )
+
     def factors(self, model: str) -> tuple[float, float]:
-        """How many times slower each coefficient of this model's law is under the conditions in force."""
+        """How many times slower each coefficient of this model's law is under the conditions in force.
+
+        Infinity while it is paused.
+        """
+        if self.paused(model):
+            return inf, inf
         found = [1.0, 1.0]
         for condition in self._of(model):
             found = [f * condition.factor(i) for i, f in enumerate(found)]
         return found[0], found[1]
 
     def unit_s(self, mode: Mode, request: Request, truth: RequestTruth) -> float:
-        """Seconds per unit of this request's work on a whole idle resource, under the conditions in force."""
+        """Seconds per unit of this request's work on a whole idle resource, under the conditions in force.
+
+        Infinity while it is paused.
+        """
         law = request.model, mode
         if not self._conditions:
             healthy = self._healthy[law]
             if len(healthy) == 1:
                 return healthy[0] or _LEAST_S
             return healthy[0] * _read(request, truth) + healthy[1] * truth.output_tokens or _LEAST_S
+        if self.paused(request.model):
+            return inf
         theta, ratios = self._theta[law]
         x = (_read(request, truth), truth.output_tokens) if len(theta) == 2 else (1.0,)
         return unit_s(theta, ratios, self._of(request.model), x) or _LEAST_S
@@ -77,12 +103,15 @@ class Speed:
         return self._share_alone[executor.gpu or 0]
 
     def shared(self, executor: Executor, executors: Sequence[Executor]) -> tuple[list[Executor], float]:
-        """The busy executors that share this one's resource, and the share each of them has."""
+        """The executors at work that share this one's resource, and the share each of them has.
+
+        One that stands still is not at work: a stopped process computes nothing.
+        """
         if executor.mode == "gpu":
-            group = [e for e in executors if e.gpu == executor.gpu and e.job is not None]
+            group = [e for e in executors if e.gpu == executor.gpu and e.job is not None and not e.frozen]
             return group, gpu_share(self._spec.gpus[executor.gpu or 0], len(group))
         if executor.mode == "cpu":
-            group = [e for e in executors if e.mode == "cpu" and e.job is not None]
+            group = [e for e in executors if e.mode == "cpu" and e.job is not None and not e.frozen]
             return group, cpu_share(self._spec.cores, cpu_pods(executors), self._cpu_law)
         return [], 1.0
 

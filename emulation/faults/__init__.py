@@ -4,13 +4,15 @@ Read first: `base.py` (the two things a fault does), then `slowdown.py`. The sam
 its heap and by the live world on its clock. A new fault is one file and one line in `FAULTS`.
 """
 
-from emulation.faults import crash, drift, leave, link_delay, llm_outage, ramp, slowdown
+from emulation.faults import crash, drift, error, leave, link_delay, llm_outage, pause, ramp, slowdown
 from emulation.faults.base import Fault, Step, apply, timeline
 
 FAULTS: dict[str, Fault] = {
     "slowdown": slowdown,
     "drift": drift,
     "ramp": ramp,
+    "pause": pause,
+    "error": error,
     "leave": leave,
     "link_delay": link_delay,
     "replica_crash": crash,

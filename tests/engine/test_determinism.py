@@ -35,6 +35,9 @@ EVENTS: Sequence[dict[str, Any]] = (
         "at_s": 20,
         "until_s": 130,
     },
+    {"kind": "pause", "node": "arc-b60", "at_s": 85, "until_s": 97},
+    {"kind": "pause", "node": "jetson-thor", "model": "sd", "at_s": 60, "until_s": 75, "visible": "never"},
+    {"kind": "error", "node": "cpu-server", "rate": 0.5, "at_s": 60, "until_s": 100},
     {"kind": "leave", "node": "thinkedge", "at_s": 60, "until_s": 80, "in_flight": "requeue"},
     {"kind": "leave", "node": "jetson-thor", "at_s": 70, "until_s": 95, "in_flight": "fail"},
     {"kind": "leave", "node": "arc-b60", "at_s": 100, "until_s": 125, "in_flight": "resume"},
@@ -108,4 +111,4 @@ def test_every_event_lands_and_is_undone_on_the_eventful_testbed(tmp_path: Path)
     onsets = {e.event for e in run.events if e.phase == "onset"}
     undone = {e.event for e in run.events if e.phase == "undo"}
     assert onsets == undone == set(range(len(EVENTS)))
-    assert {"done", "node_lost"} <= {r.outcome for r in run.requests}
+    assert {"done", "node_lost", "error"} <= {r.outcome for r in run.requests}

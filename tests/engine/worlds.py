@@ -68,7 +68,7 @@ _times = st.integers(0, int(HORIZON_S) * 2).map(lambda half: half / 2)
 @st.composite
 def events(draw: DrawFn, testbed: TestbedConfig) -> dict[str, Any]:
     """One event that the testbed admits."""
-    kinds = ["slowdown", "drift", "ramp", "leave", "link_delay", "llm_outage"]
+    kinds = ["slowdown", "drift", "ramp", "pause", "error", "leave", "link_delay", "llm_outage"]
     node = draw(st.sampled_from([n.id for n in testbed.nodes]))
     model = draw(st.sampled_from(testbed.hosted(node)))
     if testbed.node(node).hosting == "pods":
@@ -79,7 +79,7 @@ def events(draw: DrawFn, testbed: TestbedConfig) -> dict[str, Any]:
         "at_s": at_s,
         "until_s": at_s + draw(st.sampled_from((0.5, 7.0, 30.0))),
     }
-    if kind in ("slowdown", "drift", "ramp"):
+    if kind in ("slowdown", "drift", "ramp", "pause", "error"):
         event |= {"node": node, "model": draw(st.sampled_from((None, model)))}
         event |= {"visible": draw(st.sampled_from(("onset", "never")))}
     factor = draw(st.sampled_from((0.5, 3.0, 40.0)))
@@ -89,6 +89,8 @@ def events(draw: DrawFn, testbed: TestbedConfig) -> dict[str, Any]:
             "slowdown": {"factor": factor},
             "drift": {"factors": (factor, 1.0)},
             "ramp": {"factor": factor, "ramp_s": 10.0, "steps": 4},
+            "pause": {},
+            "error": {"rate": draw(st.sampled_from((0.3, 1.0)))},
             "leave": {"node": node, "in_flight": draw(st.sampled_from(("requeue", "fail", "resume")))},
             "link_delay": {"a": "x", "b": "y", "extra_s": factor},
             "replica_crash": {"node": node, "model": model},

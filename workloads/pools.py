@@ -69,14 +69,15 @@ def measured(others_only: bool = True) -> tuple[Device, ...]:
     """
     text = files("workloads").joinpath("data", DATA).read_text(encoding="utf-8")
     rows = [orjson.loads(line) for line in text.splitlines()]
-    found = [_device(r) for r in rows if r["scenario"] == "SingleStream" and r["official_round_result"]]
+    found = [device_of(r) for r in rows if r["scenario"] == "SingleStream" and r["official_round_result"]]
     own = {"1416.993311", "330.726636", "7480.829418", "9967.749205"}
     return tuple(
         d for d in found if d is not None and not (others_only and d.source.rsplit(" ", 1)[-1] in own)
     )
 
 
-def _device(row: dict[str, Any]) -> Device | None:
+def device_of(row: dict[str, Any]) -> Device | None:
+    """The law of one result, as `measured` says; None where it does not state enough."""
     name = f"{row['accelerator']} ({row['round']})"
     note = f"MLPerf Inference {row['round']} {row['division']}, {row['system']}, {row['benchmark']}, p99 ms:"
     if row["benchmark"] == "stable-diffusion-xl" and row.get("latency_ms_p99"):

@@ -14,7 +14,7 @@ from controller.agents.llm import ReasonerError
 from edgebed.calibrate.cli import app as calibrate_app
 from edgebed.console import out, say
 from edgebed.models.cli import app as models_app
-from edgebed.profile.cli import profile
+from edgebed.profile.cli import profile, profiles
 from edgebed.reproduce.cli import app as reproduce_app
 from emulation.files import ConfigError
 from emulation.recording import RecordError
@@ -30,6 +30,7 @@ app = typer.Typer(
 
 app.add_typer(models_app, name="models")
 app.command("profile")(profile)
+app.command("profiles")(profiles)
 app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(reproduce_app, name="reproduce")
 

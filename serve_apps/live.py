@@ -32,6 +32,7 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
 from emulation.domain.records import RunFooter
 from emulation.domain.scenario import Lifecycle
+from emulation.files import ConfigError
 from serve_apps.apps import QUIET, UNLIMITED, gateway_target, gpu_share, replica_target
 from serve_apps.backends import backend_class
 from serve_apps.backends.choice import gpu_models, real_models
@@ -59,6 +60,7 @@ from serve_apps.names import (
 from serve_apps.node_runtime import NodeRuntime
 from serve_apps.ray_cluster import RayCluster, join, start_local, start_raylets
 from serve_apps.recorder import Recorder
+from serve_apps.start_errors import mistakes
 from serve_apps.vram_actor import VramHost
 
 log = logging.getLogger("edgebed")
@@ -113,8 +115,9 @@ class LiveCluster:
     def start(cls, testbed: TestbedConfig, options: LiveOptions | None = None) -> Self:
         """Bring everything up and wait until it serves.
 
-        Raises `PortInUse` if the gateway's port is taken, `KeyError` for an unknown backend; nothing is left
-        running after an error.
+        Raises `PortInUse` if the gateway's port is taken, `KeyError` for an unknown backend, `ConfigError` if replicas
+        cannot start as they are told to (no such GPU, not enough of its memory); nothing is left running after an
+        error.
         """
         options = options or LiveOptions()
         backend_class(options.backend)
@@ -222,7 +225,13 @@ class LiveCluster:
             for node in self.testbed.nodes:
                 for model in self.testbed.hosted(node.id):
                     targets.append(replica_target(self.testbed, node.id, model, self.options.backend, share))
-        serve.run_many(targets)
+        try:
+            serve.run_many(targets)
+        except RuntimeError as error:
+            found = mistakes()
+            if not found:
+                raise
+            raise ConfigError("\n".join(found)) from error
 
     def load_facts(self) -> list[tuple[str, str, LoadFacts]]:
         """(node, model, what loading it cost) of every replica that is up and runs a real model."""

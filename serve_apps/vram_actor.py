@@ -17,7 +17,7 @@ from serve_apps.vram import Claim, Gpu, Overcommit, VramLedger
 
 ALIVE_TIMEOUT_S = 1.0
 """Wall seconds a holder has to show that it is gone; one that says nothing loads its model, and lives."""
-PATIENCE_S = 15.0
+PATIENCE_S = 5.0
 """Wall seconds a replica waits for memory that a predecessor, or a neighbour that stops, still gives back."""
 LOOK_S = 0.5
 CALL_TIMEOUT_S = 30.0

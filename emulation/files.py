@@ -36,6 +36,12 @@ def list_testbeds() -> list[str]:
     return sorted(p.stem for p in (_HERE / "testbeds").glob("*.yaml"))
 
 
+def list_profiles() -> list[str]:
+    """Names of the packaged profile files, `device/model`, sorted."""
+    root = _HERE / "testbeds" / "profiles"
+    return sorted(p.relative_to(root).with_suffix("").as_posix() for p in root.glob("*/*.yaml"))
+
+
 def load_scenario(name_or_path: str | Path) -> Scenario:
     """The scenario of a packaged name or a YAML file.
 
@@ -56,7 +62,9 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
 def load_testbed(name_or_path: str | Path) -> TestbedConfig:
     """The testbed of a packaged name or a YAML file. Raises `ConfigError`.
 
-    An item of its `profile` may be the path of a profile file, beside the testbed file or from here.
+    An item of its `profile` may be a profile file: a packaged name, or a path, beside the testbed file or from
+    here. Where the file's model or node has another name in the testbed, the item is `{profile: ..., model: ...,
+    node: ...}`.
     """
     path = _find(name_or_path, "testbed", list_testbeds())
     raw = _read(path)
@@ -64,11 +72,18 @@ def load_testbed(name_or_path: str | Path) -> TestbedConfig:
     return _validated(TestbedConfig, raw, path)
 
 
-def load_profile(path: Path) -> ProfileFile:
-    """A profile file that `edgebed profile` wrote. Raises `ConfigError`."""
-    if not path.is_file():
+def load_profile(name_or_path: str | Path) -> ProfileFile:
+    """The profile of a packaged name or of a file that `edgebed profile` wrote. Raises `ConfigError`."""
+    known = list_profiles()
+    if str(name_or_path) in known:
+        path = _HERE / "testbeds" / "profiles" / f"{name_or_path}.yaml"
+        return _validated(ProfileFile, _read(path), path)
+    path = Path(name_or_path)
+    if path.is_file():
+        return _validated(ProfileFile, _read(path), path)
+    if path.suffix in (".yaml", ".yml"):
         raise ConfigError(f"{path}: no such profile file; measure one with `edgebed profile`")
-    return _validated(ProfileFile, _read(path), path)
+    raise ConfigError(f"unknown profile {str(name_or_path)!r}; {did_you_mean(str(name_or_path), known)}")
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
@@ -105,13 +120,22 @@ def _place_traces(path: Path, raw: dict[str, Any]) -> None:
 
 
 def _take_profiles(path: Path, raw: dict[str, Any]) -> None:
-    """Put the entries of profile files in the place of their paths."""
+    """Put the entries of profile files in the place of their names."""
     entries = raw.get("profile")
     if isinstance(entries, list):
-        raw["profile"] = [
-            load_profile(Path(_beside(path, item))).entry().model_dump() if isinstance(item, str) else item
-            for item in entries
-        ]
+        raw["profile"] = [_taken(path, number, item) for number, item in enumerate(entries)]
+
+
+def _taken(path: Path, number: int, item: Any) -> Any:
+    named = item if isinstance(item, dict) else {"profile": item}
+    if not isinstance(named.get("profile"), str):
+        return item
+    more = {key: value for key, value in named.items() if key != "profile"}
+    for key in more:
+        if key not in ("model", "node"):
+            known = ["profile", "model", "node"]
+            raise ConfigError(f"{path}: profile[{number}]: unknown key {key!r}; {did_you_mean(key, known)}")
+    return load_profile(_beside(path, named["profile"])).entry().model_dump() | more
 
 
 class _Loader(yaml.SafeLoader):

@@ -37,6 +37,7 @@ def profile(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a real model over a grid of sizes, fit the linear law, write a profile both worlds read."""
+    from edgebed.profile.file import write_profile
     from edgebed.profile.fit import fit
     from edgebed.profile.grid import Grid, described, measure
     from serve_apps.backends import backend_class
@@ -70,7 +71,7 @@ def profile(
         law=fit(points),
         points=tuple(points),
     )
-    _write(file, found)
+    write_profile(file, found)
     _show(file, found, as_json)
 
 
@@ -84,35 +85,57 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
     return found
 
 
-def _write(file: Path, found: ProfileFile) -> None:
-    """Write it whole or not at all."""
-    import yaml
-
-    text = yaml.safe_dump(found.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    half = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(text, encoding="utf-8")
-        half.replace(file)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise ConfigError(f"{file}: cannot be written: {error}") from error
-
-
 def _show(file: Path, found: ProfileFile, as_json: bool) -> None:
     law = found.law
     if as_json:
         said = {"file": str(file), "model": found.model, "mode": found.mode, **law.model_dump(mode="json")}
         sys.stdout.write(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
+    law_table(found)
+    out.print(f"{len(found.points)} points; written to {file}")
+
+
+def law_table(found: ProfileFile) -> None:
+    """Print a law, with what its fit says of itself."""
     from rich.table import Table
 
+    law = found.law
     names = ("per input token", "per output token") if len(law.theta) == 2 else ("per prompt",)
+    ends = zip(law.low or (), law.high or (), strict=True)
+    intervals = [f"{low:.6g} to {high:.6g}" for low, high in ends] or ["–"] * len(names)
     table = Table("coefficient", "seconds", "95% interval", box=None)
-    for name, value, low, high in zip(names, law.theta, law.low, law.high, strict=True):
-        table.add_row(name, f"{value:.6g}", f"{low:.6g} to {high:.6g}")
+    for name, value, interval in zip(names, law.theta, intervals, strict=True):
+        table.add_row(name, f"{value:.6g}", interval)
     out.print(table)
-    out.print(
-        f"R2 {law.r2:.4f}, residual sd {law.residual_sd_s:.4g} s, worst error {100 * law.worst_error:.0f}%, "
-        f"{len(found.points)} points; written to {file}"
-    )
+    if law.r2 is not None and law.residual_sd_s is not None and law.worst_error is not None:
+        worst = f"{100 * law.worst_error:.0f}%"
+        out.print(f"R2 {law.r2:.4f}, residual sd {law.residual_sd_s:.4g} s, worst error {worst}")
+
+
+def profiles(
+    name: Annotated[str | None, typer.Argument(help="Show this one, with all it says of its source.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the packaged profiles, for the `profile` of a testbed; or show one, or a file."""
+    from rich.table import Table
+
+    from emulation.files import list_profiles, load_profile
+
+    named = {n: load_profile(n) for n in ([name] if name is not None else list_profiles())}
+    if as_json:
+        said = [{"name": n, **p.model_dump(mode="json", exclude_none=True)} for n, p in named.items()]
+        text = orjson.dumps(said if name is None else said[0], option=orjson.OPT_INDENT_2)
+        sys.stdout.write(text.decode() + "\n")
+        return
+    if name is not None:
+        found = named[name]
+        out.print(f"{found.model}, {found.mode}: {found.said}")
+        law_table(found)
+        if found.derived is not None:
+            for line in (found.derived.result, *found.derived.assumptions):
+                out.print(f"- {line}", highlight=False)
+        return
+    table = Table("profile", "model", "mode", "seconds per input, output token or prompt", "source", box=None)
+    for n, p in named.items():
+        table.add_row(n, p.model, p.mode, ", ".join(f"{c:.4g}" for c in p.law.theta), p.said)
+    out.print(table)

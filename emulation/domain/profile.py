@@ -1,6 +1,8 @@
-"""Profile files: what was measured of one model on one device, and the linear law that fits it.
+"""Profile files: the linear law of one model on one device, with where it comes from.
 
-A testbed's `profile` list names such a file in place of an entry; both worlds then use its law.
+A testbed's `profile` list names such a file in place of an entry; both worlds then use its law. A law is measured
+on a grid (`edgebed profile`), fitted to a live run (`edgebed calibrate check --refit`), or derived from results that
+others published.
 """
 
 from __future__ import annotations
@@ -33,6 +35,36 @@ class Measured(Strict):
     vram_mb: float = Field(ge=0)
 
 
+class FittedRun(Strict):
+    """The live run it was fitted to."""
+
+    date: str
+    """Of the run, UTC."""
+    scenario: str
+    scheme: str
+    seed: int
+    nodes: tuple[str, ...] = Field(min_length=1)
+    """Whose requests were used."""
+    source: str
+    """Checkpoint: a hub id, or the name of a local folder."""
+
+
+class Derived(Strict):
+    """The published result it was derived from, and how."""
+
+    date: str
+    """Of publication."""
+    origin: str
+    """What was published, and by whom."""
+    device: str
+    result: str
+    """Where the figures stand."""
+    figures: dict[str, float] = Field(min_length=1)
+    """As published, milliseconds."""
+    assumptions: tuple[str, ...]
+    """What the figures do not say, and we decided."""
+
+
 class Point(Strict):
     """One measured request."""
 
@@ -44,43 +76,76 @@ class Point(Strict):
 
 
 class Law(Strict):
-    """s = theta . x by non-negative least squares."""
+    """s = theta . x by non-negative least squares; what is said of its quality is None where nothing was fitted."""
 
     theta: tuple[float, ...] = Field(min_length=1, max_length=2)
     """Seconds per feature."""
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
     """Ends of the 95% interval of each coefficient, by Student's t."""
-    r2: float = Field(le=1)
+    r2: float | None = Field(default=None, le=1)
     """Share of the variance of the service times that the law explains."""
-    residual_sd_s: float = Field(ge=0)
-    worst_error: float = Field(ge=0)
+    residual_sd_s: float | None = Field(default=None, ge=0)
+    worst_error: float | None = Field(default=None, ge=0)
     """Largest |law - measured| / measured over the points."""
 
 
 class ProfileFile(Strict):
-    """A measured profile."""
+    """The law of one model on one device. Exactly one of `measured`, `run` and `derived` says where it comes from."""
 
     model: str
     mode: Literal["cpu", "gpu"]
     node: str | None = None
-    measured: Measured
+    measured: Measured | None = None
+    run: FittedRun | None = None
+    derived: Derived | None = None
     law: Law
-    points: tuple[Point, ...] = Field(min_length=1)
+    points: tuple[Point, ...] = ()
+    """What the law was fitted to; a derived one has none."""
 
     @model_validator(mode="after")
     def _matching(self) -> Self:
-        sizes = {len(self.law.theta), len(self.law.low), len(self.law.high), *(len(p.x) for p in self.points)}
+        origins = [n for n in ("measured", "run", "derived") if getattr(self, n) is not None]
+        if len(origins) != 1:
+            raise ValueError(f"needs one of measured, run and derived, has {origins or 'none'}")
+        law = self.law
+        fitted = None not in (law.low, law.high, law.r2, law.residual_sd_s, law.worst_error)
+        if (self.derived is None) != fitted or fitted != bool(self.points):
+            raise ValueError(
+                "a fitted law has points, intervals, r2 and errors; a derived one has none of them"
+            )
+        sizes = {len(law.theta), len(law.low or law.theta), len(law.high or law.theta)}
+        sizes |= {len(p.x) for p in self.points}
         if len(sizes) != 1:
             raise ValueError(
                 f"theta, its interval and every x must have the same length, not {sorted(sizes)}"
             )
         return self
 
+    @property
+    def device(self) -> str:
+        """What it is a law of: a processor, a published system, or the nodes of a run."""
+        if self.measured is not None:
+            return self.measured.device
+        if self.derived is not None:
+            return self.derived.device
+        return "" if self.run is None else ", ".join(self.run.nodes)
+
+    @property
+    def said(self) -> str:
+        """Where it comes from, in a line."""
+        fit = "" if self.law.r2 is None else f", R2 {self.law.r2:.3f}"
+        if self.measured is not None:
+            m = self.measured
+            return f"measured {m.date} on {m.device}, {m.threads} thread(s), {m.dtype}, {m.source}{fit}"
+        if self.derived is not None:
+            return f"{self.derived.origin}, {self.derived.device}"
+        assert self.run is not None
+        r = self.run
+        return f"fitted to a run of {r.scenario} under {r.scheme}, seed {r.seed}, {r.date}, {r.source}{fit}"
+
     def entry(self) -> ProfileEntry:
         """The law as a testbed states it."""
-        m = self.measured
-        said = f"measured {m.date} on {m.device}, {m.threads} thread(s), {m.dtype}, R2 {self.law.r2:.3f}"
         return ProfileEntry(
-            model=self.model, mode=self.mode, node=self.node, theta=self.law.theta, source=said
+            model=self.model, mode=self.mode, node=self.node, theta=self.law.theta, source=self.said
         )

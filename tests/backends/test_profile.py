@@ -116,7 +116,7 @@ def test_a_profile_that_is_not_there_or_not_whole_is_one_clear_error(tmp_path: P
     with pytest.raises(ConfigError, match="no such profile file"):
         _testbed(tmp_path, "text", ["gone.yaml"])
     (tmp_path / "bad.yaml").write_text("model: m\nmode: cpu\n")
-    with pytest.raises(ConfigError, match=r"bad\.yaml: measured: is missing"):
+    with pytest.raises(ConfigError, match=r"bad\.yaml: law: is missing"):
         _testbed(tmp_path, "text", ["bad.yaml"])
 
 

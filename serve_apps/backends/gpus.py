@@ -70,8 +70,7 @@ def failure(error: BaseException) -> str:
     traceback.clear_frames(error.__traceback__)
     gc.collect()
     torch.cuda.empty_cache()
-    said = str(error).partition(". ")
-    return f"out of GPU memory: {said[0]}. {said[2]}"[:_LONGEST_REASON].rstrip()
+    return f"out of GPU memory: {error}"[:_LONGEST_REASON]
 
 
 def _gpu(torch: Any, index: int) -> Gpu:

@@ -5,7 +5,7 @@ same instants, through fresh node state machines. Parity of design note (a): wha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -13,7 +13,7 @@ from emulation.domain.actions import NodeConfig
 from emulation.domain.records import DecisionRecord, RequestRecord, RunFooter
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
-from emulation.domain.truth import RequestTruth
+from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.executor import Ended, Job, NodeState
 from emulation.faults import Step, apply, timeline
 from emulation.ledger import request_record
@@ -35,18 +35,23 @@ class _Action:
     do: Callable[[NodeState, float], object]
 
 
-def replay(run: Run, scenario: Scenario) -> Run:
+def replay(
+    run: Run,
+    scenario: Scenario,
+    items: Mapping[str, tuple[Request, RequestTruth]] | None = None,
+    truth: WorldTruth | None = None,
+) -> Run:
     """Serve the recorded dispatches again; returns the same requests with the times the state machines give.
 
-    Only requests the run dispatched are in the result. Raises `RecordError` if the record names a request the
+    `items` (by request id) and `truth` replace what scenario and seed give: for runs on real models, whose truth no seed
+    has. Only requests the run dispatched are in the result. Raises `RecordError` if the record names a request the
     scenario and seed do not have, or an event the plan does not have.
     """
-    known = {request.id: (request, truth) for request, truth in generate(scenario, run.header.seed).items}
+    seed = run.header.seed
+    known = {r.id: (r, t) for r, t in generate(scenario, seed).items} if items is None else items
+    hidden = world_truth(scenario, seed) if truth is None else truth
     jobs: dict[str, Job] = {}
-    nodes = {
-        n.id: NodeState(scenario.testbed, n.id, world_truth(scenario, run.header.seed))
-        for n in scenario.testbed.nodes
-    }
+    nodes = {n.id: NodeState(scenario.testbed, n.id, hidden) for n in scenario.testbed.nodes}
     node_of = {e.id: e.node for e in scenario.testbed.executors()}
     actions = [
         *_dispatches(run, known, jobs, node_of),
@@ -77,7 +82,7 @@ def _advance(node: NodeState, t_s: float, ended: dict[str, Ended]) -> None:
 
 def _dispatches(
     run: Run,
-    known: dict[str, tuple[Request, RequestTruth]],
+    known: Mapping[str, tuple[Request, RequestTruth]],
     jobs: dict[str, Job],
     node_of: dict[str, str],
 ) -> list[_Action]:

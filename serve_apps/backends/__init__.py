@@ -2,7 +2,7 @@
 `package.module:Class` works too.
 
 Read first: `base.py` (the protocol), then `emulated.py`; for models that really run `real.py` (the walk of an
-attempt), `pacer.py` (how they are slowed) and `text.py` (an engine).
+attempt), `pacer.py` (how they are slowed), `text.py` (an engine) and `batching.py` (several attempts at once).
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from serve_apps.backends.base import Backend, BackendSpec
 from serve_apps.backends.emulated import Emulated
 from serve_apps.backends.noop import Noop
 from serve_apps.backends.real import Diffusers, Transformers
+from serve_apps.backends.vllm import Vllm
 
 BACKENDS: dict[str, type[Backend]] = {
     "diffusers": Diffusers,
     "emulated": Emulated,
     "noop": Noop,
     "transformers": Transformers,
+    "vllm": Vllm,
 }
 
 

@@ -1,8 +1,9 @@
 """Backends whose models really run. The walk of one request is told in docs/decisions/0011-real-work.md.
 
 The node's state machine keeps queue and order; this replica computes when it has the turn, at the pace its node
-says, and tells the node when the work is over. One thread computes, so that the event loop hears at once of a
-new pace, a cancelled request or a node that left; the thread obeys at its next token or step.
+says, and tells the node when the work is over. Threads of their own compute, so that the event loop hears at once of
+a new pace, a cancelled request or a node that left; they obey at the next token or step. There is one such thread,
+or as many as an engine says it can compute attempts at once (`width`, for engines with continuous batching).
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ AGAIN_S = 0.01
 
 
 class Engine(Protocol):
-    """A model in memory. Everything blocks; `run` is only called by the one thread that computes."""
+    """A model in memory. Everything blocks; `run` is called by one thread, or by as many as its `width` says."""
 
     facts: LoadFacts
 
@@ -88,7 +89,7 @@ class Real:
             account = VramAccount(app_name(spec.node, spec.model.id), spec.model.vram_gb)
             engine = self.engines[spec.model.modality][1](settings, spec.modes, account)
         self._engine = engine
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self._threads = ThreadPoolExecutor(getattr(engine, "width", 1), thread_name_prefix="compute")
 
     @classmethod
     def settings_of(cls, modality: str, given: dict[str, Any]) -> RealSettings:
@@ -210,7 +211,7 @@ class Real:
 
         try:
             return await loop.run_in_executor(
-                self._thread, self._engine.run, attempt.work, index, attempt.pacer, emit
+                self._threads, self._engine.run, attempt.work, index, attempt.pacer, emit
             )
         except Stopped:
             return None

@@ -11,8 +11,8 @@ from serve_apps.backends.decoding import Chooser, Emit, Limits, Teller, generate
 from serve_apps.backends.loading import Account, Loader, RealSettings
 from serve_apps.backends.needs import need
 from serve_apps.backends.pacer import Pacer
+from serve_apps.backends.prompting import Prompts
 from serve_apps.messages import Piece, Sampling, Work
-from serve_apps.openai_api import BadAsk
 
 
 class TextSettings(RealSettings):
@@ -42,8 +42,8 @@ class TextEngine:
         described = loader.weights(config.from_pretrained)
         with loader.importing():
             need(type(described).__module__.replace(".configuration_", ".modeling_"))
-        self._settings, self._torch = settings, loader.torch
-        self._tokenizer = loader.weights(tokenizer.from_pretrained)
+        self._torch = loader.torch
+        tokens = loader.weights(tokenizer.from_pretrained)
         self._model = loader.weights(
             model.from_pretrained,
             dtype=loader.dtype,
@@ -52,7 +52,8 @@ class TextEngine:
         if settings.device_map is None:
             self._model.to(loader.device)
         self._finish_queued = loader.finish_queued
-        self._context = int(getattr(described, "max_position_embeddings", None) or 2**20)
+        context = int(getattr(described, "max_position_embeddings", None) or 2**20)
+        self._prompts = Prompts(tokens, context, settings.max_tokens)
         ends = self._model.generation_config.eos_token_id
         self._ends = frozenset([ends] if isinstance(ends, int) else ends or [])
         self.facts = loader.facts([self._model], self._first_call)
@@ -68,48 +69,22 @@ class TextEngine:
     def check(self, work: Work) -> None:
         """Raises `BadAsk` if the prompt does not fit."""
         for index in range(self.choices(work)):
-            self._limit(work, len(self._ids(work, index)))
+            self._prompts.limit(work, len(self._prompts.ids(work, index)))
 
     def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
         """One answer. Raises `Stopped`."""
-        ids = self._ids(work, index)
+        ids = self._prompts.ids(work, index)
         choose = Chooser(work.sampling, 1.0, seed_of(work, index))
-        teller = Teller(self._decode, work.sampling.stop, emit)
-        limits = Limits(self._limit(work, len(ids)), self._ends, work.ignore_eos)
+        teller = Teller(self._prompts.decode, work.sampling.stop, emit)
+        limits = Limits(self._prompts.limit(work, len(ids)), self._ends, work.ignore_eos)
         run = _Run(self._model, self._torch)
         finish = generate(lambda: run(ids), lambda token: run([token]), choose, teller, limits, pacer)
         return piece_of(teller, finish, len(ids))
 
-    def _ids(self, work: Work, index: int) -> list[int]:
-        """Tokens of the prompt; a model that knows how to write a conversation gets one."""
-        if work.turns and self._tokenizer.chat_template:
-            turns = [{"role": role, "content": text} for role, text in work.turns]
-            found = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
-        else:
-            found = self._tokenizer(work.inputs[index])
-        ids: list[int] = found["input_ids"]
-        start = self._tokenizer.bos_token_id
-        return ids or [start if start is not None else 0]
-
-    def _limit(self, work: Work, prompt_tokens: int) -> int:
-        room = self._context - prompt_tokens
-        asked = work.max_tokens
-        if room < (asked or 1):
-            wanted = f" and {asked} asked for" if asked else ""
-            raise BadAsk(
-                f"{prompt_tokens} tokens of prompt{wanted} do not fit in the model's {self._context}",
-                "max_tokens" if asked and room > 0 else "messages",
-            )
-        return asked or min(self._settings.max_tokens, room)
-
-    def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
-
     def _first_call(self) -> None:
-        limits, teller = Limits(2, frozenset()), Teller(self._decode, (), lambda text, tokens: None)
+        limits, teller = Limits(2, frozenset()), Teller(self._prompts.decode, (), lambda text, tokens: None)
         run = _Run(self._model, self._torch)
-        start = [self._tokenizer.bos_token_id or 0]
+        start = self._prompts.start()
         choose = Chooser(Sampling(temperature=0.0), 0.0, 0)
         generate(lambda: run(start), lambda token: run([token]), choose, teller, limits, self.pacer())
 

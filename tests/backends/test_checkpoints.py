@@ -51,7 +51,7 @@ def test_the_command_says_what_it_made(tmp_path: Path) -> None:
     rows = json.loads(result.stdout)
     assert [r["name"] for r in rows] == ["gpt2", "gpt2-large", "blip", "sd"]
     assert all(Path(r["folder"]).is_dir() and r["parameters"] > 100_000 for r in rows)
-    assert sum(r["megabytes"] for r in rows) < 15
+    assert sum(r["megabytes"] for r in rows) < 20
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ A missing measurement is None, never 0.
 
 from emulation.metrics.calibration import Calibration, calibration, calibration_of
 from emulation.metrics.fairness import jain, jain_normalised, objective
+from emulation.metrics.fault_row import FaultRow
 from emulation.metrics.laws import Conservation, Little, conservation, little
-from emulation.metrics.ledger import FaultRow, fault_ledger
+from emulation.metrics.ledger import fault_ledger
 from emulation.metrics.series import Residual, SeriesBin, latency_series, residuals
 from emulation.metrics.summary import ModelSummary, Summary, platform_overheads_s, summarise
 from emulation.metrics.view import RunView, latency_s, node_of

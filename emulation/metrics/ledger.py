@@ -8,33 +8,27 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import exp, log, sqrt
 from statistics import median
 
-from emulation.domain.events import Drift, Event, Leave, LinkDelay, LlmOutage, Ramp, ReplicaCrash, Slowdown
-from emulation.domain.records import DecisionRecord, ExecutorRecord, RequestRecord
+from emulation.domain.events import (
+    Drift,
+    Error,
+    Event,
+    Leave,
+    LinkDelay,
+    LlmOutage,
+    Pause,
+    Ramp,
+    ReplicaCrash,
+    Slowdown,
+)
+from emulation.domain.records import DecisionRecord, RequestRecord
+from emulation.metrics.fault_row import FaultRow, active_in, end_s, grace_s, states_before
 from emulation.metrics.service_factor import Served, Span, served_on, slowdown_factor
+from emulation.metrics.stops import error_row, pause_row
 from emulation.metrics.view import RunView, node_of
-
-
-@dataclass(frozen=True, slots=True)
-class FaultRow:
-    """One event of the plan, in one run."""
-
-    event: int
-    """Index in the event plan."""
-    type: str
-    target: str
-    onset_s: float | None
-    undo_s: float | None
-    landed: bool | None
-    effect: float | None
-    """What was measured on the target, in `unit`."""
-    expected: float | None
-    unit: str
-    recovered: bool | None
-    note: str = ""
 
 
 def fault_ledger(
@@ -54,15 +48,21 @@ def _row(run: RunView, events: Sequence[Event], index: int, sites: Mapping[str, 
     undo_s = next((e.t_s for e in run.events if e.event == index and e.phase == "undo"), None)
     blank = FaultRow(index, event.kind, target_of(event), onset_s, undo_s, None, None, None, "", None)
     if onset_s is None:
-        over = _end_s(run) <= event.at_s
+        over = end_s(run) <= event.at_s
         return replace(
             blank,
             landed=None if over else False,
             note="the run ended before it" if over else "no onset recorded",
         )
-    span = (onset_s, undo_s if undo_s is not None else max(_end_s(run), onset_s))
+    span = (onset_s, undo_s if undo_s is not None else max(end_s(run), onset_s))
     if isinstance(event, Slowdown | Drift | Ramp):
         row = _slow_row(run, events, event, blank, span)
+    elif isinstance(event, Pause):
+        row = pause_row(
+            run, events, event, blank, span, _clean(run, events, served_on(run, event.node, event.model))
+        )
+    elif isinstance(event, Error):
+        row = error_row(run, events, event, blank, span)
     elif isinstance(event, Leave):
         row = _leave_row(run, event, blank, span)
     elif isinstance(event, ReplicaCrash):
@@ -86,15 +86,6 @@ def target_of(event: Event) -> str:
     return event.node if model is None else f"{event.node}/{model}"
 
 
-def _end_s(run: RunView) -> float:
-    return max([r.ended_s for r in run.requests] + [run.footer.t_s if run.footer else 0.0])
-
-
-def _grace_s(run: RunView) -> float:
-    """Virtual seconds within which a live world may still act on what it knew just before."""
-    return 0.5 * run.header.speedup if run.header.world == "live" else 1e-9
-
-
 def _join(*notes: str) -> str:
     return "; ".join(n for n in notes if n)
 
@@ -108,8 +99,7 @@ def _slow_row(
     span, expected = _full_effect(event, span)
     blank = replace(blank, expected=expected, unit="x service time")
     here = served_on(run, event.node, event.model)
-    windows = [s for i, e in enumerate(events) if (s := _slow_window(run, i, e, event.node)) is not None]
-    clean = [s for s in here if not any(s.overlap_s(w) > 0 for w in windows)]
+    clean = _clean(run, events, here)
     before = [s for s in clean if s.start_s < span[0]]
     after = [s for s in clean if s.start_s >= span[1]]
     during = [s for s in here if s.overlap_s(span) > 0]
@@ -135,8 +125,15 @@ def _full_effect(event: Slowdown | Drift | Ramp, span: Span) -> tuple[Span, floa
     return (start_s, span[1]), 1 + (event.factor - 1) * reached
 
 
-def _slow_window(run: RunView, index: int, event: Event, node: str) -> Span | None:
-    if not isinstance(event, Slowdown | Drift | Ramp) or event.node != node:
+def _clean(run: RunView, events: Sequence[Event], here: Sequence[Served]) -> list[Served]:
+    """What was served while no event slowed or stopped its node."""
+    windows = [s for i, e in enumerate(events) if here and (s := _slow_window(run, i, e, here)) is not None]
+    return [s for s in here if not any(s.overlap_s(w) > 0 for w in windows)]
+
+
+def _slow_window(run: RunView, index: int, event: Event, here: Sequence[Served]) -> Span | None:
+    node = node_of(here[0].record.executor or "")
+    if not isinstance(event, Slowdown | Drift | Ramp | Pause) or event.node != node:
         return None
     times = {e.phase: e.t_s for e in run.events if e.event == index}
     return (times["onset"], times.get("undo", float("inf"))) if "onset" in times else None
@@ -162,9 +159,9 @@ def _why_unmeasured(during: Sequence[Served], span: Span) -> str:
 
 
 def _leave_row(run: RunView, event: Leave, blank: FaultRow, span: Span) -> FaultRow:
-    inner = (span[0] + _grace_s(run), span[1])
+    inner = (span[0] + grace_s(run), span[1])
     active = [
-        r for r in run.requests if r.executor and node_of(r.executor) == event.node and _active_in(r, inner)
+        r for r in run.requests if r.executor and node_of(r.executor) == event.node and active_in(r, inner)
     ]
     changes = [e for e in run.executors if node_of(e.executor) == event.node]
     away = [e for e in changes if e.state == "away" and span[0] <= e.t_s < span[1]]
@@ -176,39 +173,20 @@ def _leave_row(run: RunView, event: Leave, blank: FaultRow, span: Span) -> Fault
         if r.executor and node_of(r.executor) == event.node and (r.started_s or 0) >= span[1]
     ]
     if not away:
-        was_on = any(state not in ("off", "away") for state in _states(changes, span[0]).values())
+        was_on = any(state not in ("off", "away") for state in states_before(changes, span[0]).values())
         missing = was_on or bool(active)
         note = "no executor was recorded away" if missing else "not exercised: every executor there was off"
         return replace(blank, landed=False if missing else None, recovered=None, note=note)
     return replace(blank, landed=not active, recovered=bool(after or resumed))
 
 
-def _active_in(record: RequestRecord, span: Span) -> bool:
-    """Whether service started in the span, or surely ended in it."""
-    if record.started_s is None:
-        return False
-    started = record.attempt <= 1 and span[0] < record.started_s < span[1]
-    finished = (
-        record.outcome == "done" and span[0] < record.ended_s - record.transfer_s and record.ended_s < span[1]
-    )
-    return started or finished
-
-
-def _states(changes: Sequence[ExecutorRecord], before_s: float) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for change in changes:
-        if change.t_s < before_s:
-            found[change.executor] = change.state
-    return found
-
-
 def _crash_row(run: RunView, event: ReplicaCrash, blank: FaultRow, span: Span) -> FaultRow:
     executor = f"{event.node}/{event.model}"
     changes = [e for e in run.executors if e.executor == executor]
-    inner = (span[0] + _grace_s(run), span[1])
-    starts = [r for r in run.requests if r.executor == executor and _active_in(r, inner)]
+    inner = (span[0] + grace_s(run), span[1])
+    starts = [r for r in run.requests if r.executor == executor and active_in(r, inner)]
     blank = replace(blank, unit="s out of service", expected=span[1] - span[0])
-    if _states(changes, span[0]).get(executor, "off") in ("off", "pending", "draining", "away"):
+    if states_before(changes, span[0]).get(executor, "off") in ("off", "pending", "draining", "away"):
         return replace(blank, note="not exercised: the executor was not up")
     down = any(span[0] <= e.t_s < span[1] and e.state in ("off", "pending", "starting") for e in changes)
     ready_s = next((e.t_s for e in changes if e.t_s >= span[1] and e.state == "ready"), None)

@@ -74,7 +74,7 @@ def slowdown_factor(during: Sequence[Served], reference: Sequence[Served], span:
     Only requests that spent at least half of their service in the span count. None if none did, or the
     reference has none of the same executor, model and mode.
     """
-    law = _law(reference)
+    law = law_of(reference)
     factors = []
     for item in during:
         nominal, inside = law(item), item.overlap_s(span)
@@ -86,7 +86,8 @@ def slowdown_factor(during: Sequence[Served], reference: Sequence[Served], span:
     return median(factors) if factors else None
 
 
-def _law(reference: Sequence[Served]) -> Callable[[Served], float | None]:
+def law_of(reference: Sequence[Served]) -> Callable[[Served], float | None]:
+    """Seconds that a request would have taken by the law of these; None where none of them is comparable."""
     groups: dict[tuple[str, str, str], list[Served]] = defaultdict(list)
     for item in reference:
         groups[item.key].append(item)

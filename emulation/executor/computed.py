@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emulation.domain.truth import RequestTruth
-from emulation.executor.executor import Executor
 from emulation.executor.job import Job
+from emulation.executor.lane import Lane
 from emulation.executor.service import Service
 
 
@@ -23,10 +23,10 @@ class ComputedWork:
         """So many of its prompts are finished; nothing changes if it is not in service."""
         found = self._computing(request_id)
         if found is not None:
-            executor, job = found
-            executor.sync(now_s)
+            lane, job = found
+            lane.sync(now_s)
             job.prompts_done = max(job.prompts_done, min(prompts_done, len(job.truth.noise) - 1))
-            executor.remaining_units = job.remaining_units
+            lane.remaining_units = job.remaining_units
 
     def complete(
         self,
@@ -41,17 +41,17 @@ class ComputedWork:
         found = self._computing(request_id)
         if found is None:
             return False
-        executor, job = found
-        executor.sync(now_s)
+        lane, job = found
+        lane.sync(now_s)
         job.service_s = job.work_s = service_s
         job.truth = RequestTruth(output_tokens, job.truth.noise, input_tokens)
-        self._service.finish(executor, now_s)
+        self._service.finish(lane, now_s)
         return True
 
-    def _computing(self, request_id: str) -> tuple[Executor, Job] | None:
-        """The executor that has this work in service, and the job."""
-        for executor in self._service.executors:
-            job = executor.job
+    def _computing(self, request_id: str) -> tuple[Lane, Job] | None:
+        """The place this work is served at, and the job."""
+        for lane in (lane for executor in self._service.executors for lane in executor.lanes):
+            job = lane.job
             if job is not None and job.request.id == request_id:
-                return (executor, job) if self._service.is_real(job.request.model) else None
+                return (lane, job) if self._service.is_real(job.request.model) else None
         return None

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
 from emulation.domain.cluster import ExecutorSpec, Mode
 from emulation.domain.snapshot import ExecutorState
 from emulation.executor.job import Job
+from emulation.executor.lane import Lane
 
 
 @dataclass(slots=True, eq=False)
-class Executor:
-    """State of one executor. `NodeState` decides when anything happens; this only keeps the books."""
+class Executor(Lane):
+    """State of one executor. `NodeState` decides when anything happens; this only keeps the books.
 
-    spec: ExecutorSpec
+    It is its own first lane: most executors serve one request at a time and have no other.
+    """
+
+    spec: ExecutorSpec = field(kw_only=True)
     state: ExecutorState = "off"
     mode: Mode = "off"
     """Mode whose resources it holds (while draining, still the old one)."""
@@ -26,81 +31,58 @@ class Executor:
     timer_s: float = inf
     """End of starting or draining."""
     queue: deque[Job] = field(default_factory=deque)
-    job: Job | None = None
-    remaining_units: float = 0.0
-    unit_s: float = 1.0
-    """Seconds per unit of the job in service, on a whole idle resource, conditions included; infinity where it makes no
-    progress by itself: paused, or really computed."""
-    frozen: bool = False
-    """Whether the job in service is paused."""
-    share: float = 1.0
-    synced_s: float = 0.0
-    finish_s: float = inf
+    more: tuple[Lane, ...] = ()
+    """Further lanes, where it serves in batches."""
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """Every place in service."""
+        return (self, *self.more)
+
+    @property
+    def jobs(self) -> list[Job]:
+        """What is in service."""
+        if not self.more:
+            return [] if self.job is None else [self.job]
+        return [lane.job for lane in self.lanes if lane.job is not None]
+
+    @property
+    def working(self) -> bool:
+        """Whether anything in service makes progress."""
+        if self.job is not None and not self.frozen:
+            return True
+        return bool(self.more) and any(m.job is not None and not m.frozen for m in self.more)
 
     @property
     def holds(self) -> bool:
         """Whether it occupies RAM, cores or a GPU slice."""
         return self.state in ("starting", "ready", "draining")
 
+    def idle(self, width: int) -> Lane | None:
+        """A free place among the first `width`; None if all are taken."""
+        if self.job is None:
+            return self
+        return next((m for m in self.more[: width - 1] if m.job is None), None)
+
+    def lane_of(self, job: Job) -> Lane | None:
+        """The place a job is served at; None if it is not in service."""
+        return next((lane for lane in self.lanes if lane.job is job), None)
+
     def prompts_left(self, now_s: float) -> float:
         """Unfinished prompts of all its work."""
-        self.sync(now_s)
         waiting = sum(job.prompts_left() for job in self.queue)
-        return waiting if self.job is None else waiting + self.job.prompts_left(self.remaining_units)
-
-    def begin(self, job: Job, unit_s: float, share: float, now_s: float) -> None:
-        """Put a job in service."""
-        self.job = job
-        self.remaining_units = job.remaining_units
-        self.unit_s = unit_s
-        self.share = share
-        self.frozen = False
-        self.synced_s = now_s
-        self.finish_s = self._due_s(now_s)
-
-    def sync(self, now_s: float) -> None:
-        """Bring the progress of the job in service up to now."""
-        if self.job is not None and now_s > self.synced_s:
-            elapsed = now_s - self.synced_s
-            self.remaining_units = max(0.0, self.remaining_units - elapsed * self.share / self.unit_s)
-            self.job.service_s += elapsed
-            self.job.work_s += elapsed * self.share
-            self.synced_s = now_s
-
-    def rerate(self, unit_s: float, share: float, now_s: float) -> None:
-        """The speed changed while the job is in service."""
-        if self.job is None or (unit_s == self.unit_s and share == self.share):
-            return
-        self.sync(now_s)
-        self.unit_s = unit_s
-        self.share = share
-        self.finish_s = self._due_s(now_s)
-
-    def _due_s(self, now_s: float) -> float:
-        if self.unit_s == inf:  # not a product: nothing may be left
-            return inf
-        return now_s + self.remaining_units * self.unit_s / self.share
-
-    def release(self, now_s: float) -> Job | None:
-        """Take the job out of service, its service time up to date; None if idle."""
-        job = self.job
-        if job is None:
-            return None
-        rest_s = max(0.0, now_s - self.synced_s)
-        job.service_s += rest_s
-        job.work_s += rest_s * self.share
-        self.job = None
-        self.finish_s = inf
-        return job
+        for lane in self.lanes:
+            lane.sync(now_s)
+            if lane.job is not None:
+                waiting += lane.job.prompts_left(lane.remaining_units)
+        return waiting
 
     def interrupt(self, now_s: float) -> None:
-        """Put the job in service back at the head of the queue, at its last finished prompt."""
-        self.sync(now_s)
-        job = self.release(now_s)
-        if job is not None:
-            job.settle(self.remaining_units)
-            job.interrupted = True
-            self.queue.appendleft(job)
+        """Put what is in service back at the head of the queue, at the last finished prompt, first come first."""
+        jobs = [job for job in (lane.break_off(now_s) for lane in self.lanes) if job is not None]
+        if len(jobs) > 1:
+            jobs.sort(key=lambda job: (job.enqueued_s or 0.0, job.started_s or 0.0))
+        self.queue.extendleft(reversed(jobs))
 
     def clear(self, now_s: float) -> list[Job]:
         """Remove and return all its work, in order."""

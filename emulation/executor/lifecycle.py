@@ -118,7 +118,7 @@ class Lifecycle:
 
     def _share_out_cpu(self, t_s: float) -> None:
         for executor in self._executors:
-            if executor.mode == "cpu" and executor.job is not None:
+            if executor.mode == "cpu" and executor.jobs:
                 self._service.share_out(executor, t_s)
                 return
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from emulation.executor.executor import Executor
 from emulation.executor.job import Job
+from emulation.executor.lane import Lane
 
 _ROUNDING = 1e-9
 
@@ -29,17 +29,17 @@ class Milestone:
     """When the next prompt will be finished; infinity if it is the last."""
 
 
-def milestone(executor: Executor, now_s: float) -> Milestone | None:
+def milestone(lane: Lane, now_s: float) -> Milestone | None:
     """Where the job in service stands at `now_s`; None if there is none, or it has a single prompt.
 
-    The executor must have been advanced to `now_s`, and is not changed. Prompts count as finished by the rule of
+    Its node must have been advanced to `now_s`, and is not changed. Prompts count as finished by the rule of
     `Job.settle`, so that an interruption at this instant would keep exactly these.
     """
-    job = executor.job
+    job = lane.job
     if job is None or len(job.truth.noise) < 2:
         return None
-    noise, unit_s = job.truth.noise, executor.unit_s / executor.share
-    units = executor.remaining_units - max(0.0, now_s - executor.synced_s) / unit_s
+    noise, unit_s = job.truth.noise, lane.unit_s / lane.share
+    units = lane.remaining_units - max(0.0, now_s - lane.synced_s) / unit_s
     done, left = job.prompts_done, sum(noise[job.prompts_done :])
     finished_units, next_units = left, 0.0
     while done < len(noise) - 1:
@@ -49,13 +49,13 @@ def milestone(executor: Executor, now_s: float) -> Milestone | None:
             break
         done, finished_units = done + 1, left
     if unit_s == inf:  # paused, or real work, which says itself how far it is
-        return Milestone(job, done, executor.synced_s, job.service_s, inf)
-    finished_s = min(executor.synced_s + (executor.remaining_units - finished_units) * unit_s, now_s)
-    next_s = executor.synced_s + (executor.remaining_units - next_units) * unit_s
+        return Milestone(job, done, lane.synced_s, job.service_s, inf)
+    finished_s = min(lane.synced_s + (lane.remaining_units - finished_units) * unit_s, now_s)
+    next_s = lane.synced_s + (lane.remaining_units - next_units) * unit_s
     return Milestone(
         job,
         done,
         finished_s,
-        job.service_s + finished_s - executor.synced_s,
+        job.service_s + finished_s - lane.synced_s,
         next_s if done < len(noise) - 1 else inf,
     )

@@ -12,7 +12,7 @@ from heapq import heappop, heappush
 from math import inf
 
 from emulation.domain.actions import NodeConfig
-from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.cluster import ExecutorSpec, Mode, TestbedConfig
 from emulation.domain.events import InFlight
 from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import ExecutorState, NodeView
@@ -20,6 +20,7 @@ from emulation.domain.truth import Condition, RequestTruth, WorldTruth
 from emulation.executor.computed import ComputedWork
 from emulation.executor.executor import Executor
 from emulation.executor.job import Job
+from emulation.executor.lane import Lane
 from emulation.executor.lifecycle import Lifecycle
 from emulation.executor.milestones import Milestone, milestone
 from emulation.executor.notices import Notice
@@ -50,7 +51,9 @@ class NodeState:
         self.id = node_id
         self.spec = testbed.node(node_id)
         self._models = {m.id: m for m in testbed.models}
-        self._executors = [Executor(spec) for spec in testbed.executors_of(node_id)]
+        self._executors = [_executor(testbed, spec) for spec in testbed.executors_of(node_id)]
+        self._batched = [lane for e in self._executors for lane in e.more]
+        """Places beyond the first of every executor: none, where all serve one by one."""
         self._speed = Speed(testbed, node_id, truth or WorldTruth())
         self._service = Service(node_id, self._executors, self._speed, real)
         self._lifecycle = Lifecycle(testbed, node_id, self._service, external_init)
@@ -93,6 +96,9 @@ class NodeState:
                 self._service.finish(executor, t_s)
             if executor.timer_s <= t_s:
                 self._lifecycle.timer(executor, t_s)
+        for lane in self._batched:
+            if lane.finish_s <= t_s:
+                self._service.finish(lane, t_s)
         while self._inbound and self._inbound[0][0] <= t_s:
             self._service.enqueue(heappop(self._inbound)[2], t_s)
         while self._deadlines and self._deadlines[0][0] <= t_s:
@@ -106,6 +112,9 @@ class NodeState:
                 next_s = executor.finish_s
             if executor.timer_s < next_s:
                 next_s = executor.timer_s
+        for lane in self._batched:
+            if lane.finish_s < next_s:
+                next_s = lane.finish_s
         if self._inbound and self._inbound[0][0] < next_s:
             next_s = self._inbound[0][0]
         while self._deadlines and (self._deadlines[0][2].ended or self._deadlines[0][2].executor is None):
@@ -135,7 +144,7 @@ class NodeState:
             job.enqueued_s = None
             heappush(self._inbound, (now_s + job.uplink_s, self._sequence, job))
             self._next_s = min(self._next_s, due_s, now_s + job.uplink_s)
-        elif executor.job is not None:
+        elif executor.job is not None and not executor.more:
             job.enqueued_s = now_s
             executor.queue.append(job)
             self._next_s = min(self._next_s, due_s)
@@ -160,22 +169,24 @@ class NodeState:
         """Done share of a request in service, in [0, 1]; None if it is not in service."""
         self.advance(now_s)
         for executor in self._executors:
-            if executor.job is not None and executor.job.request.id == request_id:
-                executor.sync(now_s)
-                whole = sum(executor.job.truth.noise)
-                return 1.0 - executor.remaining_units / whole if whole > 0 else 1.0
+            for lane in executor.lanes:
+                if lane.job is not None and lane.job.request.id == request_id:
+                    lane.sync(now_s)
+                    whole = sum(lane.job.truth.noise)
+                    return 1.0 - lane.remaining_units / whole if whole > 0 else 1.0
         return None
 
     def milestones(self, now_s: float) -> list[Milestone]:
         """Where every job of several prompts that is in service stands."""
         self.advance(now_s)
-        return [m for m in (milestone(e, now_s) for e in self._executors) if m is not None]
+        lanes = (lane for e in self._executors for lane in e.lanes)
+        return [m for m in (milestone(lane, now_s) for lane in lanes) if m is not None]
 
     def jobs(self) -> list[Job]:
         """All work here: in service, queued, in transit."""
         found = [job for _, _, job in self._inbound if not job.ended]
         for executor in self._executors:
-            found.extend([executor.job] if executor.job is not None else [])
+            found.extend(executor.jobs)
             found.extend(executor.queue)
         return found
 
@@ -300,3 +311,10 @@ class NodeState:
         self.advance(now_s)
         hints = self._speed.hints()
         return node_view(self.spec, self._executors, self._models, self.available, hints, now_s)
+
+
+def _executor(testbed: TestbedConfig, spec: ExecutorSpec) -> Executor:
+    """With as many places as the widest batch of its modes."""
+    modes = testbed.modes(spec.node, spec.models[0])
+    width = max((testbed.batching(spec.node, spec.models[0], m).width for m in modes), default=1)
+    return Executor(spec=spec, more=tuple(Lane() for _ in range(width - 1)))

@@ -14,7 +14,7 @@ from emulation.executor.service import Service
 def true_service_s(
     service: Service, executor: Executor, request: Request, truth: RequestTruth, attempt: int
 ) -> float:
-    """Service time the request would take there alone under the present conditions.
+    """Service time the request would take there under the present conditions, alone or in the batch it would join.
 
     Infinity where it would not be served: while it is off or paused, or if it would fail.
     """
@@ -22,18 +22,24 @@ def true_service_s(
     if executor.mode == "off" or service.fails(job):
         return inf
     share = service.speed.alone(executor, service.executors)
+    if executor.more:
+        batch = service.speed.batching(executor)
+        share *= batch.speed(min(len(executor.jobs) + 1, batch.width))
     return service.unit_s(executor, job) * sum(truth.noise) / share
 
 
 def true_backlog_s(service: Service, executor: Executor, now_s: float) -> float:
     """Time until the executor is free of its present work if nothing changes; infinity while off or paused.
 
-    The node must have been advanced to `now_s`.
+    Of one that serves in batches: until a place would be free, were its queue served at the speed of a full batch. The
+    node must have been advanced to `now_s`.
     """
     if executor.mode == "off":
         return inf
-    wait_s = executor.finish_s - now_s if executor.job is not None else 0.0
+    batch = service.speed.batching(executor)
+    full = executor.idle(batch.width) is None
+    wait_s = min(lane.finish_s for lane in executor.lanes[: batch.width]) - now_s if full else 0.0
     wait_s += max(0.0, executor.timer_s - now_s) if executor.state == "starting" else 0.0
-    share = service.speed.alone(executor, service.executors)
+    share = service.speed.alone(executor, service.executors) * batch.width * batch.speed(batch.width)
     left = (j for j in executor.queue if not service.fails(j))
     return wait_s + sum(service.unit_s(executor, j) * j.remaining_units / share for j in left)

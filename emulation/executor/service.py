@@ -9,6 +9,7 @@ from emulation.domain.events import InFlight
 from emulation.domain.request import Outcome
 from emulation.executor.executor import Executor
 from emulation.executor.job import Job
+from emulation.executor.lane import Lane
 from emulation.executor.notices import Ended, Notice, Returned, Started
 from emulation.executor.speed import Speed
 
@@ -31,7 +32,7 @@ class Service:
         """What the last leaving of the node does to its work."""
         self._node_id = node_id
         self._real = frozenset(real)
-        self._single = len(executors) == 1 and not self._real
+        self._single = len(executors) == 1 and not self._real and not executors[0].more
 
     def is_real(self, model: str) -> bool:
         """Whether somebody really computes the work of this model."""
@@ -62,50 +63,66 @@ class Service:
         self.serve_next(executor, t_s)
 
     def serve_next(self, executor: Executor, t_s: float) -> None:
-        """Take the next job into service, if there is one and the executor can.
+        """Take the next jobs into service, as many as there are places for, if the executor can.
 
         One whose model is paused stays at the head of the queue, and all behind it; one that fails is over.
         """
-        if executor.job is not None or executor.state != "ready" or not executor.queue:
-            return
-        job = executor.queue[0]
-        while self.speed.stops:
-            if self.speed.paused(job.request.model):
+        while executor.queue and executor.state == "ready":
+            lane = self._idle(executor)
+            job = None if lane is None else self._next_up(executor, t_s)
+            if lane is None or job is None:
                 return
+            job.mode = executor.mode
+            if self._single:  # nothing to share with: its speed is known and stays
+                lane.begin(job, self.unit_s(executor, job), self.speed.alone(executor, self.executors), t_s)
+            else:
+                lane.begin(job, self.unit_s(executor, job), 1.0, t_s)
+                self.share_out(executor, t_s)
+            if job.started_s is None:
+                job.started_s = t_s
+                self.notices.append(Started(t_s, job))
+            if not executor.more:
+                return
+
+    def _idle(self, executor: Executor) -> Lane | None:
+        if not executor.more:
+            return executor if executor.job is None else None
+        return executor.idle(self.speed.batching(executor).width)
+
+    def _next_up(self, executor: Executor, t_s: float) -> Job | None:
+        """Take the next job that may come into service off the queue."""
+        while self.speed.stops and executor.queue:
+            job = executor.queue[0]
+            if self.speed.paused(job.request.model):
+                return None
             if not self.fails(job):
                 break
             self.end(executor.queue.popleft(), "error", t_s, BROKEN)
-            if not executor.queue:
-                return
-            job = executor.queue[0]
-        executor.queue.popleft()
-        job.mode = executor.mode
-        if self._single:  # nothing to share with: its speed is known and stays
-            executor.begin(job, self.unit_s(executor, job), self.speed.alone(executor, self.executors), t_s)
-        else:
-            executor.begin(job, self.unit_s(executor, job), 1.0, t_s)
-            self.share_out(executor, t_s)
-        if job.started_s is None:
-            job.started_s = t_s
-            self.notices.append(Started(t_s, job))
+        return executor.queue.popleft() if executor.queue else None
 
     def share_out(self, executor: Executor, t_s: float) -> None:
-        """Set the speed of every busy executor that shares a resource with this one."""
+        """Set the speed of every busy executor that shares a resource with this one, and within every batch."""
         if self._single:
             return
         group, share = self.speed.shared(executor, self.executors)
         for member in group:
-            # Real work shares a real device: what it loses there is in its measured time already.
-            member.rerate(member.unit_s, 1.0 if member.unit_s == inf else share, t_s)
+            if not member.more:
+                # Real work shares a real device: what it loses there is in its measured time already.
+                member.rerate(member.unit_s, 1.0 if member.unit_s == inf else share, t_s)
+                continue
+            of_batch = share * self.speed.batching(member).speed(len(member.jobs))
+            for lane in member.lanes:
+                lane.rerate(lane.unit_s, 1.0 if lane.unit_s == inf else of_batch, t_s)
 
     def respeed(self, now_s: float) -> None:
         """The conditions changed: work in service changes speed at once, and what had to wait may begin."""
         thawed = False
         for executor in self.executors:
-            if executor.job is not None:
-                executor.rerate(self.unit_s(executor, executor.job), executor.share, now_s)
-                was, executor.frozen = executor.frozen, self.speed.paused(executor.job.request.model)
-                thawed = thawed or was != executor.frozen
+            for lane in executor.lanes:
+                if lane.job is not None:
+                    lane.rerate(self.unit_s(executor, lane.job), lane.share, now_s)
+                    was, lane.frozen = lane.frozen, self.speed.paused(lane.job.request.model)
+                    thawed = thawed or was != lane.frozen
         for executor in self.executors:
             if thawed:
                 self.share_out(executor, now_s)
@@ -113,13 +130,13 @@ class Service:
 
     # -- out of service -----------------------------------------------------------------------------------
 
-    def finish(self, executor: Executor, t_s: float) -> None:
-        """The job in service is done."""
-        job = executor.release(t_s)
+    def finish(self, lane: Lane, t_s: float) -> None:
+        """The job served at a place is done."""
+        job = lane.release(t_s)
         assert job is not None
         job.prompts_done = len(job.truth.noise)
         self.end(job, "done", t_s)
-        self._after(executor, t_s)
+        self._after(self.by_id[job.executor or ""], t_s)
 
     def expire(self, job: Job, t_s: float) -> None:
         """The deadline of a job has come."""
@@ -130,8 +147,9 @@ class Service:
     def remove(self, job: Job, t_s: float) -> None:
         """Take a job out, wherever it is."""
         executor = self.by_id[job.executor or ""]
-        if executor.job is job:
-            executor.release(t_s)
+        lane = executor.lane_of(job)
+        if lane is not None:
+            lane.release(t_s)
             self._after(executor, t_s)
         elif job in executor.queue:
             executor.queue.remove(job)
@@ -151,8 +169,8 @@ class Service:
             self.notices.append(Returned(t_s, job))
 
     def _after(self, executor: Executor, t_s: float) -> None:
-        """The executor's job is out of service: take the next one, or leave its share to others."""
+        """A job is out of service: take the next one, or leave its share to others."""
         if executor.queue:
             self.serve_next(executor, t_s)
-        if executor.job is None:
+        if executor.job is None or executor.more:
             self.share_out(executor, t_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.cluster import ONE_BY_ONE, Batching, Mode, TestbedConfig
 from emulation.domain.request import Request
 from emulation.domain.truth import HEALTHY, Condition, RequestTruth, WorldTruth, fails
 from emulation.executor.executor import Executor
@@ -30,6 +30,7 @@ class Speed:
             law: tuple(c * r for c, r in zip(*both, strict=False)) for law, both in self._theta.items()
         }
         """True seconds per feature while no condition is in force."""
+        self._batching = {law: testbed.batching(node_id, *law) for law in self._theta}
         self._share_alone = {i: gpu_share(gpu, 1) for i, gpu in enumerate(self._spec.gpus)}
         self._conditions: dict[int, tuple[str | None, Condition, str | None]] = {}
         self._in_force: dict[str, tuple[Condition, ...]] = {}
@@ -96,6 +97,10 @@ class Speed:
         x = (_read(request, truth), truth.output_tokens) if len(theta) == 2 else (1.0,)
         return unit_s(theta, ratios, self._of(request.model), x) or _LEAST_S
 
+    def batching(self, executor: Executor) -> Batching:
+        """How it serves its model in the mode it is in."""
+        return self._batching.get((executor.spec.models[0], executor.mode), ONE_BY_ONE)
+
     def alone(self, executor: Executor, executors: Sequence[Executor]) -> float:
         """Share of its resource an executor has while no other one is busy."""
         if executor.mode == "cpu":
@@ -108,10 +113,10 @@ class Speed:
         One that stands still is not at work: a stopped process computes nothing.
         """
         if executor.mode == "gpu":
-            group = [e for e in executors if e.gpu == executor.gpu and e.job is not None and not e.frozen]
+            group = [e for e in executors if e.gpu == executor.gpu and e.working]
             return group, gpu_share(self._spec.gpus[executor.gpu or 0], len(group))
         if executor.mode == "cpu":
-            group = [e for e in executors if e.mode == "cpu" and e.job is not None and not e.frozen]
+            group = [e for e in executors if e.mode == "cpu" and e.working]
             return group, cpu_share(self._spec.cores, cpu_pods(executors), self._cpu_law)
         return [], 1.0
 

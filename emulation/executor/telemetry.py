@@ -22,7 +22,7 @@ def node_view(
 ) -> NodeView:
     """One node as it is now; its executors must have been advanced to `now_s`."""
     held = [e for e in executors if e.holds]
-    cpu_busy = sum(e.mode == "cpu" and e.job is not None for e in held)
+    cpu_busy = sum(e.mode == "cpu" and bool(e.jobs) for e in held)
     return NodeView(
         id=node.id,
         taken_at_s=now_s,
@@ -36,16 +36,17 @@ def node_view(
 
 
 def _executor_view(executor: Executor, now_s: float) -> ExecutorView:
-    executor.sync(now_s)
     queued: Counter[str] = Counter()
     prompts: dict[str, float] = {}
     for job in executor.queue:
         queued[job.request.model] += 1
         prompts[job.request.model] = prompts.get(job.request.model, 0.0) + job.prompts_left()
-    if executor.job is not None:
-        model = executor.job.request.model
-        queued[model] += 1
-        prompts[model] = prompts.get(model, 0.0) + executor.job.prompts_left(executor.remaining_units)
+    for lane in executor.lanes:
+        lane.sync(now_s)
+        if lane.job is not None:
+            model = lane.job.request.model
+            queued[model] += 1
+            prompts[model] = prompts.get(model, 0.0) + lane.job.prompts_left(lane.remaining_units)
     waiting = executor.state in ("starting", "pending")
     return ExecutorView(
         id=executor.spec.id,
@@ -56,5 +57,5 @@ def _executor_view(executor: Executor, now_s: float) -> ExecutorView:
         queued=dict(queued),
         backlog_prompts=prompts,
         ready_in_s=max(0.0, executor.timer_s - now_s) if waiting and executor.timer_s != inf else 0.0,
-        busy=executor.job is not None,
+        busy=bool(executor.jobs),
     )

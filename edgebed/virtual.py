@@ -14,7 +14,7 @@ from emulation.domain.ports import RecordSink
 from emulation.domain.records import RunFooter
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
-from emulation.domain.truth import RequestTruth
+from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.run import Progress, Simulation
 from emulation.recording import JsonlSink, MemorySink, Run
 from workloads.generate import generate
@@ -32,11 +32,13 @@ def simulate(
     delay_s: Callable[[str, float], float] | None = None,
     on_slot: Callable[[Progress], None] | None = None,
     sent_s: Mapping[str, float] | None = None,
+    truth: WorldTruth | None = None,
 ) -> RunFooter:
     """Run one scheme (a name of the table, or a row of its own) on one seed to the end; returns the conserved books.
 
     For jittered runs, `arrivals` replaces the scenario's own, in the order of `sent_s` (request id to when it is
-    really sent), and `delay_s` adds to the time each actor's decisions take.
+    really sent), and `delay_s` adds to the time each actor's decisions take. `truth` replaces the hidden constants
+    drawn from the seed.
     Raises `ConfigError` for an unknown scheme or parameter, `ConservationError` if requests got lost.
     """
     row = scheme if isinstance(scheme, Scheme) else find_scheme(scheme)
@@ -46,7 +48,7 @@ def simulate(
         scenario,
         run_header(scenario, row, seed, "virtual"),
         generate(scenario, seed).items if arrivals is None else arrivals,
-        world_truth(scenario, seed),
+        world_truth(scenario, seed) if truth is None else truth,
         controllers.fast_path,
         controllers.plane(delay_s),
         sink,

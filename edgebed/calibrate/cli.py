@@ -8,17 +8,16 @@ from typing import Annotated
 import orjson
 import typer
 
+from edgebed.calibrate.check_cli import check
 from edgebed.console import out, progress_bar, say
 
 app = typer.Typer(
-    help="Find a controller's coefficients offline, in virtual time, on seeds of their own.",
+    help="Compare real models with their laws; find a controller's coefficients offline.",
     no_args_is_help=True,
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `lyapunov` a sub-command while it is the only one."""
+app.command("check")(check)
 
 
 @app.command()
@@ -54,7 +53,8 @@ def lyapunov(
 ) -> None:
     """Coefficients of the Lyapunov deployer (MA eqs. 15-19), as its paper calibrates them."""
     from edgebed.calibrate.evaluate import check_seeds, evaluated
-    from edgebed.calibrate.lyapunov import Settings, Trial, calibrate, check
+    from edgebed.calibrate.lyapunov import Settings, Trial, calibrate
+    from edgebed.calibrate.lyapunov import check as check_settings
     from edgebed.calibrate.page import check_target, evaluation_table, to_json, trials_table, write_snippet
     from emulation.files import load_scenario
 
@@ -68,7 +68,7 @@ def lyapunov(
         flip_target=flip_target,
         tune=tuple(name.strip() for name in tune.split(",") if name.strip()),
     )
-    check(loaded, settings)
+    check_settings(loaded, settings)
     check_seeds(settings, evaluate)
     check_target(file)
     with progress_bar(f"calibrate on {loaded.name}", iterations, quiet=as_json) as bar:

@@ -7,7 +7,15 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from emulation.domain.cluster import GpuSpec, LinkSpec, ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
+from emulation.domain.cluster import (
+    Batching,
+    GpuSpec,
+    LinkSpec,
+    ModelSpec,
+    NodeSpec,
+    ProfileEntry,
+    TestbedConfig,
+)
 from emulation.domain.scenario import Scenario
 
 HORIZON_S = 60.0
@@ -52,7 +60,7 @@ def pods(slow_link: bool) -> TestbedConfig:
             NodeSpec(id="d1", site="y", cores=16, ram_gb=7),
         ),
         profile=(
-            ProfileEntry(model="a", mode="gpu", theta=(0.001, 0.02)),
+            ProfileEntry(model="a", mode="gpu", theta=(0.001, 0.02), batch=Batching(width=3, cost=0.3)),
             ProfileEntry(model="a", mode="cpu", theta=(0.004, 0.05)),
             ProfileEntry(model="b", mode="gpu", theta=(1.5,)),
             ProfileEntry(model="c", mode="gpu", theta=(0.5,)),

@@ -43,13 +43,15 @@ class Node(RealWork):
         return self._state
 
     async def _waiter(self, work: Work) -> Waiter:
-        if work.request.id not in self._waiters:
+        waiter = self._waiters.get(work.request.id)
+        if waiter is None:
             job = Job(work.request, RequestTruth(noise=(1.0,) * work.request.prompts), work.attempt)
             job.prompts_done = work.progress.prompts_done
-            self._waiters[work.request.id] = Waiter(job, work, asyncio.get_running_loop().create_future())
+            waiter = Waiter(job, work, asyncio.get_running_loop().create_future())
+            self._waiters[work.request.id] = waiter
             self._state.submit(work.executor, job, self.now)
             self._settle()
-        return self._waiters[work.request.id]
+        return waiter
 
     def _advance(self) -> float:
         self._state.advance(self.now)

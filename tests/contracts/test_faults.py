@@ -1,0 +1,147 @@
+"""What every fault must do, whatever it is: steps in order, an undo that undoes, hints only while visible."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any, get_args
+
+import pytest
+
+from emulation.domain.actions import NodeConfig
+from emulation.domain.cluster import GpuSpec, LinkSpec, ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
+from emulation.domain.events import Event
+from emulation.domain.request import Request
+from emulation.domain.truth import RequestTruth
+from emulation.executor import Ended, Job, NodeState, Returned
+from emulation.faults import FAULTS, Step, apply
+from emulation.metrics.ledger import target_of
+from tests.fakes import scenario
+
+KINDS: dict[str, type[Any]] = {t.model_fields["kind"].default: t for t in get_args(get_args(Event)[0])}
+FIELDS: dict[str, dict[str, Any]] = {
+    "slowdown": {"node": "n", "factor": 3.0},
+    "drift": {"node": "n", "factors": (2.0,)},
+    "ramp": {"node": "n", "factor": 3.0, "ramp_s": 8.0, "steps": 4},
+    "pause": {"node": "n"},
+    "error": {"node": "n"},
+    "leave": {"node": "n"},
+    "link_delay": {"a": "x", "b": "y", "extra_s": 2.0},
+    "replica_crash": {"node": "n", "model": "a"},
+    "llm_outage": {},
+}
+"""What each kind needs beside its times. A new kind without an entry fails here first."""
+HINTED = ("slowdown", "ramp", "pause", "error")
+
+AT_S, UNTIL_S = 20.0, 40.0
+
+
+def one_pod() -> TestbedConfig:
+    """Node `n` at site x has one pod of model `a` (1 s a prompt); requests enter at `m` of site y."""
+    return TestbedConfig(
+        name="contract",
+        models=(ModelSpec(id="a", modality="text", ram_gb=1, vram_gb=1, init_s=1, unload_s=1),),
+        nodes=(NodeSpec(id="n", site="x", cores=8, ram_gb=8, gpus=(GpuSpec(),)), NodeSpec(id="m", site="y")),
+        profile=(ProfileEntry(model="a", mode="gpu", theta=(1.0,)),),
+        links=(LinkSpec(a="x", b="y", latency_s=0.5),),
+    )
+
+
+def event(kind: str, **fields: Any) -> Any:
+    return KINDS[kind](**{"at_s": AT_S, "until_s": UNTIL_S, **FIELDS[kind], **fields})
+
+
+def steps(kind: str, **fields: Any) -> list[Step]:
+    return FAULTS[kind].steps(event(kind, **fields), 7, one_pod())
+
+
+def ready() -> NodeState:
+    node = NodeState(one_pod(), "n")
+    assert node.configure(NodeConfig("n", {"a": "gpu"}), 0.0) == []
+    node.advance(10.0)
+    node.take_notices()
+    return node
+
+
+def served(node: NodeState, number: int, now_s: float) -> tuple[str, float, bool]:
+    """Outcome, seconds until delivery (infinity: given back, or not over) and stutter of one request sent now."""
+    job = Job(Request(f"r{number}", "a", "m", now_s, inf), RequestTruth())
+    node.submit("n/a", job, now_s)
+    node.advance(now_s + 15.0)
+    for notice in node.take_notices():
+        if isinstance(notice, Ended) and notice.job is job:
+            return notice.outcome, notice.deliver_s - now_s, job.stutter
+        if isinstance(notice, Returned) and notice.job is job:
+            return "returned", inf, job.stutter
+    node.cancel(f"r{number}", now_s + 15.0)
+    node.take_notices()
+    return "waits", inf, job.stutter
+
+
+def play(node: NodeState, found: list[Step], *phases: str, twice: bool = False) -> None:
+    for step in found:
+        if step.phase in phases and "n" in step.nodes:
+            for _ in range(1 + twice):
+                apply(step, node, step.at_s)
+
+
+def test_every_kind_of_event_has_a_fault_and_every_fault_a_kind() -> None:
+    assert set(FAULTS) == set(KINDS) == set(FIELDS)
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_steps_begin_with_the_onset_and_end_with_the_undo_at_its_time(kind: str) -> None:
+    found = steps(kind)
+    assert [s.phase for s in (found[0], found[-1])] == ["onset", "undo"]
+    assert [s.phase for s in found].count("onset") == [s.phase for s in found].count("undo") == 1
+    assert (found[0].at_s, found[-1].at_s) == (AT_S, UNTIL_S)
+    assert [s.at_s for s in found] == sorted(s.at_s for s in found)
+    assert {s.event for s in found} == {7}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_an_event_survives_the_way_through_a_scenario_file(kind: str) -> None:
+    world = scenario(one_pod(), events=(event(kind),))
+    again = type(world).model_validate_json(world.model_dump_json())
+    assert again.events == (event(kind),)
+    assert target_of(again.events[0]) in ("n", "n/a", "x-y", "control")
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_work_is_served_after_the_undo_as_it_was_before_the_onset(kind: str) -> None:
+    node, found = ready(), steps(kind)
+    before = served(node, 1, 10.0)
+    assert before == ("done", pytest.approx(2.0), False)
+    play(node, found, "onset", "step")
+    disturbed = served(node, 2, 24.0)
+    play(node, found, "undo")
+    assert served(node, 3, 60.0) == before
+    assert (disturbed == before) == (kind == "llm_outage"), "in between it is felt"
+
+
+@pytest.mark.parametrize("kind", [k for k in FAULTS if k not in ("replica_crash", "llm_outage", "leave")])
+def test_a_step_that_is_played_twice_after_a_restart_changes_nothing_more(kind: str) -> None:
+    once, twice = ready(), ready()
+    play(once, steps(kind), "onset", "step")
+    play(twice, steps(kind), "onset", "step", twice=True)
+    assert served(once, 1, 35.0) == served(twice, 1, 35.0)
+    play(twice, steps(kind), "undo", twice=True)
+    assert served(twice, 2, 60.0) == ("done", pytest.approx(2.0), False)
+
+
+@pytest.mark.parametrize("kind", HINTED)
+def test_a_hint_is_exposed_while_it_lasts_and_only_where_it_is_visible(kind: str) -> None:
+    for visible in ("onset", "never"):
+        node, found = ready(), steps(kind, visible=visible, hint="odd")
+        play(node, found, "onset", "step")
+        assert node.view(30.0).hints == (("odd",) if visible == "onset" else ())
+        play(node, found, "undo")
+        assert node.view(50.0).hints == ()
+
+
+@pytest.mark.parametrize(
+    "kind", [k for k in FAULTS if "node" in FIELDS[k] and k not in ("replica_crash", "leave")]
+)
+def test_a_fault_of_another_model_is_not_felt(kind: str) -> None:
+    node = ready()
+    play(node, steps(kind, model="b"), "onset", "step")
+    assert served(node, 1, 35.0) == ("done", pytest.approx(2.0), False)

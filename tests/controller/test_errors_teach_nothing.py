@@ -1,0 +1,28 @@
+"""A request that failed says nothing about how long its executor takes."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from controller.fast_path import build_fast_path
+from emulation.domain.ports import Completion, PerfKey
+from emulation.domain.request import OUTCOMES, Request
+from tests.fakes import device_testbed
+
+
+@pytest.mark.parametrize("outcome", [o for o in OUTCOMES if o != "done"])
+def test_only_served_requests_change_a_prediction(outcome: str) -> None:
+    fast = build_fast_path(device_testbed(3.0, nodes=2))
+    key = PerfKey("d0", "m", "gpu")
+    before = fast.perf.predict(key, (1.0,))
+    for number in range(30):
+        request = Request(f"r{number}", "m", "d0", float(number), inf)
+        decision = fast.route(request, float(number))
+        assert decision.executor is not None
+        fast.dispatched(request, decision, float(number))
+        end = Completion(request, decision.executor, "gpu", outcome, number + 0.001, None, 0, False)  # type: ignore[arg-type]
+        fast.completed(end)
+    assert fast.perf.predict(key, (1.0,)) == before
+    assert not fast.view.beliefs["d0"].backlog.entries, "and none of them is waited for any more"

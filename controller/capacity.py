@@ -104,7 +104,7 @@ def role_table(testbed: TestbedConfig, candidates: Sequence[Sequence[dict[str, M
         cpu=np.array([_cpu_rates(testbed, node, role) for node, role in pairs]),
         member=np.array([_gpu_member(testbed, node, role, gpus) for node, role in pairs]),
         gpu=np.array(
-            [[unit_rate(testbed, n.id, m.id, "gpu") for m in testbed.models] for n in testbed.nodes]
+            [[full_rate(testbed, n.id, m.id, "gpu") for m in testbed.models] for n in testbed.nodes]
         ),
         drop=drop,
         alone=alone,
@@ -124,6 +124,12 @@ def unit_rate(testbed: TestbedConfig, node: str, model: str, mode: Mode) -> floa
     return 1.0 / (theta[0] * TYPICAL_TOKENS[0] + theta[1] * TYPICAL_TOKENS[1])
 
 
+def full_rate(testbed: TestbedConfig, node: str, model: str, mode: Mode) -> float:
+    """Units per second of a busy executor: the same, or what a full batch does. A unit alone takes 1 / `unit_rate`."""
+    batch = testbed.batching(node, model, mode)
+    return unit_rate(testbed, node, model, mode) * batch.width * batch.speed(batch.width)
+
+
 def _active(role: Mapping[str, Mode]) -> dict[str, Mode]:
     return {m: mode for m, mode in role.items() if mode != "off"}
 
@@ -141,7 +147,7 @@ def _cpu_rates(testbed: TestbedConfig, node: str, role: Mapping[str, Mode]) -> l
     cores = testbed.node(node).cores / max(pods, 1)
     speed = (cores / testbed.cpu.reference_cores) ** testbed.cpu.exponent
     return [
-        speed * unit_rate(testbed, node, m.id, "cpu") if role.get(m.id) == "cpu" else 0.0
+        speed * full_rate(testbed, node, m.id, "cpu") if role.get(m.id) == "cpu" else 0.0
         for m in testbed.models
     ]
 

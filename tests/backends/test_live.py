@@ -273,6 +273,9 @@ def test_the_record_balances_and_knows_where_the_time_went(live: Live) -> None:
     done = [r for r in run.requests if r.outcome == "done" and r.model == "gpt2"]
     assert done
     assert all(r.service_s and r.service_s > 0 for r in done)
+    assert all(r.input_tokens and r.input_tokens >= r.prompt_tokens for r in done)
+    assert any(r.input_tokens != r.prompt_tokens for r in done)
+    assert all(r.input_tokens is None for r in run.requests if r.outcome != "done" or r.model != "gpt2")
     assert {r.outcome for r in run.requests} >= {"done", "rejected", "aborted"}
 
 

@@ -14,7 +14,7 @@ from emulation.files import ConfigError, list_scenarios, load_scenario
 from serve_apps.backends.choice import real_models
 
 
-@pytest.mark.parametrize("name", list_scenarios())
+@pytest.mark.parametrize("name", [n for n in list_scenarios() if not load_scenario(n).testbed.backends])
 def test_every_packaged_scenario_can_run_on_tiny_real_models(
     name: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 import typer
 
 from edgebed.console import out, progress_bar, say
 from emulation.domain.cluster import Modality
+from emulation.domain.contention import Contention
 from emulation.domain.profile import ProfileFile
 from emulation.files import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from edgebed.profile.colocate import Colocation
 
 _BACKENDS = {"text": "transformers", "caption": "transformers", "image": "diffusers"}
 
@@ -34,9 +39,18 @@ def profile(
     steps: Annotated[int, typer.Option("--steps", min=1, help="Pictures: denoising steps.")] = 20,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Measurements of each size.")] = 2,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of measurements.")] = 0,
+    together: Annotated[
+        str | None,
+        typer.Option("--colocate", help="Also measure so many processes at once, for example 1,2,4."),
+    ] = None,
+    fraction: Annotated[
+        float | None,
+        typer.Option("--fraction", min=0.01, max=1.0, help="Share of the GPU each of them is held to."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a real model over a grid of sizes, fit the linear law, write a profile both worlds read."""
+    from edgebed.profile.colocate import Colocation, levels_of, shared_settings
     from edgebed.profile.file import write_profile
     from edgebed.profile.fit import fit
     from edgebed.profile.grid import Grid, described, measure
@@ -46,6 +60,10 @@ def profile(
     if kind not in _BACKENDS:
         raise ConfigError(f"--modality {kind!r}; {did_you_mean(kind, list(_BACKENDS))}")
     modality: Modality = kind  # type: ignore[assignment]
+    levels = None if together is None else levels_of(_numbers("--colocate", together))
+    if levels is None and fraction is not None:
+        raise ConfigError("--fraction is of co-located processes; add --colocate 1,2,4")
+    held, environment = shared_settings(fraction, device)
     backend: Any = backend_class(_BACKENDS[modality])
     given = backend.checked(
         modality, {"source": source, "device": device, "dtype": dtype, "threads": threads}
@@ -71,8 +89,27 @@ def profile(
         law=fit(points),
         points=tuple(points),
     )
+    if levels is not None:
+        del engine  # its memory is theirs now
+        plan = Colocation(_BACKENDS[modality], modality, given | held, grid, levels, 5, environment)
+        found = found.model_copy(update={"contention": _contention(plan, found.mode, fraction, as_json)})
     write_profile(file, found)
     _show(file, found, as_json)
+
+
+def _contention(
+    plan: Colocation, mode: Literal["cpu", "gpu"], fraction: float | None, quiet: bool
+) -> Contention:
+    """Measure the processes of a plan at once, and fit the law of their sharing."""
+    from edgebed.profile.colocate import colocate
+    from edgebed.profile.grid import middle
+    from edgebed.profile.sharing import fit_sharing
+
+    size = middle(plan.grid, plan.modality)
+    say(f"loading {max(plan.levels)} processes ...")
+    with progress_bar("co-located", sum(plan.levels), quiet) as bar:
+        services_s = colocate(plan, lambda done, of: bar.update(done, f"{done} of {of}"))
+    return fit_sharing(services_s, tuple(float(n) for n in size), mode, fraction)
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:
@@ -89,9 +126,13 @@ def _show(file: Path, found: ProfileFile, as_json: bool) -> None:
     law = found.law
     if as_json:
         said = {"file": str(file), "model": found.model, "mode": found.mode, **law.model_dump(mode="json")}
+        if found.contention is not None:
+            said["contention"] = found.contention.model_dump(mode="json", exclude_none=True)
         sys.stdout.write(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
     law_table(found)
+    if found.contention is not None:
+        contention_table(found.contention)
     out.print(f"{len(found.points)} points; written to {file}")
 
 
@@ -110,6 +151,23 @@ def law_table(found: ProfileFile) -> None:
     if law.r2 is not None and law.residual_sd_s is not None and law.worst_error is not None:
         worst = f"{100 * law.worst_error:.0f}%"
         out.print(f"R2 {law.r2:.4f}, residual sd {law.residual_sd_s:.4g} s, worst error {worst}")
+
+
+def contention_table(found: Contention) -> None:
+    """Print a contention curve, and the line of a testbed that gives both worlds its law."""
+    from rich.table import Table
+
+    from edgebed.profile.sharing import how_to_use
+
+    table = Table("at once", "median seconds", "speed of each", box=None)
+    for point in found.points:
+        table.add_row(str(point.processes), f"{point.median_s:.4g}", f"{point.speed:.3f}")
+    out.print(table)
+    out.print(
+        f"law of sharing: {found.sharing}, root mean square error {100 * found.residual:.0f}%, "
+        f"worst {100 * found.worst_error:.0f}%; in a testbed: {how_to_use(found, os.cpu_count() or 1)}",
+        markup=False,
+    )
 
 
 def profiles(

@@ -55,13 +55,13 @@ def measure(
     """
     sizes = grid.sizes(modality) * grid.repeats
     order = stream(seed, "profile").permutation(len(sizes))
-    works = [_work(modality, sizes[int(i)], grid, number) for number, i in enumerate(order)]
+    works = [work_of(modality, sizes[int(i)], grid, number) for number, i in enumerate(order)]
     for work in works:
         engine.check(work)
-    _run(engine, works[0])
+    run_once(engine, works[0])
     points = []
     for number, work in enumerate(works):
-        points.append(_run(engine, work))
+        points.append(run_once(engine, work))
         on_point(number + 1, len(works))
     return points
 
@@ -99,7 +99,14 @@ def processor() -> str:
     return next(named, "") or platform.processor() or platform.machine()
 
 
-def _work(modality: Modality, size: tuple[int, ...], grid: Grid, number: int) -> Work:
+def middle(grid: Grid, modality: Modality) -> tuple[int, ...]:
+    """The size in the middle of a grid; the larger one of two."""
+    axes = (grid.inputs, grid.outputs) if modality == "text" else (grid.prompts,)
+    return tuple(sorted(axis)[len(axis) // 2] for axis in axes)
+
+
+def work_of(modality: Modality, size: tuple[int, ...], grid: Grid, number: int) -> Work:
+    """A request of this size, its end not left to the model."""
     request = Request(f"profile-{number}", "m", "n", 0.0, inf, prompts=1 if modality == "text" else size[0])
     plain = Work(request, "n/m", 1, 0.0, 0.0, ignore_eos=True)
     if modality == "text":
@@ -109,7 +116,8 @@ def _work(modality: Modality, size: tuple[int, ...], grid: Grid, number: int) ->
     return replace(plain, inputs=("a photo",), size=grid.size, sampling=Sampling(steps=grid.steps))
 
 
-def _run(engine: Engine, work: Work) -> Point:
+def run_once(engine: Engine, work: Work) -> Point:
+    """Compute it now, undisturbed by any pace."""
     pacer = engine.pacer()
     pieces = [engine.run(work, i, pacer, lambda text, tokens: None) for i in range(engine.choices(work))]
     timing = pacer.timing()

@@ -12,6 +12,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from emulation.domain.cluster import Modality, ProfileEntry, Strict
+from emulation.domain.contention import Contention
 
 
 class Measured(Strict):
@@ -102,6 +103,8 @@ class ProfileFile(Strict):
     law: Law
     points: tuple[Point, ...] = ()
     """What the law was fitted to; a derived one has none."""
+    contention: Contention | None = None
+    """What co-located replicas take from each other, where that was measured too."""
 
     @model_validator(mode="after")
     def _matching(self) -> Self:

@@ -1,0 +1,74 @@
+"""The sharing law of the world that fits a measured contention curve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import log, sqrt
+from statistics import median
+from typing import Literal
+
+from emulation.domain.cluster import CpuLaw, GpuSpec
+from emulation.domain.contention import Colocated, Contention
+from emulation.physics.latency import cpu_share, gpu_share
+
+
+def fit_sharing(
+    services_s: Mapping[int, Sequence[float]],
+    x: tuple[float, ...],
+    device: Literal["cpu", "gpu"],
+    fraction: float | None = None,
+) -> Contention:
+    """The curve of processes to service times, seconds, and its law. `services_s` must have 1 process and more.
+
+    GPU: overhead by least squares of t_n / (n t_1) - 1 = overhead (n - 1), at least 0; or no contention at all where
+    that is nearer to the measured speeds. CPU: exponent by least squares of log(t_n / t_1) = exponent log n, at least
+    0. Both pass through the median alone, t_1, by construction.
+    """
+    medians = {n: median(s) for n, s in sorted(services_s.items())}
+    slower = {n: m / medians[1] for n, m in medians.items() if n > 1}
+    points = tuple(
+        Colocated(
+            processes=n, services_s=tuple(services_s[n]), median_s=medians[n], speed=medians[1] / medians[n]
+        )
+        for n in medians
+    )
+    if device == "cpu":
+        exponent = _slope([log(n) for n in slower], [log(s) for s in slower.values()])
+        law = CpuLaw(reference_cores=1.0, exponent=exponent)
+        sd, worst = _errors({n: cpu_share(1, n, law) for n in slower}, slower)
+        return Contention(
+            x=x, fraction=fraction, points=points, sharing="cores", exponent=exponent, residual=sd,
+            worst_error=worst,
+        )  # fmt: skip
+    overhead = _slope([n - 1.0 for n in slower], [s / n - 1.0 for n, s in slower.items()])
+    gpu = GpuSpec(sharing="processor", overhead=overhead)
+    sd, worst = _errors({n: gpu_share(gpu, n) for n in slower}, slower)
+    free_sd, free_worst = _errors(dict.fromkeys(slower, 1.0), slower)
+    if free_sd < sd:
+        return Contention(
+            x=x, fraction=fraction, points=points, sharing="none", residual=free_sd, worst_error=free_worst
+        )
+    return Contention(
+        x=x, fraction=fraction, points=points, sharing="processor", overhead=overhead, residual=sd,
+        worst_error=worst,
+    )  # fmt: skip
+
+
+def how_to_use(found: Contention, cores: int) -> str:
+    """The line of a testbed file that gives both worlds this law. `cores`: of the measured machine."""
+    if found.sharing == "cores":
+        return f"cpu: {{reference_cores: {cores}, exponent: {found.exponent:.3g}}}"
+    most = found.points[-1].processes
+    law = "sharing: none" if found.overhead is None else f"sharing: processor, overhead: {found.overhead:.3g}"
+    return f"gpus: [{{slices: {most}, {law}}}]"
+
+
+def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:
+    """Of the line through the origin, at least 0."""
+    return max(sum(a * b for a, b in zip(xs, ys, strict=True)) / sum(a * a for a in xs), 0.0)
+
+
+def _errors(speeds: Mapping[int, float], slower: Mapping[int, float]) -> tuple[float, float]:
+    """(root mean square, largest) relative error of a law's speeds."""
+    errors = [speeds[n] * slower[n] - 1.0 for n in slower]
+    return sqrt(sum(e * e for e in errors) / len(errors)), max(abs(e) for e in errors)

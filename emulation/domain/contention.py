@@ -1,0 +1,52 @@
+"""What replicas of one device take from each other, measured: part of a profile file."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from emulation.domain.cluster import Strict
+
+
+class Colocated(Strict):
+    """So many processes computed the same request over and over, all at once."""
+
+    processes: int = Field(ge=1)
+    services_s: tuple[float, ...] = Field(min_length=1)
+    """Service times measured while all were busy, of every process, in the order of processes."""
+    median_s: float = Field(gt=0)
+    speed: float = Field(gt=0)
+    """Of one of them, relative to being alone: the median alone over this one."""
+
+
+class Contention(Strict):
+    """A contention curve, and the sharing law of the world that fits it."""
+
+    x: tuple[float, ...] = Field(min_length=1, max_length=2)
+    """Features of the request that was computed: (n_in, n_out) tokens, or (K,) prompts."""
+    fraction: float | None = Field(default=None, gt=0, le=1)
+    """Share of the GPU each process was held to: its memory, and its threads where MPS runs; None: to none."""
+    points: tuple[Colocated, ...] = Field(min_length=2)
+    sharing: Literal["none", "processor", "cores"]
+    """none: they do not disturb each other. processor: GPU, n busy run at 1 / (n (1 + overhead (n - 1))). cores: CPU, n
+    run at n ** -exponent."""
+    overhead: float | None = Field(default=None, ge=0)
+    """Of `processor`: what a testbed's `gpus: overhead` takes."""
+    exponent: float | None = Field(default=None, ge=0)
+    """Of `cores`: what a testbed's `cpu: exponent` takes."""
+    residual: float = Field(ge=0)
+    """Root mean square of (law's speed - measured) / measured, at more than one process."""
+    worst_error: float = Field(ge=0)
+    """Largest |law's speed - measured| / measured."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        counts = [p.processes for p in self.points]
+        if counts != sorted(set(counts)) or counts[0] != 1:
+            raise ValueError(f"points must start with 1 process and grow, not {counts}")
+        if (self.overhead is None) == (self.sharing == "processor") or (self.exponent is None) == (
+            self.sharing == "cores"
+        ):
+            raise ValueError("processor has an overhead, cores an exponent, none has neither")
+        return self

@@ -107,6 +107,7 @@ class ServiceBelief:
             ProfileEntry(
                 node=node, model=model, mode=mode,
                 theta=tuple(c * speed[node] * self.factor((node, model, mode), optimism) for c in theta),
+                batch=self._testbed.batching(node, model, mode),
                 source="as learned",
             )
             for (node, model, mode), theta in self._profile.items()

@@ -52,7 +52,9 @@ class Backlog:
         if not self.running:
             return -inf
         if self.batch.width > 1:
-            return max(self.ready_at_s, self.head_start_s + self._drain_s(1)) if self._full else self.ready_at_s
+            return (
+                max(self.ready_at_s, self.head_start_s + self._drain_s(1)) if self._full else self.ready_at_s
+            )
         return self.sum_s + self.head_start_s if self.entries else self.ready_at_s
 
     @property
@@ -60,7 +62,9 @@ class Backlog:
         """Least possible wait: everything but the head, or everything while not running."""
         batched = self.batch.width > 1
         if not self.running:
-            return self.delay_s + (self._drain_s(1) if batched and self._full else 0.0 if batched else self.sum_s)
+            return self.delay_s + (
+                self._drain_s(1) if batched and self._full else 0.0 if batched else self.sum_s
+            )
         if self.head is None:
             return 0.0
         if batched:

@@ -49,7 +49,7 @@ def checked(
     """The testbed with settings that every process can use, before anything is started.
 
     Raises `ConfigError` for unknown backends, settings or sources, missing libraries, for a clock that real work
-    cannot follow, and for models that do not fit a node's GPUs together (lifecycle warm loads them all).
+    cannot follow, for batches wider than a backend can compute, and for models that do not fit a node's GPUs together (lifecycle warm loads them all).
     """
     entries = []
     for number, entry in enumerate(testbed.backends):
@@ -68,9 +68,25 @@ def checked(
         raise ConfigError(
             f"real models take the time they take: speedup must be 1, not {speedup:g} ({named}); add --speedup 1"
         )
+    for node_id, model in real:
+        _check_width(testbed, node_id, model, default)
     for node in testbed.nodes:
         _check_vram(testbed, node.id, gpu_models(testbed, node.id, default), lifecycle)
     return testbed.model_copy(update={"backends": tuple(entries)})
+
+
+def _check_width(testbed: TestbedConfig, node_id: str, model_id: str, default: str) -> None:
+    """Raise `ConfigError` if a profile serves more requests at once than the backend can compute."""
+    name, settings = chosen(testbed, node_id, model_id, default)
+    backend: Any = backend_class(name)
+    can = backend.width(testbed.model(model_id).modality, dict(settings))
+    for mode in testbed.modes(node_id, model_id):
+        width = testbed.batching(node_id, model_id, mode).width
+        if width > can:
+            raise ConfigError(
+                f"profile of {model_id} on {node_id}, {mode}: batch width {width}, but backend {name} computes {can} "
+                "at once; leave batch out or make it narrower, or use backend vllm with a larger max_num_seqs"
+            )
 
 
 def _check_vram(testbed: TestbedConfig, node_id: str, models: Sequence[str], lifecycle: Lifecycle) -> None:

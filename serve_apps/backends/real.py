@@ -110,6 +110,11 @@ class Real:
         """Settings that any process of this machine can use. Raises `ConfigError`, before anything starts."""
         return check_source(cls.settings_of(modality, given), cls.libraries).model_dump(exclude_unset=True)
 
+    @classmethod
+    def width(cls, modality: str, given: dict[str, Any]) -> int:
+        """Attempts a replica with these settings can compute at once."""
+        return 1
+
     @property
     def facts(self) -> LoadFacts:
         """What loading cost."""

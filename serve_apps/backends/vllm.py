@@ -152,6 +152,11 @@ class Vllm(Real):
     libraries = ("vllm",)
     engines = {"text": (VllmSettings, VllmEngine)}
 
+    @classmethod
+    def width(cls, modality: str, given: dict[str, Any]) -> int:
+        """As many as vLLM takes into one batch."""
+        return cast(VllmSettings, cls.settings_of(modality, given)).max_num_seqs
+
 
 _ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
 """Unless the environment says otherwise: nothing is reported to anybody, and a replica's log stays short."""

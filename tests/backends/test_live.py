@@ -284,6 +284,18 @@ def test_real_models_need_a_clock_that_is_not_compressed(tiny: Path) -> None:
         as_live(scenario(tiny, speedup=10))
 
 
+def test_a_batch_wider_than_the_backend_computes_is_refused(tiny: Path) -> None:
+    given = scenario(tiny).model_dump()
+    given["testbed"]["profile"][0]["batch"] = {"width": 4}
+    with pytest.raises(
+        ConfigError, match="gpt2 on real, cpu: batch width 4, but backend transformers computes 1"
+    ):
+        as_live(Scenario.model_validate(given))
+    given["testbed"]["profile"][0]["batch"] = {"width": 1}
+    given["testbed"]["profile"][1]["batch"] = {"width": 4}  # of the emulated one
+    as_live(Scenario.model_validate(given))
+
+
 @pytest.mark.parametrize(
     ("entry", "said"),
     [

@@ -8,9 +8,10 @@ from math import exp
 import pytest
 
 from controller.belief import BeliefConfig, ServiceBelief
-from emulation.domain.cluster import Mode
+from emulation.domain.cluster import Batching, Mode
 from emulation.domain.snapshot import Window, WorkStats
 from emulation.files import load_testbed
+from tests.controller.worlds import batched
 
 BED = load_testbed("bristol-a")
 LAW: tuple[str, str, Mode] = ("VM3", "sd", "gpu")
@@ -30,6 +31,10 @@ def test_much_work_at_twice_the_profile_is_believed_and_says_nothing_of_other_pl
     learned = belief.testbed()
     assert learned.theta("VM3", "sd", "gpu") == pytest.approx((22.0,), rel=0.01)
     assert learned.theta("VM4", "sd", "gpu") == BED.theta("VM4", "sd", "gpu")
+
+
+def test_what_is_learned_of_speeds_changes_nothing_of_batches() -> None:
+    assert ServiceBelief(batched()).testbed().batching("gpu0", "gpt2", "gpu") == Batching(width=4, cost=0.25)
 
 
 def test_one_slow_request_moves_a_belief_less_than_all_the_way() -> None:

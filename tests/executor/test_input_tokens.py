@@ -1,4 +1,4 @@
-"""What a real model read is in the record, by its own tokenizer; the law of an emulated one counts what is really read."""
+"""What a real model read is in the record, by its own tokenizer; the law counts what is really read."""
 
 from __future__ import annotations
 

@@ -110,9 +110,9 @@ class Service:
                 # Real work shares a real device: what it loses there is in its measured time already.
                 member.rerate(member.unit_s, 1.0 if member.unit_s == inf else share, t_s)
                 continue
-            of_batch = share * self.speed.batching(member).speed(len(member.jobs))
+            of_batch = self.speed.batching(member).speed(len(member.jobs))
             for lane in member.lanes:
-                lane.rerate(lane.unit_s, 1.0 if lane.unit_s == inf else of_batch, t_s)
+                lane.rerate(lane.unit_s, of_batch if lane.unit_s == inf else share * of_batch, t_s)
 
     def respeed(self, now_s: float) -> None:
         """The conditions changed: work in service changes speed at once, and what had to wait may begin."""

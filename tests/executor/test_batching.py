@@ -181,6 +181,18 @@ def test_real_work_of_a_batch_ends_when_each_is_said_to_be_over() -> None:
     assert [j.request.id for j in node.jobs()] == ["r2"]
 
 
+def test_the_law_learned_of_real_work_is_that_of_one_alone() -> None:
+    node = ready(2, 0.5, real=("a",))
+    for number in range(2):
+        node.submit("n/a", job(number), 10.0)
+    assert node.complete("r0", 2.9, 4, 13.0)
+    assert node.complete("r1", 4.1, 4, 14.0)
+    work = {n.job.request.id: n.job for n in node.take_notices() if isinstance(n, Ended)}
+    assert (work["r0"].service_s, work["r1"].service_s) == (2.9, 4.1)
+    assert work["r0"].work_s == pytest.approx(2.9 * 2 / 3)
+    assert work["r1"].work_s == pytest.approx(4.1 * (3 * 2 / 3 + 1) / 4)
+
+
 def test_the_oracle_sees_no_wait_while_a_place_is_free() -> None:
     node = ready(2, 0.5)
     request = Request("next", "a", "n", 10.0, inf)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from serve_apps.dispatch import Dispatcher
+from serve_apps.vram import Claim, Gpu
+
+Accounts = Sequence[tuple[Gpu, tuple[Claim, ...]]]
+"""GPUs, and who holds what of them."""
+_MIB = 2**20
 
 
 class _Run(Collector):
@@ -37,9 +42,36 @@ class _Run(Collector):
         return [ended, latency, flying, clock]
 
 
-def exposition(dispatcher: Dispatcher | None) -> bytes:
-    """The text a scraper reads; empty between runs."""
+class _Vram(Collector):
+    """What the vRAM ledger holds, as it was just asked."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+
+    def collect(self) -> Iterable[Metric]:
+        """Size of each GPU, and of each claim: what is held for it, and what it had taken once loaded."""
+        total = GaugeMetricFamily("edgebed_vram_total_bytes", "Memory of a GPU", labels=["gpu", "host"])
+        labels = ["gpu", "application"]
+        claimed = GaugeMetricFamily(
+            "edgebed_vram_claimed_bytes", "GPU memory held for a replica", labels=labels
+        )
+        used = GaugeMetricFamily(
+            "edgebed_vram_used_bytes", "GPU memory a replica had taken once loaded", labels=labels
+        )
+        for gpu, claims in self._accounts:
+            total.add_metric([gpu.id, gpu.host], gpu.total_mb * _MIB)
+            for claim in claims:
+                claimed.add_metric([gpu.id, claim.app], claim.held_mb * _MIB)
+                if claim.used_mb is not None:
+                    used.add_metric([gpu.id, claim.app], claim.used_mb * _MIB)
+        return [total, claimed, used]
+
+
+def exposition(dispatcher: Dispatcher | None, accounts: Accounts = ()) -> bytes:
+    """The text a scraper reads; of a run nothing between runs, of GPUs nothing where no real model is on one."""
     registry = CollectorRegistry()
     if dispatcher is not None:
         registry.register(_Run(dispatcher))
+    if accounts:
+        registry.register(_Vram(accounts))
     return generate_latest(registry)

@@ -25,11 +25,12 @@ from controller.meta.controller import MetaController
 from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.ports import FastPath
 from serve_apps.asgi import App, Exchange
+from serve_apps.backends.choice import has_ledger
 from serve_apps.batch import RecordBatch
 from serve_apps.clock import LiveClock
 from serve_apps.control_api import ControlFront
 from serve_apps.dispatch import Dispatcher
-from serve_apps.exposition import exposition
+from serve_apps.exposition import Accounts, exposition
 from serve_apps.front import Front
 from serve_apps.messages import GatewayRun, Hinted, RunState
 from serve_apps.meta import MetaLink
@@ -39,6 +40,7 @@ from serve_apps.names import (
     PLANNER,
     RECORDER,
     SCHEDULER,
+    VRAM,
     NotThere,
     Phonebook,
     app_name,
@@ -115,7 +117,20 @@ class Gateway:
         await exchange.reply(200, orjson.dumps(body))
 
     async def _metrics(self, exchange: Exchange) -> None:
-        await exchange.reply(200, exposition(self._dispatcher), b"text/plain; version=0.0.4; charset=utf-8")
+        text = exposition(self._dispatcher, await self._vram())
+        await exchange.reply(200, text, b"text/plain; version=0.0.4; charset=utf-8")
+
+    async def _vram(self) -> Accounts:
+        """What the vRAM ledger holds; nothing where there is none, or it does not answer."""
+        dispatcher = self._dispatcher
+        if dispatcher is None or not has_ledger(dispatcher.run.testbed, dispatcher.run.backend):
+            return ()
+        try:
+            accounts: Accounts = await self._ask(VRAM, "accounts")
+        except (RayError, NotThere, TimeoutError) as error:
+            log.warning("gateway: vRAM ledger not reached: %s", error)
+            return ()
+        return accounts
 
     # -- following the rest of the testbed ----------------------------------------------------------------
 

@@ -43,13 +43,19 @@ def gpu_models(testbed: TestbedConfig, node_id: str, default: str) -> tuple[str,
     )
 
 
+def has_ledger(testbed: TestbedConfig, default: str) -> bool:
+    """Whether any real model is loaded to a GPU, so that a vRAM ledger is kept."""
+    return any(gpu_models(testbed, node.id, default) for node in testbed.nodes)
+
+
 def checked(
     testbed: TestbedConfig, default: str, speedup: float, lifecycle: Lifecycle = "warm"
 ) -> TestbedConfig:
     """The testbed with settings that every process can use, before anything is started.
 
     Raises `ConfigError` for unknown backends, settings or sources, missing libraries, for a clock that real work
-    cannot follow, for batches wider than a backend can compute, and for models that do not fit a node's GPUs together (lifecycle warm loads them all).
+    cannot follow, for batches wider than a backend can compute, and for models that do not fit a node's GPUs together
+    (lifecycle warm loads them all).
     """
     entries = []
     for number, entry in enumerate(testbed.backends):

@@ -28,6 +28,10 @@ class Claims:
     def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
         return given
 
+    @classmethod
+    def width(cls, modality: str, given: dict[str, Any]) -> int:
+        return 1
+
     async def serve(self, work: Work) -> Answer:
         raise NotImplementedError
 

@@ -27,6 +27,10 @@ class RealOne:
     def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
         return given
 
+    @classmethod
+    def width(cls, modality: str, given: dict[str, Any]) -> int:
+        return 1
+
     async def serve(self, work: Work) -> Answer:
         raise NotImplementedError
 

@@ -11,6 +11,7 @@ import orjson
 import typer
 
 from edgebed.console import out, progress_bar, say
+from emulation.domain.batching import BatchCurve
 from emulation.domain.cluster import Modality
 from emulation.domain.contention import Contention
 from emulation.domain.profile import ProfileFile
@@ -27,6 +28,10 @@ def profile(
     file: Annotated[Path, typer.Argument(help="The profile file to write (YAML).")],
     model: Annotated[str, typer.Option("--model", help="Its id in testbed files.")],
     kind: Annotated[str, typer.Option("--modality", help="text, caption or image.")] = "text",
+    backend_name: Annotated[
+        str | None,
+        typer.Option("--backend", help="transformers, diffusers or vllm; by default as the kind of model."),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, float16 or bfloat16.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
@@ -43,6 +48,12 @@ def profile(
         str | None,
         typer.Option("--colocate", help="Also measure so many processes at once, for example 1,2,4."),
     ] = None,
+    batches: Annotated[
+        str | None,
+        typer.Option(
+            "--batch", help="With vllm: also measure so many requests in one batch, for example 1,2,4,8."
+        ),
+    ] = None,
     fraction: Annotated[
         float | None,
         typer.Option("--fraction", min=0.01, max=1.0, help="Share of the GPU each of them is held to."),
@@ -50,24 +61,33 @@ def profile(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a real model over a grid of sizes, fit the linear law, write a profile both worlds read."""
+    from edgebed.profile.batch import fit_batch, measure_batches
     from edgebed.profile.colocate import Colocation, levels_of, shared_settings
     from edgebed.profile.file import write_profile
     from edgebed.profile.fit import fit
-    from edgebed.profile.grid import Grid, described, measure
+    from edgebed.profile.grid import Grid, described, measure, middle, run_once, work_of
     from serve_apps.backends import backend_class
     from serve_apps.openai_api import BadAsk, parse_size
 
     if kind not in _BACKENDS:
         raise ConfigError(f"--modality {kind!r}; {did_you_mean(kind, list(_BACKENDS))}")
     modality: Modality = kind  # type: ignore[assignment]
-    levels = None if together is None else levels_of(_numbers("--colocate", together))
+    name = backend_name or _BACKENDS[modality]
+    at_once = () if batches is None else levels_of("--batch", _numbers("--batch", batches))
+    if at_once and name != "vllm":
+        raise ConfigError(f"--batch: backend {name} computes one request at a time; add --backend vllm")
+    levels = None if together is None else levels_of("--colocate", _numbers("--colocate", together))
     if levels is None and fraction is not None:
         raise ConfigError("--fraction is of co-located processes; add --colocate 1,2,4")
     held, environment = shared_settings(fraction, device)
-    backend: Any = backend_class(_BACKENDS[modality])
-    given = backend.checked(
-        modality, {"source": source, "device": device, "dtype": dtype, "threads": threads}
-    )
+    try:
+        backend: Any = backend_class(name)
+    except KeyError as error:
+        raise ConfigError(f"--backend: {error.args[0]}") from error
+    if not getattr(backend, "engines", None):
+        raise ConfigError(f"--backend {name}: it runs no real model; take transformers, diffusers or vllm")
+    wanted = {"source": source, "device": device, "dtype": dtype, "threads": threads}
+    given = backend.checked(modality, wanted | ({"max_num_seqs": max(at_once)} if at_once else {}))
     try:
         pixels = parse_size(size) or (256, 256)
         grid = Grid(
@@ -82,16 +102,27 @@ def profile(
             )
     except BadAsk as error:
         raise ConfigError(f"{source}: {error}") from error
+    curve = None
+    if at_once:
+        size_of = middle(grid, modality)
+        works = [work_of(modality, size_of, grid, n) for n in range(max(at_once))]
+        with progress_bar("batches", len(at_once), as_json) as bar:
+            services_s = measure_batches(
+                engine, works, at_once, 3, lambda e, w: run_once(e, w).service_s,
+                lambda done, of: bar.update(done, f"{at_once[done - 1]} at once"),
+            )  # fmt: skip
+        curve = fit_batch(services_s, tuple(float(n) for n in size_of))
     found = ProfileFile(
         model=model,
         mode="gpu" if device == "cuda" else "cpu",
         measured=described(engine, modality, grid, Path(source).name if Path(source).is_dir() else source),
         law=fit(points),
         points=tuple(points),
+        batch=curve,
     )
     if levels is not None:
         del engine  # its memory is theirs now
-        plan = Colocation(_BACKENDS[modality], modality, given | held, grid, levels, 5, environment)
+        plan = Colocation(name, modality, given | held, grid, levels, 5, environment)
         found = found.model_copy(update={"contention": _contention(plan, found.mode, fraction, as_json)})
     write_profile(file, found)
     _show(file, found, as_json)
@@ -128,11 +159,15 @@ def _show(file: Path, found: ProfileFile, as_json: bool) -> None:
         said = {"file": str(file), "model": found.model, "mode": found.mode, **law.model_dump(mode="json")}
         if found.contention is not None:
             said["contention"] = found.contention.model_dump(mode="json", exclude_none=True)
+        if found.batch is not None:
+            said["batch"] = found.batch.model_dump(mode="json")
         sys.stdout.write(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode() + "\n")
         return
     law_table(found)
     if found.contention is not None:
         contention_table(found.contention)
+    if found.batch is not None:
+        batch_table(found.batch)
     out.print(f"{len(found.points)} points; written to {file}")
 
 
@@ -166,6 +201,21 @@ def contention_table(found: Contention) -> None:
     out.print(
         f"law of sharing: {found.sharing}, root mean square error {100 * found.residual:.0f}%, "
         f"worst {100 * found.worst_error:.0f}%; in a testbed: {how_to_use(found, os.cpu_count() or 1)}",
+        markup=False,
+    )
+
+
+def batch_table(found: BatchCurve) -> None:
+    """Print a batch curve and its law."""
+    from rich.table import Table
+
+    table = Table("in the batch", "median seconds", "speed of each", box=None)
+    for point in found.points:
+        table.add_row(str(point.requests), f"{point.median_s:.4g}", f"{point.speed:.3f}")
+    out.print(table)
+    out.print(
+        f"each of n goes at 1 / (1 + {found.cost:.3g} (n - 1)), root mean square error {100 * found.residual:.0f}%, "
+        f"worst {100 * found.worst_error:.0f}%",
         markup=False,
     )
 

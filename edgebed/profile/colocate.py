@@ -43,11 +43,11 @@ class Colocation:
     """Set in every process before any library of a GPU is loaded."""
 
 
-def levels_of(wanted: Sequence[int]) -> tuple[int, ...]:
+def levels_of(option: str, wanted: Sequence[int]) -> tuple[int, ...]:
     """Levels to measure, ascending, each once; 1 is always among them. Raises `ConfigError` if it is the only one."""
     found = tuple(sorted({1, *wanted}))
     if len(found) < 2:
-        raise ConfigError("--colocate: more than one process is needed; write for example 1,2,4")
+        raise ConfigError(f"{option}: more than one at once is needed; write for example 1,2,4")
     return found
 
 

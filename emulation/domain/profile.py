@@ -11,7 +11,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from emulation.domain.cluster import Modality, ProfileEntry, Strict
+from emulation.domain.batching import BatchCurve
+from emulation.domain.cluster import ONE_BY_ONE, Modality, ProfileEntry, Strict
 from emulation.domain.contention import Contention
 
 
@@ -105,6 +106,8 @@ class ProfileFile(Strict):
     """What the law was fitted to; a derived one has none."""
     contention: Contention | None = None
     """What co-located replicas take from each other, where that was measured too."""
+    batch: BatchCurve | None = None
+    """What requests in one batch take from each other, where that was measured: then the model is served in batches."""
 
     @model_validator(mode="after")
     def _matching(self) -> Self:
@@ -150,5 +153,6 @@ class ProfileFile(Strict):
     def entry(self) -> ProfileEntry:
         """The law as a testbed states it."""
         return ProfileEntry(
-            model=self.model, mode=self.mode, node=self.node, theta=self.law.theta, source=self.said
-        )
+            model=self.model, mode=self.mode, node=self.node, theta=self.law.theta, source=self.said,
+            batch=ONE_BY_ONE if self.batch is None else self.batch.batching,
+        )  # fmt: skip

@@ -81,9 +81,9 @@ def test_a_curve_that_does_not_say_its_law_is_refused() -> None:
 
 
 def test_one_process_is_always_measured_and_each_level_once() -> None:
-    assert levels_of([4, 2, 4]) == (1, 2, 4)
-    with pytest.raises(ConfigError, match="more than one process"):
-        levels_of([1])
+    assert levels_of("--colocate", [4, 2, 4]) == (1, 2, 4)
+    with pytest.raises(ConfigError, match="more than one at once"):
+        levels_of("--colocate", [1])
 
 
 def test_the_middle_of_a_grid_is_computed() -> None:
@@ -141,7 +141,7 @@ def test_a_process_that_cannot_do_its_part_is_one_clear_error(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--colocate", "1"], "more than one process"),
+        (["--colocate", "1"], "more than one at once"),
         (["--colocate", "1,x"], "--colocate '1,x' is not a list of numbers"),
         (["--colocate", "2", "--fraction", "0.5"], "--fraction is a share of a GPU"),
         (["--fraction", "0.5"], "add --colocate"),

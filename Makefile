@@ -65,7 +65,7 @@ $(VLLM): pyproject.toml tests/vllm/requirements.txt
 
 .PHONY: test-vllm
 test-vllm: $(VLLM) ## run vLLM on the CPU with tiny models, in .venv-vllm (slow)
-	@$(VLLM_VENV)/bin/python -m pytest -m vllm
+	@$(VLLM_VENV)/bin/python -m pytest -m vllm tests/vllm
 
 .PHONY: lint
 lint: setup ## ruff, formatting, strict types, import contracts

@@ -244,6 +244,7 @@ def up(
     from edgebed.models.tiny import with_backend
     from edgebed.testbed import serve_in_foreground
     from edgebed.testbed import up as bring_up
+    from emulation.domain.cluster import TestbedConfig
     from emulation.files import load_scenario
     from serve_apps.live import LiveOptions
 
@@ -267,6 +268,8 @@ def up(
     out.print(
         f"up: {standing.url}/v1  (scheme {scheme}, speedup {loaded.live.speedup:g}, records in {layout.root})"
     )
+    if (agent := TestbedConfig.model_validate_json(standing.testbed).agent_llm) is not None:
+        out.print(f"the agents' model: {agent.url}")
     out.print("next: edgebed load, edgebed inject slowdown --node ..., edgebed down", style="dim")
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgebed.agent_llm import with_agent_llm
 from edgebed.client_side import CLIENT_LOG, join_client_log
 from edgebed.comparison import figures
 from edgebed.console import progress_bar, say
@@ -89,7 +90,7 @@ def as_live(scenario: Scenario, backend: str = "emulated") -> Scenario:
     """
     live = scenario.live
     testbed = checked_backends(scenario.testbed, backend, live.speedup, live.lifecycle)
-    scenario = scenario.model_copy(update={"testbed": testbed})
+    scenario = with_agent_llm(scenario.model_copy(update={"testbed": testbed}))
     if scenario.length_knowledge != "exact":
         return scenario
     say("live, output lengths are predicted: the scenario's `exact` knowledge of them cannot cross HTTP")
@@ -102,6 +103,8 @@ def start_cluster(scenario: Scenario, options: LiveOptions) -> LiveCluster:
         cluster = LiveCluster.start(scenario.testbed, options)
     except NoCluster as error:
         raise ConfigError(str(error)) from error
+    if scenario.testbed.agent_llm is not None:
+        say(f"the agents' model at {scenario.testbed.agent_llm.url}")
     try:
         for node, model, facts in cluster.load_facts():
             say(f"{model} on {node}: {said_of(facts)}")

@@ -22,6 +22,8 @@ from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE
 
+AGENT_LLM = "agent_llm"
+"""As a `base_url`: the model that the testbed hosts; its name, if none is given."""
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
@@ -74,11 +76,27 @@ def reasoner_label(scheme: Scheme, scenario: Scenario) -> str:
 
 
 def check_reasoner(scheme: Scheme, scenario: Scenario, live: bool) -> None:
-    """Raise `ConfigError` where a live model could not be charged for its thinking: live, it forces speedup 1."""
+    """Raise `ConfigError` where a live model could not be charged for its thinking (live, it forces speedup 1), and
+    where a run that is not live is to ask the model of a live testbed."""
+    if not live and OPENAI in _labels(scheme, scenario).values() and (asking := asks_agent_llm(scenario)):
+        raise ConfigError(
+            f"scenario {scenario.name!r}: controllers.{asking[0]}.openai.base_url = {AGENT_LLM!r} is the model that a"
+            " live testbed hosts; for other runs give the URL that `edgebed up` says"
+        )
     if live and OPENAI in _labels(scheme, scenario).values() and scenario.live.speedup != 1.0:
         raise ConfigError(
             f"reasoner openai thinks in real seconds: it needs --speedup 1, not {scenario.live.speedup:g}"
         )
+
+
+def asks_agent_llm(scenario: Scenario) -> list[str]:
+    """The controllers whose `openai` is the model that the testbed hosts."""
+    given = {name: scenario.controllers.get(name, {}).get("openai") for name in ("meta", "agents")}
+    return [
+        n
+        for n, openai in given.items()
+        if isinstance(openai, Mapping) and openai.get("base_url") == AGENT_LLM
+    ]
 
 
 def _labels(scheme: Scheme, scenario: Scenario) -> dict[str, str]:
@@ -105,6 +123,8 @@ def make_llm(choice: str, openai: OpenAiConfig, scheme: Scheme, seed: int) -> LL
     """
     label, file = split_choice(choice)
     if label == OPENAI:
+        if openai.base_url == AGENT_LLM:
+            openai = openai.model_copy(update={"model": openai.model or AGENT_LLM})
         if missing := missing_settings(openai):
             raise ConfigError(f"reasoner openai: set {' and '.join(missing)} in the environment")
         url = openai.base_url or os.environ.get("EDGEBED_LLM_BASE_URL")

@@ -79,14 +79,21 @@ def replica_target(
 def gpu_share(testbed: TestbedConfig) -> float:
     """Share of a GPU each replica asks of Ray, so that all of them fit whatever the order they start in.
 
-    1 / (most GPU models a node hosts per GPU), the same everywhere: equal shares always pack.
+    1 / (most GPU models a node hosts per GPU), the same everywhere: equal shares always pack. A model for the agents
+    takes its share first.
     """
     per_gpu = [
         ceil(sum(takes_gpu(testbed, n.id, m) for m in testbed.hosted(n.id)) / len(n.gpus))
         for n in testbed.nodes
         if n.gpus
     ]
-    return int(10_000 / max(per_gpu, default=1)) / 10_000
+    return whole_share(testbed, max(per_gpu, default=1))
+
+
+def whole_share(testbed: TestbedConfig, parts: int) -> float:
+    """One of so many equal parts of what a model for the agents leaves of its GPU, as Ray counts (to 1/10000)."""
+    taken = testbed.agent_llm.gpu_share if testbed.agent_llm is not None else 0.0
+    return int(round((1.0 - taken) * 10_000, 6) / parts) / 10_000
 
 
 def secrets() -> dict[str, str]:

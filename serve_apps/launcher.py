@@ -14,7 +14,7 @@ import ray
 from ray import serve
 
 from emulation.domain.cluster import Mode, TestbedConfig
-from serve_apps.apps import replica_target
+from serve_apps.apps import replica_target, whole_share
 from serve_apps.messages import ProcessChange
 from serve_apps.names import app_name, edge_resource
 
@@ -163,8 +163,7 @@ class Launcher:
 def slice_share(testbed: TestbedConfig) -> float:
     """Share of a GPU one vGPU stands for: that of the finest division, the same everywhere so that it
     packs."""
-    slices = max((gpu.slices for node in testbed.nodes for gpu in node.gpus), default=1)
-    return int(10_000 / slices) / 10_000
+    return whole_share(testbed, max((gpu.slices for node in testbed.nodes for gpu in node.gpus), default=1))
 
 
 def _words(application: Any) -> str:

@@ -33,6 +33,7 @@ from emulation.domain.events import Event
 from emulation.domain.records import RunFooter
 from emulation.domain.scenario import Lifecycle
 from emulation.files import ConfigError
+from serve_apps.agent_llm import agent_target
 from serve_apps.apps import QUIET, UNLIMITED, gateway_target, gpu_share, replica_target
 from serve_apps.backends import backend_class
 from serve_apps.backends.choice import gpu_models, real_models
@@ -221,6 +222,8 @@ class LiveCluster:
         serve.start(proxy_location="Disabled", logging_config=QUIET)
         place = self.base.place if self.base is not None else {}
         targets = [gateway_target(self.options.host, self.options.port, self.options.gateways, place)]
+        if self.testbed.agent_llm is not None:
+            targets.append(agent_target(self.testbed, self.testbed.agent_llm))
         if self.options.lifecycle == "warm":
             for node in self.testbed.nodes:
                 for model in self.testbed.hosted(node.id):

@@ -14,6 +14,8 @@ SCHEDULER = "scheduler"
 LAUNCHER = "launcher"
 VRAM = "vram"
 GATEWAY_APP = "gateway"
+AGENT_LLM = "agent_llm"
+"""Application and model name of the chat model for the controllers; as `base_url` of a reasoner it means that one."""
 REPLICA = "replica"
 """Deployment name inside every application of a (node, model)."""
 

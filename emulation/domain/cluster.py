@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from emulation.domain.agent_llm import AgentLlm
+from emulation.domain.strict import Strict as Strict
 
 Mode = Literal["off", "cpu", "gpu"]
 """Where an executor runs: nowhere, on the node's CPU cores, or on a slice of one GPU."""
@@ -22,12 +25,6 @@ Modality = Literal["text", "caption", "image"]
 
 Features = Literal["prompts", "tokens"]
 """The request features x of the linear law s = theta . x: (K,) prompts, or (n_in, n_out) tokens."""
-
-
-class Strict(BaseModel):
-    """Base of every format we own: unknown keys are errors and instances are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelSpec(Strict):
@@ -186,6 +183,8 @@ class TestbedConfig(Strict):
     cpu: CpuLaw = CpuLaw()
     backends: tuple[BackendEntry, ...] = ()
     """Where none applies, replicas emulate (or run what `--backend` says)."""
+    agent_llm: AgentLlm | None = None
+    """A chat model for the controllers' reasoners, hosted by the testbed itself."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -215,6 +214,10 @@ class TestbedConfig(Strict):
                 raise ValueError(f"backends name unknown model {choice.model!r}; known: {model_ids}")
             if choice.node not in (None, *node_ids):
                 raise ValueError(f"backends name unknown node {choice.node!r}; known: {node_ids}")
+        if self.agent_llm is not None:
+            if self.agent_llm.node not in node_ids:
+                raise ValueError(f"agent_llm names unknown node {self.agent_llm.node!r}; known: {node_ids}")
+            _beside(self.agent_llm, next(n for n in self.nodes if n.id == self.agent_llm.node))
         for node in self.nodes:
             for model_id in node.models or ():
                 if model_id not in model_ids:
@@ -245,7 +248,7 @@ class TestbedConfig(Strict):
         return self._index.models[model_id]
 
     def node(self, node_id: str) -> NodeSpec:
-        """The node with this id. Raises `KeyError` if there is none."""
+        """The node with this id, with the vRAM its models have. Raises `KeyError` if there is none."""
         return self._index.nodes[node_id]
 
     def theta(self, node_id: str, model_id: str, mode: Mode) -> tuple[float, ...] | None:
@@ -316,6 +319,8 @@ class _Index:
     @classmethod
     def of(cls, testbed: TestbedConfig) -> _Index:
         """Every feasible law of every node: an entry of its own, or the one for all nodes."""
+        agent = testbed.agent_llm
+        nodes = testbed.nodes if agent is None else tuple(_beside(agent, n) for n in testbed.nodes)
         common: dict[tuple[str, str], ProfileEntry] = {}
         own: dict[tuple[str, str, str], ProfileEntry] = {}
         for entry in testbed.profile:
@@ -326,7 +331,7 @@ class _Index:
         batching: dict[tuple[str, str, Mode], Batching] = {}
         theta: dict[tuple[str, str], dict[Mode, tuple[float, ...]]] = {}
         modes: tuple[Literal["gpu", "cpu"], ...] = ("gpu", "cpu")
-        for node in testbed.nodes:
+        for node in nodes:
             for model in testbed.models:
                 laws: dict[Mode, tuple[float, ...]] = {}
                 for mode in modes:
@@ -340,7 +345,7 @@ class _Index:
         with_gpu = {n.id for n in testbed.nodes if n.gpus}
         return cls(
             models={m.id: m for m in testbed.models},
-            nodes={n.id: n for n in testbed.nodes},
+            nodes={n.id: n for n in nodes},
             theta=theta,
             batching=batching,
             hosts=hosts,
@@ -359,6 +364,18 @@ def _fits(node: NodeSpec, model: ModelSpec, mode: Literal["cpu", "gpu"]) -> bool
     if node.models is not None and model.id not in node.models:
         return False
     return mode == "cpu" or model.vram_gb <= max((g.vram_gb for g in node.gpus), default=-1.0)
+
+
+def _beside(agent: AgentLlm, node: NodeSpec) -> NodeSpec:
+    """A node with the vRAM that its agents' model leaves. Raises `ValueError` if that does not fit."""
+    if node.id != agent.node or agent.vram_gb == 0:
+        return node
+    index = agent.gpu_of([gpu.vram_gb for gpu in node.gpus])
+    gpus = [
+        gpu if k != index else gpu.model_copy(update={"vram_gb": gpu.vram_gb - agent.vram_gb})
+        for k, gpu in enumerate(node.gpus)
+    ]
+    return node.model_copy(update={"gpus": tuple(gpus)})
 
 
 class ExecutorSpec(Strict):

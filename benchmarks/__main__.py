@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--quick] [--no-save] [name ...]`: run, show, and keep the figures in `benchmarks/results`."""
+"""Run, show, and keep the figures in `benchmarks/results`.
+
+`python -m benchmarks [--quick] [--no-save] [--source FOLDER] [name ...]`
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from rich.table import Table
 from emulation.recording import write_whole
 
 HERE = Path(__file__).parent
-_PACKAGES = ("numpy", "orjson", "pydantic", "ray", "simpy", "uvicorn")
+_PACKAGES = ("numpy", "orjson", "pydantic", "ray", "simpy", "torch", "uvicorn")
 
 
 def names() -> list[str]:
@@ -30,10 +33,11 @@ def names() -> list[str]:
     return sorted(name for name in found if not name.startswith("_"))
 
 
-def measure(name: str, quick: bool) -> dict[str, Any]:
+def measure(name: str, quick: bool, source: str | None = None) -> dict[str, Any]:
     """Run one benchmark; its figures with the versions and the machine they were measured on."""
     run = import_module(f"benchmarks.{name}").run
-    figures = run(quick=quick) if "quick" in inspect.signature(run).parameters else run()
+    known = inspect.signature(run).parameters
+    figures = run(**{k: v for k, v in (("quick", quick), ("source", source)) if k in known})
     return {
         "benchmark": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -105,6 +109,11 @@ def main() -> int:
         "--quick", action="store_true", help="fewer repetitions, smaller sizes; rougher figures"
     )
     parser.add_argument("--no-save", action="store_true", help="leave benchmarks/results as it is")
+    parser.add_argument(
+        "--source",
+        metavar="FOLDER",
+        help="a text model's weights, for those that can measure one (injection)",
+    )
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(names()))
     if unknown:
@@ -112,7 +121,7 @@ def main() -> int:
     console, results = Console(), []
     for name in arguments.names or names():
         with console.status(f"measuring {name} ..."):
-            results.append(measure(name, arguments.quick))
+            results.append(measure(name, arguments.quick, arguments.source))
         if not arguments.no_save:
             console.print(f"wrote {save(results[-1]).relative_to(HERE.parent)}")
     console.print(figure_table(results))

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from emulation.domain.events import Leave, Slowdown
+from emulation.domain.events import Error, Leave, Pause, Slowdown
+from emulation.metrics import fault_ledger
 
 from .conftest import eventually
 
@@ -50,6 +51,45 @@ def test_slowdown_stretches_the_request_in_service(begin: Begin, threads: Any) -
     assert request.service_s > 1.5 * 8.0
     assert [(e.type, e.phase) for e in run.events] == [("slowdown", "onset")] * 2
     assert footer.conserved()
+
+
+def test_a_pause_holds_what_is_in_service_and_what_waits_and_loses_nothing(
+    begin: Begin, threads: Any
+) -> None:
+    live = begin("sect")
+    sent = [_long(live, threads, f"held{i}", 200) for i in range(2)]  # 4 virtual seconds each
+    at_s = _now_s(live)
+    events = [Pause(node=node, at_s=at_s, until_s=at_s + 40) for node in ("n1", "n2")]
+    for event in events:
+        live.cluster.inject(event)
+    sent.append(threads.submit(live.chat, headers={"X-Request-ID": "late"}, max_tokens=10, ignore_eos=True))
+    assert [s.result(60).status_code for s in sent] == [200] * 3
+    footer, run = live.end()
+    assert footer.ends == {"gpt2": {"done": 3}}
+    assert all(r.ended_s >= at_s + 40 for r in run.requests)
+    rows = fault_ledger(run, events)
+    assert not any(row.landed is False for row in rows)
+    # the late one waited beside an idle replica, or tells how long the one it waited for usually takes
+    assert any(row.landed and row.recovered for row in rows)
+
+
+def test_a_broken_replica_answers_503_until_it_is_well_again(begin: Begin) -> None:
+    live = begin("sect")
+    at_s = _now_s(live)
+    events = [Error(node=node, at_s=at_s, until_s=at_s + 20) for node in ("n1", "n2")]
+    for event in events:
+        live.cluster.inject(event)
+    answer = live.chat(max_tokens=4)
+    assert answer.status_code == 503
+    assert answer.json()["error"]["code"] == "error"
+    assert answer.json()["error"]["message"] == "the replica failed"
+    eventually(lambda: _now_s(live) > at_s + 24)
+    assert live.chat(max_tokens=4).status_code == 200
+    footer, run = live.end()
+    assert footer.ends == {"gpt2": {"done": 1, "error": 1}}
+    rows = fault_ledger(run, events)
+    assert [row.landed for row in rows].count(True) == 1
+    assert not any(row.landed is False for row in rows)
 
 
 def test_requests_of_a_node_that_leaves_are_served_elsewhere(begin: Begin, threads: Any) -> None:

@@ -16,7 +16,7 @@ def mistakes() -> list[str]:
     for name, application in sorted(serve.status().applications.items()):
         said = said_in("\n".join(d.message for d in application.deployments.values()))
         if said is not None:
-            found.append(f"{name}: {said}")
+            found.append(said if said.startswith(name) else f"{name}: {said}")
     return found
 
 

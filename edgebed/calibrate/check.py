@@ -162,11 +162,14 @@ def with_profiles(scenario: Scenario, run: Run, profiles: Sequence[ProfileFile])
             raise ConfigError(
                 f"the profile of {entry.model!r} has {len(entry.theta)} coefficient(s), the testbed's law {want}"
             )
-        kept = tuple(
+        replaced = [
             e
             for e in testbed.profile
-            if (e.model, e.mode) != (entry.model, entry.mode) or entry.node not in (None, e.node)
-        )
+            if (e.model, e.mode) == (entry.model, entry.mode) and entry.node in (None, e.node)
+        ]
+        if profile.batch is None and replaced:  # how it batches is not what a law of single requests says
+            entry = entry.model_copy(update={"batch": replaced[0].batch})
+        kept = tuple(e for e in testbed.profile if e not in replaced)
         testbed = testbed.model_copy(update={"profile": (entry, *kept)})
     return scenario.model_copy(update={"testbed": testbed})
 

@@ -26,7 +26,7 @@ Key = tuple[str, Literal["cpu", "gpu"], str | None]
 
 
 def refit(run: Run, scenario: Scenario, real: frozenset[str]) -> list[ProfileFile]:
-    """One profile per law of the testbed that real replicas ran by, fitted to the requests they served in one go.
+    """One profile per law of the testbed that real replicas ran by, fitted to requests served alone and in one go.
 
     What a request computed is taken as its replica measured it, without injected slowdowns and pauses. Raises
     `ConfigError` if the requests cannot tell the coefficients apart, or nothing was measured.
@@ -35,8 +35,11 @@ def refit(run: Run, scenario: Scenario, real: frozenset[str]) -> list[ProfileFil
     sides = {s["request_id"]: s for s in run.side.values() if "request_id" in s}
     points: dict[Key, list[tuple[str, Point]]] = defaultdict(list)
     nodes = {e.id: e.node for e in testbed.executors()}
+    shared = _in_batches(run)
     for record in run.requests:
         side, executor = sides.get(record.request_id, {}), record.executor
+        if record.request_id in shared:
+            continue
         if executor is not None and executor in real and _whole(record, side):
             node = nodes[executor]
             points[_key(testbed, node, record)].append(
@@ -65,6 +68,20 @@ def _whole(record: RequestRecord, side: Mapping[str, Any]) -> bool:
         return False
     at_node_s = record.ended_s - record.transfer_s - record.started_s
     return at_node_s <= _SLACK * record.service_s + _SLACK_S and service_end_s(record) <= record.ended_s
+
+
+def _in_batches(run: Run) -> set[str]:
+    """Requests that had company in service on their executor: they tell of the batch, not of the law."""
+    found: set[str] = set()
+    last: dict[str, RequestRecord] = {}
+    """Executor to the request in service there that ends last."""
+    for r in sorted((r for r in run.requests if r.started_s is not None), key=lambda r: r.started_s or 0.0):
+        before = last.get(r.executor or "")
+        if before is not None and service_end_s(before) > (r.started_s or 0.0) + _SLACK_S:
+            found |= {before.request_id, r.request_id}
+        if before is None or service_end_s(r) > service_end_s(before):
+            last[r.executor or ""] = r
+    return found
 
 
 def _key(testbed: TestbedConfig, node: str, record: RequestRecord) -> Key:

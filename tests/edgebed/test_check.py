@@ -15,6 +15,7 @@ from edgebed.calibrate.refit import refit, write_refit
 from edgebed.cli import app, main
 from edgebed.layout import Layout
 from edgebed.virtual import simulate_in_memory
+from emulation.domain.cluster import Batching
 from emulation.domain.profile import Law, ProfileFile
 from emulation.domain.scenario import Scenario
 from emulation.files import load_profile
@@ -260,6 +261,26 @@ def test_requests_that_were_interrupted_are_not_fitted() -> None:
     found = next(p for p in refit(run, given, real_places(run, given)) if p.model == "gpt2")
     done = [r for r in run.requests if r.model == "gpt2" and r.outcome == "done" and r.attempt == 1]
     assert len(found.points) == len(done) - 1
+
+
+def test_requests_that_shared_a_batch_are_not_fitted_and_the_batch_is_kept_with_another_law() -> None:
+    base = scenario(events=[], deadline_s=None)
+    batched = base.testbed.profile[0].model_copy(update={"batch": Batching(width=4, cost=0.5)})
+    nodes = tuple(n for n in base.testbed.nodes if n.id != "b")
+    testbed = base.testbed.model_copy(
+        update={"nodes": nodes, "profile": (batched, *base.testbed.profile[1:])}
+    )
+    given = base.model_copy(update={"testbed": testbed})
+    run = with_side(as_if_live(given))
+    found = next(p for p in refit(run, given, real_places(run, given)) if p.model == "gpt2")
+    done = [r for r in run.requests if r.model == "gpt2" and r.outcome == "done"]
+    slowed = [
+        r for r in done if (r.service_s or 0.0) > 1.01 * (LAW[0] * r.prompt_tokens + LAW[1] * r.output_tokens)
+    ]
+    assert len(slowed) > 5
+    assert 5 < len(found.points) < len(done) - 5
+    again = check(run, given, profiles=[found])
+    assert of(again).service.mean_error == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_node_with_a_law_of_its_own_gets_one_and_its_speed_is_taken_out() -> None:

@@ -43,8 +43,8 @@ def replay(
 ) -> Run:
     """Serve the recorded dispatches again; returns the same requests with the times the state machines give.
 
-    `items` (by request id) and `truth` replace what scenario and seed give: for runs on real models, whose truth no seed
-    has. Only requests the run dispatched are in the result. Raises `RecordError` if the record names a request the
+    `items` (by request id) and `truth` replace what scenario and seed give: for runs on real models, whose truth no
+    seed has. Only requests the run dispatched are in the result. Raises `RecordError` if the record names a request the
     scenario and seed do not have, or an event the plan does not have.
     """
     seed = run.header.seed
@@ -54,18 +54,18 @@ def replay(
     nodes = {n.id: NodeState(scenario.testbed, n.id, hidden) for n in scenario.testbed.nodes}
     node_of = {e.id: e.node for e in scenario.testbed.executors()}
     actions = [
-        *_dispatches(run, known, jobs, node_of),
+        *_dispatches(run, known, jobs, nodes, node_of),
         *_configurations(run),
         *_faults(run, scenario),
     ]
     ended: dict[str, Ended] = {}
     for action in sorted(actions, key=lambda a: (a.t_s, a.priority, a.order)):
         for node in nodes.values():
-            _advance(node, action.t_s, ended)
+            _advance(node, action.t_s, jobs, ended)
         action.do(nodes[action.node], action.t_s)
     for node in nodes.values():
         while node.next_s() < inf:
-            _advance(node, node.next_s(), ended)
+            _advance(node, node.next_s(), jobs, ended)
     recorded = {r.request_id: r for r in run.requests}
     requests = tuple(_record(recorded[i], jobs[i], notice) for i, notice in ended.items() if i in recorded)
     return replace(
@@ -73,10 +73,10 @@ def replay(
     )
 
 
-def _advance(node: NodeState, t_s: float, ended: dict[str, Ended]) -> None:
+def _advance(node: NodeState, t_s: float, jobs: Mapping[str, Job], ended: dict[str, Ended]) -> None:
     node.advance(t_s)
     for notice in node.take_notices():
-        if isinstance(notice, Ended):
+        if isinstance(notice, Ended) and jobs[notice.job.request.id] is notice.job:
             ended[notice.job.request.id] = notice
 
 
@@ -84,6 +84,7 @@ def _dispatches(
     run: Run,
     known: Mapping[str, tuple[Request, RequestTruth]],
     jobs: dict[str, Job],
+    nodes: Mapping[str, NodeState],
     node_of: dict[str, str],
 ) -> list[_Action]:
     """One submit per recorded dispatch: routes in order, the last at the time the node saw it."""
@@ -98,7 +99,7 @@ def _dispatches(
             raise RecordError(
                 f"request {request_id!r} is not of scenario {run.header.scenario!r} with this seed"
             )
-        job = jobs.setdefault(request_id, Job(*known[request_id]))
+        jobs.setdefault(request_id, Job(*known[request_id]))
         end = ends.get(request_id)
         for number, decision in enumerate(decisions, start=1):
             last = number == len(decisions) and end is not None and end.dispatched_s is not None
@@ -107,19 +108,38 @@ def _dispatches(
                 if last and end is not None and end.dispatched_s is not None
                 else decision.t_s
             )
-            actions.append(
-                _Action(t_s, _SUBMIT, len(actions), node_of[decision.choice], _submit(job, decision.choice))
-            )
+            submit = _submit(request_id, decision.choice, jobs, nodes, node_of)
+            actions.append(_Action(t_s, _SUBMIT, len(actions), node_of[decision.choice], submit))
     return actions
 
 
-def _submit(job: Job, executor: str) -> Callable[[NodeState, float], None]:
+def _submit(
+    request_id: str,
+    executor: str,
+    jobs: dict[str, Job],
+    nodes: Mapping[str, NodeState],
+    node_of: dict[str, str],
+) -> Callable[[NodeState, float], None]:
     def do(node: NodeState, t_s: float) -> None:
-        if not job.ended:
-            job.attempt += job.executor is None and job.enqueued_s is not None
-            node.submit(executor, job, t_s)
+        job = jobs[request_id]
+        if job.ended:
+            return
+        if job.executor is not None:  # here it is still served where, in the record, its replica was lost
+            jobs[request_id] = again = _once_more(job)
+            nodes[node_of[job.executor]].cancel(request_id, t_s)
+            job = again
+        else:
+            job.attempt += job.enqueued_s is not None
+        node.submit(executor, job, t_s)
 
     return do
+
+
+def _once_more(job: Job) -> Job:
+    """Another attempt at the same request, with the progress of this one."""
+    again = Job(job.request, job.truth, job.attempt + 1, job.dispatched_s, job.sent_s)
+    again.prompts_done, again.service_s, again.started_s = job.prompts_done, job.service_s, job.started_s
+    return again
 
 
 def _configurations(run: Run) -> list[_Action]:

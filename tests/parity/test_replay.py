@@ -28,3 +28,14 @@ def test_a_replay_without_the_faults_differs() -> None:
     quiet = type(run)(run.header, run.requests, run.decisions, (), run.executors, run.footer)
     again = {r.request_id: r.ended_s for r in replay(quiet, calm).requests}
     assert any(abs(again.get(r.request_id, 0.0) - r.ended_s) > 0.1 for r in run.requests)
+
+
+def test_a_request_that_is_dispatched_again_while_it_is_still_served_moves_and_ends_once() -> None:
+    scenario = load_scenario("demo")
+    run = simulate_in_memory(scenario, "AL", 1)
+    moved = next(r for r in run.requests if r.attempt > 1 and r.outcome == "done")
+    calm = scenario.model_copy(update={"events": ()})
+    again = replay(type(run)(run.header, run.requests, run.decisions, (), run.executors, run.footer), calm)
+    assert len({r.request_id for r in again.requests}) == len(again.requests)
+    found = next(r for r in again.requests if r.request_id == moved.request_id)
+    assert (found.executor, found.attempt) == (moved.executor, moved.attempt)

@@ -25,10 +25,12 @@ from emulation.files import ConfigError
 from serve_apps.apps import QUIET
 from serve_apps.backends.loading import RealSettings, check_source
 from serve_apps.names import AGENT_LLM, edge_resource
+from serve_apps.secret import Secret
 
 KEY = "VLLM_API_KEY"
 """Environment variable of the key that vLLM's server asks for. It is never written to a file or an argument."""
 CPU_CACHE_BYTES = 500_000_000
+_ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
 LOOK_S = 0.5
 END_TIMEOUT_S = 10.0
 _OURS = ("model", "host", "port", "served_model_name", "api_key", "max_model_len", "chat_template")
@@ -37,10 +39,10 @@ _OURS = ("model", "host", "port", "served_model_name", "api_key", "max_model_len
 class AgentServer:
     """The deployment: one replica, one child process."""
 
-    def __init__(self, config: AgentLlm, memory_share: float | None) -> None:
+    def __init__(self, config: AgentLlm, memory_share: float | None, key: Secret | None = None) -> None:
         """Returns when the model answers. Raises `RuntimeError` with vLLM's last words if it does not.
 
-        `memory_share`: of the GPU's memory; None on a CPU.
+        `memory_share`: of the GPU's memory; None on a CPU. `key`: what its clients must show.
         """
         self._url = config.url.removesuffix("/v1")
         descriptor, name = tempfile.mkstemp()
@@ -48,7 +50,7 @@ class AgentServer:
         self._words = os.fdopen(descriptor, "w+b")
         self._server = subprocess.Popen(
             [sys.executable, "-m", "serve_apps.agent_llm_server", *arguments(config, memory_share)],
-            env=os.environ | {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"},
+            env=os.environ | _ENVIRONMENT | ({} if key is None else {KEY: key.value}),
             stdin=subprocess.PIPE,
             stdout=self._words,
             stderr=self._words,
@@ -133,13 +135,12 @@ def agent_target(testbed: TestbedConfig, agent: AgentLlm) -> RunTarget:
             "num_cpus": 0,
             "num_gpus": agent.gpu_share,
             "resources": {edge_resource(agent.node): 0.001},
-            "runtime_env": {"env_vars": {KEY: os.environ[KEY]} if os.environ.get(KEY) else {}},
         },
         logging_config=QUIET,
     )
     gpus = [g.vram_gb for n in testbed.nodes if n.id == agent.node for g in n.gpus]
     share = agent.vram_gb / gpus[agent.gpu_of(gpus)] if agent.gpu_share else None
-    return RunTarget(target=deployment.bind(agent, share), name=AGENT_LLM, route_prefix=None)
+    return RunTarget(target=deployment.bind(agent, share, Secret.of(KEY)), name=AGENT_LLM, route_prefix=None)
 
 
 def arguments(config: AgentLlm, memory_share: float | None) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from math import ceil
 from typing import Any
@@ -17,6 +16,7 @@ from serve_apps.backends.choice import chosen, takes_gpu
 from serve_apps.gateway import Gateway
 from serve_apps.names import GATEWAY_APP, REPLICA, app_name, edge_resource
 from serve_apps.replica import Replica
+from serve_apps.secret import Keys
 
 UNLIMITED = 100_000
 """Requests at once: the queue is the node's, never Ray's."""
@@ -43,11 +43,13 @@ def gateway_target(host: str, port: int, count: int, place: Mapping[str, float])
         ray_actor_options={
             "num_cpus": 0,
             "resources": dict(place),
-            "runtime_env": {"env_vars": ON_ONE_LOOP | secrets()},
+            "runtime_env": {"env_vars": ON_ONE_LOOP},
         },
         logging_config=QUIET,
     )
-    return RunTarget(target=deployment.bind(host, port), name=GATEWAY_APP, route_prefix=None)
+    return RunTarget(
+        target=deployment.bind(host, port, Keys.of_environment()), name=GATEWAY_APP, route_prefix=None
+    )
 
 
 def replica_target(
@@ -94,8 +96,3 @@ def whole_share(testbed: TestbedConfig, parts: int) -> float:
     """One of so many equal parts of what a model for the agents leaves of its GPU, as Ray counts (to 1/10000)."""
     taken = testbed.agent_llm.gpu_share if testbed.agent_llm is not None else 0.0
     return int(round((1.0 - taken) * 10_000, 6) / parts) / 10_000
-
-
-def secrets() -> dict[str, str]:
-    """Tokens of this process' environment that the gateway checks against."""
-    return {k: os.environ[k] for k in ("EDGEBED_API_KEY", "EDGEBED_TOKEN") if os.environ.get(k)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import os
 import time
 from typing import Any
 
@@ -17,6 +16,7 @@ from emulation.domain.cluster import Strict
 from emulation.domain.events import Event
 from serve_apps.asgi import Exchange, Handler, HttpError
 from serve_apps.names import EVENTS, RECORDER, NotThere, find
+from serve_apps.secret import Secret
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -33,9 +33,9 @@ class ControlFront:
     """Handlers under `/control`. They need the token of EDGEBED_TOKEN, unless socket and client are on
     loopback."""
 
-    def __init__(self, host: str, token: str | None = None) -> None:
+    def __init__(self, host: str, token: Secret | None = None) -> None:
         self._local = host in _LOOPBACK
-        self._token = token if token is not None else os.environ.get("EDGEBED_TOKEN") or None
+        self._token = None if token is None else token.value
 
     def routes(self) -> dict[str, dict[str, Handler]]:
         """Path to method to handler."""

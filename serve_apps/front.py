@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
-import os
 import re
 import time
 import uuid
@@ -22,6 +21,7 @@ from serve_apps.asgi import Exchange, Handler, HttpError
 from serve_apps.dispatch import Dispatcher, Refused
 from serve_apps.messages import Answer
 from serve_apps.openapi import describe
+from serve_apps.secret import Secret
 from serve_apps.sse import (
     chat_events,
     completion_events,
@@ -41,9 +41,9 @@ _STATUS = {"expired": 408, "error": 503, "aborted": 503}
 class Front:
     """Handlers of the gateway's paths. `current` gives the run's dispatcher, or None between runs."""
 
-    def __init__(self, current: Callable[[], Dispatcher | None], api_key: str | None = None) -> None:
+    def __init__(self, current: Callable[[], Dispatcher | None], api_key: Secret | None = None) -> None:
         self._current = current
-        self._api_key = api_key if api_key is not None else os.environ.get("EDGEBED_API_KEY") or None
+        self._api_key = None if api_key is None else api_key.value
 
     def routes(self) -> dict[str, dict[str, Handler]]:
         """Path to method to handler."""

@@ -47,6 +47,7 @@ from serve_apps.names import (
     runtime_name,
 )
 from serve_apps.replicas import Replicas
+from serve_apps.secret import Keys
 
 log = logging.getLogger("edgebed")
 
@@ -58,7 +59,7 @@ CHECKPOINT_S = 2.0
 class Gateway:
     """One gateway process. Several may share the port (SO_REUSEPORT)."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, keys: Keys) -> None:
         self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_node_id()}:{os.getpid()}"
         self._actors = Phonebook()
         self._replicas = Replicas()
@@ -69,7 +70,7 @@ class Gateway:
         self._meta: MetaLink | None = None
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self._app(host),
+                self._app(host, keys),
                 http="httptools", loop="none", ws="none", lifespan="off", access_log=False,
                 log_level="warning", timeout_keep_alive=75, server_header=False, date_header=False,
             )
@@ -94,9 +95,9 @@ class Gateway:
         """Process of this gateway."""
         return {"pid": os.getpid()}
 
-    def _app(self, host: str) -> App:
-        front = Front(lambda: self._dispatcher)
-        control = ControlFront(host)
+    def _app(self, host: str, keys: Keys) -> App:
+        front = Front(lambda: self._dispatcher, keys.api)
+        control = ControlFront(host, keys.control)
         routes = front.routes() | control.routes()
         routes["/health"] = {"GET": self._health}
         routes["/metrics"] = {"GET": self._metrics}

@@ -24,6 +24,8 @@ from serve_apps.messages import RunPlan
 from workloads.mismatch import world_truth
 
 HERE = Path(__file__).parent
+TOKEN = "control-me-9f2b7c"
+"""Of the session's cluster."""
 GPU = {"slices": 2, "sharing": "none"}
 TESTBED: dict[str, Any] = {
     "name": "two-nodes",
@@ -90,7 +92,10 @@ class LiveRun:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LiveCluster]:
-    with LiveCluster.start(scenario().testbed, LiveOptions(port=0)) as found:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("EDGEBED_TOKEN", TOKEN)
+        found = LiveCluster.start(scenario().testbed, LiveOptions(port=0))
+    with found:
         yield found
 
 

@@ -70,6 +70,7 @@ def took_s(engine: Engine, work: Work, pacer: Pacer) -> float:
     begun = perf_counter()
     for index in range(engine.choices(work)):
         engine.run(work, index, pacer, lambda text, tokens: None)
+        pacer.settle()
     return perf_counter() - begun
 
 

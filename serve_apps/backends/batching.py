@@ -233,6 +233,8 @@ class Loop:
             engine.abort_request([a.id for a in present])
             return
         self._pacer.lap(int(any(a.begun for a in present)))
+        if any(output.finished for output in outputs):
+            self._pacer.settle()
         after = self._pacer.timing()
         computed_s = after.prefill_s + after.decode_s - before.prefill_s - before.decode_s
         for ask in present:

@@ -5,6 +5,9 @@ the piece took and waits (factor - 1) times as long, so that the service time is
 one. The factor may change while it waits; what is left of the wait changes with it. Waiting that overshoots
 is taken off the next wait, so that errors do not add up. An infinite factor is a pause. A factor below 1 cannot
 be had from real hardware and counts as 1.
+
+A thread that sleeps for less than it takes to find its caches again computes slower afterwards, and the slowdown would
+multiply that. So short waits are saved up until they are worth a sleep, `WORTH_S`, and `settle` waits for the rest.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from math import inf
 
 from serve_apps.messages import Pace, Timing
 
+WORTH_S = 0.01
+"""Shortest wait, seconds."""
 _ROUNDING_S = 1e-9
 
 
@@ -39,6 +44,7 @@ class Pacer:
         self._over = False
         self._mark = 0.0
         self._credit_s = 0.0
+        """Waited more than was due; what is negative was saved up."""
         self._computed_s = [0.0, 0.0]
         self._service_s = 0.0
 
@@ -78,12 +84,21 @@ class Pacer:
             self._service_s += now - self._mark
             self._mark = now
 
+    def settle(self) -> None:
+        """Computing is over for now: wait for what was saved up. Raises `Stopped`."""
+        began = self._clock()
+        try:
+            with self._changed:
+                self._stretch(0.0, 0, began, worth_s=0.0)
+        finally:
+            self._service_s += self._clock() - began
+
     def timing(self) -> Timing:
         """Where the time went so far."""
         return Timing(self._computed_s[0], self._computed_s[1], self._service_s)
 
-    def _stretch(self, left_s: float, coefficient: int, since: float) -> None:
-        """Wait until `left_s` of computing has been stretched; holds the lock."""
+    def _stretch(self, left_s: float, coefficient: int, since: float, worth_s: float = WORTH_S) -> None:
+        """Wait until `left_s` of computing has been stretched, or save the wait up; holds the lock."""
         while True:
             self._check()
             more = max(_factor(self._factors, coefficient) - 1.0, 0.0)
@@ -92,15 +107,15 @@ class Pacer:
                 since = self._clock()
                 continue
             due_s = more * left_s - self._credit_s
-            if due_s <= _ROUNDING_S:
-                self._credit_s = max(-due_s, 0.0) if more > 0.0 else 0.0
+            if due_s <= max(worth_s, _ROUNDING_S):
+                self._credit_s = -due_s if more > 0.0 or due_s > 0.0 else 0.0
                 return
             self._changed.wait(due_s)
             self._credit_s += self._clock() - since
             since = self._clock()
-            spent_s = min(self._credit_s, more * left_s)
+            spent_s = min(max(self._credit_s, 0.0), more * left_s)
             self._credit_s -= spent_s
-            left_s -= spent_s / more
+            left_s -= spent_s / more if more > 0.0 else left_s
 
     def _check(self) -> None:
         if self._over or self._factors is None:

@@ -215,11 +215,15 @@ class Real:
                 loop.call_soon_threadsafe(attempt.told.put_nowait, delta)
 
         try:
-            return await loop.run_in_executor(
-                self._threads, self._engine.run, attempt.work, index, attempt.pacer, emit
-            )
+            return await loop.run_in_executor(self._threads, self._run, attempt, index, emit)
         except Stopped:
             return None
+
+    def _run(self, attempt: _Attempt, index: int, emit: Emit) -> Piece:
+        """In a computing thread. Raises `Stopped`."""
+        piece = self._engine.run(attempt.work, index, attempt.pacer, emit)
+        attempt.pacer.settle()
+        return piece
 
     def _delta(self, index: int, text: str, tokens: int, first: bool) -> Delta:
         """New text of one choice; captions of several pictures are one text, a line each."""

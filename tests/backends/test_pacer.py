@@ -48,6 +48,7 @@ def compute(pacer: Pacer, ticks: Ticks, pieces: list[float], coefficient: int = 
     for seconds in pieces:
         ticks.now += seconds
         pacer.lap(coefficient)
+    pacer.settle()
     return ticks.now - began
 
 
@@ -67,6 +68,34 @@ def test_waits_that_overshoot_do_not_add_up() -> None:
     pacer = paced(ticks)
     pacer.set(Pace("cpu", (1.25,)))
     assert compute(pacer, ticks, [0.001] * 1000) == pytest.approx(1.25, abs=0.003)
+
+
+def test_short_waits_are_saved_up_until_they_are_worth_a_sleep_and_none_is_forgotten() -> None:
+    ticks = Ticks()
+    pacer = paced(ticks)
+    slept: list[float] = []
+    pacer._changed.wait = lambda s: slept.append(s) or ticks.wait(s)  # type: ignore[method-assign,func-returns-value]
+    pacer.set(Pace("cpu", (2.0,)))
+    assert compute(pacer, ticks, [0.003] * 9) == pytest.approx(0.054)
+    assert [round(s, 6) for s in slept] == [0.012, 0.012, 0.003]
+    pacer.begin()
+    ticks.now += 0.004
+    pacer.lap()
+    pacer.set(Pace("cpu", (1.0,)))  # what was earned before the slowdown ended is still waited for
+    pacer.settle()
+    assert pacer.timing().service_s == pytest.approx(0.062)
+
+
+def test_a_wait_that_was_saved_up_ends_with_the_work() -> None:
+    ticks = Ticks()
+    pacer = paced(ticks)
+    pacer.set(Pace("cpu", (2.0,)))
+    pacer.begin()
+    ticks.now += 0.004
+    pacer.lap()
+    pacer.stop()
+    with pytest.raises(Stopped):
+        pacer.settle()
 
 
 def test_input_and_output_have_factors_of_their_own() -> None:

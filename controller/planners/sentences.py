@@ -60,7 +60,7 @@ def nodes_told(testbed: TestbedConfig, absent: Sequence[str]) -> list[dict[str, 
     """Static capacities of every node, and who is away."""
     return [
         {"id": n.id, "cores": n.cores, "ram_gb": n.ram_gb, "gpus": gpus_of(n), "away": n.id in absent}
-        for n in testbed.nodes
+        for n in (testbed.node(node.id) for node in testbed.nodes)
     ]
 
 

@@ -44,7 +44,10 @@ class ComputedWork:
         lane, job = found
         lane.sync(now_s)
         alone = job.work_s / job.service_s if job.service_s > 0 and job.attempt == 1 else 1.0
-        job.service_s, job.work_s = service_s, service_s * alone  # what the rest of its batch took is not its work
+        job.service_s, job.work_s = (
+            service_s,
+            service_s * alone,
+        )  # what the rest of its batch took is not its work
         job.truth = RequestTruth(output_tokens, job.truth.noise, input_tokens)
         self._service.finish(lane, now_s)
         return True

@@ -8,10 +8,12 @@ socket), and places its replicas by accelerator type, where a testbed means one 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,7 @@ class AgentServer:
     async def check_health(self) -> None:
         """Called by Serve, which starts another replica if this raises."""
         if self._server.poll() is not None:
+            self._kill()
             raise RuntimeError(f"the agents' model is gone: {self._last_words()}")
         async with httpx.AsyncClient(timeout=20) as client:
             (await client.get(f"{self._url}/health")).raise_for_status()
@@ -72,17 +75,25 @@ class AgentServer:
     def __del__(self) -> None:
         """End the server; Serve calls this when the replica is to go."""
         server = getattr(self, "_server", None)
-        if server is not None and server.poll() is None:
+        if server is None:
+            return
+        if server.poll() is None:
             server.stdin.close()
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 server.wait(END_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                server.kill()
+        self._kill()
+
+    def _kill(self) -> None:
+        """End whatever is left of the server's process group: a server that died leaves its workers, and what they hold
+        of a GPU, behind."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._server.pid, signal.SIGKILL)
 
     def _wait(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self._server.poll() is not None:
+                self._kill()
                 raise RuntimeError(f"the agents' model did not start: {self._last_words()}")
             try:
                 httpx.get(f"{self._url}/health", timeout=5).raise_for_status()

@@ -1,0 +1,97 @@
+"""Options that several commands share, and what reads them."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from emulation.files import ConfigError
+
+ScenarioArgument = Annotated[
+    str, typer.Argument(help="A packaged scenario (see `edgebed scenarios`) or a YAML file.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder for records and report; default: runs/<name>.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of requests, noise and draws.")]
+ReasonerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reasoner",
+        help="Of every agent and meta-controller: rules, openai, scripted:<file> or replay:<file>.",
+    ),
+]
+RayletsOption = Annotated[
+    bool,
+    typer.Option("--raylets", help="Live: one raylet per edge node, so that nodes can really be killed."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option("--address", help="Live: Ray cluster to join (auto, host:port); default: our own."),
+]
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        "--backend",
+        help="Live, of models the testbed names none for: emulated, or real-tiny (every model by a tiny real one).",
+    ),
+]
+
+
+def adjusted(scenario: Any, speedup: float | None, lifecycle: str | None) -> Any:
+    """The scenario with the live settings of the command line. Raises `ConfigError`."""
+    from pydantic import ValidationError
+
+    from emulation.domain.scenario import LiveConfig
+
+    changes = {"speedup": speedup, "lifecycle": lifecycle}
+    given = {name: value for name, value in changes.items() if value is not None}
+    if not given:
+        return scenario
+    try:
+        live = LiveConfig.model_validate({**scenario.live.model_dump(), **given})
+    except ValidationError as error:
+        raise ConfigError(
+            f"{' '.join(f'--{n} {v}' for n, v in given.items())}: {error.errors()[0]['msg']}"
+        ) from error
+    return scenario.model_copy(update={"live": live})
+
+
+def names_of(text: str) -> list[str]:
+    """Of `--schemes`. Raises `ConfigError`."""
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise ConfigError(f"--schemes {text!r} names no scheme; for example AL,MA,sect")
+    return found
+
+
+def seeds_of(text: str) -> list[int]:
+    """Of `--seeds`. Raises `ConfigError`."""
+    found: list[int] = []
+    try:
+        for part in text.split(","):
+            low, _, high = part.strip().partition("-")
+            found.extend(range(int(low), int(high or low) + 1))
+    except ValueError as error:
+        raise ConfigError(
+            f"--seeds {text!r} is not a list of seeds; write for example 0,1,2 or 0-11"
+        ) from error
+    if not found or len(set(found)) != len(found):
+        raise ConfigError(f"--seeds {text!r} must name at least one seed, each once")
+    return found
+
+
+def default_folder(name: str) -> Path:
+    """Where records go if nobody says so."""
+    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def print_json(data: Any) -> None:
+    """To standard output, which holds nothing else then."""
+    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")

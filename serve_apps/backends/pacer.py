@@ -1,26 +1,36 @@
 """Keeps real computing to the pace of its node: how a slowdown is injected into a model that really runs.
 
-The computing thread asks `lap` after every piece of work, a token or a denoising step. `lap` measures how long
-the piece took and waits (factor - 1) times as long, so that the service time is `factor` times the undisturbed
-one. The factor may change while it waits; what is left of the wait changes with it. Waiting that overshoots
-is taken off the next wait, so that errors do not add up. An infinite factor is a pause. A factor below 1 cannot
-be had from real hardware and counts as 1.
+The computing thread asks `lap` after every piece of work, a token or a denoising step. A device that is f times slower
+would have done dt / f of the work by the time dt; what was computed beyond that is ahead of it, and `lap` waits until
+the device has caught up. So the service time is f times the undisturbed one, and a factor that changes, also during a
+wait, changes the speed at which the rest is caught up with. An infinite factor is a pause. A factor below 1 cannot be
+had from real hardware and counts as 1.
 
-A thread that sleeps for less than it takes to find its caches again computes slower afterwards, and the slowdown would
-multiply that. So short waits are saved up until they are worth a sleep, `WORTH_S`, and `settle` waits for the rest.
+A thread that has slept computes its next piece slower: caches are cold, a clock has gone down (measured: 1 to 6 ms,
+GPT-2 on a virtual CPU). The factor would multiply that. So there is no wait for less than `BURST_S` of computing, and
+the first piece after a wait counts no more than pieces usually take. `settle` waits for what is left at the end.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
 
 from serve_apps.messages import Pace, Timing
 
+BURST_S = 0.04
+"""Least computing between two waits, seconds."""
 WORTH_S = 0.01
-"""Shortest wait, seconds."""
+"""Shortest wait."""
+COLD_MOST_S = 0.01
+"""Most that a piece is taken to have lost to the wait before it."""
+LONG_S = 0.2
+"""Of a piece this long, that much is too little to matter."""
+GROWTH = 1.02
+"""Most by which pieces become longer, one after the other: a text model reads ever more of what it said."""
 _ROUNDING_S = 1e-9
 
 
@@ -43,8 +53,7 @@ class Pacer:
         self._factors: tuple[float, ...] | None = (1.0,)
         self._over = False
         self._mark = 0.0
-        self._credit_s = 0.0
-        """Waited more than was due; what is negative was saved up."""
+        self._ahead = Ahead()
         self._computed_s = [0.0, 0.0]
         self._service_s = 0.0
 
@@ -64,6 +73,7 @@ class Pacer:
         """Computing starts now. Raises `Stopped` if it should not."""
         with self._changed:
             self._check()
+            self._ahead.restart()
         self._mark = self._clock()
 
     def lap(self, coefficient: int = 0) -> None:
@@ -78,50 +88,141 @@ class Pacer:
         self._computed_s[coefficient] += computed_s
         try:
             with self._changed:
-                self._stretch(computed_s, coefficient, done)
+                self._check()
+                self._ahead.add(computed_s, coefficient)
+                factors = self._factors or (1.0,)
+                self._ahead.pass_by(computed_s, (1.0,) if inf in factors else factors)
+                self._catch_up(done, to_the_end=False)
         finally:
-            now = self._clock()
-            self._service_s += now - self._mark
-            self._mark = now
+            self._count()
 
     def settle(self) -> None:
-        """Computing is over for now: wait for what was saved up. Raises `Stopped`."""
-        began = self._clock()
+        """Computing is over for now: wait until the device has caught up. Raises `Stopped`."""
+        self._mark = self._clock()
         try:
             with self._changed:
-                self._stretch(0.0, 0, began, worth_s=0.0)
+                self._ahead.settle()
+                self._catch_up(self._mark, to_the_end=True)
         finally:
-            self._service_s += self._clock() - began
+            self._count()
 
     def timing(self) -> Timing:
         """Where the time went so far."""
         return Timing(self._computed_s[0], self._computed_s[1], self._service_s)
 
-    def _stretch(self, left_s: float, coefficient: int, since: float, worth_s: float = WORTH_S) -> None:
-        """Wait until `left_s` of computing has been stretched, or save the wait up; holds the lock."""
+    def _catch_up(self, since: float, to_the_end: bool) -> None:
+        """Wait for the device if that is worth it; holds the lock. `since`: up to when time has been counted."""
         while True:
             self._check()
-            more = max(_factor(self._factors, coefficient) - 1.0, 0.0)
-            if more == inf:
+            if self._paused():
                 self._changed.wait()
+                self._ahead.waited()
                 since = self._clock()
                 continue
-            due_s = more * left_s - self._credit_s
-            if due_s <= max(worth_s, _ROUNDING_S):
-                self._credit_s = -due_s if more > 0.0 or due_s > 0.0 else 0.0
+            factors = self._factors or (1.0,)  # those of the wait: they may change during it
+            due_s = self._ahead.due_s(factors)
+            if due_s <= _ROUNDING_S or not (to_the_end or self._ahead.worth(due_s)):
                 return
             self._changed.wait(due_s)
-            self._credit_s += self._clock() - since
-            since = self._clock()
-            spent_s = min(max(self._credit_s, 0.0), more * left_s)
-            self._credit_s -= spent_s
-            left_s -= spent_s / more if more > 0.0 else left_s
+            self._ahead.waited()
+            now = self._clock()
+            self._ahead.pass_by(now - since, factors)
+            since = now
+
+    def _count(self) -> None:
+        now = self._clock()
+        self._service_s += now - self._mark
+        self._mark = now
+
+    def _paused(self) -> bool:
+        return self._factors is not None and inf in self._factors
 
     def _check(self) -> None:
         if self._over or self._factors is None:
             raise Stopped
 
 
-def _factor(factors: Sequence[float] | None, coefficient: int) -> float:
-    assert factors is not None
-    return factors[min(coefficient, len(factors) - 1)]
+class Ahead:
+    """Work that was computed and the slower device would not have done yet, oldest first. Factors are finite."""
+
+    def __init__(self) -> None:
+        self._owed: deque[list[float]] = deque()
+        """[seconds of computing, coefficient]."""
+        self._over_s = 0.0
+        """Seconds waited for more than was due."""
+        self._spare_s = 0.0
+        """Seconds of computing that were lost to waits and not taken off anything yet."""
+        self._burst_s = 0.0
+        """Computed since the last wait."""
+        self._slept = False
+        """Whether the next piece is the first after a wait."""
+        self._cold: tuple[float, int] | None = None
+        """That piece, while it is not known what it should have taken: seconds and coefficient."""
+        self._usual_s: dict[int, float] = {}
+        """What a piece takes that follows another, by coefficient."""
+
+    def restart(self) -> None:
+        """Other work begins, in the same thread."""
+        self._owed.clear()
+        self._over_s = self._spare_s = self._burst_s = 0.0
+        self._cold = None
+
+    def add(self, computed_s: float, coefficient: int) -> None:
+        """A piece was computed."""
+        spared_s = min(self._spare_s, computed_s)
+        self._spare_s -= spared_s
+        self._owed.append([computed_s - spared_s, coefficient])
+        self._burst_s += computed_s
+        if self._slept:
+            self._slept, self._cold = False, (computed_s, coefficient)
+            return
+        known_s = self._usual_s.get(coefficient, inf)
+        self._usual_s[coefficient] = min(computed_s, known_s * GROWTH)
+        self.settle()
+
+    def pass_by(self, elapsed_s: float, factors: Sequence[float]) -> None:
+        """So much time has passed at these factors."""
+        left_s = elapsed_s + self._over_s
+        while self._owed and left_s > 0.0:
+            work_s, coefficient = self._owed[0]
+            factor = factor_of(factors, int(coefficient))
+            if left_s < work_s * factor:
+                self._owed[0][0] -= left_s / factor
+                left_s = 0.0
+            else:
+                self._owed.popleft()
+                left_s -= work_s * factor
+        self._over_s = left_s if max(factors) > 1.0 else 0.0
+
+    def due_s(self, factors: Sequence[float]) -> float:
+        """Seconds until the device has caught up at these factors."""
+        return sum(w * factor_of(factors, int(c)) for w, c in self._owed) - self._over_s
+
+    def worth(self, due_s: float) -> bool:
+        """Whether it is time for a wait of so long."""
+        cold = self._cold is not None and self._cold[0] < LONG_S
+        return due_s >= WORTH_S and self._burst_s >= BURST_S and not cold
+
+    def waited(self) -> None:
+        """The thread has slept."""
+        self._slept, self._cold, self._burst_s = True, None, 0.0
+
+    def settle(self) -> None:
+        """Take what a cold piece lost off what is owed, as far as it is known what such a piece takes."""
+        if self._cold is None:
+            return
+        computed_s, coefficient = self._cold
+        self._cold = None
+        lost_s = min(max(computed_s - self._usual_s.get(coefficient, inf), 0.0), COLD_MOST_S)
+        while self._owed and lost_s > 0.0:
+            taken_s = min(self._owed[0][0], lost_s)
+            self._owed[0][0] -= taken_s
+            lost_s -= taken_s
+            if self._owed[0][0] <= 0.0:
+                self._owed.popleft()
+        self._spare_s += lost_s
+
+
+def factor_of(factors: Sequence[float], coefficient: int) -> float:
+    """The factor of a coefficient, at least 1; the last one stands for those that have none of their own."""
+    return max(factors[min(coefficient, len(factors) - 1)], 1.0)

@@ -76,14 +76,28 @@ def test_short_waits_are_saved_up_until_they_are_worth_a_sleep_and_none_is_forgo
     slept: list[float] = []
     pacer._changed.wait = lambda s: slept.append(s) or ticks.wait(s)  # type: ignore[method-assign,func-returns-value]
     pacer.set(Pace("cpu", (2.0,)))
-    assert compute(pacer, ticks, [0.003] * 9) == pytest.approx(0.054)
-    assert [round(s, 6) for s in slept] == [0.012, 0.012, 0.003]
+    assert compute(pacer, ticks, [0.003] * 19) == pytest.approx(0.114)
+    assert [round(s, 6) for s in slept] == [0.042, 0.015]
     pacer.begin()
-    ticks.now += 0.004
+    ticks.now += 0.003
     pacer.lap()
-    pacer.set(Pace("cpu", (1.0,)))  # what was earned before the slowdown ended is still waited for
+    pacer.set(Pace("cpu", (1.0,)))  # half of the last piece is left for the device, which is as fast as ever now
     pacer.settle()
-    assert pacer.timing().service_s == pytest.approx(0.062)
+    assert pacer.timing().service_s == pytest.approx(0.1185)
+
+
+@pytest.mark.parametrize("factor", [1.25, 2.0, 5.0])
+@pytest.mark.parametrize("piece_s", [0.001, 0.007, 0.03])
+def test_what_a_piece_loses_to_the_wait_before_it_is_not_stretched(factor: float, piece_s: float) -> None:
+    ticks, cold_s = Ticks(), 0.004
+    pacer = paced(ticks)
+    pacer.set(Pace("cpu", (factor,)))
+    pacer.begin()
+    for _ in range(200):
+        ticks.now += piece_s + (cold_s if pacer._ahead._slept else 0.0)
+        pacer.lap()
+    pacer.settle()
+    assert ticks.now == pytest.approx(200 * piece_s * factor, abs=cold_s)
 
 
 def test_a_wait_that_was_saved_up_ends_with_the_work() -> None:
@@ -112,8 +126,8 @@ def test_a_factor_that_changes_during_a_wait_holds_for_the_rest_of_it() -> None:
     pacer = paced(ticks)
     pacer.set(Pace("cpu", (3.0,)))
     ticks.during = [(2.0, pacer, Pace("cpu", (2.0,)))]
-    # computed for 1 s; 1 s of the 2 s to wait goes by; the other half of the work waits 0.5 s
-    assert compute(pacer, ticks, [1.0]) == pytest.approx(2.5)
+    # computed for 1 s; by 2 s a third of it is left for the slower device, which does that at half speed
+    assert compute(pacer, ticks, [1.0]) == pytest.approx(2.0 + 2 / 3)
 
 
 def test_a_pause_holds_until_it_ends_and_then_owes_nothing() -> None:
@@ -121,7 +135,7 @@ def test_a_pause_holds_until_it_ends_and_then_owes_nothing() -> None:
     pacer = paced(ticks)
     pacer.set(Pace("cpu", (inf,)))
     ticks.during = [(9.0, pacer, Pace("cpu", (2.0,)))]
-    assert compute(pacer, ticks, [1.0]) == pytest.approx(10.0)
+    assert compute(pacer, ticks, [1.0]) == pytest.approx(9.0)
     assert compute(pacer, ticks, [1.0]) == pytest.approx(2.0)
 
 

@@ -81,7 +81,9 @@ def test_short_waits_are_saved_up_until_they_are_worth_a_sleep_and_none_is_forgo
     pacer.begin()
     ticks.now += 0.003
     pacer.lap()
-    pacer.set(Pace("cpu", (1.0,)))  # half of the last piece is left for the device, which is as fast as ever now
+    pacer.set(
+        Pace("cpu", (1.0,))
+    )  # half of the last piece is left for the device, which is as fast as ever now
     pacer.settle()
     assert pacer.timing().service_s == pytest.approx(0.1185)
 

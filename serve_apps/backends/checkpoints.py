@@ -63,7 +63,7 @@ def _diffusion(
 
 TINY: dict[str, Shape] = {
     "gpt2": _gpt2(2, 96, 3, 2048, None),
-    "gpt2-large": _gpt2(4, 160, 5, 2048, None),
+    "gpt2-large": _gpt2(6, 160, 5, 2048, None),
     "blip": Shape(
         "caption",
         None,

@@ -14,7 +14,7 @@ from serve_apps.backends.checkpoints import TINY, make_tiny
 
 REAL_TINY = "real-tiny"
 SPEEDUP = 2.0
-"""What two cores carry of the demo's load; at 4 they are saturated, as replicas that share two cores slow each other."""
+"""What two cores carry of the demo's load; at 4 they are saturated: replicas that share cores slow each other."""
 _STEPS = 2
 """Denoising steps of the tiny image model: a picture of noise looks the same after two."""
 

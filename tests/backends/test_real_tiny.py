@@ -55,7 +55,9 @@ def test_what_is_no_stand_in_holds_the_clock_to_its_own_pace(
     first, *others = scenario.testbed.backends
     mixed = (first.model_copy(update={"stand_in": False}), *others)
     testbed = scenario.testbed.model_copy(update={"backends": mixed})
-    with pytest.raises(ConfigError, match=f"speedup must be 1, not {SPEEDUP:g} \\({first.model} on jetson-thor, "):
+    with pytest.raises(
+        ConfigError, match=f"speedup must be 1, not {SPEEDUP:g} \\({first.model} on jetson-thor, "
+    ):
         as_live(scenario.model_copy(update={"testbed": testbed}), default)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from serve_apps.backends.batching import BatchPacer, Loop
-from serve_apps.backends.pacer import Stopped
-from serve_apps.messages import Pace
+from serve_apps.backends.pacer import BURST_S, COLD_MOST_S, Stopped
+from serve_apps.messages import Pace, Timing
 
 STEP_S = 0.002
 
@@ -152,13 +152,19 @@ def test_reading_and_saying_are_timed_apart_for_each_attempt(loop: Loop, engine:
     assert one.service_s > other.service_s
 
 
+def undisturbed_s(timing: Timing) -> float:
+    """At least: the pacer does not stretch what a step may have lost to a wait before it."""
+    computed_s = timing.prefill_s + timing.decode_s
+    return computed_s - COLD_MOST_S * (computed_s // BURST_S)
+
+
 def test_a_slow_device_stretches_every_step_for_all_in_the_batch(loop: Loop, engine: Engine) -> None:
     first, second = together(loop, engine, 5, 5, factor=3.0)
     engine.let(5)
     first.wait(), second.wait()
     for asker in (first, second):
         timing = asker.pacer.timing()
-        assert timing.service_s >= 2.99 * (timing.prefill_s + timing.decode_s)
+        assert timing.service_s >= 2.99 * undisturbed_s(timing)
 
 
 def test_the_slowest_word_of_the_node_counts_until_all_have_heard_it(loop: Loop, engine: Engine) -> None:

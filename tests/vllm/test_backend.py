@@ -15,9 +15,9 @@ from emulation.domain.cluster import ModelSpec
 from emulation.files import ConfigError
 from serve_apps.backends import backend_class
 from serve_apps.backends.base import BackendSpec
-from serve_apps.backends.pacer import Stopped
+from serve_apps.backends.pacer import BURST_S, COLD_MOST_S, Stopped
 from serve_apps.backends.vllm import Vllm, VllmEngine, VllmSettings
-from serve_apps.messages import Answer, Delta, Pace, Served, Work
+from serve_apps.messages import Answer, Delta, Pace, Served, Timing, Work
 from serve_apps.openai_api import BadAsk
 from tests.backends.test_real import Handle, news_arrives, until
 from tests.backends.works import Heard, answer, text_work
@@ -279,12 +279,18 @@ def test_one_that_is_stopped_is_out_of_the_engine_within_one_step(
     assert not cast(Any, engine._loop.engine).has_unfinished_requests()
 
 
-def test_a_slowdown_stretches_the_whole_batch_and_may_change_on_the_way(engine: VllmEngine) -> None:
+def undisturbed_s(timing: Timing) -> float:
+    """At least: the pacer does not stretch what a step may have lost to the wait before it."""
+    computed_s = timing.prefill_s + timing.decode_s
+    return computed_s - COLD_MOST_S * (1 + computed_s // BURST_S)
+
+
+def test_a_slowdown_stretches_the_whole_batch(engine: VllmEngine) -> None:
     runs = [Run(engine, n, factor=3.0, max_tokens=40, ignore_eos=True) for n in (1, 2)]
     for run in runs:
         run.wait()
         timing = run.pacer.timing()
-        assert timing.service_s >= 2.99 * (timing.prefill_s + timing.decode_s)
+        assert timing.service_s >= 2.99 * undisturbed_s(timing)
 
 
 def test_a_pause_holds_a_stream_and_its_end_lets_it_go(engine: VllmEngine) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
@@ -12,30 +11,13 @@ from emulation.files import ConfigError
 from serve_apps.apps import gpu_share
 from serve_apps.backends import BACKENDS, BackendSpec
 from serve_apps.backends.choice import checked, gpu_models
-from serve_apps.messages import Answer, Delta, Work
+from tests.backends.stand_in_gpu import Claims
 
 
-class RealOne:
+class RealOne(Claims):
     """A real backend of no library."""
 
-    reads_inputs: ClassVar[bool] = True
-    real: ClassVar[bool] = True
-
     def __init__(self, spec: BackendSpec) -> None: ...
-
-    @classmethod
-    def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
-        return given
-
-    @classmethod
-    def width(cls, modality: str, given: dict[str, Any]) -> int:
-        return 1
-
-    async def serve(self, work: Work) -> Answer:
-        raise NotImplementedError
-
-    def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
-        raise NotImplementedError
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ class Claims:
         return 1
 
     async def serve(self, work: Work) -> Answer:
-        raise NotImplementedError
+        raise AssertionError("it only claims memory")
 
     def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
-        raise NotImplementedError
+        raise AssertionError("it only claims memory")

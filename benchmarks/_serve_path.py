@@ -18,12 +18,12 @@ from starlette.responses import Response
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
-from serve_apps.apps import ON_ONE_LOOP, QUIET, UNLIMITED
-from serve_apps.backends import BackendSpec
-from serve_apps.messages import Work
-from serve_apps.openai_api import ChatBody, ask_chat
-from serve_apps.replica import Replica
-from serve_apps.sse import finish_reason, usage
+from serve_apps.gateway.openai_api import ChatBody, ask_chat
+from serve_apps.gateway.sse import finish_reason, usage
+from serve_apps.replica import BackendSpec
+from serve_apps.replica.deployment import Replica
+from serve_apps.testbed.apps import ON_ONE_LOOP, QUIET, UNLIMITED
+from serve_apps.wire.messages import Work
 
 
 class Ingress:

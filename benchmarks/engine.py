@@ -26,8 +26,8 @@ from typing import Any
 
 from benchmarks._simpy_pool import Arrivals, SimpyPool
 from controller.fast_path import FastPath, build_fast_path
-from edgebed.virtual import simulate
-from edgebed.wiring import find_scheme, run_header
+from edgebed.runs.virtual import simulate
+from edgebed.wiring.controllers import find_scheme, run_header
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import Completion, RecordSink

@@ -30,12 +30,12 @@ from typing import Any
 from ray import serve
 
 from benchmarks._serve_path import serve_path
-from edgebed.wiring import build_controllers, find_scheme, run_header
+from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import WorldTruth
-from serve_apps.apps import QUIET
-from serve_apps.live import LiveCluster, LiveOptions, checked_port
-from serve_apps.messages import RunPlan
+from serve_apps.testbed.apps import QUIET
+from serve_apps.testbed.live import LiveCluster, LiveOptions, checked_port
+from serve_apps.wire.messages import RunPlan
 
 DEVICES = 2
 """On the gateway's side so many devices with one replica each; on the others so many replicas of one deployment."""

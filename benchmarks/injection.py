@@ -21,14 +21,14 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+from edgebed.models.checkpoints import make_tiny
 from emulation.domain.request import Request
-from serve_apps.backends.caption import CaptionEngine, CaptionSettings
-from serve_apps.backends.checkpoints import make_tiny
-from serve_apps.backends.pacer import Pacer
-from serve_apps.backends.picture import PictureEngine, PictureSettings
-from serve_apps.backends.real import Engine
-from serve_apps.backends.text import TextEngine, TextSettings
-from serve_apps.messages import Pace, Sampling, Work
+from serve_apps.engines.caption import CaptionEngine, CaptionSettings
+from serve_apps.engines.pacer import Pacer
+from serve_apps.engines.picture import PictureEngine, PictureSettings
+from serve_apps.engines.text import TextEngine, TextSettings
+from serve_apps.replica.real import Engine
+from serve_apps.wire.messages import Pace, Sampling, Work
 from workloads.client import tiny_png_uri
 
 FACTORS = (1.25, 1.5, 2.0, 3.0, 5.0)

@@ -22,8 +22,8 @@ from controller.planners.expected import arrivals_of
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
 from controller.planners.policy import proportional
 from controller.whatif import Belief
-from edgebed.whatif import Below
-from edgebed.whatif_world import forecasts
+from edgebed.runs.whatif import Below
+from edgebed.runs.whatif_world import forecasts
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.files import load_scenario
 from emulation.rng import stream

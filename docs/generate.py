@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from controller.schemes import SCHEMES
-from edgebed.cli import app
-from edgebed.wiring import REGISTRIES
+from edgebed.commands.main import app
+from edgebed.wiring.controllers import REGISTRIES
 from emulation.domain import cluster, events, records, scenario
 from emulation.files import list_scenarios, load_scenario
 

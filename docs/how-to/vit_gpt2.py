@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve_apps.backends.caption import CaptionSettings, read_picture
-from serve_apps.backends.decoding import Chooser, Emit, Limits, Teller, generate, piece_of, seed_of
-from serve_apps.backends.loading import Loader
-from serve_apps.backends.needs import need
-from serve_apps.backends.pacer import Pacer
-from serve_apps.backends.real import Real
-from serve_apps.messages import Piece, Sampling, Work
+from serve_apps.engines.caption import CaptionSettings, read_picture
+from serve_apps.engines.decoding import Chooser, Emit, Limits, Teller, generate, piece_of, seed_of
+from serve_apps.engines.loading import Loader
+from serve_apps.engines.needs import need
+from serve_apps.engines.pacer import Pacer
+from serve_apps.replica.real import Real
+from serve_apps.wire.messages import Piece, Sampling, Work
 
 
 class VitGpt2Engine:

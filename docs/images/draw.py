@@ -10,9 +10,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from edgebed.comparison import played_events
-from edgebed.layout import layout_of
 from edgebed.report import compare_runs, plots, theme, timelines
+from edgebed.runs.comparison import played_events
+from edgebed.runs.layout import layout_of
 
 HERE = Path(__file__).parent
 COLOURS = {theme.INK: "#1c2430", theme.MUTED: "#5b6675", theme.GRID: "#dfe3e8", theme.BAND: "#f3e6c8"}

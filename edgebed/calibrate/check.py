@@ -12,9 +12,9 @@ from typing import Literal, get_args
 
 from scipy import stats
 
-from edgebed.parity import as_landed
-from edgebed.replay import replay
-from edgebed.virtual import simulate
+from edgebed.runs.parity import as_landed
+from edgebed.runs.replay import replay
+from edgebed.runs.virtual import simulate
 from emulation.domain.profile import ProfileFile
 from emulation.domain.records import RequestRecord
 from emulation.domain.request import Request
@@ -23,7 +23,7 @@ from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.files import ConfigError, did_you_mean
 from emulation.metrics.view import mean, percentile
 from emulation.recording import MemorySink, Run
-from serve_apps.backends.choice import real_models
+from serve_apps.replica.choice import real_models
 from workloads.generate import Workload, generate
 from workloads.lengths import payload_bytes
 from workloads.mismatch import world_truth

@@ -9,8 +9,8 @@ from typing import Any
 
 from edgebed.calibrate.lyapunov import Calibrated, Settings, stats_of, with_parameters
 from edgebed.calibrate.windows import RunStats
-from edgebed.pool import each
-from edgebed.stats import Interval, mean_interval, paired_difference
+from edgebed.report.stats import Interval, mean_interval, paired_difference
+from edgebed.runs.pool import each
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 

@@ -19,9 +19,9 @@ from pydantic import ValidationError
 
 from controller.deployers.lyapunov import LyapunovConfig
 from edgebed.calibrate.windows import RunStats, WindowStats, deployed_nodes, run_stats
-from edgebed.pool import each
-from edgebed.virtual import simulate_in_memory
-from edgebed.wiring import find_scheme
+from edgebed.runs.pool import each
+from edgebed.runs.virtual import simulate_in_memory
+from edgebed.wiring.controllers import find_scheme
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, did_you_mean
 

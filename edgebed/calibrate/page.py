@@ -11,7 +11,7 @@ from rich.table import Table
 
 from edgebed.calibrate.evaluate import Row
 from edgebed.calibrate.lyapunov import Calibrated, Settings
-from edgebed.stats import Interval
+from edgebed.report.stats import Interval
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import write_whole

@@ -6,11 +6,11 @@ import os
 import zlib
 from pathlib import Path
 
-from edgebed.console import say
+from edgebed.commands.console import say
+from edgebed.models.checkpoints import TINY, make_tiny
 from emulation.domain.cluster import BackendEntry, ModelSpec
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
-from serve_apps.backends.checkpoints import TINY, make_tiny
 
 REAL_TINY = "real-tiny"
 SPEEDUP = 2.0

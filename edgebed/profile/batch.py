@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from emulation.domain.batching import BatchCurve, InBatch
-from serve_apps.messages import Work
+from serve_apps.wire.messages import Work
 
 
 def measure_batches(

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgebed.processes import process_figures
 from edgebed.report.figures import FIGURES
 from edgebed.report.model import Comparison, RunResult
-from edgebed.stats import Interval
+from edgebed.report.stats import Interval
+from edgebed.runs.processes import process_figures
 from emulation.recording import write_whole
 
 EXTRA = ("t_norm", "t_norm_type", "objective_type", "arrived", "done")

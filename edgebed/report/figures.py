@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Literal
 
-from edgebed.stats import Interval
+from edgebed.report.stats import Interval
 
 NOT_MEASURED = "–"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from edgebed.stats import Interval, mean_interval, paired_difference
+from edgebed.report.stats import Interval, mean_interval, paired_difference
 from emulation.domain.events import Event
 from emulation.metrics import FaultRow, Summary, fault_ledger, summarise
 from emulation.recording import Run

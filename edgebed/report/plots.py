@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from edgebed.report.model import Comparison
+from edgebed.report.stats import Interval
 from edgebed.report.theme import BAND, GRID, MUTED, OUTCOME_COLOURS, colours, drawing, quiet_x, svg
-from edgebed.stats import Interval
 from emulation.domain.records import EventRecord
 from emulation.domain.request import OUTCOMES
 from emulation.metrics import latency_series

@@ -18,7 +18,7 @@ from edgebed.report.figures import (
     with_interval,
 )
 from edgebed.report.model import Comparison, FaultEntry
-from edgebed.stats import Interval
+from edgebed.report.stats import Interval
 from emulation.domain.request import OUTCOMES
 
 

@@ -1,4 +1,4 @@
-"""The seams: what the worlds call, and what a controller may call. Concrete classes meet in `edgebed/wiring.py`.
+"""The seams: what the worlds call, and what a controller may call. Concrete classes meet in `edgebed/wiring`.
 
 Five controller ports on four time scales, the shared performance model, the fast path both worlds drive,
 and the sink records go to. A controller sees snapshots and returns decisions; it performs nothing and

@@ -13,14 +13,14 @@ import pytest
 import ray
 from ray import serve
 
-from edgebed.live import run_plan
-from edgebed.processes import process_figures
+from edgebed.runs.live import run_plan
+from edgebed.runs.processes import process_figures
 from emulation.domain.actions import NodeConfig
 from emulation.domain.scenario import Scenario
 from emulation.recording import Run, read_run
-from serve_apps.live import LiveCluster, LiveOptions
-from serve_apps.names import app_name, find, runtime_name
-from serve_apps.progress import broken_promises, read_progress
+from serve_apps.records.progress import broken_promises, read_progress
+from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.wire.names import app_name, find, runtime_name
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("default")]
 

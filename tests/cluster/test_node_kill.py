@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edgebed.live import run_plan
+from edgebed.runs.live import run_plan
 from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
-from serve_apps.live import LiveCluster, LiveOptions
-from serve_apps.progress import broken_promises, read_progress
+from serve_apps.records.progress import broken_promises, read_progress
+from serve_apps.testbed.live import LiveCluster, LiveOptions
 
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("default")]
 

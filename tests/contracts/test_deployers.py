@@ -12,7 +12,7 @@ from emulation.domain.actions import NodeConfig
 from emulation.domain.feasibility import node_violations
 from emulation.domain.ports import DeploymentAgent
 from emulation.files import list_testbeds, load_testbed
-from tests.contracts.views import random_view
+from tests.build.views import random_view
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
 PLACES = [

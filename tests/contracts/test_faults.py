@@ -15,7 +15,7 @@ from emulation.domain.truth import RequestTruth
 from emulation.executor import Ended, Job, NodeState, Returned
 from emulation.faults import FAULTS, Step, apply
 from emulation.metrics.ledger import target_of
-from tests.fakes import scenario
+from tests.build.fakes import scenario
 
 KINDS: dict[str, type[Any]] = {t.model_fields["kind"].default: t for t in get_args(get_args(Event)[0])}
 FIELDS: dict[str, dict[str, Any]] = {

@@ -15,7 +15,7 @@ from scipy import optimize
 from controller.perf import PERF_MODELS, make_perf
 from emulation.domain.ports import PerfKey, PerformanceModel
 from emulation.rng import stream
-from tests.controller.worlds import devices, pods
+from tests.build.worlds import devices, pods
 
 GPT2 = PerfKey("gpu0/gpt2", "gpt2", "gpu")
 LLM = PerfKey("llm0", "llm", "gpu")

@@ -14,7 +14,7 @@ from emulation.domain.feasibility import policy_violations
 from emulation.domain.ports import GlobalPlanner
 from emulation.domain.snapshot import ClusterSnapshot, TypeStats, Window
 from emulation.files import list_testbeds, load_scenario, load_testbed
-from tests.contracts.views import random_snapshot
+from tests.build.views import random_snapshot
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
 SEEDS = range(3)

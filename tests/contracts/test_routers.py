@@ -16,7 +16,7 @@ from controller.routers import ROUTERS, make_router
 from controller.scoring import AVOID_S, OFF_S
 from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.feasibility import guide_violations
-from tests.controller.worlds import WORLDS, Driver, ready, request
+from tests.build.worlds import WORLDS, Driver, ready, request
 
 FREE = sorted(set(ROUTERS) - {"local", "table"})
 """Routers whose destination nobody prescribes."""

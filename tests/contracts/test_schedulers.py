@@ -16,7 +16,7 @@ from emulation.domain.feasibility import guide_violations
 from emulation.domain.ports import PromptScheduler
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorView, NodeView
 from emulation.files import list_testbeds, load_scenario, load_testbed
-from tests.contracts.views import random_snapshot
+from tests.build.views import random_snapshot
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
 BRISTOL = TESTBEDS["bristol-a"]

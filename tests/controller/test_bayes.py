@@ -8,7 +8,7 @@ import pytest
 from controller.perf.bayes import Bayes
 from emulation.domain.ports import PerfKey
 from emulation.rng import stream
-from tests.controller.worlds import devices
+from tests.build.worlds import devices
 
 LLM = PerfKey("llm0", "llm", "gpu")
 SD = PerfKey("sd0", "sdxl", "gpu")

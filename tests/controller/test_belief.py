@@ -11,7 +11,7 @@ from controller.belief import BeliefConfig, ServiceBelief
 from emulation.domain.cluster import Batching, Mode
 from emulation.domain.snapshot import Window, WorkStats
 from emulation.files import load_testbed
-from tests.controller.worlds import batched
+from tests.build.worlds import batched
 
 BED = load_testbed("bristol-a")
 LAW: tuple[str, str, Mode] = ("VM3", "sd", "gpu")

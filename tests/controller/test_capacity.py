@@ -10,7 +10,7 @@ from emulation.domain.actions import NodeConfig
 from emulation.domain.request import Request
 from emulation.domain.truth import RequestTruth
 from emulation.executor import Ended, Job, NodeState
-from tests.controller.worlds import batched, pods
+from tests.build.worlds import batched, pods
 
 
 def test_a_busy_executor_that_serves_in_batches_serves_what_its_capacity_says() -> None:

@@ -9,7 +9,7 @@ import pytest
 from controller.fast_path import build_fast_path
 from emulation.domain.ports import Completion, PerfKey
 from emulation.domain.request import OUTCOMES, Request
-from tests.fakes import device_testbed
+from tests.build.fakes import device_testbed
 
 
 @pytest.mark.parametrize("outcome", [o for o in OUTCOMES if o != "done"])

@@ -11,7 +11,7 @@ from controller.fast_path import FastPath, build_fast_path
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import Completion
 from emulation.domain.request import Request
-from tests.controller.worlds import devices
+from tests.build.worlds import devices
 
 
 def pool(count: int = 3) -> TestbedConfig:

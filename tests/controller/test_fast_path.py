@@ -17,7 +17,7 @@ from emulation.domain.actions import RouteGuide, RoutingDecision
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import Completion
 from emulation.domain.request import Request
-from tests.controller.worlds import WORLDS, Driver, batched, devices, pods, ready, request
+from tests.build.worlds import WORLDS, Driver, batched, devices, pods, ready, request
 
 
 def send(path: FastPath, wanted: Request, executor: str, now_s: float) -> None:

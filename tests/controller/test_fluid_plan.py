@@ -10,7 +10,7 @@ from controller.capacity import role_table
 from controller.demand import DemandPrior, estimated
 from controller.objective import Objective
 from controller.planners.estimate import EstimateConfig, Worth, worth
-from edgebed.virtual import simulate_in_memory
+from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.cluster import Mode
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot

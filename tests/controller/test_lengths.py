@@ -9,7 +9,7 @@ from controller.lengths import OutputLengths
 from emulation.domain.ports import Completion
 from emulation.domain.request import Request
 from emulation.metrics import calibration
-from tests.controller.worlds import devices
+from tests.build.worlds import devices
 
 
 def test_a_stated_truth_stays_exactly_what_it_is() -> None:
@@ -61,7 +61,7 @@ def test_an_unknown_length_widens_the_stated_interval() -> None:
 
 @pytest.mark.parametrize("knowledge", ["exact", "max_tokens", "predicted"])
 def test_intervals_hold_whatever_is_known_of_the_length(knowledge: str) -> None:
-    from edgebed.virtual import simulate_in_memory
+    from edgebed.runs.virtual import simulate_in_memory
     from workloads.pools import random_pool
 
     found = [

@@ -18,7 +18,7 @@ from emulation.domain.actions import MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.feasibility import guide_violations, node_violations, policy_violations
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from emulation.files import load_scenario, load_testbed
-from tests.contracts.views import random_snapshot, random_view
+from tests.build.views import random_snapshot, random_view
 
 BED = load_testbed("bristol-a")
 GOOD = NodeConfig("VM3", {"sd": "gpu"})

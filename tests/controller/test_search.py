@@ -8,8 +8,8 @@ import pytest
 
 from controller.objective import Objective
 from controller.planners.search import SearchConfig, SearchPlanner
-from edgebed.reproduce.bounds import with_true_profile
-from edgebed.virtual import simulate_in_memory
+from edgebed.reproduce.e3.bounds import with_true_profile
+from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, TypeStats, Window
 from emulation.files import load_scenario

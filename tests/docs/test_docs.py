@@ -17,12 +17,12 @@ import typer
 from typer.testing import CliRunner
 
 from controller.schemes import SCHEMES
-from edgebed.cli import app
-from edgebed.wiring import REGISTRIES
+from edgebed.commands.main import app
+from edgebed.wiring.controllers import REGISTRIES
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, list_scenarios
 from emulation.recording import RecordError
-from serve_apps.openapi import describe
+from serve_apps.gateway.openapi import describe
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")] if p.is_file())

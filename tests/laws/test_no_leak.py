@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edgebed.virtual import simulate
+from edgebed.runs.virtual import simulate
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import Condition, RequestTruth, WorldTruth
 from emulation.files import load_scenario

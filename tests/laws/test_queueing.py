@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emulation.recording import Run
-from tests.fakes import device_testbed, latencies, poisson, scenario, simulate
+from tests.build.fakes import device_testbed, latencies, poisson, scenario, simulate
 
 
 def _run(rate: float, count: int, seed: int, service: str) -> Run:

@@ -15,7 +15,7 @@ from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from emulation.domain.truth import RequestTruth
 from emulation.engine.control import ControlPlane
 from emulation.recording import Run
-from tests.fakes import FixedRoute, pod_testbed, request, scenario, simulate
+from tests.build.fakes import FixedRoute, pod_testbed, request, scenario, simulate
 
 SLOT_S = 10.0
 BED = pod_testbed()

@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
-from edgebed.wiring import build_controllers, find_scheme, run_header
+from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
 from emulation.domain.records import RunFooter
 from emulation.domain.scenario import Scenario
 from emulation.recording import Run, read_run
-from serve_apps.live import LiveCluster, LiveOptions
-from serve_apps.messages import RunPlan
+from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.wire.messages import RunPlan
 from workloads.mismatch import world_truth
 
 HERE = Path(__file__).parent

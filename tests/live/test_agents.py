@@ -9,8 +9,8 @@ from typing import Any
 from emulation.domain.events import LlmOutage
 from emulation.domain.records import DecisionRecord
 from emulation.recording import Run
-from tests.controller.agents.hierarchy import Hierarchy
-from tests.controller.meta.stand_in import serving
+from tests.build.hierarchy import Hierarchy
+from tests.build.stand_in_llm import serving
 
 from .conftest import eventually, scenario
 

@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serve_apps.openapi import describe
+from serve_apps.gateway.openapi import describe
 
 schema = schemathesis.openapi.from_dict(describe())
 

@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from emulation.recording import SIDE_FILE, Run, canonical_order
-from serve_apps.names import PLANNER, SCHEDULER, deployer_name, find
+from serve_apps.wire.names import PLANNER, SCHEDULER, deployer_name, find
 
 from .conftest import eventually
 

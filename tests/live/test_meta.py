@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from emulation.domain.events import LlmOutage, Slowdown
-from tests.controller.meta.stand_in import StandIn, serving
+from tests.build.stand_in_llm import StandIn, serving
 
 from .conftest import eventually
 

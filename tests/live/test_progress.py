@@ -15,8 +15,8 @@ import ray
 from ray import serve
 
 from emulation.domain.events import Leave, Slowdown
-from serve_apps.names import REPLICA, app_name, find, runtime_name
-from serve_apps.progress import broken_promises, read_progress
+from serve_apps.records.progress import broken_promises, read_progress
+from serve_apps.wire.names import REPLICA, app_name, find, runtime_name
 
 from .conftest import eventually
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import ray
 
-from serve_apps.asgi import Exchange, HttpError
-from serve_apps.control_api import ControlFront
-from serve_apps.front import Front
-from serve_apps.secret import Keys, Secret
+from serve_apps.gateway.control import ControlFront
+from serve_apps.gateway.front import Front
+from serve_apps.gateway.http import Exchange, HttpError
+from serve_apps.wire.secret import Keys, Secret
 from tests.live.conftest import TOKEN, LiveRun
 
 

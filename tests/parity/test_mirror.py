@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 
-from edgebed.virtual import simulate_in_memory
-from edgebed.wiring import build_controllers, find_scheme
+from edgebed.runs.virtual import simulate_in_memory
+from edgebed.wiring.controllers import build_controllers, find_scheme
 from emulation.domain.events import Leave, Slowdown
 from emulation.files import ConfigError, load_scenario
 

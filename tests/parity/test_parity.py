@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgebed.parity import closed_loop_rows, measured_overhead, prediction_range, replay_rows
-from edgebed.virtual import simulate_in_memory
+from edgebed.runs.parity import closed_loop_rows, measured_overhead, prediction_range, replay_rows
+from edgebed.runs.virtual import simulate_in_memory
 from emulation.files import load_scenario
 from emulation.recording import Run
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgebed.replay import replay
-from edgebed.virtual import simulate_in_memory
+from edgebed.runs.replay import replay
+from edgebed.runs.virtual import simulate_in_memory
 from emulation.files import load_scenario
 
 

@@ -26,7 +26,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all tiny checkpoints."""
     import torch
 
-    from serve_apps.backends.checkpoints import make_tiny
+    from edgebed.models.checkpoints import make_tiny
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"

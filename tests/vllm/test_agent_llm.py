@@ -12,13 +12,13 @@ import httpx
 import openai
 import pytest
 
-from edgebed.agent_llm import with_agent_llm
-from edgebed.wiring import build_controllers, find_scheme, run_header
+from edgebed.wiring.agent_llm import with_agent_llm
+from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
 from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
-from serve_apps.agent_llm import KEY
-from serve_apps.live import LiveCluster, LiveOptions
-from serve_apps.messages import RunPlan
+from serve_apps.testbed.agent_llm import KEY
+from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.wire.messages import RunPlan
 from tests.live.conftest import TESTBED, eventually
 from workloads.mismatch import world_truth
 
@@ -166,6 +166,6 @@ def server_pids() -> list[int]:
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"serve_apps.agent_llm_server" in words:
+        if b"serve_apps.testbed.agent_llm_server" in words:
             found.append(int(entry.name))
     return found

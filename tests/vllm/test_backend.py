@@ -13,14 +13,14 @@ import pytest
 
 from emulation.domain.cluster import ModelSpec
 from emulation.files import ConfigError
-from serve_apps.backends import backend_class
-from serve_apps.backends.base import BackendSpec
-from serve_apps.backends.pacer import BURST_S, COLD_MOST_S, Stopped
-from serve_apps.backends.vllm import Vllm, VllmEngine, VllmSettings
-from serve_apps.messages import Answer, Delta, Pace, Served, Timing, Work
-from serve_apps.openai_api import BadAsk
-from tests.backends.test_real import Handle, news_arrives, until
-from tests.backends.works import Heard, answer, text_work
+from serve_apps.engines.pacer import BURST_S, COLD_MOST_S, Stopped
+from serve_apps.engines.vllm import Vllm, VllmEngine, VllmSettings
+from serve_apps.gateway.openai_api import BadAsk
+from serve_apps.replica import backend_class
+from serve_apps.replica.base import BackendSpec
+from serve_apps.wire.messages import Answer, Delta, Pace, Served, Timing, Work
+from tests.build.works import Heard, answer, text_work
+from tests.serve_apps.replica.test_real import Handle, news_arrives, until
 
 MODEL = ModelSpec(id="m", modality="text")
 WIDTH = 4

@@ -17,7 +17,7 @@ from PIL import Image
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
-from tests.workloads.scenarios import POISSON, SLOTTED, TRACE, scenario
+from tests.build.workloads import POISSON, SLOTTED, TRACE, scenario
 from workloads.client import Answer, HttpCall, build_call, is_streamed, words
 from workloads.generate import generate
 

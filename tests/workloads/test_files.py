@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from emulation.files import ConfigError, list_scenarios, list_testbeds, load_scenario, load_testbed
-from tests.workloads.scenarios import POISSON, TESTBED
+from tests.build.workloads import POISSON, TESTBED
 
 GOOD: dict[str, Any] = {"name": "s", "testbed": TESTBED, "workload": [POISSON]}
 

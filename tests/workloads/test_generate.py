@@ -11,7 +11,7 @@ import pytest
 
 from emulation.domain.request import Request
 from emulation.files import list_scenarios, load_scenario
-from tests.workloads.scenarios import BURST, PERIODIC, POISSON, SLOTTED, SOURCES, TRACE, scenario
+from tests.build.workloads import BURST, PERIODIC, POISSON, SLOTTED, SOURCES, TRACE, scenario
 from workloads.generate import Workload, generate
 from workloads.lengths import gamma_noise, payload_bytes, pick
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workloads.scenarios import POISSON, scenario
+from tests.build.workloads import POISSON, scenario
 from workloads.generate import generate
 from workloads.load import ClientResult, client_log, conservation, worker_log
 from workloads.open_loop import Timeline, request_timeout_s, share

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from emulation.files import load_scenario
-from tests.workloads.stub_openai import Stub, serving
+from tests.build.stub_openai import Stub, serving
 from workloads.generate import generate
 from workloads.load import ClientResult, client_log, conservation
 

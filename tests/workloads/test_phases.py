@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from emulation.files import load_scenario
-from tests.workloads.scenarios import SLOTTED, scenario
+from tests.build.workloads import SLOTTED, scenario
 from workloads.generate import generate
 
 SLOT_S = 20.0

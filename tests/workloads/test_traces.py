@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workloads.scenarios import TRACE, scenario
+from tests.build.workloads import TRACE, scenario
 from workloads.generate import Workload, generate
 from workloads.traces import PACKAGED, TraceError, read_rows
 

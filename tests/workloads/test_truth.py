@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulation.domain.request import Request
-from tests.workloads.scenarios import POISSON, TRACE, scenario
+from tests.build.workloads import POISSON, TRACE, scenario
 from workloads.generate import generate
 from workloads.mismatch import world_truth
 from workloads.truth_table import TruthTable

@@ -26,16 +26,16 @@ from controller.schedulers.agent import AgentScheduler, SchedulerConfig
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import SCHEMES
 from controller.whatif import Belief, Forecast
-from edgebed.comparison import check
-from edgebed.reasoners import reasoner_label, with_reasoner
-from edgebed.virtual import simulate, simulate_in_memory
+from edgebed.runs.comparison import check
+from edgebed.runs.virtual import simulate, simulate_in_memory
+from edgebed.wiring.reasoners import reasoner_label, with_reasoner
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.feasibility import policy_violations
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorView, NodeView, TypeStats, Window, WorkStats
 from emulation.files import ConfigError
 from emulation.recording import JsonlSink, read_run
-from tests.contracts.views import random_snapshot, random_view
-from tests.controller.agents.hierarchy import BED, PLAN, modes, policy, short, table
+from tests.build.hierarchy import BED, PLAN, modes, policy, short, table
+from tests.build.views import random_snapshot, random_view
 
 MODELS = [m.id for m in BED.models]
 NODES = [n.id for n in BED.nodes]

@@ -10,13 +10,13 @@ import pytest
 
 from controller.agents.replay import ReplayMiss
 from controller.loop import INVALID
-from edgebed.reasoners import with_reasoner
-from edgebed.virtual import simulate, simulate_in_memory
+from edgebed.runs.virtual import simulate, simulate_in_memory
+from edgebed.wiring.reasoners import with_reasoner
 from emulation.domain.records import DecisionRecord
 from emulation.domain.scenario import Scenario
 from emulation.recording import JsonlSink, Run, read_run
-from tests.controller.agents.hierarchy import BED, PLAN, Hierarchy, policy, short
-from tests.controller.meta.stand_in import serving
+from tests.build.hierarchy import BED, PLAN, Hierarchy, policy, short
+from tests.build.stand_in_llm import serving
 
 QUICK = {"timeout_s": 5.0, "attempts": 1, "backoff_s": 0.0}
 MODELS = [m.id for m in BED.models]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.controller.meta.build import DEVICES, Silent, Stage, calls, script
+from tests.build.meta import DEVICES, Silent, Stage, calls, script
 
 
 def test_an_onset_masks_at_the_same_instant_without_the_reasoner() -> None:

@@ -11,10 +11,10 @@ from controller.agents.llm import Message, OpenAiConfig, OpenAiLlm, Query
 from controller.agents.prompts import render
 from controller.meta.audit import counts
 from controller.meta.tools import TOOLS
-from edgebed.reasoners import with_reasoner
+from edgebed.wiring.reasoners import with_reasoner
 from emulation.domain.scenario import Scenario
-from tests.controller.meta.build import SEMANTIC, meta_records, pool, run, stutter_rate
-from tests.controller.meta.stand_in import StandIn, serving
+from tests.build.meta import SEMANTIC, meta_records, pool, run, stutter_rate
+from tests.build.stand_in_llm import StandIn, serving
 
 IMPATIENT = {"timeout_s": 0.2, "attempts": 2, "backoff_s": 0.0}
 

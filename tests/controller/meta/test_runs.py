@@ -12,13 +12,13 @@ from controller.agents.replay import ReplayLlm, ReplayMiss
 from controller.agents.scripted import ScriptEnd
 from controller.meta.audit import counts
 from controller.meta.tools import TOOLS
-from edgebed.reasoners import with_reasoner
-from edgebed.virtual import simulate
+from edgebed.runs.virtual import simulate
+from edgebed.wiring.reasoners import with_reasoner
 from emulation.domain.events import LlmFailure
 from emulation.files import ConfigError
 from emulation.metrics import fault_ledger
 from emulation.recording import JsonlSink, Run, encode, read_run
-from tests.controller.meta.build import (
+from tests.build.meta import (
     INTERVAL_S,
     NAMES,
     SEMANTIC,
@@ -181,7 +181,7 @@ def test_warm_up_points_call_the_reasoner_a_few_times() -> None:
 
 
 def test_unknown_reasoners_and_missing_models_are_said_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgebed.comparison import check
+    from edgebed.runs.comparison import check
 
     with pytest.raises(ConfigError, match="choose rules"):
         with_reasoner(pool(), "gpt")

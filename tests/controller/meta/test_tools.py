@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from controller.agents.llm import ToolCall
 from controller.agents.tools import run_call
 from controller.meta.tools import TOOLS
-from tests.controller.meta.build import DEVICES, Stage, script
+from tests.build.meta import DEVICES, Stage, script
 
 NINE = {
     "get_system_status", "pull_observations", "compute_drift", "update_calibration", "switch_router",

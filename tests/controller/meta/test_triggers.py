@@ -6,7 +6,7 @@ import pytest
 
 from controller.meta.config import MetaConfig
 from controller.meta.triggers import Gate, Trigger
-from tests.controller.meta.build import DEVICES, Silent, Stage
+from tests.build.meta import DEVICES, Silent, Stage
 
 
 def test_a_signature_cools_down_for_exactly_its_tasks() -> None:

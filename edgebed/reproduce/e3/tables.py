@@ -1,0 +1,185 @@
+"""Tables of a reproduction: as text, as CSV, and as plain rows for the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgebed.reproduce.e3.gaps import Gap
+from edgebed.reproduce.e3.results import Results, Row
+from edgebed.reproduce.e3.settings import ABLATED, PAPER, PaperRow
+
+NOT_THERE = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One table: what it shows, its columns and its cells as text."""
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def percent(value: float | None, digits: int = 1, signed: bool = True) -> str:
+    """A share as a percentage."""
+    if value is None:
+        return NOT_THERE
+    return f"{100 * value:+.{digits}f}%" if signed else f"{100 * value:.{digits}f}%"
+
+
+def gap_text(found: Gap | None) -> str:
+    """Mean gap with its 95% interval over pools."""
+    if found is None:
+        return NOT_THERE
+    half = found.mean.half
+    return percent(found.mean.mean) + ("" if half is None else f" ± {100 * half:.1f}")
+
+
+def table_5(results: Results) -> Sheet:
+    """Paper's Table 5 beside ours: mean latency and gap to the Oracle, four devices, truth equal to the profile."""
+    rows = []
+    for name, paper in PAPER.items():
+        for label, theirs in _paper_cells(paper):
+            row = results.row(name, label)
+            if row is None:
+                continue
+            rows.append(
+                (
+                    row.title, row.label, f"{1000 * theirs:.0f}", percent(theirs / paper.oracle_s - 1, 0),
+                    f"{1000 * row.mean_s.mean:.0f}" + (f" ± {1000 * row.mean_s.half:.0f}" if row.mean_s.half else ""),
+                    gap_text(row.gap), gap_text(row.gap_after_warmup), gap_text(row.gap_safe),
+                    gap_text(results.gap(name, "e3-prior")), "easy" if row.easy and label == "e3" else "",
+                )
+            )  # fmt: skip
+    columns = (
+        "setting", "scheme", "paper ms", "paper gap", "ours ms", "our gap", "after warm-up", "gap to safe Oracle",
+        "prior-only SECT", "",
+    )  # fmt: skip
+    note = (
+        "Both semantic plans stand beside the paper's one. Easy: a router that never learns comes within 3x of our "
+        "gap, as it must where the truth is the profile. ± is a 95% interval over seeds (request lengths)."
+    )
+    return Sheet("Table 5: mean latency and Oracle gap", note, columns, tuple(rows))
+
+
+def _paper_cells(paper: PaperRow) -> list[tuple[str, float]]:
+    return [
+        ("fixed-heuristic", paper.fixed_heuristic_s),
+        ("round-robin", paper.round_robin_s),
+        ("e3", paper.e3_s),
+        ("oracle", paper.oracle_s),
+    ]
+
+
+def table_6(results: Results) -> Sheet:
+    """Paper's Table 6 beside ours: stutter, reasoner invocations and tool calls."""
+    rows = []
+    for name, paper in PAPER.items():
+        ours = results.row(name, "e3")
+        if paper.reasoner_calls is None or ours is None:
+            continue
+        static = [r.stutter_rate for n in ("fixed-heuristic", "round-robin") if (r := results.row(name, n))]
+        rows.append(
+            (
+                ours.title, percent(paper.stutter_e3, 2, False), percent(ours.stutter_rate, 2, False),
+                percent(paper.stutter_static, 2, False), percent(min(static) if static else None, 2, False),
+                f"{paper.reasoner_calls} / {paper.tool_calls}", f"{ours.reasoner_calls:.1f} / {ours.tool_calls:.1f}",
+            )
+        )  # fmt: skip
+    columns = (
+        "setting", "paper E3 stutter", "our e3 (rules) stutter", "paper best static", "our best static",
+        "paper calls / tools", "our calls / tools",
+    )  # fmt: skip
+    return Sheet(
+        "Table 6: stutter and meta-control",
+        "Means over seeds; our reasoner is `rules`.",
+        columns,
+        tuple(rows),
+    )
+
+
+def pools_table(results: Results) -> Sheet:
+    """Every random pool setting and the bounds."""
+    rows = [
+        _pool_row(results, r)
+        for r in results.rows()
+        if r.overloaded is not None and not r.label.startswith("with")
+    ]
+    columns = (
+        "setting", "scheme", "gap", "median", "p90", "negative", "after warm-up", "gap to safe Oracle",
+        "gap to courteous Oracle", "stutter",
+        "overloaded", "… if degraded are avoided", "in 80% / 95%", "",
+    )  # fmt: skip
+    note = (
+        "Gap: mean over pools of the per-pool T / T_oracle - 1, ± its 95% interval. Negative: share of pools that beat "
+        "the myopic Oracle. Courteous: the wait counts three times, in our e3 too, as a queue joined delays "
+        "those who come after. Overloaded: share of pools in which a type's true load exceeds 1 at some time. Last but "
+        "one: share of actual service times inside the stated 80% and 95% intervals."
+    )
+    return Sheet("Random pools", note, columns, tuple(rows))
+
+
+def _pool_row(results: Results, r: Row) -> tuple[str, ...]:
+    honest = (
+        NOT_THERE
+        if r.within_80 is None
+        else f"{percent(r.within_80, 0, False)} / {percent(r.within_95, 0, False)}"
+    )
+    return (
+        r.title, r.label, gap_text(r.gap), percent(r.gap.median), percent(r.gap.p90),
+        percent(r.gap.share_negative, 0, False), gap_text(r.gap_after_warmup), gap_text(r.gap_safe),
+        gap_text(r.gap_courteous),
+        percent(r.stutter_rate, 2, False), percent(r.overloaded, 0, False), percent(r.overloaded_avoiding, 0, False),
+        honest, "easy" if r.easy and r.label == "e3" else "",
+    )  # fmt: skip
+
+
+def ablation_table(results: Results) -> Sheet:
+    """What each part of E3 is worth on the hard pools: gap with and without, and the stutter it leaves."""
+    rows = []
+    labels = [label for label in results.labels(ABLATED[0]) if label.startswith("with") or label == "e3"]
+    for label in labels:
+        cells = [label]
+        for setting in ABLATED:
+            row = results.row(setting, label)
+            reference = None if row is None else (row.gap_safe or row.gap)
+            cells += [gap_text(reference), percent(row.stutter_rate, 2, False) if row else NOT_THERE]
+        rows.append(tuple(cells))
+    columns = ("e3",) + tuple(c for s in ABLATED for c in (f"{s.removeprefix('pool16-')}: gap", "stutter"))
+    note = "Sixteen devices, sigma 0.5, cv 0.1, load 0.6. Semantic: gap to the Oracle that avoids stutter."
+    return Sheet("Ablations", note, columns, tuple(rows))
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """Every row with every figure, for other tools."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        (
+            "setting", "scheme", "n", "mean_latency_ms", "mean_latency_low_ms", "mean_latency_high_ms", "oracle_gap",
+            "oracle_gap_low", "oracle_gap_high", "gap_median", "gap_p90", "share_negative", "gap_after_warmup",
+            "gap_to_safe_oracle", "gap_to_courteous_oracle",
+            "stutter_rate", "overloaded", "overloaded_avoiding", "easy", "reasoner_calls",
+            "tool_calls", "within_80", "within_95",
+        )
+    )  # fmt: skip
+    for r in rows:
+        writer.writerow(
+            (
+                r.setting, r.label, r.gap.n, _ms(r.mean_s.mean), _ms(r.mean_s.low), _ms(r.mean_s.high), r.gap.mean.mean,
+                r.gap.mean.low, r.gap.mean.high, r.gap.median, r.gap.p90, r.gap.share_negative,
+                None if r.gap_after_warmup is None else r.gap_after_warmup.mean.mean,
+                None if r.gap_safe is None else r.gap_safe.mean.mean,
+                None if r.gap_courteous is None else r.gap_courteous.mean.mean, r.stutter_rate, r.overloaded,
+                r.overloaded_avoiding, r.easy, r.reasoner_calls, r.tool_calls, r.within_80, r.within_95,
+            )
+        )  # fmt: skip
+    return out.getvalue()
+
+
+def _ms(value_s: float | None) -> float | None:
+    return None if value_s is None else 1000.0 * value_s

@@ -1,0 +1,93 @@
+"""Tables over time: Figure 7, and the adaptation."""
+
+from __future__ import annotations
+
+from edgebed.report.figures import number
+from edgebed.report.stats import Interval
+from edgebed.reproduce.e3.tables import NOT_THERE, Sheet
+from edgebed.reproduce.ma.epochs import LAST, NEAR, WINDOW
+from edgebed.reproduce.ma.recovery import UNSTEADY, Recovery
+from edgebed.reproduce.ma.recovery import WINDOW as SLOTS
+from edgebed.reproduce.ma.results import AdaptationResults, EpochResults
+from edgebed.reproduce.ma.settings import PHASES, REFERENCE_RUN
+from edgebed.reproduce.ma.tables import text
+
+NEVER = "never"
+
+
+def figure_7_table(results: EpochResults) -> Sheet:
+    """Epochs needed to be as good as with the truth, with and without case memory."""
+    rows = [
+        (
+            start, memory + (" (the reference)" if (start, memory) == REFERENCE_RUN else ""),
+            text(results.by_epoch((start, memory))[0], 3), text(found.objective, 3), _percent(found.first_epoch),
+            _percent(found.last_epochs), _epochs(found.first_near), _epochs(found.stays_near),
+            _success(results, start, memory),
+        )
+        for start, memory in results.keys
+        if (found := results.approach((start, memory))) is not None
+    ]  # fmt: skip
+    columns = (
+        "start", "planner of MA", "J, epoch 1", f"J, last {LAST} epochs", "epoch 1 against the truth",
+        f"last {LAST} against the truth", f"epochs to {NEAR:.0%}", "and to stay there", "success in the last epoch",
+    )  # fmt: skip
+    note = (
+        "Poor start: the true laws differ from the profile by a log-normal factor of sigma 0.5, drawn for every "
+        "node, model and mode. True profile: the same worlds, their laws as the profile and taken for known. "
+        f"Against the truth: J over the J of the reference on the same seeds, less 1, ± 95%. Epochs to {NEAR:.0%}: "
+        f"until a mean over {WINDOW} epochs and all seeds was within {NEAR:.0%} of the reference's, first and for "
+        "good. J by requests that arrived in the epoch."
+    )
+    return Sheet("Figure 7: the objective over epochs", note, columns, tuple(rows))
+
+
+def _percent(found: Interval | None) -> str:
+    if found is None:
+        return NOT_THERE
+    half = "" if found.half is None else f" ± {100 * found.half:.1f}"
+    return f"{100 * found.mean:+.1f}%{half}"
+
+
+def _epochs(count: int | None) -> str:
+    return NEVER if count is None else str(count)
+
+
+def _success(results: EpochResults, start: str, memory: str) -> str:
+    found = results.to_json()[start][memory]["success_last_epoch"]
+    return " ".join(f"{m} {v:.2f}" for m, v in found.items())
+
+
+def adaptation_table(results: AdaptationResults) -> Sheet:
+    """Slots to come back after each change, and what it costs."""
+    rows = [
+        (scenario, phase, scheme, *_cells(found))
+        for scenario in PHASES
+        if results.labels(scenario)
+        for phase, schemes in results.recoveries(scenario).items()
+        for scheme, found in schemes.items()
+    ]
+    columns = (
+        "scenario", "change", "scheme", "before s", "new steady state s", f"highest {SLOTS}-slot mean s",
+        "it swings by", "slots to be back", "95% range", "excess until back, request-hours", "lost until back",
+        "excess of the phase, request-hours",
+        "lost in the phase",
+    )  # fmt: skip
+    note = (
+        "Latency by slot of arrival, a lost request counted with the whole deadline, over all seeds. New steady "
+        f"state: mean over the last 40% of the phase; it swings by: the furthest a mean over {SLOTS} slots strays "
+        "from it there. Back: from then on every such mean stays within 10% of it, or within its swing where that "
+        f"is more; {NEVER}: it swings by more than {UNSTEADY:.0%}, so there is no steady state. A number near "
+        "60% of the phase: it never lay that still before. Range: seeds drawn "
+        "again, with replacement. Excess: above the new steady state, and for the whole phase against the 20 "
+        "slots before it; per run. A slot is 30 s."
+    )
+    return Sheet("Adaptation: back within 10% of the new steady state", note, columns, tuple(rows))
+
+
+def _cells(found: Recovery) -> tuple[str, ...]:
+    ends = tuple(NEVER if end is None else str(end) for end in (found.low, found.high))
+    return (
+        number(found.before_s, 0), number(found.steady_s, 0), number(found.peak_s, 0), _epochs(found.slots),
+        f"{ends[0]} to {ends[1]}", number(found.excess_s / 3600.0, 1), number(found.lost, 1),
+        number(found.phase_excess_s / 3600.0, 1), f"{number(found.phase_lost, 1)} of {found.phase_requests:.0f}",
+    )  # fmt: skip

@@ -1,0 +1,261 @@
+"""Schemes compared live: one Ray cluster, real HTTP load from locust, the event plan on wall time."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgebed.wiring.agent_llm import with_agent_llm
+from edgebed.runs.client_log import CLIENT_LOG, join_client_log
+from edgebed.runs.comparison import figures
+from edgebed.commands.console import progress_bar, say
+from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout
+from edgebed.runs.parity import CLOSED_LOOP_RUNS, parity
+from edgebed.runs.processes import process_figures, process_line
+from edgebed.report import ParityReport
+from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
+from emulation.domain.scenario import Scenario
+from emulation.files import ConfigError
+from emulation.metrics import summarise
+from emulation.recording import Run
+from serve_apps.replica.choice import checked as checked_backends
+from serve_apps.engines.loading import LoadFacts
+from serve_apps.testbed.live import LiveCluster, LiveOptions, PortInUse, checked_port
+from serve_apps.wire.messages import RunPlan
+from serve_apps.testbed.ray_cluster import NoCluster
+from workloads.mismatch import world_truth
+
+ROOT = Path(__file__).parents[2]
+LOCUSTFILE = ROOT / "workloads" / "locustfile.py"
+LEAD_S = 4.0
+"""Wall seconds between begin of a run and its virtual time 0, in which locust starts."""
+LOOK_S = 0.25
+PATIENCE_S = 60.0
+"""Wall seconds past the end of a run and its deadline before the load generator is given up."""
+
+
+def compare_live(
+    scenario: Scenario,
+    schemes: Sequence[str],
+    seeds: Sequence[int],
+    layout: Layout,
+    port: int = 0,
+    check_parity: bool = False,
+    quiet: bool = False,
+    backend: str = "emulated",
+    address: str | None = None,
+    raylets: bool = False,
+) -> tuple[list[Run], ParityReport | None]:
+    """Run every scheme on every seed, one after the other, on one live cluster.
+
+    Ctrl-C ends the present run early, keeps what was recorded and reports it. Nothing is left running.
+    Raises `ConfigError` if parity is asked of lifecycle cold: virtual time has no real processes to agree with.
+    """
+    cold = scenario.live.lifecycle == "cold"
+    if cold and check_parity:
+        raise ConfigError(
+            "--check-parity needs lifecycle warm: with cold, start times are this machine's, which virtual time"
+            " does not know"
+        )
+    options = LiveOptions(
+        port=port, lifecycle=scenario.live.lifecycle, backend=backend, address=address, raylets=raylets
+    )
+    check_port(options)
+    layout.save_scenario(scenario)
+    runs: list[Run] = []
+    replicas = "replicas as they are asked for" if cold else f"{len(scenario.testbed.executors())} replicas"
+    say(f"starting Ray, {replicas} on {len(scenario.testbed.nodes)} edge nodes ...")
+    began = time.time()
+    with start_cluster(scenario, options) as cluster:
+        say(f"gateway at {cluster.url}/v1 after {time.time() - began:.0f} s")
+        try:
+            for seed in seeds:
+                for scheme in schemes:
+                    runs.append(run_live(cluster, scenario, scheme, seed, layout, quiet))
+        except KeyboardInterrupt:
+            say("interrupted: reporting what was recorded")
+            check_parity = False
+            runs.extend(_recorded(layout, schemes, seeds, runs))
+    return runs, _parity(runs, scenario, quiet) if check_parity else None
+
+
+def as_live(scenario: Scenario, backend: str = "emulated") -> Scenario:
+    """The scenario as it can run live: no true output length crosses HTTP, so `exact` becomes `predicted`.
+
+    Raises `ConfigError` if a backend cannot do what is asked of it; `backend`: where the testbed names none.
+    """
+    live = scenario.live
+    testbed = checked_backends(scenario.testbed, backend, live.speedup, live.lifecycle)
+    scenario = with_agent_llm(scenario.model_copy(update={"testbed": testbed}))
+    if scenario.length_knowledge != "exact":
+        return scenario
+    say("live, output lengths are predicted: the scenario's `exact` knowledge of them cannot cross HTTP")
+    return scenario.model_copy(update={"length_knowledge": "predicted"})
+
+
+def start_cluster(scenario: Scenario, options: LiveOptions) -> LiveCluster:
+    """Bring the testbed up. Raises `ConfigError` if the Ray cluster to join is not there or lacks edge nodes."""
+    try:
+        cluster = LiveCluster.start(scenario.testbed, options)
+    except NoCluster as error:
+        raise ConfigError(str(error)) from error
+    if scenario.testbed.agent_llm is not None:
+        say(f"the agents' model at {scenario.testbed.agent_llm.url}")
+    try:
+        for node, model, facts in cluster.load_facts():
+            say(f"{model} on {node}: {said_of(facts)}")
+    except BaseException:
+        cluster.stop()
+        raise
+    return cluster
+
+
+def said_of(facts: LoadFacts) -> str:
+    """What loading a real model cost, in a line."""
+    held = f"{facts.ram_mb:.0f} MB of RAM"
+    if facts.vram_mb:
+        held += f", {facts.vram_mb:.0f} MB of vRAM"
+    return (
+        f"{facts.parameters / 1e6:.1f} M parameters, {facts.dtype}, {facts.device}, {facts.threads} thread(s), {held}; "
+        f"import {facts.import_s:.1f} s, weights {facts.weights_s:.1f} s, first call {facts.first_call_s:.2f} s"
+    )
+
+
+def check_port(options: LiveOptions) -> None:
+    """Raise `ConfigError` if the gateway's port is taken, before anything is started or written."""
+    try:
+        checked_port(options.host, options.port)
+    except PortInUse as error:
+        raise ConfigError(str(error)) from error
+
+
+def run_live(
+    cluster: LiveCluster, scenario: Scenario, scheme: str, seed: int, layout: Layout, quiet: bool = False
+) -> Run:
+    """One run: controllers to their actors, load from locust, the plan's events, and the joined record."""
+    folder = layout.run_folder(scheme, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CLIENT_LOG).unlink(missing_ok=True)
+    t0_wall = cluster.begin_run(run_plan(scenario, scheme, seed, folder), lead_s=LEAD_S)
+    load = start_load(
+        layout.root / SCENARIO_FILE, seed, cluster.url, t0_wall, scenario.live.speedup, folder / CLIENT_LOG
+    )
+    interrupted = True
+    try:
+        _watch(cluster, scenario, scheme, load, t0_wall, quiet)
+        interrupted = False
+    finally:
+        stop_load(load)
+        cluster.end_run(interrupted=interrupted)
+    run = join_client_log(folder)
+    say(figures(summarise(run)))
+    processes = process_figures([run])
+    if processes is not None:
+        say(f"real processes: {process_line(processes)}")
+    return run
+
+
+def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPlan:
+    """Everything the live processes need for one run; the controllers are those of the virtual world."""
+    row = find_scheme(scheme)
+    controllers = build_controllers(row, _with_case_file(scenario, folder), seed)
+    return RunPlan(
+        run_id=f"{scenario.name}-{scheme}-{seed}-{time.time_ns()}",
+        scenario=scenario,
+        seed=seed,
+        header=run_header(scenario, row, seed, "live"),
+        truth=world_truth(scenario, seed),
+        fast_path=controllers.fast_path,
+        folder=str(folder.resolve()),
+        planner=controllers.planner,
+        scheduler=controllers.scheduler,
+        deployers=controllers.deployers,
+    )
+
+
+def _with_case_file(scenario: Scenario, folder: Path) -> Scenario:
+    """The scenario with the planner's cases kept in the run's folder, where it names no file: a live planner may be
+    restarted. Cases of an earlier run in that folder are removed."""
+    (folder / CASES_FILE).unlink(missing_ok=True)
+    controllers = dict(scenario.controllers)
+    for name in ("search", "agents"):
+        given = dict(controllers.get(name, {}))
+        given["memory"] = {"file": str(folder.resolve() / CASES_FILE), **given.get("memory", {})}
+        controllers[name] = given
+    return scenario.model_copy(update={"controllers": controllers})
+
+
+def start_load(
+    scenario: Path | str, seed: int, url: str, t0_wall: float, speedup: float, client_log: Path
+) -> subprocess.Popen[bytes]:
+    """Locust, headless, in a process (and group) of its own; its words go to `locust.log` beside the client's log."""
+    command = [
+        sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "-u", "1", "-r", "1", "-H", url,
+        "--only-summary", "--skip-log-setup", "--scenario", str(scenario), "--seed", str(seed),
+        "--t0", f"{t0_wall:.6f}", "--speedup", str(speedup), "--client-log", str(client_log),
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    with client_log.with_name("locust.log").open("wb") as words:
+        return subprocess.Popen(
+            command, stdout=words, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+        )
+
+
+def stop_load(load: subprocess.Popen[bytes]) -> None:
+    """End a load generator that still runs: first asked, so that it closes its log, then killed."""
+    if load.poll() is None:
+        load.terminate()
+        try:
+            load.wait(10)
+        except subprocess.TimeoutExpired:
+            load.kill()
+            load.wait()
+
+
+def _watch(
+    cluster: LiveCluster,
+    scenario: Scenario,
+    scheme: str,
+    load: subprocess.Popen[bytes],
+    t0_wall: float,
+    quiet: bool,
+) -> None:
+    """Show how far the run is until the load generator is done and every event is undone."""
+    speedup = scenario.live.speedup
+    settled_s = max([scenario.end_s, *(e.until_s for e in scenario.events)])
+    last_wall = t0_wall + (settled_s + (scenario.deadline_s or 0.0)) / speedup + PATIENCE_S
+    with progress_bar(f"{scheme}, live", settled_s, quiet) as bar:
+        while load.poll() is None or (time.time() - t0_wall) * speedup < settled_s:
+            progress = cluster.progress()
+            said = f"t {max(progress.t_s, 0):.0f} s: {progress.arrived} arrived, {progress.ended} ended"
+            bar.update(min(max(progress.t_s, 0.0), settled_s), said)
+            if time.time() > last_wall:
+                say(
+                    f"[red]the load generator did not end {PATIENCE_S:.0f} s after the run; stopping it[/red]"
+                )
+                return
+            time.sleep(LOOK_S)
+        bar.update(settled_s, said)
+    if load.returncode not in (0, None):
+        say(f"[red]locust ended with code {load.returncode}; its words are in locust.log[/red]")
+
+
+def _recorded(layout: Layout, schemes: Sequence[str], seeds: Sequence[int], have: Sequence[Run]) -> list[Run]:
+    """The run that was cut short, as far as it was recorded."""
+    done = {(r.header.scheme, r.header.seed) for r in have}
+    found: list[Run] = []
+    for seed in seeds:
+        for scheme in schemes:
+            folder = layout.run_folder(scheme, seed)
+            if (scheme, seed) not in done and (folder / CLIENT_LOG).exists():
+                found.append(join_client_log(folder))
+    return found
+
+
+def _parity(runs: Sequence[Run], scenario: Scenario, quiet: bool) -> ParityReport:
+    with progress_bar("parity with virtual time", len(runs) * (CLOSED_LOOP_RUNS + 1), quiet) as bar:
+        return parity(runs, scenario, on_run=bar.step)

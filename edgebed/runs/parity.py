@@ -1,0 +1,205 @@
+"""Do the two worlds agree? Both definitions, from the record of a live run.
+
+(a) replay: the run's own arrivals and decisions through the virtual state machines give the same per-type means.
+(b) closed loop: the live mean of each type lies in the 95% prediction range of virtual runs whose
+controllers decide for themselves, jittered by the overhead measured live (a fraction of a second of arrival jitter
+alone moves backlog-driven schemes by percents, so a single undisturbed run says nothing).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import floor, sqrt
+from statistics import mean, stdev
+
+from numpy.random import Generator
+from scipy import stats
+
+from edgebed.runs.pool import each
+from edgebed.runs.replay import replay
+from edgebed.report.model import ParityReport, ParityRow
+from edgebed.runs.virtual import simulate
+from emulation.domain.scenario import Scenario
+from emulation.recording import MemorySink, Run
+from emulation.rng import stream
+from workloads.generate import generate
+
+REPLAY_TOLERANCE = 0.02
+"""Largest relative difference of a per-type mean under definition (a)."""
+CLOSED_LOOP_RUNS = 20
+LEVEL = 0.95
+"""Probability with which the mean of one type of an agreeing run lies in its range."""
+
+
+NEIGHBOURS = 10
+"""A jittered run draws a delay from those measured this many places before and after in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Delays as they were measured, in order of time: a busy spell of the machine stays a busy spell."""
+
+    at_s: tuple[float, ...]
+    delay_s: tuple[float, ...]
+
+    def draw(self, t_s: float, rng: Generator) -> float:
+        """One of the delays measured around `t_s`; 0 if none was."""
+        if not self.at_s:
+            return 0.0
+        place = bisect(self.at_s, t_s) + int(rng.integers(-NEIGHBOURS, NEIGHBOURS + 1))
+        return self.delay_s[min(max(place, 0), len(self.at_s) - 1)]
+
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[float, float]]) -> Delays:
+        """Delays from (time, delay) in any order; negative ones count as 0."""
+        ordered = sorted(pairs)
+        return cls(tuple(t for t, _ in ordered), tuple(max(0.0, d) for _, d in ordered))
+
+
+@dataclass(frozen=True, slots=True)
+class Overhead:
+    """What the platform of a live run added, in virtual seconds: what jittered runs draw from."""
+
+    send: Delays
+    """Intended send time to arrival at the node, per request dispatched once."""
+    decide: Mapping[str, Delays]
+    """Actor to the time its decisions took to land, beyond their own thinking time; `look:<actor>`: how long after
+    the boundary of a slot it looked; `gateway`: from the end of a request at its node until the gateway heard."""
+
+
+def measured_overhead(run: Run) -> Overhead:
+    """The overhead a record shows, from its stage timestamps."""
+    lands: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for d in run.decisions:
+        if d.actor != "router" and d.landed_s is not None:
+            looked_s = d.t_s - d.inputs_age_s
+            lands[d.actor].append((d.t_s, d.landed_s - looked_s - d.thinking_s))
+            slot = floor(looked_s / run.header.slot_s + 1e-9)
+            if slot % run.header.epoch_slots:  # at an epoch boundary it waits for the planner: no overhead
+                lands[f"look:{d.actor}"].append((d.t_s, looked_s - slot * run.header.slot_s))
+    answered = _answered(run)
+    lands["gateway"] = [
+        (r.ended_s, answered[r.request_id] - r.ended_s)
+        for r in run.requests
+        if r.outcome == "done" and r.request_id in answered
+    ]
+    sends = (
+        (r.intended_s, r.dispatched_s - r.intended_s)
+        for r in run.requests
+        if r.attempt == 1 and r.dispatched_s is not None
+    )
+    return Overhead(Delays.of(sends), {kind: Delays.of(pairs) for kind, pairs in lands.items()})
+
+
+def _answered(run: Run) -> dict[str, float]:
+    """Request id to when the gateway had its answer, where the side data say so (live)."""
+    stamped = (side for side in run.side.values() if "answered_s" in side and "node_ended_s" in side)
+    return {side["request_id"]: side["answered_s"] for side in stamped}
+
+
+def parity(
+    runs: Iterable[Run],
+    scenario: Scenario,
+    count: int = CLOSED_LOOP_RUNS,
+    on_run: Callable[[], None] = lambda: None,
+) -> ParityReport:
+    """Both definitions for every live run. `on_run` is called after each virtual run."""
+    rows: list[ParityRow] = []
+    for run in runs:
+        rows += replay_rows(run, scenario)
+        on_run()
+        rows += closed_loop_rows(run, scenario, count, on_run)
+    return ParityReport(tuple(rows))
+
+
+def replay_rows(run: Run, scenario: Scenario) -> list[ParityRow]:
+    """Definition (a): one row per model that was served."""
+    live, virtual = type_means(run), type_means(replay(run, scenario))
+    rows: list[ParityRow] = []
+    for model, live_s in live.items():
+        virtual_s = virtual.get(model)
+        difference = None if virtual_s is None else (virtual_s - live_s) / live_s
+        low, high = live_s * (1 - REPLAY_TOLERANCE), live_s * (1 + REPLAY_TOLERANCE)
+        ok = virtual_s is not None and low <= virtual_s <= high
+        rows.append(
+            ParityRow(run.header.scheme, "replay", model, live_s, virtual_s, difference, low, high, ok)
+        )
+    return rows
+
+
+def closed_loop_rows(
+    run: Run, scenario: Scenario, count: int = CLOSED_LOOP_RUNS, on_run: Callable[[], None] = lambda: None
+) -> list[ParityRow]:
+    """Definition (b): one row per model that was served."""
+    overhead = measured_overhead(run)
+    pool: dict[str, list[float]] = defaultdict(list)
+    jittered = partial(_jittered, as_landed(scenario, run), run.header.scheme, run.header.seed, overhead)
+    for means in each(jittered, range(count)):
+        for model, value in means.items():
+            pool[model].append(value)
+        on_run()
+    rows: list[ParityRow] = []
+    live = type_means(run)
+    for model, live_s in live.items():
+        values = pool.get(model, [])
+        low, high = prediction_range(values)
+        center = mean(values) if values else None
+        difference = None if center is None else (center - live_s) / live_s
+        ok = low is not None and high is not None and low <= live_s <= high
+        rows.append(
+            ParityRow(run.header.scheme, "closed-loop", model, live_s, center, difference, low, high, ok)
+        )
+    return rows
+
+
+def as_landed(scenario: Scenario, run: Run) -> Scenario:
+    """The scenario with its events at the instants at which they landed and were undone in this run."""
+    at = {(r.event, r.phase): r.t_s for r in run.events}
+    events = tuple(
+        event.model_copy(
+            update={
+                "at_s": at.get((number, "onset"), event.at_s),
+                "until_s": at.get((number, "undo"), event.until_s),
+            }
+        )
+        for number, event in enumerate(scenario.events)
+    )
+    return scenario.model_copy(update={"events": events})
+
+
+def prediction_range(values: Sequence[float], level: float = LEVEL) -> tuple[float | None, float | None]:
+    """Where one more value of the same kind falls with this probability: mean +- t s sqrt(1 + 1/n)."""
+    if len(values) < 2:
+        return None, None
+    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * stdev(values) * sqrt(1 + 1 / len(values))
+    return mean(values) - half, mean(values) + half
+
+
+def type_means(run: Run) -> dict[str, float]:
+    """Mean latency of the counted requests that were done, per model; models without any are left out."""
+    found: dict[str, list[float]] = {model: [] for model in run.header.models}
+    for r in run.requests:
+        if r.counted and r.outcome == "done":
+            found[r.model].append(r.ended_s - r.intended_s)
+    return {model: mean(values) for model, values in found.items() if values}
+
+
+def _jittered(
+    scenario: Scenario, scheme: str, seed: int, overhead: Overhead, number: int
+) -> dict[str, float]:
+    rng = stream(seed, f"parity/{number}")
+    items = generate(scenario, seed).items
+    sent_s = {r.id: r.arrival_s + overhead.send.draw(r.arrival_s, rng) for r, _ in items}
+    items = tuple(sorted(items, key=lambda item: (sent_s[item[0].id], item[0].id)))
+
+    def delay_s(actor: str, t_s: float) -> float:
+        delays = overhead.decide.get(actor)
+        return 0.0 if delays is None else delays.draw(t_s, rng)
+
+    sink = MemorySink()
+    simulate(scenario, scheme, seed, sink, items, delay_s, sent_s=sent_s)
+    return type_means(sink.run())

@@ -1,0 +1,181 @@
+"""A live testbed that stays: `up` leaves it standing in the background, `down` ends it, `load` and `inject` use it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from edgebed.commands.console import say
+from edgebed.runs.layout import Layout
+from edgebed.runs.live import check_port, run_plan, start_cluster, start_load, stop_load
+from emulation.domain.events import Event
+from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
+from emulation.domain.scenario import Scenario
+from emulation.files import ConfigError
+from emulation.recording import rows_of, write_records
+from serve_apps.testbed.live import LiveOptions
+from serve_apps.testbed.standing import Standing, read_standing, stand
+
+STATE = Path(os.environ.get("EDGEBED_STATE", Path.home() / ".edgebed" / "testbed.json"))
+UP_TIMEOUT_S = 240.0
+_ENDLESS_S = 1e9
+"""Horizon of a testbed that stays, until it is taken down and its true length is known."""
+
+
+def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standing:
+    """Start the testbed in a process of its own and wait until it serves.
+
+    `arguments` are those `edgebed up` was called with. Raises `ConfigError` if one stands already, the port is taken,
+    or it does not come up; its words are in `up.log` in the layout's folder.
+    """
+    standing = read_standing(STATE)
+    if standing is not None:
+        raise ConfigError(f"a testbed stands already at {standing.url}; end it with `edgebed down`")
+    check_port(options)
+    layout.root.mkdir(parents=True, exist_ok=True)
+    log = layout.root / "up.log"
+    command = [
+        sys.executable,
+        "-m",
+        "edgebed.commands.main",
+        "up",
+        *arguments,
+        "--foreground",
+        "--out",
+        str(layout.root),
+    ]
+    with log.open("wb") as words:
+        owner = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True
+        )
+    return _wait_until_up(owner, log)
+
+
+def serve_in_foreground(
+    scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout
+) -> None:
+    """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running."""
+    check_port(options)
+    scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
+    layout.save_scenario(scenario)
+    folder = layout.run_folder(scheme, seed)
+    plan = run_plan(scenario, scheme, seed, folder)
+    endless = replace(plan, header=replace(plan.header, horizon_s=_ENDLESS_S), endless=True)
+    with start_cluster(scenario, options) as cluster:
+        cluster.begin_run(endless)
+        say(
+            f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
+        )
+        try:
+            stand(cluster, STATE)
+        finally:
+            cluster.end_run()
+            close_endless(folder)
+
+
+def down() -> bool:
+    """Take the standing testbed down; False if there is none. Raises `ConfigError` if it does not go."""
+    standing = read_standing(STATE)
+    if standing is None:
+        return False
+    if not standing.end():
+        raise ConfigError(f"process {standing.pid} did not end within a minute; look at its up.log")
+    return True
+
+
+def load(
+    scenario: Path | str,
+    seed: int,
+    speedup: float,
+    url: str,
+    log: Path,
+    on_look: Callable[[], None] = lambda: None,
+) -> int:
+    """Send a scenario's requests to an OpenAI-compatible URL; returns locust's exit code."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    process = start_load(scenario, seed, url, time.time() + 2.0, speedup, log)
+    try:
+        while process.poll() is None:
+            on_look()
+            time.sleep(0.25)
+    finally:
+        stop_load(process)
+    return process.returncode or 0
+
+
+def inject(url: str, event: dict[str, object], for_s: float) -> int:
+    """Play an event on the live testbed from now on for `for_s` virtual seconds; returns its number.
+
+    Raises `ConfigError` with the gateway's own words if it refuses, or if nothing answers.
+    """
+    token = os.environ.get("EDGEBED_TOKEN")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        progress = httpx.get(f"{url}/control/progress", headers=headers, timeout=10)
+        now_s = float(progress.raise_for_status().json()["t_s"])
+        body = {**event, "at_s": now_s, "until_s": now_s + for_s}
+        TypeAdapter(Event).validate_python(body)
+        answer = httpx.post(f"{url}/control/inject", json=body, headers=headers, timeout=10)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"][1:])
+        raise ConfigError(f"{event['kind']}: {where} = {first.get('input')!r}: {first['msg']}") from error
+    except (httpx.HTTPError, KeyError, ValueError) as error:
+        raise ConfigError(f"no testbed answers at {url} ({error}); start one with `edgebed up`") from error
+    if answer.status_code != 200:
+        raise ConfigError(f"{url} refused the event: {answer.json()['error']['message']}")
+    return int(answer.json()["event"])
+
+
+def standing_url(url: str | None) -> str:
+    """The URL given, or that of the standing testbed. Raises `ConfigError` if there is neither."""
+    if url:
+        return url.rstrip("/").removesuffix("/v1")
+    standing = read_standing(STATE)
+    if standing is None:
+        raise ConfigError("no testbed stands here; start one with `edgebed up`, or give --url")
+    return standing.url
+
+
+def speedup_of(url: str) -> float | None:
+    """Virtual seconds per second of the edgebed testbed at this URL; None for any other server."""
+    try:
+        return float(httpx.get(f"{url}/health", timeout=5).json()["speedup"])
+    except (httpx.HTTPError, KeyError, TypeError, ValueError):
+        return None
+
+
+def close_endless(folder: Path) -> None:
+    """Give the record of a testbed that stayed its true horizon; every request in it counts."""
+    rows = rows_of(folder)
+    end_s = max((r.t_s for r, _ in rows if isinstance(r, RunFooter)), default=0.0)
+    slot_s = next(r.slot_s for r, _ in rows if isinstance(r, RunHeader))
+
+    def closed(record: Record) -> Record:
+        if isinstance(record, RunHeader):
+            return replace(record, horizon_s=end_s, slots=max(1, round(end_s / slot_s)))
+        return replace(record, counted=True) if isinstance(record, RequestRecord) else record
+
+    write_records(folder, [(closed(record), side) for record, side in rows])
+
+
+def _wait_until_up(owner: subprocess.Popen[bytes], log: Path) -> Standing:
+    deadline = time.monotonic() + UP_TIMEOUT_S
+    while time.monotonic() < deadline:
+        standing = read_standing(STATE)
+        if standing is not None and standing.pid == owner.pid:
+            return standing
+        if owner.poll() is not None:
+            break
+        time.sleep(0.2)
+    owner.terminate()
+    last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
+    raise ConfigError(f"the testbed did not come up; the end of {log}: " + " | ".join(last))

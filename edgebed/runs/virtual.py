@@ -1,0 +1,98 @@
+"""One scheme, one seed, in virtual time; and many of them side by side on all cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from controller.schemes import Scheme
+from edgebed.runs.pool import each, stopping
+from edgebed.wiring.controllers import OracleTruth, build_controllers, find_scheme, run_header
+from emulation.domain.ports import RecordSink
+from emulation.domain.records import RunFooter
+from emulation.domain.request import Request
+from emulation.domain.scenario import Scenario
+from emulation.domain.truth import RequestTruth, WorldTruth
+from emulation.engine.run import Progress, Simulation
+from emulation.recording import JsonlSink, MemorySink, Run
+from workloads.generate import generate
+from workloads.mismatch import world_truth
+
+Arrivals = Iterable[tuple[Request, RequestTruth]]
+
+
+def simulate(
+    scenario: Scenario,
+    scheme: str | Scheme,
+    seed: int,
+    sink: RecordSink | None = None,
+    arrivals: Arrivals | None = None,
+    delay_s: Callable[[str, float], float] | None = None,
+    on_slot: Callable[[Progress], None] | None = None,
+    sent_s: Mapping[str, float] | None = None,
+    truth: WorldTruth | None = None,
+) -> RunFooter:
+    """Run one scheme (a name of the table, or a row of its own) on one seed to the end; returns the conserved books.
+
+    For jittered runs, `arrivals` replaces the scenario's own, in the order of `sent_s` (request id to when it is
+    really sent), and `delay_s` adds to the time each actor's decisions take. `truth` replaces the hidden constants
+    drawn from the seed.
+    Raises `ConfigError` for an unknown scheme or parameter, `ConservationError` if requests got lost.
+    """
+    row = scheme if isinstance(scheme, Scheme) else find_scheme(scheme)
+    oracle = OracleTruth()
+    controllers = build_controllers(row, scenario, seed, oracle)
+    simulation = Simulation(
+        scenario,
+        run_header(scenario, row, seed, "virtual"),
+        generate(scenario, seed).items if arrivals is None else arrivals,
+        world_truth(scenario, seed) if truth is None else truth,
+        controllers.fast_path,
+        controllers.plane(delay_s),
+        sink,
+        on_slot,
+        sent_s,
+    )
+    oracle.bind(simulation)
+    return simulation.run()
+
+
+def simulate_in_memory(scenario: Scenario, scheme: str | Scheme, seed: int) -> Run:
+    """Run one scheme on one seed and keep its records."""
+    sink = MemorySink()
+    simulate(scenario, scheme, seed, sink)
+    return sink.run()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One run of a comparison, and the folder its record goes to."""
+
+    scheme: str
+    seed: int
+    folder: Path
+
+
+def _run_task(scenario: Scenario, task: Task) -> Task:
+    sink = JsonlSink(task.folder)
+    try:
+        simulate(scenario, task.scheme, task.seed, sink, on_slot=_end_if_asked)
+    finally:
+        sink.close()
+    return task
+
+
+def _end_if_asked(_: Progress) -> None:
+    """In a worker of a pool that is being stopped: end this run as Ctrl-C would, its books closed."""
+    if stopping():
+        raise KeyboardInterrupt
+
+
+def run_tasks(scenario: Scenario, tasks: Sequence[Task], workers: int | None = None) -> Iterator[Task]:
+    """Run every task, `workers` at a time (default: one per core), yielding each as it ends.
+
+    Ctrl-C cuts the runs in progress short, their books closed; they are yielded before it is raised.
+    """
+    yield from each(partial(_run_task, scenario), tasks, workers)

@@ -1,0 +1,188 @@
+"""What-if: a world built from a planner's belief. `python -m edgebed.runs.whatif_world` answers on standard output.
+
+The controllers below the planner are the very ones the planner works above; the world is the engine. Both are built
+from what the question carries, and from nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from math import ceil, inf
+from typing import Any
+
+from controller.schemes import SCHEMES
+from controller.whatif import Belief, Forecast
+from edgebed.runs.whatif import Below, receive, send
+from edgebed.wiring.controllers import build_controllers, run_header
+from emulation.domain.actions import MacroPolicy
+from emulation.domain.events import Leave
+from emulation.domain.records import Record, RequestRecord
+from emulation.domain.request import Request
+from emulation.domain.scenario import Scenario, SlottedSource
+from emulation.domain.snapshot import Arrived, ClusterSnapshot
+from emulation.domain.truth import RequestTruth, WorldTruth
+from emulation.engine.run import Arrival, Simulation
+from emulation.metrics.fairness import jain, jain_normalised, objective
+from emulation.rng import stream
+
+TAIL_SHARE = 0.6
+"""Of the horizon: arrivals go on that long after it, uncounted, so that its last requests meet company."""
+
+
+def forecasts(
+    below: Below, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
+) -> list[Forecast]:
+    """Emulate every policy on the same draws of noise; the mean over draws of each."""
+    worlds = [_arrivals(belief, seed + i) for i in range(draws)]
+    return [_mean([_emulate(below, belief, policy, world) for world in worlds]) for policy in policies]
+
+
+class _Fixed:
+    """A planner that has decided."""
+
+    def __init__(self, policy: MacroPolicy) -> None:
+        self._policy = policy
+        self.reason = "what if"
+
+    def decide(self, snapshot: ClusterSnapshot) -> MacroPolicy:
+        return self._policy
+
+
+class _Tally:
+    """Counts requests of the horizon by model: arrived, served, sum of latencies."""
+
+    def __init__(self, models: Sequence[str]) -> None:
+        self.counts = {m: [0, 0, 0.0] for m in models}
+
+    def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
+        if isinstance(record, RequestRecord) and record.counted:
+            count = self.counts[record.model]
+            count[0] += 1
+            if record.outcome == "done":
+                count[1] += 1
+                count[2] += record.ended_s - record.intended_s
+
+
+def _emulate(below: Below, belief: Belief, policy: MacroPolicy, arrivals: Sequence[Arrival]) -> Forecast:
+    scenario = _scenario(below, belief)
+    scheme = SCHEMES[below.scheme]
+    controllers = build_controllers(scheme, scenario, 0, planner=_Fixed(policy))
+    tally = _Tally([m.id for m in belief.testbed.models])
+    simulation = Simulation(
+        scenario,
+        run_header(scenario, scheme, 0, "virtual"),
+        arrivals,
+        WorldTruth(),
+        controllers.fast_path,
+        controllers.plane(),
+        tally,
+    )
+    simulation.run()
+    return _forecast(tally.counts, belief)
+
+
+def _scenario(below: Below, belief: Belief) -> Scenario:
+    terms = belief.objective
+    horizon_slots = terms.epoch_slots
+    end_s = (1.0 + TAIL_SHARE) * horizon_slots * terms.slot_s + (terms.deadline_s or 0.0)
+    return Scenario(
+        name="what-if",
+        testbed=belief.testbed,
+        workload=(SlottedSource(),),
+        events=tuple(Leave(node=n, at_s=0.0, until_s=end_s) for n in sorted(belief.absent)),
+        slot_s=terms.slot_s,
+        epoch_slots=2 * horizon_slots,
+        slots=horizon_slots,
+        tail_slots=ceil(TAIL_SHARE * horizon_slots),
+        deadline_s=terms.deadline_s,
+        objective_weight=terms.weight,
+        service_cv=belief.service_cv,
+        controllers={name: dict(given) for name, given in below.controllers.items()},
+    )
+
+
+def _arrivals(belief: Belief, seed: int) -> list[Arrival]:
+    """Waiting work at 0, then the expected arrivals, then the first of them again until the end of the tail."""
+    terms = belief.objective
+    horizon_s = terms.epoch_slots * terms.slot_s
+    again = [(a, a.t_s + horizon_s) for a in belief.arrivals if a.t_s < TAIL_SHARE * horizon_s]
+    expected = [(a, a.t_s) for a in belief.arrivals if a.t_s < horizon_s]
+    rows = [(a, 0.0) for a in belief.backlog] + expected + again
+    rows.sort(key=lambda row: row[1])
+    by_prompts = {m.id: m.features == "prompts" for m in belief.testbed.models}
+    rng = stream(seed, "what-if/noise")
+    return [_arrival(i, a, t_s, belief, by_prompts[a.model], rng) for i, (a, t_s) in enumerate(rows)]
+
+
+def _arrival(i: int, one: Arrived, t_s: float, belief: Belief, by_prompts: bool, rng: Any) -> Arrival:
+    deadline_s = belief.objective.deadline_s
+    output = one.known_output_tokens
+    request = Request(
+        id=f"w{i:06d}", model=one.model, origin=one.origin, arrival_s=t_s,
+        deadline_s=inf if deadline_s is None else t_s + deadline_s, prompts=one.prompts,
+        prompt_tokens=one.prompt_tokens, known_output_tokens=output,
+    )  # fmt: skip
+    count = one.prompts if by_prompts else 1
+    if belief.service_cv > 0:
+        shape = 1.0 / belief.service_cv**2
+        noise = tuple(float(v) for v in rng.gamma(shape, 1.0 / shape, count))
+    else:
+        noise = (1.0,) * count
+    return request, RequestTruth(int(output or 0), noise)
+
+
+def _forecast(counts: Mapping[str, Sequence[float]], belief: Belief) -> Forecast:
+    terms = belief.objective
+    asked = {m: c for m, c in counts.items() if c[0]}
+    success = {m: c[1] / c[0] for m, c in asked.items()}
+    latency_s = {m: c[2] / c[1] for m, c in asked.items() if c[1]}
+    served = sum(c[1] for c in asked.values())
+    if not served:
+        return Forecast(success=success)
+    scale_s = terms.deadline_s or terms.epoch_slots * terms.slot_s
+    latency = sum(c[2] for c in asked.values()) / served / scale_s
+    fair = jain_normalised(jain(list(success.values())), len(success))
+    fairness = 1.0 if fair is None else fair
+    found = objective(latency, fairness, terms.weight)
+    assert found is not None
+    return Forecast(success, latency_s, latency, fairness, found)
+
+
+def _mean(found: Sequence[Forecast]) -> Forecast:
+    n = len(found)
+
+    def by_model(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        keys = sorted({k for part in parts for k in part})
+        return {k: sum(p[k] for p in parts if k in p) / sum(k in p for p in parts) for k in keys}
+
+    return Forecast(
+        by_model([f.success for f in found]),
+        by_model([f.latency_s for f in found]),
+        sum(f.latency_norm for f in found) / n,
+        sum(f.fairness_norm for f in found) / n,
+        sum(f.objective for f in found) / n,
+    )
+
+
+def serve() -> None:
+    """Answer questions on standard input until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever prints must not land between the answers
+    while True:
+        try:
+            asked = receive(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            answer: Any = forecasts(*asked)
+        except Exception as error:  # the asker decides what to do without an answer
+            answer = f"{type(error).__name__}: {error}"
+        send(answers, answer)
+
+
+if __name__ == "__main__":
+    serve()

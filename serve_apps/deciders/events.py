@@ -1,0 +1,138 @@
+"""The event plan on wall time: every step at its virtual instant, every undo too, each recorded when it
+landed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+from typing import Any
+
+import ray
+from pydantic import ValidationError
+from ray.exceptions import RayError
+
+from emulation.domain.events import Event, LlmOutage
+from emulation.domain.scenario import Scenario
+from emulation.faults import FAULTS, Step, timeline
+from serve_apps.deciders.hosts import resume_if_restarted
+from serve_apps.records.batch import RecordBatch, part_of
+from serve_apps.wire.clock import LiveClock
+from serve_apps.wire.names import EVENTS, NotThere, find, runtime_name
+
+log = logging.getLogger("edgebed")
+
+STEP_TIMEOUT_S = 10.0
+
+
+class EventPlayer:
+    """The named actor `events`. Plays a scenario's plan, and events injected while it runs."""
+
+    def __init__(self) -> None:
+        self._clock = LiveClock(1.0)
+        self._scenario: Scenario | None = None
+        self._injected: list[Event] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._run_id = ""
+        self._outage: str | None = None
+        """How the reasoners fail at present."""
+        self._outage_version = 0
+        self._outage_news = asyncio.Event()
+        self._batch = RecordBatch(EVENTS)
+        self._flusher: asyncio.Task[None] | None = None
+        resume_if_restarted()
+
+    async def begin_run(self, run_id: str, scenario: Scenario) -> None:
+        """Stand ready to play this scenario's events."""
+        for task in self._tasks:
+            task.cancel()
+        self._batch.begin(run_id)
+        if self._flusher is None:
+            self._flusher = asyncio.ensure_future(self._batch.run())
+        self._clock = LiveClock(scenario.live.speedup)
+        self._scenario, self._injected = scenario, []
+        self._run_id = run_id
+        self._outage, self._outage_version = None, 1
+
+    async def start(self, t0_wall: float) -> None:
+        """Virtual time begins at this wall time; steps of the plan that lie in the past are played at
+        once."""
+        self._clock.start(t0_wall)
+        if self._scenario is not None:
+            for step in timeline(self._scenario.events, self._scenario.testbed):
+                self._play(step)
+
+    async def resume(self) -> None:
+        """After a restart: play what is left of the plan (steps already due are played again; they are
+        idempotent)."""
+        found = await part_of(EVENTS)
+        if found is not None and self._scenario is None:
+            await self.begin_run(*found[0])
+            if found[1] is not None:
+                await self.start(found[1])
+
+    async def inject(self, event: Event) -> int:
+        """Play one more event. Its `at_s` may be past: it then begins now. Returns its number.
+
+        Raises `ValueError` if no run is in progress, it is over already, or it names what is not there.
+        """
+        scenario = self._scenario
+        if scenario is None:
+            raise ValueError("no run is in progress")
+        if event.until_s <= self._clock.now_s():
+            raise ValueError(f"until_s {event.until_s:g} is past: it is {self._clock.now_s():.1f} s now")
+        try:
+            Scenario.model_validate({**dict(scenario), "events": (*scenario.events, *self._injected, event)})
+        except ValidationError as error:  # pydantic's own does not survive the way back to the caller
+            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        number = len(scenario.events) + len(self._injected)
+        self._injected.append(event)
+        for step in FAULTS[event.kind].steps(event, number, scenario.testbed):
+            self._play(step)
+        return number
+
+    async def watch(self, run_id: str, version: int, timeout_s: float) -> tuple[int, str | None]:
+        """News after `version` of how the reasoners fail at present; None: they do not. Nothing else is told."""
+        if run_id == self._run_id and version >= self._outage_version:
+            news = self._outage_news
+            with suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), timeout_s)
+        elif run_id != self._run_id:
+            await asyncio.sleep(min(timeout_s, 0.1))
+            return 0, None
+        return self._outage_version, self._outage
+
+    async def flush(self) -> None:
+        """Send every record so far."""
+        await self._batch.flush()
+
+    async def where(self) -> dict[str, Any]:
+        """Process and Ray node this actor runs in."""
+        return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+
+    def _play(self, step: Step) -> None:
+        task = asyncio.ensure_future(self._step(step))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _step(self, step: Step) -> None:
+        await asyncio.sleep(self._clock.wall_until_s(step.at_s))
+        landed = await asyncio.gather(*(self._apply(step, node) for node in step.nodes))
+        if isinstance(step.spec, LlmOutage):
+            self._outage = step.spec.failure if step.phase == "onset" else None
+            self._outage_version += 1
+            self._outage_news.set()
+            self._outage_news = asyncio.Event()
+        at_s = max([t for t in landed if t is not None], default=self._clock.now_s())
+        if len(landed) == 0 or any(t is not None for t in landed):
+            self._batch.add("event", step, at_s)
+
+    async def _apply(self, step: Step, node: str) -> float | None:
+        try:
+            call = find(runtime_name(node)).inject.remote(step)
+            at_s: float = await asyncio.wait_for(call, STEP_TIMEOUT_S)
+        except (RayError, NotThere, TimeoutError) as error:
+            log.error("event %d did not land on %s: %s", step.event, node, error)
+            return None
+        return at_s

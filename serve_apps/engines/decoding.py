@@ -1,0 +1,170 @@
+"""Token by token: choosing the next one, turning tokens to text, and seeing a stop sequence come."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from serve_apps.engines.needs import need
+from serve_apps.engines.pacer import Pacer
+from serve_apps.wire.messages import Piece, Sampling, Work
+
+Emit = Callable[[str, int], None]
+"""Called with new text and the number of tokens it stands for."""
+Step = Callable[[Any], Any]
+"""The last token, shape (1, 1), to the logits of the next, shape (vocabulary,)."""
+UNFINISHED = "\ufffd"
+"""What a tokenizer says for bytes that are not yet a whole character."""
+
+
+def seed_of(work: Work, index: int) -> int:
+    """Seed of one choice: the client's, or one that belongs to the request, so that an attempt can be repeated."""
+    given = work.sampling.seed
+    base = zlib.crc32(work.request.id.encode()) if given is None else given
+    return (base + index) % 2**63
+
+
+class Chooser:
+    """Draws tokens by temperature and top-p (nucleus sampling, Holtzman et al. 2020); 0 takes the likeliest."""
+
+    def __init__(self, sampling: Sampling, default_temperature: float, seed: int) -> None:
+        self._torch: Any = need("torch")
+        given = sampling.temperature
+        self._temperature = default_temperature if given is None else given
+        self._top_p = sampling.top_p
+        self._generator = self._torch.Generator().manual_seed(seed)
+
+    def __call__(self, logits: Any) -> int:
+        """The next token's id. `logits`: shape (vocabulary,). Draws on the CPU: one seed, any device."""
+        if self._temperature <= 0.0:
+            return int(logits.argmax())
+        torch = self._torch
+        odds = torch.softmax(logits.float().cpu() / self._temperature, dim=-1)
+        if self._top_p is not None and self._top_p < 1.0:
+            ranked, order = odds.sort(descending=True)
+            ranked[ranked.cumsum(0) - ranked > self._top_p] = 0.0
+            odds = torch.zeros_like(odds).scatter(0, order, ranked)
+        return int(torch.multinomial(odds, 1, generator=self._generator))
+
+
+class Teller:
+    """Turns tokens to text as they come, holding back half characters and what may begin a stop sequence."""
+
+    def __init__(self, decode: Callable[[list[int]], str], stop: Sequence[str], emit: Emit) -> None:
+        self._decode = decode
+        self._stop = tuple(s for s in stop if s)
+        self._emit = emit
+        self._ids: list[int] = []
+        self._from = 0
+        """First token of the window that is decoded: a piece of a word needs what stands before it."""
+        self._said = 0
+        """Tokens whose text was told or is held."""
+        self._held = ""
+        self._untold = 0
+        self.text = ""
+        self.said: list[tuple[str, int]] = []
+        self.stopped = False
+
+    def add(self, token: int) -> None:
+        """One more token; sets `stopped` when a stop sequence is complete, its text and all after it cut."""
+        self._ids.append(token)
+        self._untold += 1
+        if self._decode(self._ids[self._from :]).endswith(UNFINISHED):
+            return
+        self._take()
+        found = [at for at in (self._held.find(s) for s in self._stop) if at >= 0]
+        if found:
+            self._held, self.stopped = self._held[: min(found)], True
+            self._tell(len(self._held))
+        else:
+            self._tell(len(self._held) - self._may_begin_stop())
+
+    def end(self) -> None:
+        """No token follows: say what was held back."""
+        if not self.stopped:
+            self._take()
+            self._tell(len(self._held))
+        if self._untold:
+            self._say("", self._untold)
+            self._untold = 0
+
+    @property
+    def tokens(self) -> int:
+        """Tokens so far."""
+        return len(self._ids)
+
+    def _take(self) -> None:
+        """Hold the text of all tokens that have none yet."""
+        before = self._decode(self._ids[self._from : self._said])
+        self._held += self._decode(self._ids[self._from :])[len(before) :]
+        self._from, self._said = self._said, len(self._ids)
+
+    def _tell(self, characters: int) -> None:
+        """Say the first of the held text; a token stays with the rest, so that no text ever stands for none."""
+        text, rest = self._held[:characters], self._held[characters:]
+        tokens = self._untold - bool(rest)
+        if text and tokens > 0:
+            self._held, self._untold = rest, self._untold - tokens
+            self._say(text, tokens)
+
+    def _say(self, text: str, tokens: int) -> None:
+        self.text += text
+        self.said.append((text, tokens))
+        self._emit(text, tokens)
+
+    def _may_begin_stop(self) -> int:
+        """Length of the longest end of the held text that a stop sequence begins with."""
+        longest = max((len(s) for s in self._stop), default=1) - 1
+        for length in range(min(longest, len(self._held)), 0, -1):
+            if any(s.startswith(self._held[-length:]) for s in self._stop):
+                return length
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When an answer is over."""
+
+    max_tokens: int
+    end_tokens: frozenset[int]
+    ignore_end: bool = False
+
+
+def generate(
+    first: Callable[[], Any], step: Step, choose: Chooser, teller: Teller, limits: Limits, pacer: Pacer
+) -> Literal["stop", "length"]:
+    """Run a model to the end of one answer: reading the input gives the first token, each further one costs a step.
+
+    Raises `Stopped` when the node wants no more of it. Returns why the answer ended.
+    """
+    torch: Any = need("torch")
+    with torch.inference_mode():
+        pacer.begin()
+        logits = first()
+        for number in range(limits.max_tokens):
+            token = choose(logits)
+            pacer.lap(min(number, 1))
+            if token in limits.end_tokens and not limits.ignore_end:
+                teller.end()
+                return "stop"
+            teller.add(token)
+            if teller.stopped:
+                teller.end()
+                return "stop"
+            if number + 1 < limits.max_tokens:
+                logits = step(token)
+    teller.end()
+    return "length"
+
+
+def piece_of(teller: Teller, finish: Literal["stop", "length"], prompt_tokens: int) -> Piece:
+    """The finished choice."""
+    return Piece(
+        text=teller.text,
+        tokens=teller.tokens,
+        prompt_tokens=prompt_tokens,
+        said=tuple(teller.said),
+        finish=finish,
+    )

@@ -1,0 +1,96 @@
+"""The gateway's own OpenAPI description, made from the body types it validates with."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from serve_apps.gateway import openai_api as api
+
+_BODIES: dict[str, tuple[type[api.Body], str, bool]] = {
+    "/v1/chat/completions": (api.ChatBody, "Chat, captions of images", True),
+    "/v1/completions": (api.CompletionBody, "Completions of one prompt or of a batch of K", True),
+    "/v1/images/generations": (api.ImageBody, "Images", False),
+    "/v1/responses": (api.ResponsesBody, "Responses", True),
+}
+_REFS = "#/components/schemas/{model}"
+
+
+@cache
+def describe() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    _, definitions = models_json_schema(
+        [(body, "validation") for body, _, _ in _BODIES.values()], ref_template=_REFS
+    )
+    schemas = {**definitions["$defs"], "Error": _error_schema()}
+    paths: dict[str, Any] = {
+        path: {"post": _post(body.__name__, summary, streams)}
+        for path, (body, summary, streams) in _BODIES.items()
+    }
+    paths["/v1/models"] = {"get": _get("Models that can be asked for")}
+    paths["/v1/models/{model}"] = {
+        "get": {
+            **_get("One model", "404"),
+            "parameters": [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}],
+        }
+    }
+    paths["/health"] = {"get": _get("Whether a run is in progress")}
+    paths["/metrics"] = {"get": _get("Prometheus metrics", kind="text/plain")}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "edgebed gateway", "version": "1"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def _post(body: str, summary: str, streams: bool) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
+    if streams:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    return {
+        "summary": summary,
+        "parameters": [_header("X-Request-ID"), _header("X-Edge-Origin")],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": _REFS.format(model=body)}}},
+        },
+        "responses": {
+            "200": {"description": "The answer", "content": content},
+            **{status: _error() for status in ("400", "401", "404", "408", "409", "413", "503")},
+        },
+    }
+
+
+def _get(summary: str, *errors: str, kind: str = "application/json") -> dict[str, Any]:
+    answer = {"description": summary, "content": {kind: {"schema": {}}}}
+    return {
+        "summary": summary,
+        "responses": {"200": answer, **{s: _error() for s in ("401", "503", *errors)}},
+    }
+
+
+def _header(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+
+
+def _error() -> dict[str, Any]:
+    schema = {"$ref": _REFS.format(model="Error")}
+    return {"description": "Refused, and why", "content": {"application/json": {"schema": schema}}}
+
+
+def _error_schema() -> dict[str, Any]:
+    text = {"type": ["string", "null"]}
+    inner = {
+        "type": "object",
+        "required": ["message", "type", "param", "code"],
+        "properties": {
+            "message": {"type": "string"},
+            "type": {"type": "string"},
+            "param": text,
+            "code": text,
+        },
+    }
+    return {"type": "object", "required": ["error"], "properties": {"error": inner}}

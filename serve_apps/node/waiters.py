@@ -1,0 +1,71 @@
+"""Whoever waits for a request at a node, and what it may be told."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from emulation.domain.cluster import TestbedConfig
+from emulation.executor import Job
+from serve_apps.replica.content import total_tokens
+from serve_apps.wire.messages import Served, Work
+
+
+@dataclass(slots=True)
+class Waiter:
+    """Whoever waits for one request."""
+
+    job: Job
+    work: Work
+    ended: asyncio.Future[Served]
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    repaced: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when something happened that may change the pace of real work."""
+    attached: bool = False
+    """Whether it waits through a replica, which can stop (lifecycle cold)."""
+    reported: int = 0
+    """Finished prompts that are in the progress record, or on their way there."""
+
+    async def in_service(self) -> None:
+        """Wait until the request is in service, or over."""
+        entered = asyncio.ensure_future(self.started.wait())
+        await asyncio.wait((entered, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        entered.cancel()
+
+    def answer(self, served: Served) -> None:
+        """Tell it; the first answer counts."""
+        if not self.ended.done():
+            self.ended.set_result(served)
+
+
+def measured(job: Job) -> dict[str, Any]:
+    """What may be told of a job that is over, or given back."""
+    return {
+        "mode": job.mode,
+        "enqueued_s": job.enqueued_s,
+        "started_s": job.started_s,
+        "service_s": job.service_s,
+        "work_s": job.work_s,
+        "interrupted": job.interrupted,
+        "uplink_s": job.uplink_s,
+        "downlink_s": job.downlink_s,
+        "stutter": job.stutter,
+        "prompts_done": job.prompts_done,
+    }
+
+
+def produced(testbed: TestbedConfig, node_id: str, waiter: Waiter, done: float | None) -> tuple[int, int]:
+    """Tokens produced so far and in all, given the done share of the service; reading the input comes first, by the
+    profiled law."""
+    job, work = waiter.job, waiter.work
+    total = total_tokens(testbed.model(job.request.model), work, job.truth.output_tokens)
+    if done is None:
+        return 0, total
+    theta = testbed.theta(node_id, job.request.model, job.mode) or ()
+    prefill = 0.0
+    if len(theta) == 2:
+        reading_s = theta[0] * job.request.prompt_tokens
+        prefill = reading_s / max(reading_s + theta[1] * job.truth.output_tokens, 1e-12)
+    share = (done - prefill) / max(1.0 - prefill, 1e-12)
+    return min(total, int(total * share + 1e-9)) if share > 0 else 0, total

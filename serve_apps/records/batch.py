@@ -1,0 +1,94 @@
+"""Records on their way to the recorder: collected here, sent in batches, never on a request's path."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import time
+from typing import Any
+
+from ray.exceptions import RayError
+
+from serve_apps.wire.names import RECORDER, NotThere, Phonebook, find
+
+log = logging.getLogger("edgebed")
+
+Entry = tuple[str, tuple[Any, ...]]
+"""Method of the run's ledger, and its arguments."""
+
+SEND_TIMEOUT_S = 10.0
+
+
+class RecordBatch:
+    """Buffer of one source. Batches are numbered, so that one sent twice is counted once.
+
+    Numbers begin at the clock's nanoseconds: those of a restarted process are above its predecessor's.
+    """
+
+    def __init__(self, source: str, period_s: float = 0.25) -> None:
+        self.source = source
+        self._period_s = period_s
+        self._entries: list[Entry] = []
+        self._unsent: tuple[int, list[Entry]] | None = None
+        self._number = 0
+        self._run_id = ""
+        self._lock = asyncio.Lock()
+        self._actors = Phonebook()
+
+    def begin(self, run_id: str) -> None:
+        """Collect for another run from now on; what was left of the last one is dropped."""
+        self._run_id = run_id
+        self._entries, self._unsent, self._number = [], None, time.time_ns()
+
+    def add(self, method: str, *args: Any) -> None:
+        """Append one entry."""
+        self._entries.append((method, args))
+
+    async def flush(self) -> None:
+        """Send what is there and wait until it is written; what could not be sent is kept for the next
+        time."""
+        async with self._lock:
+            while self._entries or self._unsent is not None:
+                if self._unsent is None:
+                    self._number += 1
+                    self._unsent, self._entries = (self._number, self._entries), []
+                number, entries = self._unsent
+                sent = self._actors.find(RECORDER).append.remote(
+                    self._run_id, self.source, number, pickle.dumps(entries)
+                )
+                await asyncio.wait_for(sent, SEND_TIMEOUT_S)
+                self._unsent = None
+
+    async def run(self) -> None:
+        """Flush for ever, every `period_s` wall seconds."""
+        while True:
+            await self.period()
+
+    async def period(self) -> None:
+        """Wait one period, then flush."""
+        await asyncio.sleep(self._period_s)
+        try:
+            await self.flush()
+        except (RayError, NotThere, TimeoutError) as error:
+            log.warning("%s: recorder not reached, records kept: %s", self.source, error)
+
+
+async def part_of(name: str) -> tuple[Any, float | None] | None:
+    """What a restarted actor needs to take up the present run, and t0; asks until the recorder answers."""
+    found: tuple[Any, float | None] | None = await _for_certain("part", name)
+    return found
+
+
+async def kept_of(name: str) -> Any:
+    """What the process before this one left with the recorder, if anything; asks until the recorder answers."""
+    return await _for_certain("kept", name)
+
+
+async def _for_certain(method: str, name: str) -> Any:
+    while True:
+        try:
+            return await asyncio.wait_for(getattr(find(RECORDER), method).remote(name), SEND_TIMEOUT_S)
+        except (RayError, NotThere, TimeoutError) as error:
+            log.warning("%s: recorder not reached, asking again: %s", name, error)
+            await asyncio.sleep(1.0)

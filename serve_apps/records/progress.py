@@ -1,0 +1,169 @@
+"""The progress record: which prompts of which request are finished, kept where it survives those who serve them.
+
+A node reports prompts as they finish; the recorder appends them to `progress.jsonl` and hands them to whoever must
+dispatch a request again. Every prompt of a request is in the file at most once, whatever died in between: a report
+of an attempt that was given up, or of prompts that are finished already, is not written. Every policy goes on after
+the last finished prompt, requeue too; nothing starts over. The line says which attempt finished which prompts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import orjson
+from ray.exceptions import RayError
+
+from emulation.recording import RecordError, Run
+from serve_apps.wire.messages import Finished, Progress
+from serve_apps.wire.names import RECORDER, NotThere, Phonebook
+
+log = logging.getLogger("edgebed")
+
+PROGRESS_FILE = "progress.jsonl"
+PAUSE_S = 0.02
+"""Wall seconds between two messages of one node: what finishes meanwhile goes in one."""
+SEND_TIMEOUT_S = 5.0
+REMEMBERED = 10_000
+"""Requests that ended, of which late reports are still recognised."""
+
+
+class ProgressReport:
+    """Finished prompts of one node on their way to the recorder: the first at once, one message at a time."""
+
+    def __init__(self) -> None:
+        self._run_id = ""
+        self._unsent: dict[str, Finished] = {}
+        self._news = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._actors = Phonebook()
+
+    def begin(self, run_id: str) -> None:
+        """Report for another run from now on; what was left of the last one is dropped."""
+        self._run_id = run_id
+        self._unsent = {}
+
+    def note(self, finished: Finished) -> None:
+        """More prompts of a request are finished."""
+        _merge(self._unsent, finished)
+        self._news.set()
+
+    async def flush(self) -> None:
+        """Send what is there and wait until it is written; what could not be sent is kept, and the error raised."""
+        async with self._lock:
+            if not self._unsent:
+                return
+            run_id, sending, self._unsent = self._run_id, self._unsent, {}
+            try:
+                call = self._actors.find(RECORDER).finished.remote(run_id, tuple(sending.values()))
+                await asyncio.wait_for(call, SEND_TIMEOUT_S)
+            except (RayError, NotThere, TimeoutError):
+                if run_id == self._run_id:
+                    newer, self._unsent = self._unsent, sending
+                    for finished in newer.values():
+                        _merge(self._unsent, finished)
+                raise
+
+    async def try_flush(self) -> None:
+        """`flush`, where nobody can do anything about an error: what was not sent is sent later."""
+        try:
+            await self.flush()
+        except (RayError, NotThere, TimeoutError) as error:
+            log.warning("progress record: recorder not reached, kept: %s", error)
+            self._news.set()
+
+    async def run(self) -> None:
+        """Send what finishes, for ever."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self.try_flush()
+            await asyncio.sleep(PAUSE_S)
+
+
+class ProgressBook:
+    """The recorder's side: the file of one run, and how far every open request is."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._out: IO[bytes] = (folder / PROGRESS_FILE).open("wb", buffering=0)
+        self._known: dict[str, Finished] = {}
+        self._ended: deque[str] = deque()
+
+    def add(self, reports: Iterable[Finished]) -> None:
+        """Write what is new, at once; the operating system has it when this returns."""
+        lines = [line for line in map(self._new, reports) if line is not None]
+        if lines and not self._out.closed:
+            self._out.write(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+
+    def take_over(self, request_id: str, attempt: int) -> Progress:
+        """What attempt number `attempt` starts from; from now on no earlier attempt is listened to."""
+        known = self._known.get(request_id) or Finished(request_id, attempt, "", 0, 0, 0.0, 0.0)
+        self._known[request_id] = replace(known, attempt=max(attempt, known.attempt))
+        return Progress(known.done, known.service_s, known.started_s, known.stutter)
+
+    def ended(self, request_id: str) -> None:
+        """The request has ended: nobody will ask for it, but a late report must still not be written twice."""
+        self._ended.append(request_id)
+        if len(self._ended) > REMEMBERED:
+            self._known.pop(self._ended.popleft(), None)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._out.close()
+
+    def _new(self, report: Finished) -> Finished | None:
+        known = self._known.get(report.request_id)
+        if known is not None:
+            if report.attempt < known.attempt or report.done <= known.done:
+                return None
+            report = replace(report, after=known.done)
+        self._known[report.request_id] = report
+        return report
+
+
+def read_progress(folder: Path) -> list[Finished]:
+    """The progress record of a run, in the order written; a torn last line (a crash) is left out.
+
+    Raises `RecordError` naming the line that is none.
+    """
+    found: list[Finished] = []
+    for number, line in enumerate((folder / PROGRESS_FILE).read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            found.append(Finished(**orjson.loads(line)))
+        except (orjson.JSONDecodeError, TypeError) as error:
+            raise RecordError(f"{folder / PROGRESS_FILE}, line {number}: {error}") from error
+    return found
+
+
+def broken_promises(progress: Sequence[Finished], run: Run) -> list[str]:
+    """What contradicts "every prompt of a request that is done was finished exactly once"; empty if nothing does."""
+    times: dict[str, Counter[int]] = {}
+    for line in progress:
+        times.setdefault(line.request_id, Counter()).update(range(line.after, line.done))
+    found = [
+        f"{request_id}: prompt {index} finished {count} times"
+        for request_id, counted in times.items()
+        for index, count in sorted(counted.items())
+        if count > 1
+    ]
+    for record in run.requests:
+        if record.outcome != "done":
+            continue
+        missing = set(range(record.prompts)) - set(times.get(record.request_id, ()))
+        if missing:
+            found.append(f"{record.request_id}: done, but prompts {sorted(missing)} are not in the record")
+    return found
+
+
+def _merge(unsent: dict[str, Finished], finished: Finished) -> None:
+    """Of one attempt the last report says it all, from where the first began; another attempt's replaces it."""
+    waiting = unsent.get(finished.request_id)
+    if waiting is not None and waiting.attempt == finished.attempt:
+        finished = replace(finished, after=waiting.after)
+    unsent[finished.request_id] = finished

@@ -1,0 +1,268 @@
+"""The recorder: the books of the present run, its record on disk, and what restarted actors need to go on.
+
+Records come in numbered batches from every process, are written to the run's folder at once (flushed per
+batch), and put in canonical order when the run is closed. Requests a gateway had open when it died are closed
+as errors, so that the books balance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import ray
+from ray.exceptions import RayError
+
+from emulation.domain.actions import RoutingDecision
+from emulation.domain.records import RunFooter
+from emulation.domain.request import Outcome, Request
+from emulation.domain.snapshot import Window
+from emulation.domain.truth import RequestTruth
+from emulation.executor import Job
+from emulation.ledger import Ledger
+from emulation.recording import RECORD_FILE, SIDE_FILE, JsonlSink, canonical_order, decode, write_whole
+from serve_apps.records.batch import Entry
+from serve_apps.records.progress import ProgressBook
+from serve_apps.wire.clock import LiveClock
+from serve_apps.wire.messages import Finished, Progress, RunPlan, RunProgress, RunState, Served, Work
+
+ALIVE_TIMEOUT_S = 3.0
+"""Wall seconds after which a gateway that does not answer counts as gone."""
+
+
+class Recorder:
+    """The named actor `recorder`."""
+
+    def __init__(self) -> None:
+        self._state = RunState(None, None)
+        self._changed = asyncio.Event()
+        self._parts: Mapping[str, Any] = {}
+        self._checkpoints: dict[str, Any] = {}
+        self._clock = LiveClock(1.0)
+        self._ledger: Ledger | None = None
+        self._sink: JsonlSink | None = None
+        self._finished: ProgressBook | None = None
+        self._folder = Path()
+        self._numbers: dict[str, int] = {}
+        self._open: dict[str, tuple[str, Request]] = {}
+        self._joined: set[str] = set()
+        self._gateways: dict[str, Any] = {}
+
+    # -- a run --------------------------------------------------------------------------------------------
+
+    async def open(self, plan: RunPlan, parts: Mapping[str, Any]) -> None:
+        """Begin the books of a run. `parts`: actor name to what it needs to begin, kept for restarts."""
+        if self._ledger is not None:
+            await self.close(interrupted=True)
+        self._parts, self._checkpoints, self._numbers = parts, {}, {}
+        self._open, self._joined = {}, set()
+        self._clock = LiveClock(plan.scenario.live.speedup)
+        self._folder = Path(plan.folder)
+        self._sink = JsonlSink(self._folder, flush_every=1_000_000)
+        self._finished = ProgressBook(self._folder)
+        self._ledger = Ledger(plan.header, self._sink, plan.scenario.testbed)
+        self._set(RunState(plan.run_id, None))
+
+    async def start(self, t0_wall: float) -> None:
+        """Virtual time begins at this wall time."""
+        self._clock.start(t0_wall)
+        self._set(RunState(self._state.run_id, t0_wall))
+
+    async def close(self, interrupted: bool = False) -> RunFooter | None:
+        """Close the books: footer, files in canonical order. None if no run is open.
+
+        Raises `ConservationError` if they do not balance.
+        """
+        ledger, sink = self._ledger, self._sink
+        if ledger is None or sink is None:
+            return None
+        self._ledger = self._sink = None
+        self._set(RunState(self._state.run_id, self._state.t0_wall, closed=True))
+        in_system: dict[str, int] = {}
+        for _, request in self._open.values():
+            in_system[request.model] = in_system.get(request.model, 0) + 1
+        try:
+            return ledger.close(self._clock.now_s(), in_system, interrupted)
+        finally:
+            sink.close()
+            if self._finished is not None:
+                self._finished.close()
+            put_in_order(self._folder)
+
+    async def state(self) -> RunState:
+        """The present run."""
+        return self._state
+
+    async def watch(self, seen: RunState | None, timeout_s: float) -> RunState:
+        """The present run as soon as it differs from `seen`, or after the timeout."""
+        if seen == self._state:
+            changed = self._changed
+            try:
+                await asyncio.wait_for(changed.wait(), timeout_s)
+            except TimeoutError:
+                return self._state
+        return self._state
+
+    async def part(self, name: str) -> tuple[Any, float | None] | None:
+        """What this actor needs to take up the present run, and t0 if it has begun; None if there is no
+        run."""
+        if self._ledger is None or name not in self._parts:
+            return None
+        return self._parts[name], self._state.t0_wall
+
+    def _set(self, state: RunState) -> None:
+        self._state = state
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    # -- who takes part -----------------------------------------------------------------------------------
+
+    async def join(self, run_id: str, source: str, actor: Any) -> Any:
+        """A gateway takes up a run; returns the last checkpoint, if any. Requests that a gateway which is no more had
+        open are closed as errors. `actor`: its own handle, by which it is asked whether it lives, on whatever host."""
+        self._gateways[source] = actor
+        if run_id == self._state.run_id and self._ledger is not None:
+            for other in {s for s, _ in self._open.values()} - {source}:
+                if not await self._alive(other):
+                    self._close_open(other)
+        return self._checkpoints.get("gateway")
+
+    async def _alive(self, source: str) -> bool:
+        actor = self._gateways.get(source)
+        if actor is None:
+            return False
+        try:
+            await asyncio.wait_for(asyncio.ensure_future(actor.__ray_ready__.remote()), ALIVE_TIMEOUT_S)
+        except (RayError, TimeoutError):
+            return False
+        return True
+
+    def _close_open(self, source: str) -> None:
+        """What this gateway had in flight is lost."""
+        self._gateways.pop(source, None)
+        for request_id in [r for r, (s, _) in self._open.items() if s == source]:
+            _, request = self._open.pop(request_id)
+            if self._ledger is not None:
+                self._ledger.end(request, "error", self._clock.now_s(), reason="the gateway was restarted")
+
+    async def ready(self, run_id: str, source: str) -> None:
+        """A gateway serves this run."""
+        if run_id == self._state.run_id:
+            self._joined.add(source)
+
+    async def joined(self, run_id: str, count: int, timeout_s: float) -> bool:
+        """Whether `count` gateways have taken up this run within the timeout."""
+        for _ in range(max(1, int(timeout_s / 0.02))):
+            if run_id == self._state.run_id and len(self._joined) >= count:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    async def checkpoint(self, name: str, content: Any) -> None:
+        """Keep the learned state of an actor for its successor."""
+        self._checkpoints[name] = content
+
+    async def kept(self, name: str) -> Any:
+        """What an actor left with `checkpoint` in this run; None if nothing."""
+        return self._checkpoints.get(name)
+
+    # -- the progress record ------------------------------------------------------------------------------
+
+    async def finished(self, run_id: str, reports: tuple[Finished, ...]) -> None:
+        """Write which prompts are finished; of another run than the present one, nothing is written."""
+        if run_id == self._state.run_id and self._ledger is not None and self._finished is not None:
+            self._finished.add(reports)
+
+    async def take_over(self, run_id: str, request_id: str, attempt: int) -> Progress:
+        """What a new attempt at a request starts from; reports of earlier attempts are refused from now on."""
+        if run_id != self._state.run_id or self._finished is None:
+            return Progress()
+        return self._finished.take_over(request_id, attempt)
+
+    # -- records ------------------------------------------------------------------------------------------
+
+    async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:
+        """Write one batch (a pickled list of `Entry`); one of another run, or one already written, is ignored."""
+        if run_id != self._state.run_id or self._ledger is None or number <= self._numbers.get(source, 0):
+            return
+        self._numbers[source] = number
+        batch: list[Entry] = pickle.loads(entries)
+        for method, args in batch:
+            if method == "arrive":
+                self._open[args[0].id] = (source, args[0])
+                self._ledger.arrive(args[0])
+            elif method == "end":
+                self._end(*args)
+            else:
+                getattr(self._ledger, method)(*args)
+        if self._sink is not None:
+            self._sink.flush()
+
+    def _end(
+        self,
+        request: Request,
+        outcome: Outcome,
+        t_s: float,
+        work: Work | None,
+        served: Served | None,
+        decision: RoutingDecision | None,
+        reason: str,
+        side: Mapping[str, Any],
+    ) -> None:
+        if self._ledger is None or self._open.pop(request.id, None) is None:
+            return  # closed when its gateway was thought dead
+        if self._finished is not None:
+            self._finished.ended(request.id)
+        job = None if work is None else measured_job(work, served)
+        self._ledger.end(request, outcome, t_s, job, decision, reason, side)
+
+    async def window(self, reset: bool = False) -> Window:
+        """What was counted since the last reset."""
+        return self._ledger.window(self._clock.now_s(), reset) if self._ledger is not None else Window()
+
+    async def progress(self) -> RunProgress:
+        """How far the run is."""
+        ledger = self._ledger
+        if ledger is None:
+            return RunProgress(0.0, 0, 0, 0, 0)
+        ended = sum(ends.total() for ends in ledger.ends.values())
+        arrived = ledger.arrived.total()
+        return RunProgress(self._clock.now_s(), arrived, ended, arrived - ended, ledger.counted_open)
+
+    async def where(self) -> dict[str, Any]:
+        """Process and Ray node this actor runs in."""
+        return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+
+
+def measured_job(work: Work, served: Served | None) -> Job:
+    """What was measured of the last attempt, as the job record takes it."""
+    job = Job(work.request, RequestTruth(0, ()), work.attempt, work.dispatched_s, sent_s=work.sent_s)
+    job.executor = work.executor
+    if served is not None:
+        job.truth = RequestTruth(served.output_tokens, (), served.input_tokens)
+        job.enqueued_s, job.started_s, job.service_s = served.enqueued_s, served.started_s, served.service_s
+        job.uplink_s, job.downlink_s = served.uplink_s, served.downlink_s
+        if served.enqueued_s is not None:  # when its node took it, by the state machine's own clock
+            job.dispatched_s = served.enqueued_s - served.uplink_s
+        job.work_s, job.interrupted = served.work_s, served.interrupted
+        job.stutter, job.mode, job.prompts_done = served.stutter, served.mode, served.prompts_done
+    return job
+
+
+def put_in_order(folder: Path) -> None:
+    """Rewrite a record in canonical order, its side file with it; each appears whole or not at all."""
+    lines = (folder / RECORD_FILE).read_bytes().split(b"\n")[:-1]
+    keys = [canonical_order(decode(line)) for line in lines]
+    order = sorted(range(len(lines)), key=keys.__getitem__)
+    write_whole(folder / RECORD_FILE, b"".join(lines[i] + b"\n" for i in order))
+    side = folder / SIDE_FILE
+    if side.exists():
+        place = {old: new for new, old in enumerate(order)}
+        rows = [orjson.loads(row) for row in side.read_bytes().split(b"\n")[:-1]]
+        moved = sorted(({**row, "line": place[row["line"]]} for row in rows), key=lambda row: row["line"])
+        write_whole(side, b"".join(orjson.dumps(row) + b"\n" for row in moved))

@@ -1,0 +1,37 @@
+"""The Serve deployment of one model on one node: a thin host of its backend.
+
+The queue is the node's, never Serve's: a replica takes every request at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+from serve_apps.engines.loading import LoadFacts
+from serve_apps.replica import BackendSpec, backend_class
+from serve_apps.wire.messages import Answer, Delta, Work
+
+
+class Replica:
+    """One application per (node, model)."""
+
+    def __init__(self, spec: BackendSpec, backend: str) -> None:
+        self._backend = backend_class(backend)(spec)
+
+    async def serve(self, work: Work) -> Answer:
+        """One attempt, whole."""
+        return await self._backend.serve(work)
+
+    async def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
+        """One attempt, text as it comes, the `Answer` last."""
+        async for item in self._backend.stream(work):
+            yield item
+
+    async def load_facts(self) -> LoadFacts | None:
+        """What loading its model cost; None if it emulates."""
+        return getattr(self._backend, "facts", None)
+
+    async def pid(self) -> int:
+        """Process of this replica."""
+        return os.getpid()

@@ -1,0 +1,267 @@
+"""Backends whose models really run. The walk of one request is told in docs/decisions/0011-real-work.md.
+
+The node's state machine keeps queue and order; this replica computes when it has the turn, at the pace its node
+says, and tells the node when the work is over. Threads of their own compute, so that the event loop hears at once of
+a new pace, a cancelled request or a node that left; they obey at the next token or step. There is one such thread,
+or as many as an engine says it can compute attempts at once (`width`, for engines with continuous batching).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from pydantic import ValidationError
+
+from emulation.files import ConfigError
+from serve_apps.engines.caption import CaptionEngine, CaptionSettings
+from serve_apps.engines.decoding import Emit
+from serve_apps.engines.gpus import failure
+from serve_apps.engines.loading import LoadFacts, RealSettings, check_source
+from serve_apps.engines.pacer import Pacer, Stopped
+from serve_apps.engines.picture import PictureEngine, PictureSettings
+from serve_apps.engines.text import TextEngine, TextSettings
+from serve_apps.gateway.openai_api import BadAsk
+from serve_apps.replica.base import BackendSpec
+from serve_apps.vram.actor import VramAccount
+from serve_apps.wire.messages import Answer, Delta, Pace, Piece, Served, Work
+from serve_apps.wire.names import app_name, find, runtime_name
+
+log = logging.getLogger("edgebed")
+
+AGAIN_S = 0.01
+"""Wall seconds before a node that did not take the end of some work is told again."""
+
+
+class Engine(Protocol):
+    """A model in memory. Everything blocks; `run` is called by one thread, or by as many as its `width` says."""
+
+    facts: LoadFacts
+
+    def pacer(self) -> Pacer:
+        """A pacer that knows this engine's device."""
+
+    def choices(self, work: Work) -> int:
+        """Answers this work asks for."""
+
+    def check(self, work: Work) -> None:
+        """Raises `BadAsk` if the model cannot do this work."""
+
+    def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
+        """One answer, asking the pacer after every token or step. Raises `Stopped`."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt at a request, while it is here."""
+
+    work: Work
+    pacer: Pacer
+    pieces: list[Piece]
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while its executor serves it."""
+    told: asyncio.Queue[Delta | None] = field(default_factory=asyncio.Queue)
+    """New text; None: all is over."""
+    told_tokens: int = 0
+    """Of the choice that is computed now."""
+    served: Served | None = None
+
+
+class Real:
+    """Serves one model that really runs; subclasses say which engine it takes."""
+
+    reads_inputs: ClassVar[bool] = True
+    real: ClassVar[bool] = True
+    engines: ClassVar[dict[str, tuple[type[RealSettings], Callable[..., Engine]]]] = {}
+    """Modality to its settings and engine."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, spec: BackendSpec, runtime: Any = None, engine: Engine | None = None) -> None:
+        """Loads the model. `runtime`, `engine`: instead of the node's actor and the configured engine (tests)."""
+        self._spec = spec
+        self._runtime: Any = find(runtime_name(spec.node)) if runtime is None else runtime
+        if engine is None:
+            settings = self.settings_of(spec.model.modality, dict(spec.settings))
+            account = VramAccount(app_name(spec.node, spec.model.id), spec.model.vram_gb)
+            engine = self.engines[spec.model.modality][1](settings, spec.modes, account)
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(getattr(engine, "width", 1), thread_name_prefix="compute")
+
+    @classmethod
+    def settings_of(cls, modality: str, given: dict[str, Any]) -> RealSettings:
+        """The settings of a model of this kind. Raises `ConfigError`."""
+        if modality not in cls.engines:
+            raise ConfigError(
+                f"backend {cls.__name__.lower()} cannot run {modality} models: {list(cls.engines)}"
+            )
+        try:
+            return cls.engines[modality][0].model_validate(given)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(f"settings.{where}: {first['msg']} (got {first.get('input')!r})") from error
+
+    @classmethod
+    def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Settings that any process of this machine can use. Raises `ConfigError`, before anything starts."""
+        return check_source(cls.settings_of(modality, given), cls.libraries).model_dump(exclude_unset=True)
+
+    @classmethod
+    def width(cls, modality: str, given: dict[str, Any]) -> int:
+        """Attempts a replica with these settings can compute at once."""
+        return 1
+
+    @property
+    def facts(self) -> LoadFacts:
+        """What loading cost."""
+        return self._engine.facts
+
+    async def serve(self, work: Work) -> Answer:
+        """One attempt, whole."""
+        async for item in self.stream(work):
+            if isinstance(item, Answer):
+                return item
+        raise AssertionError("a stream ends with its answer")
+
+    async def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
+        """One attempt, text as it comes, the `Answer` last."""
+        try:
+            self._engine.check(work)
+        except BadAsk as bad:
+            yield Answer(Served("rejected", work.dispatched_s, str(bad)), fault=bad.param)
+            return
+        attempt = _Attempt(work, self._engine.pacer(), list(work.kept))
+        for index, piece in enumerate(work.kept):
+            for number, (text, tokens) in enumerate(piece.said):
+                attempt.told.put_nowait(self._delta(index, text, tokens, number == 0))
+        follow = asyncio.ensure_future(self._follow(attempt))
+        compute = asyncio.ensure_future(self._compute(attempt))
+        try:
+            while (delta := await attempt.told.get()) is not None:
+                yield delta
+            await follow
+            yield self._answer(attempt)
+        finally:
+            attempt.pacer.stop()
+            compute.cancel()
+            follow.cancel()
+            if attempt.served is None:
+                self._runtime.cancel.remote(work.request.id)
+
+    # -- what the node says ---------------------------------------------------------------------------------
+
+    async def _follow(self, attempt: _Attempt) -> None:
+        """Pass on what the node says of this attempt, until it has ended."""
+        try:
+            async for reference in self._runtime.follow.options(num_returns="streaming").remote(
+                attempt.work.slim()
+            ):
+                news: Pace | Served = await reference
+                if isinstance(news, Served):
+                    attempt.served = news
+                    break
+                attempt.pacer.set(news)
+                (attempt.turn.set if news.factors is not None else attempt.turn.clear)()
+        finally:
+            attempt.pacer.stop()
+            attempt.told.put_nowait(None)
+
+    # -- computing ------------------------------------------------------------------------------------------
+
+    async def _compute(self, attempt: _Attempt) -> None:
+        """Compute what is missing, one choice after the other, whenever it is this attempt's turn."""
+        request_id, number = attempt.work.request.id, attempt.work.attempt
+        try:
+            total = self._engine.choices(attempt.work)
+            while len(attempt.pieces) < total:
+                await attempt.turn.wait()
+                piece = await self._piece(attempt)
+                if piece is not None:
+                    attempt.pieces.append(piece)
+                    attempt.told_tokens = 0
+                    if len(attempt.pieces) < total:
+                        self._runtime.advanced.remote(request_id, number, len(attempt.pieces))
+            await self._complete(attempt)
+        except Exception as error:  # whatever the model's libraries raise, its node must hear of it
+            log.exception("%s: %s", self._spec.node, request_id)
+            self._runtime.failed.remote(request_id, number, failure(error))
+
+    async def _complete(self, attempt: _Attempt) -> None:
+        """Tell the node that the work is over; one that took the turn away just then hears it at the next turn."""
+        tokens = sum(p.tokens for p in attempt.pieces)
+        read = _prompt_tokens(attempt) or None
+        service_s = attempt.pacer.timing().service_s
+        while attempt.served is None:
+            await attempt.turn.wait()
+            work = attempt.work
+            if await self._runtime.complete.remote(work.request.id, work.attempt, service_s, tokens, read):
+                return
+            await asyncio.sleep(AGAIN_S)
+
+    async def _piece(self, attempt: _Attempt) -> Piece | None:
+        """One choice; None if the turn was over before it was done."""
+        loop, index, computed = asyncio.get_running_loop(), len(attempt.pieces), 0
+
+        def emit(text: str, tokens: int) -> None:
+            nonlocal computed
+            first, computed = computed == 0, computed + tokens
+            if computed > attempt.told_tokens:  # else it was told before the turn was taken away
+                attempt.told_tokens = computed
+                delta = self._delta(index, text, tokens, first)
+                loop.call_soon_threadsafe(attempt.told.put_nowait, delta)
+
+        try:
+            return await loop.run_in_executor(self._threads, self._run, attempt, index, emit)
+        except Stopped:
+            return None
+
+    def _run(self, attempt: _Attempt, index: int, emit: Emit) -> Piece:
+        """In a computing thread. Raises `Stopped`."""
+        piece = self._engine.run(attempt.work, index, attempt.pacer, emit)
+        attempt.pacer.settle()
+        return piece
+
+    def _delta(self, index: int, text: str, tokens: int, first: bool) -> Delta:
+        """New text of one choice; captions of several pictures are one text, a line each."""
+        if self._spec.model.modality != "caption":
+            return Delta(index, text, tokens)
+        return Delta(0, f"\n{text}" if first and index else text, tokens)
+
+    def _answer(self, attempt: _Attempt) -> Answer:
+        served, pieces = attempt.served, tuple(attempt.pieces)
+        assert served is not None
+        if served.outcome != "done":
+            return Answer(served, kept=pieces, timing=attempt.pacer.timing())
+        return Answer(
+            served,
+            texts=tuple(p.text for p in pieces if not p.image),
+            images=tuple(p.image for p in pieces if p.image),
+            completion_tokens=sum(p.tokens for p in pieces),
+            prompt_tokens=_prompt_tokens(attempt),
+            finish=tuple(p.finish for p in pieces),
+            timing=attempt.pacer.timing(),
+        )
+
+
+def _prompt_tokens(attempt: _Attempt) -> int:
+    """Tokens of the input by the model's own tokenizer; a prompt with several choices counts once."""
+    read = (p.prompt_tokens for p in attempt.pieces)
+    return sum(dict(zip(attempt.work.inputs, read, strict=False)).values())
+
+
+class Transformers(Real):
+    """GPT-2 and every other causal language model, and BLIP captioning, on the transformers library."""
+
+    libraries = ("torch", "transformers")
+    engines = {"text": (TextSettings, TextEngine), "caption": (CaptionSettings, CaptionEngine)}
+
+
+class Diffusers(Real):
+    """Stable Diffusion, and pipelines like it, on the diffusers library."""
+
+    libraries = ("torch", "transformers", "diffusers", "accelerate")
+    engines = {"image": (PictureSettings, PictureEngine)}

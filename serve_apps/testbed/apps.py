@@ -1,0 +1,98 @@
+"""The Serve applications of a live testbed: one gateway, and one replica per (node, model)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+from ray import serve
+from ray.serve.api import RunTarget
+from ray.serve.schema import LoggingConfig
+
+from emulation.domain.cluster import TestbedConfig
+from serve_apps.gateway.process import Gateway
+from serve_apps.replica import BackendSpec
+from serve_apps.replica.choice import chosen, takes_gpu
+from serve_apps.replica.deployment import Replica
+from serve_apps.wire.names import GATEWAY_APP, REPLICA, app_name, edge_resource
+from serve_apps.wire.secret import Keys
+
+UNLIMITED = 100_000
+"""Requests at once: the queue is the node's, never Ray's."""
+ON_ONE_LOOP = {
+    "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+    "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
+}
+"""Serve settings of our processes: one event loop, no hand-over between threads (halves the time of a
+call)."""
+QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
+
+
+def gateway_target(host: str, port: int, count: int, place: Mapping[str, float]) -> RunTarget:
+    """The gateway's application: `count` processes that share one port, where the resources of `place` are."""
+    deployment: Any = serve.deployment(
+        Gateway,
+        name=GATEWAY_APP,
+        num_replicas=count,
+        max_ongoing_requests=UNLIMITED,
+        health_check_period_s=1.0,
+        health_check_timeout_s=10.0,
+        graceful_shutdown_timeout_s=1.0,
+        graceful_shutdown_wait_loop_s=0.1,
+        ray_actor_options={
+            "num_cpus": 0,
+            "resources": dict(place),
+            "runtime_env": {"env_vars": ON_ONE_LOOP},
+        },
+        logging_config=QUIET,
+    )
+    return RunTarget(
+        target=deployment.bind(host, port, Keys.of_environment()), name=GATEWAY_APP, route_prefix=None
+    )
+
+
+def replica_target(
+    testbed: TestbedConfig, node_id: str, model_id: str, backend: str, gpus: float
+) -> RunTarget:
+    """The Serve application of one model on one node. `backend`: where the testbed names none."""
+    modes = testbed.modes(node_id, model_id)
+    name, settings = chosen(testbed, node_id, model_id, backend)
+    on_gpu = gpus if takes_gpu(testbed, node_id, model_id) else 0
+    deployment: Any = serve.deployment(
+        Replica,
+        name=REPLICA,
+        max_ongoing_requests=UNLIMITED,
+        health_check_period_s=10.0,
+        graceful_shutdown_timeout_s=1.0,
+        graceful_shutdown_wait_loop_s=0.1,
+        ray_actor_options={
+            "num_cpus": 0,
+            "num_gpus": on_gpu,
+            "resources": {edge_resource(node_id): 0.001},
+            "runtime_env": {"env_vars": ON_ONE_LOOP},
+        },
+        logging_config=QUIET,
+    )
+    bound = deployment.bind(BackendSpec(node_id, testbed.model(model_id), modes, settings), name)
+    return RunTarget(target=bound, name=app_name(node_id, model_id), route_prefix=None)
+
+
+def gpu_share(testbed: TestbedConfig) -> float:
+    """Share of a GPU each replica asks of Ray, so that all of them fit whatever the order they start in.
+
+    1 / (most GPU models a node hosts per GPU), the same everywhere: equal shares always pack. A model for the agents
+    takes its share first.
+    """
+    per_gpu = [
+        ceil(sum(takes_gpu(testbed, n.id, m) for m in testbed.hosted(n.id)) / len(n.gpus))
+        for n in testbed.nodes
+        if n.gpus
+    ]
+    return whole_share(testbed, max(per_gpu, default=1))
+
+
+def whole_share(testbed: TestbedConfig, parts: int) -> float:
+    """One of so many equal parts of what a model for the agents leaves of its GPU, as Ray counts (to 1/10000)."""
+    taken = testbed.agent_llm.gpu_share if testbed.agent_llm is not None else 0.0
+    return int(round((1.0 - taken) * 10_000, 6) / parts) / 10_000

@@ -1,0 +1,108 @@
+"""Which Ray a live testbed stands on: one raylet of our own, one per edge node, or a cluster that is there already."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from emulation.domain.cluster import TestbedConfig
+from serve_apps.wire.names import NAMESPACE, edge_resource
+
+CONTROL = "control"
+"""Custom resource of the Ray node that carries planner, scheduler, recorder and gateway."""
+_HEAD_CPUS = 4
+
+
+class NoCluster(ConnectionError):
+    """The Ray cluster named does not answer, or lacks edge nodes; the message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RayCluster:
+    """A connected Ray cluster."""
+
+    address: str
+    stop: Callable[[], None]
+    """Disconnect, and end what was started here."""
+    place: dict[str, float]
+    """What control actors ask for, so that they stay off edge nodes."""
+    kill: Callable[[str], None] | None = None
+    """With one raylet per edge node: kill that of a node, for churn tests."""
+
+
+def start_local(testbed: TestbedConfig) -> RayCluster:
+    """One raylet on this machine that carries control and every edge node: the fast start."""
+    context: Any = ray.init(
+        address="local",
+        include_dashboard=False,
+        num_cpus=_HEAD_CPUS,
+        num_gpus=sum(len(n.gpus) for n in testbed.nodes),
+        resources={CONTROL: 1.0, **{edge_resource(n.id): 1.0 for n in testbed.nodes}},
+        **_QUIET,
+    )
+    return RayCluster(str(context.address_info["gcs_address"]), _disconnect, {CONTROL: 0.001})
+
+
+def start_raylets(testbed: TestbedConfig) -> RayCluster:
+    """One raylet per edge node on this machine, started one after the other; for churn tests that kill real nodes."""
+    from ray.cluster_utils import Cluster
+
+    head = {"num_cpus": _HEAD_CPUS, "num_gpus": 0, "include_dashboard": False, "resources": {CONTROL: 1.0}}
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        raylets = {
+            node.id: cluster.add_node(
+                num_cpus=1, num_gpus=len(node.gpus), resources={edge_resource(node.id): 1.0}
+            )
+            for node in testbed.nodes
+        }
+        ray.init(address=cluster.address, **_QUIET)
+    except BaseException:
+        cluster.shutdown()
+        raise
+
+    def stop() -> None:
+        _disconnect()
+        cluster.shutdown()
+
+    def kill(node_id: str) -> None:
+        cluster.remove_node(raylets[node_id], allow_graceful=False)
+
+    return RayCluster(str(cluster.address), stop, {CONTROL: 0.001}, kill)
+
+
+def join(address: str, testbed: TestbedConfig) -> RayCluster:
+    """A cluster that is there already, for example one of `ray up cluster.yaml`: `auto`, or host:port of its head.
+
+    Raises `NoCluster` if it does not answer or does not advertise every edge node of the testbed.
+    """
+    try:
+        ray.init(address=address, **_QUIET)
+    except (ConnectionError, ValueError) as error:
+        raise NoCluster(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
+    ask: Any = ray.cluster_resources
+    resources: dict[str, float] = ask()
+    missing = [n.id for n in testbed.nodes if edge_resource(n.id) not in resources]
+    if missing:
+        _disconnect()
+        names = ", ".join(edge_resource(n) for n in missing)
+        raise NoCluster(f"the cluster at {address!r} has no node with resource {names}; see cluster.yaml")
+    place = {CONTROL: 0.001} if CONTROL in resources else {}
+    return RayCluster(address, _disconnect, place)
+
+
+def _disconnect() -> None:
+    shutdown: Any = ray.shutdown
+    shutdown()
+
+
+_QUIET: dict[str, Any] = {
+    "namespace": NAMESPACE,
+    "log_to_driver": False,
+    "logging_level": logging.ERROR,
+    "configure_logging": False,
+}

@@ -1,0 +1,128 @@
+"""The vRAM ledger of a live testbed as a named Ray actor, and how a replica reaches it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from emulation.files import ConfigError
+from serve_apps.vram.ledger import Claim, Gpu, Overcommit, VramLedger
+from serve_apps.wire.names import VRAM, NotThere, find
+
+ALIVE_TIMEOUT_S = 1.0
+"""Wall seconds a holder has to show that it is gone; one that says nothing loads its model, and lives."""
+PATIENCE_S = 5.0
+"""Wall seconds a replica waits for memory that a predecessor, or a neighbour that stops, still gives back."""
+LOOK_S = 0.5
+CALL_TIMEOUT_S = 30.0
+
+
+class VramHost:
+    """The actor `vram`. Claims of replicas that are no more are released when their memory is wanted, or looked at."""
+
+    def __init__(self) -> None:
+        self._ledger = VramLedger()
+        self._holders: dict[str, Any] = {}
+        """Application to the handle of the replica that claimed."""
+
+    async def claim(
+        self, app: str, gpus: Sequence[Gpu], stated_mb: float, holder: Any
+    ) -> tuple[Claim, ...] | str:
+        """The claims, or why they are refused. `holder`: the replica's own handle, by which it is asked whether it
+        lives, on whatever host."""
+        try:
+            found = self._ledger.claim(app, gpus, stated_mb)
+        except Overcommit:
+            await self._sweep()
+            try:
+                found = self._ledger.claim(app, gpus, stated_mb)
+            except Overcommit as error:
+                return str(error)
+        self._holders[app] = holder
+        return found
+
+    async def report(self, app: str, used_mb: Sequence[float]) -> str | None:
+        """What a replica really took; why it must go, or None."""
+        try:
+            self._ledger.report(app, used_mb)
+        except Overcommit as error:
+            self._release(app)
+            return str(error)
+        return None
+
+    async def accounts(self) -> list[tuple[Gpu, tuple[Claim, ...]]]:
+        """Every GPU of the testbed that was ever claimed of, and who holds what of it now."""
+        await self._sweep()
+        return self._ledger.accounts()
+
+    async def where(self) -> dict[str, Any]:
+        """Process and Ray node this actor runs in."""
+        return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+
+    async def _sweep(self) -> None:
+        """Release what holders that are no more still hold."""
+        holders = [(app, self._holders[app]) for app in self._ledger.apps()]
+        gone = await asyncio.gather(*(self._gone(holder) for _, holder in holders))
+        for (app, holder), dead in zip(holders, gone, strict=True):
+            if dead and self._holders.get(app) is holder:  # no successor has claimed meanwhile
+                self._release(app)
+
+    def _release(self, app: str) -> None:
+        self._ledger.release(app)
+        self._holders.pop(app, None)
+
+    async def _gone(self, holder: Any) -> bool:
+        try:
+            await asyncio.wait_for(asyncio.ensure_future(holder.__ray_ready__.remote()), ALIVE_TIMEOUT_S)
+        except TimeoutError:
+            return False
+        except RayError:
+            return True
+        return False
+
+
+class VramAccount:
+    """A replica's side of the ledger. Nothing is looked up before the first claim: a replica on a CPU has none."""
+
+    def __init__(self, app: str, stated_gb: float) -> None:
+        """`stated_gb`: what the inventory says the model needs."""
+        self._app = app
+        self._stated_mb = stated_gb * 1024
+
+    def claim(self, look: Callable[[], Sequence[Gpu]]) -> float:
+        """Hold what the model needs on the GPUs that `look` finds; returns MiB held on each, the context included.
+
+        Waits a little for memory that is being given back. Raises `ConfigError` if it does not fit.
+        """
+        holder = ray.get_runtime_context().current_actor
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            answer = self._ask("claim", self._app, tuple(look()), self._stated_mb, holder)
+            if isinstance(answer, str):
+                if time.monotonic() > deadline:
+                    raise Overcommit(answer)
+            else:
+                claims: tuple[Claim, ...] = answer
+                return claims[0].held_mb  # the same on each
+            time.sleep(LOOK_S)
+
+    def report(self, used_mb: Sequence[float]) -> None:
+        """What the loaded model really took of each GPU, MiB. Raises `ConfigError` if that was promised to others."""
+        refused = self._ask("report", self._app, tuple(used_mb))
+        if refused is not None:
+            raise Overcommit(refused)
+
+    def _ask(self, method: str, *args: Any) -> Any:
+        try:
+            call = getattr(find(VRAM), method).remote(*args)
+            return call.future().result(timeout=CALL_TIMEOUT_S)  # not ray.get: it complains in an async actor
+        except (NotThere, RayError, TimeoutError) as error:
+            raise ConfigError(
+                f"{self._app}: the vRAM ledger does not answer ({type(error).__name__}); start the testbed anew"
+            ) from error

@@ -1,0 +1,160 @@
+"""What-if: the answer comes from another process, which knows the belief and nothing else, and is about right."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.demand import DemandPrior, estimated
+from controller.objective import Objective
+from controller.planners.expected import arrivals_of
+from controller.planners.given import GivenConfig, GivenPlanner
+from controller.planners.search import SearchConfig, SearchPlanner
+from controller.whatif import Belief, Forecast
+from edgebed.runs import whatif
+from edgebed.runs.virtual import simulate, simulate_in_memory
+from edgebed.runs.whatif import Below, WhatIfError, WhatIfProcess
+from edgebed.runs.whatif_world import forecasts
+from emulation.domain.actions import MacroPolicy
+from emulation.domain.scenario import Scenario
+from emulation.domain.snapshot import ClusterSnapshot
+from emulation.domain.truth import RequestTruth, WorldTruth
+from emulation.files import load_scenario
+from emulation.metrics.summary import summarise
+from emulation.recording import MemorySink
+
+BRISTOL = load_scenario("bristol-A")
+BELOW = Below("MA", BRISTOL.controllers)
+EMPTY = ClusterSnapshot(0.0, 0, ())
+
+
+def belief(scenario: Scenario = BRISTOL) -> Belief:
+    terms = Objective.of(scenario)
+    demand = estimated(scenario.testbed, terms, DemandPrior(), EMPTY)
+    return Belief(scenario.testbed, terms, arrivals_of(scenario.testbed, terms, EMPTY, demand))
+
+
+def policy(scenario: Scenario = BRISTOL) -> MacroPolicy:
+    config = GivenConfig(plan=scenario.plan or {})
+    return GivenPlanner(scenario.testbed, config, 0, Objective.of(scenario)).decide(EMPTY)
+
+
+def worse() -> MacroPolicy:
+    """Every image on one GPU."""
+    good = policy()
+    roles = {n: {m: v for m, v in r.items() if m != "sd" or n == "VM3"} for n, r in good.roles.items()}
+    return replace(good, p={**good.p, "sd": {"VM3": 1.0}}, roles=roles)
+
+
+def test_the_other_process_says_what_this_one_would() -> None:
+    asked = WhatIfProcess(BELOW).forecast(belief(), [policy(), worse()], 1, 5)
+    assert asked == forecasts(BELOW, belief(), [policy(), worse()], 1, 5)
+    assert asked[0].objective < asked[1].objective
+    shared = whatif._SHARED._process
+    assert shared is not None
+    assert shared.pid != os.getpid()
+
+
+def test_a_forecast_of_the_given_plan_is_near_what_it_really_comes_to() -> None:
+    real = [summarise(simulate_in_memory(BRISTOL, "MA", seed)) for seed in range(3)]
+    (said,) = forecasts(BELOW, belief(), [policy()], 2, 0)
+    assert said.objective == pytest.approx(sum(r.objective or 0.0 for r in real) / 3, rel=0.15)
+    assert said.success["gpt2"] > 0.98
+    assert said.success["sd"] < 0.6
+
+
+def test_a_node_that_is_away_serves_nothing_in_the_what_if_world() -> None:
+    (with_all,) = forecasts(BELOW, belief(), [policy()], 1, 0)
+    (without,) = forecasts(BELOW, replace(belief(), absent=frozenset({"VM6", "VM7"})), [policy()], 1, 0)
+    assert without.success["sd"] < with_all.success["sd"]
+
+
+def test_waiting_work_makes_a_forecast_worse() -> None:
+    waiting = tuple(replace(a, t_s=0.0) for a in belief().arrivals[:200])
+    (empty,) = forecasts(BELOW, belief(), [policy()], 1, 0)
+    (loaded,) = forecasts(BELOW, replace(belief(), backlog=waiting), [policy()], 1, 0)
+    assert loaded.latency_norm > empty.latency_norm
+
+
+def test_a_process_that_is_killed_is_an_error_once_and_then_replaced() -> None:
+    ask = WhatIfProcess(BELOW)
+    first = ask.forecast(belief(), [policy()], 1, 0)
+    process = whatif._SHARED._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert ask.forecast(belief(), [policy()], 1, 0) == first
+    process = whatif._SHARED._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    whatif.PATIENCE_S, patience = 0.5, whatif.PATIENCE_S
+    try:
+        with pytest.raises(WhatIfError, match="lost"):
+            ask.forecast(belief(), [policy()], 1, 0)
+    finally:
+        whatif.PATIENCE_S = patience
+    assert ask.forecast(belief(), [policy()], 1, 0) == first
+
+
+class Lost:
+    """A what-if that never answers."""
+
+    def forecast(self, *_: Any) -> list[Forecast]:
+        raise WhatIfError("the what-if process was lost: gone")
+
+
+def test_a_planner_without_an_answer_decides_by_its_estimate_and_says_so() -> None:
+    parts = (BRISTOL.testbed, SearchConfig(), 0, Objective.of(BRISTOL))
+    planner = SearchPlanner(*parts, what_if=Lost())
+    alone = SearchPlanner(BRISTOL.testbed, SearchConfig(shortlist=0), 0, Objective.of(BRISTOL))
+    assert planner.decide(EMPTY) == alone.decide(EMPTY)
+    assert "gone" in planner.reason
+
+
+class Spy:
+    """Keeps every question, answers like the world."""
+
+    def __init__(self) -> None:
+        self.asked: list[Belief] = []
+
+    def forecast(
+        self, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
+    ) -> list[Forecast]:
+        self.asked.append(belief)
+        return [Forecast(objective=0.1 + 0.01 * i) for i in range(len(policies))]
+
+
+def test_what_is_asked_holds_no_scenario_and_no_truth(monkeypatch: pytest.MonkeyPatch) -> None:
+    spy = Spy()
+    monkeypatch.setattr(WhatIfProcess, "forecast", lambda _, *asked: spy.forecast(*asked))
+    scenario = BRISTOL.model_copy(
+        update={
+            "name": "sealed-name",
+            "plan": None,
+            "epoch_slots": 10,
+            "slots": 30,
+            "tail_slots": 0,
+            "mismatch_sigma": 0.8,
+        }
+    )
+    simulate(scenario, "MA", 3, MemorySink())
+    assert len(spy.asked) >= 3
+    hidden = {cls.__name__.encode() for cls in (Scenario, RequestTruth, WorldTruth)}
+    for one in spy.asked:
+        content = pickle.dumps(one)
+        assert not any(name in content for name in hidden)
+        assert scenario.name.encode() not in content
+    learned = spy.asked[-1].testbed
+    assert any(
+        learned.theta(n.id, m, mode) != BRISTOL.testbed.theta(n.id, m, mode)
+        for n in BRISTOL.testbed.nodes
+        for m in BRISTOL.testbed.hosted(n.id)
+        for mode in BRISTOL.testbed.modes(n.id, m)
+    )
+    assert all(a.t_s >= 0 for a in spy.asked[-1].arrivals)

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emulation.domain.events import Drift, Leave, LinkDelay, LlmOutage, Ramp, ReplicaCrash, Slowdown
+from emulation.domain.records import RequestRecord
+from emulation.metrics import fault_ledger
+from emulation.rng import stream
+from tests.build.records import decision, event, request, run, served, state
+
+SLOW = Slowdown(at_s=100, until_s=200, node="n1", factor=3.0)
+WINDOW = [event(100, "onset"), event(200, "undo")]
+
+
+def steady(factor: float = 3.0, step_s: float = 10.0, after: float = 1.0) -> list[RequestRecord]:
+    """A batch of 1 to 4 prompts each step, 1 s per prompt, `factor` slower in [100, 200)."""
+    found = []
+    for i in range(30):
+        start_s, prompts = i * step_s, 1 + i % 4
+        slow = factor if 100 <= start_s < 200 else (after if start_s >= 200 else 1.0)
+        found.append(served(start_s, prompts * slow * 0.8, prompts=prompts))
+    return found
+
+
+def test_a_slowdown_that_landed_and_was_undone_shows_its_factor() -> None:
+    (row,) = fault_ledger(run(steady(), events=WINDOW), [SLOW])
+    assert row.landed
+    assert row.recovered
+    assert row.effect == pytest.approx(3.0, rel=0.15)
+    assert row.expected == 3.0
+    assert (row.onset_s, row.undo_s) == (100, 200)
+
+
+def test_a_slowdown_that_changed_nothing_did_not_land() -> None:
+    (row,) = fault_ledger(run(steady(factor=1.0), events=WINDOW), [SLOW])
+    assert row.landed is False
+    assert row.effect == pytest.approx(1.0)
+
+
+def test_a_slowdown_that_never_ended_did_not_recover() -> None:
+    (row,) = fault_ledger(run(steady(after=3.0), events=WINDOW), [SLOW])
+    assert row.landed
+    assert row.recovered is False
+
+
+def test_a_slowdown_of_an_idle_node_was_not_exercised() -> None:
+    requests = [r for r in steady() if not 100 <= r.intended_s < 200]
+    (row,) = fault_ledger(run(requests, events=WINDOW), [SLOW])
+    assert row.landed is None
+    assert "not exercised" in row.note
+
+
+def test_other_nodes_and_models_are_no_evidence() -> None:
+    elsewhere = [served(r.intended_s, 1.0, node="n2") for r in steady()]
+    (row,) = fault_ledger(run(elsewhere, events=WINDOW), [SLOW])
+    assert row.landed is None
+    (row,) = fault_ledger(
+        run(steady(), events=WINDOW), [Slowdown(at_s=100, until_s=200, node="n1", model="b", factor=3)]
+    )
+    assert row.landed is None
+    assert row.target == "n1/b"
+
+
+def test_an_event_that_never_began_did_not_land() -> None:
+    (row,) = fault_ledger(run(steady()), [SLOW])
+    assert row.landed is False
+    assert row.note == "no onset recorded"
+
+
+def test_an_event_after_the_end_of_the_run_is_not_held_against_it() -> None:
+    (row,) = fault_ledger(run(steady()), [Slowdown(at_s=900, until_s=950, node="n1", factor=2)])
+    assert row.landed is None
+    assert row.note == "the run ended before it"
+
+
+def test_long_and_short_outputs_are_compared_by_their_law() -> None:
+    rng, requests = stream(3, "lengths"), []
+    for i in range(60):
+        n_in, n_out = int(rng.integers(100, 1000)), int(rng.integers(10, 200))
+        slow = 2.0 if 100 <= i * 5 < 200 else 1.0
+        noise = float(rng.gamma(100, 0.01))
+        service = slow * noise * (0.001 * n_in + 0.02 * n_out)
+        requests.append(served(i * 5.0, service, prompt_tokens=n_in, output_tokens=n_out))
+    (row,) = fault_ledger(
+        run(requests, events=WINDOW), [Slowdown(at_s=100, until_s=200, node="n1", factor=2)]
+    )
+    assert row.landed
+    assert row.recovered
+    assert row.effect == pytest.approx(2.0, rel=0.1)
+
+
+def test_work_that_was_partly_served_before_the_onset_is_corrected_for() -> None:
+    base = [served(t, 20.0) for t in np.arange(0.0, 80.0, 20.0)]
+    # Nominal 20 s: 6 s of it before the onset, the remaining 14 s of work three times slower.
+    caught = served(94.0, 6.0 + 42.0)
+    (row,) = fault_ledger(run([*base, caught], events=WINDOW), [SLOW])
+    assert row.effect == pytest.approx(3.0)
+    assert row.recovered is None
+
+
+def test_sharing_a_gpu_is_not_mistaken_for_a_slowdown() -> None:
+    alone = [served(t, 2.0) for t in (0.0, 10.0, 20.0, 30.0)]
+    shared = [
+        served(t, 4.4, model=m) for t in (40.0, 50.0, 60.0, 70.0, 110.0, 120.0, 130.0) for m in ("a", "b")
+    ]
+    (row,) = fault_ledger(
+        run(alone + shared, events=WINDOW), [Slowdown(at_s=100, until_s=200, node="n1", factor=2)]
+    )
+    assert row.landed is False
+    assert row.effect == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_hidden_drift_to_the_end_of_the_run_lands_but_is_still_in_force() -> None:
+    (row,) = fault_ledger(
+        run(steady(after=3.0), events=WINDOW[:1]), [Drift(at_s=100, until_s=1e6, node="n1", factors=(3.0,))]
+    )
+    assert row.landed
+    assert row.recovered is None
+    assert "still in force" in row.note
+
+
+def test_a_ramp_is_judged_where_it_is_steep_enough() -> None:
+    requests = [
+        served(i * 5.0, 1.0 + 3.0 * min(1.0, max(0.0, i * 5.0 - 100) / 50) * (i * 5.0 < 200))
+        for i in range(60)
+    ]
+    (row,) = fault_ledger(
+        run(requests, events=WINDOW), [Ramp(at_s=100, until_s=200, node="n1", factor=4.0, ramp_s=50)]
+    )
+    assert row.landed
+    assert row.recovered
+    assert row.effect == pytest.approx(4.0, rel=0.05)
+
+
+LEAVE = Leave(at_s=100, until_s=200, node="n1")
+AWAY = [state(0, "n1/a", "ready"), state(100, "n1/a", "away"), state(200, "n1/a", "ready")]
+
+
+def idle_inside() -> list[RequestRecord]:
+    return [r for r in steady(factor=1.0) if not 90 <= r.intended_s < 200]
+
+
+def test_a_leave_lands_when_nothing_is_served_and_the_executors_are_away() -> None:
+    (row,) = fault_ledger(run(idle_inside(), events=WINDOW, executors=AWAY), [LEAVE])
+    assert row.landed
+    assert row.recovered
+    assert row.effect == 0
+
+
+def test_a_leave_with_work_served_inside_did_not_land() -> None:
+    (row,) = fault_ledger(run([*idle_inside(), served(150, 2.0)], events=WINDOW, executors=AWAY), [LEAVE])
+    assert row.landed is False
+    assert row.effect == 1
+
+
+def test_a_leave_nobody_recorded_did_not_land() -> None:
+    (row,) = fault_ledger(run(idle_inside(), events=WINDOW, executors=AWAY[:1]), [LEAVE])
+    assert row.landed is False
+
+
+def test_a_node_that_never_came_back_did_not_recover() -> None:
+    requests = [r for r in idle_inside() if r.intended_s < 100]
+    (row,) = fault_ledger(run(requests, events=WINDOW, executors=AWAY[:2]), [LEAVE])
+    assert row.landed
+    assert row.recovered is False
+
+
+def test_a_crash_is_measured_by_its_seconds_out_of_service() -> None:
+    states = [state(0, "n1/a", "ready"), state(100, "n1/a", "starting"), state(210, "n1/a", "ready")]
+    crash = ReplicaCrash(at_s=100, until_s=200, node="n1", model="a")
+    (row,) = fault_ledger(run(idle_inside(), events=WINDOW, executors=states), [crash])
+    assert row.landed
+    assert row.recovered
+    assert row.effect == pytest.approx(110)
+
+
+def test_a_crash_of_an_executor_that_was_off_was_not_exercised() -> None:
+    crash = ReplicaCrash(at_s=100, until_s=200, node="n1", model="a")
+    (row,) = fault_ledger(
+        run(idle_inside(), events=WINDOW, executors=[state(0, "n1/a", "off", "off")]), [crash]
+    )
+    assert row.landed is None
+
+
+def link(step_s: float = 10.0, extra_s: float = 0.0) -> list[RequestRecord]:
+    return [
+        request(t, 2.0, origin="n2", transfer_s=0.1 + (2 * extra_s if 100 <= t < 200 else 0.0))
+        for t in np.arange(0.0, 300.0, step_s)
+    ]
+
+
+def test_a_link_delay_shows_in_the_transfers_of_the_pairs_that_cross_it() -> None:
+    delay = LinkDelay(at_s=100, until_s=200, a="x", b="y", extra_s=0.5)
+    sites = {"n1": "x", "n2": "y"}
+    (row,) = fault_ledger(run(link(extra_s=0.5), events=WINDOW), [delay], sites)
+    assert row.landed
+    assert row.recovered
+    assert row.effect == pytest.approx(1.0)
+    (row,) = fault_ledger(run(link(), events=WINDOW), [delay], sites)
+    assert row.landed is False
+    (row,) = fault_ledger(run(link(), events=WINDOW), [delay])
+    assert row.landed is None
+
+
+def test_an_outage_of_the_reasoner_shows_in_refused_decisions() -> None:
+    outage = LlmOutage(at_s=100, until_s=200)
+    late = [
+        decision(t, "planner", reasoner="openai", violations=("no answer",) if t == 150 else ())
+        for t in (50, 150, 250)
+    ]
+    (row,) = fault_ledger(run(decisions=late, events=WINDOW), [outage])
+    assert row.landed
+    assert row.recovered
+    (row,) = fault_ledger(run(decisions=[decision(150, "planner")], events=WINDOW), [outage])
+    assert row.landed is None

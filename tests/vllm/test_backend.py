@@ -19,8 +19,9 @@ from serve_apps.gateway.openai_api import BadAsk
 from serve_apps.replica import backend_class
 from serve_apps.replica.base import BackendSpec
 from serve_apps.wire.messages import Answer, Delta, Pace, Served, Timing, Work
+from tests.build.real_work import Handle
+from tests.build.waiting import news_arrives, until
 from tests.build.works import Heard, answer, text_work
-from tests.serve_apps.replica.test_real import Handle, news_arrives, until
 
 MODEL = ModelSpec(id="m", modality="text")
 WIDTH = 4

@@ -16,7 +16,7 @@ from emulation.files import ConfigError
 from serve_apps.engines.gpus import failure, visible
 from serve_apps.engines.loading import Loader, RealSettings
 from serve_apps.vram.ledger import CONTEXT_MB, Gpu, Overcommit
-from tests.serve_apps.replica.test_real import Engine, World
+from tests.build.real_work import Engine, World
 
 pytestmark = pytest.mark.models
 

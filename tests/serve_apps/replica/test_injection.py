@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from serve_apps.replica.base import BackendSpec
 from serve_apps.replica.real import Real
 from serve_apps.wire.messages import Answer, Pace, Work
 from tests.build.fakes import device_testbed
+from tests.build.real_work import Handle, Node, World
+from tests.build.waiting import news_arrives, until
 from tests.build.works import PROMPT, Heard, picture_uri, text_work, work
-from tests.serve_apps.replica.test_real import Handle, Node, World, news_arrives, until
 
 pytestmark = pytest.mark.models
 
@@ -150,13 +151,6 @@ def test_a_paused_stream_says_nothing_until_it_goes_on(engines: Engines) -> None
 # -- node and replica, joined without Ray
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    made = World()
-    yield made
-    made.engine.let(1000)  # whatever happened, no thread stays behind
-
-
 def steps(*events: Event) -> list[Step]:
     """The steps of a plan on the node of `World`."""
     return timeline(events, device_testbed())
@@ -175,8 +169,7 @@ def test_a_pause_of_the_node_stops_the_thread_and_gives_no_turn_to_the_next(worl
         play(world.node, onset)
         await news_arrives()
         world.engine.let(6)
-        await until(lambda: world.engine.computed)
-        await asyncio.sleep(0.05)
+        await until(world.engine.held.is_set)
         assert world.engine.computed == ["r1/0.0"], "the token under way, and no more"
         play(world.node, undo)
         answers = [await first, await second]
@@ -227,12 +220,11 @@ def test_a_node_that_returns_still_paused_computes_nothing_until_the_pause_is_ov
         for step in plan[:-1]:
             play(world.node, step)
         await news_arrives()
-        world.engine.let(1)  # the token under way: then the thread lets go
-        await until(lambda: world.engine.computed)
-        await asyncio.sleep(0.05)
-        assert len(world.engine.computed) == 1
+        world.engine.let(4)  # one for the token under way: then the thread lets go
+        await until(lambda: world.engine.computed and not world.engine.at_work)
+        await news_arrives()
+        assert len(world.engine.computed) == len(world.engine.runs) == 1
         play(world.node, plan[-1])
-        world.engine.let(3)
         assert (await first).served.outcome == "done"
         assert world.engine.computed == ["r1/0.0", "r1/0.0", "r1/0.1", "r1/0.2"], "an answer starts over"
 

@@ -3,189 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from math import inf
-from typing import Any
 
 import pytest
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
-from emulation.domain.truth import Condition, RequestTruth
-from emulation.executor import Ended, Job, NodeState, Returned
-from serve_apps.engines.loading import LoadFacts
-from serve_apps.engines.pacer import Pacer
-from serve_apps.gateway.openai_api import BadAsk
-from serve_apps.node.real_work import RealWork
-from serve_apps.node.waiters import Waiter, measured
-from serve_apps.replica.base import BackendSpec
-from serve_apps.replica.real import Real
-from serve_apps.wire.clock import LiveClock
+from emulation.domain.truth import Condition
 from serve_apps.wire.messages import Answer, Delta, Pace, Piece, Served, Work
-from tests.build.fakes import device_testbed
+from tests.build.real_work import Node, World
+from tests.build.waiting import news_arrives, until
 
 pytestmark = pytest.mark.models
-
-MODEL = ModelSpec(id="m", modality="text")
-
-
-class Node(RealWork):
-    """A node runtime without timers and records: time goes on when a test says so."""
-
-    def __init__(self, speedup: float = 1.0) -> None:
-        self._state = NodeState(device_testbed(), "d0", real=("m",))
-        self._clock = LiveClock(speedup)
-        self._waiters: dict[str, Waiter] = {}
-        self.now = 0.0
-
-    @property
-    def state(self) -> NodeState:
-        return self._state
-
-    async def _waiter(self, work: Work) -> Waiter:
-        waiter = self._waiters.get(work.request.id)
-        if waiter is None:
-            job = Job(work.request, RequestTruth(noise=(1.0,) * work.request.prompts), work.attempt)
-            job.prompts_done = work.progress.prompts_done
-            waiter = Waiter(job, work, asyncio.get_running_loop().create_future())
-            self._waiters[work.request.id] = waiter
-            self._state.submit(work.executor, job, self.now)
-            self._settle()
-        return waiter
-
-    def _advance(self) -> float:
-        self._state.advance(self.now)
-        return self.now
-
-    def _settle(self) -> None:
-        for notice in self._state.take_notices():
-            if isinstance(notice, Ended):
-                self._end(notice.job, notice.outcome, notice.job.truth.output_tokens)
-            elif isinstance(notice, Returned):
-                self._end(notice.job, "returned", 0)
-        self._repace()
-
-    def _end(self, job: Job, outcome: Any, tokens: int) -> None:
-        waiter = self._waiters.pop(job.request.id)
-        waiter.answer(Served(outcome, self.now, output_tokens=tokens, **measured(job)))
-
-    def change(self, what: Callable[[NodeState], Any]) -> None:
-        what(self._state)
-        self._settle()
-
-    async def cancel(self, request_id: str) -> bool:
-        found = self._state.cancel(request_id, self.now)
-        self._settle()
-        return found
-
-
-class Remote:
-    """A method of the node as Ray would offer it: `.remote(...)`, and `.options(...)` for streams."""
-
-    def __init__(self, method: Callable[..., Any]) -> None:
-        self._method = method
-
-    def options(self, **_: Any) -> Remote:
-        return self
-
-    def remote(self, *given: Any) -> Any:
-        found = self._method(*given)
-        if hasattr(found, "__aiter__"):
-            return self._references(found)
-        return asyncio.ensure_future(found)
-
-    async def _references(self, items: AsyncIterator[Any]) -> AsyncIterator[Awaitable[Any]]:
-        async for item in items:
-            done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            done.set_result(item)
-            yield done
-
-
-class Handle:
-    """The node as an actor handle."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def __getattr__(self, name: str) -> Remote:
-        return Remote(getattr(self._node, name))
-
-
-class Engine:
-    """A model that says one token whenever the test lets it."""
-
-    facts = LoadFacts("here", "cpu", "float32", 1, 1, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-    def __init__(self, tokens: int = 3) -> None:
-        self._tokens = tokens
-        self.go = threading.Semaphore(0)
-        """One token each."""
-        self.runs: list[tuple[str, int]] = []
-        self.computed: list[str] = []
-        self.broken = False
-
-    def pacer(self) -> Pacer:
-        return Pacer()
-
-    def choices(self, work: Work) -> int:
-        return work.request.prompts
-
-    def check(self, work: Work) -> None:
-        if work.max_tokens == 13:
-            raise BadAsk("13 is too many", "max_tokens")
-
-    def run(self, work: Work, index: int, pacer: Pacer, emit: Callable[[str, int], None]) -> Piece:
-        self.runs.append((work.request.id, index))
-        pacer.begin()
-        said = []
-        for number in range(self._tokens):
-            assert self.go.acquire(timeout=20)
-            if self.broken:
-                raise RuntimeError("out of memory")
-            self.computed.append(f"{work.request.id}/{index}.{number}")
-            pacer.lap()
-            said.append((f" {index}.{number}", 1))
-            emit(*said[-1])
-        return Piece("".join(t for t, _ in said), tokens=self._tokens, prompt_tokens=5, said=tuple(said))
-
-    def let(self, tokens: int) -> None:
-        for _ in range(tokens):
-            self.go.release()
-
-
-class World:
-    """One node, one replica, one engine."""
-
-    def __init__(self) -> None:
-        self.node, self.engine = Node(), Engine()
-        self.replica = Real(BackendSpec("d0", MODEL), Handle(self.node), self.engine)
-
-    def ask(self, number: int, prompts: int = 1, **fields: Any) -> asyncio.Task[Answer]:
-        request = Request(f"r{number}", "m", "d0", 0.0, fields.pop("deadline_s", inf), prompts=prompts)
-        return asyncio.ensure_future(self.replica.serve(Work(request, "d0", 1, 0.0, 0.0, **fields)))
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    made = World()
-    yield made
-    made.engine.let(1000)  # whatever happened, no thread stays behind
-
-
-async def news_arrives() -> None:
-    """Let what the node said reach the replica."""
-    for _ in range(50):
-        await asyncio.sleep(0)
-
-
-async def until(what: Callable[[], Any]) -> None:
-    for _ in range(2000):
-        if what():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it did not come to this")
 
 
 def test_requests_are_computed_one_after_the_other_in_the_nodes_order(world: World) -> None:
@@ -312,8 +142,7 @@ def test_a_slowdown_holds_from_its_onset_and_ends_with_it(world: World) -> None:
         world.node.change(lambda state: state.set_condition(1, Condition(slowdown=inf), 1.0))
         await news_arrives()
         world.engine.let(3)
-        await until(lambda: world.engine.computed)
-        await asyncio.sleep(0.05)
+        await until(world.engine.held.is_set)
         assert len(world.engine.computed) == 1  # paused at its first token
         world.node.change(lambda state: state.set_condition(1, None, 2.0))
         assert (await first).completion_tokens == 3
@@ -390,7 +219,7 @@ def test_pace_is_told_when_it_changes_and_not_otherwise() -> None:
         node.change(lambda state: state.set_condition(1, Condition(slowdown=2.0), 1.0))
         await until(lambda: len(heard) == 2)
         node.change(lambda state: state.set_condition(2, Condition(slowdown=2.0), 1.0, "b"))
-        await asyncio.sleep(0.02)
+        await news_arrives()
         assert not await node.complete("r1", 2, 1.0, 4)  # of another attempt
         assert await node.complete("r1", 1, 1.0, 4)
         await listening

@@ -1,0 +1,42 @@
+"""Waiting for the thing itself: no test sleeps for a time that it hopes is long enough."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+LONG_S = 20.0
+"""Wall seconds after which what a test waits for counts as never coming."""
+
+
+def eventually(what: Callable[[], Any], timeout_s: float = LONG_S) -> Any:
+    """The first true value of `what` within the timeout; fails otherwise. Errors of HTTP count as not yet."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            found = what()
+        except httpx.HTTPError:
+            found = None
+        if found or time.monotonic() > deadline:
+            assert found, f"not within {timeout_s} s"
+            return found
+        time.sleep(0.02)
+
+
+async def until(what: Callable[[], Any], timeout_s: float = LONG_S) -> Any:
+    """The same while the event loop goes on."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        await asyncio.sleep(0.005)
+    return found
+
+
+async def news_arrives() -> None:
+    """Let whatever is under way in this event loop come to rest: what a node said reaches its replica."""
+    for _ in range(50):
+        await asyncio.sleep(0)

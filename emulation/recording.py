@@ -19,6 +19,7 @@ from emulation.domain.records import (
     RunFooter,
     RunHeader,
 )
+from emulation.jsonl import RecordError, read_lines
 
 RECORD_FILE = "record.jsonl"
 SIDE_FILE = "side.jsonl"
@@ -31,10 +32,6 @@ _TYPES: dict[str, type] = {
     "footer": RunFooter,
 }
 _PRIORITY = {"header": 0, "event": 1, "executor": 2, "request": 3, "decision": 4, "footer": 9}
-
-
-class RecordError(ValueError):
-    """A record file that cannot be read: names the file, the line and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,20 +195,10 @@ def read_run(path: Path) -> Run:
 
 def _read_lines(file: Path) -> list[Record]:
     try:
-        lines = file.read_bytes().split(b"\n")
+        return read_lines(file, decode)
     except OSError as error:
         raise RecordError(f"{file}: {error.strerror}; give a run folder that holds {RECORD_FILE}") from error
-    records: list[Record] = []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            records.append(decode(line))
-        except RecordError as error:
-            raise RecordError(f"{file}, line {number}: {error}") from error
-    return records
 
 
 def _read_side(file: Path) -> dict[int, Mapping[str, Any]]:
-    if not file.exists():
-        return {}
-    rows = (orjson.loads(line) for line in file.read_bytes().split(b"\n")[:-1])
-    return {row.pop("line"): row for row in rows}
+    return {row.pop("line"): row for row in read_lines(file, orjson.loads)} if file.exists() else {}

@@ -6,14 +6,17 @@ Every question a reasoner is asked, and what it answered, stands in the decision
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
+import orjson
+
 from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
 from controller.agents.reasoner import ReasonerLabel
+from emulation.jsonl import read_lines
 
 
 class ReplayMiss(ReasonerError):
@@ -51,14 +54,10 @@ class ReplayLlm:
 
         Raises `OSError`, or `ValueError` if it holds no exchange.
         """
-        found: list[Mapping[str, Any]] = []
-        with record.open() as lines:
-            for line in lines:
-                if '"key"' in line:
-                    found.extend(_exchanges(json.loads(line)))
-        if not found:
+        exchanges = list(chain(*read_lines(record, _exchanges)))
+        if not exchanges:
             raise ValueError(f"{record}: no exchange with a reasoner is recorded there")
-        return cls(found)
+        return cls(exchanges)
 
     @property
     def label(self) -> ReasonerLabel:
@@ -76,7 +75,11 @@ class ReplayLlm:
         return replies.popleft()
 
 
-def _exchanges(line: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    choice = line.get("choice")
-    found = choice.get("exchange") if isinstance(choice, dict) else line if "key" in line else None
-    return [found] if isinstance(found, dict) and not found.get("injected") else []
+def _exchanges(line: bytes) -> list[dict[str, Any]]:
+    """The exchange on a line of a record or a recording; none for one that was put in by hand."""
+    if b'"key"' not in line:
+        return []
+    row = orjson.loads(line)
+    choice = row.get("choice")
+    held = choice.get("exchange") if isinstance(choice, dict) else row if "key" in row else None
+    return [held] if isinstance(held, dict) and not held.get("injected") else []

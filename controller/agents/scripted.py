@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
 from controller.agents.reasoner import ReasonerLabel
 from emulation.domain.cluster import Strict
+from emulation.jsonl import read_lines
 
 
 class ScriptEnd(ReasonerError):
@@ -52,15 +53,7 @@ class ScriptedLlm:
     @classmethod
     def read(cls, file: Path) -> Self:
         """From a file of JSON lines. Raises `ValueError` naming file and line."""
-        lines: list[ScriptLine] = []
-        for number, text in enumerate(file.read_text().splitlines(), start=1):
-            if not text.strip():
-                continue
-            try:
-                lines.append(ScriptLine.model_validate_json(text))
-            except ValidationError as error:
-                raise ValueError(f"{file}:{number}: {error.errors()[0]['msg']}") from error
-        return cls(lines)
+        return cls(read_lines(file, ScriptLine.model_validate_json, by_hand=True))
 
     @property
     def label(self) -> ReasonerLabel:

@@ -7,14 +7,15 @@ restarts, or a later run, begins with the cases of the one before.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import Mode, Strict
+from emulation.jsonl import read_lines
 from emulation.recording import write_whole
 
 Share = Annotated[float, Field(ge=0)]
@@ -142,15 +143,5 @@ def _read(file: Path) -> list[Case]:
     """Cases of a file, oldest first; none if it is not there. Raises `ValueError` naming file and line."""
     if not file.exists():
         return []
-    cases: list[Case] = []
-    lines: Sequence[str] = file.read_text().splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            cases.append(Case.model_validate_json(line))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ValueError(
-                f"{file}:{number}: {where}: {first['msg']}; remove the line or the file to begin anew"
-            ) from error
-    return cases
+    remedy = "; remove the line or the file to begin anew"
+    return read_lines(file, Case.model_validate_json, by_hand=True, remedy=remedy)

@@ -31,7 +31,7 @@ from edgebed.commands.profile import profile, profiles
 from edgebed.commands.reproduce import app as reproduce_app
 from edgebed.commands.standing import down, inject, load, up
 from emulation.files import ConfigError
-from emulation.recording import RecordError
+from emulation.jsonl import RecordError
 from workloads.traces import TraceError
 
 app = typer.Typer(

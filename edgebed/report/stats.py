@@ -57,12 +57,3 @@ def paired_difference(
     shared = sorted(by_seed.keys() & baseline.keys())
     pairs = [(by_seed[seed], baseline[seed]) for seed in shared]
     return mean_interval([a - b for a, b in pairs if a is not None and b is not None], level)
-
-
-def central_range(values: Sequence[float | None], level: float = 0.95) -> tuple[float, float] | None:
-    """The central `level` of the values themselves (not of their mean); None of nothing."""
-    kept = [v for v in values if v is not None]
-    if not kept:
-        return None
-    low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
-from emulation.recording import RecordError, Run, read_run, rows_of, write_records
+from emulation.jsonl import RecordError
+from emulation.recording import Run, read_run, rows_of, write_records
 from workloads.load import ClientResult, client_log
 
 CLIENT_LOG = "client.jsonl"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import mean
 
 from pydantic import TypeAdapter
 
@@ -91,9 +90,3 @@ def figures(summary: Summary) -> str:
     latency = "no request done" if summary.mean_latency_s is None else f"mean {summary.mean_latency_s:.1f} s"
     success = "" if summary.success_ratio is None else f", success {summary.success_ratio:.2f}"
     return f"{summary.scheme} seed {summary.seed}: {latency}{success}"
-
-
-def overall(summaries: Sequence[Summary]) -> float | None:
-    """Mean over runs of the mean latency, seconds."""
-    values = [s.mean_latency_s for s in summaries if s.mean_latency_s is not None]
-    return mean(values) if values else None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from emulation.domain.records import RequestRecord
-from emulation.metrics.view import RunView
 
 _Z_80, _Z_95 = 1.2815515655446004, 1.959963984540054
 
@@ -22,22 +21,13 @@ class Calibration:
     within_80: float
     """Share whose service time lay within the central 80% of a normal of that mean and deviation."""
     within_95: float
-    mean_relative_error: float
-    """Mean of (actual - predicted) / predicted: the bias."""
-    mean_absolute_error: float
-    """Mean of |actual - predicted| / predicted."""
 
 
-def calibration(run: RunView) -> Calibration | None:
-    """Calibration of the predictions of one run; None where no decision stated an uncertainty.
+def calibration(records: Iterable[RequestRecord]) -> Calibration | None:
+    """Calibration of the predictions of these requests; None where no decision stated an uncertainty.
 
     A request that a change of its device met between decision and service counts like any other.
     """
-    return calibration_of(run.requests)
-
-
-def calibration_of(records: Iterable[RequestRecord]) -> Calibration | None:
-    """The same over any request records, for example those after a warm-up."""
     rows = [
         (r.predicted_s, r.predicted_sd_s, r.service_s)
         for r in records
@@ -47,11 +37,8 @@ def calibration_of(records: Iterable[RequestRecord]) -> Calibration | None:
         return None
     mean, sd, actual = np.array(rows, dtype=float).T
     off = np.abs(actual - mean) / sd
-    relative = (actual - mean) / mean
     return Calibration(
         n=len(rows),
         within_80=float((off <= _Z_80).mean()),
         within_95=float((off <= _Z_95).mean()),
-        mean_relative_error=float(relative.mean()),
-        mean_absolute_error=float(np.abs(relative).mean()),
     )

@@ -1,4 +1,4 @@
-"""Figures over time: latency per bin, and how far predictions were off."""
+"""Figures over time: latency and success per bin."""
 
 from __future__ import annotations
 
@@ -50,32 +50,3 @@ def _bin(t_s: float, records: Sequence[RequestRecord]) -> SeriesBin:
         p95_s=percentile(latencies, 95),
         success_ratio=ratio(len(latencies), len(records)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Residual:
-    """One served request: what the decider expected of it, and what it took."""
-
-    t_s: float
-    """When it was dispatched."""
-    executor: str
-    model: str
-    mode: str | None
-    predicted_s: float
-    service_s: float
-
-    @property
-    def ratio(self) -> float:
-        """Observed over predicted, the quantity E3's drift test looks at."""
-        return self.service_s / self.predicted_s
-
-
-def residuals(run: RunView) -> list[Residual]:
-    """Predicted against measured service time of every request served to the end, by time of dispatch."""
-    found = [
-        Residual(r.dispatched_s, r.executor, r.model, r.mode, r.predicted_s, r.service_s)
-        for r in run.requests
-        if r.outcome == "done" and r.executor is not None and r.dispatched_s is not None
-        if r.service_s is not None and r.predicted_s is not None and r.predicted_s > 0
-    ]
-    return sorted(found, key=lambda r: r.t_s)

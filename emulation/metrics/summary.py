@@ -10,8 +10,8 @@ from typing import Any
 
 from emulation.domain.records import DecisionRecord, RequestRecord
 from emulation.domain.request import OUTCOMES
+from emulation.metrics.conservation import Conservation, conservation
 from emulation.metrics.fairness import jain, jain_normalised, objective
-from emulation.metrics.laws import Conservation, conservation
 from emulation.metrics.view import RunView, latency_s, mean, percentile, ratio
 
 CONTROL_ACTORS = ("planner", "scheduler", "deployer", "meta")

@@ -19,7 +19,8 @@ from typing import IO
 import orjson
 from ray.exceptions import RayError
 
-from emulation.recording import RecordError, Run
+from emulation.jsonl import read_lines
+from emulation.recording import Run
 from serve_apps.wire.messages import Finished, Progress
 from serve_apps.wire.names import RECORDER, NotThere, Phonebook
 
@@ -132,13 +133,7 @@ def read_progress(folder: Path) -> list[Finished]:
 
     Raises `RecordError` naming the line that is none.
     """
-    found: list[Finished] = []
-    for number, line in enumerate((folder / PROGRESS_FILE).read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            found.append(Finished(**orjson.loads(line)))
-        except (orjson.JSONDecodeError, TypeError) as error:
-            raise RecordError(f"{folder / PROGRESS_FILE}, line {number}: {error}") from error
-    return found
+    return read_lines(folder / PROGRESS_FILE, lambda line: Finished(**orjson.loads(line)))
 
 
 def broken_promises(progress: Sequence[Finished], run: Run) -> list[str]:

@@ -24,6 +24,7 @@ from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import Window
 from emulation.domain.truth import RequestTruth
 from emulation.executor import Job
+from emulation.jsonl import read_lines
 from emulation.ledger import Ledger
 from emulation.recording import RECORD_FILE, SIDE_FILE, JsonlSink, canonical_order, decode, write_whole
 from serve_apps.records.batch import Entry
@@ -256,13 +257,12 @@ def measured_job(work: Work, served: Served | None) -> Job:
 
 def put_in_order(folder: Path) -> None:
     """Rewrite a record in canonical order, its side file with it; each appears whole or not at all."""
-    lines = (folder / RECORD_FILE).read_bytes().split(b"\n")[:-1]
-    keys = [canonical_order(decode(line)) for line in lines]
-    order = sorted(range(len(lines)), key=keys.__getitem__)
-    write_whole(folder / RECORD_FILE, b"".join(lines[i] + b"\n" for i in order))
+    lines = read_lines(folder / RECORD_FILE, lambda line: (canonical_order(decode(line)), line))
+    order = sorted(range(len(lines)), key=lambda i: lines[i][0])
+    write_whole(folder / RECORD_FILE, b"".join(lines[i][1] + b"\n" for i in order))
     side = folder / SIDE_FILE
     if side.exists():
         place = {old: new for new, old in enumerate(order)}
-        rows = [orjson.loads(row) for row in side.read_bytes().split(b"\n")[:-1]]
+        rows = read_lines(side, orjson.loads)
         moved = sorted(({**row, "line": place[row["line"]]} for row in rows), key=lambda row: row["line"])
         write_whole(side, b"".join(orjson.dumps(row) + b"\n" for row in moved))

@@ -65,7 +65,7 @@ def test_intervals_hold_whatever_is_known_of_the_length(knowledge: str) -> None:
     from workloads.pools import random_pool
 
     found = [
-        calibration(simulate_in_memory(random_pool(s, knowledge=knowledge), "e3-alone", s))  # type: ignore[arg-type]
+        calibration(simulate_in_memory(random_pool(s, knowledge=knowledge), "e3-alone", s).requests)  # type: ignore[arg-type]
         for s in range(3)
     ]
     shares = [c.within_80 for c in found if c is not None]

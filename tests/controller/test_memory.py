@@ -98,5 +98,5 @@ def test_size_zero_remembers_nothing(tmp_path: Path) -> None:
 def test_a_broken_file_is_one_clear_error(tmp_path: Path) -> None:
     file = tmp_path / "cases.jsonl"
     file.write_text(case(0.1).model_dump_json() + "\n" + '{"telemetry": 3}\n')
-    with pytest.raises(ValueError, match=r"cases\.jsonl:2: telemetry"):
+    with pytest.raises(ValueError, match=r"cases\.jsonl, line 2: telemetry"):
         CaseMemory(MemoryConfig(file=str(file)))

@@ -21,7 +21,7 @@ from edgebed.commands.main import app
 from edgebed.wiring.controllers import REGISTRIES
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, list_scenarios
-from emulation.recording import RecordError
+from emulation.jsonl import RecordError
 from serve_apps.gateway.openapi import describe
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""The client's log and conservation counted from it."""
+"""The client's log, and whom of several workers a request belongs to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.build.workloads import POISSON, scenario
 from workloads.generate import generate
-from workloads.load import ClientResult, client_log, conservation, worker_log
+from workloads.load import ClientResult, client_log, worker_log
 from workloads.open_loop import Timeline, request_timeout_s, share
 
 
@@ -34,28 +34,10 @@ def test_a_killed_writers_last_line_is_left_out_but_a_garbled_one_is_told(tmp_pa
     path.write_text(f"{line}\n{line[:30]}")
     assert len(client_log(path)) == 1
     path.write_text(f"{line}\n{line[:30]}\n{line}\n")
-    with pytest.raises(ValueError, match="line 2: not a client result"):
+    with pytest.raises(ValueError, match="line 2: .*not a client result"):
         client_log(path)
     with pytest.raises(FileNotFoundError):
         client_log(tmp_path / "none.jsonl")
-
-
-def test_conservation_holds_when_both_sides_know_the_same_requests() -> None:
-    log = [result("a"), result("b", "rejected", status=429), result("c", "aborted", sent=False, status=None)]
-    joined = conservation(log, ["a", "b"])
-    assert joined.holds
-    assert (joined.intended, joined.sent) == (3, 2)
-    assert joined.outcomes == {"m": {"done": 1, "rejected": 1, "aborted": 1}}
-
-
-def test_conservation_names_every_request_the_sides_disagree_on() -> None:
-    joined = conservation([result("a"), result("a"), result("b")], ["a", "x"])
-    assert not joined.holds
-    assert (joined.doubled, joined.unknown_to_server, joined.unknown_to_client) == (("a",), ("b",), ("x",))
-
-
-def test_a_request_that_never_reached_the_server_breaks_nothing() -> None:
-    assert conservation([result("a", "error", status=None)], []).holds
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])

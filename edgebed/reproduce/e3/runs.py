@@ -11,7 +11,7 @@ from controller.schemes import SCHEMES, Scheme
 from edgebed.runs.pool import each
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.scenario import Scenario
-from emulation.metrics import calibration_of
+from emulation.metrics import calibration
 from workloads.pools import peak_load
 
 Build = Callable[[int], Scenario]
@@ -94,7 +94,7 @@ def measure(cell: Cell) -> Outcome:
         raise RuntimeError(
             f"{cell.setting.name}, {cell.variant.label}, seed {cell.seed}: {len(lost)} tasks not served"
         )
-    stated = calibration_of(rows)
+    stated = calibration(rows)
     calls, tools = counts(run.decisions)
     return Outcome(
         setting=cell.setting.name,

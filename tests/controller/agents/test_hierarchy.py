@@ -163,7 +163,7 @@ def test_cases_of_a_planner_survive_a_restart(tmp_path: Path) -> None:
     scenario = short(planner="scripted:x", memory=memory)
     (tmp_path / "x").write_text("")
     scenario = with_reasoner(scenario, f"scripted:{tmp_path / 'x'}")
-    with pytest.raises(ConfigError, match=r"cases.jsonl:1: .*remove the line"):
+    with pytest.raises(ConfigError, match=r"cases.jsonl, line 1: .*remove the line"):
         simulate_in_memory(scenario, "MA", 0)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgebed.report.stats import central_range, mean_interval, paired_difference
+from edgebed.report.stats import mean_interval, paired_difference
 
 
 def test_student_interval_of_three_values() -> None:
@@ -24,7 +24,6 @@ def test_a_single_seed_has_a_mean_and_no_interval() -> None:
 def test_nothing_measured_is_none() -> None:
     assert mean_interval([]) is None
     assert mean_interval([None, None]) is None
-    assert central_range([None]) is None
 
 
 def test_pairs_cancel_what_the_seeds_have_in_common() -> None:
@@ -43,10 +42,6 @@ def test_pairs_cancel_what_the_seeds_have_in_common() -> None:
 def test_pairs_without_a_common_measurement_have_no_difference() -> None:
     assert paired_difference({1: 1.0}, {2: 1.0}) is None
     assert paired_difference({1: None}, {1: 1.0}) is None
-
-
-def test_central_range_is_of_the_values_not_of_their_mean() -> None:
-    assert central_range([float(v) for v in range(101)]) == (pytest.approx(2.5), pytest.approx(97.5))
 
 
 def test_a_level_outside_zero_to_one_is_refused() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgebed.runs.virtual import simulate
 from emulation.domain.scenario import Scenario
 from emulation.faults import timeline
-from emulation.metrics.laws import conservation
+from emulation.metrics.conservation import conservation
 from emulation.recording import MemorySink, Run
 from tests.build.random_scenarios import scenarios
 from workloads.generate import generate

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from emulation.metrics import latency_s, latency_series, platform_overheads_s, residuals, summarise
+from emulation.metrics import latency_s, latency_series, platform_overheads_s, summarise
 from tests.build.records import decision, header, request, run
 
 
@@ -143,19 +143,6 @@ def test_series_keeps_empty_bins_and_bins_by_intended_time() -> None:
     assert [b.done for b in latency_series(run([request(5, 50), request(31, 2, "b")]), 50, "b")] == [1, 0]
     with pytest.raises(ValueError, match="bin_s"):
         latency_series(run(), 0)
-
-
-def test_residuals_are_observed_over_predicted_of_served_requests() -> None:
-    found = residuals(
-        run(
-            [
-                request(3, 9, service_s=3.0, predicted_s=2.0),
-                request(0, 9, outcome="expired"),
-                request(1, 2, predicted_s=None),
-            ]
-        )
-    )
-    assert [r.ratio for r in found] == [pytest.approx(1.5)]
 
 
 def test_the_header_of_a_summary_is_the_header_of_the_run() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulation.recording import RecordError
+from emulation.jsonl import RecordError
 from serve_apps.records.progress import PROGRESS_FILE, ProgressBook, broken_promises, read_progress
 from serve_apps.wire.messages import Finished, Progress
 from tests.build.records import request, run

@@ -2,41 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from emulation.metrics import conservation, little
+from emulation.metrics import conservation
 from tests.build.records import footer, request, run
-
-
-def test_little_holds_exactly_for_a_known_series() -> None:
-    # One request in the system during [0, 4), two during [2, 3): area 5 over 10 s.
-    found = little([request(0, 4), request(2, 1)], until_s=10)
-    assert found is not None
-    assert found.mean_in_system == pytest.approx(0.5)
-    assert found.arrival_rate_per_s == pytest.approx(0.2)
-    assert found.mean_sojourn_s == pytest.approx(2.5)
-    assert found.relative_error == pytest.approx(0)
-
-
-def test_little_of_nothing_is_none() -> None:
-    assert little([]) is None
-    assert little([request(50, 1)], until_s=10) is None
-
-
-def test_little_shows_work_left_at_the_edge() -> None:
-    found = little([request(0, 10)], until_s=5)
-    assert found is not None
-    assert found.mean_in_system == pytest.approx(1)
-    assert found.relative_error == pytest.approx(-0.5)
-
-
-@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0.01, 50)), min_size=1, max_size=40))
-def test_little_holds_for_any_drained_system(pairs: list[tuple[float, float]]) -> None:
-    found = little([request(a, s, outcome="expired" if i % 3 else "done") for i, (a, s) in enumerate(pairs)])
-    assert found is not None
-    assert found.relative_error == pytest.approx(0, abs=1e-6)
 
 
 def test_a_balanced_run_is_conserved() -> None:

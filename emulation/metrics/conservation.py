@@ -1,12 +1,10 @@
-"""Laws a record must obey: conservation of requests, Little's law."""
+"""The law every record must obey: no request appears or vanishes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emulation.domain.records import RequestRecord
 from emulation.metrics.view import RunView
 
 
@@ -64,38 +62,3 @@ def _unbalanced(
         if came != ended + inside:
             found.append(f"{model}: {came} arrived, but {ended} ended and {inside} are in the system")
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Little:
-    """Both sides of Little's law over one window: L = lambda * W."""
-
-    mean_in_system: float
-    """Time average of the number in system, from a sweep over arrivals and ends."""
-    arrival_rate_per_s: float
-    mean_sojourn_s: float
-
-    @property
-    def relative_error(self) -> float:
-        """(L - lambda W) / (lambda W); 0 where both are 0."""
-        expected = self.arrival_rate_per_s * self.mean_sojourn_s
-        return (self.mean_in_system - expected) / expected if expected else self.mean_in_system
-
-
-def little(requests: Sequence[RequestRecord], until_s: float | None = None) -> Little | None:
-    """Measure both sides of Little's law over [0, until_s] (default: until the last request has ended).
-
-    Exact when all requests that arrive in the window also end in it, whatever their outcome; with an earlier
-    `until_s` the law holds up to the work at the edge. None if nothing arrived in the window.
-    """
-    end_s = max((r.ended_s for r in requests), default=0.0) if until_s is None else until_s
-    inside = [r for r in requests if r.intended_s < end_s]
-    if not inside or end_s <= 0:
-        return None
-    steps = sorted([(r.intended_s, 1) for r in inside] + [(min(r.ended_s, end_s), -1) for r in inside])
-    area, number, last_s = 0.0, 0, 0.0
-    for t_s, change in steps:
-        area += number * (t_s - last_s)
-        number, last_s = number + change, t_s
-    sojourn = sum(r.ended_s - r.intended_s for r in inside) / len(inside)
-    return Little(area / end_s, len(inside) / end_s, sojourn)

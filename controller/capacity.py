@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emulation.domain.cluster import GpuSpec, Mode, TestbedConfig
+from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import pack_gpus
 
 Floats = NDArray[np.float64]
@@ -93,7 +93,7 @@ def role_table(testbed: TestbedConfig, candidates: Sequence[Sequence[dict[str, M
     drop = np.zeros((len(testbed.nodes), gpus, max(slices - 1, 0)))
     for n, node in enumerate(testbed.nodes):
         for g, gpu in enumerate(node.gpus):
-            speeds = [_gpu_speed(gpu, busy) for busy in range(1, slices + 1)]
+            speeds = [gpu.share(busy) for busy in range(1, slices + 1)]
             alone[n, g] = speeds[0]
             drop[n, g] = -np.diff(speeds)
     pairs = [(n.id, role) for n, roles in zip(testbed.nodes, candidates, strict=True) for role in roles]
@@ -126,26 +126,15 @@ def unit_rate(testbed: TestbedConfig, node: str, model: str, mode: Mode) -> floa
 
 def full_rate(testbed: TestbedConfig, node: str, model: str, mode: Mode) -> float:
     """Units per second of a busy executor: the same, or what a full batch does. A unit alone takes 1 / `unit_rate`."""
-    batch = testbed.batching(node, model, mode)
-    return unit_rate(testbed, node, model, mode) * batch.width * batch.speed(batch.width)
+    return testbed.batching(node, model, mode).full_rate(unit_rate(testbed, node, model, mode))
 
 
 def _active(role: Mapping[str, Mode]) -> dict[str, Mode]:
     return {m: mode for m, mode in role.items() if mode != "off"}
 
 
-def _gpu_speed(gpu: GpuSpec, busy: int) -> float:
-    if gpu.sharing == "none":
-        return 1.0
-    if gpu.sharing == "static":
-        return 1.0 / gpu.slices
-    return 1.0 / (busy * (1.0 + gpu.overhead * (busy - 1)))
-
-
 def _cpu_rates(testbed: TestbedConfig, node: str, role: Mapping[str, Mode]) -> list[float]:
-    pods = sum(mode == "cpu" for mode in role.values())
-    cores = testbed.node(node).cores / max(pods, 1)
-    speed = (cores / testbed.cpu.reference_cores) ** testbed.cpu.exponent
+    speed = testbed.cpu.share(testbed.node(node).cores, sum(mode == "cpu" for mode in role.values()))
     return [
         speed * full_rate(testbed, node, m.id, "cpu") if role.get(m.id) == "cpu" else 0.0
         for m in testbed.models

@@ -78,7 +78,7 @@ class Backlog:
     def _drain_s(self, more: int) -> float:
         """Seconds until so many more than those that wait have ended, at the speed of a full batch."""
         n, width = len(self.entries), self.batch.width
-        return self.sum_s / (width * self.batch.speed(width)) * (n - width + more) / n
+        return self.sum_s / self.batch.full_rate(1.0) * (n - width + more) / n
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until a request that joined now would start."""

@@ -13,8 +13,8 @@ from emulation.domain.ports import PerfKey, Prediction
 class Prior:
     """Profiled service law of every key; never learns (the static baselines of E3, section "Defaults").
 
-    On CPU the profile is scaled to the node's full cores: theta * (cores / reference)^-exponent. A mode that
-    is infeasible, or `off`, is read as the node's first feasible mode, GPU before CPU.
+    On CPU the profile is scaled to the node's full cores. A mode that is infeasible, or `off`, is read as the
+    node's first feasible mode, GPU before CPU.
     """
 
     learns = False
@@ -60,6 +60,5 @@ class Prior:
         assert theta is not None
         if used != "cpu":
             return theta
-        law = self._testbed.cpu
-        slower = (self._testbed.node(node_id).cores / law.reference_cores) ** -law.exponent
+        slower = self._testbed.cpu.slowdown(self._testbed.node(node_id).cores)
         return tuple(c * slower for c in theta)

@@ -9,7 +9,6 @@ from typing import Literal
 
 from emulation.domain.cluster import CpuLaw, GpuSpec
 from emulation.domain.contention import Colocated, Contention
-from emulation.physics.latency import cpu_share, gpu_share
 
 
 def fit_sharing(
@@ -35,14 +34,14 @@ def fit_sharing(
     if device == "cpu":
         exponent = _slope([log(n) for n in slower], [log(s) for s in slower.values()])
         law = CpuLaw(reference_cores=1.0, exponent=exponent)
-        sd, worst = _errors({n: cpu_share(1, n, law) for n in slower}, slower)
+        sd, worst = _errors({n: law.share(1, n) for n in slower}, slower)
         return Contention(
             x=x, fraction=fraction, points=points, sharing="cores", exponent=exponent, residual=sd,
             worst_error=worst,
         )  # fmt: skip
     overhead = _slope([n - 1.0 for n in slower], [s / n - 1.0 for n, s in slower.items()])
     gpu = GpuSpec(sharing="processor", overhead=overhead)
-    sd, worst = _errors({n: gpu_share(gpu, n) for n in slower}, slower)
+    sd, worst = _errors({n: gpu.share(n) for n in slower}, slower)
     free_sd, free_worst = _errors(dict.fromkeys(slower, 1.0), slower)
     if free_sd < sd:
         return Contention(

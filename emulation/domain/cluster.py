@@ -58,7 +58,18 @@ class GpuSpec(Strict):
     """Contention law: none (slices do not disturb each other), static (each slice has 1/slices of the GPU
     always), processor (the busy executors share it equally)."""
     overhead: float = Field(default=0.0, ge=0)
-    """Extra time per additional busy executor under processor sharing: n busy run at 1 / (n (1 + overhead (n-1)))."""
+    """Extra time per additional busy executor under processor sharing."""
+
+    def share(self, busy: int) -> float:
+        """Speed of each of `busy` executors at work on it, relative to one that has it alone and undivided.
+
+        Under processor sharing n of them run at 1 / (n (1 + overhead (n - 1))).
+        """
+        if self.sharing == "none" or busy <= 0:
+            return 1.0
+        if self.sharing == "static":
+            return 1.0 / self.slices
+        return 1.0 / (busy * (1.0 + self.overhead * (busy - 1)))
 
 
 class NodeSpec(Strict):
@@ -96,6 +107,10 @@ class Batching(Strict):
     def speed(self, n: int) -> float:
         """Of each of `n` requests in service, relative to one alone."""
         return 1.0 / (1.0 + self.cost * (n - 1)) if n > 1 else 1.0
+
+    def full_rate(self, alone: float) -> float:
+        """Requests per second of a full batch, where one alone is served at this rate."""
+        return alone * self.width * self.speed(self.width)
 
 
 ONE_BY_ONE = Batching(width=1)
@@ -143,10 +158,18 @@ class BackendEntry(Strict):
 
 
 class CpuLaw(Strict):
-    """Speed of a CPU replica with c cores: (c / reference_cores) ** exponent; cores split equally over CPU pods."""
+    """Speed of an executor with c cores: (c / reference_cores) ** exponent; cores split equally over CPU executors."""
 
     reference_cores: float = Field(default=16.0, gt=0)
     exponent: float = Field(default=0.7, ge=0)
+
+    def share(self, cores: float, executors: int) -> float:
+        """Speed of each of `executors` that split the cores of a node, relative to the reference cores."""
+        return float((cores / max(executors, 1) / self.reference_cores) ** self.exponent)
+
+    def slowdown(self, cores: float) -> float:
+        """How many times longer than on the reference cores an executor takes that has all these to itself."""
+        return float((cores / self.reference_cores) ** -self.exponent)
 
 
 class LinkSpec(Strict):

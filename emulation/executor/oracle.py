@@ -40,6 +40,6 @@ def true_backlog_s(service: Service, executor: Executor, now_s: float) -> float:
     full = executor.idle(batch.width) is None
     wait_s = min(lane.finish_s for lane in executor.lanes[: batch.width]) - now_s if full else 0.0
     wait_s += max(0.0, executor.timer_s - now_s) if executor.state == "starting" else 0.0
-    share = service.speed.alone(executor, service.executors) * batch.width * batch.speed(batch.width)
+    share = batch.full_rate(service.speed.alone(executor, service.executors))
     left = (j for j in executor.queue if not service.fails(j))
     return wait_s + sum(service.unit_s(executor, j) * j.remaining_units / share for j in left)

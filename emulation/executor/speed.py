@@ -9,7 +9,6 @@ from emulation.domain.cluster import ONE_BY_ONE, Batching, Mode, TestbedConfig
 from emulation.domain.request import Request
 from emulation.domain.truth import HEALTHY, Condition, RequestTruth, WorldTruth, fails
 from emulation.executor.executor import Executor
-from emulation.physics.latency import cpu_share, gpu_share, unit_s
 
 _LEAST_S = 1e-9
 """A unit of work never takes no time at all."""
@@ -31,7 +30,7 @@ class Speed:
         }
         """True seconds per feature while no condition is in force."""
         self._batching = {law: testbed.batching(node_id, *law) for law in self._theta}
-        self._share_alone = {i: gpu_share(gpu, 1) for i, gpu in enumerate(self._spec.gpus)}
+        self._share_alone = [gpu.share(1) for gpu in self._spec.gpus]
         self._conditions: dict[int, tuple[str | None, Condition, str | None]] = {}
         self._in_force: dict[str, tuple[Condition, ...]] = {}
         self.stops = False
@@ -81,9 +80,10 @@ class Speed:
         return found[0], found[1]
 
     def unit_s(self, mode: Mode, request: Request, truth: RequestTruth) -> float:
-        """Seconds per unit of this request's work on a whole idle resource, under the conditions in force.
+        """True seconds per unit of this request's work on a whole idle resource; infinity while it is paused.
 
-        Infinity while it is paused.
+        s = sum_i theta_i * ratio_i * prod_c factor_c(i) * x_i (E3 eqs. 1 and 2): the ratios are the hidden mismatch,
+        the conditions c the hidden slowdowns in force.
         """
         law = request.model, mode
         if not self._conditions:
@@ -95,7 +95,13 @@ class Speed:
             return inf
         theta, ratios = self._theta[law]
         x = (_read(request, truth), truth.output_tokens) if len(theta) == 2 else (1.0,)
-        return unit_s(theta, ratios, self._of(request.model), x) or _LEAST_S
+        total = 0.0
+        for i, (coefficient, feature) in enumerate(zip(theta, x, strict=True)):
+            value = coefficient * ratios[i] * feature
+            for condition in self._of(request.model):
+                value *= condition.factor(i)
+            total += value
+        return total or _LEAST_S
 
     def batching(self, executor: Executor) -> Batching:
         """How it serves its model in the mode it is in."""
@@ -104,7 +110,7 @@ class Speed:
     def alone(self, executor: Executor, executors: Sequence[Executor]) -> float:
         """Share of its resource an executor has while no other one is busy."""
         if executor.mode == "cpu":
-            return cpu_share(self._spec.cores, cpu_pods(executors), self._cpu_law)
+            return self._of_cores(executors)
         return self._share_alone[executor.gpu or 0]
 
     def shared(self, executor: Executor, executors: Sequence[Executor]) -> tuple[list[Executor], float]:
@@ -114,11 +120,14 @@ class Speed:
         """
         if executor.mode == "gpu":
             group = [e for e in executors if e.gpu == executor.gpu and e.working]
-            return group, gpu_share(self._spec.gpus[executor.gpu or 0], len(group))
+            return group, self._spec.gpus[executor.gpu or 0].share(len(group))
         if executor.mode == "cpu":
             group = [e for e in executors if e.mode == "cpu" and e.working]
-            return group, cpu_share(self._spec.cores, cpu_pods(executors), self._cpu_law)
+            return group, self._of_cores(executors)
         return [], 1.0
+
+    def _of_cores(self, executors: Sequence[Executor]) -> float:
+        return self._cpu_law.share(self._spec.cores, on_cpu(executors))
 
     def _of(self, model: str) -> tuple[Condition, ...]:
         if model not in self._in_force:
@@ -133,6 +142,6 @@ def _read(request: Request, truth: RequestTruth) -> int:
     return request.prompt_tokens if truth.input_tokens is None else truth.input_tokens
 
 
-def cpu_pods(executors: Sequence[Executor]) -> int:
+def on_cpu(executors: Sequence[Executor]) -> int:
     """Executors that hold a place on the CPU: its cores are split equally over them, busy or not."""
     return sum(e.mode == "cpu" and e.holds for e in executors)

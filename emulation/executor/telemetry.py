@@ -9,7 +9,7 @@ from math import inf
 from emulation.domain.cluster import ModelSpec, NodeSpec
 from emulation.domain.snapshot import ExecutorView, NodeView
 from emulation.executor.executor import Executor
-from emulation.executor.speed import cpu_pods
+from emulation.executor.speed import on_cpu
 
 
 def node_view(
@@ -28,7 +28,7 @@ def node_view(
         taken_at_s=now_s,
         available=available,
         executors=tuple(_executor_view(e, now_s) for e in executors),
-        cores_busy=node.cores * cpu_busy / max(cpu_pods(executors), 1),
+        cores_busy=node.cores * cpu_busy / max(on_cpu(executors), 1),
         ram_used_gb=sum(models[m].ram_gb for e in held for m in e.spec.models),
         slices_used=sum(e.mode == "gpu" for e in held),
         hints=hints,

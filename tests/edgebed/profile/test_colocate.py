@@ -18,7 +18,6 @@ from edgebed.profile.sharing import fit_sharing, how_to_use
 from emulation.domain.cluster import CpuLaw, GpuSpec
 from emulation.domain.contention import Contention
 from emulation.files import ConfigError, load_profile
-from emulation.physics.latency import cpu_share, gpu_share
 
 pytestmark = pytest.mark.models
 
@@ -33,7 +32,7 @@ def curve(speeds: dict[int, float], alone_s: float = 0.2) -> dict[int, list[floa
 @given(st.floats(min_value=0, max_value=2))
 def test_the_overhead_of_a_gpu_that_keeps_the_worlds_law_is_found_exactly(overhead: float) -> None:
     gpu = GpuSpec(sharing="processor", overhead=overhead)
-    found = fit_sharing(curve({n: gpu_share(gpu, n) for n in LEVELS}), (10.0, 5.0), "gpu")
+    found = fit_sharing(curve({n: gpu.share(n) for n in LEVELS}), (10.0, 5.0), "gpu")
     assert found.sharing == "processor"
     assert found.overhead == pytest.approx(overhead, abs=1e-9)
     assert found.worst_error == pytest.approx(0.0, abs=1e-9)
@@ -42,7 +41,7 @@ def test_the_overhead_of_a_gpu_that_keeps_the_worlds_law_is_found_exactly(overhe
 @given(st.floats(min_value=0, max_value=1.5))
 def test_the_exponent_of_cores_that_keep_the_worlds_law_is_found_exactly(exponent: float) -> None:
     law = CpuLaw(reference_cores=8, exponent=exponent)
-    found = fit_sharing(curve({n: cpu_share(8, n, law) for n in LEVELS}), (2.0,), "cpu")
+    found = fit_sharing(curve({n: law.share(8, n) for n in LEVELS}), (2.0,), "cpu")
     assert (found.sharing, found.overhead) == ("cores", None)
     assert found.exponent == pytest.approx(exponent, abs=1e-9)
 

@@ -1,1 +1,0 @@
-"""Physics: pure functions, numbers in, numbers out. `latency.py` holds every speed law of the testbed."""

@@ -31,7 +31,7 @@ class Law:
     def variance(self, f0: float, f1: float) -> float:
         """Epistemic variance of that."""
         p00, p01, p11 = self.p
-        return f0 * f0 * p00 + 2.0 * f0 * f1 * p01 + f1 * f1 * p11
+        return max(f0 * f0 * p00 + 2.0 * f0 * f1 * p01 + f1 * f1 * p11, 0.0)
 
     def surprise(self, f0: float, f1: float, y: float, cv: float) -> float:
         """Standardised difference of an observed ratio y from what was expected of it."""
@@ -60,7 +60,7 @@ class Law:
         """Kalman step; the noise is relative to the mean after it (one iteration), then r is projected to >= 0."""
         p00, p01, p11 = self.p
         g0, g1 = p00 * f0 + p01 * f1, p01 * f0 + p11 * f1
-        learned = f0 * g0 + f1 * g1
+        learned = max(f0 * g0 + f1 * g1, 0.0)
         gap = y - self.mean(f0, f1)
         level = max(self.mean(f0, f1), 1e-6)
         for _ in range(2):
@@ -68,7 +68,9 @@ class Law:
             level = max(self.mean(f0, f1) + learned / total * gap, 1e-6)
         k0, k1 = g0 / total, g1 / total
         self.r0, self.r1 = self.r0 + k0 * gap, self.r1 + k1 * gap
-        self.p = (max(p00 - k0 * g0, 0.0), p01 - k0 * g1, max(p11 - k1 * g1, 0.0))
+        p00, p11 = max(p00 - k0 * g0, 0.0), max(p11 - k1 * g1, 0.0)
+        most = sqrt(p00 * p11)  # beyond it, by rounding alone, this would be no covariance
+        self.p = (p00, min(max(p01 - k0 * g1, -most), most), p11)
         self._project()
 
     def _project(self) -> None:

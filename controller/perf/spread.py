@@ -25,7 +25,7 @@ class Spread:
     def epistemic_variance(self, x: tuple[float, float]) -> float:
         """x' C x, seconds squared."""
         a, b, c = self.covariance
-        return a * x[0] * x[0] + 2.0 * b * x[0] * x[1] + c * x[1] * x[1]
+        return max(a * x[0] * x[0] + 2.0 * b * x[0] * x[1] + c * x[1] * x[1], 0.0)
 
 
 class StatesSpread(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,17 @@ def test_one_far_off_profile_is_believed_after_two_tasks() -> None:
     for t in range(2):
         model.observe(SD, (1.0,), 20.0, float(t))
     assert model.predict(SD, (1.0,)).mean_s == pytest.approx(20.0, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [((4096.0, 1.0), 0.0), ((1.0, 0.0), 0.001), ((4096.0, 2.0), 0.001)],
+        [((4096.0, 1024.0), 0.001), ((0.0, 1024.0), 0.0), ((0.0, 1024.0), 1e4), ((1.0, 2.0), 0.0)],
+    ],
+)
+def test_uncertainty_is_a_number_where_rounding_breaks_the_covariance(samples: list[Sample]) -> None:
+    model = Bayes(devices())
+    fed(model, samples)
+    assert 0 <= model.theta(LLM)[1] <= 1
+    assert 0 <= model.predict(LLM, (512.0, 32.0)).sd_s < inf

@@ -21,8 +21,8 @@ from controller.objective import Objective
 from controller.planners.expected import arrivals_of
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
 from controller.planners.policy import proportional
-from controller.whatif import Belief
-from edgebed.runs.whatif import Below
+from controller.whatif import BelievedWorld
+from edgebed.runs.whatif import LowerLayers
 from edgebed.runs.whatif_world import forecasts
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.files import load_scenario
@@ -57,11 +57,11 @@ def measure(name: str, plans_each: int) -> dict[str, float]:
         proportional(bed, {n: table.roles[r] for n, r in zip(nodes, plan, strict=True)}, c)
         for plan, c in zip(plans, capacity, strict=True)
     ]
-    belief = Belief(bed, terms, arrivals_of(bed, terms, empty, demand))
+    belief = BelievedWorld(bed, terms, arrivals_of(bed, terms, empty, demand))
     emulating_s, emulated = [], []
     for policy in policies:
         before = process_time()
-        (one,) = forecasts(Below("MA", scenario.controllers), belief, [policy], 1, 0)
+        (one,) = forecasts(LowerLayers("MA", scenario.controllers), belief, [policy], 1, 0)
         emulating_s.append(process_time() - before)
         emulated.append(one.objective)
     return {

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from controller.agents.answers import Asker, NoAnswer
+from controller.agents.answers import NoAnswer
 from controller.agents.config import Fallback
 from controller.agents.llm import ReasonerError
 from controller.agents.reasoner import NONE, RULES
-from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide
+from emulation.domain.actions import Choice, CommandT, Decision, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import (
     feasible_configs,
@@ -25,14 +25,14 @@ from emulation.domain.feasibility import (
     node_violations,
     policy_violations,
 )
-from emulation.domain.ports import DeploymentAgent, GlobalPlanner, PromptScheduler
+from emulation.domain.ports import Decider, DeploymentAgent, GlobalPlanner, PromptScheduler
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from emulation.rng import stream
 
 INVALID = "invalid answer"
 """How the reason of every replaced decision begins; reports look for it."""
 
-CommandT = TypeVar("CommandT", NodeConfig, RouteGuide, MacroPolicy)
+DeciderT = TypeVar("DeciderT", bound=Decider[Any])
 SeenT = TypeVar("SeenT", NodeView, ClusterSnapshot)
 
 
@@ -42,57 +42,44 @@ class LoopConfig:
 
     reasoner: str = NONE
     thinking_s: float = 0.0
-    """Virtual seconds from observing to landing; the world applies the decision that much later. A decider that
-    has a `thinking_s` of its own says itself how long it took."""
+    """Virtual seconds from observing to landing; the world applies the decision that much later. A choice that states
+    a thinking time of its own took that long instead."""
     promised: str | None = None
     """Metric the decisions of this loop are meant to move."""
     fallback: Fallback = "last_valid"
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen(Generic[CommandT]):
-    command: CommandT
-    reason: str
-    reasoner: str
-    violations: tuple[str, ...] = ()
-    extra_s: float = 0.0
-    """Thinking of the rules that stood in."""
-
-
-class ControlLoop(ABC, Generic[SeenT, CommandT]):
+class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     """Trigger, decide, check; subclasses say what is decided, what is valid and what is random.
 
-    A decider may have: `reason`, why it decided as it did; `thinking_s`; `asker` (`agents/answers.py`), the line to a
-    reasoner whose exchanges go into the decision; `adopted(command)`, to be told what is in force instead of its own
-    answer. `instead` decides where `decider` fails and the fallback is `rules`.
+    `stand_in` decides where `decider` fails and the fallback is `rules`.
     """
 
     def __init__(
         self,
         actor: str,
         testbed: TestbedConfig,
-        decider: Any,
+        decider: DeciderT,
         seed: int,
         config: LoopConfig | None,
-        instead: Any = None,
+        stand_in: DeciderT | None = None,
     ) -> None:
         self.actor = actor
         self._testbed = testbed
         self._decider = decider
-        self._instead = instead
+        self._stand_in = stand_in
         self._rng = stream(seed, f"fallback:{actor}")
         self._config = config or LoopConfig()
         self._last_valid: CommandT | None = None
 
     @property
-    def asker(self) -> Asker | None:
-        """The decider's line to a reasoner, if it asks one."""
-        return getattr(self._decider, "asker", None)
+    def asks_reasoner(self) -> bool:
+        """Whether the decider asks a reasoner, which `outage` can break."""
+        return self._decider.asks_reasoner
 
     def outage(self, failure: str | None) -> None:
         """The reasoner, if there is one, fails in this way from now on; None: it works again."""
-        if self.asker is not None:
-            self.asker.outage = failure
+        self._decider.outage(failure)
 
     def observe(self, seen: SeenT, cause: str, now_s: float | None = None) -> Decision:
         """Decide once. `now_s`: when it is asked, virtual seconds; None: when the telemetry was taken.
@@ -101,70 +88,70 @@ class ControlLoop(ABC, Generic[SeenT, CommandT]):
         """
         taken_at_s, age_s = _taken_at_s(seen)
         asked_at_s = taken_at_s if now_s is None else now_s
-        asker = self.asker
-        if asker is not None:
-            asker.begin(cause)
-        chosen = self._choose(seen)
-        if asker is not None:
-            thinking_s = asker.thinking_s
-        else:
-            thinking_s = float(getattr(self._decider, "thinking_s", self._config.thinking_s))
+        reasoner = self._config.reasoner
+        violations: tuple[str, ...] = ()
+        self._decider.begin(cause)
+        try:
+            choice = self._valid(self._decider, seen)
+            self._last_valid = choice.command
+        except NoAnswer as failed:
+            choice, reasoner, violations = self._replaced(failed, seen)
+            self._decider.adopted(choice.command)
         return Decision(
             actor=self.actor,
             cause=cause,
             decided_at_s=asked_at_s,
             inputs_age_s=age_s + asked_at_s - taken_at_s,
-            command=chosen.command,
-            reason=chosen.reason,
-            reasoner=chosen.reasoner,
-            thinking_s=thinking_s + chosen.extra_s,
+            command=choice.command,
+            reason=choice.reason,
+            reasoner=reasoner,
+            thinking_s=self._charged_s(choice.thinking_s),
             promised=self._config.promised,
-            violations=chosen.violations,
-            exchanges=() if asker is None else asker.exchanges,
+            violations=violations,
+            exchanges=choice.exchanges,
         )
 
-    def _choose(self, seen: SeenT) -> _Chosen[CommandT]:
-        """A command that is valid whatever the decider does, why, and what was wrong with its own answer."""
-        command, violations = self._checked(self._decider, seen)
-        if command is not None:
-            self._last_valid = command
-            return _Chosen(command, _reason_of(self._decider), self._config.reasoner)
-        chosen = self._fallback(seen, tuple(violations))
-        adopted = getattr(self._decider, "adopted", None)
-        if adopted is not None:
-            adopted(chosen.command)
-        return chosen
+    def _charged_s(self, thinking_s: float | None) -> float:
+        return self._config.thinking_s if thinking_s is None else thinking_s
 
-    def _fallback(self, seen: SeenT, violations: tuple[str, ...]) -> _Chosen[CommandT]:
-        reasoner, fallback = self._config.reasoner, self._config.fallback
-        if fallback == "rules" and self._instead is not None:
-            command, wrong = self._checked(self._instead, seen)
-            if command is not None:
-                reason = f"{INVALID}: the rules decide instead: {_reason_of(self._instead)}"
-                extra_s = float(getattr(self._instead, "thinking_s", 0.0))
-                return _Chosen(command, reason, RULES, violations, extra_s)
-            violations += tuple(wrong)
-        if fallback != "random" and self._last_valid is not None:
-            reason = f"{INVALID}: last valid decision kept"
-            return _Chosen(self._last_valid, reason, reasoner, violations)
-        none = "" if fallback == "random" else " and none before it"
-        return _Chosen(self._random(), f"{INVALID}{none}: random policy", reasoner, violations)
-
-    def _checked(self, decider: Any, seen: SeenT) -> tuple[CommandT | None, list[str]]:
-        """What a decider says, or None and what is wrong with it."""
+    def _valid(self, decider: DeciderT, seen: SeenT) -> Choice[CommandT]:
+        """The choice of a decider. Raises `NoAnswer` where there is none or it is impossible, and `ReasonerError`."""
         try:
-            command = self._ask(decider, seen)
-            violations = self._check(command)
-        except ReasonerError:
+            choice = self._ask(decider, seen)
+            violations = self._check(choice.command)
+        except (ReasonerError, NoAnswer):
             raise
-        except NoAnswer as error:
-            return None, list(error.violations)
         except Exception as error:  # the one place: a decider's fault must never stop the run
-            return None, [f"{self.actor} raised {type(error).__name__}: {error}"]
-        return (None, violations) if violations else (command, [])
+            raise NoAnswer([f"{self.actor} raised {type(error).__name__}: {error}"]) from error
+        if violations:
+            raise NoAnswer(violations, choice.thinking_s, choice.exchanges)
+        return choice
+
+    def _replaced(self, failed: NoAnswer, seen: SeenT) -> tuple[Choice[CommandT], str, tuple[str, ...]]:
+        """What stands in for an answer that failed, whose it is, and what was wrong.
+
+        The failed answer's exchanges stay with the decision; the thinking of rules that stand in comes on top of its.
+        """
+        thinking_s, violations = self._charged_s(failed.thinking_s), failed.violations
+        fallback = self._config.fallback
+        if fallback == "rules" and self._stand_in is not None:
+            try:
+                rules = self._valid(self._stand_in, seen)
+            except NoAnswer as failed_too:
+                violations += failed_too.violations
+            else:
+                reason = f"{INVALID}: the rules decide instead: {rules.reason}"
+                thinking_s += rules.thinking_s or 0.0
+                return Choice(rules.command, reason, thinking_s, failed.exchanges), RULES, violations
+        if fallback != "random" and self._last_valid is not None:
+            command, reason = self._last_valid, f"{INVALID}: last valid decision kept"
+        else:
+            none = "" if fallback == "random" else " and none before it"
+            command, reason = self._random(), f"{INVALID}{none}: random policy"
+        return Choice(command, reason, thinking_s, failed.exchanges), self._config.reasoner, violations
 
     @abstractmethod
-    def _ask(self, decider: Any, seen: SeenT) -> CommandT:
+    def _ask(self, decider: DeciderT, seen: SeenT) -> Choice[CommandT]:
         """A decider's answer, whatever it is."""
 
     @abstractmethod
@@ -176,7 +163,7 @@ class ControlLoop(ABC, Generic[SeenT, CommandT]):
         """A valid command drawn from this loop's own stream."""
 
 
-class DeploymentLoop(ControlLoop[NodeView, NodeConfig]):
+class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
     """The deployment agent of one node, and the role it was given."""
 
     def __init__(
@@ -186,9 +173,9 @@ class DeploymentLoop(ControlLoop[NodeView, NodeConfig]):
         deployer: DeploymentAgent,
         seed: int = 0,
         config: LoopConfig | None = None,
-        instead: DeploymentAgent | None = None,
+        stand_in: DeploymentAgent | None = None,
     ) -> None:
-        super().__init__(f"deployer:{node_id}", testbed, deployer, seed, config, instead)
+        super().__init__(f"deployer:{node_id}", testbed, deployer, seed, config, stand_in)
         self.node_id = node_id
         self.role: Mapping[str, Mode] | None = None
 
@@ -196,7 +183,7 @@ class DeploymentLoop(ControlLoop[NodeView, NodeConfig]):
         """Take this node's role from the policy; a node the policy does not name is to run nothing."""
         self.role = dict(policy.roles.get(self.node_id, {}))
 
-    def _ask(self, decider: DeploymentAgent, seen: NodeView) -> NodeConfig:
+    def _ask(self, decider: DeploymentAgent, seen: NodeView) -> Choice[NodeConfig]:
         return decider.decide(seen if self.role is None else replace(seen, role=self.role))
 
     def _check(self, command: NodeConfig) -> list[str]:
@@ -209,7 +196,7 @@ class DeploymentLoop(ControlLoop[NodeView, NodeConfig]):
         return NodeConfig(self.node_id, patterns[int(self._rng.integers(len(patterns)))])
 
 
-class SchedulerLoop(ControlLoop[ClusterSnapshot, RouteGuide]):
+class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
     """The prompt scheduler, and the latest macro policy it works under."""
 
     def __init__(
@@ -218,16 +205,16 @@ class SchedulerLoop(ControlLoop[ClusterSnapshot, RouteGuide]):
         scheduler: PromptScheduler,
         seed: int = 0,
         config: LoopConfig | None = None,
-        instead: PromptScheduler | None = None,
+        stand_in: PromptScheduler | None = None,
     ) -> None:
-        super().__init__("scheduler", testbed, scheduler, seed, config, instead)
+        super().__init__("scheduler", testbed, scheduler, seed, config, stand_in)
         self.policy: MacroPolicy | None = None
 
     def accept(self, policy: MacroPolicy) -> None:
         """Work under this policy from now on."""
         self.policy = policy
 
-    def _ask(self, decider: PromptScheduler, seen: ClusterSnapshot) -> RouteGuide:
+    def _ask(self, decider: PromptScheduler, seen: ClusterSnapshot) -> Choice[RouteGuide]:
         return decider.decide(seen, self.policy)
 
     def _check(self, command: RouteGuide) -> list[str]:
@@ -242,7 +229,7 @@ class SchedulerLoop(ControlLoop[ClusterSnapshot, RouteGuide]):
         return RouteGuide(table=table)
 
 
-class PlannerLoop(ControlLoop[ClusterSnapshot, MacroPolicy]):
+class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
     """The global planner."""
 
     def __init__(
@@ -251,11 +238,11 @@ class PlannerLoop(ControlLoop[ClusterSnapshot, MacroPolicy]):
         planner: GlobalPlanner,
         seed: int = 0,
         config: LoopConfig | None = None,
-        instead: GlobalPlanner | None = None,
+        stand_in: GlobalPlanner | None = None,
     ) -> None:
-        super().__init__("planner", testbed, planner, seed, config, instead)
+        super().__init__("planner", testbed, planner, seed, config, stand_in)
 
-    def _ask(self, decider: GlobalPlanner, seen: ClusterSnapshot) -> MacroPolicy:
+    def _ask(self, decider: GlobalPlanner, seen: ClusterSnapshot) -> Choice[MacroPolicy]:
         return decider.decide(seen)
 
     def _check(self, command: MacroPolicy) -> list[str]:
@@ -273,10 +260,6 @@ class PlannerLoop(ControlLoop[ClusterSnapshot, MacroPolicy]):
             hosts = [n for n in routable if roles[n].get(model.id, "off") != "off"] or list(routable)
             p[model.id] = {n: 1.0 / len(hosts) for n in hosts}
         return MacroPolicy(p=p, roles=roles)
-
-
-def _reason_of(decider: Any) -> str:
-    return str(getattr(decider, "reason", ""))
 
 
 def _taken_at_s(seen: NodeView | ClusterSnapshot) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from emulation.domain.snapshot import Arrived
 
 
 @dataclass(frozen=True, slots=True)
-class Belief:
+class BelievedWorld:
     """Everything a what-if world is built from. Plain data; knows no scenario."""
 
     testbed: TestbedConfig
@@ -52,6 +52,6 @@ class WhatIf(Protocol):
     """Emulates policies. Picklable; may hold a process of its own, which ends with it."""
 
     def forecast(
-        self, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
+        self, world: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
     ) -> list[Forecast]:
         """One forecast per policy, each the mean over `draws` draws of service noise, the same for all policies."""

@@ -1,4 +1,4 @@
-"""One bounded answer: question, tool rounds, strict JSON, checks, repairs; every exchange kept for the audit trail.
+"""One answer: strict JSON out of a dialogue with a reasoner; every exchange kept for the audit trail.
 
 Prompt -> (tool calls -> results)* -> JSON text -> answer type -> domain check -> answer, or, within a budget, what was
 wrong -> another try. What a model writes never raises anything but `NoAnswer`, when the budget is spent.
@@ -14,16 +14,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from controller.agents.llm import LLM, Message, Query, Reply
-from controller.agents.outage import failing
-from controller.agents.prompts import render
-from controller.agents.replay import exchange
-from controller.agents.tools import Result, Tool, run_call
-from emulation.domain.actions import Exchange
+from controller.agents.llm import LLM, Message, ReasonerError, Reply
+from controller.agents.loop import Dialogue, RunTool, think
+from controller.agents.tools import Result, Tool
+from emulation.domain.actions import Choice, CommandT, Exchange
+from emulation.domain.ports import Decider
 
-MAX_CALLS = 8
-"""Tool calls of one reply that are run."""
-MAX_SAID = 8
+MAX_FAULTS = 8
 """Faults of one answer that are named."""
 MAX_TEXT = 100_000
 """Characters of an answer that are read at all."""
@@ -43,11 +40,18 @@ AnswerT = TypeVar("AnswerT", bound=Answer)
 
 
 class NoAnswer(ValueError):
-    """The reasoner failed, or its repairs are spent; `violations` say what was wrong last."""
+    """There is no valid answer: `violations` say what was wrong last; the rest as in a `Choice`."""
 
-    def __init__(self, violations: Sequence[str]) -> None:
+    def __init__(
+        self,
+        violations: Sequence[str],
+        thinking_s: float | None = None,
+        exchanges: tuple[Exchange, ...] = (),
+    ) -> None:
         super().__init__("; ".join(violations))
         self.violations = tuple(violations)
+        self.thinking_s = thinking_s
+        self.exchanges = exchanges
 
 
 def _no_tool(name: str, arguments: Any) -> Result:
@@ -59,7 +63,7 @@ class Toolbox:
     """What an agent may call on the way to its answer."""
 
     tools: Mapping[str, Tool] = field(default_factory=dict)
-    run: Callable[[str, Any], Result] = _no_tool
+    run: RunTool = _no_tool
 
 
 class Asker:
@@ -102,65 +106,54 @@ class Asker:
         Raises `NoAnswer`; `ReasonerError` where a script ends or a replay was never asked this.
         """
         box = toolbox or Toolbox()
-        messages = [Message("system", system), Message("user", user)]
-        rounds = repairs = 0
-        while True:
-            query = Query(
-                self.agent, self._count, rounds + repairs, tuple(messages),
-                tuple(tool.schema() for tool in box.tools.values()), {"cause": self._cause},
-            )  # fmt: skip
-            reply = self._reply(query)
-            if reply.failure is not None:
-                self._keep(query, reply, (reply.failure,))
-                raise NoAnswer([reply.failure])
-            if reply.calls and rounds < self._max_rounds and box.tools:
-                messages += self._call(query, reply, box)
-                rounds += 1
-                continue
-            answer, wrong = _read(reply, kind, check)
-            self._keep(query, reply, wrong)
-            if answer is not None:
-                return answer
-            if repairs >= self._repairs:
-                raise NoAnswer(wrong)
-            repairs += 1
-            messages += _asked_again(reply, wrong)
+        dialogue = Dialogue(
+            self.agent, self._count, (Message("system", system), Message("user", user)), box.tools,
+            {"cause": self._cause}, self._max_rounds, lambda reply: _read(reply, kind, check), self._repairs,
+        )  # fmt: skip
+        violations: tuple[str, ...] = ()
+        try:
+            while not dialogue.over:
+                violations = self._exchange(dialogue, box.run)
+        except ReasonerError:
+            raise
+        except Exception as error:  # what was said until then belongs into the record all the same
+            violations = (f"{self.agent} raised {type(error).__name__}: {error}",)
+        if dialogue.answer is None:
+            raise NoAnswer(violations, self.thinking_s, self.exchanges)
+        answer: AnswerT = dialogue.answer
+        return answer
 
-    def _reply(self, query: Query) -> Reply:
-        reply = self._llm.ask(query) if self.outage is None else failing(self.outage, query)
-        self.thinking_s += reply.thinking_s
-        return reply
-
-    def _call(self, query: Query, reply: Reply, box: Toolbox) -> list[Message]:
-        """Run the calls of a reply; the messages that go on from there."""
-        calls = reply.calls[:MAX_CALLS]
-        called = [run_call(call, box.tools, box.run) for call in calls]
-        results = tuple(one.content() for one in called)
-        self._keep(query, reply, tuple(one.error for one in called if one.error is not None), results)
-        answered = [Message("tool", text, call_id=call.id) for call, text in zip(calls, results, strict=True)]
-        return [Message("assistant", reply.text, calls), *answered]
-
-    def _keep(
-        self, query: Query, reply: Reply, violations: Sequence[str], results: tuple[str, ...] = ()
-    ) -> None:
-        said = exchange(query, reply)
-        if self.outage is not None:
-            said["injected"] = self.outage
-        self.exchanges += (Exchange(said, self.label, results, tuple(violations)),)
+    def _exchange(self, dialogue: Dialogue, run: RunTool) -> tuple[str, ...]:
+        """One question and its reply; what was wrong with it."""
+        query = dialogue.query()
+        thought = think(self._llm, query, self.outage)
+        self.thinking_s += thought.thinking_s
+        turn = dialogue.take(thought.reply, run)
+        results = tuple(one.content() for one in turn.called)
+        self.exchanges += (Exchange(thought.exchange(query), self.label, results, turn.violations),)
+        return turn.violations
 
 
-def _asked_again(reply: Reply, wrong: Sequence[str]) -> list[Message]:
-    """The invalid answer and what was wrong with it, as the dialogue goes on."""
-    said = render("agent_repair", violations=list(wrong))
-    if not reply.calls:
-        return [Message("assistant", reply.text), Message("user", said)]
-    calls = reply.calls[:MAX_CALLS]
-    refused = json.dumps({"error": "no tool calls are left"})
-    return [
-        Message("assistant", reply.text, calls),
-        *(Message("tool", refused, call_id=call.id) for call in calls),
-        Message("user", said),
-    ]
+class ReasonedDecider(Decider[CommandT]):
+    """Base of deciders that ask a reasoner for their command. They raise `NoAnswer` where that comes to nothing."""
+
+    asks_reasoner = True
+
+    def __init__(self, asker: Asker) -> None:
+        self.asker = asker
+
+    def begin(self, cause: str) -> None:
+        """Another decision, with exchanges of its own."""
+        self.asker.begin(cause)
+
+    def outage(self, failure: str | None) -> None:
+        """Every question fails in this way from now on; None: it is answered again."""
+        self.asker.outage = failure
+
+    def chosen(self, command: CommandT, answer: Answer) -> Choice[CommandT]:
+        """The command made of an answer, for the reason the model gave, with all that was said on the way."""
+        said = " ".join(answer.reason.split())[:REASON_CHARS]
+        return Choice(command, said or "no reason given", self.asker.thinking_s, self.asker.exchanges)
 
 
 def _read(
@@ -196,12 +189,12 @@ def parse(text: str, kind: type[AnswerT]) -> AnswerT:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    by_name = dict(pairs)
+    if len(by_name) < len(pairs):
         names = [name for name, _ in pairs]
         doubled = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f"key {doubled[0]!r} appears twice in one object")
-    return found
+    return by_name
 
 
 def _no_constant(name: str) -> Any:
@@ -215,12 +208,6 @@ def _fault(error: Any) -> str:
 
 
 def _shortened(faults: Sequence[str]) -> tuple[str, ...]:
-    if len(faults) <= MAX_SAID:
+    if len(faults) <= MAX_FAULTS:
         return tuple(faults)
-    return (*faults[:MAX_SAID], f"and {len(faults) - MAX_SAID} more")
-
-
-def reason_of(answer: Answer, otherwise: str) -> str:
-    """The model's own words for the record, in one line."""
-    said = " ".join(answer.reason.split())
-    return said[:REASON_CHARS] if said else otherwise
+    return (*faults[:MAX_FAULTS], f"and {len(faults) - MAX_FAULTS} more")

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from controller.deployers.patterns import Pattern, hungriest_first
-from emulation.domain.actions import NodeConfig
+from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.feasibility import node_violations
+from emulation.domain.ports import DeploymentAgent
 from emulation.domain.snapshot import NodeView
 
 
@@ -20,12 +21,11 @@ class AgentConfig(Strict):
     """Prompts of a model outside the role from which it is hosted until they are done."""
 
 
-class AgentDeployer:
+class AgentDeployer(DeploymentAgent):
     """Holds its role; before it has one, runs all it can.
 
     The only departure: work stranded here for a model outside the role (left by an earlier role) is drained
     on what the role leaves free, GPU before CPU, and the model goes back off when its queue is empty.
-    `reason` states what the last decision followed.
     """
 
     Config = AgentConfig
@@ -35,17 +35,15 @@ class AgentDeployer:
         self._node_id = node_id
         self._config = config
         self._without_role = hungriest_first(testbed, node_id)
-        self.reason = ""
 
-    def decide(self, view: NodeView) -> NodeConfig:
+    def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The role, plus drains of stranded work; everything the node can run while there is no role."""
         if view.role is None:
-            self.reason = "no role yet: full activation"
-            return NodeConfig(self._node_id, self._without_role)
+            return Choice(NodeConfig(self._node_id, self._without_role), "no role yet: full activation")
         modes = {m: view.role.get(m, "off") for m in self._testbed.hosted(self._node_id)}
         drained = [m for m, prompts in self._stranded(view, modes) if self._host(m, view, modes)]
-        self.reason = f"role, and draining stranded {', '.join(drained)}" if drained else "role"
-        return NodeConfig(self._node_id, modes)
+        reason = f"role, and draining stranded {', '.join(drained)}" if drained else "role"
+        return Choice(NodeConfig(self._node_id, modes), reason)
 
     def _stranded(self, view: NodeView, modes: Mapping[str, Mode]) -> list[tuple[str, float]]:
         """Models outside the role with work waiting here, longest queue first."""

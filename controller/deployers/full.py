@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from controller.deployers.patterns import full_patterns, hungriest_first, images_first
-from emulation.domain.actions import NodeConfig
+from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Strict, TestbedConfig
+from emulation.domain.ports import DeploymentAgent
 from emulation.domain.snapshot import NodeView
 from emulation.rng import stream
 
@@ -19,7 +20,7 @@ class FullConfig(Strict):
     paper's RF: its text models "often run inefficiently on CPU"); random: drawn once per node from the seed."""
 
 
-class FullDeployer:
+class FullDeployer(DeploymentAgent):
     """Decides one pattern at construction and repeats it."""
 
     Config = FullConfig
@@ -28,12 +29,12 @@ class FullDeployer:
         if config.choice == "random":
             patterns = full_patterns(testbed, node_id)
             picked = int(stream(seed, f"deployer:full:{node_id}").integers(len(patterns)))
-            self._command = NodeConfig(node_id, patterns[picked])
+            pattern = patterns[picked]
         else:
             pattern_of = images_first if config.choice == "images_first" else hungriest_first
-            self._command = NodeConfig(node_id, pattern_of(testbed, node_id))
-        self.reason = f"full activation, {config.choice}"
+            pattern = pattern_of(testbed, node_id)
+        self._choice = Choice(NodeConfig(node_id, pattern), f"full activation, {config.choice}")
 
-    def decide(self, view: NodeView) -> NodeConfig:
+    def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The pattern chosen at construction, whatever the view."""
-        return self._command
+        return self._choice

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.agents.answers import Answer, Asker, reason_of
+from controller.agents.answers import Answer, Asker, ReasonedDecider
 from controller.agents.prompts import render
-from emulation.domain.actions import NodeConfig
+from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Mode, NodeSpec, TestbedConfig
 from emulation.domain.feasibility import pattern_violations
+from emulation.domain.ports import DeploymentAgent
 from emulation.domain.snapshot import ExecutorView, NodeView
 
 
@@ -19,18 +20,16 @@ class PatternAnswer(Answer):
     """Model to mode, for every model this node can host."""
 
 
-class LlmDeployer:
-    """Asks its reasoner once per slot about one node, and tells it of no other; raises `NoAnswer` where that comes to
-    nothing."""
+class LlmDeployer(ReasonedDecider[NodeConfig], DeploymentAgent):
+    """Asks its reasoner once per slot about one node, and tells it of no other."""
 
     def __init__(self, testbed: TestbedConfig, node_id: str, asker: Asker) -> None:
-        self.asker = asker
-        self.reason = ""
+        super().__init__(asker)
         self._testbed = testbed
         self._node = testbed.node(node_id)
         self._hosted = testbed.hosted(node_id)
 
-    def decide(self, view: NodeView) -> NodeConfig:
+    def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The model's pattern for the slot that begins."""
         answer = self.asker.ask(
             self._system(),
@@ -38,8 +37,7 @@ class LlmDeployer:
             PatternAnswer,
             lambda a: pattern_violations(self._testbed, self._node.id, a.modes),
         )
-        self.reason = reason_of(answer, "no reason given")
-        return NodeConfig(self._node.id, answer.modes)
+        return self.chosen(NodeConfig(self._node.id, answer.modes), answer)
 
     def _system(self) -> str:
         specs = [self._testbed.model(m) for m in self._hosted]

@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from controller.deployers.patterns import Pattern
-from emulation.domain.actions import NodeConfig
+from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Modality, ModelSpec, Strict, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
+from emulation.domain.ports import DeploymentAgent
 from emulation.domain.snapshot import ExecutorView, NodeView
 
 _VOID = -1e18
@@ -77,7 +78,7 @@ class LyapunovConfig(Strict):
         )
 
 
-class LyapunovDeployer:
+class LyapunovDeployer(DeploymentAgent):
     """Argmax over the feasible patterns of sum_i Q_i mu_i(a) - V C(a); ties go to the first pattern.
 
     The score is a sum over models of the value of one step (model, mode), so all patterns are scored by one
@@ -101,15 +102,14 @@ class LyapunovDeployer:
         self._image = [testbed.model(m).modality in config.image_modalities for m in self._models]
         self._patterns = feasible_configs(testbed, node_id)
         self._steps = np.array([_one_hot(p, self._models) for p in self._patterns], dtype=float)
-        self.reason = ""
 
-    def decide(self, view: NodeView) -> NodeConfig:
+    def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The pattern of highest score in this view."""
         # Not `@`: a BLAS product rounds differently with the alignment of memory, and a tie would fall differently.
         scores = (self._steps * np.array(self.step_values(view))).sum(axis=1)
         best = int(scores.argmax())
-        self.reason = f"drift-plus-penalty score {scores[best]:.3g} of {len(self._patterns)} patterns"
-        return NodeConfig(self._node_id, self._patterns[best])
+        reason = f"drift-plus-penalty score {scores[best]:.3g} of {len(self._patterns)} patterns"
+        return Choice(NodeConfig(self._node_id, self._patterns[best]), reason)
 
     def step_values(self, view: NodeView) -> list[float]:
         """Value of setting each model off, cpu, gpu, models in inventory order; length 3 x models."""

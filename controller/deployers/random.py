@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from emulation.domain.actions import NodeConfig
+from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
+from emulation.domain.ports import DeploymentAgent
 from emulation.domain.snapshot import NodeView
 from emulation.rng import stream
 
@@ -13,7 +14,7 @@ class RandomConfig(Strict):
     """Nothing to set."""
 
 
-class RandomDeployer:
+class RandomDeployer(DeploymentAgent):
     """One draw per decision from its own named stream; backlog and role are ignored."""
 
     Config = RandomConfig
@@ -22,8 +23,9 @@ class RandomDeployer:
         self._node_id = node_id
         self._patterns = feasible_configs(testbed, node_id)
         self._rng = stream(seed, f"deployer:random:{node_id}")
-        self.reason = f"uniform over {len(self._patterns)} feasible patterns"
 
-    def decide(self, view: NodeView) -> NodeConfig:
+    def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """A pattern drawn uniformly, whatever the view."""
-        return NodeConfig(self._node_id, self._patterns[int(self._rng.integers(len(self._patterns)))])
+        count = len(self._patterns)
+        pattern = self._patterns[int(self._rng.integers(count))]
+        return Choice(NodeConfig(self._node_id, pattern), f"uniform over {count} feasible patterns")

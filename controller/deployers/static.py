@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from controller.deployers.patterns import hungriest_first
-from emulation.domain.actions import NodeConfig
+from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.feasibility import node_violations
+from emulation.domain.ports import DeploymentAgent
 from emulation.domain.snapshot import NodeView
 
 
@@ -16,23 +17,21 @@ class StaticConfig(Strict):
     """Node to model to mode; a node that is absent is off. None: every node runs all it can."""
 
 
-class StaticDeployer:
+class StaticDeployer(DeploymentAgent):
     """Repeats one pattern. Raises `ValueError` at construction if the plan cannot run on the node."""
 
     Config = StaticConfig
 
     def __init__(self, testbed: TestbedConfig, node_id: str, config: StaticConfig, seed: int) -> None:
         if config.plan is None:
-            self._command = NodeConfig(node_id, hungriest_first(testbed, node_id))
-            self.reason = "everything the node has"
-            return
-        modes = config.plan.get(node_id, {})
+            modes, reason = hungriest_first(testbed, node_id), "everything the node has"
+        else:
+            modes, reason = dict(config.plan.get(node_id, {})), "given plan"
         violations = node_violations(testbed, node_id, modes)
         if violations:
             raise ValueError(f"static plan of {node_id}: {'; '.join(violations)}")
-        self._command = NodeConfig(node_id, dict(modes))
-        self.reason = "given plan"
+        self._choice = Choice(NodeConfig(node_id, modes), reason)
 
-    def decide(self, view: NodeView) -> NodeConfig:
+    def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The same pattern, whatever the view."""
-        return self._command
+        return self._choice

@@ -6,9 +6,11 @@ own (`promises.py`) that names the one it judges.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
+from controller.agents.llm import Query
+from controller.agents.loop import Thought
 from controller.agents.reasoner import NONE
 from controller.agents.tools import Called
 from controller.meta.surface import Surface
@@ -31,24 +33,21 @@ class AuditTrail:
 
     def take(self) -> list[DecisionRecord]:
         """Every record since the last call, oldest first."""
-        found, self._records = self._records, []
-        return found
+        records, self._records = self._records, []
+        return records
 
-    def exchanged(
-        self, invocation: int, cause: str, exchange: Mapping[str, Any], injected: str | None, reasons: str
-    ) -> None:
+    def exchanged(self, invocation: int, cause: str, thought: Thought, question: Query) -> None:
         """The reasoner was asked and answered, or failed to."""
-        failure = exchange["failure"] or injected
-        said = {**exchange, "injected": injected} if injected else dict(exchange)
+        failure = thought.reply.failure or thought.injected
         self._write(
             cause,
-            {"invocation": invocation, "exchange": said},
-            reasons,
+            {"invocation": invocation, "exchange": thought.exchange(question)},
+            thought.reply.text,
             reasoner=self._reasoner,
-            age_s=exchange["thinking_s"],
-            thinking_s=exchange["thinking_s"],
+            age_s=thought.thinking_s,
+            thinking_s=thought.thinking_s,
             outcome="applied" if failure is None else "rejected",
-            violations=() if failure is None else (str(failure),),
+            violations=() if failure is None else (failure,),
         )
 
     def called(

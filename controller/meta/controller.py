@@ -14,11 +14,12 @@ from dataclasses import replace
 from typing import Any
 
 from controller.agents.llm import LLM, Query, ToolCall
+from controller.agents.loop import Thought
 from controller.agents.tools import run_call
 from controller.fast_path import FastPath
 from controller.meta.audit import AuditTrail
 from controller.meta.config import MetaConfig
-from controller.meta.invocations import Invocations, Thought
+from controller.meta.invocations import Invocations
 from controller.meta.observations import Flight, Observation
 from controller.meta.promises import Promises, undo_of
 from controller.meta.surface import Surface

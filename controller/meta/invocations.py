@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 from controller.agents.llm import LLM, Message, Query, Reply
-from controller.agents.loop import Dialogue
-from controller.agents.outage import failing
+from controller.agents.loop import Dialogue, Thought, think
 from controller.agents.prompts import render
-from controller.agents.replay import exchange
 from controller.agents.tools import Result
 from controller.meta.audit import AuditTrail
 from controller.meta.config import MetaConfig
@@ -22,20 +19,6 @@ from controller.meta.triggers import Trigger
 
 WAITING = 64
 """Triggers that may wait; beyond, the oldest is dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thought:
-    """What came of a question."""
-
-    reply: Reply
-    injected: str | None = None
-    """Way in which an injected outage made the reasoner fail."""
-
-    @property
-    def thinking_s(self) -> float:
-        """Virtual seconds until it may land."""
-        return self.reply.thinking_s
 
 
 class Invocations:
@@ -95,10 +78,7 @@ class Invocations:
 
         Raises `LookupError` at the end of a script, or on a question the replayed run was not asked.
         """
-        outage = self.outage
-        if outage is not None:
-            return Thought(failing(outage, question), outage)
-        return Thought(self._llm.ask(question))
+        return think(self._llm, question, self.outage)
 
     def answered(self, question: Query, thought: Thought) -> None:
         """The thinking is over: run the tools it asks for now. An answer nobody waits for any more is ignored."""
@@ -106,11 +86,11 @@ class Invocations:
             return
         self._asked = None
         reply, cause, number = thought.reply, self._trigger.signature, self._dialogue.number
-        self._trail.exchanged(number, cause, exchange(question, reply), thought.injected, reply.text)
+        self._trail.exchanged(number, cause, thought, question)
         self._undos.clear()
-        called = self._dialogue.take(reply, self._run)
+        turn = self._dialogue.take(reply, self._run)
         undos = iter(self._undos)
-        for one in called:
+        for one in turn.called:
             acted = one.tool is not None and one.tool.acts and one.arguments is not None
             undo = next(undos) if acted else None
             self._promises.audited(one, cause, undo, number, reply.thinking_s, reply.text)

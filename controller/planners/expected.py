@@ -1,4 +1,4 @@
-"""What a planner expects to arrive, and what it sees waiting: the demand of a what-if world."""
+"""The world a planner believes in: speeds as learned, what it expects to arrive, and what it sees waiting."""
 
 from __future__ import annotations
 
@@ -8,8 +8,26 @@ from math import floor
 from controller.capacity import TYPICAL_TOKENS
 from controller.demand import Demand
 from controller.objective import Objective
+from controller.whatif import BelievedWorld
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.snapshot import Arrived, ClusterSnapshot
+
+
+def believed_world(
+    testbed: TestbedConfig,
+    learned: TestbedConfig,
+    objective: Objective,
+    snapshot: ClusterSnapshot,
+    demand: Demand,
+) -> BelievedWorld:
+    """What a what-if world is built from: `learned` is the testbed with the speeds it is believed to have."""
+    return BelievedWorld(
+        learned,
+        objective,
+        arrivals_of(testbed, objective, snapshot, demand),
+        backlog_of(testbed, snapshot),
+        frozenset(v.id for v in snapshot.nodes if not v.available),
+    )
 
 
 def arrivals_of(
@@ -27,7 +45,7 @@ def arrivals_of(
 
 def backlog_of(testbed: TestbedConfig, snapshot: ClusterSnapshot) -> tuple[Arrived, ...]:
     """What waits at the executors now, as requests that enter at their node at time 0."""
-    found: list[Arrived] = []
+    waiting: list[Arrived] = []
     output = _mean_outputs(snapshot)
     by_prompts = {m.id: m.features == "prompts" for m in testbed.models}
     for view in snapshot.nodes:
@@ -38,8 +56,8 @@ def backlog_of(testbed: TestbedConfig, snapshot: ClusterSnapshot) -> tuple[Arriv
                     prompts = max(1, floor(left * (i + 1) / count) - floor(left * i / count))
                     tokens = 0 if by_prompts[model] else int(TYPICAL_TOKENS[0])
                     size = output.get(model, None if by_prompts[model] else TYPICAL_TOKENS[1])
-                    found.append(Arrived(0.0, model, view.id, prompts, tokens, size))
-    return tuple(found)
+                    waiting.append(Arrived(0.0, model, view.id, prompts, tokens, size))
+    return tuple(waiting)
 
 
 def _mean_outputs(snapshot: ClusterSnapshot) -> dict[str, float]:
@@ -55,7 +73,7 @@ def _mean_outputs(snapshot: ClusterSnapshot) -> dict[str, float]:
 
 def _spread(testbed: TestbedConfig, terms: Objective, demand: Demand) -> tuple[Arrived, ...]:
     """Every model at every node in turn, at slot starts, sizes one to twice the mean in turn."""
-    found: list[Arrived] = []
+    arrivals: list[Arrived] = []
     nodes = [n.id for n in testbed.nodes]
     for i, model in enumerate(testbed.models):
         mean = float(demand.prompts_per_request[i])
@@ -68,8 +86,8 @@ def _spread(testbed: TestbedConfig, terms: Objective, demand: Demand) -> tuple[A
                 prompts = sizes[(sent * 7 + slot) % len(sizes)] if by_prompts else 1
                 tokens = 0 if by_prompts else int(TYPICAL_TOKENS[0])
                 output = None if by_prompts else TYPICAL_TOKENS[1]
-                found.append(
+                arrivals.append(
                     Arrived(slot * terms.slot_s, model.id, nodes[sent % len(nodes)], prompts, tokens, output)
                 )
                 sent += 1
-    return tuple(sorted(found, key=lambda a: a.t_s))
+    return tuple(sorted(arrivals, key=lambda a: a.t_s))

@@ -9,9 +9,10 @@ from controller.demand import DemandPrior, estimated
 from controller.objective import Objective
 from controller.planners.policy import proportional
 from controller.whatif import WhatIf
-from emulation.domain.actions import MacroPolicy
+from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.feasibility import node_violations
+from emulation.domain.ports import GlobalPlanner
 from emulation.domain.snapshot import ClusterSnapshot
 
 
@@ -23,7 +24,7 @@ class GivenConfig(Strict):
     prior: DemandPrior = DemandPrior()
 
 
-class GivenPlanner:
+class GivenPlanner(GlobalPlanner):
     """Raises `ValueError` at construction if the plan cannot run on the testbed."""
 
     Config = GivenConfig
@@ -44,10 +45,9 @@ class GivenPlanner:
         self._objective = objective
         self._roles = {n.id: dict(config.plan.get(n.id, {})) for n in testbed.nodes}
         self._table = role_table(testbed, [[role] for role in self._roles.values()])
-        self.reason = "given plan"
 
-    def decide(self, snapshot: ClusterSnapshot) -> MacroPolicy:
+    def decide(self, snapshot: ClusterSnapshot) -> Choice[MacroPolicy]:
         """The given roles, with p in proportion to each node's capacity under the demand seen so far."""
         demand = estimated(self._testbed, self._objective, self._config.prior, snapshot)
         capacity = self._table.capacity(self._table.first[None, :], demand.prompts_per_s)
-        return proportional(self._testbed, self._roles, capacity[0])
+        return Choice(proportional(self._testbed, self._roles, capacity[0]), "given plan")

@@ -6,18 +6,14 @@ wiring, as it needs a line to its reasoner.
 
 from __future__ import annotations
 
-from typing import Any
-
-from controller.agents.answers import Answer, Asker, Toolbox, reason_of
+from controller.agents.answers import Answer, Asker, ReasonedDecider, Toolbox
 from controller.agents.config import AgentsConfig
 from controller.agents.prompts import render
 from controller.agents.tools import Arguments, Result, Tool, ToolError
-from controller.belief import ServiceBelief
-from controller.demand import Demand, DemandPrior, estimated
+from controller.demand import Demand
 from controller.objective import Objective
-from controller.planners.expected import arrivals_of, backlog_of
-from controller.planners.memory import Case, CaseMemory, Telemetry
-from controller.planners.outcome import Outcome, outcome_of
+from controller.planners.expected import believed_world
+from controller.planners.experience import EpochBoundary, Experience
 from controller.planners.sentences import (
     backlog_told,
     case_told,
@@ -28,10 +24,11 @@ from controller.planners.sentences import (
     random_baseline,
     telemetry_told,
 )
-from controller.whatif import Belief, WhatIf
-from emulation.domain.actions import MacroPolicy
+from controller.whatif import WhatIf
+from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import plan_violations
+from emulation.domain.ports import GlobalPlanner
 from emulation.domain.snapshot import ClusterSnapshot
 
 
@@ -74,11 +71,8 @@ WHAT_IF = Tool(
 )
 
 
-class LlmPlanner:
-    """Asks its reasoner once per epoch; raises `NoAnswer` where that comes to nothing.
-
-    Raises `ValueError` at construction for a broken memory file.
-    """
+class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
+    """Asks its reasoner once per epoch. Raises `ValueError` at construction for a broken memory file."""
 
     def __init__(
         self,
@@ -89,43 +83,32 @@ class LlmPlanner:
         asker: Asker,
         what_if: WhatIf | None = None,
     ) -> None:
-        self.asker = asker
-        self.belief = ServiceBelief(testbed, config.belief)
-        self.memory = CaseMemory(config.memory)
-        self.reason = ""
+        super().__init__(asker)
+        self.experience = Experience(testbed, objective, config.belief, config.memory)
         self._testbed = testbed
         self._config = config
         self._seed = seed
         self._objective = objective
         self._what_if = what_if
         self._baseline = random_baseline(testbed, objective, seed)
-        self._policy: MacroPolicy | None = None
-        self._absent: tuple[str, ...] = ()
-        """Nodes that were away when the policy in force was made."""
 
-    def decide(self, snapshot: ClusterSnapshot) -> MacroPolicy:
+    def decide(self, snapshot: ClusterSnapshot) -> Choice[MacroPolicy]:
         """The model's policy for the epoch that begins."""
-        self.belief.learn(snapshot.window)
-        demand = estimated(self._testbed, self._objective, DemandPrior(), snapshot)
-        met = outcome_of(snapshot.stats, self._objective)
-        telemetry = self._telemetry(snapshot, demand)
-        self._remember(snapshot, telemetry, met)
-        self._absent = telemetry.absent
-        box = None if self._what_if is None else self._toolbox(snapshot, demand)
+        boundary = self.experience.learn(snapshot)
+        box = None if self._what_if is None else self._toolbox(self._what_if, snapshot, boundary.demand)
         answer = self.asker.ask(
             self._system(box is not None),
-            self._user(snapshot, demand, telemetry, met),
+            self._user(snapshot, boundary),
             PolicyAnswer,
             lambda a: plan_violations(self._testbed, a.policy()),
             box,
         )
-        self.reason = reason_of(answer, "no reason given")
-        self._policy = answer.policy()
-        return self._policy
+        policy = self.experience.policy = answer.policy()
+        return self.chosen(policy, answer)
 
-    def adopted(self, policy: MacroPolicy) -> None:
+    def adopted(self, command: MacroPolicy) -> None:
         """Another policy is in force than the one answered: cases are of that one."""
-        self._policy = policy
+        self.experience.policy = command
 
     # -- what it is told ------------------------------------------------------------------------------------
 
@@ -137,11 +120,10 @@ class LlmPlanner:
             max_rounds=self._config.max_rounds,
         )  # fmt: skip
 
-    def _user(
-        self, snapshot: ClusterSnapshot, demand: Demand, telemetry: Telemetry, met: Outcome | None
-    ) -> str:
+    def _user(self, snapshot: ClusterSnapshot, boundary: EpochBoundary) -> str:
         terms, good = self._objective, self._config.precedents
-        precedents = self.memory.precedents(telemetry, good=good, bad=-(-good // 3))
+        experience, telemetry = self.experience, boundary.telemetry
+        precedents = experience.memory.precedents(telemetry, good=good, bad=-(-good // 3))
         deadline = (
             "requests never expire"
             if terms.deadline_s is None
@@ -151,63 +133,36 @@ class LlmPlanner:
             "planner_epoch", epoch=snapshot.slot // terms.epoch_slots, t_s=snapshot.t_s, slot_s=terms.slot_s,
             epoch_slots=terms.epoch_slots, deadline=deadline,
             nodes=nodes_told(self._testbed, telemetry.absent), cpu_law=cpu_law(self._testbed),
-            models=models_told(self._testbed, self.belief.testbed()),
-            demand=demand_told(self._testbed, demand), baseline=self._baseline,
+            models=models_told(self._testbed, experience.belief.testbed()),
+            demand=demand_told(self._testbed, boundary.demand), baseline=self._baseline,
             good=[case_told(c) for c in precedents.good], bad=[case_told(c) for c in precedents.bad],
-            telemetry=telemetry_told(self._testbed, snapshot, met, self._policy),
+            telemetry=telemetry_told(snapshot, boundary.result, experience.policy),
             backlog=backlog_told(snapshot),
         )  # fmt: skip
 
-    def _telemetry(self, snapshot: ClusterSnapshot, demand: Demand) -> Telemetry:
-        rates = {m.id: float(r) for m, r in zip(self._testbed.models, demand.prompts_per_s, strict=True)}
-        away = tuple(sorted(v.id for v in snapshot.nodes if not v.available))
-        return Telemetry(prompts_per_s=rates, absent=away)
-
-    def _remember(self, snapshot: ClusterSnapshot, telemetry: Telemetry, met: Outcome | None) -> None:
-        """The epoch that ended as a case, under the demand that was really met in it."""
-        if self._policy is None or met is None:
-            return
-        case = Case(
-            telemetry=telemetry.model_copy(update={"absent": self._absent}),
-            p={m: dict(shares) for m, shares in self._policy.p.items()},
-            roles={n: dict(modes) for n, modes in self._policy.roles.items()},
-            success=met.success, latency_s=met.latency_s, fairness_norm=met.fairness_norm,
-            latency_norm=met.latency_norm, objective=met.objective,
-            epoch=max(snapshot.slot // self._objective.epoch_slots - 1, 0),
-        )  # fmt: skip
-        self.memory.add(case)
-
     # -- what it may ask ------------------------------------------------------------------------------------
 
-    def _toolbox(self, snapshot: ClusterSnapshot, demand: Demand) -> Toolbox:
-        believed = Belief(
-            self.belief.testbed(),
-            self._objective,
-            arrivals_of(self._testbed, self._objective, snapshot, demand),
-            backlog_of(self._testbed, snapshot),
-            frozenset(v.id for v in snapshot.nodes if not v.available),
-        )
+    def _toolbox(self, what_if: WhatIf, snapshot: ClusterSnapshot, demand: Demand) -> Toolbox:
+        learned = self.experience.belief.testbed()
+        world = believed_world(self._testbed, learned, self._objective, snapshot, demand)
 
-        def run(_: str, arguments: Any) -> Result:
+        def run(_: str, arguments: PolicyArguments) -> Result:
             policy = MacroPolicy(p=arguments.p, roles=arguments.roles)
             wrong = plan_violations(self._testbed, policy)
             if wrong:
                 raise ToolError("; ".join(wrong[:8]))
-            return self._forecast(believed, policy)
+            draws = self._config.what_if_draws
+            self.asker.thinking_s += self._config.what_if_s * draws
+            try:
+                (forecast,) = what_if.forecast(world, [policy], draws, self._seed)
+            except RuntimeError as error:
+                raise ToolError(f"no forecast: {error}") from error
+            return Expected(
+                objective=round(forecast.objective, 4),
+                latency_norm=round(forecast.latency_norm, 4),
+                fairness_norm=round(forecast.fairness_norm, 4),
+                success={m: round(s, 3) for m, s in forecast.success.items()},
+                latency_s={m: round(s, 1) for m, s in forecast.latency_s.items()},
+            )
 
         return Toolbox({WHAT_IF.name: WHAT_IF}, run)
-
-    def _forecast(self, believed: Belief, policy: MacroPolicy) -> Expected:
-        assert self._what_if is not None
-        self.asker.thinking_s += self._config.what_if_s * self._config.what_if_draws
-        try:
-            (found,) = self._what_if.forecast(believed, [policy], self._config.what_if_draws, self._seed)
-        except RuntimeError as error:
-            raise ToolError(f"no forecast: {error}") from error
-        return Expected(
-            objective=round(found.objective, 4),
-            latency_norm=round(found.latency_norm, 4),
-            fairness_norm=round(found.fairness_norm, 4),
-            success={m: round(s, 3) for m, s in found.success.items()},
-            latency_s={m: round(s, 1) for m, s in found.latency_s.items()},
-        )

@@ -8,24 +8,26 @@ from the belief (depth) -> the best of them, if it is clearly better than what i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import exp
 
 import numpy as np
 from pydantic import Field
 
-from controller.belief import BeliefConfig, ServiceBelief
+from controller.belief import BeliefConfig
 from controller.capacity import Ints, RoleTable, role_table
-from controller.demand import Demand, DemandPrior, estimated
+from controller.demand import Demand, DemandPrior
 from controller.deployers.patterns import hungriest_first
 from controller.objective import Objective
-from controller.planners.expected import arrivals_of, backlog_of
-from controller.planners.memory import Case, CaseMemory, MemoryConfig, Telemetry
+from controller.planners.expected import believed_world
+from controller.planners.experience import Experience
+from controller.planners.memory import Case, MemoryConfig, Telemetry
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
-from controller.planners.outcome import Outcome, outcome_of
 from controller.planners.policy import proportional
-from controller.whatif import Belief, WhatIf
-from emulation.domain.actions import MacroPolicy
+from controller.whatif import WhatIf
+from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
+from emulation.domain.ports import GlobalPlanner
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.rng import stream
 
@@ -55,9 +57,30 @@ class SearchConfig(Strict):
     memory: MemoryConfig = MemoryConfig()
 
 
-class SearchPlanner:
-    """Remembers the plan in force, what it has learned of speeds, and cases. Raises `ValueError` for a broken memory
-    file."""
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One decision: the testbed as believed, the plans that are possible on it, and those that are known already."""
+
+    bed: TestbedConfig
+    table: RoleTable
+    moves: Moves
+    held: Ints | None
+    """The plan in force."""
+    precedents: Sequence[tuple[Ints, Case]]
+    """Cases like the present one as plans, good ones first."""
+
+    def roles(self, plan: Ints) -> dict[str, dict[str, Mode]]:
+        return {n.id: self.table.roles[row] for n, row in zip(self.bed.nodes, plan, strict=True)}
+
+    def policy(self, plan: Ints) -> MacroPolicy:
+        return proportional(self.bed, self.roles(plan), self.moves.capacity(plan[None, :])[0])
+
+
+class SearchPlanner(GlobalPlanner):
+    """Remembers the plan in force, what it has learned of speeds, and cases.
+
+    Raises `ValueError` for a broken memory file.
+    """
 
     Config = SearchConfig
 
@@ -76,135 +99,74 @@ class SearchPlanner:
         self._seed = seed
         self._nodes = [n.id for n in testbed.nodes]
         self._rng = stream(seed, "planner:search")
-        self.belief = ServiceBelief(testbed, config.belief)
-        self.memory = CaseMemory(config.memory)
+        self.experience = Experience(testbed, objective, config.belief, config.memory, config.prior)
         self._in_force: Mapping[str, Mapping[str, Mode]] | None = None
-        self._policy: MacroPolicy | None = None
-        self._telemetry: Telemetry | None = None
-        self.reason = ""
-        self.thinking_s = 0.0
-        self.estimated = 0
-        """Plans estimated in the last decision."""
-        self.emulated = 0
-        """Plans emulated in the last decision."""
+        """Roles of the plan in force."""
 
-    def decide(self, snapshot: ClusterSnapshot) -> MacroPolicy:
+    def decide(self, snapshot: ClusterSnapshot) -> Choice[MacroPolicy]:
         """The best plan found for the demand counted since the last epoch boundary."""
-        self.belief.learn(snapshot.window)
-        demand = estimated(self._testbed, self._objective, self._config.prior, snapshot)
-        telemetry = self._observed(snapshot, demand)
-        self._remember(snapshot, telemetry)
-        bed = self.belief.testbed(self._config.optimism)
-        absent = frozenset(telemetry.absent)
+        boundary = self.experience.learn(snapshot)
+        search = self._search(boundary.demand, boundary.telemetry)
+        moves = search.moves
+        best = moves.best(self._starts(search))
+        plan, why, thinking_s = self._choose(search, best, snapshot, boundary.demand)
+        estimate = moves.worth(plan[None, :])
+        models = self._testbed.models
+        success = " ".join(f"{m.id} {s:.2f}" for m, s in zip(models, estimate.success[0], strict=True))
+        self._in_force = search.roles(plan)
+        policy = self.experience.policy = search.policy(plan)
+        reason = f"{why}; J {estimate.objective[0]:.3f} estimated; success {success}"
+        return Choice(policy, reason, thinking_s)
+
+    def _search(self, demand: Demand, telemetry: Telemetry) -> _Search:
+        bed = self.experience.belief.testbed(self._config.optimism)
         table = role_table(bed, [candidate_roles(bed, n, self._objective) for n in self._nodes])
-        present = np.array([0.0 if n in absent else 1.0 for n in self._nodes])
+        present = np.array([float(n not in telemetry.absent) for n in self._nodes])
         moves = Moves(table, demand, self._objective, self._config.moves, present)
-        precedents = self._precedents(telemetry, table)
         held = None if self._in_force is None else table.rows_of(self._in_force, self._nodes)
-        best = moves.best(self._starts(table, held, precedents))
-        chosen, why = self._choose(snapshot, moves, table, demand, bed, absent, best, held, precedents)
-        self.estimated = moves.looked_at
-        found = moves.worth(chosen[None, :])
-        success = " ".join(f"{m.id} {s:.2f}" for m, s in zip(bed.models, found.success[0], strict=True))
-        self.reason = f"{why}; J {found.objective[0]:.3f} estimated; success {success}"
-        self._in_force = self._roles(table, chosen)
-        self._telemetry = telemetry
-        self._policy = proportional(bed, self._in_force, moves.capacity(chosen[None, :])[0])
-        return self._policy
+        like = self.experience.memory.precedents(telemetry)
+        known = [c for c in (*like.good, *like.bad) if set(c.roles) <= set(self._nodes)]
+        precedents = [(table.rows_of(case.roles, self._nodes), case) for case in known]
+        return _Search(bed, table, moves, held, precedents)
 
-    # -- what is known --------------------------------------------------------------------------------------
-
-    def _observed(self, snapshot: ClusterSnapshot, demand: Demand) -> Telemetry:
-        rates = {m.id: float(r) for m, r in zip(self._testbed.models, demand.prompts_per_s, strict=True)}
-        return Telemetry(
-            prompts_per_s=rates, absent=tuple(sorted(v.id for v in snapshot.nodes if not v.available))
-        )
-
-    def _remember(self, snapshot: ClusterSnapshot, telemetry: Telemetry) -> None:
-        """The epoch that ended as a case, under the demand that was really met in it."""
-        if self._policy is None:
-            return
-        met: Outcome | None = outcome_of(snapshot.stats, self._objective)
-        if met is None:
-            return
-        absent = self._telemetry.absent if self._telemetry is not None else ()
-        self.memory.add(
-            Case(
-                telemetry=telemetry.model_copy(update={"absent": absent}),
-                p={m: dict(shares) for m, shares in self._policy.p.items()},
-                roles={n: dict(modes) for n, modes in self._policy.roles.items()},
-                success=met.success,
-                latency_s=met.latency_s,
-                fairness_norm=met.fairness_norm,
-                latency_norm=met.latency_norm,
-                objective=met.objective,
-                epoch=max(snapshot.slot // self._objective.epoch_slots - 1, 0),
-            )
-        )
-
-    def _precedents(self, telemetry: Telemetry, table: RoleTable) -> list[tuple[Ints, Case]]:
-        """Cases like the present one as plans, good ones first; none that this testbed cannot express."""
-        found = self.memory.precedents(telemetry)
-        cases = [c for c in (*found.good, *found.bad) if set(c.roles) <= set(self._nodes)]
-        return [(table.rows_of(case.roles, self._nodes), case) for case in cases]
-
-    def _starts(
-        self, table: RoleTable, held: Ints | None, precedents: Sequence[tuple[Ints, Case]]
-    ) -> list[Ints]:
+    def _starts(self, search: _Search) -> list[Ints]:
+        table, held = search.table, search.held
         full = {n: hungriest_first(self._testbed, n) for n in self._nodes}
         starts = [table.rows_of(full, self._nodes)]
         starts += [table.first + self._rng.integers(table.count) for _ in range(self._config.starts)]
-        starts += [plan for plan, _ in precedents]
+        starts += [plan for plan, _ in search.precedents]
         return starts if held is None else [held, *starts]
 
-    # -- the choice -----------------------------------------------------------------------------------------
-
     def _choose(
-        self,
-        snapshot: ClusterSnapshot,
-        moves: Moves,
-        table: RoleTable,
-        demand: Demand,
-        bed: TestbedConfig,
-        absent: frozenset[str],
-        best: Ints,
-        held: Ints | None,
-        precedents: Sequence[tuple[Ints, Case]],
-    ) -> tuple[Ints, str]:
-        """The plan to put in force, and why."""
-        config = self._config
-        self.thinking_s, self.emulated = 0.0, 0
+        self, search: _Search, best: Ints, snapshot: ClusterSnapshot, demand: Demand
+    ) -> tuple[Ints, str, float]:
+        """The plan to put in force, why, and the virtual seconds it took to compare them."""
+        config, moves, held = self._config, search.moves, search.held
         plans = _distinct(
-            [*([held] if held is not None else []), best, *(plan for plan, _ in precedents)]
+            [*([held] if held is not None else []), best, *(plan for plan, _ in search.precedents)]
             + (moves.shortlist(config.shortlist) if config.shortlist else [])
         )
-        scores, how = [float(s) for s in moves.worth(np.array(plans)).score], "estimated"
+        scores, how, thinking_s = [float(s) for s in moves.worth(np.array(plans)).score], "estimated", 0.0
         bar = (1.0 + config.near) * min(scores)
         first = held is not None  # the plan in force stays in, whatever it is worth
-        kept = [i for i, s in enumerate(scores) if s <= bar or (first and i == 0)]
-        plans, scores = [plans[i] for i in kept], [scores[i] for i in kept]
+        near = [i for i, s in enumerate(scores) if s <= bar or (first and i == 0)]
+        plans, scores = [plans[i] for i in near], [scores[i] for i in near]
         if config.shortlist and self._what_if is not None:
-            policies = [
-                proportional(bed, self._roles(table, p), moves.capacity(p[None, :])[0]) for p in plans
-            ]
-            belief = Belief(
-                bed, self._objective, arrivals_of(self._testbed, self._objective, snapshot, demand),
-                backlog_of(self._testbed, snapshot), absent,
-            )  # fmt: skip
+            world = believed_world(self._testbed, search.bed, self._objective, snapshot, demand)
+            policies = [search.policy(plan) for plan in plans]
             try:
-                forecasts = self._what_if.forecast(belief, policies, config.draws, self._seed)
+                forecasts = self._what_if.forecast(world, policies, config.draws, self._seed)
             except RuntimeError as error:
                 how = f"estimated ({error})"
             else:
                 price = config.moves.estimate.latency_weight
                 scores, how = [f.objective + price * f.latency_norm for f in forecasts], "emulated"
-                self.emulated = len(plans)
-                self.thinking_s = config.thinking_slots * self._objective.slot_s if snapshot.t_s > 0 else 0.0
-        scores = self._corrected(plans, scores, precedents)
-        order = int(np.argmin(scores))
-        if held is not None and scores[order] >= (1.0 - config.keep_gain) * scores[0]:
-            return held, f"kept, {how} against {len(plans) - 1} others"
-        return plans[order], f"best of {len(plans)} {how}"
+                thinking_s = config.thinking_slots * self._objective.slot_s if snapshot.t_s > 0 else 0.0
+        scores = self._corrected(plans, scores, search.precedents)
+        least = int(np.argmin(scores))
+        if held is not None and scores[least] >= (1.0 - config.keep_gain) * scores[0]:
+            return held, f"kept, {how} against {len(plans) - 1} others", thinking_s
+        return plans[least], f"best of {len(plans)} {how}", thinking_s
 
     def _corrected(
         self, plans: Sequence[Ints], scores: Sequence[float], precedents: Sequence[tuple[Ints, Case]]
@@ -224,15 +186,12 @@ class SearchPlanner:
         if len(gaps) < 2 or weight == 0.0:
             return list(scores)
         common = sum(gap for _, gap in gaps) / len(gaps)
-        found: list[float] = []
+        corrected: list[float] = []
         for plan, score in zip(plans, scores, strict=True):
             near = [weight * exp(-float((plan != other).sum())) for other, _ in gaps]
             moved = sum(w * (gap - common) for w, (_, gap) in zip(near, gaps, strict=True))
-            found.append(score + moved / (1.0 + sum(near)))
-        return found
-
-    def _roles(self, table: RoleTable, plan: Ints) -> dict[str, dict[str, Mode]]:
-        return {node: table.roles[row] for node, row in zip(self._nodes, plan, strict=True)}
+            corrected.append(score + moved / (1.0 + sum(near)))
+        return corrected
 
 
 def _distinct(plans: Sequence[Ints]) -> list[Ints]:

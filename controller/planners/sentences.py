@@ -1,5 +1,7 @@
-"""What a planner that is a language model is told: the paper's input contract (MA section V-D) as plain data and
-sentences. Telemetry only."""
+"""What a planner that is a language model is told: the paper's input contract (MA section V-D), from telemetry only.
+
+Plain data and sentences.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ import numpy as np
 from controller.capacity import TYPICAL_TOKENS, role_table
 from controller.demand import Demand, DemandPrior, estimated
 from controller.objective import Objective
+from controller.planners.epoch_result import EpochResult
 from controller.planners.estimate import EstimateConfig, worth
 from controller.planners.memory import Case
-from controller.planners.outcome import Outcome
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import Mode, NodeSpec, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
@@ -42,14 +44,14 @@ def random_baseline(testbed: TestbedConfig, objective: Objective, seed: int) -> 
     rng = stream(seed, "planner:baseline")
     rows = table.first + rng.integers(table.count, size=(BASELINE_POLICIES, len(testbed.nodes)))
     demand = estimated(testbed, objective, DemandPrior(), ClusterSnapshot(0.0, 0, ()))
-    found = worth(table.capacity(rows, demand.prompts_per_s), demand, objective, EstimateConfig())
-    served = found.success * (demand.prompts_per_s / demand.prompts_per_request)
-    latency = (served * found.latency_s).sum(axis=1) / np.maximum(served.sum(axis=1), 1e-12)
-    fair = [jain_normalised(jain([float(s) for s in row]), row.size) for row in found.success]
-    success = {m.id: float(s) for m, s in zip(testbed.models, found.success.mean(axis=0), strict=True)}
+    estimate = worth(table.capacity(rows, demand.prompts_per_s), demand, objective, EstimateConfig())
+    served = estimate.success * (demand.prompts_per_s / demand.prompts_per_request)
+    latency = (served * estimate.latency_s).sum(axis=1) / np.maximum(served.sum(axis=1), 1e-12)
+    fair = [jain_normalised(jain([float(s) for s in row]), row.size) for row in estimate.success]
+    success = {m.id: float(s) for m, s in zip(testbed.models, estimate.success.mean(axis=0), strict=True)}
     return Baseline(
         BASELINE_POLICIES,
-        float(found.objective.mean()),
+        float(estimate.objective.mean()),
         float(latency.mean()),
         sum(f for f in fair if f is not None) / len(fair),
         per_model(success),
@@ -131,20 +133,18 @@ def case_told(case: Case) -> str:
     )
 
 
-def telemetry_told(
-    testbed: TestbedConfig, snapshot: ClusterSnapshot, met: Outcome | None, policy: MacroPolicy | None
-) -> str:
+def telemetry_told(snapshot: ClusterSnapshot, result: EpochResult | None, policy: MacroPolicy | None) -> str:
     """What the epoch that ended came to, in sentences like the paper's."""
-    if met is None:
+    if result is None:
         return "No request has ended yet, so there is no telemetry of an epoch."
     served = sum(s.done for s in snapshot.stats.values())
     mean_s = sum(s.latency_sum_s for s in snapshot.stats.values()) / max(served, 1)
     arrived = {m: float(s.arrived) for m, s in snapshot.stats.items()}
     said = (
         f"In the epoch that ended, requests arrived: {per_model(arrived, 0)}. Success ratios over those that ended: "
-        f"{per_model(met.success)}. Mean latencies of those served: {per_model(met.latency_s, 1)} s. Over all models "
-        f"the mean latency was {mean_s:.1f} s and the normalised Jain fairness {met.fairness_norm:.2f}, so J was "
-        f"{met.objective:.3f}."
+        f"{per_model(result.success)}. Mean latencies of those served: {per_model(result.latency_s, 1)} s. Over all "
+        f"models the mean latency was {mean_s:.1f} s and the normalised Jain fairness {result.fairness_norm:.2f}, so J "
+        f"was {result.objective:.3f}."
     )
     if policy is None:
         return said

@@ -6,9 +6,10 @@ from controller.agents.config import SchedulerMode
 from controller.demand import DemandPrior
 from controller.objective import Objective
 from controller.schedulers.hosts import Hosts
-from controller.schedulers.weights import guide_of
-from emulation.domain.actions import MacroPolicy, RouteGuide
+from controller.schedulers.weights import guided
+from emulation.domain.actions import Choice, MacroPolicy, RouteGuide
 from emulation.domain.cluster import Strict, TestbedConfig
+from emulation.domain.ports import PromptScheduler
 from emulation.domain.snapshot import ClusterSnapshot
 
 
@@ -21,7 +22,7 @@ class SchedulerConfig(Strict):
     prior: DemandPrior = DemandPrior()
 
 
-class AgentScheduler:
+class AgentScheduler(PromptScheduler):
     """Per model, gives each origin in turn the host where an average request would finish first.
 
     Hosts are the available nodes whose role serves the model; so the table departs from p whenever backlog
@@ -38,13 +39,11 @@ class AgentScheduler:
         self._config = config
         self._hosts = Hosts(testbed, objective, config.prior)
         self._origins = [n.id for n in testbed.nodes]
-        self.reason = ""
 
-    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> RouteGuide:
+    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> Choice[RouteGuide]:
         """The slot's guide; without a policy, over every routable node."""
         if self._config.mode == "guided":
-            self.reason = "roles as mask, p as weights"
-            return guide_of(self._testbed, policy)
+            return guided(self._testbed, policy)
         hosts_of = self._hosts.look(snapshot, policy)
         turn = snapshot.slot % len(self._origins)
         origins = self._origins[turn:] + self._origins[:turn]
@@ -56,7 +55,7 @@ class AgentScheduler:
                 best = min(hosts, key=lambda h: (h.finish_s(size), -h.share))
                 best.prompts += size
                 table[origin, model.id] = best.node
-        self.reason = (
+        reason = (
             "least expected finish within the roles" if policy else "least expected finish, no policy yet"
         )
-        return RouteGuide(table=table)
+        return Choice(RouteGuide(table=table), reason)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.agents.answers import Answer, Asker, reason_of
+from controller.agents.answers import Answer, Asker, ReasonedDecider
 from controller.agents.config import AgentsConfig, SchedulerMode
 from controller.agents.prompts import render
 from controller.demand import DemandPrior
 from controller.objective import Objective
 from controller.planners.sentences import shares_told
 from controller.schedulers.hosts import Host, Hosts
-from emulation.domain.actions import MacroPolicy, RouteGuide
+from emulation.domain.actions import Choice, MacroPolicy, RouteGuide
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.feasibility import table_violations
+from emulation.domain.ports import PromptScheduler
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorView, NodeView
 
 TOLERANCE = 1e-6
@@ -39,8 +40,8 @@ class GuideAnswer(Answer):
     """Model to node to share."""
 
 
-class LlmScheduler:
-    """Asks its reasoner once per slot; raises `NoAnswer` where that comes to nothing."""
+class LlmScheduler(ReasonedDecider[RouteGuide], PromptScheduler):
+    """Asks its reasoner once per slot."""
 
     def __init__(
         self,
@@ -50,18 +51,17 @@ class LlmScheduler:
         asker: Asker,
         mode: SchedulerMode = "table",
     ) -> None:
-        self.asker = asker
-        self.reason = ""
+        super().__init__(asker)
         self._testbed = testbed
         self._mode = mode
         self._slot_s = objective.slot_s
         self._overload_s = config.overload_s or (objective.deadline_s or 20 * objective.slot_s) / 2
         self._hosts = Hosts(testbed, objective, DemandPrior())
 
-    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> RouteGuide:
+    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> Choice[RouteGuide]:
         """The model's guide for the slot that begins."""
         hosts = self._hosts.look(snapshot, policy)
-        allowed = {m: self._allowed(m, found, snapshot) for m, found in hosts.items()}
+        allowed = {m: self._allowed(m, of_model, snapshot) for m, of_model in hosts.items()}
         system = render(
             "scheduler_system", mode=self._mode, origins=[n.id for n in self._testbed.nodes],
             models=[m.id for m in self._testbed.models],
@@ -71,7 +71,7 @@ class LlmScheduler:
             return self._table(system, user, allowed)
         return self._guide(system, user, allowed)
 
-    def _table(self, system: str, user: str, allowed: dict[str, list[str]]) -> RouteGuide:
+    def _table(self, system: str, user: str, allowed: dict[str, list[str]]) -> Choice[RouteGuide]:
         def check(answer: TableAnswer) -> list[str]:
             return table_violations(self._testbed, answer.table) or [
                 f"table[{origin}][{model}] = {node}, which is not allowed this slot: {', '.join(allowed[model])} are"
@@ -81,13 +81,12 @@ class LlmScheduler:
             ]
 
         answer = self.asker.ask(system, user, TableAnswer, check)
-        self.reason = reason_of(answer, "no reason given")
-        return RouteGuide(table={(o, m): n for o, row in answer.table.items() for m, n in row.items()})
+        table = {(origin, m): node for origin, row in answer.table.items() for m, node in row.items()}
+        return self.chosen(RouteGuide(table=table), answer)
 
-    def _guide(self, system: str, user: str, allowed: dict[str, list[str]]) -> RouteGuide:
+    def _guide(self, system: str, user: str, allowed: dict[str, list[str]]) -> Choice[RouteGuide]:
         """Nodes that are not allowed are masked too, so that no answer leads out of the roles."""
         answer = self.asker.ask(system, user, GuideAnswer, lambda a: guide_faults(a, allowed))
-        self.reason = reason_of(answer, "no reason given")
         off = {(m, n) for m, nodes in answer.masked.items() for n in nodes}
         masked = {
             e.id
@@ -95,7 +94,7 @@ class LlmScheduler:
             if all((m, e.node) in off or e.node not in allowed[m] for m in e.models)
         }
         weights = {(m, n): w for m, shares in answer.weights.items() for n, w in shares.items()}
-        return RouteGuide(masked=frozenset(masked), weights=weights)
+        return self.chosen(RouteGuide(masked=frozenset(masked), weights=weights), answer)
 
     def _allowed(self, model: str, hosts: list[Host], snapshot: ClusterSnapshot) -> list[str]:
         """The hosts of the roles; every node that can serve the model where all of those are overloaded or away."""
@@ -129,7 +128,7 @@ class LlmScheduler:
                     "prompts_per_request": float(demand.prompts_per_request[i]),
                 }
             )
-        seconds = {(h.node, m): h.prompt_s for m, found in hosts.items() for h in found}
+        seconds = {(h.node, m): h.prompt_s for m, of_model in hosts.items() for h in of_model}
         nodes = [self._node(view, seconds) for view in snapshot.nodes]
         return render(
             "scheduler_slot", slot=snapshot.slot, t_s=snapshot.t_s, slot_s=self._slot_s, models=models, nodes=nodes
@@ -165,23 +164,23 @@ def _executor_told(executor: ExecutorView, seconds: dict[tuple[str, str], float]
 
 def guide_faults(answer: GuideAnswer, allowed: dict[str, list[str]]) -> list[str]:
     """What is wrong with a mask and weights, given the allowed nodes of each model."""
-    found = [f"weights lack model {m!r}" for m in allowed if m not in answer.weights]
+    faults = [f"weights lack model {m!r}" for m in allowed if m not in answer.weights]
     for what, given in (("masked", answer.masked), ("weights", answer.weights)):
         for model, nodes in given.items():
             if model not in allowed:
-                found.append(f"{what} names unknown model {model!r}")
+                faults.append(f"{what} names unknown model {model!r}")
                 continue
-            found.extend(
+            faults.extend(
                 f"{what}[{model}] names {n!r}, which is not allowed this slot: {', '.join(allowed[model])} are"
                 for n in nodes
                 if n not in allowed[model]
             )
     for model, shares in answer.weights.items():
         masked = answer.masked.get(model, [])
-        found.extend(f"weights[{model}][{n}] = {w:g} is negative" for n, w in shares.items() if w < 0)
-        found.extend(
+        faults.extend(f"weights[{model}][{n}] = {w:g} is negative" for n, w in shares.items() if w < 0)
+        faults.extend(
             f"weights[{model}] gives {w:g} to masked {n}" for n, w in shares.items() if w and n in masked
         )
         if abs(sum(shares.values()) - 1.0) > TOLERANCE:
-            found.append(f"weights[{model}] sums to {sum(shares.values()):.6g}, must be 1")
-    return found
+            faults.append(f"weights[{model}] sums to {sum(shares.values()):.6g}, must be 1")
+    return faults

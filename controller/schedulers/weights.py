@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from controller.objective import Objective
-from emulation.domain.actions import MacroPolicy, RouteGuide
+from emulation.domain.actions import Choice, MacroPolicy, RouteGuide
 from emulation.domain.cluster import Strict, TestbedConfig
+from emulation.domain.ports import PromptScheduler
 from emulation.domain.snapshot import ClusterSnapshot
 
 
@@ -12,7 +13,7 @@ class WeightsConfig(Strict):
     """Nothing to set."""
 
 
-class WeightsScheduler:
+class WeightsScheduler(PromptScheduler):
     """Masks every executor outside the roles; leaves the choice among the rest to the router."""
 
     Config = WeightsConfig
@@ -21,25 +22,21 @@ class WeightsScheduler:
         self, testbed: TestbedConfig, config: WeightsConfig, seed: int, objective: Objective
     ) -> None:
         self._testbed = testbed
-        self.reason = "roles as mask, p as weights"
 
-    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> RouteGuide:
+    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> Choice[RouteGuide]:
         """Mask and weights of the policy; no guidance before there is one."""
-        return guide_of(self._testbed, policy)
+        return guided(self._testbed, policy)
 
 
-def guide_of(testbed: TestbedConfig, policy: MacroPolicy | None) -> RouteGuide:
-    """A policy as a guide: executors outside the roles masked, p as weights; empty without a policy."""
-    if policy is None:
-        return RouteGuide()
-    weights = {(m, node): share for m, shares in policy.p.items() for node, share in shares.items()}
-    return RouteGuide(masked=outside_roles(testbed, policy), weights=weights)
-
-
-def outside_roles(testbed: TestbedConfig, policy: MacroPolicy) -> frozenset[str]:
-    """Executors of which the policy's roles use no model."""
-    return frozenset(
-        e.id
-        for e in testbed.executors()
-        if all(policy.roles.get(e.node, {}).get(m, "off") == "off" for m in e.models)
-    )
+def guided(testbed: TestbedConfig, policy: MacroPolicy | None) -> Choice[RouteGuide]:
+    """A policy as a guide: executors of which the roles use no model masked, p as weights; empty without a policy."""
+    guide = RouteGuide()
+    if policy is not None:
+        weights = {(m, node): share for m, shares in policy.p.items() for node, share in shares.items()}
+        masked = frozenset(
+            e.id
+            for e in testbed.executors()
+            if all(policy.roles.get(e.node, {}).get(m, "off") == "off" for m in e.models)
+        )
+        guide = RouteGuide(masked=masked, weights=weights)
+    return Choice(guide, "roles as mask, p as weights")

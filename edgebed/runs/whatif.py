@@ -1,6 +1,6 @@
 """What-if: the planner's end of two pipes to a process that is given nothing but its belief.
 
-What goes through is a `Belief`, policies, and the names and parameters of the controllers below the planner: never a
+What goes through is a `BelievedWorld`, policies, and the names and parameters of the controllers below the planner: never a
 scenario. The other end is `edgebed/runs/whatif_world.py`.
 """
 
@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from controller.whatif import Belief, Forecast
+from controller.whatif import BelievedWorld, Forecast
 from emulation.domain.actions import MacroPolicy
 
 PATIENCE_S = 120.0
@@ -30,7 +30,7 @@ class WhatIfError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Below:
+class LowerLayers:
     """Who works below the planner: the scheme it belongs to, and its controllers' parameters."""
 
     scheme: str
@@ -41,11 +41,11 @@ class WhatIfProcess:
     """Port `WhatIf`. All objects of a process share one what-if process; it starts with the first question and ends
     when its parent does."""
 
-    def __init__(self, below: Below) -> None:
+    def __init__(self, below: LowerLayers) -> None:
         self._below = below
 
     def forecast(
-        self, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
+        self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
     ) -> list[Forecast]:
         """One forecast per policy. Raises `WhatIfError` if the process is lost or silent."""
         found = _SHARED.ask((self._below, belief, list(policies), draws, seed))

@@ -14,11 +14,12 @@ from math import ceil, inf
 from typing import Any
 
 from controller.schemes import SCHEMES
-from controller.whatif import Belief, Forecast
-from edgebed.runs.whatif import Below, receive, send
+from controller.whatif import BelievedWorld, Forecast
+from edgebed.runs.whatif import LowerLayers, receive, send
 from edgebed.wiring.controllers import build_controllers, run_header
-from emulation.domain.actions import MacroPolicy
+from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.events import Leave
+from emulation.domain.ports import GlobalPlanner
 from emulation.domain.records import Record, RequestRecord
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario, SlottedSource
@@ -33,22 +34,21 @@ TAIL_SHARE = 0.6
 
 
 def forecasts(
-    below: Below, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
+    below: LowerLayers, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
 ) -> list[Forecast]:
     """Emulate every policy on the same draws of noise; the mean over draws of each."""
     worlds = [_arrivals(belief, seed + i) for i in range(draws)]
     return [_mean([_emulate(below, belief, policy, world) for world in worlds]) for policy in policies]
 
 
-class _Fixed:
+class _Fixed(GlobalPlanner):
     """A planner that has decided."""
 
     def __init__(self, policy: MacroPolicy) -> None:
-        self._policy = policy
-        self.reason = "what if"
+        self._choice = Choice(policy, "what if")
 
-    def decide(self, snapshot: ClusterSnapshot) -> MacroPolicy:
-        return self._policy
+    def decide(self, snapshot: ClusterSnapshot) -> Choice[MacroPolicy]:
+        return self._choice
 
 
 class _Tally:
@@ -66,7 +66,7 @@ class _Tally:
                 count[2] += record.ended_s - record.intended_s
 
 
-def _emulate(below: Below, belief: Belief, policy: MacroPolicy, arrivals: Sequence[Arrival]) -> Forecast:
+def _emulate(below: LowerLayers, belief: BelievedWorld, policy: MacroPolicy, arrivals: Sequence[Arrival]) -> Forecast:
     scenario = _scenario(below, belief)
     scheme = SCHEMES[below.scheme]
     controllers = build_controllers(scheme, scenario, 0, planner=_Fixed(policy))
@@ -84,7 +84,7 @@ def _emulate(below: Below, belief: Belief, policy: MacroPolicy, arrivals: Sequen
     return _forecast(tally.counts, belief)
 
 
-def _scenario(below: Below, belief: Belief) -> Scenario:
+def _scenario(below: LowerLayers, belief: BelievedWorld) -> Scenario:
     terms = belief.objective
     horizon_slots = terms.epoch_slots
     end_s = (1.0 + TAIL_SHARE) * horizon_slots * terms.slot_s + (terms.deadline_s or 0.0)
@@ -104,7 +104,7 @@ def _scenario(below: Below, belief: Belief) -> Scenario:
     )
 
 
-def _arrivals(belief: Belief, seed: int) -> list[Arrival]:
+def _arrivals(belief: BelievedWorld, seed: int) -> list[Arrival]:
     """Waiting work at 0, then the expected arrivals, then the first of them again until the end of the tail."""
     terms = belief.objective
     horizon_s = terms.epoch_slots * terms.slot_s
@@ -117,7 +117,7 @@ def _arrivals(belief: Belief, seed: int) -> list[Arrival]:
     return [_arrival(i, a, t_s, belief, by_prompts[a.model], rng) for i, (a, t_s) in enumerate(rows)]
 
 
-def _arrival(i: int, one: Arrived, t_s: float, belief: Belief, by_prompts: bool, rng: Any) -> Arrival:
+def _arrival(i: int, one: Arrived, t_s: float, belief: BelievedWorld, by_prompts: bool, rng: Any) -> Arrival:
     deadline_s = belief.objective.deadline_s
     output = one.known_output_tokens
     request = Request(
@@ -134,7 +134,7 @@ def _arrival(i: int, one: Arrived, t_s: float, belief: Belief, by_prompts: bool,
     return request, RequestTruth(int(output or 0), noise)
 
 
-def _forecast(counts: Mapping[str, Sequence[float]], belief: Belief) -> Forecast:
+def _forecast(counts: Mapping[str, Sequence[float]], belief: BelievedWorld) -> Forecast:
     terms = belief.objective
     asked = {m: c for m, c in counts.items() if c[0]}
     success = {m: c[1] / c[0] for m, c in asked.items()}

@@ -25,8 +25,8 @@ from controller.planners import PLANNERS
 from controller.routers import ROUTERS
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES, Scheme
-from edgebed.runs.whatif import Below, WhatIfProcess
-from edgebed.wiring.minds import Minds
+from edgebed.runs.whatif import LowerLayers, WhatIfProcess
+from edgebed.wiring.loops import LoopBuilder
 from edgebed.wiring.mirror import Mirror, MirroredFastPath
 from edgebed.wiring.reasoners import agents_of, make_reasoner, reasoner_label, validated
 from emulation.domain.ports import GlobalPlanner, PromptScheduler
@@ -87,16 +87,16 @@ def build_controllers(
     check_parameters(scenario)
     testbed = scenario.testbed
     objective = Objective.of(scenario)
-    minds = Minds(scheme, scenario, seed, agents_of(scenario), objective)
-    what_if = WhatIfProcess(Below(scheme.name, _by_rules(scenario.controllers)))
+    loops = LoopBuilder(scheme, scenario, seed, agents_of(scenario), objective)
+    what_if = WhatIfProcess(LowerLayers(scheme.name, _by_rules(scenario.controllers)))
     fixed = None if planner is None else PlannerLoop(testbed, planner, seed, LoopConfig(scheme.reasoner))
     return Controllers(
         scheme=scheme,
         fast_path=_supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle)),
-        planner=fixed or minds.planner(lambda: _planner(scheme, scenario, seed, objective, what_if), what_if),
-        scheduler=minds.scheduler(lambda: _scheduler(scheme, scenario, seed, objective)),
+        planner=fixed or loops.planner(lambda: _planner(scheme, scenario, seed, objective, what_if), what_if),
+        scheduler=loops.scheduler(lambda: _scheduler(scheme, scenario, seed, objective)),
         deployers={
-            node.id: minds.deployer(node.id, partial(_deployer, scheme, scenario, node.id, seed))
+            node.id: loops.deployer(node.id, partial(_deployer, scheme, scenario, node.id, seed))
             for node in testbed.nodes
             if node.hosting == "pods"
         },

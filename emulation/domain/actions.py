@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from emulation.domain.cluster import Mode
 from emulation.domain.value import value
@@ -69,6 +69,7 @@ class MacroPolicy:
 
 
 Command = NodeConfig | RouteGuide | MacroPolicy
+CommandT = TypeVar("CommandT", NodeConfig, RouteGuide, MacroPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,21 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice(Generic[CommandT]):
+    """What a decider of the slower layers answers: its command, and how it came to it."""
+
+    command: CommandT
+    reason: str = ""
+    """Why it is this one, in a line for the record."""
+    thinking_s: float | None = None
+    """Virtual seconds the decision took; None: what its loop charges for every decision."""
+    exchanges: tuple[Exchange, ...] = ()
+    """What was asked and answered on the way, where the decider asks a reasoner; their thinking is in `thinking_s`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """A decider's answer to one cause, with what is needed to audit it."""
+    """What a control loop made of one cause, with what is needed to audit it."""
 
     actor: str
     cause: str
@@ -101,4 +115,4 @@ class Decision:
     violations: tuple[str, ...] = ()
     """Why the decider's own answer was replaced; empty if it was valid."""
     exchanges: tuple[Exchange, ...] = ()
-    """What was asked and answered on the way, where the decider asks a reasoner; their thinking is in `thinking_s`."""
+    """Those of the decider's own choice, valid or not."""

@@ -7,10 +7,13 @@ reads no clock (time is a field of what it sees).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 from emulation.domain.actions import (
+    Choice,
+    CommandT,
     MacroPolicy,
     NodeConfig,
     RouteGuide,
@@ -21,12 +24,6 @@ from emulation.domain.records import DecisionRecord, Record
 from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorState, NodeView
 from emulation.domain.value import value
-
-
-class Clock(Protocol):
-    """Virtual seconds since the run began."""
-
-    def now_s(self) -> float: ...
 
 
 class RecordSink(Protocol):
@@ -137,19 +134,41 @@ class MetaController(Protocol):
         """The thinking is over: its tools run now."""
 
 
-class PromptScheduler(Protocol):
+class Decider(Generic[CommandT]):
+    """What a control loop tells every decider besides asking it to decide. By default a decider needs none of it."""
+
+    asks_reasoner = False
+    """Whether it asks a reasoner, which an outage can break."""
+
+    def begin(self, cause: str) -> None:
+        """It is asked to decide next, for this cause."""
+
+    def adopted(self, command: CommandT) -> None:
+        """This command is in force instead of the one it chose."""
+
+    def outage(self, failure: str | None) -> None:
+        """Its reasoner fails in this way from now on; None: it works again."""
+
+
+class PromptScheduler(Decider[RouteGuide], ABC):
     """Once per slot: a route guide from the end of the previous slot's snapshot and the macro policy."""
 
-    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> RouteGuide: ...
+    @abstractmethod
+    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> Choice[RouteGuide]:
+        """The guide for the slot that begins; `policy` is the one in force, if there is one."""
 
 
-class DeploymentAgent(Protocol):
+class DeploymentAgent(Decider[NodeConfig], ABC):
     """Once per slot and node: an activation pattern from the node's own state and role only."""
 
-    def decide(self, view: NodeView) -> NodeConfig: ...
+    @abstractmethod
+    def decide(self, view: NodeView) -> Choice[NodeConfig]:
+        """The node's pattern for the slot that begins."""
 
 
-class GlobalPlanner(Protocol):
+class GlobalPlanner(Decider[MacroPolicy], ABC):
     """Once per epoch: a macro policy from per-type outcomes (`snapshot.stats`) and what it knows of the testbed."""
 
-    def decide(self, snapshot: ClusterSnapshot) -> MacroPolicy: ...
+    @abstractmethod
+    def decide(self, snapshot: ClusterSnapshot) -> Choice[MacroPolicy]:
+        """The policy for the epoch that begins."""

@@ -89,7 +89,7 @@ class Host(ABC):
         self._tasks = [asyncio.ensure_future(self._tick())]
         if self._follows_policy():
             self._tasks.append(asyncio.ensure_future(self._follow_policy()))
-        if self.loop.asker is not None:
+        if self.loop.asks_reasoner:
             self._tasks.append(asyncio.ensure_future(self._follow_outages()))
 
     async def resume(self) -> None:

@@ -32,7 +32,7 @@ def build(name: str, bed: str, node_id: str, seed: int = 1) -> DeploymentAgent:
 
 
 def answers(deployer: DeploymentAgent, bed: str, node_id: str) -> list[NodeConfig]:
-    return [deployer.decide(random_view(TESTBEDS[bed], node_id, seed)) for seed in SEEDS]
+    return [deployer.decide(random_view(TESTBEDS[bed], node_id, seed)).command for seed in SEEDS]
 
 
 @every_place
@@ -98,14 +98,14 @@ def test_full_activation_at_random_runs_as_many_models_and_depends_on_the_seed()
     drawn = []
     for seed in range(20):
         deployer = kind(bed, "VM3", kind.Config(choice="random"), seed)
-        drawn.append(tuple(deployer.decide(random_view(bed, "VM3", 0)).modes.items()))
+        drawn.append(tuple(deployer.decide(random_view(bed, "VM3", 0)).command.modes.items()))
     assert len(set(drawn)) > 1
     assert all("off" not in dict(modes).values() for modes in drawn)
 
 
 def test_random_deployment_visits_every_feasible_pattern() -> None:
     deployer, view = build("random", "bristol-a", "VM2"), random_view(TESTBEDS["bristol-a"], "VM2", 0)
-    assert len({tuple(deployer.decide(view).modes.items()) for _ in range(400)}) == 16
+    assert len({tuple(deployer.decide(view).command.modes.items()) for _ in range(400)}) == 16
 
 
 def test_static_refuses_a_plan_that_cannot_run() -> None:
@@ -117,5 +117,5 @@ def test_static_refuses_a_plan_that_cannot_run() -> None:
 def test_static_runs_its_plan_and_nothing_on_nodes_without_one() -> None:
     kind, bed = DEPLOYERS["static"], TESTBEDS["bristol-a"]
     config = kind.Config(plan={"VM3": {"sd": "gpu"}})
-    assert kind(bed, "VM3", config, 0).decide(random_view(bed, "VM3", 0)).modes == {"sd": "gpu"}
-    assert kind(bed, "VM4", config, 0).decide(random_view(bed, "VM4", 0)).modes == {}
+    assert kind(bed, "VM3", config, 0).decide(random_view(bed, "VM3", 0)).command.modes == {"sd": "gpu"}
+    assert kind(bed, "VM4", config, 0).decide(random_view(bed, "VM4", 0)).command.modes == {}

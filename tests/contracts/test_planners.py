@@ -30,7 +30,7 @@ def build(name: str, bed: str, seed: int = 1, **config: object) -> GlobalPlanner
 
 
 def answers(planner: GlobalPlanner, bed: str) -> list[MacroPolicy]:
-    return [planner.decide(random_snapshot(TESTBEDS[bed], seed, slot=50 * seed)) for seed in SEEDS]
+    return [planner.decide(random_snapshot(TESTBEDS[bed], seed, slot=50 * seed)).command for seed in SEEDS]
 
 
 @every_planner
@@ -49,18 +49,18 @@ def test_survives_pickling_and_leaves_its_input_unchanged(name: str, bed: str) -
     planner.decide(snapshot)
     assert snapshot == before
     twin = pickle.loads(pickle.dumps(planner))
-    assert twin.decide(snapshot) == planner.decide(snapshot)
+    assert twin.decide(snapshot).command == planner.decide(snapshot).command
 
 
 @pytest.mark.parametrize("bed", sorted(TESTBEDS))
 def test_search_hosts_every_model_somewhere_it_may_be_routed(bed: str) -> None:
-    policy = build("search", bed).decide(ClusterSnapshot(0.0, 0, ()))
+    policy = build("search", bed).decide(ClusterSnapshot(0.0, 0, ())).command
     for model, shares in policy.p.items():
         assert any(policy.roles[node].get(model, "off") != "off" for node in shares), model
 
 
 def test_search_sends_no_traffic_to_nodes_whose_role_lacks_the_model() -> None:
-    policy = build("search", "bristol-a").decide(ClusterSnapshot(0.0, 0, ()))
+    policy = build("search", "bristol-a").decide(ClusterSnapshot(0.0, 0, ())).command
     for model, shares in policy.p.items():
         assert all(policy.roles[node].get(model, "off") != "off" for node in shares), model
 
@@ -70,7 +70,9 @@ def test_search_gives_more_gpus_to_a_model_that_is_asked_more() -> None:
         asked = {"gpt2": 40, "gpt2-large": 40, "blip": captions, "sd": images}
         stats = {m: TypeStats(n, 4 * n, n, 0, 0.0) for m, n in asked.items()}
         roles = (
-            build("search", "bristol-a").decide(ClusterSnapshot(1500.0, 50, (), Window(stats=stats))).roles
+            build("search", "bristol-a")
+            .decide(ClusterSnapshot(1500.0, 50, (), Window(stats=stats)))
+            .command.roles
         )
         on_gpu = [m for modes in roles.values() for m, mode in modes.items() if mode == "gpu"]
         return on_gpu.count("sd") / len(on_gpu)
@@ -80,13 +82,13 @@ def test_search_gives_more_gpus_to_a_model_that_is_asked_more() -> None:
 
 def test_search_keeps_its_plan_while_demand_stays_the_same() -> None:
     planner, snapshot = build("search", "bristol-a"), ClusterSnapshot(0.0, 0, ())
-    first = planner.decide(snapshot)
-    assert [planner.decide(snapshot) for _ in range(3)] == [first] * 3
+    first = planner.decide(snapshot).command
+    assert [planner.decide(snapshot).command for _ in range(3)] == [first] * 3
 
 
 def test_given_plan_becomes_roles_with_traffic_by_capacity() -> None:
     plan = load_scenario("bristol-A").plan
-    policy = build("given", "bristol-a", plan=plan).decide(ClusterSnapshot(0.0, 0, ()))
+    policy = build("given", "bristol-a", plan=plan).decide(ClusterSnapshot(0.0, 0, ())).command
     assert policy.roles == plan
     shares = policy.p["gpt2"]
     assert shares["VM6"] > shares["VM3"] > shares["VM2"], "half a GPU beats 16 cores, which beat 12"

@@ -33,13 +33,13 @@ def build(name: str, bed: str = "bristol-a") -> PromptScheduler:
 
 def policy_for(bed: str) -> MacroPolicy:
     kind = PLANNERS["search"]
-    return kind(TESTBEDS[bed], kind.Config(), 1, Objective()).decide(ClusterSnapshot(0.0, 0, ()))
+    return kind(TESTBEDS[bed], kind.Config(), 1, Objective()).decide(ClusterSnapshot(0.0, 0, ())).command
 
 
 def given_policy() -> MacroPolicy:
     kind = PLANNERS["given"]
     config = kind.Config(plan=load_scenario("bristol-A").plan)
-    return kind(BRISTOL, config, 1, Objective()).decide(ClusterSnapshot(0.0, 0, ()))
+    return kind(BRISTOL, config, 1, Objective()).decide(ClusterSnapshot(0.0, 0, ())).command
 
 
 def idle(slot: int = 0, away: str = "", backlog: tuple[str, str, float] = ("", "", 0.0)) -> ClusterSnapshot:
@@ -63,9 +63,9 @@ def test_guides_are_valid_deterministic_and_leave_the_input_unchanged(name: str,
         snapshot = random_snapshot(TESTBEDS[bed], seed, slot=seed)
         before = copy.deepcopy(snapshot)
         for given in (None, policy):
-            guide = build(name, bed).decide(snapshot, given)
+            guide = build(name, bed).decide(snapshot, given).command
             assert guide_violations(TESTBEDS[bed], guide) == []
-            assert guide == build(name, bed).decide(snapshot, given)
+            assert guide == build(name, bed).decide(snapshot, given).command
         assert snapshot == before
 
 
@@ -74,50 +74,50 @@ def test_survives_pickling(name: str, bed: str) -> None:
     scheduler, policy, snapshot = build(name, bed), policy_for(bed), random_snapshot(TESTBEDS[bed], 3)
     scheduler.decide(snapshot, policy)
     twin = pickle.loads(pickle.dumps(scheduler))
-    assert twin.decide(snapshot, policy) == scheduler.decide(snapshot, policy)
+    assert twin.decide(snapshot, policy).command == scheduler.decide(snapshot, policy).command
 
 
 def test_agent_stays_within_the_roles() -> None:
     policy = given_policy()
     for slot in range(12):
-        table = build("agent").decide(idle(slot), policy).table
+        table = build("agent").decide(idle(slot), policy).command.table
         assert set(table) == {(n.id, m.id) for n in BRISTOL.nodes for m in BRISTOL.models}
         assert all(policy.roles[node].get(model, "off") != "off" for (_, model), node in table.items())
 
 
 def test_agent_leaves_a_host_whose_queue_is_long() -> None:
     policy = given_policy()
-    free = build("agent").decide(idle(), policy).table
-    full = build("agent").decide(idle(backlog=("VM6", "gpt2", 500.0)), policy).table
+    free = build("agent").decide(idle(), policy).command.table
+    full = build("agent").decide(idle(backlog=("VM6", "gpt2", 500.0)), policy).command.table
     assert "VM6" in {free[n.id, "gpt2"] for n in BRISTOL.nodes}
     assert "VM6" not in {full[n.id, "gpt2"] for n in BRISTOL.nodes}
 
 
 def test_agent_sends_nothing_to_a_node_that_is_away() -> None:
-    table = build("agent").decide(idle(away="VM5"), given_policy()).table
+    table = build("agent").decide(idle(away="VM5"), given_policy()).command.table
     assert "VM5" not in table.values()
 
 
 def test_agent_spreads_a_slot_over_hosts_instead_of_piling_on_the_best() -> None:
-    table = build("agent").decide(idle(), given_policy()).table
+    table = build("agent").decide(idle(), given_policy()).command.table
     assert len({table[n.id, "sd"] for n in BRISTOL.nodes}) >= 4
 
 
 def test_agent_rotates_who_chooses_first() -> None:
     policy = given_policy()
-    tables = [build("agent").decide(idle(slot), policy).table for slot in range(6)]
+    tables = [build("agent").decide(idle(slot), policy).command.table for slot in range(6)]
     assert len({table["VM2", "gpt2-large"] for table in tables}) > 1
 
 
 def test_agent_finds_another_host_when_the_only_one_is_away() -> None:
     policy = replace(given_policy(), roles={"VM3": {"sd": "gpu"}})
-    table = build("agent").decide(idle(away="VM3"), policy).table
+    table = build("agent").decide(idle(away="VM3"), policy).command.table
     assert {table[n.id, "sd"] for n in BRISTOL.nodes} <= {"VM4", "VM5", "VM6", "VM7"}
 
 
 def test_weights_mask_every_executor_outside_the_roles_and_pass_p_on() -> None:
     policy = given_policy()
-    guide = build("weights").decide(idle(), policy)
+    guide = build("weights").decide(idle(), policy).command
     assert "VM3/blip" in guide.masked
     assert "VM3/sd" not in guide.masked
     assert guide.weights["sd", "VM3"] == policy.p["sd"]["VM3"]

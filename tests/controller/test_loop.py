@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
+from controller.agents.answers import NoAnswer
 from controller.deployers import DEPLOYERS
 from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
 from controller.objective import Objective
 from controller.planners import PLANNERS
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES
-from emulation.domain.actions import MacroPolicy, NodeConfig, RouteGuide
+from emulation.domain.actions import Choice, Exchange, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.feasibility import guide_violations, node_violations, policy_violations
+from emulation.domain.ports import Decider, DeploymentAgent
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from emulation.files import load_scenario, load_testbed
 from tests.build.views import random_snapshot, random_view
@@ -27,19 +29,28 @@ POLICY = MacroPolicy(p={m.id: {"VM3": 1.0} for m in BED.models}, roles={"VM3": {
 
 
 @dataclass
-class Scripted:
-    """Answers what it is told, or raises it; remembers what it saw."""
+class Scripted(Decider[Any]):
+    """Answers what it is told, or raises it; remembers what it saw and was told."""
 
     answers: list[Any]
-    reason: str = "scripted"
     seen: tuple[Any, ...] = ()
+    told: tuple[Any, ...] = ()
+
+    def begin(self, cause: str) -> None:
+        self.told += (cause,)
+
+    def adopted(self, command: Any) -> None:
+        self.told += (command,)
+
+    def outage(self, failure: str | None) -> None:
+        self.told += (failure,)
 
     def decide(self, *seen: Any) -> Any:
         self.seen = seen
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer if isinstance(answer, Choice) else Choice(answer, "scripted")
 
 
 def deployment(*answers: Any, config: LoopConfig | None = None, node_id: str = "VM3") -> DeploymentLoop:
@@ -58,6 +69,36 @@ def test_a_valid_answer_becomes_a_decision_that_explains_itself() -> None:
     assert (decision.reasoner, decision.thinking_s, decision.promised) == ("rules", 2.5, "success_ratio")
     assert (decision.decided_at_s, decision.inputs_age_s) == (33.0, 3.0)
     assert decision.violations == ()
+
+
+ASKED = (Exchange({"asked": "?"}, "scripted"),)
+
+
+def test_a_choice_that_took_time_is_charged_that_and_not_what_its_loop_charges() -> None:
+    config = LoopConfig(thinking_s=2.5)
+    timed = deployment(Choice(GOOD, "slow", 7.0, ASKED), config=config).observe(a_view(), "slot 1")
+    assert (timed.thinking_s, timed.exchanges) == (7.0, ASKED)
+    assert deployment(Choice(GOOD), config=config).observe(a_view(), "slot 1").thinking_s == 2.5
+    assert deployment(Choice(GOOD, "", 0.0), config=config).observe(a_view(), "slot 1").thinking_s == 0.0
+
+
+def test_rules_that_stand_in_think_on_top_of_the_answer_they_replace() -> None:
+    for wrong in (Choice(CRAZY, "", 3.0, ASKED), NoAnswer(["no idea"], 3.0, ASKED)):
+        config = LoopConfig("openai", fallback="rules")
+        loop = DeploymentLoop(BED, "VM3", Scripted([wrong]), 1, config, Scripted([Choice(GOOD, "r", 1.5)]))
+        decision = loop.observe(a_view(), "slot 0")
+        assert (decision.command, decision.reasoner) == (GOOD, "rules")
+        assert (decision.thinking_s, decision.exchanges) == (4.5, ASKED)
+        assert decision.reason == "invalid answer: the rules decide instead: r"
+
+
+def test_a_decider_is_told_of_its_cause_of_outages_and_of_what_is_in_force_instead() -> None:
+    decider = Scripted([GOOD, CRAZY])
+    loop = DeploymentLoop(BED, "VM3", decider, 1)
+    loop.observe(a_view(), "slot 0")
+    loop.outage("timeout")
+    loop.observe(a_view(), "slot 1")
+    assert decider.told == ("slot 0", "timeout", "slot 1", GOOD)
 
 
 def test_without_a_clock_the_telemetry_says_what_time_it_is() -> None:
@@ -97,8 +138,8 @@ def test_a_decider_that_raises_is_recorded_by_type_and_message() -> None:
 
 
 def test_an_interrupt_is_not_a_decision() -> None:
-    class Interrupted:
-        def decide(self, view: NodeView) -> NodeConfig:
+    class Interrupted(DeploymentAgent):
+        def decide(self, view: NodeView) -> Choice[NodeConfig]:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -197,6 +238,6 @@ def test_stranded_work_is_drained_where_the_role_leaves_room() -> None:
     seen = replace(random_view(BED, "VM3", 0), role={"sd": "gpu"}, executors=())
     executor = random_view(BED, "VM3", 0).executors[0]
     waiting = replace(executor, state="off", mode="off", models=("blip",), backlog_prompts={"blip": 3.0})
-    assert agent.decide(seen).modes["blip"] == "off"
-    assert agent.decide(replace(seen, executors=(waiting,))).modes["blip"] == "gpu"
-    assert agent.decide(seen).modes["blip"] == "off"
+    assert agent.decide(seen).command.modes["blip"] == "off"
+    assert agent.decide(replace(seen, executors=(waiting,))).command.modes["blip"] == "gpu"
+    assert agent.decide(seen).command.modes["blip"] == "off"

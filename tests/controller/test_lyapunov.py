@@ -41,7 +41,7 @@ def deployer(node_id: str, **config: object) -> LyapunovDeployer:
 
 
 def modes_chosen(node_id: str, seen: NodeView, **config: object) -> dict[str, Mode]:
-    return dict(deployer(node_id, **config).decide(seen).modes)
+    return dict(deployer(node_id, **config).decide(seen).command.modes)
 
 
 def naive_score(seen: NodeView, pattern: dict[str, Mode], c: LyapunovConfig) -> float:
@@ -99,7 +99,7 @@ def test_choice_is_the_argmax_of_eq_15_over_feasible_patterns(node_id: str, conf
         seen = random_view(BED, node_id, seed)
         if seen.pending:
             continue
-        chosen = LyapunovDeployer(BED, node_id, config, 0).decide(seen).modes
+        chosen = LyapunovDeployer(BED, node_id, config, 0).decide(seen).command.modes
         best = max(naive_score(seen, p, config) for p in feasible_configs(BED, node_id))
         assert naive_score(seen, dict(chosen), config) == pytest.approx(best)
         checked += 1

@@ -53,21 +53,21 @@ def snapshot(
 def test_every_epoch_that_ended_becomes_a_case() -> None:
     planner = SearchPlanner(EPOCHS.testbed, SearchConfig(shortlist=0), 0, Objective.of(EPOCHS))
     planner.decide(snapshot(0))
-    assert planner.memory.cases == []
+    assert planner.experience.memory.cases == []
     stats = {m.id: TypeStats(300, 1200, 200, 50, 200 * 90.0) for m in EPOCHS.testbed.models}
-    first = planner.decide(snapshot(50, stats))
-    (case,) = planner.memory.cases
+    first = planner.decide(snapshot(50, stats)).command
+    (case,) = planner.experience.memory.cases
     assert case.success == dict.fromkeys(stats, 0.8)
     assert case.objective == pytest.approx(0.5 * 90 / 900)
     assert case.epoch == 0
     planner.decide(snapshot(100, stats))
-    assert planner.memory.cases[-1].roles == {n: dict(r) for n, r in first.roles.items()}
+    assert planner.experience.memory.cases[-1].roles == {n: dict(r) for n, r in first.roles.items()}
 
 
 def test_a_node_that_is_away_is_planned_without_and_gets_no_traffic() -> None:
     planner = SearchPlanner(EPOCHS.testbed, SearchConfig(shortlist=0), 0, Objective.of(EPOCHS))
     planner.decide(snapshot(0))
-    away = planner.decide(snapshot(50, absent="VM7"))
+    away = planner.decide(snapshot(50, absent="VM7")).command
     assert all("VM7" not in shares for shares in away.p.values())
-    back = planner.decide(snapshot(100))
+    back = planner.decide(snapshot(100)).command
     assert any("VM7" in shares for shares in back.p.values())

@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from controller.loop import LoopConfig, SchedulerLoop
-from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
+from emulation.domain.actions import Choice, Decision, MacroPolicy, RouteGuide
+from emulation.domain.ports import PromptScheduler
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario, SlottedSource
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
@@ -32,16 +33,15 @@ class Told(FixedRoute):
         self.guides.append(guide)
 
 
-class Numbered:
+class Numbered(PromptScheduler):
     """A scheduler whose guides can be told apart: the n-th gives the only host the weight 1 / n."""
 
     def __init__(self) -> None:
         self.asked: list[float] = []
-        self.reason = "numbered"
 
-    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> RouteGuide:
+    def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> Choice[RouteGuide]:
         self.asked.append(snapshot.t_s)
-        return RouteGuide(weights={("a", "n"): 1.0 / len(self.asked)})
+        return Choice(RouteGuide(weights={("a", "n"): 1.0 / len(self.asked)}), "numbered")
 
 
 def _world(slots: int = 20) -> Scenario:

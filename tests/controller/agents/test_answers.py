@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.agents.answers import Answer, Asker, NoAnswer, Toolbox, parse, reason_of
+from controller.agents.answers import Answer, Asker, NoAnswer, ReasonedDecider, Toolbox, parse
 from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
 from controller.agents.scripted import ScriptedLlm, ScriptEnd, ScriptLine
 from controller.agents.tools import Arguments, Result, Tool, ToolError
+from emulation.domain.actions import RouteGuide
 
 
 class Number(Answer):
@@ -115,11 +116,12 @@ def test_whatever_is_written_is_an_answer_or_a_list_of_faults(text: str) -> None
 def test_a_wrong_answer_is_repaired_with_what_was_wrong_in_sight() -> None:
     llm = Says("nonsense", '{"value": 3}', '{"value": 4, "reason": "  even\\n now "}')
     asker, found = _ask(llm)
-    assert (found.value, reason_of(found, "none")) == (4, "even now")
+    choice = ReasonedDecider[RouteGuide](asker).chosen(RouteGuide(), found)
+    assert (found.value, choice.reason) == (4, "even now")
+    assert (choice.thinking_s, choice.exchanges) == (3.0, asker.exchanges)
     wrong, odd, fine = _outcomes(asker)
     assert wrong[0].startswith("not one JSON object")
     assert (list(odd), list(fine)) == (["3 is odd"], [])
-    assert asker.thinking_s == 3.0
     roles = [m.role for m in llm.asked[2].messages]
     assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
     assert "- 3 is odd" in llm.asked[2].messages[-1].content
@@ -136,9 +138,18 @@ def test_a_failure_ends_it_at_once() -> None:
     llm = Says(Reply(failure="timeout", thinking_s=20.0))
     asker = Asker("test", llm, 5, 5)  # type: ignore[arg-type]
     asker.begin("slot 1")
-    with pytest.raises(NoAnswer, match="timeout"):
+    with pytest.raises(NoAnswer, match="timeout") as failed:
         asker.ask("system", "user", Number, _even)
-    assert (asker.thinking_s, _outcomes(asker)) == (20.0, [("timeout",)])
+    assert (failed.value.thinking_s, failed.value.exchanges) == (20.0, asker.exchanges)
+    assert _outcomes(asker) == [("timeout",)]
+
+
+def test_what_was_said_before_a_client_broke_is_kept() -> None:
+    asker = Asker("test", Says("nonsense"))  # type: ignore[arg-type]
+    asker.begin("slot 1")
+    with pytest.raises(NoAnswer, match="test raised IndexError: pop from empty list") as failed:
+        asker.ask("system", "user", Number, _even)
+    assert [e.said["text"] for e in failed.value.exchanges] == ["nonsense"]
 
 
 def test_tool_rounds_are_bounded_and_calls_beyond_them_count_as_wrong_answers() -> None:

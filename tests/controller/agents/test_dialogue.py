@@ -9,12 +9,12 @@ import pytest
 from jinja2 import UndefinedError
 
 from controller.agents.llm import Message, Query, Reply, ToolCall
-from controller.agents.loop import MAX_CALLS, Dialogue, converse
+from controller.agents.loop import MAX_CALLS, Dialogue, Turn
 from controller.agents.outage import failing
 from controller.agents.prompts import names, render
 from controller.agents.reasoner import split_choice
 from controller.agents.rules import RulesLlm
-from controller.agents.tools import Arguments, Result, Tool, ToolError
+from controller.agents.tools import Arguments, Called, Result, Tool, ToolError
 from emulation.domain.events import LlmFailure
 
 DEVICE = {
@@ -117,18 +117,23 @@ def _dialogue(rounds: int = 2) -> Dialogue:
     return Dialogue("test", 1, [Message("system", "s"), Message("user", "u")], TOOLS, {}, rounds)
 
 
+def _held(llm: Says, dialogue: Dialogue) -> list[Called]:
+    """Every call made in a dialogue that is held to its end."""
+    called: list[Called] = []
+    while not dialogue.over:
+        called += dialogue.take(llm.ask(dialogue.query()), _run).called
+    return called
+
+
 def test_a_dialogue_ends_after_its_rounds_however_long_the_reasoner_would_go_on() -> None:
     llm = Says(("twice", '{"value": 4}'))
-    called, thinking_s = converse(llm, _dialogue(3), _run)  # type: ignore[arg-type]
-    assert [c.content() for c in called] == ['{"value":8}'] * 3
-    assert thinking_s == 4.5
+    assert [c.content() for c in _held(llm, _dialogue(3))] == ['{"value":8}'] * 3
     assert [m.role for m in llm.asked[2].messages] == ["system", "user", *["assistant", "tool"] * 2]
 
 
 def test_wrong_calls_become_messages() -> None:
     llm = Says(("thrice", "{}"), ("twice", '{"value": "x"}'), ("twice", "{"), ("twice", '{"value": 101}'))
-    called, _ = converse(llm, _dialogue(), _run)  # type: ignore[arg-type]
-    assert all(c.result is None for c in called)
+    assert all(c.result is None for c in _held(llm, _dialogue()))
     said = [json.loads(m.content)["error"] for m in llm.asked[1].messages if m.role == "tool"]
     assert said[0].startswith("unknown tool 'thrice'")
     assert said[1].startswith("value:")
@@ -137,17 +142,14 @@ def test_wrong_calls_become_messages() -> None:
 
 
 def test_a_flood_of_calls_is_cut() -> None:
-    called, _ = converse(Says(*[("twice", '{"value": 1}')] * 50), _dialogue(1), _run)  # type: ignore[arg-type]
-    assert len(called) == MAX_CALLS
+    assert len(_held(Says(*[("twice", '{"value": 1}')] * 50), _dialogue(1))) == MAX_CALLS
 
 
 def test_a_failure_or_an_answer_without_calls_ends_it() -> None:
     quiet, broken = _dialogue(), _dialogue()
-    assert quiet.take(Reply(text="fine"), _run) == []
+    assert quiet.take(Reply(text="fine"), _run) == Turn()
     assert quiet.over
-    assert quiet.failure is None
-    broken.take(Reply(failure="timeout"), _run)
-    assert broken.failure == "timeout"
+    assert broken.take(Reply(failure="timeout"), _run) == Turn(violations=("timeout",))
     with pytest.raises(RuntimeError, match="is over"):
         broken.query()
 

@@ -25,7 +25,7 @@ from controller.planners.sentences import case_told
 from controller.schedulers.agent import AgentScheduler, SchedulerConfig
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import SCHEMES
-from controller.whatif import Belief, Forecast
+from controller.whatif import BelievedWorld, Forecast
 from edgebed.runs.comparison import check
 from edgebed.runs.virtual import simulate, simulate_in_memory
 from edgebed.wiring.reasoners import reasoner_label, with_reasoner
@@ -74,10 +74,10 @@ class Emulator:
 
     def __init__(self, error: str | None = None) -> None:
         self.error = error
-        self.asked: list[tuple[Belief, Sequence[MacroPolicy]]] = []
+        self.asked: list[tuple[BelievedWorld, Sequence[MacroPolicy]]] = []
 
     def forecast(
-        self, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
+        self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
     ) -> list[Forecast]:
         if self.error is not None:
             raise RuntimeError(self.error)
@@ -175,7 +175,7 @@ def test_a_case_is_of_the_policy_that_was_in_force_not_of_the_answer_that_was_re
     assert first.violations
     assert isinstance(first.command, MacroPolicy)
     loop.observe(_epoch(1), "epoch 1")
-    (case,) = planner.memory.cases
+    (case,) = planner.experience.memory.cases
     assert case.roles == first.command.roles
 
 
@@ -207,7 +207,7 @@ def test_a_what_if_that_is_lost_is_a_message_to_the_planner() -> None:
         Reply(text=json.dumps(policy())),
     ]
     model.ask = lambda query: (model.asked.append(query), replies.pop(0))[1]  # type: ignore[method-assign]
-    assert planner.decide(_epoch(1)).roles == PLAN
+    assert planner.decide(_epoch(1)).command.roles == PLAN
     assert "no forecast: the what-if process was lost" in model.asked[1].messages[-1].content
 
 
@@ -236,7 +236,9 @@ def test_a_scheduler_may_leave_the_roles_only_where_all_of_them_are_overloaded(
     model = Model()
     seen = _epoch(1)
     waits = [replace(v, executors=(_blip(v.id), *v.executors)) for v in seen.nodes]
-    guide = _scheduler(model, overload_s=overload_s).decide(replace(seen, nodes=tuple(waits)), PLANNED)
+    guide = (
+        _scheduler(model, overload_s=overload_s).decide(replace(seen, nodes=tuple(waits)), PLANNED).command
+    )
     assert ("every host of its roles is overloaded" in model.user) is free
     used = {m: {node for (_, model), node in guide.table.items() if model == m} for m in MODELS}
     assert (used["blip"] <= {"VM5", "VM7"}) is not free
@@ -288,7 +290,9 @@ def test_agents_with_a_model_survive_pickling() -> None:
 
 
 def test_rules_in_guided_mode_mask_the_roles_and_leave_the_rest_to_the_router() -> None:
-    guide = AgentScheduler(BED, SchedulerConfig(mode="guided"), 0, Objective()).decide(_epoch(1), PLANNED)
+    guide = (
+        AgentScheduler(BED, SchedulerConfig(mode="guided"), 0, Objective()).decide(_epoch(1), PLANNED).command
+    )
     assert guide.table == {}
     assert "VM3/blip" in guide.masked
     assert guide.weights["blip", "VM5"] == 0.5

@@ -16,10 +16,10 @@ from controller.objective import Objective
 from controller.planners.expected import arrivals_of
 from controller.planners.given import GivenConfig, GivenPlanner
 from controller.planners.search import SearchConfig, SearchPlanner
-from controller.whatif import Belief, Forecast
+from controller.whatif import BelievedWorld, Forecast
 from edgebed.runs import whatif
 from edgebed.runs.virtual import simulate, simulate_in_memory
-from edgebed.runs.whatif import Below, WhatIfError, WhatIfProcess
+from edgebed.runs.whatif import LowerLayers, WhatIfError, WhatIfProcess
 from edgebed.runs.whatif_world import forecasts
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.scenario import Scenario
@@ -30,19 +30,19 @@ from emulation.metrics.summary import summarise
 from emulation.recording import MemorySink
 
 BRISTOL = load_scenario("bristol-A")
-BELOW = Below("MA", BRISTOL.controllers)
+BELOW = LowerLayers("MA", BRISTOL.controllers)
 EMPTY = ClusterSnapshot(0.0, 0, ())
 
 
-def belief(scenario: Scenario = BRISTOL) -> Belief:
+def belief(scenario: Scenario = BRISTOL) -> BelievedWorld:
     terms = Objective.of(scenario)
     demand = estimated(scenario.testbed, terms, DemandPrior(), EMPTY)
-    return Belief(scenario.testbed, terms, arrivals_of(scenario.testbed, terms, EMPTY, demand))
+    return BelievedWorld(scenario.testbed, terms, arrivals_of(scenario.testbed, terms, EMPTY, demand))
 
 
 def policy(scenario: Scenario = BRISTOL) -> MacroPolicy:
     config = GivenConfig(plan=scenario.plan or {})
-    return GivenPlanner(scenario.testbed, config, 0, Objective.of(scenario)).decide(EMPTY)
+    return GivenPlanner(scenario.testbed, config, 0, Objective.of(scenario)).decide(EMPTY).command
 
 
 def worse() -> MacroPolicy:
@@ -113,18 +113,19 @@ def test_a_planner_without_an_answer_decides_by_its_estimate_and_says_so() -> No
     parts = (BRISTOL.testbed, SearchConfig(), 0, Objective.of(BRISTOL))
     planner = SearchPlanner(*parts, what_if=Lost())
     alone = SearchPlanner(BRISTOL.testbed, SearchConfig(shortlist=0), 0, Objective.of(BRISTOL))
-    assert planner.decide(EMPTY) == alone.decide(EMPTY)
-    assert "gone" in planner.reason
+    choice = planner.decide(EMPTY)
+    assert choice.command == alone.decide(EMPTY).command
+    assert "gone" in choice.reason
 
 
 class Spy:
     """Keeps every question, answers like the world."""
 
     def __init__(self) -> None:
-        self.asked: list[Belief] = []
+        self.asked: list[BelievedWorld] = []
 
     def forecast(
-        self, belief: Belief, policies: Sequence[MacroPolicy], draws: int, seed: int
+        self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
     ) -> list[Forecast]:
         self.asked.append(belief)
         return [Forecast(objective=0.1 + 0.01 * i) for i in range(len(policies))]

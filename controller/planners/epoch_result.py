@@ -11,7 +11,7 @@ from emulation.metrics.fairness import jain, jain_normalised, objective
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EpochResult:
     """Success and latency per model, and MA's eqs. 8 to 10 over them."""
 
     success: dict[str, float]
@@ -21,8 +21,8 @@ class Outcome:
     objective: float
 
 
-def outcome_of(stats: Mapping[str, TypeStats], terms: Objective) -> Outcome | None:
-    """Outcome over the requests that ended; None if none did.
+def epoch_result(stats: Mapping[str, TypeStats], terms: Objective) -> EpochResult | None:
+    """The result over the requests that ended; None if none did.
 
     Success is served over ended, not over arrived: what still waits has no outcome yet.
     """
@@ -33,11 +33,11 @@ def outcome_of(stats: Mapping[str, TypeStats], terms: Objective) -> Outcome | No
     latency_s = {m: s.latency_sum_s / s.done for m, s in sorted(ended.items()) if s.done}
     served = sum(s.done for s in ended.values())
     if not served:
-        return Outcome(success, latency_s, 1.0, 0.0, 1.0)
+        return EpochResult(success, latency_s, 1.0, 0.0, 1.0)
     scale_s = terms.deadline_s or terms.epoch_slots * terms.slot_s
     latency = sum(s.latency_sum_s for s in ended.values()) / served / scale_s
     fair = jain_normalised(jain(list(success.values())), len(success))
     fairness = 1.0 if fair is None else fair
     value = objective(latency, fairness, terms.weight)
     assert value is not None
-    return Outcome(success, latency_s, latency, fairness, value)
+    return EpochResult(success, latency_s, latency, fairness, value)

@@ -25,8 +25,9 @@ DeciderT = TypeVar("DeciderT")
 
 
 @dataclass(frozen=True, slots=True)
-class Minds:
-    """Builds loops. `rules` builds what decides by rules in a role, and is called only where that takes part.
+class LoopBuilder:
+    """Builds the loops of one run. `rules` builds what decides by rules in a role, and is called only
+    where that takes part.
 
     Raises `ConfigError` for a reasoner that cannot be built: a file that is not there, a model that has no name.
     """
@@ -48,7 +49,7 @@ class Minds:
             planner = LlmPlanner(testbed, self.config, self.seed, self.objective, asker, what_if)
         except (OSError, ValueError) as error:
             raise ConfigError(f"scenario {self.scenario.name!r}: planner: {error}") from error
-        return PlannerLoop(testbed, planner, self.seed, self._loop(asker.label), self._instead(rules))
+        return PlannerLoop(testbed, planner, self.seed, self._loop(asker.label), self._stand_in(rules))
 
     def scheduler(self, rules: Callable[[], PromptScheduler | None]) -> SchedulerLoop | None:
         """The scheduler's loop; None if the scheme has none."""
@@ -59,7 +60,7 @@ class Minds:
             return None if decider is None else SchedulerLoop(testbed, decider, self.seed, self._loop(RULES))
         mode: SchedulerMode = self.config.mode if self.scheme.scheduler == "agent" else "guided"
         scheduler = LlmScheduler(testbed, self.config, self.objective, asker, mode)
-        return SchedulerLoop(testbed, scheduler, self.seed, self._loop(asker.label), self._instead(rules))
+        return SchedulerLoop(testbed, scheduler, self.seed, self._loop(asker.label), self._stand_in(rules))
 
     def deployer(self, node_id: str, rules: Callable[[], DeploymentAgent]) -> DeploymentLoop:
         """The deployment loop of one node."""
@@ -69,7 +70,7 @@ class Minds:
             return DeploymentLoop(testbed, node_id, rules(), self.seed, self._loop(RULES))
         agent = LlmDeployer(testbed, node_id, asker)
         return DeploymentLoop(
-            testbed, node_id, agent, self.seed, self._loop(asker.label), self._instead(rules)
+            testbed, node_id, agent, self.seed, self._loop(asker.label), self._stand_in(rules)
         )
 
     def _asker(self, role: AgentRole, agent: str) -> Asker | None:
@@ -84,5 +85,5 @@ class Minds:
         label = self.scheme.reasoner if reasoner == RULES else reasoner
         return LoopConfig(reasoner=label, fallback=self.config.fallback)
 
-    def _instead(self, rules: Callable[[], DeciderT]) -> DeciderT | None:
+    def _stand_in(self, rules: Callable[[], DeciderT]) -> DeciderT | None:
         return rules() if self.config.fallback == "rules" else None

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from serve_apps.engines.caption import CaptionSettings, read_picture
-from serve_apps.engines.decoding import Chooser, Emit, Limits, Teller, generate, piece_of, seed_of
+from serve_apps.engines.decoding import FIRST_CALL, Decoder, Emit, Wanted, nobody
 from serve_apps.engines.loading import Loader
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
 from serve_apps.replica.real import Real
-from serve_apps.wire.messages import Piece, Sampling, Work
+from serve_apps.wire.messages import Piece, Work
 
 
 class VitGpt2Engine:
@@ -21,23 +21,22 @@ class VitGpt2Engine:
 
     def __init__(self, settings: CaptionSettings, modes: Any, account: Any = None) -> None:
         """Load it, and caption once. Raises `ConfigError`."""
-        loader = Loader(settings, modes, account)
+        self._loader = loader = Loader(settings, modes, account)
         with loader.importing():
             names = ("VisionEncoderDecoderModel", "AutoTokenizer", "AutoImageProcessor")
             model, tokenizer, pictures = (getattr(need("transformers"), name) for name in names)
-        self._torch, self._settings = loader.torch, settings
+        self._settings = settings
         self._pictures = loader.weights(pictures.from_pretrained)
         self._tokenizer = loader.weights(tokenizer.from_pretrained)
-        self._model = loader.weights(model.from_pretrained, dtype=loader.dtype).eval().to(loader.device)
-        self._finish_queued = loader.finish_queued
+        self._model = loader.model(model.from_pretrained).eval()
         config = self._model.config
         self._start = config.decoder_start_token_id or config.decoder.bos_token_id
-        self._ends = frozenset([config.decoder.eos_token_id])
+        self._decoder = Decoder(self._decode, frozenset([config.decoder.eos_token_id]), temperature=0.0)
         self.facts = loader.facts([self._model], self._first_call)
 
     def pacer(self) -> Pacer:
         """A pacer that knows this engine's device."""
-        return Pacer(finish_queued=self._finish_queued)
+        return self._loader.pacer()
 
     def choices(self, work: Work) -> int:
         """Answers this work asks for."""
@@ -51,20 +50,17 @@ class VitGpt2Engine:
     def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
         """One caption. Raises `Stopped`."""
         most = min(work.max_tokens or self._settings.max_tokens, self._model.config.decoder.n_positions - 1)
-        limits = Limits(most, self._ends, work.ignore_eos)
-        choose = Chooser(work.sampling, 0.0, seed_of(work, index))
-        teller = Teller(self._decode, work.sampling.stop, emit)
-        return self._caption(read_picture(work.pictures[index]), choose, teller, limits, pacer)
+        return self._caption(read_picture(work.pictures[index]), Wanted.of(work, index, most), pacer, emit)
 
-    def _caption(self, picture: Any, choose: Chooser, teller: Teller, limits: Limits, pacer: Pacer) -> Piece:
-        """Looking is the prefill, every further token a step: `generate` asks the pacer after each."""
+    def _caption(self, picture: Any, wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:
+        """Looking is the prefill, every further token a step: the decoder asks the pacer after each."""
         pixels = self._pictures(images=picture, return_tensors="pt")["pixel_values"]
         seen, past = None, None
 
         def say(token: int) -> Any:
             nonlocal past
             found = self._model.decoder(
-                input_ids=self._torch.tensor([[token]], device=self._model.device),
+                input_ids=self._loader.torch.tensor([[token]], device=self._model.device),
                 encoder_hidden_states=seen, past_key_values=past, use_cache=True,
             )  # fmt: skip
             past = found.past_key_values
@@ -77,8 +73,7 @@ class VitGpt2Engine:
                 seen = self._model.enc_to_dec_proj(seen)
             return say(self._start)
 
-        finish = generate(look, say, choose, teller, limits, pacer)
-        return piece_of(teller, finish, 0)
+        return self._decoder.answer(wanted, look, say, pacer, emit)
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
@@ -86,8 +81,7 @@ class VitGpt2Engine:
 
     def _first_call(self) -> None:
         picture = need("PIL.Image").new("RGB", (16, 16))
-        teller = Teller(self._decode, (), lambda text, tokens: None)
-        self._caption(picture, Chooser(Sampling(), 0.0, 0), teller, Limits(2, self._ends), self.pacer())
+        self._caption(picture, FIRST_CALL, self.pacer(), nobody)
 
 
 class VitGpt2(Real):

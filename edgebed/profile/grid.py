@@ -13,7 +13,7 @@ from emulation.domain.cluster import Modality
 from emulation.domain.profile import Measured, Point
 from emulation.domain.request import Request
 from emulation.rng import stream
-from serve_apps.replica.real import Engine
+from serve_apps.engines import Engine
 from serve_apps.wire.messages import Sampling, Work
 from workloads.client import tiny_png_uri
 

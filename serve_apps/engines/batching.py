@@ -34,7 +34,7 @@ class Step:
     """With finish `stop`: the stop sequence, or the token that ended it; None: the model's own end token."""
 
 
-class Engine(Protocol):
+class SteppedEngine(Protocol):
     """The part of vLLM's `LLMEngine` that the loop uses."""
 
     def add_request(self, request_id: str, prompt: Any, params: Any) -> Any: ...
@@ -99,7 +99,7 @@ class Loop:
 
     def __init__(
         self,
-        make: Callable[[], Engine],
+        make: Callable[[], SteppedEngine],
         finish_queued: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -112,7 +112,7 @@ class Loop:
         self._live: dict[str, _Ask] = {}
         self._closed = False
         self._numbers = itertools.count()
-        self._made: SimpleQueue[Engine | BaseException] = SimpleQueue()
+        self._made: SimpleQueue[SteppedEngine | BaseException] = SimpleQueue()
         threading.Thread(target=self._main, name="steps", daemon=True).start()
         made = self._made.get()
         if isinstance(made, BaseException):
@@ -202,7 +202,7 @@ class Loop:
             self._pacer.begin()
             return not self._closed
 
-    def _change(self, engine: Engine) -> None:
+    def _change(self, engine: SteppedEngine) -> None:
         """Hand the engine who is new, and take away who is gone."""
         with self._changed:
             gone = {a.id for a in self._gone}
@@ -222,7 +222,7 @@ class Loop:
                     self._live[ask.id] = ask
         self._repace()
 
-    def _step(self, engine: Engine) -> None:
+    def _step(self, engine: SteppedEngine) -> None:
         """One step of the engine, stretched; then everybody hears what it gave."""
         present = list(self._live.values())
         before = self._pacer.timing()

@@ -10,18 +10,19 @@ from typing import Any
 from pydantic import Field
 
 from emulation.domain.cluster import Mode
-from serve_apps.engines.decoding import Chooser, Emit, Limits, Teller, generate, piece_of, seed_of
-from serve_apps.engines.loading import Account, Loader, RealSettings
+from serve_apps.engines.decoding import FIRST_CALL, Decoder, Emit, Wanted, nobody
+from serve_apps.engines.loading import Account, Loader
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
-from serve_apps.gateway.openai_api import BadAsk
-from serve_apps.wire.messages import Piece, Sampling, Work
+from serve_apps.engines.prompting import TextSettings
+from serve_apps.wire.ask import BadAsk
+from serve_apps.wire.messages import Piece, Work
 
 MAX_PIXELS = 64_000_000
 """A picture larger than this is refused before it is unpacked."""
 
 
-class CaptionSettings(RealSettings):
+class CaptionSettings(TextSettings):
     """Settings of a captioning model."""
 
     max_tokens: int = Field(default=20, ge=1)
@@ -35,28 +36,21 @@ class CaptionEngine:
         self, settings: CaptionSettings, modes: tuple[Mode, ...], account: Account | None = None
     ) -> None:
         """Load it, and caption once. Raises `ConfigError`."""
-        loader = Loader(settings, modes, account)
+        self._loader = loader = Loader(settings, modes, account)
         with loader.importing():
             names = ("BlipProcessor", "BlipForConditionalGeneration")
             processor, model = (getattr(need("transformers"), name) for name in names)
-        self._settings, self._torch = settings, loader.torch
         self._processor = loader.weights(processor.from_pretrained)
-        self._model = loader.weights(
-            model.from_pretrained,
-            dtype=loader.dtype,
-            **({"device_map": settings.device_map} if settings.device_map else {}),
-        ).eval()
-        if settings.device_map is None:
-            self._model.to(loader.device)
-        self._finish_queued = loader.finish_queued
+        self._model = loader.model(model.from_pretrained).eval()
         text = self._model.config.text_config
-        self._start, self._ends = text.bos_token_id, frozenset([text.sep_token_id])
-        self._context = text.max_position_embeddings
+        self._start = text.bos_token_id
+        self._decoder = Decoder(self._decode, frozenset([text.sep_token_id]), temperature=0.0)
+        self._default_tokens, self._most_tokens = settings.max_tokens, text.max_position_embeddings - 1
         self.facts = loader.facts([self._model], self._first_call)
 
     def pacer(self) -> Pacer:
         """A pacer that knows this engine's device."""
-        return Pacer(finish_queued=self._finish_queued)
+        return self._loader.pacer()
 
     def choices(self, work: Work) -> int:
         """Answers this work asks for."""
@@ -69,18 +63,13 @@ class CaptionEngine:
 
     def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
         """One caption. Raises `Stopped`."""
-        return self._caption(read_picture(work.pictures[index]), work, index, pacer, emit)
+        most = min(work.max_tokens or self._default_tokens, self._most_tokens)
+        return self._caption(read_picture(work.pictures[index]), Wanted.of(work, index, most), pacer, emit)
 
-    def _caption(self, picture: Any, work: Work | None, index: int, pacer: Pacer, emit: Emit) -> Piece:
-        sampling = work.sampling if work else Sampling()
-        teller = Teller(self._decode, sampling.stop, emit)
-        most = (work.max_tokens if work else 2) or self._settings.max_tokens
-        limits = Limits(min(most, self._context - 1), self._ends, bool(work and work.ignore_eos))
-        run = _Run(self._model, self._torch, self._start)
+    def _caption(self, picture: Any, wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:
+        look = _Looking(self._model, self._loader.torch)
         pixels = self._processor(images=picture, return_tensors="pt")["pixel_values"]
-        choose = Chooser(sampling, 0.0, seed_of(work, index) if work else 0)
-        finish = generate(lambda: run.look(pixels), lambda token: run([token]), choose, teller, limits, pacer)
-        return piece_of(teller, finish, 0)
+        return self._decoder.answer(wanted, lambda: look.at(pixels, self._start), look, pacer, emit)
 
     def _decode(self, ids: list[int]) -> str:
         text: str = self._processor.tokenizer.decode(ids, skip_special_tokens=True)
@@ -88,38 +77,36 @@ class CaptionEngine:
 
     def _first_call(self) -> None:
         picture = need("PIL.Image").new("RGB", (16, 16))
-        self._caption(picture, None, 0, self.pacer(), lambda text, tokens: None)
+        self._caption(picture, FIRST_CALL, self.pacer(), nobody)
 
 
-class _Run:
+class _Looking:
     """One caption's state: what was seen, and the keys and values of what was said."""
 
-    def __init__(self, model: Any, torch: Any, start: int) -> None:
+    def __init__(self, model: Any, torch: Any) -> None:
         self._model = model
         self._torch = torch
-        self._start = start
         self._seen: Any = None
         self._past: Any = None
 
-    def look(self, pixels: Any) -> Any:
+    def at(self, pixels: Any, start: int) -> Any:
         """Encode the picture, shape (1, 3, height, width); returns the first token's logits."""
         vision = self._model.vision_model
-        at = vision.device
-        self._seen = vision(pixel_values=pixels.to(at, vision.dtype)).last_hidden_state
-        return self([self._start])
+        self._seen = vision(pixel_values=pixels.to(vision.device, vision.dtype)).last_hidden_state
+        return self(start)
 
-    def __call__(self, ids: list[int]) -> Any:
-        """Say more; returns the logits of the next token, shape (vocabulary,)."""
+    def __call__(self, token: int) -> Any:
+        """Say a token; returns the logits of the next, shape (vocabulary,)."""
         decoder = self._model.text_decoder
-        found = decoder(
-            input_ids=self._torch.tensor([ids], device=decoder.device),
+        said = decoder(
+            input_ids=self._torch.tensor([[token]], device=decoder.device),
             encoder_hidden_states=self._seen,
             past_key_values=self._past,
             use_cache=True,
             is_decoder=True,
         )
-        self._past = found.past_key_values
-        return found.logits[0, -1]
+        self._past = said.past_key_values
+        return said.logits[0, -1]
 
 
 def read_picture(uri: str) -> Any:

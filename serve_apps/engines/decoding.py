@@ -13,10 +13,14 @@ from serve_apps.wire.messages import Piece, Sampling, Work
 
 Emit = Callable[[str, int], None]
 """Called with new text and the number of tokens it stands for."""
-Step = Callable[[Any], Any]
-"""The last token, shape (1, 1), to the logits of the next, shape (vocabulary,)."""
+Finish = Literal["stop", "length"]
+"""Why an answer ended."""
 UNFINISHED = "\ufffd"
 """What a tokenizer says for bytes that are not yet a whole character."""
+
+
+def nobody(text: str, tokens: int) -> None:
+    """Hears what a model says to itself while it is loaded."""
 
 
 def seed_of(work: Work, index: int) -> int:
@@ -26,7 +30,7 @@ def seed_of(work: Work, index: int) -> int:
     return (base + index) % 2**63
 
 
-class Chooser:
+class TokenSampler:
     """Draws tokens by temperature and top-p (nucleus sampling, Holtzman et al. 2020); 0 takes the likeliest."""
 
     def __init__(self, sampling: Sampling, default_temperature: float, seed: int) -> None:
@@ -49,7 +53,7 @@ class Chooser:
         return int(torch.multinomial(odds, 1, generator=self._generator))
 
 
-class Teller:
+class Detokenizer:
     """Turns tokens to text as they come, holding back half characters and what may begin a stop sequence."""
 
     def __init__(self, decode: Callable[[list[int]], str], stop: Sequence[str], emit: Emit) -> None:
@@ -90,10 +94,15 @@ class Teller:
             self._say("", self._untold)
             self._untold = 0
 
-    @property
-    def tokens(self) -> int:
-        """Tokens so far."""
-        return len(self._ids)
+    def piece(self, finish: Finish, prompt_tokens: int = 0) -> Piece:
+        """What was said, as a finished answer."""
+        return Piece(
+            text=self.text,
+            tokens=len(self._ids),
+            prompt_tokens=prompt_tokens,
+            said=tuple(self.said),
+            finish=finish,
+        )
 
     def _take(self) -> None:
         """Hold the text of all tokens that have none yet."""
@@ -124,47 +133,60 @@ class Teller:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """When an answer is over."""
+class Wanted:
+    """One answer that is to be decoded."""
 
     max_tokens: int
-    end_tokens: frozenset[int]
+    sampling: Sampling
+    seed: int = 0
     ignore_end: bool = False
+    prompt_tokens: int = 0
+
+    @classmethod
+    def of(cls, work: Work, index: int, max_tokens: int, prompt_tokens: int = 0) -> Wanted:
+        """An answer that some work asks for."""
+        return cls(max_tokens, work.sampling, seed_of(work, index), work.ignore_eos, prompt_tokens)
 
 
-def generate(
-    first: Callable[[], Any], step: Step, choose: Chooser, teller: Teller, limits: Limits, pacer: Pacer
-) -> Literal["stop", "length"]:
-    """Run a model to the end of one answer: reading the input gives the first token, each further one costs a step.
-
-    Raises `Stopped` when the node wants no more of it. Returns why the answer ended.
-    """
-    torch: Any = need("torch")
-    with torch.inference_mode():
-        pacer.begin()
-        logits = first()
-        for number in range(limits.max_tokens):
-            token = choose(logits)
-            pacer.lap(min(number, 1))
-            if token in limits.end_tokens and not limits.ignore_end:
-                teller.end()
-                return "stop"
-            teller.add(token)
-            if teller.stopped:
-                teller.end()
-                return "stop"
-            if number + 1 < limits.max_tokens:
-                logits = step(token)
-    teller.end()
-    return "length"
+FIRST_CALL = Wanted(2, Sampling(temperature=0.0), ignore_end=True)
+"""What an engine decodes while it is loaded: an input is read, and a further token costs a step."""
 
 
-def piece_of(teller: Teller, finish: Literal["stop", "length"], prompt_tokens: int) -> Piece:
-    """The finished choice."""
-    return Piece(
-        text=teller.text,
-        tokens=teller.tokens,
-        prompt_tokens=prompt_tokens,
-        said=tuple(teller.said),
-        finish=finish,
-    )
+class Decoder:
+    """Runs a model to the end of an answer, token by token."""
+
+    def __init__(
+        self, decode: Callable[[list[int]], str], end_tokens: frozenset[int], temperature: float
+    ) -> None:
+        """`decode`: tokens to text; `temperature`: where the client states none."""
+        self._decode = decode
+        self._end_tokens = end_tokens
+        self._temperature = temperature
+
+    def answer(
+        self, wanted: Wanted, first: Callable[[], Any], step: Callable[[int], Any], pacer: Pacer, emit: Emit
+    ) -> Piece:
+        """One answer. `first` reads the input, `step` says a token; both return the logits of the next, (vocabulary,).
+
+        Raises `Stopped` when the node wants no more of it.
+        """
+        sample = TokenSampler(wanted.sampling, self._temperature, wanted.seed)
+        text = Detokenizer(self._decode, wanted.sampling.stop, emit)
+        torch: Any = need("torch")
+        finish: Finish = "length"
+        with torch.inference_mode():
+            pacer.begin()
+            logits = first()
+            for number in range(wanted.max_tokens):
+                token = sample(logits)
+                pacer.lap(min(number, 1))
+                ended = token in self._end_tokens and not wanted.ignore_end
+                if not ended:
+                    text.add(token)
+                if ended or text.stopped:
+                    finish = "stop"
+                    break
+                if number + 1 < wanted.max_tokens:
+                    logits = step(token)
+        text.end()
+        return text.piece(finish, wanted.prompt_tokens)

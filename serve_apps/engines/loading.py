@@ -17,6 +17,7 @@ from emulation.domain.cluster import Mode, Strict
 from emulation.files import ConfigError
 from serve_apps.engines.gpus import cap, fold_visible, look, reserved_mb
 from serve_apps.engines.needs import need
+from serve_apps.engines.pacer import Pacer
 from serve_apps.vram.ledger import CONTEXT_MB, Gpu
 
 
@@ -156,6 +157,17 @@ class Loader:
             ) from error
         finally:
             self._weights_s += time.perf_counter() - began
+
+    def model(self, load: Callable[..., Any]) -> Any:
+        """Call `from_pretrained` of a model or pipeline as `weights` does, and bring it to where it computes."""
+        spread = self._settings.device_map
+        if spread is not None:
+            return self.weights(load, dtype=self.dtype, device_map=spread)
+        return self.weights(load, dtype=self.dtype).to(self.device)
+
+    def pacer(self) -> Pacer:
+        """For one attempt at work of this model."""
+        return Pacer(finish_queued=self.finish_queued)
 
     def finish_queued(self) -> None:
         """Wait for what the GPU still computes."""

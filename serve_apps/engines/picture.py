@@ -12,7 +12,7 @@ from serve_apps.engines.decoding import Emit, seed_of
 from serve_apps.engines.loading import Account, Loader, RealSettings
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
-from serve_apps.gateway.openai_api import BadAsk
+from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.messages import Piece, Work
 
 MAX_STEPS = 500
@@ -35,20 +35,13 @@ class PictureEngine:
         self, settings: PictureSettings, modes: tuple[Mode, ...], account: Account | None = None
     ) -> None:
         """Load it, and make a small picture in one step. Raises `ConfigError`."""
-        loader = Loader(settings, modes, account)
+        self._loader = loader = Loader(settings, modes, account)
         with loader.importing():
             pipeline = need("diffusers").DiffusionPipeline
             need("diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion")
-        self._settings, self._torch = settings, loader.torch
-        self._pipeline = loader.weights(
-            pipeline.from_pretrained,
-            dtype=loader.dtype,
-            **({"device_map": settings.device_map} if settings.device_map else {}),
-        )
+        self._settings = settings
+        self._pipeline = loader.model(pipeline.from_pretrained)
         self._pipeline.set_progress_bar_config(disable=True)
-        if settings.device_map is None:
-            self._pipeline.to(loader.device)
-        self._finish_queued = loader.finish_queued
         self._grain = int(self._pipeline.vae_scale_factor)
         self._side = int(self._pipeline.unet.config.sample_size) * self._grain
         modules = [m for m in self._pipeline.components.values() if hasattr(m, "parameters")]
@@ -56,7 +49,7 @@ class PictureEngine:
 
     def pacer(self) -> Pacer:
         """A pacer that knows this engine's device."""
-        return Pacer(finish_queued=self._finish_queued)
+        return self._loader.pacer()
 
     def choices(self, work: Work) -> int:
         """Pictures this work asks for."""
@@ -94,15 +87,16 @@ class PictureEngine:
             pacer.lap()
             return tensors
 
-        generator = self._torch.Generator().manual_seed(seed)
+        torch = self._loader.torch
+        generator = torch.Generator().manual_seed(seed)
         pacer.begin()
-        with self._torch.inference_mode():
-            found = self._pipeline(
+        with torch.inference_mode():
+            drawn = self._pipeline(
                 prompt, width=size[0], height=size[1], num_inference_steps=steps, guidance_scale=guidance,
                 generator=generator, callback_on_step_end=after_step,
             )  # fmt: skip
         pacer.lap()
-        return found.images[0]
+        return drawn.images[0]
 
     def _first_call(self) -> None:
         side = max(self._grain * 8, 64)

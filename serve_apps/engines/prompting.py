@@ -1,11 +1,24 @@
-"""From what a client asks to the tokens a text model reads, and how many it may say."""
+"""From what a client asks to the tokens a text model reads, and how many it may say: what text engines share."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
-from serve_apps.gateway.openai_api import BadAsk
-from serve_apps.wire.messages import Work
+from pydantic import Field
+
+from serve_apps.engines.decoding import FIRST_CALL, Emit, Wanted, nobody
+from serve_apps.engines.loading import RealSettings
+from serve_apps.engines.pacer import Pacer
+from serve_apps.wire.ask import BadAsk
+from serve_apps.wire.messages import Piece, Work
+
+
+class TextSettings(RealSettings):
+    """Settings of a text model."""
+
+    max_tokens: int = Field(default=256, ge=1)
+    """Longest answer where the client states no limit."""
 
 
 class Prompts:
@@ -49,3 +62,37 @@ class Prompts:
         """The text of some tokens."""
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
+
+
+class PromptEngine(ABC):
+    """A text model in memory: every prompt of some work gets an answer."""
+
+    _prompts: Prompts
+
+    @abstractmethod
+    def pacer(self) -> Pacer:
+        """For one attempt."""
+
+    @abstractmethod
+    def answer(self, ids: list[int], wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:
+        """The answer to these tokens. Raises `Stopped`."""
+
+    def choices(self, work: Work) -> int:
+        """Answers this work asks for."""
+        return len(work.inputs)
+
+    def check(self, work: Work) -> None:
+        """Raises `BadAsk` if a prompt does not fit."""
+        for index in range(self.choices(work)):
+            self._prompts.limit(work, len(self._prompts.ids(work, index)))
+
+    def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
+        """One answer. Raises `Stopped`."""
+        ids = self._prompts.ids(work, index)
+        return self.answer(
+            ids, Wanted.of(work, index, self._prompts.limit(work, len(ids)), len(ids)), pacer, emit
+        )
+
+    def first_call(self) -> None:
+        """Answer once, to nobody."""
+        self.answer(self._prompts.start(), FIRST_CALL, self.pacer(), nobody)

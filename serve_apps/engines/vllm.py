@@ -9,31 +9,28 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from pydantic import Field, field_validator
 
 from emulation.domain.cluster import Mode
 from emulation.files import ConfigError
 from serve_apps.engines.batching import BatchPacer, Loop, Step
-from serve_apps.engines.decoding import Emit, Teller, piece_of, seed_of
-from serve_apps.engines.loading import Account, Loader, LoadFacts, RealSettings
+from serve_apps.engines.decoding import Detokenizer, Emit, Finish, Wanted
+from serve_apps.engines.loading import Account, Loader, LoadFacts
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
-from serve_apps.engines.prompting import Prompts
-from serve_apps.replica.real import Real
-from serve_apps.wire.messages import Piece, Sampling, Work
+from serve_apps.engines.prompting import PromptEngine, Prompts, TextSettings
+from serve_apps.wire.messages import Piece
 
 CPU_CACHE_GB = 0.5
 """Memory for keys and values on a CPU; vLLM itself would take nearly all of the machine's."""
 _GB = 1e9
 
 
-class VllmSettings(RealSettings):
+class VllmSettings(TextSettings):
     """Settings of a text model on vLLM."""
 
-    max_tokens: int = Field(default=256, ge=1)
-    """Longest answer where the client states no limit."""
     max_num_seqs: int = Field(default=8, ge=1, le=1024)
     """Most attempts computed in the same steps; the batch width of the model's profile says how many the node serves
     at once."""
@@ -56,7 +53,7 @@ class VllmSettings(RealSettings):
         return given
 
 
-class VllmEngine:
+class VllmEngine(PromptEngine):
     """One causal language model in vLLM. As many threads may call `run` at once as its `width` says."""
 
     def __init__(
@@ -79,7 +76,7 @@ class VllmEngine:
             engine = cast(Any, self._loop.engine)
             context = int(engine.model_config.max_model_len)
             self._prompts = Prompts(engine.get_tokenizer(), context, settings.max_tokens)
-            facts = loader.facts([], self._first_call)
+            facts = loader.facts([], self.first_call)
         except ConfigError:
             raise
         except (OSError, ValueError, RuntimeError) as error:
@@ -90,72 +87,38 @@ class VllmEngine:
         """A pacer for one attempt."""
         return self._loop.pacer()
 
-    def choices(self, work: Work) -> int:
-        """Answers this work asks for."""
-        return len(work.inputs)
-
-    def check(self, work: Work) -> None:
-        """Raises `BadAsk` if the prompt does not fit."""
-        for index in range(self.choices(work)):
-            self._prompts.limit(work, len(self._prompts.ids(work, index)))
-
-    def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
-        """One answer, in the batch with others. Raises `Stopped`."""
-        ids = self._prompts.ids(work, index)
-        limit = self._prompts.limit(work, len(ids))
-        params = self._params(work.sampling, seed_of(work, index), limit, work.ignore_eos)
-        teller = Teller(self._prompts.decode, work.sampling.stop, emit)
-        finish = self._answer(ids, params, teller, cast(BatchPacer, pacer))
-        return piece_of(teller, finish, len(ids))
-
     def close(self) -> None:
         """End the engine's thread."""
         self._loop.close()
 
-    def _answer(
-        self, ids: list[int], params: Any, teller: Teller, pacer: BatchPacer
-    ) -> Literal["stop", "length"]:
-        """Let the teller hear one answer; why it ended."""
-        finish: Literal["stop", "length"] = "length"
-        with self._loop.answer(self._inputs.tokens_input(ids), params, pacer) as steps:
+    def answer(self, ids: list[int], wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:
+        """The answer to these tokens, in the batch with others. Raises `Stopped`."""
+        text = Detokenizer(self._prompts.decode, wanted.sampling.stop, emit)
+        finish: Finish = "length"
+        prompt, params = self._inputs.tokens_input(ids), self._params(wanted)
+        with self._loop.answer(prompt, params, cast(BatchPacer, pacer)) as steps:
             for step in steps:
                 for token in _spoken(step):
-                    teller.add(token)
+                    text.add(token)
                 if step.finish is not None:
                     finish = step.finish
-        teller.end()
-        return finish
+        text.end()
+        return text.piece(finish, wanted.prompt_tokens)
 
-    def _params(self, sampling: Sampling, seed: int, max_tokens: int, ignore_eos: bool) -> Any:
+    def _params(self, wanted: Wanted) -> Any:
         """How vLLM chooses tokens and when it ends; stop sequences are its own, so that their step is the last."""
+        sampling = wanted.sampling
         stop = [s for s in sampling.stop if s]
         return self._sampling.SamplingParams(
             temperature=1.0 if sampling.temperature is None else sampling.temperature,
             top_p=1.0 if sampling.top_p is None else max(sampling.top_p, _LEAST_TOP_P),
-            seed=seed,
-            max_tokens=max_tokens,
-            ignore_eos=ignore_eos,
+            seed=wanted.seed,
+            max_tokens=wanted.max_tokens,
+            ignore_eos=wanted.ignore_end,
             stop=stop,
             detokenize=bool(stop),
             output_kind=self._sampling.RequestOutputKind.DELTA,
         )
-
-    def _first_call(self) -> None:
-        params = self._params(Sampling(temperature=0.0), 0, 2, True)
-        teller = Teller(self._prompts.decode, (), lambda text, tokens: None)
-        self._answer(self._prompts.start(), params, teller, self._loop.pacer())
-
-
-class Vllm(Real):
-    """GPT-2 and every other causal language model that vLLM knows, several attempts at once."""
-
-    libraries = ("vllm",)
-    engines = {"text": (VllmSettings, VllmEngine)}
-
-    @classmethod
-    def width(cls, modality: str, given: dict[str, Any]) -> int:
-        """As many as vLLM takes into one batch."""
-        return cast(VllmSettings, cls.settings_of(modality, given)).max_num_seqs
 
 
 _ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}

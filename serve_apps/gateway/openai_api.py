@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from emulation.domain.cluster import Modality
+from serve_apps.wire.ask import Ask as Ask
+from serve_apps.wire.ask import BadAsk as BadAsk
 from serve_apps.wire.messages import Sampling
 
 MAX_CHOICES = 128
@@ -150,37 +152,6 @@ class ResponsesBody(Body):
     ignore_eos: bool | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a body asks for, whatever its form was."""
-
-    model: str
-    prompts: int
-    prompt_tokens: int
-    """Whitespace words, the emulated tokenizer."""
-    max_tokens: int | None
-    ignore_eos: bool
-    stream: bool
-    include_usage: bool = False
-    size: tuple[int, int] | None = None
-    inputs: tuple[str, ...] = ()
-    """One prompt per choice."""
-    images: int = 0
-    turns: tuple[tuple[str, str], ...] = ()
-    """A conversation as (role, text)."""
-    pictures: tuple[str, ...] = ()
-    """URLs of the images."""
-    sampling: Sampling = Sampling()
-
-
-class BadAsk(ValueError):
-    """A body that is well-formed but cannot be served; names the field."""
-
-    def __init__(self, message: str, param: str) -> None:
-        super().__init__(message)
-        self.param = param
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,17 @@
 `package.module:Class` works too.
 
 Read first: `base.py` (the protocol), then `emulated.py`; for models that really run `real.py` (the walk of an
-attempt), `pacer.py` (how they are slowed), `text.py` (an engine) and `batching.py` (several attempts at once).
+attempt) and the engines it runs, in `serve_apps/engines`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-from serve_apps.engines.vllm import Vllm
 from serve_apps.replica.base import Backend, BackendSpec
 from serve_apps.replica.emulated import Emulated
 from serve_apps.replica.noop import Noop
-from serve_apps.replica.real import Diffusers, Transformers
+from serve_apps.replica.real import Diffusers, Transformers, Vllm
 
 BACKENDS: dict[str, type[Backend]] = {
     "diffusers": Diffusers,

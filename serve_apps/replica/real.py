@@ -13,21 +13,24 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, cast
 
 from pydantic import ValidationError
 
 from emulation.files import ConfigError
+from serve_apps.engines import Engine
 from serve_apps.engines.caption import CaptionEngine, CaptionSettings
 from serve_apps.engines.decoding import Emit
 from serve_apps.engines.gpus import failure
 from serve_apps.engines.loading import LoadFacts, RealSettings, check_source
 from serve_apps.engines.pacer import Pacer, Stopped
 from serve_apps.engines.picture import PictureEngine, PictureSettings
-from serve_apps.engines.text import TextEngine, TextSettings
-from serve_apps.gateway.openai_api import BadAsk
+from serve_apps.engines.prompting import TextSettings
+from serve_apps.engines.text import TextEngine
+from serve_apps.engines.vllm import VllmEngine, VllmSettings
 from serve_apps.replica.base import BackendSpec
 from serve_apps.vram.actor import VramAccount
+from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.messages import Answer, Delta, Pace, Piece, Served, Work
 from serve_apps.wire.names import app_name, find, runtime_name
 
@@ -35,24 +38,6 @@ log = logging.getLogger("edgebed")
 
 AGAIN_S = 0.01
 """Wall seconds before a node that did not take the end of some work is told again."""
-
-
-class Engine(Protocol):
-    """A model in memory. Everything blocks; `run` is called by one thread, or by as many as its `width` says."""
-
-    facts: LoadFacts
-
-    def pacer(self) -> Pacer:
-        """A pacer that knows this engine's device."""
-
-    def choices(self, work: Work) -> int:
-        """Answers this work asks for."""
-
-    def check(self, work: Work) -> None:
-        """Raises `BadAsk` if the model cannot do this work."""
-
-    def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
-        """One answer, asking the pacer after every token or step. Raises `Stopped`."""
 
 
 @dataclass(slots=True)
@@ -265,3 +250,15 @@ class Diffusers(Real):
 
     libraries = ("torch", "transformers", "diffusers", "accelerate")
     engines = {"image": (PictureSettings, PictureEngine)}
+
+
+class Vllm(Real):
+    """GPT-2 and every other causal language model that vLLM knows, several attempts at once."""
+
+    libraries = ("vllm",)
+    engines = {"text": (VllmSettings, VllmEngine)}
+
+    @classmethod
+    def width(cls, modality: str, given: dict[str, Any]) -> int:
+        """As many as vLLM takes into one batch."""
+        return cast(VllmSettings, cls.settings_of(modality, given)).max_num_seqs

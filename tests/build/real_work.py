@@ -14,11 +14,11 @@ from emulation.domain.truth import RequestTruth
 from emulation.executor import Ended, Job, NodeState, Returned
 from serve_apps.engines.loading import LoadFacts
 from serve_apps.engines.pacer import Pacer
-from serve_apps.gateway.openai_api import BadAsk
 from serve_apps.node.real_work import RealWork
 from serve_apps.node.waiters import Waiter, measured
 from serve_apps.replica.base import BackendSpec
 from serve_apps.replica.real import Real
+from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Answer, Piece, Served, Work
 from tests.build.fakes import device_testbed

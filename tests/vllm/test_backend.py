@@ -14,10 +14,11 @@ import pytest
 from emulation.domain.cluster import ModelSpec
 from emulation.files import ConfigError
 from serve_apps.engines.pacer import BURST_S, COLD_MOST_S, Stopped
-from serve_apps.engines.vllm import Vllm, VllmEngine, VllmSettings
-from serve_apps.gateway.openai_api import BadAsk
+from serve_apps.engines.vllm import VllmEngine, VllmSettings
 from serve_apps.replica import backend_class
 from serve_apps.replica.base import BackendSpec
+from serve_apps.replica.real import Vllm
+from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.messages import Answer, Delta, Pace, Served, Timing, Work
 from tests.build.real_work import Handle
 from tests.build.waiting import news_arrives, until

@@ -9,8 +9,8 @@ import pytest
 
 from emulation.domain.cluster import TestbedConfig
 from serve_apps.engines.caption import CaptionSettings, read_picture
-from serve_apps.gateway.openai_api import BadAsk
 from serve_apps.replica.choice import checked, real_models
+from serve_apps.wire.ask import BadAsk
 from tests.build.works import answer, picture_uri, work
 
 pytestmark = pytest.mark.models

@@ -11,12 +11,14 @@ from PIL import Image
 
 from emulation.files import ConfigError
 from serve_apps.engines.caption import CaptionEngine, CaptionSettings
+from serve_apps.engines.decoding import Decoder
 from serve_apps.engines.loading import check_source
 from serve_apps.engines.pacer import Pacer, Stopped
 from serve_apps.engines.picture import PictureEngine, PictureSettings
-from serve_apps.engines.text import TextEngine, TextSettings
-from serve_apps.gateway.openai_api import BadAsk
+from serve_apps.engines.prompting import TextSettings
+from serve_apps.engines.text import TextEngine
 from serve_apps.replica.real import Diffusers, Transformers
+from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.messages import Pace
 from tests.build.works import PROMPT, Heard, answer, picture_uri, text_work, work
 
@@ -77,15 +79,15 @@ def test_a_stop_sequence_cuts_the_answer_before_it(text: TextEngine) -> None:
     assert cut.tokens < 24
 
 
-def test_the_end_token_ends_an_answer_unless_it_is_ignored(text: TextEngine) -> None:
-    text._ends = frozenset(range(0, 990, 2))  # every second token
-    try:
-        ended = answer(text, text_work(1))
-        assert ended.finish == "stop"
-        assert ended.tokens < 24
-        assert answer(text, text_work(1, ignore_eos=True)).tokens == 24
-    finally:
-        text._ends = frozenset([989])
+def test_the_end_token_ends_an_answer_unless_it_is_ignored(
+    text: TextEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = frozenset(range(0, 990, 2))  # every second token
+    monkeypatch.setattr(text, "_decoder", Decoder(text._prompts.decode, ends, temperature=1.0))
+    ended = answer(text, text_work(1))
+    assert ended.finish == "stop"
+    assert ended.tokens < 24
+    assert answer(text, text_work(1, ignore_eos=True)).tokens == 24
 
 
 def test_a_prompt_that_does_not_fit_is_refused_with_its_length(text: TextEngine) -> None:

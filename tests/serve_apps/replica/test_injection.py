@@ -18,7 +18,8 @@ from emulation.faults import Step, apply, timeline
 from serve_apps.engines.caption import CaptionEngine, CaptionSettings
 from serve_apps.engines.pacer import Pacer
 from serve_apps.engines.picture import PictureEngine, PictureSettings
-from serve_apps.engines.text import TextEngine, TextSettings
+from serve_apps.engines.prompting import TextSettings
+from serve_apps.engines.text import TextEngine
 from serve_apps.replica.base import BackendSpec
 from serve_apps.replica.real import Real
 from serve_apps.wire.messages import Answer, Pace, Work

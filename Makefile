@@ -7,6 +7,8 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 MODELS := $(VENV)/.models
 VLLM_VENV := .venv-vllm
+PYTEST := $(VENV)/bin/python -m pytest
+PROCESSES ?= 2
 VLLM := $(VLLM_VENV)/.installed
 
 export RAY_USAGE_STATS_ENABLED := 0
@@ -45,15 +47,15 @@ demo: setup ## show the whole system at work on this machine
 
 .PHONY: test
 test: $(MODELS) ## run every test, those that start Ray included
-	@$(VENV)/bin/python -m pytest
+	@$(PYTEST) -n $(PROCESSES)
 
 .PHONY: test-fast
 test-fast: $(MODELS) ## run the tests that need no Ray cluster
-	@$(VENV)/bin/python -m pytest -m 'not ray'
+	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm'
 
 .PHONY: test-cluster
 test-cluster: setup ## kill real nodes: one raylet per edge node on this machine (slow)
-	@$(VENV)/bin/python -m pytest -m cluster
+	@$(PYTEST) -m cluster
 
 # vLLM pins versions of its own, so it has an environment of its own.
 $(VLLM): pyproject.toml tests/vllm/requirements.txt

@@ -22,8 +22,6 @@ from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.wire.names import app_name, find, runtime_name
 
-pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("default")]
-
 START_TIMEOUT_S = 20.0
 
 

@@ -16,8 +16,6 @@ from emulation.recording import read_run
 from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 
-pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("default")]
-
 
 def world() -> Scenario:
     """Two nodes that both serve `m`, 2 virtual seconds a prompt."""

@@ -10,9 +10,9 @@ from emulation.domain.events import LlmOutage
 from emulation.domain.records import DecisionRecord
 from emulation.recording import Run
 from tests.build.hierarchy import Hierarchy
+from tests.build.live import scenario
 from tests.build.stand_in_llm import serving
-
-from .conftest import eventually, scenario
+from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
 PLAN = {"n1": {"gpt2": "gpu", "blip": "cpu", "sd": "gpu"}, "n2": {"gpt2": "gpu", "big": "cpu"}}

@@ -14,8 +14,7 @@ import pytest
 
 from emulation.domain.events import Error, Leave, Pause, Slowdown
 from emulation.metrics import fault_ledger
-
-from .conftest import eventually
+from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
 

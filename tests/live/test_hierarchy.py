@@ -13,8 +13,7 @@ import ray
 
 from emulation.recording import SIDE_FILE, Run, canonical_order
 from serve_apps.wire.names import PLANNER, SCHEDULER, deployer_name, find
-
-from .conftest import eventually
+from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
 BLOCKED_WALL_S = 6.0

@@ -10,8 +10,7 @@ import pytest
 
 from emulation.domain.events import LlmOutage, Slowdown
 from tests.build.stand_in_llm import StandIn, serving
-
-from .conftest import eventually
+from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
 

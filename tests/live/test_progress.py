@@ -17,8 +17,7 @@ from ray import serve
 from emulation.domain.events import Leave, Slowdown
 from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.wire.names import REPLICA, app_name, find, runtime_name
-
-from .conftest import eventually
+from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
 SD_S, BIG_S = 2.0, 2.0**0.7

@@ -11,7 +11,7 @@ from serve_apps.gateway.control import ControlFront
 from serve_apps.gateway.front import Front
 from serve_apps.gateway.http import Exchange, HttpError
 from serve_apps.wire.secret import Keys, Secret
-from tests.live.conftest import TOKEN, LiveRun
+from tests.build.live import TOKEN, LiveRun
 
 
 def test_a_token_stands_in_no_file_of_the_cluster(begin: Callable[..., LiveRun]) -> None:

@@ -19,7 +19,8 @@ from emulation.recording import read_run
 from serve_apps.testbed.agent_llm import KEY
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.wire.messages import RunPlan
-from tests.live.conftest import TESTBED, eventually
+from tests.build.live import TESTBED
+from tests.build.waiting import eventually
 from workloads.mismatch import world_truth
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"

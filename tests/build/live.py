@@ -1,0 +1,72 @@
+"""The testbed of the tests that start Ray: two nodes, four models, six replicas; and a run in progress on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from emulation.domain.records import RunFooter
+from emulation.domain.scenario import Scenario
+from emulation.recording import Run, read_run
+from serve_apps.testbed.live import LiveCluster
+
+TOKEN = "control-me-9f2b7c"
+"""Of the session's cluster."""
+GPU = {"slices": 2, "sharing": "none"}
+TESTBED: dict[str, Any] = {
+    "name": "two-nodes",
+    "models": [
+        {"id": "gpt2", "modality": "text", "features": "tokens", "ram_gb": 1, "vram_gb": 1, "init_s": 1},
+        {"id": "blip", "modality": "caption", "ram_gb": 1, "vram_gb": 1, "init_s": 1, "modes": ["cpu"]},
+        {"id": "sd", "modality": "image", "ram_gb": 1, "vram_gb": 1, "init_s": 1, "modes": ["gpu"]},
+        {"id": "big", "modality": "text", "ram_gb": 1, "vram_gb": 1, "init_s": 1, "modes": ["cpu"]},
+    ],
+    "nodes": [
+        {"id": "n1", "cores": 8, "ram_gb": 16, "gpus": [GPU], "models": ["gpt2", "blip", "sd"]},
+        {"id": "n2", "cores": 8, "ram_gb": 16, "gpus": [GPU], "models": ["gpt2", "big"]},
+    ],
+    "profile": [
+        {"model": "gpt2", "mode": "gpu", "theta": [0.001, 0.02]},
+        {"model": "gpt2", "mode": "cpu", "theta": [0.004, 0.08]},
+        {"model": "blip", "mode": "cpu", "theta": [0.5]},
+        {"model": "sd", "mode": "gpu", "theta": [2.0]},
+        {"model": "big", "mode": "cpu", "theta": [1.0]},
+    ],
+}  # fmt: skip
+
+
+def scenario(**changes: Any) -> Scenario:
+    """A scenario on the session's testbed; its own load is not sent, tests send theirs."""
+    given: dict[str, Any] = {
+        "name": "live-test",
+        "testbed": TESTBED,
+        "workload": [{"kind": "poisson", "rate_per_s": 0.1, "mix": {"gpt2": 1.0}}],
+        "slot_s": 5.0,
+        "slots": 10_000,
+        "epoch_slots": 2,
+        "deadline_s": 600.0,
+        "live": {"speedup": 4.0},
+    }
+    return Scenario.model_validate(given | changes)
+
+
+@dataclass
+class LiveRun:
+    """A run in progress on the session's cluster."""
+
+    cluster: LiveCluster
+    folder: Path
+    http: httpx.Client
+
+    def end(self) -> tuple[RunFooter, Run]:
+        """Close the books and read the record."""
+        self.http.close()
+        return self.cluster.end_run(), read_run(self.folder)
+
+    def chat(self, words: int = 3, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+        """One chat completion of gpt2."""
+        body = {"model": "gpt2", "messages": [{"role": "user", "content": "word " * words}], **fields}
+        return self.http.post("/v1/chat/completions", json=body, headers=headers)

@@ -40,7 +40,9 @@ class Ingress:
         request = Request(
             f"x-{uuid.uuid4().hex}", ask.model, "d0", at_s, at_s + 60.0, 1, ask.prompt_tokens, ask.max_tokens
         )
-        answer = await self._serve.remote(Work(request, "d0", 1, at_s, at_s, ask.max_tokens))
+        answer = await self._serve.remote(
+            Work(request=request, ask=ask.slim(), executor="d0", sent_s=at_s, dispatched_s=at_s)
+        )
         choices = [
             {
                 "index": i,

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import simpy
 
 from emulation.domain.actions import RoutingDecision
+from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
@@ -149,7 +150,15 @@ class SimpyPool:
         now_s, done = self.env.now, service_s is not None
         tokens = truth.output_tokens if done else 0
         outcome: Literal["done", "expired"] = "done" if done else "expired"
-        self.path.completed(Completion(request, device, "gpu", outcome, now_s, service_s, tokens, False))
+        self.path.completed(
+            Completion(
+                request,
+                device,
+                outcome,
+                now_s,
+                Measured(mode="gpu", service_s=service_s or 0.0, output_tokens=tokens),
+            )
+        )
         if done:
             self.latency_sum_s += now_s - request.arrival_s
             self.done += 1

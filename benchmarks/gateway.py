@@ -99,9 +99,18 @@ def begin(cluster: LiveCluster, scenario: Scenario, folder: str) -> None:
     made = build_controllers(row, scenario, seed=1)
     header = run_header(scenario, row, 1, "live")
     plan = RunPlan(
-        "gateway-benchmark", scenario, 1, header, WorldTruth(), made.fast_path, folder,
-        made.planner, made.scheduler, made.deployers, endless=True,
-    )  # fmt: skip
+        run_id="gateway-benchmark",
+        scenario=scenario,
+        seed=1,
+        header=header,
+        truth=WorldTruth(),
+        fast_path=made.fast_path,
+        folder=folder,
+        planner=made.planner,
+        scheduler=made.scheduler,
+        deployers=made.deployers,
+        endless=True,
+    )
     time.sleep(max(0.0, cluster.begin_run(plan) - time.time()))
 
 

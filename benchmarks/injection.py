@@ -28,7 +28,8 @@ from serve_apps.engines.pacer import Pacer
 from serve_apps.engines.picture import PictureEngine, PictureSettings
 from serve_apps.engines.text import TextEngine, TextSettings
 from serve_apps.replica.real import Engine
-from serve_apps.wire.messages import Pace, Sampling, Work
+from serve_apps.wire.ask import Ask, Sampling
+from serve_apps.wire.messages import Pace, Work
 from workloads.client import tiny_png_uri
 
 FACTORS = (1.25, 1.5, 2.0, 3.0, 5.0)
@@ -58,11 +59,12 @@ def request(kind: str, size: int) -> Work:
     """Text of so many tokens, captions of so many pictures, or one picture of so many steps."""
     asked = Request("injected", "m", "n", 0.0, inf, prompts=size if kind == "caption" else 1)
     if kind == "text":
-        return Work(asked, "n/m", 1, 0.0, 0.0, size, ignore_eos=True, inputs=(" the" * 32,))
-    if kind == "caption":
-        return Work(asked, "n/m", 1, 0.0, 0.0, 20, ignore_eos=True, pictures=(tiny_png_uri(),) * size)
-    sampling = Sampling(steps=size)
-    return Work(asked, "n/m", 1, 0.0, 0.0, size=(128, 128), inputs=("a photo",), sampling=sampling)
+        ask = Ask(model="m", max_tokens=size, ignore_eos=True, inputs=(" the" * 32,))
+    elif kind == "caption":
+        ask = Ask(model="m", prompts=size, max_tokens=20, ignore_eos=True, pictures=(tiny_png_uri(),) * size)
+    else:
+        ask = Ask(model="m", size=(128, 128), inputs=("a photo",), sampling=Sampling(steps=size))
+    return Work(request=asked, ask=ask, executor="n/m", sent_s=0.0, dispatched_s=0.0)
 
 
 def took_s(engine: Engine, work: Work, pacer: Pacer) -> float:
@@ -77,7 +79,7 @@ def took_s(engine: Engine, work: Work, pacer: Pacer) -> float:
 def at_factor(engine: Engine, work: Work, factor: float) -> float:
     """The same, slowed from beginning to end."""
     pacer = engine.pacer()
-    pacer.set(Pace("cpu", (factor, factor)))
+    pacer.set(Pace(mode="cpu", factors=(factor, factor)))
     return took_s(engine, work, pacer)
 
 
@@ -86,7 +88,7 @@ def in_service(
 ) -> tuple[float, list[tuple[float, float]]]:
     """The same, with news (seconds after the start, factor) on the way; what it took, and when the news really came."""
     pacer, came = engine.pacer(), []
-    pacer.set(Pace("cpu", (1.0, 1.0)))
+    pacer.set(Pace(mode="cpu", factors=(1.0, 1.0)))
     over = threading.Event()
     begun = perf_counter()
 
@@ -94,7 +96,7 @@ def in_service(
         for after_s, factor in news:
             if over.wait(begun + after_s - perf_counter()):
                 return
-            pacer.set(Pace("cpu", (factor, factor)))
+            pacer.set(Pace(mode="cpu", factors=(factor, factor)))
             came.append((perf_counter() - begun, factor))
 
     teller = threading.Thread(target=tell)

@@ -15,6 +15,7 @@ from typing import Any
 
 from controller.fast_path import FastPath, build_fast_path
 from emulation.domain.cluster import TestbedConfig
+from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion
 from emulation.domain.request import Request
 
@@ -63,7 +64,13 @@ def measure(nodes: int, requests: int) -> dict[str, dict[str, float]]:
         open_.append((request, str(decision.executor), decision.predicted_s or 0.0))
         if len(open_) > 4 * nodes:
             done, executor, predicted_s = open_.popleft()
-            completion = Completion(done, executor, "gpu", "done", now_s, predicted_s * 1.1, 32, False)
+            completion = Completion(
+                done,
+                executor,
+                "done",
+                now_s,
+                Measured(mode="gpu", service_s=predicted_s * 1.1, output_tokens=32),
+            )
             t3 = clock()
             path.completed(completion)
             spans["completed"].append(clock() - t3)

@@ -146,13 +146,15 @@ class FastPath:
         if pool.features == 1:
             x: tuple[float, ...] = (request.prompts,)
         else:
-            x = (request.prompt_tokens, completion.output_tokens)
-            self.lengths.observe(request.model, completion.output_tokens, request.known_output_tokens)
+            x = (request.prompt_tokens, completion.measured.output_tokens)
+            self.lengths.observe(
+                request.model, completion.measured.output_tokens, request.known_output_tokens
+            )
         if not self._learns:
             return
-        key = PerfKey(belief.name, request.model, completion.mode)
+        key = PerfKey(belief.name, request.model, completion.measured.mode)
         self.perf.observe(key, x, service_s, completion.ended_s)
-        if completion.mode == belief.mode:
+        if completion.measured.mode == belief.mode:
             self.view.refresh_law(pool, column, key, self.perf)
         if self.config.explore_s:
             self._rebias(belief)

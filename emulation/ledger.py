@@ -21,6 +21,7 @@ from emulation.domain.actions import (
     RoutingDecision,
 )
 from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.measured import Measured
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import (
     DecisionRecord,
@@ -32,7 +33,6 @@ from emulation.domain.records import (
 )
 from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import Arrived, TypeStats, Window, WorkStats
-from emulation.executor.job import Job
 from emulation.executor.notices import Changed
 from emulation.faults.base import Step
 
@@ -108,40 +108,42 @@ class Ledger:
         request: Request,
         outcome: Outcome,
         t_s: float,
-        job: Job | None = None,
+        measured: Measured | None = None,
         decision: RoutingDecision | None = None,
         reason: str = "",
         side: Mapping[str, Any] | None = None,
     ) -> None:
-        """A request ended, in exactly one way."""
+        """A request ended, in exactly one way. `measured`: its last attempt; None: it was never dispatched."""
         self.ends[request.model][outcome] += 1
         window = self._window[request.model]
         if outcome == "done":
             window[2] += 1
             window[4] += t_s - request.arrival_s
-            if job is not None and not job.interrupted and job.attempt == 1 and job.executor is not None:
-                self._worked(request, job)
+            if measured is not None and not measured.interrupted and measured.attempt == 1:
+                self._worked(request, measured)
         else:
             window[3] += 1
         counted = request.arrival_s < self._horizon_s
         self.counted_open -= counted
         if self._sink is not None:
-            self._sink.write(request_record(request, outcome, t_s, counted, job, decision, reason), side)
+            self._sink.write(request_record(request, outcome, t_s, counted, measured, decision, reason), side)
 
-    def _worked(self, request: Request, job: Job) -> None:
+    def _worked(self, request: Request, measured: Measured) -> None:
         """Count finished work for its service law: [requests, work_s, sum of each feature]."""
-        key = (self._node_of[job.executor or ""], request.model, job.mode)
+        if measured.executor is None:
+            return
+        key = (self._node_of[measured.executor], request.model, measured.mode)
         by_prompts = request.model in self._by_prompts
         counted = self._work.get(key)
         if counted is None:
             counted = self._work[key] = [0, 0.0, 0.0] if by_prompts else [0, 0.0, 0.0, 0.0]
         counted[0] += 1
-        counted[1] += job.work_s
+        counted[1] += measured.work_s
         if by_prompts:
             counted[2] += request.prompts
         else:
             counted[2] += request.prompt_tokens
-            counted[3] += job.truth.output_tokens
+            counted[3] += measured.output_tokens
 
     # -- everything else ----------------------------------------------------------------------------------
 
@@ -250,12 +252,13 @@ def request_record(
     outcome: Outcome,
     t_s: float,
     counted: bool,
-    job: Job | None = None,
+    measured: Measured | None = None,
     decision: RoutingDecision | None = None,
     reason: str = "",
 ) -> RequestRecord:
-    """The line of one request at its end."""
-    done = outcome == "done" and job is not None
+    """The line of one request at its end; without `measured` it was never dispatched."""
+    m = Measured(attempt=0) if measured is None else measured
+    served = m.started_s is not None
     return RequestRecord(
         t_s=t_s,
         request_id=request.id,
@@ -263,23 +266,23 @@ def request_record(
         origin=request.origin,
         prompts=request.prompts,
         prompt_tokens=request.prompt_tokens,
-        output_tokens=job.truth.output_tokens if done and job else 0,
-        input_tokens=job.truth.input_tokens if done and job else None,
-        attempt=job.attempt if job else 0,
+        output_tokens=m.output_tokens,
+        input_tokens=m.input_tokens,
+        attempt=m.attempt,
         intended_s=request.arrival_s,
-        sent_s=request.arrival_s if job is None or job.sent_s is None else job.sent_s,
-        dispatched_s=job.dispatched_s if job else None,
-        enqueued_s=job.enqueued_s if job else None,
-        started_s=job.started_s if job else None,
+        sent_s=request.arrival_s if m.sent_s is None else m.sent_s,
+        dispatched_s=m.dispatched_s,
+        enqueued_s=m.enqueued_s,
+        started_s=m.started_s,
         ended_s=t_s,
-        service_s=job.service_s if job and job.started_s is not None else None,
-        transfer_s=(job.uplink_s + job.downlink_s) if job else 0.0,
+        service_s=m.service_s if served else None,
+        transfer_s=m.uplink_s + m.downlink_s,
         predicted_s=decision.predicted_s if decision else None,
         predicted_sd_s=decision.sigma_s if decision else None,
-        executor=job.executor if job else None,
-        mode=job.mode if job and job.started_s is not None else None,
+        executor=m.executor,
+        mode=m.mode if served else None,
         outcome=outcome,
-        stutter=job.stutter if job else False,
+        stutter=m.stutter,
         counted=counted,
         reason=reason,
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import IO, Any
 
 import orjson
 
 from emulation.domain.records import (
+    READABLE_VERSIONS,
     RECORD_VERSION,
     DecisionRecord,
     EventRecord,
@@ -151,7 +152,25 @@ def rows_of(path: Path) -> list[tuple[Record, Mapping[str, Any] | None]]:
     """Every record of a run's folder or file, with its side data. Raises `RecordError` naming file and line."""
     file = path / RECORD_FILE if path.is_dir() else path
     records, side = _read_lines(file), _read_side(file.with_name(SIDE_FILE))
-    return [(record, side.get(i)) for i, record in enumerate(records)]
+    rows = [(record, side.get(i)) for i, record in enumerate(records)]
+    first = records[0] if records else None
+    return (
+        [_of_version_1(*row) for row in rows] if isinstance(first, RunHeader) and first.version == 1 else rows
+    )
+
+
+def _of_version_1(record: Record, side: Mapping[str, Any] | None) -> tuple[Record, Mapping[str, Any] | None]:
+    """A live request's end as version 2 means it: at its node, the gateway's and the client's times beside it."""
+    if isinstance(record, RunHeader):
+        return replace(record, version=RECORD_VERSION), side
+    if not isinstance(record, RequestRecord) or side is None or "node_ended_s" not in side:
+        return record, side
+    now = {k: v for k, v in side.items() if k not in ("node_ended_s", "overhead_s")}
+    now["heard_s"] = side.get("answered_s", record.ended_s)
+    now["answered_s"] = side.get("client_ended_s", now["heard_s"])
+    if record.outcome == "done":
+        record = replace(record, t_s=side["node_ended_s"], ended_s=side["node_ended_s"])
+    return record, now
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -167,8 +186,8 @@ def as_run(records: Iterable[Record], side: Mapping[int, Mapping[str, Any]] | No
     records = list(records)
     if not records or not isinstance(records[0], RunHeader):
         raise RecordError("a run begins with its header")
-    if records[0].version != RECORD_VERSION:
-        raise RecordError(f"record version {records[0].version}, this program reads {RECORD_VERSION}")
+    if records[0].version not in READABLE_VERSIONS:
+        raise RecordError(f"record version {records[0].version}, this program reads {READABLE_VERSIONS}")
     return Run(
         header=records[0],
         requests=tuple(r for r in records if isinstance(r, RequestRecord)),
@@ -185,12 +204,11 @@ def read_run(path: Path) -> Run:
 
     Raises `RecordError` naming file and line.
     """
-    file = path / RECORD_FILE if path.is_dir() else path
-    records = _read_lines(file)
+    rows = rows_of(path)
     try:
-        return as_run(records, _read_side(file.with_name(SIDE_FILE)))
+        return as_run([record for record, _ in rows], {i: side for i, (_, side) in enumerate(rows) if side})
     except RecordError as error:
-        raise RecordError(f"{file}: {error}") from error
+        raise RecordError(f"{path}: {error}") from error
 
 
 def _read_lines(file: Path) -> list[Record]:

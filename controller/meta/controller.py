@@ -179,9 +179,7 @@ class MetaController:
         one = self._observation(completion, flight)
         kept_apart = one.device in surface.masks and surface.calibration.knows_regimes
         ordinary = not (one.hinted or one.mixed)
-        self.fast_path.completed(
-            completion if ordinary or kept_apart else replace(completion, service_s=None)
-        )
+        self.fast_path.completed(completion if ordinary or kept_apart else replace(completion, teaches=False))
         surface.observations.add(one)
         surface.served_s[one.device] += one.service_s or 0.0
         if one.device in self._returned and not self._suspected(one.device):
@@ -227,9 +225,9 @@ class MetaController:
 
     def _observation(self, completion: Completion, flight: Flight) -> Observation:
         request = completion.request
-        key = PerfKey(completion.executor, request.model, completion.mode)
+        key = PerfKey(completion.executor, request.model, completion.measured.mode)
         pool = self.fast_path.view.pools[request.model]
-        tokens = (float(request.prompt_tokens), float(completion.output_tokens))
+        tokens = (float(request.prompt_tokens), float(completion.measured.output_tokens))
         x = tokens if pool.features == 2 else (float(request.prompts),)
         predicted_s = sd_s = 0.0
         if completion.service_s is not None:
@@ -238,7 +236,7 @@ class MetaController:
         return Observation(
             request.id, flight.device, key, x, flight.task, flight.dispatched_s, completion.ended_s,
             completion.ended_s - request.arrival_s, completion.service_s, predicted_s, sd_s, completion.outcome,
-            completion.stutter, flight.hinted, flight.mixed,
+            completion.measured.stutter, flight.hinted, flight.mixed,
         )  # fmt: skip
 
     def _state_changed(self, device: str) -> None:

@@ -40,17 +40,21 @@ class VitGpt2Engine:
 
     def choices(self, work: Work) -> int:
         """Answers this work asks for."""
-        return len(work.pictures)
+        return len(work.ask.pictures)
 
     def check(self, work: Work) -> None:
         """Raises `BadAsk` for what the model cannot do; the client gets a 400 that says so."""
-        for picture in work.pictures:
+        for picture in work.ask.pictures:
             read_picture(picture)
 
     def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
         """One caption. Raises `Stopped`."""
-        most = min(work.max_tokens or self._settings.max_tokens, self._model.config.decoder.n_positions - 1)
-        return self._caption(read_picture(work.pictures[index]), Wanted.of(work, index, most), pacer, emit)
+        most = min(
+            work.ask.max_tokens or self._settings.max_tokens, self._model.config.decoder.n_positions - 1
+        )
+        return self._caption(
+            read_picture(work.ask.pictures[index]), Wanted.of(work, index, most), pacer, emit
+        )
 
     def _caption(self, picture: Any, wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:
         """Looking is the prefill, every further token a step: the decoder asks the pacer after each."""

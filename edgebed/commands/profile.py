@@ -66,8 +66,9 @@ def profile(
     from edgebed.profile.file import write_profile
     from edgebed.profile.fit import fit
     from edgebed.profile.grid import Grid, described, measure, middle, run_once, work_of
-    from serve_apps.gateway.openai_api import BadAsk, parse_size
+    from serve_apps.gateway.openai_api import parse_size
     from serve_apps.replica import backend_class
+    from serve_apps.wire.ask import BadAsk
 
     if kind not in _BACKENDS:
         raise ConfigError(f"--modality {kind!r}; {did_you_mean(kind, list(_BACKENDS))}")

@@ -17,8 +17,8 @@ from typing import Any
 from edgebed.profile.grid import Grid, middle, run_once, work_of
 from emulation.domain.cluster import Modality
 from emulation.files import ConfigError
-from serve_apps.gateway.openai_api import BadAsk
 from serve_apps.replica import backend_class
+from serve_apps.wire.ask import BadAsk
 
 LOOK_S = 1.0
 START_TIMEOUT_S = 900.0

@@ -10,11 +10,12 @@ from math import inf
 from pathlib import Path
 
 from emulation.domain.cluster import Modality
-from emulation.domain.profile import Measured, Point
+from emulation.domain.profile import Point, Provenance
 from emulation.domain.request import Request
 from emulation.rng import stream
 from serve_apps.engines import Engine
-from serve_apps.wire.messages import Sampling, Work
+from serve_apps.wire.ask import Ask, Sampling
+from serve_apps.wire.messages import Work
 from workloads.client import tiny_png_uri
 
 CAPTION_TOKENS = 20
@@ -66,7 +67,7 @@ def measure(
     return points
 
 
-def described(engine: Engine, modality: Modality, grid: Grid, source: str) -> Measured:
+def described(engine: Engine, modality: Modality, grid: Grid, source: str) -> Provenance:
     """Where and how it was measured."""
     facts = engine.facts
     setting: dict[str, float] = {}
@@ -74,7 +75,7 @@ def described(engine: Engine, modality: Modality, grid: Grid, source: str) -> Me
         setting = {"tokens": CAPTION_TOKENS}
     elif modality == "image":
         setting = {"width": grid.size[0], "height": grid.size[1], "steps": grid.steps}
-    return Measured(
+    return Provenance(
         date=date.today().isoformat(),
         device=processor() if facts.device == "cpu" else facts.device,
         threads=facts.threads,
@@ -108,12 +109,14 @@ def middle(grid: Grid, modality: Modality) -> tuple[int, ...]:
 def work_of(modality: Modality, size: tuple[int, ...], grid: Grid, number: int) -> Work:
     """A request of this size, its end not left to the model."""
     request = Request(f"profile-{number}", "m", "n", 0.0, inf, prompts=1 if modality == "text" else size[0])
-    plain = Work(request, "n/m", 1, 0.0, 0.0, ignore_eos=True)
+    ask = Ask(model="m", prompts=request.prompts, ignore_eos=True)
     if modality == "text":
-        return replace(plain, inputs=(" the" * size[0],), max_tokens=size[1])
-    if modality == "caption":
-        return replace(plain, pictures=(tiny_png_uri(),) * size[0], max_tokens=CAPTION_TOKENS)
-    return replace(plain, inputs=("a photo",), size=grid.size, sampling=Sampling(steps=grid.steps))
+        ask = replace(ask, inputs=(" the" * size[0],), max_tokens=size[1])
+    elif modality == "caption":
+        ask = replace(ask, pictures=(tiny_png_uri(),) * size[0], max_tokens=CAPTION_TOKENS)
+    else:
+        ask = replace(ask, inputs=("a photo",), size=grid.size, sampling=Sampling(steps=grid.steps))
+    return Work(request=request, ask=ask, executor="n/m", sent_s=0.0, dispatched_s=0.0)
 
 
 def run_once(engine: Engine, work: Work) -> Point:

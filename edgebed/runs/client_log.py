@@ -2,7 +2,7 @@
 
 The gateway cannot know when a client meant to send, and a request that never reached it is in no record of its own;
 the canonical record of a live run therefore takes intended and sent times from the client, and conservation counts
-from there. A request ends when its node delivered it; the client's own view and the platform's share are side data.
+from there. The client's own view (`answered_s`: when it had the answer) and the platform's share are side data.
 """
 
 from __future__ import annotations
@@ -52,17 +52,16 @@ def join_client_log(folder: Path) -> Run:
 def _joined(
     record: RequestRecord, side: Mapping[str, Any], seen: ClientResult | None, header: RunHeader
 ) -> Row:
-    ended_s = side.get("node_ended_s", record.ended_s) if record.outcome == "done" else record.ended_s
     if seen is None:
-        return replace(record, ended_s=ended_s, t_s=ended_s), side
+        return record, side
+    ended_s = record.ended_s
     submitted_s = record.dispatched_s if record.dispatched_s is not None else record.ended_s
     overhead_s = max(0.0, submitted_s - seen.intended_s) + max(0.0, seen.ended_s - ended_s)
     more = {
         "request_id": record.request_id,
-        "answered_s": record.ended_s,
+        "answered_s": seen.ended_s,
         "client_sent_s": seen.sent_s,
         "client_first_token_s": seen.first_token_s,
-        "client_ended_s": seen.ended_s,
         "client_outcome": seen.outcome,
     }
     if record.outcome == "done":
@@ -70,8 +69,6 @@ def _joined(
     return (
         replace(
             record,
-            t_s=ended_s,
-            ended_s=ended_s,
             intended_s=seen.intended_s,
             sent_s=record.sent_s if seen.sent_s is None else seen.sent_s,
             counted=seen.intended_s < header.horizon_s,

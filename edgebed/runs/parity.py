@@ -81,11 +81,11 @@ def measured_overhead(run: Run) -> Overhead:
             slot = floor(looked_s / run.header.slot_s + 1e-9)
             if slot % run.header.epoch_slots:  # at an epoch boundary it waits for the planner: no overhead
                 lands[f"look:{d.actor}"].append((d.t_s, looked_s - slot * run.header.slot_s))
-    answered = _answered(run)
+    heard = {side["request_id"]: side["heard_s"] for side in run.side.values() if "heard_s" in side}
     lands["gateway"] = [
-        (r.ended_s, answered[r.request_id] - r.ended_s)
+        (r.ended_s, heard[r.request_id] - r.ended_s)
         for r in run.requests
-        if r.outcome == "done" and r.request_id in answered
+        if r.outcome == "done" and r.request_id in heard
     ]
     sends = (
         (r.intended_s, r.dispatched_s - r.intended_s)
@@ -93,12 +93,6 @@ def measured_overhead(run: Run) -> Overhead:
         if r.attempt == 1 and r.dispatched_s is not None
     )
     return Overhead(Delays.of(sends), {kind: Delays.of(pairs) for kind, pairs in lands.items()})
-
-
-def _answered(run: Run) -> dict[str, float]:
-    """Request id to when the gateway had its answer, where the side data say so (live)."""
-    stamped = (side for side in run.side.values() if "answered_s" in side and "node_ended_s" in side)
-    return {side["request_id"]: side["answered_s"] for side in stamped}
 
 
 def parity(

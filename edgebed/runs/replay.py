@@ -139,7 +139,7 @@ def _submit(
 def _once_more(job: Job) -> Job:
     """Another attempt at the same request, with the progress of this one."""
     again = Job(job.request, job.truth, job.attempt + 1, job.dispatched_s, job.sent_s)
-    again.prompts_done, again.service_s, again.started_s = job.prompts_done, job.service_s, job.started_s
+    again.resume(job.measured(done=False))
     return again
 
 
@@ -179,7 +179,8 @@ def _fault(step: Step) -> Callable[[NodeState, float], None]:
 
 def _record(recorded: RequestRecord, job: Job, notice: Ended) -> RequestRecord:
     again = request_record(
-        job.request, notice.outcome, notice.deliver_s, recorded.counted, job, None, notice.reason
+        job.request, notice.outcome, notice.deliver_s, recorded.counted, job.measured(notice.outcome == "done"),
+        None, notice.reason,
     )
     return replace(
         again,

@@ -20,6 +20,7 @@ from emulation.domain.actions import (
     RoutingDecision,
 )
 from emulation.domain.cluster import Mode
+from emulation.domain.measured import Measured
 from emulation.domain.records import DecisionRecord, Record
 from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorState, NodeView
@@ -69,13 +70,17 @@ class Completion:
 
     request: Request
     executor: str
-    mode: Mode
     outcome: Outcome
     ended_s: float
-    service_s: float | None
-    """None unless it was served to the end."""
-    output_tokens: int
-    stutter: bool
+    """When it was heard that the work had ended."""
+    measured: Measured
+    teaches: bool = True
+    """Whether its service time tells of the executor's ordinary law."""
+
+    @property
+    def service_s(self) -> float | None:
+        """Time in service, to learn from; None unless it was served to the end under ordinary conditions."""
+        return self.measured.service_s if self.teaches and self.outcome == "done" else None
 
 
 class FastPath(Protocol):

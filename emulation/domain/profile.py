@@ -16,7 +16,7 @@ from emulation.domain.cluster import ONE_BY_ONE, Modality, ProfileEntry, Strict
 from emulation.domain.contention import Contention
 
 
-class Measured(Strict):
+class Provenance(Strict):
     """Where and how it was measured."""
 
     date: str
@@ -98,7 +98,7 @@ class ProfileFile(Strict):
     model: str
     mode: Literal["cpu", "gpu"]
     node: str | None = None
-    measured: Measured | None = None
+    measured: Provenance | None = None
     run: FittedRun | None = None
     derived: Derived | None = None
     law: Law

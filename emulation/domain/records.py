@@ -1,7 +1,10 @@
 """The lines of a run record: one versioned format, written by both worlds, read by everything else.
 
 Canonical: virtual seconds only, ordered by (t_s, priority, sequence), the byte-identity object. Wall-clock
-times, pids and host facts go to a side file, joined by `seq`.
+times, pids and host facts go to a side file, joined by line number.
+
+Version 2: `ended_s` is when the work ended at its node, in every record. In version 1, that of a live run which was not
+joined with its client's log was when the gateway had the answer.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ from typing import Any, Literal
 from emulation.domain.request import Outcome
 from emulation.domain.value import line
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 World = Literal["virtual", "live"]
 
 
@@ -43,7 +47,7 @@ class RequestRecord:
     """One attempt-closing line per request: written once, when the request ends. Times in virtual seconds."""
 
     t_s: float
-    """When it ended; orders the file."""
+    """`ended_s`; orders the file."""
     request_id: str
     model: str
     origin: str
@@ -59,6 +63,8 @@ class RequestRecord:
     enqueued_s: float | None
     started_s: float | None
     ended_s: float
+    """When its answer reached its origin, by its node's state machine; of one that never came to a node, when that was
+    settled. When the client had it stands in the side file (`answered_s`)."""
     service_s: float | None
     """Time in service, slowdown and sharing included."""
     transfer_s: float

@@ -22,6 +22,11 @@ class RequestTruth:
     input_tokens: int | None = None
     """True n_in, by the tokenizer of a real model; None: what the gateway counted, `Request.prompt_tokens`."""
 
+    @classmethod
+    def unknown(cls, prompts: int) -> RequestTruth:
+        """Of work that really is computed: nobody knows its length or its time before it is over."""
+        return cls(noise=(1.0,) * prompts)
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:

@@ -14,9 +14,10 @@ from typing import Any
 
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
 from emulation.domain.events import LlmOutage
+from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion, FastPath, RecordSink
 from emulation.domain.records import RunFooter, RunHeader
-from emulation.domain.request import Request
+from emulation.domain.request import Outcome, Request
 from emulation.domain.scenario import PLANNER_GRACE_SHARE, Scenario
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
@@ -161,9 +162,9 @@ class Simulation:
 
     def _not_routed(self, job: Job, decision: RoutingDecision) -> None:
         if decision.action == "reject":
-            self._close(job, "rejected", self.kernel.now_s, decision.reason)
+            self._end_unserved(job, "rejected", decision.reason)
         elif decision.action == "no_host":
-            self._close(job, "no_host", self.kernel.now_s, decision.reason)
+            self._end_unserved(job, "no_host", decision.reason)
         else:
             self._hold(job)
 
@@ -174,18 +175,20 @@ class Simulation:
 
     def _expire_held(self, job: Job) -> None:
         if self._held.pop(job.request.id, None) is not None:
-            self._close(job, "expired", self.kernel.now_s, "deadline passed while held")
+            self._end_unserved(job, "expired", "deadline passed while held")
+
+    def _end_unserved(self, job: Job, outcome: Outcome, reason: str) -> None:
+        self._close(job.request, outcome, self.kernel.now_s, job.measured(False), reason)
 
     def _retry_held(self) -> None:
         held, self._held = list(self._held.values()), {}
         for job in held:
             self._dispatch(job)
 
-    def _close(self, job: Job, outcome: str, t_s: float, reason: str = "") -> None:
-        request = job.request
+    def _close(self, request: Request, outcome: Outcome, t_s: float, measured: Measured, reason: str) -> None:
         del self._in_system[request.id]
         decision = self._decisions.pop(request.id, None)
-        self.ledger.end(request, outcome, t_s, job, decision, reason)  # type: ignore[arg-type]
+        self.ledger.end(request, outcome, t_s, measured, decision, reason)
         if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s and self._faults_left == 0:
             self.kernel.stop()
 
@@ -217,30 +220,21 @@ class Simulation:
         self._settle(node)
 
     def _deliver(self, notice: Ended) -> None:
-        self._feed_back(notice.job, notice.outcome)
-        self._close(notice.job, notice.outcome, notice.deliver_s, notice.reason)
+        measured = notice.job.measured(notice.outcome == "done")
+        self._feed_back(notice.job, notice.outcome, measured)
+        self._close(notice.job.request, notice.outcome, notice.deliver_s, measured, notice.reason)
 
     def _returned(self, notice: Returned) -> None:
         job = notice.job
-        self._feed_back(job, "node_lost")
+        self._feed_back(job, "node_lost", job.measured(False))
         job.attempt += 1
         self.kernel.at(self.kernel.now_s, ARRIVAL, self._dispatch, job)
 
-    def _feed_back(self, job: Job, outcome: str) -> None:
+    def _feed_back(self, job: Job, outcome: Outcome, measured: Measured) -> None:
         decision = self._decisions.get(job.request.id)
         if decision is None or decision.executor is None:
             return
-        done = outcome == "done"
-        completion = Completion(
-            request=job.request,
-            executor=decision.executor,
-            mode=job.mode,
-            outcome=outcome,  # type: ignore[arg-type]
-            ended_s=self.kernel.now_s,
-            service_s=job.service_s if done else None,
-            output_tokens=job.truth.output_tokens if done else 0,
-            stutter=job.stutter,
-        )
+        completion = Completion(job.request, decision.executor, outcome, self.kernel.now_s, measured)
         self._tell(self._fast_path.completed, completion)
 
     def _tell(self, hear: Callable[[Any], None], news: Any, whom: str = "gateway") -> None:

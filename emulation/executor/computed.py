@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from emulation.domain.truth import RequestTruth
 from emulation.executor.job import Job
 from emulation.executor.lane import Lane
 from emulation.executor.service import Service
@@ -44,11 +43,9 @@ class ComputedWork:
         lane, job = found
         lane.sync(now_s)
         alone = job.work_s / job.service_s if job.service_s > 0 and job.attempt == 1 else 1.0
-        job.service_s, job.work_s = (
-            service_s,
-            service_s * alone,
-        )  # what the rest of its batch took is not its work
-        job.truth = RequestTruth(output_tokens, job.truth.noise, input_tokens)
+        job.service_s = service_s
+        job.work_s = service_s * alone  # what the rest of its batch took is not its work
+        job.counted_tokens = (input_tokens, output_tokens)
         self._service.finish(lane, now_s)
         return True
 

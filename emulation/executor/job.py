@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emulation.domain.cluster import Mode
+from emulation.domain.measured import Measured
 from emulation.domain.request import Request
 from emulation.domain.truth import RequestTruth
 
@@ -38,7 +39,37 @@ class Job:
     stutter: bool = False
     executor: str | None = None
     mode: Mode = "off"
+    counted_tokens: tuple[int | None, int] | None = None
+    """Tokens in and out, counted by the real model that computed it; None: they are the truth's."""
     ended: bool = False
+
+    def measured(self, done: bool) -> Measured:
+        """What may be told of the attempt now; the lengths only where it is done."""
+        truth, counted = self.truth, self.counted_tokens
+        read, said = (truth.input_tokens, truth.output_tokens) if counted is None else counted
+        return Measured(
+            attempt=self.attempt,
+            executor=self.executor,
+            mode=self.mode,
+            sent_s=self.sent_s,
+            dispatched_s=self.dispatched_s,
+            enqueued_s=self.enqueued_s,
+            started_s=self.started_s,
+            service_s=self.service_s,
+            work_s=self.work_s,
+            interrupted=self.interrupted,
+            prompts_done=self.prompts_done,
+            uplink_s=self.uplink_s,
+            downlink_s=self.downlink_s,
+            stutter=self.stutter,
+            output_tokens=said if done else 0,
+            input_tokens=read if done else None,
+        )
+
+    def resume(self, earlier: Measured) -> None:
+        """Go on from what earlier attempts at the request finished."""
+        self.prompts_done, self.service_s = earlier.prompts_done, earlier.service_s
+        self.started_s = earlier.started_s
 
     @property
     def remaining_units(self) -> float:

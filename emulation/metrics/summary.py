@@ -146,22 +146,12 @@ def summarise(run: RunView) -> Summary:
 
 
 def platform_overheads_s(side: Mapping[int, Mapping[str, Any]]) -> list[float]:
-    """Wall seconds the platform added to each request, in record order, from its stage timestamps.
+    """Wall seconds the platform added to each request, in record order.
 
-    Read from a request's side row: either `platform_overhead_s`, or the wall stamps `received_wall_s` (the
-    gateway has read it), `enqueued_wall_s` (its node has it in the queue), `finished_wall_s` (service ended)
-    and `answered_wall_s` (the last byte left): overhead is all that is not queueing or service. Rows that
-    have neither are passed over; the virtual world has none.
+    Read from `platform_overhead_s` of a request's side row; the virtual world has none.
     """
-    stages = ("received_wall_s", "enqueued_wall_s", "finished_wall_s", "answered_wall_s")
-    found = []
-    for _, row in sorted(side.items()):
-        if row.get("platform_overhead_s") is not None:
-            found.append(float(row["platform_overhead_s"]))
-        elif all(row.get(stage) is not None for stage in stages):
-            received, enqueued, finished, answered = (float(row[stage]) for stage in stages)
-            found.append((enqueued - received) + (answered - finished))
-    return found
+    stated = (row.get("platform_overhead_s") for _, row in sorted(side.items()))
+    return [float(overhead_s) for overhead_s in stated if overhead_s is not None]
 
 
 def _per_model(models: Sequence[str], counted: Sequence[RequestRecord]) -> dict[str, ModelSummary]:

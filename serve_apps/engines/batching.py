@@ -172,7 +172,7 @@ class Loop:
             wanted = [a for a in (*self._live.values(), *self._new) if a not in self._gone]
             known = [a.pacer.factors for a in wanted if a.pacer.factors is not None]
             if known:
-                self._pacer.set(Pace("off", max(known)))
+                self._pacer.set(Pace(mode="off", factors=max(known)))
 
     # -- in the loop's own thread ---------------------------------------------------------------------------
 

@@ -54,17 +54,19 @@ class CaptionEngine:
 
     def choices(self, work: Work) -> int:
         """Answers this work asks for."""
-        return len(work.pictures)
+        return len(work.ask.pictures)
 
     def check(self, work: Work) -> None:
         """Raises `BadAsk` if a picture cannot be read."""
-        for picture in dict.fromkeys(work.pictures):
+        for picture in dict.fromkeys(work.ask.pictures):
             read_picture(picture)
 
     def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
         """One caption. Raises `Stopped`."""
-        most = min(work.max_tokens or self._default_tokens, self._most_tokens)
-        return self._caption(read_picture(work.pictures[index]), Wanted.of(work, index, most), pacer, emit)
+        most = min(work.ask.max_tokens or self._default_tokens, self._most_tokens)
+        return self._caption(
+            read_picture(work.ask.pictures[index]), Wanted.of(work, index, most), pacer, emit
+        )
 
     def _caption(self, picture: Any, wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:
         look = _Looking(self._model, self._loader.torch)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
-from serve_apps.wire.messages import Piece, Sampling, Work
+from serve_apps.wire.ask import Sampling
+from serve_apps.wire.messages import Piece, Work
 
 Emit = Callable[[str, int], None]
 """Called with new text and the number of tokens it stands for."""
@@ -25,7 +26,7 @@ def nobody(text: str, tokens: int) -> None:
 
 def seed_of(work: Work, index: int) -> int:
     """Seed of one choice: the client's, or one that belongs to the request, so that an attempt can be repeated."""
-    given = work.sampling.seed
+    given = work.ask.sampling.seed
     base = zlib.crc32(work.request.id.encode()) if given is None else given
     return (base + index) % 2**63
 
@@ -145,7 +146,7 @@ class Wanted:
     @classmethod
     def of(cls, work: Work, index: int, max_tokens: int, prompt_tokens: int = 0) -> Wanted:
         """An answer that some work asks for."""
-        return cls(max_tokens, work.sampling, seed_of(work, index), work.ignore_eos, prompt_tokens)
+        return cls(max_tokens, work.ask.sampling, seed_of(work, index), work.ask.ignore_eos, prompt_tokens)
 
 
 FIRST_CALL = Wanted(2, Sampling(temperature=0.0), ignore_end=True)

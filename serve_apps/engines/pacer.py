@@ -108,7 +108,7 @@ class Pacer:
 
     def timing(self) -> Timing:
         """Where the time went so far."""
-        return Timing(self._computed_s[0], self._computed_s[1], self._service_s)
+        return Timing(prefill_s=self._computed_s[0], decode_s=self._computed_s[1], service_s=self._service_s)
 
     def _catch_up(self, since: float, to_the_end: bool) -> None:
         """Wait for the device if that is worth it; holds the lock. `since`: up to when time has been counted."""

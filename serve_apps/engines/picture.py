@@ -57,20 +57,20 @@ class PictureEngine:
 
     def check(self, work: Work) -> None:
         """Raises `BadAsk` for a size or a number of steps that cannot be had."""
-        width, height = work.size or (self._side, self._side)
+        width, height = work.ask.size or (self._side, self._side)
         if width % self._grain or height % self._grain:
             raise BadAsk(f"size {width}x{height}: both must be multiples of {self._grain}", "size")
         if max(width, height) > self._settings.max_side:
             raise BadAsk(f"size {width}x{height}: at most {self._settings.max_side} each way", "size")
-        if work.sampling.steps is not None and not 1 <= work.sampling.steps <= MAX_STEPS:
-            raise BadAsk(f"{work.sampling.steps} steps; 1 to {MAX_STEPS} can be asked for", "steps")
+        if work.ask.sampling.steps is not None and not 1 <= work.ask.sampling.steps <= MAX_STEPS:
+            raise BadAsk(f"{work.ask.sampling.steps} steps; 1 to {MAX_STEPS} can be asked for", "steps")
 
     def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
         """One picture, as a PNG file. Raises `Stopped`."""
-        sampling = work.sampling
+        sampling = work.ask.sampling
         picture = self._draw(
-            work.inputs[min(index, len(work.inputs) - 1)],
-            work.size or (self._side, self._side),
+            work.ask.inputs[min(index, len(work.ask.inputs) - 1)],
+            work.ask.size or (self._side, self._side),
             sampling.steps or self._settings.steps,
             self._settings.guidance if sampling.guidance is None else sampling.guidance,
             seed_of(work, index),

@@ -33,11 +33,11 @@ class Prompts:
 
     def ids(self, work: Work, index: int) -> list[int]:
         """Tokens of a prompt, at least one; a model that knows how to write a conversation gets one."""
-        if work.turns and self._tokenizer.chat_template:
-            turns = [{"role": role, "content": text} for role, text in work.turns]
+        if work.ask.turns and self._tokenizer.chat_template:
+            turns = [{"role": role, "content": text} for role, text in work.ask.turns]
             found = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
         else:
-            found = self._tokenizer(work.inputs[index])
+            found = self._tokenizer(work.ask.inputs[index])
         ids: list[int] = found["input_ids"]
         return ids or self.start()
 
@@ -49,7 +49,7 @@ class Prompts:
     def limit(self, work: Work, prompt_tokens: int) -> int:
         """Longest answer. Raises `BadAsk` if it does not fit beside the prompt."""
         room = self._context - prompt_tokens
-        asked = work.max_tokens
+        asked = work.ask.max_tokens
         if room < (asked or 1):
             wanted = f" and {asked} asked for" if asked else ""
             raise BadAsk(
@@ -79,7 +79,7 @@ class PromptEngine(ABC):
 
     def choices(self, work: Work) -> int:
         """Answers this work asks for."""
-        return len(work.inputs)
+        return len(work.ask.inputs)
 
     def check(self, work: Work) -> None:
         """Raises `BadAsk` if a prompt does not fit."""

@@ -21,15 +21,16 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from emulation.domain.actions import RoutingDecision
+from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion, FastPath
 from emulation.domain.request import Outcome, Request
 from emulation.executor import Changed
-from serve_apps.gateway.openai_api import Ask
 from serve_apps.gateway.replicas import Replicas
 from serve_apps.records.batch import RecordBatch
 from serve_apps.replica.choice import class_of
+from serve_apps.wire.ask import Ask
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Answer, Delta, GatewayRun, Piece, Progress, Served, Timing, Work
+from serve_apps.wire.messages import Answer, Delta, GatewayRun, Piece, Served, Timing, Work
 from serve_apps.wire.names import RECORDER, Phonebook, app_name, runtime_name
 
 log = logging.getLogger("edgebed")
@@ -67,7 +68,7 @@ class Flight:
     ask: Ask
     sent_s: float
     attempt: int = 1
-    progress: Progress = Progress()
+    earlier: Measured = Measured()
     decision: RoutingDecision | None = None
     work: Work | None = None
     served: Served | None = None
@@ -151,7 +152,7 @@ class Dispatcher:
         """Take over the learned state of a predecessor; what it had in flight is lost, and forgotten."""
         self.fast_path, in_flight = checkpoint
         for request, executor in in_flight:
-            self._feed_back(request, executor, Served("error", self.clock.now_s()))
+            self._feed_back(request, executor, "error", Measured())
 
     def checkpoint(self) -> tuple[Any, list[tuple[Request, str]]]:
         """Learned state, and what is in flight in its books."""
@@ -240,16 +241,12 @@ class Dispatcher:
                 break
         self.fast_path.dispatched(request, decision, now_s)
         flight.decision, flight.served = decision, None
-        flight.work = Work(
-            request, executor, flight.attempt, flight.sent_s, now_s, flight.ask.max_tokens,
-            flight.ask.ignore_eos, flight.ask.size, flight.progress,
+        work = Work(
+            request=request, ask=flight.ask, executor=executor, attempt=flight.attempt, sent_s=flight.sent_s,
+            dispatched_s=now_s, earlier=flight.earlier, kept=flight.kept,
         )  # fmt: skip
-        if (self._node_of[executor], request.model) in self._readers:
-            ask = flight.ask
-            flight.work = replace(
-                flight.work, inputs=ask.inputs, turns=ask.turns, pictures=ask.pictures,
-                sampling=ask.sampling, kept=flight.kept,
-            )  # fmt: skip
+        reads = (self._node_of[executor], request.model) in self._readers
+        flight.work = work if reads else work.slim()
         return flight.work
 
     async def _hold(self, request: Request, limit_s: float) -> None:
@@ -264,7 +261,7 @@ class Dispatcher:
         try:
             async with self._patiently(flight):
                 if self.run.cold and (early := await self._turn(work)) is not None:
-                    return Answer(early)
+                    return Answer(served=early)
                 answer: Answer = await self._handle(work, "serve").remote(work)
                 return answer
         except asyncio.CancelledError:
@@ -284,7 +281,7 @@ class Dispatcher:
                         yield item
                 else:
                     finished = True
-                    yield Answer(early)
+                    yield Answer(served=early)
         except (RayError, RayServeException, TimeoutError) as error:
             finished = True
             yield await self._lost(work, error)
@@ -305,68 +302,48 @@ class Dispatcher:
             self.node_lost(self._node_of[work.executor])
         await asyncio.sleep(min(0.2 * work.attempt, 1.0))
         outcome: Any = "returned" if work.attempt < ATTEMPTS else "error"
-        found = await self._finished_of(work)
-        return Answer(
-            Served(
-                outcome, self.clock.now_s(), f"replica lost: {type(error).__name__}",
-                started_s=found.started_s, service_s=found.service_s, stutter=found.stutter,
-                prompts_done=found.prompts_done,
-            )
-        )  # fmt: skip
+        reason, now_s = f"replica lost: {type(error).__name__}", self.clock.now_s()
+        measured = _attempt(work, await self._finished_of(work))
+        return Answer(served=Served(outcome=outcome, ended_s=now_s, reason=reason, measured=measured))
 
-    async def _finished_of(self, work: Work) -> Progress:
+    async def _finished_of(self, work: Work) -> Measured:
         """What is known to be finished of a request whose attempt broke; reports of that attempt end here."""
         call = self._actors.find(RECORDER).take_over.remote(
             self.run.run_id, work.request.id, work.attempt + 1
         )
         try:
-            found: Progress = await asyncio.wait_for(asyncio.ensure_future(call), 2.0)
+            found: Measured = await asyncio.wait_for(asyncio.ensure_future(call), 2.0)
         except (RayError, TimeoutError) as error:
             log.warning("%s: its progress record is not reached: %s", work.request.id, error)
-            return work.progress
-        return max(found, work.progress, key=lambda p: p.prompts_done)
+            return work.earlier
+        return max(found, work.earlier, key=lambda m: m.prompts_done)
 
     def _over(self, flight: Flight, served: Served) -> bool:
         """Feed back and record an attempt; False if another one must follow. Raises `Refused`."""
         work = flight.work
         assert work is not None
         flight.served = served
-        lost = served.outcome == "returned"
-        self._feed_back(
-            flight.request, work.executor, replace(served, outcome="node_lost") if lost else served
-        )
+        assert served.outcome != "detached"
+        outcome: Outcome = "node_lost" if served.outcome == "returned" else served.outcome
+        self._feed_back(flight.request, work.executor, outcome, served.measured)
         if served.outcome == "returned":
             flight.attempt += 1
-            flight.progress = served.progress()
+            flight.earlier = served.measured
             return False
-        assert served.outcome != "detached"
         refused = self._end(flight, served.outcome, served.reason)
         if served.outcome != "done":
             raise refused
         return True
 
-    def _feed_back(self, request: Request, executor: str, served: Served) -> None:
-        done = served.outcome == "done"
-        outcome: Any = served.outcome
-        self.fast_path.completed(
-            Completion(
-                request=request,
-                executor=executor,
-                mode=served.mode,
-                outcome=outcome,
-                ended_s=self.clock.now_s(),
-                service_s=served.service_s if done else None,
-                output_tokens=served.output_tokens,
-                stutter=served.stutter,
-            )
-        )
+    def _feed_back(self, request: Request, executor: str, outcome: Outcome, measured: Measured) -> None:
+        self.fast_path.completed(Completion(request, executor, outcome, self.clock.now_s(), measured))
 
     # -- the end ---------------------------------------------------------------------------------------
 
     def _give_up(self, flight: Flight, work: Work) -> None:
         """The client is gone: so is the work."""
         self._runtime(work.executor).cancel.remote(work.request.id)
-        self._feed_back(flight.request, work.executor, Served("aborted", self.clock.now_s()))
+        self._feed_back(flight.request, work.executor, "aborted", Measured())
 
     def _leave(self, flight: Flight) -> None:
         """Whatever happened: a flight that did not end any other way was given up by its client."""
@@ -383,14 +360,21 @@ class Dispatcher:
         if outcome == "done":
             total_s = self.latency_sum_s.get(request.model, 0.0)
             self.latency_sum_s[request.model] = total_s + now_s - request.arrival_s
-        side: dict[str, Any] = {"wall": time.time(), "sent_s": flight.sent_s}
-        if served is not None and served.enqueued_s is not None and flight.work is not None:
-            side["node_ended_s"] = served.ended_s
-            before_s = max(0.0, served.enqueued_s - served.uplink_s - flight.sent_s)
-            side["overhead_s"] = before_s + max(0.0, now_s - served.ended_s)
+        at_node = served is not None and served.outcome == outcome
+        ended_s = served.ended_s if served is not None and at_node else now_s
+        measured = (
+            None
+            if flight.work is None
+            else _attempt(flight.work, None if served is None else served.measured)
+        )
+        side: dict[str, Any] = {"wall": time.time(), "request_id": request.id, "sent_s": flight.sent_s}
+        side["heard_s"] = side["answered_s"] = now_s
+        if measured is not None and outcome == "done":
+            before_s = max(0.0, (measured.dispatched_s or 0.0) - flight.sent_s)
+            side["platform_overhead_s"] = (before_s + max(0.0, now_s - ended_s)) / self.run.speedup
         if flight.timing is not None:
             side["prefill_s"], side["decode_s"] = flight.timing.prefill_s, flight.timing.decode_s
-        self._batch.add("end", request, outcome, now_s, flight.work, served, flight.decision, reason, side)
+        self._batch.add("end", request, outcome, ended_s, measured, flight.decision, reason, side)
         return Refused(outcome, reason or outcome, fault=flight.fault)
 
     # -- handles ---------------------------------------------------------------------------------------
@@ -423,6 +407,16 @@ class Dispatcher:
             log.warning("node runtime: %s", error)
             return False
         return True
+
+
+def _attempt(work: Work, measured: Measured | None) -> Measured:
+    """What is known of an attempt: by its node if that said anything of it, else by its gateway."""
+    if measured is not None and measured.executor is not None:
+        return measured
+    return replace(
+        measured or work.earlier, attempt=work.attempt, executor=work.executor, sent_s=work.sent_s,
+        dispatched_s=work.dispatched_s,
+    )  # fmt: skip
 
 
 def after(text: str, tokens: int) -> str:

@@ -28,6 +28,7 @@ from serve_apps.gateway.sse import (
     responses_events,
     usage,
 )
+from serve_apps.wire.ask import Ask, BadAsk
 from serve_apps.wire.messages import Answer
 from serve_apps.wire.secret import Secret
 from workloads.lengths import payload_bytes
@@ -163,7 +164,7 @@ class Front:
             raise HttpError(503, "no run is in progress", "server_error", code="not_ready", headers=retry)
         return dispatcher
 
-    def _admit(self, exchange: Exchange, ask: api.Ask) -> tuple[Dispatcher, Request, api.Ask]:
+    def _admit(self, exchange: Exchange, ask: Ask) -> tuple[Dispatcher, Request, Ask]:
         """Check a body against the testbed and make it a request. Raises `HttpError`."""
         dispatcher = self._running()
         run = dispatcher.run
@@ -172,7 +173,7 @@ class Front:
             raise _unknown_model(ask.model)
         try:
             api.check_modality(ask, spec.modality, exchange.scope["path"])
-        except api.BadAsk as error:
+        except BadAsk as error:
             raise HttpError(400, str(error), param=error.param) from error
         request_id = self._request_id(exchange, dispatcher)
         by_tokens = spec.features == "tokens"
@@ -268,7 +269,7 @@ class Front:
         kind: str,
         prefix: str,
         request: Request,
-        ask: api.Ask,
+        ask: Ask,
         answer: Answer,
         choices: list[dict[str, Any]],
     ) -> None:
@@ -283,10 +284,10 @@ class Front:
         await exchange.reply(200, orjson.dumps(body))
 
 
-def _ask(convert: Callable[[BodyT], api.Ask], body: BodyT) -> api.Ask:
+def _ask(convert: Callable[[BodyT], Ask], body: BodyT) -> Ask:
     try:
         return convert(body)
-    except api.BadAsk as error:
+    except BadAsk as error:
         raise HttpError(400, str(error), param=error.param) from error
 
 

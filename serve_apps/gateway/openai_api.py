@@ -10,9 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from emulation.domain.cluster import Modality
-from serve_apps.wire.ask import Ask as Ask
-from serve_apps.wire.ask import BadAsk as BadAsk
-from serve_apps.wire.messages import Sampling
+from serve_apps.wire.ask import Ask, BadAsk, Sampling
 
 MAX_CHOICES = 128
 MAX_TOKENS = 131_072
@@ -185,7 +183,7 @@ def _talk(messages: list[Message]) -> _Talk:
 
 def _sampling(body: ChatBody | CompletionBody) -> Sampling:
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
-    return Sampling(body.temperature, body.top_p, body.seed, tuple(stop))
+    return Sampling(temperature=body.temperature, top_p=body.top_p, seed=body.seed, stop=tuple(stop))
 
 
 def _words(texts: list[str]) -> int:
@@ -265,7 +263,7 @@ def ask_responses(body: ResponsesBody) -> Ask:
         images=images,
         turns=talk.turns,
         pictures=tuple(talk.pictures),
-        sampling=Sampling(body.temperature, body.top_p),
+        sampling=Sampling(temperature=body.temperature, top_p=body.top_p),
     )
 
 

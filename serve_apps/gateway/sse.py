@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from emulation.domain.request import Request
-from serve_apps.gateway.openai_api import Ask
+from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta
 
 DONE = b"data: [DONE]\n\n"

@@ -30,7 +30,7 @@ from emulation.faults import Step, apply
 from serve_apps.deciders.hosts import resume_if_restarted
 from serve_apps.node.cold import change_process
 from serve_apps.node.real_work import RealWork
-from serve_apps.node.waiters import Waiter, measured, produced
+from serve_apps.node.waiters import Waiter, produced
 from serve_apps.records.batch import RecordBatch, kept_of, part_of
 from serve_apps.records.progress import ProgressReport
 from serve_apps.replica.choice import real_models
@@ -74,7 +74,7 @@ class NodeRuntime(RealWork):
         self._next_prompt_s = inf
         self._asked: Counter[str] = Counter()
         """Lifecycle cold: executor to how often its process was told to start or stop."""
-        self._kept = Kept("")
+        self._kept = Kept(run_id="")
         self._tasks: set[asyncio.Task[Any]] = set()
         resume_if_restarted()
 
@@ -83,7 +83,7 @@ class NodeRuntime(RealWork):
     async def begin_run(self, run: NodeRun) -> None:
         """Forget the last run and stand ready for this one, its clock at 0 until `start`."""
         for waiter in self._waiters.values():
-            waiter.answer(Served("aborted", self._clock.now_s(), "the run ended"))
+            waiter.answer(Served(outcome="aborted", ended_s=self._clock.now_s(), reason="the run ended"))
         self._waiters.clear()
         self._run = run
         self._truth = TruthTable(run.scenario, run.seed)
@@ -97,7 +97,7 @@ class NodeRuntime(RealWork):
         self._timer, self._armed_s = None, inf
         self._batch.begin(run.run_id)
         self._report.begin(run.run_id)
-        self._kept = Kept(run.run_id)
+        self._kept = Kept(run_id=run.run_id)
         if not self._tasks:
             self._spawn(self._batch.run())
             self._spawn(self._report.run())
@@ -106,7 +106,7 @@ class NodeRuntime(RealWork):
         for view in self._state.view(0.0).executors:
             ready_at_s = 0.0 if view.state == "ready" else inf
             self._tell(Changed(0.0, view.id, view.state, view.mode, ready_at_s))
-        self._tell(Hinted(0.0, self._node_id, ()))
+        self._tell(Hinted(t_s=0.0, node=self._node_id, hints=()))
 
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins at this wall time."""
@@ -204,13 +204,11 @@ class NodeRuntime(RealWork):
         if known is not None:
             self._state.cancel(request.id, now_s, "aborted", "dispatched again")
             self._settle()
-        truth = self._truth.truth(request, work.max_tokens, work.ignore_eos)
+        truth = self._truth.truth(request, work.ask.max_tokens, work.ask.ignore_eos)
         if request.model in self._real:  # nobody knows it yet
-            truth = RequestTruth(noise=(1.0,) * len(truth.noise))
+            truth = RequestTruth.unknown(len(truth.noise))
         job = Job(request, truth, work.attempt, sent_s=work.sent_s)
-        job.prompts_done = work.progress.prompts_done
-        job.service_s = work.progress.service_s
-        job.started_s = work.progress.started_s
+        job.resume(work.earlier)
         ended: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
         waiter = Waiter(job, work, ended, reported=job.prompts_done)
         self._waiters[request.id] = waiter
@@ -229,7 +227,7 @@ class NodeRuntime(RealWork):
         if changes:
             self._keep(replace(self._kept, config=self._targets()))
         self._settle()
-        return Configured(now_s, tuple(refused), changes)
+        return Configured(landed_s=now_s, violations=tuple(refused), changes=changes)
 
     async def inject(self, step: Step) -> float:
         """Apply one step of the event plan in place, while requests run; returns when, in virtual seconds."""
@@ -239,7 +237,7 @@ class NodeRuntime(RealWork):
         hints = self._state.view(now_s).hints
         if hints != self._hints:
             self._hints = hints
-            self._tell(Hinted(now_s, self._node_id, hints))
+            self._tell(Hinted(t_s=now_s, node=self._node_id, hints=hints))
         self._settle()
         return now_s
 
@@ -323,15 +321,16 @@ class NodeRuntime(RealWork):
             return
         self._report.note(
             Finished(
-                job.request.id, job.attempt, waiter.work.executor, waiter.reported, done, t_s, service_s,
-                job.started_s, job.stutter,
+                request_id=job.request.id, attempt=job.attempt, executor=waiter.work.executor,
+                after=waiter.reported, done=done, t_s=t_s, service_s=service_s, started_s=job.started_s,
+                stutter=job.stutter,
             )
         )  # fmt: skip
         waiter.reported = done
 
     async def _give_back(self, notice: Returned) -> None:
         """The next attempt must not be heard of before this one's progress is written."""
-        served = Served("returned", notice.t_s, **measured(notice.job))
+        served = Served(outcome="returned", ended_s=notice.t_s, measured=notice.job.measured(done=False))
         await self._report.try_flush()
         self._finish(notice.job, served)
 
@@ -359,14 +358,11 @@ class NodeRuntime(RealWork):
         job = notice.job
         if notice.outcome == "done":
             self._note(job, job.request.prompts, notice.t_s, job.service_s)
-        done = notice.outcome == "done"
         served = Served(
-            notice.outcome,
-            notice.deliver_s,
-            notice.reason,
-            output_tokens=job.truth.output_tokens if done else 0,
-            input_tokens=job.truth.input_tokens if done else None,
-            **measured(job),
+            outcome=notice.outcome,
+            ended_s=notice.deliver_s,
+            reason=notice.reason,
+            measured=job.measured(notice.outcome == "done"),
         )
         delay_s = self._clock.wall_until_s(notice.deliver_s)
         if delay_s > 0 and notice.deliver_s > notice.t_s:
@@ -436,7 +432,7 @@ class NodeRuntime(RealWork):
                 continue
             waiter.started.clear()
             if waiter.attached:
-                waiter.answer(Served("detached", self._clock.now_s()))
+                waiter.answer(Served(outcome="detached", ended_s=self._clock.now_s()))
                 waiter.ended, waiter.attached = asyncio.get_running_loop().create_future(), False
 
     def _model_of(self, executor: str) -> str:

@@ -35,7 +35,7 @@ async def change_process(
         change: ProcessChange = await asyncio.wait_for(asyncio.ensure_future(call), LONGEST_CALL_S)
     except (RayError, NotThere, TimeoutError) as error:
         reason = f"the launcher did not answer: {type(error).__name__}"
-        change = ProcessChange(False, "UNKNOWN", reason, time.monotonic() - began)
+        change = ProcessChange(status="UNKNOWN", reason=reason, wall_s=time.monotonic() - began)
     record = DecisionRecord(
         t_s=asked_s,
         actor="launcher",

@@ -24,10 +24,10 @@ class RealWork(ABC):
         """Queue one attempt; its turn, every change of pace, at last its end."""
         waiter = await self._waiter(work)
         waiter.attached = True
-        ended, told = waiter.ended, Pace("off", None)
+        ended, told = waiter.ended, Pace(mode="off", factors=None)
         while not ended.done():
             waiter.repaced.clear()
-            pace = Pace(waiter.job.mode, self._state.pace(work.request.id))
+            pace = Pace(mode=waiter.job.mode, factors=self._state.pace(work.request.id))
             if pace.factors != told.factors:
                 told = pace
                 yield pace
@@ -58,7 +58,7 @@ class RealWork(ABC):
         waiter = self._present(request_id, attempt)
         if waiter is None:
             return False
-        took_s = waiter.work.progress.service_s + service_s * self._clock.speedup
+        took_s = waiter.work.earlier.service_s + service_s * self._clock.speedup
         done = self._state.complete(request_id, took_s, output_tokens, self._advance(), input_tokens)
         self._settle()
         return done

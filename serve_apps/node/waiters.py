@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
 
 from emulation.domain.cluster import TestbedConfig
 from emulation.executor import Job
@@ -37,22 +36,6 @@ class Waiter:
         """Tell it; the first answer counts."""
         if not self.ended.done():
             self.ended.set_result(served)
-
-
-def measured(job: Job) -> dict[str, Any]:
-    """What may be told of a job that is over, or given back."""
-    return {
-        "mode": job.mode,
-        "enqueued_s": job.enqueued_s,
-        "started_s": job.started_s,
-        "service_s": job.service_s,
-        "work_s": job.work_s,
-        "interrupted": job.interrupted,
-        "uplink_s": job.uplink_s,
-        "downlink_s": job.downlink_s,
-        "stutter": job.stutter,
-        "prompts_done": job.prompts_done,
-    }
 
 
 def produced(testbed: TestbedConfig, node_id: str, waiter: Waiter, done: float | None) -> tuple[int, int]:

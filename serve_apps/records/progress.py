@@ -19,9 +19,10 @@ from typing import IO
 import orjson
 from ray.exceptions import RayError
 
+from emulation.domain.measured import Measured
 from emulation.jsonl import read_lines
 from emulation.recording import Run
-from serve_apps.wire.messages import Finished, Progress
+from serve_apps.wire.messages import Finished
 from serve_apps.wire.names import RECORDER, NotThere, Phonebook
 
 log = logging.getLogger("edgebed")
@@ -102,11 +103,16 @@ class ProgressBook:
         if lines and not self._out.closed:
             self._out.write(b"".join(orjson.dumps(line) + b"\n" for line in lines))
 
-    def take_over(self, request_id: str, attempt: int) -> Progress:
+    def take_over(self, request_id: str, attempt: int) -> Measured:
         """What attempt number `attempt` starts from; from now on no earlier attempt is listened to."""
-        known = self._known.get(request_id) or Finished(request_id, attempt, "", 0, 0, 0.0, 0.0)
+        known = self._known.get(request_id) or Finished(request_id=request_id, attempt=attempt)
         self._known[request_id] = replace(known, attempt=max(attempt, known.attempt))
-        return Progress(known.done, known.service_s, known.started_s, known.stutter)
+        return Measured(
+            prompts_done=known.done,
+            service_s=known.service_s,
+            started_s=known.started_s,
+            stutter=known.stutter,
+        )
 
     def ended(self, request_id: str) -> None:
         """The request has ended: nobody will ask for it, but a late report must still not be written twice."""

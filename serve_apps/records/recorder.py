@@ -11,6 +11,7 @@ import asyncio
 import os
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,17 @@ import orjson
 import ray
 from ray.exceptions import RayError
 
-from emulation.domain.actions import RoutingDecision
+from emulation.domain.measured import Measured
 from emulation.domain.records import RunFooter
-from emulation.domain.request import Outcome, Request
+from emulation.domain.request import Request
 from emulation.domain.snapshot import Window
-from emulation.domain.truth import RequestTruth
-from emulation.executor import Job
 from emulation.jsonl import read_lines
 from emulation.ledger import Ledger
 from emulation.recording import RECORD_FILE, SIDE_FILE, JsonlSink, canonical_order, decode, write_whole
 from serve_apps.records.batch import Entry
 from serve_apps.records.progress import ProgressBook
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Finished, Progress, RunPlan, RunProgress, RunState, Served, Work
+from serve_apps.wire.messages import Finished, RunPlan, RunProgress, RunState
 
 ALIVE_TIMEOUT_S = 3.0
 """Wall seconds after which a gateway that does not answer counts as gone."""
@@ -40,7 +39,7 @@ class Recorder:
     """The named actor `recorder`."""
 
     def __init__(self) -> None:
-        self._state = RunState(None, None)
+        self._state = RunState(run_id=None, t0_wall=None)
         self._changed = asyncio.Event()
         self._parts: Mapping[str, Any] = {}
         self._checkpoints: dict[str, Any] = {}
@@ -67,12 +66,12 @@ class Recorder:
         self._sink = JsonlSink(self._folder, flush_every=1_000_000)
         self._finished = ProgressBook(self._folder)
         self._ledger = Ledger(plan.header, self._sink, plan.scenario.testbed)
-        self._set(RunState(plan.run_id, None))
+        self._set(RunState(run_id=plan.run_id, t0_wall=None))
 
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins at this wall time."""
         self._clock.start(t0_wall)
-        self._set(RunState(self._state.run_id, t0_wall))
+        self._set(replace(self._state, t0_wall=t0_wall))
 
     async def close(self, interrupted: bool = False) -> RunFooter | None:
         """Close the books: footer, files in canonical order. None if no run is open.
@@ -83,7 +82,7 @@ class Recorder:
         if ledger is None or sink is None:
             return None
         self._ledger = self._sink = None
-        self._set(RunState(self._state.run_id, self._state.t0_wall, closed=True))
+        self._set(replace(self._state, closed=True))
         in_system: dict[str, int] = {}
         for _, request in self._open.values():
             in_system[request.model] = in_system.get(request.model, 0) + 1
@@ -179,10 +178,10 @@ class Recorder:
         if run_id == self._state.run_id and self._ledger is not None and self._finished is not None:
             self._finished.add(reports)
 
-    async def take_over(self, run_id: str, request_id: str, attempt: int) -> Progress:
+    async def take_over(self, run_id: str, request_id: str, attempt: int) -> Measured:
         """What a new attempt at a request starts from; reports of earlier attempts are refused from now on."""
         if run_id != self._state.run_id or self._finished is None:
-            return Progress()
+            return Measured()
         return self._finished.take_over(request_id, attempt)
 
     # -- records ------------------------------------------------------------------------------------------
@@ -204,23 +203,12 @@ class Recorder:
         if self._sink is not None:
             self._sink.flush()
 
-    def _end(
-        self,
-        request: Request,
-        outcome: Outcome,
-        t_s: float,
-        work: Work | None,
-        served: Served | None,
-        decision: RoutingDecision | None,
-        reason: str,
-        side: Mapping[str, Any],
-    ) -> None:
+    def _end(self, request: Request, *ended: Any) -> None:
         if self._ledger is None or self._open.pop(request.id, None) is None:
             return  # closed when its gateway was thought dead
         if self._finished is not None:
             self._finished.ended(request.id)
-        job = None if work is None else measured_job(work, served)
-        self._ledger.end(request, outcome, t_s, job, decision, reason, side)
+        self._ledger.end(request, *ended)
 
     async def window(self, reset: bool = False) -> Window:
         """What was counted since the last reset."""
@@ -230,29 +218,17 @@ class Recorder:
         """How far the run is."""
         ledger = self._ledger
         if ledger is None:
-            return RunProgress(0.0, 0, 0, 0, 0)
+            return RunProgress(t_s=0.0, arrived=0, ended=0, in_system=0, counted_open=0)
         ended = sum(ends.total() for ends in ledger.ends.values())
         arrived = ledger.arrived.total()
-        return RunProgress(self._clock.now_s(), arrived, ended, arrived - ended, ledger.counted_open)
+        return RunProgress(
+            t_s=self._clock.now_s(), arrived=arrived, ended=ended, in_system=arrived - ended,
+            counted_open=ledger.counted_open,
+        )  # fmt: skip
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
         return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
-
-
-def measured_job(work: Work, served: Served | None) -> Job:
-    """What was measured of the last attempt, as the job record takes it."""
-    job = Job(work.request, RequestTruth(0, ()), work.attempt, work.dispatched_s, sent_s=work.sent_s)
-    job.executor = work.executor
-    if served is not None:
-        job.truth = RequestTruth(served.output_tokens, (), served.input_tokens)
-        job.enqueued_s, job.started_s, job.service_s = served.enqueued_s, served.started_s, served.service_s
-        job.uplink_s, job.downlink_s = served.uplink_s, served.downlink_s
-        if served.enqueued_s is not None:  # when its node took it, by the state machine's own clock
-            job.dispatched_s = served.enqueued_s - served.uplink_s
-        job.work_s, job.interrupted = served.work_s, served.interrupted
-        job.stutter, job.mode, job.prompts_done = served.stutter, served.mode, served.prompts_done
-    return job
 
 
 def put_in_order(folder: Path) -> None:

@@ -31,27 +31,27 @@ def total_tokens(model: ModelSpec, work: Work, output_tokens: int) -> int:
 
 def per_prompt(work: Work) -> int:
     """Words per choice of a model with feature `prompts`."""
-    if work.max_tokens is None:
+    if work.ask.max_tokens is None:
         return WORDS_PER_PROMPT
-    return work.max_tokens if work.ignore_eos else min(WORDS_PER_PROMPT, work.max_tokens)
+    return work.ask.max_tokens if work.ask.ignore_eos else min(WORDS_PER_PROMPT, work.ask.max_tokens)
 
 
 def answer(model: ModelSpec, work: Work, served: Served) -> Answer:
     """The content of a finished request; empty for one that failed."""
     if served.outcome != "done":
-        return Answer(served)
+        return Answer(served=served)
     if model.modality == "image":
-        width, height = work.size or DEFAULT_SIZE
+        width, height = work.ask.size or DEFAULT_SIZE
         shades = [zlib.crc32(f"{work.request.id}/{k}".encode()) % 256 for k in range(work.request.prompts)]
-        return Answer(served, images=tuple(png(width, height, shade & 0xF0) for shade in shades))
-    total = total_tokens(model, work, served.output_tokens)
+        return Answer(served=served, images=tuple(png(width, height, shade & 0xF0) for shade in shades))
+    total = total_tokens(model, work, served.measured.output_tokens)
     if model.modality == "caption":
         count = work.request.prompts
         texts = tuple(caption(work.request.id, k) for k in range(count))
-        return Answer(served, texts=texts, completion_tokens=sum(len(t.split()) for t in texts))
+        return Answer(served=served, texts=texts, completion_tokens=sum(len(t.split()) for t in texts))
     choices = work.request.prompts if model.features == "prompts" else 1
     each = total // choices
-    return Answer(served, texts=(words(0, each),) * choices, completion_tokens=each * choices)
+    return Answer(served=served, texts=(words(0, each),) * choices, completion_tokens=each * choices)
 
 
 def caption(request_id: str, index: int) -> str:
@@ -72,6 +72,6 @@ def deltas(sent: int, produced: int, each: int) -> list[Delta]:
     while sent < produced:
         choice, offset = divmod(sent, each)
         step = min(produced - sent, each - offset)
-        found.append(Delta(choice, words(offset, offset + step), step))
+        found.append(Delta(choice=choice, text=words(offset, offset + step), tokens=step))
         sent += step
     return found

@@ -68,7 +68,7 @@ class Emulated:
     def _rest(self, whole: Answer, sent: int) -> list[Delta]:
         """What is left to say when the node says it is over. Captions come whole, at the end."""
         if self._spec.model.modality == "caption":
-            return [Delta(0, "\n".join(whole.texts), whole.completion_tokens)]
+            return [Delta(choice=0, text="\n".join(whole.texts), tokens=whole.completion_tokens)]
         choices = max(len(whole.texts), 1)
         return deltas(sent, whole.completion_tokens, max(whole.completion_tokens // choices, 1))
 

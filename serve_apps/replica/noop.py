@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
+from emulation.domain.measured import Measured
 from serve_apps.replica.base import BackendSpec, no_settings
 from serve_apps.replica.content import answer, deltas
 from serve_apps.wire.messages import Answer, Delta, Served, Work
@@ -27,8 +28,8 @@ class Noop:
     async def serve(self, work: Work) -> Answer:
         """The whole answer, now."""
         at_s = work.dispatched_s
-        served = Served("done", at_s, output_tokens=work.max_tokens or 1, enqueued_s=at_s, started_s=at_s)
-        return answer(self._spec.model, work, served)
+        measured = Measured(output_tokens=work.ask.max_tokens or 1, enqueued_s=at_s, started_s=at_s)
+        return answer(self._spec.model, work, Served(outcome="done", ended_s=at_s, measured=measured))
 
     async def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
         """The whole answer in one piece, then the end."""

@@ -117,7 +117,8 @@ class Real:
         try:
             self._engine.check(work)
         except BadAsk as bad:
-            yield Answer(Served("rejected", work.dispatched_s, str(bad)), fault=bad.param)
+            served = Served(outcome="rejected", ended_s=work.dispatched_s, reason=str(bad))
+            yield Answer(served=served, fault=bad.param)
             return
         attempt = _Attempt(work, self._engine.pacer(), list(work.kept))
         for index, piece in enumerate(work.kept):
@@ -213,16 +214,16 @@ class Real:
     def _delta(self, index: int, text: str, tokens: int, first: bool) -> Delta:
         """New text of one choice; captions of several pictures are one text, a line each."""
         if self._spec.model.modality != "caption":
-            return Delta(index, text, tokens)
-        return Delta(0, f"\n{text}" if first and index else text, tokens)
+            return Delta(choice=index, text=text, tokens=tokens)
+        return Delta(choice=0, text=f"\n{text}" if first and index else text, tokens=tokens)
 
     def _answer(self, attempt: _Attempt) -> Answer:
         served, pieces = attempt.served, tuple(attempt.pieces)
         assert served is not None
         if served.outcome != "done":
-            return Answer(served, kept=pieces, timing=attempt.pacer.timing())
+            return Answer(served=served, kept=pieces, timing=attempt.pacer.timing())
         return Answer(
-            served,
+            served=served,
             texts=tuple(p.text for p in pieces if not p.image),
             images=tuple(p.image for p in pieces if p.image),
             completion_tokens=sum(p.tokens for p in pieces),
@@ -235,7 +236,7 @@ class Real:
 def _prompt_tokens(attempt: _Attempt) -> int:
     """Tokens of the input by the model's own tokenizer; a prompt with several choices counts once."""
     read = (p.prompt_tokens for p in attempt.pieces)
-    return sum(dict(zip(attempt.work.inputs, read, strict=False)).values())
+    return sum(dict(zip(attempt.work.ask.inputs, read, strict=False)).values())
 
 
 class Transformers(Real):

@@ -51,9 +51,9 @@ class Launcher:
         async with self._locks[name]:
             began = time.monotonic()
             if not self._open:
-                return ProcessChange(False, "NOT_STARTED", "the run is over", 0.0, given_up=True)
+                return ProcessChange(status="NOT_STARTED", reason="the run is over", given_up=True)
             if self._running.get(name) == mode:
-                return ProcessChange(True, "RUNNING", "it was up already", 0.0)
+                return ProcessChange(ok=True, status="RUNNING", reason="it was up already")
             if name in self._running:
                 await self._delete(name)
             gpus = slice_share(self._testbed) if mode == "gpu" else 0.0
@@ -69,8 +69,9 @@ class Launcher:
                 await self._delete(name)
             withdrawn = status != "RUNNING" and self._withdrawn(name)
             return ProcessChange(
-                status == "RUNNING", status, reason, time.monotonic() - began, given_up=withdrawn
-            )
+                ok=status == "RUNNING", status=status, reason=reason, wall_s=time.monotonic() - began,
+                given_up=withdrawn,
+            )  # fmt: skip
 
     async def halt(self, node_id: str, model_id: str) -> ProcessChange:
         """Stop a replica; returns when it is gone."""
@@ -84,7 +85,8 @@ class Launcher:
             status = (await self._statuses(fresh=True)).get(name)
             gone = status is None
             said = "NOT_STARTED" if status is None else str(status.status.value)
-            return ProcessChange(gone, said, "" if gone else "it is still there", time.monotonic() - began)
+            reason = "" if gone else "it is still there"
+            return ProcessChange(ok=gone, status=said, reason=reason, wall_s=time.monotonic() - began)
 
     async def halt_others(self, node_id: str, wanted: dict[str, Mode]) -> None:
         """Stop what runs on a node in another mode than wanted (executor to mode)."""

@@ -335,17 +335,20 @@ class LiveCluster:
 
         parts: dict[str, Any] = {
             GATEWAY_APP: GatewayRun(
-                plan.run_id, plan.header.scheme, self.testbed, speedup, scenario.deadline_s,
-                scenario.length_knowledge, pickle.dumps(plan.fast_path), cold, self.options.backend,
-                plan.planner is not None, plan.scheduler is not None,
+                run_id=plan.run_id, scheme=plan.header.scheme, testbed=self.testbed, speedup=speedup,
+                deadline_s=scenario.deadline_s, length_knowledge=scenario.length_knowledge,
+                fast_path=pickle.dumps(plan.fast_path), cold=cold, backend=self.options.backend,
+                planned=plan.planner is not None, scheduled=plan.scheduler is not None,
             ),
             EVENTS: (plan.run_id, scenario),
             PLANNER: control(plan.planner),
             SCHEDULER: control(plan.scheduler),
         }  # fmt: skip
         for node in self.testbed.nodes:
-            run = NodeRun(plan.run_id, scenario, plan.seed, plan.truth, speedup, cold, self.options.backend)
-            parts[runtime_name(node.id)] = run
+            parts[runtime_name(node.id)] = NodeRun(
+                run_id=plan.run_id, scenario=scenario, seed=plan.seed, truth=plan.truth, speedup=speedup,
+                cold=cold, backend=self.options.backend,
+            )  # fmt: skip
             parts[deployer_name(node.id)] = control(plan.deployers.get(node.id))
         return parts
 

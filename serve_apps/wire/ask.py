@@ -1,37 +1,56 @@
-"""What a client asks of a model, whatever the form of its request was, and the error that names what cannot be done."""
+"""What a client asks of a model, whatever form its request had. Travels with every attempt, down to the engine."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from serve_apps.wire.messages import Sampling
+from dataclasses import dataclass, replace
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a client wants a real model to answer; None: the backend's own default. An emulated model ignores it."""
+
+    temperature: float | None = None
+    """0: always the likeliest token."""
+    top_p: float | None = None
+    seed: int | None = None
+    """None: drawn from the request's id, so that another attempt says the same."""
+    stop: tuple[str, ...] = ()
+    steps: int | None = None
+    """Denoising steps of an image."""
+    guidance: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a body asks for, whatever its form was."""
+    """One request's content and limits."""
 
     model: str
-    prompts: int
-    prompt_tokens: int
+    prompts: int = 1
+    prompt_tokens: int = 0
     """Whitespace words, the emulated tokenizer."""
-    max_tokens: int | None
-    ignore_eos: bool
-    stream: bool
+    max_tokens: int | None = None
+    """Limit the client stated."""
+    ignore_eos: bool = False
+    stream: bool = False
     include_usage: bool = False
     size: tuple[int, int] | None = None
-    inputs: tuple[str, ...] = ()
-    """One prompt per choice."""
+    """Pixels asked of an image model, width and height."""
     images: int = 0
+    inputs: tuple[str, ...] = ()
+    """Prompts, one per choice, for backends that read them."""
     turns: tuple[tuple[str, str], ...] = ()
-    """A conversation as (role, text)."""
+    """A conversation as (role, text), for models whose tokenizer knows how to write one."""
     pictures: tuple[str, ...] = ()
-    """URLs of the images."""
+    """Images to caption, as data URIs."""
     sampling: Sampling = Sampling()
+
+    def slim(self) -> Ask:
+        """The same without what only a real model reads."""
+        return replace(self, inputs=(), turns=(), pictures=())
 
 
 class BadAsk(ValueError):
-    """A body that is well-formed but cannot be served; names the field."""
+    """A request that is well-formed but cannot be served; `param` names the field."""
 
     def __init__(self, message: str, param: str) -> None:
         super().__init__(message)

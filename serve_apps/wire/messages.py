@@ -12,40 +12,17 @@ from typing import Any, Literal
 
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.measured import Measured
 from emulation.domain.ports import FastPath
 from emulation.domain.records import RunHeader
 from emulation.domain.request import Outcome, Request
 from emulation.domain.scenario import LengthKnowledge, Scenario
 from emulation.domain.truth import WorldTruth
 from emulation.faults import Step
+from serve_apps.wire.ask import Ask
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress record of a request that must be dispatched again: what is finished stays finished."""
-
-    prompts_done: int = 0
-    service_s: float = 0.0
-    started_s: float | None = None
-    stutter: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How a client wants a real model to answer; None: the backend's own default. An emulated model ignores it."""
-
-    temperature: float | None = None
-    """0: always the likeliest token."""
-    top_p: float | None = None
-    seed: int | None = None
-    """None: drawn from the request's id, so that another attempt says the same."""
-    stop: tuple[str, ...] = ()
-    steps: int | None = None
-    """Denoising steps of an image."""
-    guidance: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
     """One finished choice of an answer by a real model."""
 
@@ -59,7 +36,7 @@ class Piece:
     finish: Literal["stop", "length"] = "stop"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Where the time of real work went, wall seconds."""
 
@@ -71,87 +48,62 @@ class Timing:
     """Computing, slowdown and pauses together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
     """Prompts of a request that one attempt finished: a line of the progress record. Times in virtual seconds."""
 
     request_id: str
     attempt: int
-    executor: str
-    after: int
+    executor: str = ""
+    after: int = 0
     """Prompts finished before these."""
-    done: int
+    done: int = 0
     """Prompts finished with these, over all attempts: those with index `after` to `done` - 1 are new."""
-    t_s: float
+    t_s: float = 0.0
     """When the last of them was finished."""
-    service_s: float
+    service_s: float = 0.0
     """Time in service up to then, over all attempts."""
     started_s: float | None = None
     """When the request was in service for the first time."""
     stutter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """One attempt at a request, as the gateway hands it to a replica. Times in virtual seconds."""
 
     request: Request
+    ask: Ask
+    """Without what only a real model reads, where none is to read it."""
     executor: str
-    attempt: int
+    attempt: int = 1
     sent_s: float
     """When it reached the gateway."""
     dispatched_s: float
-    max_tokens: int | None = None
-    """Limit the client stated."""
-    ignore_eos: bool = False
-    size: tuple[int, int] | None = None
-    """Pixels asked of an image model, width and height."""
-    progress: Progress = Progress()
-    inputs: tuple[str, ...] = ()
-    """Prompts, for backends that read them: one per choice."""
-    turns: tuple[tuple[str, str], ...] = ()
-    """A conversation as (role, text), for models whose tokenizer knows how to write one."""
-    pictures: tuple[str, ...] = ()
-    """Images to caption, as data URIs."""
-    sampling: Sampling = Sampling()
+    earlier: Measured = Measured()
+    """What the attempts before this one finished: it stays finished."""
     kept: tuple[Piece, ...] = ()
     """Choices that earlier attempts finished."""
 
     def slim(self) -> Work:
         """Without what only a model reads."""
-        return replace(self, inputs=(), turns=(), pictures=(), kept=())
+        return replace(self, ask=self.ask.slim(), kept=())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """What happened to one attempt, after the fact."""
 
     outcome: Outcome | Literal["returned", "detached"]
-    """returned: its node left with policy requeue; it must be dispatched again. detached (lifecycle cold):
-    its executor stops with the request still queued; it must be attached to again."""
+    """returned: its node gave it back; it must be dispatched again. detached (lifecycle cold): its executor stops
+    with the request still queued; it must be attached to again."""
     ended_s: float
-    """When the answer reached its origin, by the state machine."""
+    """When the answer reached its origin, by the state machine; virtual seconds."""
     reason: str = ""
-    mode: Mode = "off"
-    output_tokens: int = 0
-    input_tokens: int | None = None
-    """By the tokenizer of a real text model; None: nobody counted but the gateway."""
-    enqueued_s: float | None = None
-    started_s: float | None = None
-    service_s: float = 0.0
-    work_s: float = 0.0
-    interrupted: bool = False
-    uplink_s: float = 0.0
-    downlink_s: float = 0.0
-    stutter: bool = False
-    prompts_done: int = 0
-
-    def progress(self) -> Progress:
-        """What the next attempt starts from."""
-        return Progress(self.prompts_done, self.service_s, self.started_s, self.stutter)
+    measured: Measured = Measured()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A finished attempt with its content."""
 
@@ -172,7 +124,7 @@ class Answer:
     timing: Timing | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
     """New text of one choice of a streamed answer."""
 
@@ -181,7 +133,7 @@ class Delta:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """What a node tells the replica that computes an attempt: whether it is its turn, and how slow to be."""
 
@@ -190,7 +142,7 @@ class Pace:
     """Times slower, per coefficient of the service law; None: not in service now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hinted:
     """News of a node: all hints now exposed there. How strong what they stand for is, nobody is told."""
 
@@ -199,22 +151,22 @@ class Hinted:
     hints: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessChange:
     """What became of starting or stopping a replica (lifecycle cold)."""
 
-    ok: bool
+    ok: bool = False
     status: str
     """Serve's own, of the application: RUNNING, DEPLOYING, DEPLOY_FAILED, UNHEALTHY, DELETING; NOT_STARTED: it has
     none of this name."""
-    reason: str
-    wall_s: float
+    reason: str = ""
+    wall_s: float = 0.0
     """From when it was the application's turn until it was done."""
     given_up: bool = False
     """A start that was withdrawn before it was up: it neither succeeded nor failed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configured:
     """What became of a node configuration."""
 
@@ -223,7 +175,7 @@ class Configured:
     changes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRun:
     """Begin of a run for one node runtime: the only message that carries truth."""
 
@@ -237,7 +189,7 @@ class NodeRun:
     """Of models the testbed names none for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """What a node runtime leaves with the recorder for the process that takes its place."""
 
@@ -248,7 +200,7 @@ class Kept:
     """Steps of the event plan applied so far, in order."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayRun:
     """Begin of a run for the gateway. No events, no seed: nothing the truth could be drawn from."""
 
@@ -267,7 +219,7 @@ class GatewayRun:
     scheduled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
     """All of a run, as the composition root hands it to `LiveCluster.begin_run`."""
 
@@ -287,7 +239,7 @@ class RunPlan:
     """Whether controllers go on after the scenario's end (a testbed that stays)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunState:
     """What the recorder says about the present run."""
 
@@ -296,7 +248,7 @@ class RunState:
     closed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunProgress:
     """How far a live run is, for whoever shows it."""
 

@@ -15,12 +15,12 @@ from controller.meta.config import MetaConfig
 from controller.meta.controller import MetaController
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.ports import Completion
 from emulation.domain.records import DecisionRecord
-from emulation.domain.request import Request
+from emulation.domain.request import Outcome, Request
 from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
 from emulation.recording import Run
+from tests.build.worlds import completion
 
 DEVICES = ("d0", "d1", "d2")
 TESTBED = TestbedConfig.model_validate(
@@ -99,10 +99,8 @@ class Stage:
         self, request: Request, device: str, service_s: float | None = 2.0, stutter: bool = False
     ) -> None:
         self.now_s += service_s or 0.0
-        outcome = "done" if service_s is not None else "node_lost"
-        self.meta.completed(
-            Completion(request, device, "gpu", outcome, self.now_s, service_s, 0, stutter)  # type: ignore[arg-type]
-        )
+        outcome: Outcome = "done" if service_s is not None else "node_lost"
+        self.meta.completed(completion(request, device, self.now_s, service_s, 0, outcome, stutter))
 
     def serve(self, count: int, slow: dict[str, float] | None = None) -> list[str]:
         """So many requests, one at a time; `slow`: device to its factor."""

@@ -15,13 +15,14 @@ from emulation.executor import Ended, Job, NodeState, Returned
 from serve_apps.engines.loading import LoadFacts
 from serve_apps.engines.pacer import Pacer
 from serve_apps.node.real_work import RealWork
-from serve_apps.node.waiters import Waiter, measured
+from serve_apps.node.waiters import Waiter
 from serve_apps.replica.base import BackendSpec
 from serve_apps.replica.real import Real
 from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Answer, Piece, Served, Work
 from tests.build.fakes import device_testbed
+from tests.build.works import work_of
 
 MODEL = ModelSpec(id="m", modality="text")
 
@@ -42,8 +43,8 @@ class Node(RealWork):
     async def _waiter(self, work: Work) -> Waiter:
         waiter = self._waiters.get(work.request.id)
         if waiter is None:
-            job = Job(work.request, RequestTruth(noise=(1.0,) * work.request.prompts), work.attempt)
-            job.prompts_done = work.progress.prompts_done
+            job = Job(work.request, RequestTruth.unknown(work.request.prompts), work.attempt)
+            job.resume(work.earlier)
             waiter = Waiter(job, work, asyncio.get_running_loop().create_future())
             self._waiters[work.request.id] = waiter
             self._state.submit(work.executor, job, self.now)
@@ -57,14 +58,15 @@ class Node(RealWork):
     def _settle(self) -> None:
         for notice in self._state.take_notices():
             if isinstance(notice, Ended):
-                self._end(notice.job, notice.outcome, notice.job.truth.output_tokens)
+                self._end(notice.job, notice.outcome)
             elif isinstance(notice, Returned):
-                self._end(notice.job, "returned", 0)
+                self._end(notice.job, "returned")
         self._repace()
 
-    def _end(self, job: Job, outcome: Any, tokens: int) -> None:
+    def _end(self, job: Job, outcome: Any) -> None:
         waiter = self._waiters.pop(job.request.id)
-        waiter.answer(Served(outcome, self.now, output_tokens=tokens, **measured(job)))
+        measured = job.measured(outcome == "done")
+        waiter.answer(Served(outcome=outcome, ended_s=self.now, measured=measured))
 
     def change(self, what: Callable[[NodeState], Any]) -> None:
         what(self._state)
@@ -132,7 +134,7 @@ class Engine:
         return work.request.prompts
 
     def check(self, work: Work) -> None:
-        if work.max_tokens == 13:
+        if work.ask.max_tokens == 13:
             raise BadAsk("13 is too many", "max_tokens")
 
     def run(self, work: Work, index: int, pacer: Pacer, emit: Callable[[str, int], None]) -> Piece:
@@ -154,7 +156,7 @@ class Engine:
             pacer.lap()
             said.append((f" {index}.{number}", 1))
             emit(*said[-1])
-        return Piece("".join(t for t, _ in said), tokens=self._tokens, prompt_tokens=5, said=tuple(said))
+        return Piece(text="".join(t for t, _ in said), tokens=self._tokens, prompt_tokens=5, said=tuple(said))
 
     def let(self, tokens: int) -> None:
         for _ in range(tokens):
@@ -185,4 +187,4 @@ class World:
 
     def ask(self, number: int, prompts: int = 1, **fields: Any) -> asyncio.Task[Answer]:
         request = Request(f"r{number}", "m", "d0", 0.0, fields.pop("deadline_s", inf), prompts=prompts)
-        return asyncio.ensure_future(self.replica.serve(Work(request, "d0", 1, 0.0, 0.0, **fields)))
+        return asyncio.ensure_future(self.replica.serve(work_of(request, "d0", **fields)))

@@ -10,16 +10,26 @@ from typing import Any
 from PIL import Image
 
 from emulation.domain.request import Request
-from serve_apps.wire.messages import Piece, Sampling, Work
+from serve_apps.wire.ask import Ask, Sampling
+from serve_apps.wire.messages import Piece, Work
 
 PROMPT = "the edge of a network serves what is near"
 
 
 def work(number: int = 1, prompts: int = 1, **fields: Any) -> Work:
-    """An attempt of request `r<number>`; sampling fields may be given beside those of `Work`."""
-    sampling = {name: fields.pop(name) for name in Sampling.__slots__ if name in fields}
+    """An attempt of request `r<number>`; see `work_of`."""
     request = Request(f"r{number}", "m", "n", 0.0, inf, prompts=prompts)
-    return Work(request, "n/m", 1, 0.0, 0.0, sampling=Sampling(**sampling), **fields)
+    return work_of(request, "n/m", **fields)
+
+
+def work_of(request: Request, executor: str, **fields: Any) -> Work:
+    """An attempt of this request; fields of `Ask` and `Sampling` may be given beside those of `Work`."""
+    sampling = {name: fields.pop(name) for name in Sampling.__slots__ if name in fields}
+    asked = {name: fields.pop(name) for name in Ask.__slots__ if name in fields}
+    ask = Ask(
+        **{"model": request.model, "prompts": request.prompts, "sampling": Sampling(**sampling)} | asked
+    )
+    return Work(request=request, ask=ask, executor=executor, **{"sent_s": 0.0, "dispatched_s": 0.0} | fields)
 
 
 def text_work(number: int = 1, **fields: Any) -> Work:

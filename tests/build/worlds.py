@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from controller.fast_path import FastPath
 from emulation.domain.actions import RoutingDecision
 from emulation.domain.cluster import TestbedConfig
+from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion
-from emulation.domain.request import Request
+from emulation.domain.request import Outcome, Request
 from emulation.rng import stream
 
 
@@ -87,6 +88,21 @@ def request(model: str, index: int = 0, origin: str = "gpu0", at_s: float = 0.0,
     return Request(f"r{index}", model, origin, at_s, at_s + 900.0, **given)  # type: ignore[arg-type]
 
 
+def completion(
+    request: Request,
+    executor: str,
+    at_s: float,
+    service_s: float | None,
+    output_tokens: int = 0,
+    outcome: Outcome | None = None,
+    stutter: bool = False,
+) -> Completion:
+    """The end of a request on a GPU executor; without a service time it expired unserved."""
+    measured = Measured(mode="gpu", service_s=service_s or 0.0, output_tokens=output_tokens, stutter=stutter)
+    how = outcome or ("expired" if service_s is None else "done")
+    return Completion(request, executor, how, at_s, measured)
+
+
 @dataclass
 class Driver:
     """Sends random requests through a fast path, completes them late and now and then lets a node go."""
@@ -136,10 +152,7 @@ class Driver:
         done, executor = self.open.pop(index)
         served = self.draws.random() < 0.67
         service_s = float(self.draws.uniform(0.5, 5.0)) if served else None
-        outcome = "done" if served else "expired"
-        self.path.completed(
-            Completion(done, executor, "gpu", outcome, self.now_s, service_s, 40 if served else 0, False)
-        )
+        self.path.completed(completion(done, executor, self.now_s, service_s, 40 if served else 0))
 
     def toggle(self, node: str) -> None:
         """A node leaves, if another stays for each of its models, or returns; its work stays (resume)."""

@@ -7,13 +7,14 @@ from math import inf
 import pytest
 
 from controller.fast_path import build_fast_path
-from emulation.domain.ports import Completion, PerfKey
-from emulation.domain.request import OUTCOMES, Request
+from emulation.domain.ports import PerfKey
+from emulation.domain.request import OUTCOMES, Outcome, Request
 from tests.build.fakes import device_testbed
+from tests.build.worlds import completion
 
 
 @pytest.mark.parametrize("outcome", [o for o in OUTCOMES if o != "done"])
-def test_only_served_requests_change_a_prediction(outcome: str) -> None:
+def test_only_served_requests_change_a_prediction(outcome: Outcome) -> None:
     fast = build_fast_path(device_testbed(3.0, nodes=2))
     key = PerfKey("d0", "m", "gpu")
     before = fast.perf.predict(key, (1.0,))
@@ -22,7 +23,7 @@ def test_only_served_requests_change_a_prediction(outcome: str) -> None:
         decision = fast.route(request, float(number))
         assert decision.executor is not None
         fast.dispatched(request, decision, float(number))
-        end = Completion(request, decision.executor, "gpu", outcome, number + 0.001, None, 0, False)  # type: ignore[arg-type]
+        end = completion(request, decision.executor, number + 0.001, 0.4, 0, outcome)
         fast.completed(end)
     assert fast.perf.predict(key, (1.0,)) == before
     assert not fast.view.beliefs["d0"].backlog.entries, "and none of them is waited for any more"

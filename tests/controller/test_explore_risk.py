@@ -9,9 +9,8 @@ from pydantic import ValidationError
 
 from controller.fast_path import FastPath, build_fast_path
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.ports import Completion
 from emulation.domain.request import Request
-from tests.build.worlds import devices
+from tests.build.worlds import completion, devices
 
 
 def pool(count: int = 3) -> TestbedConfig:
@@ -39,7 +38,7 @@ def serve(path: FastPath, number: int, seconds: dict[str, float], at_s: float) -
     assert decision.executor is not None
     path.dispatched(request, decision, at_s)
     took_s = seconds[decision.executor]
-    path.completed(Completion(request, decision.executor, "gpu", "done", at_s + took_s, took_s, 0, False))
+    path.completed(completion(request, decision.executor, at_s + took_s, took_s))
     return decision.executor
 
 

@@ -15,9 +15,8 @@ from controller.lengths import OutputLengths
 from controller.scoring import AVOID_S, OFF_S, TOP, Ranking, guide_penalty_s
 from emulation.domain.actions import RouteGuide, RoutingDecision
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.ports import Completion
 from emulation.domain.request import Request
-from tests.build.worlds import WORLDS, Driver, batched, devices, pods, ready, request
+from tests.build.worlds import WORLDS, Driver, batched, completion, devices, pods, ready, request
 
 
 def send(path: FastPath, wanted: Request, executor: str, now_s: float) -> None:
@@ -27,8 +26,7 @@ def send(path: FastPath, wanted: Request, executor: str, now_s: float) -> None:
 def end(
     path: FastPath, done: Request, executor: str, at_s: float, service_s: float | None = None, tokens: int = 0
 ) -> None:
-    outcome = "expired" if service_s is None else "done"
-    path.completed(Completion(done, executor, "gpu", outcome, at_s, service_s, tokens, False))
+    path.completed(completion(done, executor, at_s, service_s, tokens))
 
 
 def wait_s(path: FastPath, executor: str, now_s: float, model: str = "gpt2") -> float:

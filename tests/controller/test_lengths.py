@@ -6,10 +6,9 @@ import pytest
 
 from controller.fast_path import build_fast_path
 from controller.lengths import OutputLengths
-from emulation.domain.ports import Completion
 from emulation.domain.request import Request
 from emulation.metrics import calibration
-from tests.build.worlds import devices
+from tests.build.worlds import completion, devices
 
 
 def test_a_stated_truth_stays_exactly_what_it_is() -> None:
@@ -46,11 +45,7 @@ def test_an_unknown_length_widens_the_stated_interval() -> None:
         decision = path.route(request, 100.0 * i)
         path.dispatched(request, decision, 100.0 * i)
         took_s = (0.001 * 128 + 0.05 * tokens) * (1 if decision.executor == "llm0" else 2)
-        path.completed(
-            Completion(
-                request, str(decision.executor), "gpu", "done", 100.0 * i + took_s, took_s, tokens, False
-            )
-        )
+        path.completed(completion(request, str(decision.executor), 100.0 * i + took_s, took_s, tokens))
     known = path.route(Request("k", "llm", "llm0", 9e3, float("inf"), 1, 128, 40.0), 9e3)
     unknown = path.route(Request("u", "llm", "llm0", 9e3, float("inf"), 1, 128, None), 9e3)
     assert known.sigma_s is not None

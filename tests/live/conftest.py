@@ -39,9 +39,17 @@ def begin(cluster: LiveCluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         given, row = scenario(**changes), find_scheme(scheme)
         made = build_controllers(row, given, seed=1)
         plan = RunPlan(
-            f"{scheme}-{time.time_ns()}", given, 1, run_header(given, row, 1, "live"), world_truth(given, 1),
-            made.fast_path, str(folder), made.planner, made.scheduler, made.deployers,
-        )  # fmt: skip
+            run_id=f"{scheme}-{time.time_ns()}",
+            scenario=given,
+            seed=1,
+            header=run_header(given, row, 1, "live"),
+            truth=world_truth(given, 1),
+            fast_path=made.fast_path,
+            folder=str(folder),
+            planner=made.planner,
+            scheduler=made.scheduler,
+            deployers=made.deployers,
+        )
         cluster.begin_run(plan)
         clients.append(httpx.Client(base_url=cluster.url, timeout=60))
         return LiveRun(cluster, folder, clients[-1])

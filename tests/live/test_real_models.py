@@ -97,10 +97,18 @@ def live(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]
         made = build_controllers(row, given, seed=1)
         cluster.begin_run(
             RunPlan(
-                f"real-{time.time_ns()}", given, 1, run_header(given, row, 1, "live"), world_truth(given, 1),
-                made.fast_path, str(folder), made.planner, made.scheduler, made.deployers,
+                run_id=f"real-{time.time_ns()}",
+                scenario=given,
+                seed=1,
+                header=run_header(given, row, 1, "live"),
+                truth=world_truth(given, 1),
+                fast_path=made.fast_path,
+                folder=str(folder),
+                planner=made.planner,
+                scheduler=made.scheduler,
+                deployers=made.deployers,
             )
-        )  # fmt: skip
+        )
         with (
             openai.OpenAI(base_url=f"{cluster.url}/v1", api_key="none", max_retries=0, timeout=60) as sdk,
             httpx.Client(base_url=cluster.url, timeout=60) as http,
@@ -180,9 +188,13 @@ def test_a_picture_is_captioned(live: Live) -> None:
 
 def test_a_picture_is_made_in_the_asked_size(live: Live) -> None:
     found = live.sdk.images.generate(
-        model="sd", prompt="a cat", size="96x64", n=2, response_format="b64_json",  # type: ignore[call-overload]
+        model="sd",
+        prompt="a cat",
+        size="96x64",
+        n=2,
+        response_format="b64_json",  # type: ignore[call-overload]
         extra_body={"steps": 2, "seed": 1},
-    )  # fmt: skip
+    )
     pictures = [Image.open(BytesIO(base64.b64decode(d.b64_json))) for d in found.data]
     assert [(p.size, p.format) for p in pictures] == [((96, 64), "PNG")] * 2
 

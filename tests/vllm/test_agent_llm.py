@@ -112,9 +112,17 @@ def test_an_agent_asks_it_and_the_rules_decide_when_it_speaks_nonsense(
     row = find_scheme("MA")
     made = build_controllers(row, scenario, seed=1)
     plan = RunPlan(
-        f"hosted-{time.time_ns()}", scenario, 1, run_header(scenario, row, 1, "live"), world_truth(scenario, 1),
-        made.fast_path, str(tmp_path), made.planner, made.scheduler, made.deployers,
-    )  # fmt: skip
+        run_id=f"hosted-{time.time_ns()}",
+        scenario=scenario,
+        seed=1,
+        header=run_header(scenario, row, 1, "live"),
+        truth=world_truth(scenario, 1),
+        fast_path=made.fast_path,
+        folder=str(tmp_path),
+        planner=made.planner,
+        scheduler=made.scheduler,
+        deployers=made.deployers,
+    )
     cluster.begin_run(plan)
     with httpx.Client(base_url=cluster.url, timeout=60) as http:
         body = {"model": "gpt2", "messages": [{"role": "user", "content": "word"}], "max_tokens": 2}

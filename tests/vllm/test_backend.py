@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from emulation.domain.cluster import ModelSpec
+from emulation.domain.measured import Measured
 from emulation.files import ConfigError
 from serve_apps.engines.pacer import BURST_S, COLD_MOST_S, Stopped
 from serve_apps.engines.vllm import VllmEngine, VllmSettings
@@ -64,7 +65,7 @@ class Node:
 
     async def follow(self, work: Work) -> AsyncIterator[Pace | Served]:
         queue = self.paces[work.request.id] = asyncio.Queue()
-        yield Pace("cpu", (self.factor,))
+        yield Pace(mode="cpu", factors=(self.factor,))
         while True:
             news = await queue.get()
             yield news
@@ -74,7 +75,7 @@ class Node:
     def slow(self, factor: float | None) -> None:
         self.factor = self.factor if factor is None else factor
         for queue in self.paces.values():
-            queue.put_nowait(Pace("cpu", None if factor is None else (factor,)))
+            queue.put_nowait(Pace(mode="cpu", factors=None if factor is None else (factor,)))
 
     def end(self, request_id: str, served: Served) -> None:
         self.paces.pop(request_id).put_nowait(served)
@@ -83,14 +84,17 @@ class Node:
         self, request_id: str, attempt: int, service_s: float, tokens: int, *read: Any
     ) -> bool:
         self.completed[request_id] = (service_s, tokens)
-        self.end(request_id, Served("done", 0.0, output_tokens=tokens, service_s=service_s))
+        self.end(
+            request_id,
+            Served(outcome="done", ended_s=0.0, measured=Measured(output_tokens=tokens, service_s=service_s)),
+        )
         return True
 
     async def advanced(self, request_id: str, attempt: int, prompts_done: int) -> None: ...
 
     async def failed(self, request_id: str, attempt: int, reason: str) -> None:
         self.failures[request_id] = reason
-        self.end(request_id, Served("error", 0.0, reason))
+        self.end(request_id, Served(outcome="error", ended_s=0.0, reason=reason))
 
     async def cancel(self, request_id: str) -> bool:
         return True
@@ -119,7 +123,7 @@ class Run(threading.Thread):
         super().__init__(daemon=True)
         self._engine, self._work = engine, text_work(number, **fields)
         self.pacer, self.heard = engine.pacer(), Heard()
-        self.pacer.set(Pace("cpu", (factor,)))
+        self.pacer.set(Pace(mode="cpu", factors=(factor,)))
         self.ended: BaseException | None = None
         self.start()
 
@@ -271,7 +275,7 @@ def test_one_that_is_stopped_is_out_of_the_engine_within_one_step(
     stays = Run(engine, 2, max_tokens=200, ignore_eos=True)
     asyncio.run(until(lambda: stays.heard.tokens > 5))
     before = len(steps)
-    gone.pacer.stop() if how == "cancelled" else gone.pacer.set(Pace("off", None))
+    gone.pacer.stop() if how == "cancelled" else gone.pacer.set(Pace(mode="off", factors=None))
     gone.wait()
     assert isinstance(gone.ended, Stopped)
     stays.wait()
@@ -298,12 +302,12 @@ def test_a_slowdown_stretches_the_whole_batch(engine: VllmEngine) -> None:
 def test_a_pause_holds_a_stream_and_its_end_lets_it_go(engine: VllmEngine) -> None:
     run = Run(engine, 1, max_tokens=200, ignore_eos=True)
     asyncio.run(until(lambda: run.heard.tokens > 5))
-    run.pacer.set(Pace("cpu", (inf,)))
+    run.pacer.set(Pace(mode="cpu", factors=(inf,)))
     asyncio.run(asyncio.sleep(0.2))
     held = run.heard.tokens
     asyncio.run(asyncio.sleep(0.2))
     assert run.heard.tokens == held < 200
-    run.pacer.set(Pace("cpu", (1.0,)))
+    run.pacer.set(Pace(mode="cpu", factors=(1.0,)))
     run.wait()
     assert run.piece.tokens == 200
 

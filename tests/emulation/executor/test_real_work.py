@@ -46,7 +46,7 @@ def test_service_lasts_until_it_is_said_to_be_over_and_then_the_next_one_has_its
     assert (node.pace("r1"), node.pace("r2")) == (None, (1.0, 1.0))
     (end,) = ended(node)
     assert (end.outcome, end.t_s) == ("done", 5000.0)
-    assert (first.service_s, first.work_s, first.truth.output_tokens) == (7.5, 7.5, 12)
+    assert (first.service_s, first.work_s, first.measured(done=True).output_tokens) == (7.5, 7.5, 12)
     assert second.started_s == 5000.0
     assert not node.complete("r1", 7.5, 12, 5001.0)
 

@@ -83,7 +83,7 @@ class Asker(threading.Thread):
             self.ended = error
 
     def pace(self, factor: float | None) -> None:
-        self.pacer.set(Pace("cpu", None if factor is None else (factor,)))
+        self.pacer.set(Pace(mode="cpu", factors=None if factor is None else (factor,)))
 
     def wait(self) -> None:
         self.join(20)

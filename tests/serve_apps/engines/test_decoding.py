@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from serve_apps.engines.decoding import Detokenizer, TokenSampler, seed_of
-from serve_apps.wire.messages import Sampling
+from serve_apps.wire.ask import Sampling
 from tests.build.works import Heard, work
 
 pytestmark = pytest.mark.models

@@ -125,7 +125,7 @@ def test_work_that_is_stopped_ends_at_its_next_token(text: TextEngine) -> None:
     def stop_after_five(said: str, tokens: int) -> None:
         heard(said, tokens)
         if heard.tokens >= 5:
-            pacer.set(Pace("cpu", None))
+            pacer.set(Pace(mode="cpu", factors=None))
 
     with pytest.raises(Stopped):
         text.run(text_work(max_tokens=500), 0, pacer, stop_after_five)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulation.domain.measured import Measured
 from emulation.jsonl import RecordError
 from serve_apps.records.progress import PROGRESS_FILE, ProgressBook, broken_promises, read_progress
-from serve_apps.wire.messages import Finished, Progress
+from serve_apps.wire.messages import Finished
 from tests.build.records import request, run
 
 
@@ -23,7 +24,10 @@ def book(tmp_path: Path) -> Iterator[ProgressBook]:
 
 
 def report(request_id: str, attempt: int, after: int, until: int) -> Finished:
-    return Finished(request_id, attempt, "n/a", after, until, float(until), 2.0 * until)
+    return Finished(
+        request_id=request_id, attempt=attempt, executor="n/a", after=after, done=until, t_s=float(until),
+        service_s=2.0 * until,
+    )  # fmt: skip
 
 
 def test_reports_are_in_the_file_at_once_and_say_who_finished_what(
@@ -39,11 +43,11 @@ def test_a_new_attempt_starts_from_what_is_written_and_the_old_one_is_no_longer_
     book: ProgressBook, tmp_path: Path
 ) -> None:
     book.add([report("a", 1, 0, 2)])
-    assert book.take_over("a", 2) == Progress(2, 4.0)
+    assert book.take_over("a", 2) == Measured(prompts_done=2, service_s=4.0)
     book.add([report("a", 1, 2, 4)])  # from a node that was thought dead
     book.add([report("a", 2, 2, 3)])
     assert [(f.attempt, f.after, f.done) for f in read_progress(tmp_path)] == [(1, 0, 2), (2, 2, 3)]
-    assert book.take_over("unknown", 2) == Progress(started_s=None)
+    assert book.take_over("unknown", 2) == Measured()
 
 
 def test_a_late_report_of_a_request_that_ended_is_written_once(book: ProgressBook, tmp_path: Path) -> None:

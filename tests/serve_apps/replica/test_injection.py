@@ -26,7 +26,7 @@ from serve_apps.wire.messages import Answer, Pace, Work
 from tests.build.fakes import device_testbed
 from tests.build.real_work import Handle, Node, World
 from tests.build.waiting import news_arrives, until
-from tests.build.works import PROMPT, Heard, picture_uri, text_work, work
+from tests.build.works import PROMPT, Heard, picture_uri, text_work, work, work_of
 
 pytestmark = pytest.mark.models
 
@@ -44,7 +44,7 @@ class Clock:
         self._news = news
         self.pacer = Pacer(clock=lambda: self.now, finish_queued=self._computed)
         self.pacer._changed.wait = self._wait  # type: ignore[method-assign]
-        self.pacer.set(Pace("cpu", (1.0, 1.0)))
+        self.pacer.set(Pace(mode="cpu", factors=(1.0, 1.0)))
 
     def _computed(self) -> None:
         self.pieces += 1
@@ -267,10 +267,7 @@ def test_a_request_that_is_over_costs_at_most_one_more_token_or_step(
 
     def ask(request_id: str, deadline_s: float) -> asyncio.Task[Answer]:
         request = Request(request_id, "m", "d0", 0.0, deadline_s)
-        attempt = Work(
-            request, "d0", 1, 0.0, 0.0, given.max_tokens, given.ignore_eos, given.size, inputs=given.inputs,
-            pictures=given.pictures, sampling=given.sampling,
-        )  # fmt: skip
+        attempt = Work(request=request, ask=given.ask, executor="d0", sent_s=0.0, dispatched_s=0.0)
         return asyncio.ensure_future(replica.serve(attempt))
 
     async def end() -> None:
@@ -305,7 +302,7 @@ def test_a_slowdown_of_the_plan_reaches_the_pacer_as_its_factor(world: World) ->
     async def walk() -> None:
         onset, undo = steps(Slowdown(node="d0", at_s=1.0, until_s=2.0, factor=2.5))
         request = Request("r1", "m", "d0", 0.0, inf)
-        heard = world.node.follow(Work(request, "d0", 1, 0.0, 0.0))
+        heard = world.node.follow(work_of(request, "d0"))
         assert (await anext(heard)).factors == (1.0, 1.0)
         play(world.node, onset)
         assert (await anext(heard)).factors == (2.5, 2.5)

@@ -11,9 +11,10 @@ import pytest
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
 from emulation.domain.truth import Condition
-from serve_apps.wire.messages import Answer, Delta, Pace, Piece, Served, Work
+from serve_apps.wire.messages import Answer, Delta, Pace, Piece, Served
 from tests.build.real_work import Node, World
 from tests.build.waiting import news_arrives, until
+from tests.build.works import work_of
 
 pytestmark = pytest.mark.models
 
@@ -28,9 +29,9 @@ def test_requests_are_computed_one_after_the_other_in_the_nodes_order(world: Wor
             (" 0.0 0.1 0.2",),
             3,
         )
-        assert answer.served.output_tokens == 3
+        assert answer.served.measured.output_tokens == 3
         assert answer.timing is not None
-        assert answer.served.service_s == answer.timing.service_s > 0
+        assert answer.served.measured.service_s == answer.timing.service_s > 0
         assert not second.done()
         world.engine.let(1)
         await second
@@ -84,7 +85,7 @@ def test_what_is_finished_is_kept_for_the_next_attempt_when_its_node_leaves(worl
         await until(lambda: len(world.engine.computed) == 4)
         world.node.change(lambda state: state.leave("requeue", 1.0))
         answer = await first
-        assert (answer.served.outcome, answer.served.prompts_done) == ("returned", 1)
+        assert (answer.served.outcome, answer.served.measured.prompts_done) == ("returned", 1)
         assert [p.text for p in answer.kept] == [" 0.0 0.1 0.2"]
         world.node.change(lambda state: state.join(2.0))
         world.engine.let(7)
@@ -102,7 +103,7 @@ def test_a_stream_goes_on_where_it_stopped_when_its_node_comes_back(world: World
         ends: list[Answer] = []
 
         async def listen() -> None:
-            async for item in world.replica.stream(Work(request, "d0", 1, 0.0, 0.0)):
+            async for item in world.replica.stream(work_of(request, "d0")):
                 said.append(item) if isinstance(item, Delta) else ends.append(item)
 
         listening = asyncio.ensure_future(listen())
@@ -122,8 +123,8 @@ def test_a_stream_goes_on_where_it_stopped_when_its_node_comes_back(world: World
 
 def test_a_kept_choice_is_told_again_so_that_a_stream_is_whole(world: World) -> None:
     async def walk() -> None:
-        kept = (Piece(" x y", tokens=2, said=((" x", 1), (" y", 1))),)
-        work = Work(Request("r1", "m", "d0", 0.0, inf, prompts=2), "d0", 2, 0.0, 0.0, kept=kept)
+        kept = (Piece(text=" x y", tokens=2, said=((" x", 1), (" y", 1))),)
+        work = work_of(Request("r1", "m", "d0", 0.0, inf, prompts=2), "d0", attempt=2, kept=kept)
         world.engine.let(3)
         items = [item async for item in world.replica.stream(work)]
         assert [(i.choice, i.text) for i in items[:3] if isinstance(i, Delta)] == [
@@ -179,7 +180,7 @@ def test_captions_of_several_pictures_are_lines_of_one_text(world: World) -> Non
     async def walk() -> None:
         world.replica._spec = replace(world.replica._spec, model=ModelSpec(id="m", modality="caption"))
         world.engine.let(6)
-        work = Work(Request("r1", "m", "d0", 0.0, inf, prompts=2), "d0", 1, 0.0, 0.0)
+        work = work_of(Request("r1", "m", "d0", 0.0, inf, prompts=2), "d0")
         items = [item async for item in world.replica.stream(work)]
         said = "".join(i.text for i in items if isinstance(i, Delta))
         assert said == " 0.0 0.1 0.2\n 1.0 1.1 1.2"
@@ -194,12 +195,12 @@ def test_the_seconds_a_stand_in_computes_count_speedup_times() -> None:
     async def walk() -> None:
         node = Node(speedup=4.0)
         request = Request("r1", "m", "d0", 0.0, inf)
-        heard = node.follow(Work(request, "d0", 1, 0.0, 0.0))
+        heard = node.follow(work_of(request, "d0"))
         assert isinstance(await anext(heard), Pace)
         assert await node.complete("r1", 1, 1.5, 4)
         served = await anext(heard)
         assert isinstance(served, Served)
-        assert served.service_s == 6.0
+        assert served.measured.service_s == 6.0
 
     asyncio.run(walk())
 
@@ -211,7 +212,7 @@ def test_pace_is_told_when_it_changes_and_not_otherwise() -> None:
         request = Request("r1", "m", "d0", 0.0, inf)
 
         async def listen() -> None:
-            async for news in node.follow(Work(request, "d0", 1, 0.0, 0.0)):
+            async for news in node.follow(work_of(request, "d0")):
                 heard.append(news)
 
         listening = asyncio.ensure_future(listen())
@@ -225,6 +226,6 @@ def test_pace_is_told_when_it_changes_and_not_otherwise() -> None:
         await listening
         assert [p.factors for p in heard if isinstance(p, Pace)] == [(1.0, 1.0), (2.0, 2.0)]
         assert isinstance(heard[-1], Served)
-        assert (heard[-1].service_s, heard[-1].output_tokens) == (1.0, 4)
+        assert (heard[-1].measured.service_s, heard[-1].measured.output_tokens) == (1.0, 4)
 
     asyncio.run(walk())

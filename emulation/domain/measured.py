@@ -1,0 +1,39 @@
+"""What an attempt at a request took: measured by its node, carried unchanged to gateway, controllers and record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emulation.domain.cluster import Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One attempt up to its end, or until it was given back. Times in virtual seconds; None: it did not come to that.
+
+    Service, finished prompts and stutter are those of all attempts so far: work goes on where it was left.
+    """
+
+    attempt: int = 1
+    executor: str | None = None
+    mode: Mode = "off"
+    sent_s: float | None = None
+    """When the client really sent it; None: at its intended time."""
+    dispatched_s: float | None = None
+    enqueued_s: float | None = None
+    started_s: float | None = None
+    """First time in service."""
+    service_s: float = 0.0
+    """Time in service, slowdown and sharing included."""
+    work_s: float = 0.0
+    """The same, each second weighted by the share of its resource the attempt had."""
+    interrupted: bool = False
+    """Whether it was ever taken out of service unfinished."""
+    prompts_done: int = 0
+    uplink_s: float = 0.0
+    downlink_s: float = 0.0
+    stutter: bool = False
+    output_tokens: int = 0
+    """Of an answer that is done; 0 otherwise."""
+    input_tokens: int | None = None
+    """Tokens a real text model read, by its own tokenizer; None: it is emulated, or not done."""

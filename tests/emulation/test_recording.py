@@ -1,0 +1,45 @@
+"""Records on disk: what the present version reads of the ones before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from emulation.domain.records import RECORD_VERSION
+from emulation.recording import RECORD_FILE, SIDE_FILE, RecordError, encode, read_run
+from tests.build.records import footer, header, request
+
+
+def written(folder: Path, version: int, side: dict[str, float]) -> Path:
+    """A live run of one request that ended for its gateway at 9 s."""
+    one = request(0, 9)
+    lines = [replace(header(), version=version), one, footer([one])]
+    (folder / RECORD_FILE).write_bytes(b"".join(encode(line) + b"\n" for line in lines))
+    (folder / SIDE_FILE).write_bytes(orjson.dumps({"line": 1, "request_id": one.request_id, **side}) + b"\n")
+    return folder
+
+
+def test_a_live_run_of_version_1_ends_its_requests_at_their_nodes(tmp_path: Path) -> None:
+    run = read_run(written(tmp_path, 1, {"node_ended_s": 7.5, "overhead_s": 1.5}))
+    assert run.header.version == RECORD_VERSION
+    assert [(r.ended_s, r.t_s) for r in run.requests] == [(7.5, 7.5)]
+    assert (run.side[1]["heard_s"], run.side[1]["answered_s"]) == (9.0, 9.0)
+
+
+def test_one_that_was_joined_with_its_clients_log_keeps_what_the_client_saw(tmp_path: Path) -> None:
+    run = read_run(written(tmp_path, 1, {"node_ended_s": 7.5, "answered_s": 9.0, "client_ended_s": 9.25}))
+    assert (run.side[1]["heard_s"], run.side[1]["answered_s"]) == (9.0, 9.25)
+
+
+def test_the_present_version_is_read_as_it_is(tmp_path: Path) -> None:
+    run = read_run(written(tmp_path, RECORD_VERSION, {"heard_s": 9.5, "answered_s": 9.75}))
+    assert run.requests[0].ended_s == 9.0
+    assert run.side[1]["answered_s"] == 9.75
+
+
+def test_a_version_that_is_not_known_yet_is_refused_by_its_number(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="record version 99"):
+        read_run(written(tmp_path, 99, {}))

@@ -1,0 +1,101 @@
+"""The one way to call an actor of the testbed: by name, within a limit of wall time, failing in one way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Protocol
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from serve_apps.wire.names import NAMESPACE
+
+log = logging.getLogger("edgebed")
+
+CALL_LIMIT_S = 10.0
+"""Wall seconds after which silence counts as a failure, unless a caller knows better."""
+
+
+class Unreached(ConnectionError):
+    """A call that brought nothing back: nobody has the name, its process is gone, it was silent for too long or broke."""
+
+
+class Calls(Protocol):
+    """Calls to named actors. What an actor refuses with a `ValueError` is raised as one; all else as `Unreached`."""
+
+    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
+        """The result of a method. Raises `Unreached`, and `ValueError` with the actor's own words."""
+
+    def stream(self, name: str, method: str, *args: Any) -> AsyncIterator[Any]:
+        """What a method yields, as it comes. Raises like `call`; how long to wait is the caller's affair."""
+
+    def tell(self, name: str, method: str, *args: Any) -> None:
+        """Call without waiting; whether it arrived nobody hears."""
+
+
+class RayCalls:
+    """Calls through Ray. Handles are looked up once (a look-up blocks for a round trip) and outlive restarts."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, Any] = {}
+
+    def handle(self, name: str) -> Any:
+        """Handle of a named actor. Raises `Unreached` if nobody has that name."""
+        if name not in self._handles:
+            try:
+                self._handles[name] = ray.get_actor(name, namespace=NAMESPACE)
+            except ValueError as error:
+                raise Unreached(f"no actor {name!r} in namespace {NAMESPACE!r}") from error
+        return self._handles[name]
+
+    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
+        """See `Calls`."""
+        reference = getattr(self.handle(name), method).remote(*args)
+        try:
+            return await asyncio.wait_for(asyncio.ensure_future(reference), limit_s)
+        except (RayError, TimeoutError) as error:
+            raise _failure(name, method, error) from error
+
+    def call_now(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
+        """`call` for a thread that may block."""
+        return self.call_all(((name, method, *args),), limit_s)[0]
+
+    def call_all(self, asked: Iterable[tuple[Any, ...]], limit_s: float = CALL_LIMIT_S) -> list[Any]:
+        """Several calls at once, each (name, method, *args), for a thread that may block; every result, in order.
+
+        Raises like `call`, for the first one that fails.
+        """
+        begun = [(name, how, getattr(self.handle(name), how).remote(*args)) for name, how, *args in asked]
+        results = []
+        for name, method, reference in begun:
+            try:
+                results.append(reference.future().result(timeout=limit_s))
+            except (RayError, TimeoutError) as error:
+                raise _failure(name, method, error) from error
+        return results
+
+    async def stream(self, name: str, method: str, *args: Any) -> AsyncIterator[Any]:
+        """See `Calls`."""
+        streamed = getattr(self.handle(name), method).options(num_returns="streaming")
+        try:
+            async for reference in streamed.remote(*args):
+                yield await reference
+        except RayError as error:
+            raise _failure(name, method, error) from error
+
+    def tell(self, name: str, method: str, *args: Any) -> None:
+        """See `Calls`."""
+        try:
+            getattr(self.handle(name), method).remote(*args)
+        except Unreached as error:
+            log.warning("%s not told: %s", method, error)
+
+
+def _failure(name: str, method: str, error: RayError | TimeoutError) -> Exception:
+    """What a caller hears of it: the actor's own refusal, or that it was not reached."""
+    if isinstance(error, RayTaskError) and isinstance(error.cause, ValueError):
+        return ValueError(str(error.cause))
+    said = str(error).strip().splitlines()
+    return Unreached(f"{name}.{method}: {type(error).__name__}: {said[-1] if said else 'no answer in time'}")

@@ -19,7 +19,7 @@ CALL_LIMIT_S = 10.0
 
 
 class Unreached(ConnectionError):
-    """A call that brought nothing back: nobody has the name, its process is gone, it was silent for too long or broke."""
+    """A call that brought nothing back: nobody has the name, it is gone, silent for too long, or broke."""
 
 
 class Calls(Protocol):

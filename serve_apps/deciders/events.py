@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from contextlib import suppress
 from typing import Any
 
-import ray
 from pydantic import ValidationError
 from ray.exceptions import RayError
 
 from emulation.domain.events import Event, LlmOutage
 from emulation.domain.scenario import Scenario
 from emulation.faults import FAULTS, Step, timeline
-from serve_apps.deciders.hosts import resume_if_restarted
-from serve_apps.records.batch import RecordBatch, part_of
+from serve_apps.records.batch import RecordBatch
+from serve_apps.wire.calls import RayCalls
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.names import EVENTS, NotThere, find, runtime_name
+from serve_apps.wire.restart import part_of, resume_if_restarted, where
 
 log = logging.getLogger("edgebed")
 
@@ -66,7 +65,7 @@ class EventPlayer:
     async def resume(self) -> None:
         """After a restart: play what is left of the plan (steps already due are played again; they are
         idempotent)."""
-        found = await part_of(EVENTS)
+        found = await part_of(RayCalls(), EVENTS)
         if found is not None and self._scenario is None:
             await self.begin_run(*found[0])
             if found[1] is not None:
@@ -109,7 +108,7 @@ class EventPlayer:
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
-        return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+        return where()
 
     def _play(self, step: Step) -> None:
         task = asyncio.ensure_future(self._step(step))

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import pickle
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
@@ -25,6 +23,7 @@ from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
 from emulation.domain.scenario import PLANNER_GRACE_SHARE
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
 from serve_apps.deciders.control_run import ControlRun, Peers
+from serve_apps.wire.restart import resume_if_restarted, where
 
 log = logging.getLogger("edgebed")
 
@@ -34,7 +33,6 @@ CALL_TIMEOUT_S = 10.0
 WATCH_S = 5.0
 FIRST_S = 20.0
 """Wall seconds the begin of a run waits for the first decision; a slower one lands when it is there."""
-RESUME_TIMEOUT_S = 5.0
 _UNREACHED = (RayError, ValueError, TimeoutError)
 
 
@@ -145,7 +143,7 @@ class Host(ABC):
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
-        return _where()
+        return where()
 
     # -- deciding -----------------------------------------------------------------------------------------
 
@@ -192,7 +190,7 @@ class Host(ABC):
             await asyncio.sleep(run.clock.wall_until_s(run.clock.now_s() + rest_s))
         landed_s, refused, changes = await self._land(run, decision)
         outcome = "voided" if refused else "applied"
-        side = {"name": self.name, "wall": time.time(), **_where()}
+        side = {"name": self.name, "wall": time.time(), **where()}
         await self._record(run, decision, landed_s, outcome, refused, changes, side)
 
     async def _record(self, run: ControlRun, *decided: Any) -> None:
@@ -356,30 +354,3 @@ class DeployerHost(Host):
         except _UNREACHED as error:
             return None, (f"{runtime} did not answer: {error}",), 0
         return done.landed_s, done.violations, done.changes
-
-
-def _where() -> dict[str, Any]:
-    return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
-
-
-def resume_if_restarted() -> None:
-    """Called from an actor's constructor: if it was restarted, have its `resume` called, for certain.
-
-    A single call of an actor to itself is sometimes lost while Ray still thinks it is restarting, so a thread of
-    its own repeats it until it has run.
-    """
-    if not ray.is_initialized() or not ray.get_runtime_context().was_current_actor_reconstructed:
-        return
-    this_actor = ray.get_runtime_context().current_actor
-    threading.Thread(target=_resume_for_certain, args=(this_actor,), daemon=True).start()
-
-
-def _resume_for_certain(actor: Any) -> None:
-    while True:
-        try:
-            ray.get(actor.resume.remote(), timeout=RESUME_TIMEOUT_S)
-        except _UNREACHED as error:
-            log.warning("resume: %s", error)
-            time.sleep(0.2)
-        else:
-            return

@@ -9,7 +9,6 @@ wait.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -19,24 +18,23 @@ from math import inf
 from types import MappingProxyType
 from typing import Any
 
-import ray
-
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.snapshot import NodeView
 from emulation.domain.truth import RequestTruth
 from emulation.executor import Changed, Ended, Job, NodeState, Returned, Started
 from emulation.faults import Step, apply
-from serve_apps.deciders.hosts import resume_if_restarted
 from serve_apps.node.cold import change_process
 from serve_apps.node.real_work import RealWork
 from serve_apps.node.waiters import Waiter, produced
-from serve_apps.records.batch import RecordBatch, kept_of, part_of
+from serve_apps.records.batch import RecordBatch
 from serve_apps.records.progress import ProgressReport
 from serve_apps.replica.choice import real_models
+from serve_apps.wire.calls import RayCalls
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Configured, Finished, Hinted, Kept, NodeRun, Served, Work
 from serve_apps.wire.names import LAUNCHER, RECORDER, Phonebook, find, runtime_name
+from serve_apps.wire.restart import kept_of, part_of, resume_if_restarted, where
 from workloads.truth_table import TruthTable
 
 TAKE_UP_S = 10.0
@@ -120,10 +118,10 @@ class NodeRuntime(RealWork):
 
         Queues are empty: whoever waited is told by Ray that we died, and asks again with what was finished.
         """
-        found = await part_of(runtime_name(self._node_id))
+        found = await part_of(RayCalls(), runtime_name(self._node_id))
         if found is None or self._run is not None:
             return
-        kept = await kept_of(runtime_name(self._node_id))
+        kept = await kept_of(RayCalls(), runtime_name(self._node_id))
         await self.begin_run(found[0])
         if found[1] is not None:
             await self.start(found[1])
@@ -272,7 +270,7 @@ class NodeRuntime(RealWork):
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
-        return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+        return where()
 
     # -- the state machine's appointments -----------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ray.exceptions import RayError
 
-from serve_apps.wire.names import RECORDER, NotThere, Phonebook, find
+from serve_apps.wire.names import RECORDER, NotThere, Phonebook
 
 log = logging.getLogger("edgebed")
 
@@ -72,23 +72,3 @@ class RecordBatch:
             await self.flush()
         except (RayError, NotThere, TimeoutError) as error:
             log.warning("%s: recorder not reached, records kept: %s", self.source, error)
-
-
-async def part_of(name: str) -> tuple[Any, float | None] | None:
-    """What a restarted actor needs to take up the present run, and t0; asks until the recorder answers."""
-    found: tuple[Any, float | None] | None = await _for_certain("part", name)
-    return found
-
-
-async def kept_of(name: str) -> Any:
-    """What the process before this one left with the recorder, if anything; asks until the recorder answers."""
-    return await _for_certain("kept", name)
-
-
-async def _for_certain(method: str, name: str) -> Any:
-    while True:
-        try:
-            return await asyncio.wait_for(getattr(find(RECORDER), method).remote(name), SEND_TIMEOUT_S)
-        except (RayError, NotThere, TimeoutError) as error:
-            log.warning("%s: recorder not reached, asking again: %s", name, error)
-            await asyncio.sleep(1.0)

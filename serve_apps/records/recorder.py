@@ -8,7 +8,6 @@ as errors, so that the books balance.
 from __future__ import annotations
 
 import asyncio
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import ray
 from ray.exceptions import RayError
 
 from emulation.domain.measured import Measured
@@ -30,6 +28,7 @@ from serve_apps.records.batch import Entry
 from serve_apps.records.progress import ProgressBook
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Finished, RunPlan, RunProgress, RunState
+from serve_apps.wire.restart import where
 
 ALIVE_TIMEOUT_S = 3.0
 """Wall seconds after which a gateway that does not answer counts as gone."""
@@ -228,7 +227,7 @@ class Recorder:
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
-        return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+        return where()
 
 
 def put_in_order(folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from emulation.domain.cluster import Mode, TestbedConfig
 from serve_apps.testbed.apps import replica_target, whole_share
 from serve_apps.wire.messages import ProcessChange
 from serve_apps.wire.names import app_name, edge_resource
+from serve_apps.wire.restart import where
 
 LOOK_S = 0.1
 """Wall seconds between two looks at Serve's status, one for all that starts at the time."""
@@ -107,7 +107,7 @@ class Launcher:
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
-        return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+        return where()
 
     async def _start(
         self, name: str, node_id: str, model_id: str, gpus: float, began: float

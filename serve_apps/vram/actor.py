@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from ray.exceptions import RayError
 from emulation.files import ConfigError
 from serve_apps.vram.ledger import Claim, Gpu, Overcommit, VramLedger
 from serve_apps.wire.names import VRAM, NotThere, find
+from serve_apps.wire.restart import where
 
 ALIVE_TIMEOUT_S = 1.0
 """Wall seconds a holder has to show that it is gone; one that says nothing loads its model, and lives."""
@@ -63,7 +63,7 @@ class VramHost:
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
-        return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+        return where()
 
     async def _sweep(self) -> None:
         """Release what holders that are no more still hold."""

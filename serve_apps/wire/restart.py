@@ -1,0 +1,73 @@
+"""How an actor goes on after a restart: it is told for certain, and asks the recorder for what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from serve_apps.wire.calls import Calls, Unreached
+from serve_apps.wire.names import RECORDER
+
+log = logging.getLogger("edgebed")
+
+RESUME_TIMEOUT_S = 5.0
+AGAIN_S = 1.0
+"""Wall seconds before a recorder that was not reached is asked again."""
+
+
+def where() -> dict[str, Any]:
+    """Process and Ray node this actor runs in."""
+    return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+
+
+def resume_if_restarted() -> None:
+    """Called from an actor's constructor: if it was restarted, have its `resume` called, for certain.
+
+    A single call of an actor to itself is sometimes lost while Ray still thinks it is restarting, so a thread of
+    its own repeats it until it has run.
+    """
+    if not ray.is_initialized() or not ray.get_runtime_context().was_current_actor_reconstructed:
+        return
+    this_actor = ray.get_runtime_context().current_actor
+    threading.Thread(target=_resume_for_certain, args=(this_actor,), daemon=True).start()
+
+
+async def part_of(calls: Calls, name: str) -> tuple[Any, float | None] | None:
+    """What a restarted actor needs to take up the present run, and t0 if it has begun; None if there is no run.
+
+    Asks until the recorder answers.
+    """
+    found: tuple[Any, float | None] | None = await _for_certain(calls, "part", name)
+    return found
+
+
+async def kept_of(calls: Calls, name: str) -> Any:
+    """What the process before this one left with the recorder, if anything; asks until the recorder answers."""
+    return await _for_certain(calls, "kept", name)
+
+
+async def _for_certain(calls: Calls, method: str, name: str) -> Any:
+    while True:
+        try:
+            return await calls.call(RECORDER, method, name)
+        except Unreached as error:
+            log.warning("%s: recorder not reached, asking again: %s", name, error)
+            await asyncio.sleep(AGAIN_S)
+
+
+def _resume_for_certain(actor: Any) -> None:
+    while True:
+        try:
+            ray.get(actor.resume.remote(), timeout=RESUME_TIMEOUT_S)
+        except (RayError, ValueError, TimeoutError) as error:
+            log.warning("resume: %s", error)
+            time.sleep(0.2)
+        else:
+            return

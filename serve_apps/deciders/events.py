@@ -38,7 +38,7 @@ class EventPlayer:
         """How the reasoners fail at present."""
         self._outage_version = 0
         self._outage_news = asyncio.Event()
-        self._batch = RecordBatch(EVENTS)
+        self._batch = RecordBatch(RayCalls(), EVENTS)
         self._flusher: asyncio.Task[None] | None = None
         resume_if_restarted()
 

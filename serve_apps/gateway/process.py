@@ -33,6 +33,7 @@ from serve_apps.gateway.meta import MetaLink
 from serve_apps.gateway.replicas import Replicas
 from serve_apps.records.batch import RecordBatch
 from serve_apps.replica.choice import has_ledger
+from serve_apps.wire.calls import RayCalls
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import GatewayRun, Hinted, RunState
 from serve_apps.wire.names import (
@@ -63,7 +64,7 @@ class Gateway:
         self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_node_id()}:{os.getpid()}"
         self._actors = Phonebook()
         self._replicas = Replicas()
-        self._batch = RecordBatch(self._source)
+        self._batch = RecordBatch(RayCalls(), self._source)
         self._dispatcher: Dispatcher | None = None
         self._state: RunState | None = None
         self._followers: list[asyncio.Task[None]] = []
@@ -162,7 +163,7 @@ class Gateway:
             self._dispatcher.clock.start(state.t0_wall)
 
     async def _begin(self, run: GatewayRun) -> None:
-        self._batch = RecordBatch(self._source)
+        self._batch = RecordBatch(RayCalls(), self._source)
         self._batch.begin(run.run_id)
         fast_path: FastPath = pickle.loads(run.fast_path)
         dispatcher = Dispatcher(

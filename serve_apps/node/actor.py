@@ -66,8 +66,8 @@ class NodeRuntime(RealWork):
         self._hints: tuple[str, ...] = ()
         self._version = 0
         self._changed = asyncio.Event()
-        self._batch = RecordBatch(runtime_name(node_id), period_s=0.5)
-        self._report = ProgressReport()
+        self._batch = RecordBatch(RayCalls(), runtime_name(node_id), period_s=0.5)
+        self._report = ProgressReport(RayCalls())
         self._actors = Phonebook()
         self._next_prompt_s = inf
         self._asked: Counter[str] = Counter()

@@ -8,16 +8,13 @@ import pickle
 import time
 from typing import Any
 
-from ray.exceptions import RayError
-
-from serve_apps.wire.names import RECORDER, NotThere, Phonebook
+from serve_apps.wire.calls import Calls, Unreached
+from serve_apps.wire.names import RECORDER
 
 log = logging.getLogger("edgebed")
 
 Entry = tuple[str, tuple[Any, ...]]
 """Method of the run's ledger, and its arguments."""
-
-SEND_TIMEOUT_S = 10.0
 
 
 class RecordBatch:
@@ -26,15 +23,15 @@ class RecordBatch:
     Numbers begin at the clock's nanoseconds: those of a restarted process are above its predecessor's.
     """
 
-    def __init__(self, source: str, period_s: float = 0.25) -> None:
+    def __init__(self, calls: Calls, source: str, period_s: float = 0.25) -> None:
         self.source = source
+        self._calls = calls
         self._period_s = period_s
         self._entries: list[Entry] = []
         self._unsent: tuple[int, list[Entry]] | None = None
         self._number = 0
         self._run_id = ""
         self._lock = asyncio.Lock()
-        self._actors = Phonebook()
 
     def begin(self, run_id: str) -> None:
         """Collect for another run from now on; what was left of the last one is dropped."""
@@ -46,18 +43,18 @@ class RecordBatch:
         self._entries.append((method, args))
 
     async def flush(self) -> None:
-        """Send what is there and wait until it is written; what could not be sent is kept for the next
-        time."""
+        """Send what is there and wait until it is written.
+
+        Raises `Unreached`; what could not be sent is kept for the next time.
+        """
         async with self._lock:
             while self._entries or self._unsent is not None:
                 if self._unsent is None:
                     self._number += 1
                     self._unsent, self._entries = (self._number, self._entries), []
                 number, entries = self._unsent
-                sent = self._actors.find(RECORDER).append.remote(
-                    self._run_id, self.source, number, pickle.dumps(entries)
-                )
-                await asyncio.wait_for(sent, SEND_TIMEOUT_S)
+                pickled = pickle.dumps(entries)
+                await self._calls.call(RECORDER, "append", self._run_id, self.source, number, pickled)
                 self._unsent = None
 
     async def run(self) -> None:
@@ -70,5 +67,5 @@ class RecordBatch:
         await asyncio.sleep(self._period_s)
         try:
             await self.flush()
-        except (RayError, NotThere, TimeoutError) as error:
+        except (Unreached, ValueError) as error:
             log.warning("%s: recorder not reached, records kept: %s", self.source, error)

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import IO
 
 import orjson
-from ray.exceptions import RayError
 
 from emulation.domain.measured import Measured
 from emulation.jsonl import read_lines
 from emulation.recording import Run
+from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.messages import Finished
-from serve_apps.wire.names import RECORDER, NotThere, Phonebook
+from serve_apps.wire.names import RECORDER
 
 log = logging.getLogger("edgebed")
 
@@ -38,12 +38,12 @@ REMEMBERED = 10_000
 class ProgressReport:
     """Finished prompts of one node on their way to the recorder: the first at once, one message at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._run_id = ""
         self._unsent: dict[str, Finished] = {}
         self._news = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._actors = Phonebook()
 
     def begin(self, run_id: str) -> None:
         """Report for another run from now on; what was left of the last one is dropped."""
@@ -62,9 +62,9 @@ class ProgressReport:
                 return
             run_id, sending, self._unsent = self._run_id, self._unsent, {}
             try:
-                call = self._actors.find(RECORDER).finished.remote(run_id, tuple(sending.values()))
-                await asyncio.wait_for(call, SEND_TIMEOUT_S)
-            except (RayError, NotThere, TimeoutError):
+                reports = tuple(sending.values())
+                await self._calls.call(RECORDER, "finished", run_id, reports, limit_s=SEND_TIMEOUT_S)
+            except (Unreached, ValueError):
                 if run_id == self._run_id:
                     newer, self._unsent = self._unsent, sending
                     for finished in newer.values():
@@ -75,7 +75,7 @@ class ProgressReport:
         """`flush`, where nobody can do anything about an error: what was not sent is sent later."""
         try:
             await self.flush()
-        except (RayError, NotThere, TimeoutError) as error:
+        except (Unreached, ValueError) as error:
             log.warning("progress record: recorder not reached, kept: %s", error)
             self._news.set()
 

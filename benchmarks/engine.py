@@ -25,7 +25,9 @@ from time import process_time
 from typing import Any
 
 from benchmarks._simpy_pool import Arrivals, SimpyPool
-from controller.fast_path import FastPath, build_fast_path
+from controller.fast_path import FastPath
+from controller.perf.prior import Prior
+from controller.routers.sect import Sect
 from edgebed.runs.virtual import simulate
 from edgebed.wiring.controllers import find_scheme, run_header
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
@@ -140,7 +142,7 @@ class RoundRobinTable:
 
 def sect(testbed: TestbedConfig) -> FastPath:
     """SECT by the profile, every device ready."""
-    path = build_fast_path(testbed, perf="prior")
+    path = FastPath(testbed, Sect(), Prior(testbed))
     for executor in testbed.executors():
         path.executor_changed(executor.id, "ready", "gpu", 0.0)
     return path

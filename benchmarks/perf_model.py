@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from benchmarks.sect_decision import testbed
-from controller.perf import PERF_MODELS, make_perf
+from controller.perf import PERF_MODELS
 from emulation.domain.ports import PerfKey
 from emulation.rng import stream
 
@@ -31,7 +31,7 @@ def _samples(count: int) -> list[tuple[tuple[float, float], float]]:
 
 def measure(name: str, rounds: int) -> dict[str, float]:
     """Microseconds per device of observe and of predict, milliseconds for all of both; medians over rounds."""
-    model, samples = make_perf(name, testbed(DEVICES)), _samples(64)
+    model, samples = PERF_MODELS[name](testbed(DEVICES)), _samples(64)
     keys = [PerfKey(f"n{i}/m", "m", "gpu") for i in range(DEVICES)]
     observe, predict = [], []
     for r in range(rounds):
@@ -54,7 +54,7 @@ def measure(name: str, rounds: int) -> dict[str, float]:
 
 def memory(name: str, few: int = 200, many: int = 20_000) -> dict[str, float]:
     """Pickled bytes of one key after few and after many observations, and their ratio."""
-    model, key, samples = make_perf(name, testbed(8)), PerfKey("n0/m", "m", "gpu"), _samples(500)
+    model, key, samples = PERF_MODELS[name](testbed(8)), PerfKey("n0/m", "m", "gpu"), _samples(500)
     sizes = {}
     for i in range(many):
         if i == few:

@@ -13,7 +13,9 @@ from statistics import quantiles
 from time import perf_counter_ns
 from typing import Any
 
-from controller.fast_path import FastPath, build_fast_path
+from controller.fast_path import FastPath
+from controller.perf.nnls import Nnls
+from controller.routers.sect import Sect
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion
@@ -40,7 +42,8 @@ def testbed(nodes: int) -> TestbedConfig:
 
 def fast_path(nodes: int) -> FastPath:
     """SECT with the learned performance model, every executor ready."""
-    path = build_fast_path(testbed(nodes))
+    bed = testbed(nodes)
+    path = FastPath(bed, Sect(), Nnls(bed))
     for executor in list(path.view.beliefs):
         path.executor_changed(executor, "ready", "gpu", 0.0)
     return path

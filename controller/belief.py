@@ -16,7 +16,7 @@ from pydantic import Field
 from emulation.domain.cluster import Mode, ProfileEntry, Strict, TestbedConfig
 from emulation.domain.snapshot import Window, WorkStats
 
-Law = tuple[str, str, Mode]
+ServiceKey = tuple[str, str, Mode]
 """Node, model, mode."""
 
 
@@ -52,7 +52,7 @@ class ServiceBelief:
     def __init__(self, testbed: TestbedConfig, config: BeliefConfig | None = None) -> None:
         self._testbed = testbed
         self._config = config or BeliefConfig()
-        self._profile: dict[Law, tuple[float, ...]] = {
+        self._profile: dict[ServiceKey, tuple[float, ...]] = {
             (n.id, m, mode): testbed.theta(n.id, m, mode) or ()
             for n in testbed.nodes
             for m in testbed.hosted(n.id)
@@ -60,9 +60,9 @@ class ServiceBelief:
         }
         prior = 1.0 / self._config.prior_sigma**2
         self._factors = {law: _Factor(0.0, prior) for law in self._profile}
-        self._noticed: dict[Law, float] = {}
+        self._noticed: dict[ServiceKey, float] = {}
         self._since_s = 0.0
-        self._told: Mapping[Law, WorkStats] = {}
+        self._told: Mapping[ServiceKey, WorkStats] = {}
 
     def learn(self, window: Window) -> bool:
         """Take in what finished since the last look; whether a law has moved noticeably since this last said so."""
@@ -91,12 +91,12 @@ class ServiceBelief:
             self._noticed = {law: held.mean for law, held in self._factors.items()}
         return news
 
-    def factor(self, law: Law, optimism: float = 0.0) -> float:
+    def factor(self, law: ServiceKey, optimism: float = 0.0) -> float:
         """True over profiled time, `optimism` standard deviations on the fast side. Raises `KeyError`."""
         held = self._factors[law]
         return exp(held.mean - optimism / sqrt(held.precision))
 
-    def sigma(self, law: Law) -> float:
+    def sigma(self, law: ServiceKey) -> float:
         """Standard deviation of the logarithm of the factor. Raises `KeyError`."""
         return 1.0 / sqrt(self._factors[law].precision)
 

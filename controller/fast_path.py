@@ -6,24 +6,19 @@ its own dispatches, their ends, and telemetry of executor lifecycles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import inf
-from typing import Any
 
 from pydantic import Field
 
+from controller.backlog import Entry
 from controller.fast_view import Belief, FastView, Pool
-from controller.ledger import Entry
 from controller.lengths import OutputLengths
-from controller.perf import make_perf
-from controller.perf.spread import KnowsRegimes
-from controller.routers import make_router
-from controller.routers.explore_risk import ExploreRisk
 from controller.routers.router import HOLD, Router
 from controller.scoring import guide_penalty_s, rank, soft_bias_s
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
-from emulation.domain.ports import Completion, PerfKey, PerformanceModel
+from emulation.domain.ports import Completion, MetaController, PerfKey, PerformanceModel
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
 
@@ -45,7 +40,6 @@ class FastPath:
     """Routes requests over a testbed with one router and one performance model (port `FastPath`).
 
     Plain data throughout: it pickles, and asking (`route`) changes nothing that a later answer depends on.
-    `keep_all_candidates` keeps every candidate in decisions instead of the best 8.
     """
 
     def __init__(
@@ -54,21 +48,23 @@ class FastPath:
         router: Router,
         perf: PerformanceModel,
         config: FastPathConfig | None = None,
-        keep_all_candidates: bool = False,
     ) -> None:
         self.config = config or FastPathConfig()
         self.perf = perf
-        self._learns = getattr(perf, "learns", True)
         self.router = router
         self.lengths = OutputLengths(self.config.prior_output_tokens)
         self.view = FastView(testbed, perf)
-        self._keep_all = keep_all_candidates
         self._where: dict[str, Belief] = {}
         self._unlearned: list[Completion] = []
-        """Ends heard while the router warms up, not yet learned."""
+        """Ends heard and not yet learned: they are told the performance model in the router's batches."""
         self._weights: Mapping[tuple[str, str], float] = {}
         for belief in self.view.beliefs.values():
             self._rebias(belief)
+
+    @property
+    def meta(self) -> MetaController | None:
+        """Nobody watches over it; see `MetaController`, which is a fast path round this one."""
+        return None
 
     # -- one request --------------------------------------------------------------------------------------
 
@@ -85,7 +81,7 @@ class FastPath:
         column, reason = self.router.choose(request, pool, view)
         if column < 0:
             return RoutingDecision(None, "hold" if column == HOLD else "no_host", reason)
-        candidates = rank(pool.names, pool.ranked(column), self._keep_all)
+        candidates = rank(pool.names, pool.ranked(column))
         service_s, sigma_s = pool.service.item(column), pool.sigma.item(column)
         if pool.limit_s < inf:
             latency_s = pool.latency_s(column, site, moved_bytes)
@@ -123,16 +119,12 @@ class FastPath:
         self._forget(request.id, completion.ended_s)
         if completion.service_s is None:
             return
-        router = self.router
-        if isinstance(router, ExploreRisk) and (router.warming or self._unlearned):
-            self._unlearned.append(completion)
-            if router.warming and len(self._unlearned) < router.config.warmup_batch:
-                return
-            held, self._unlearned = self._unlearned, []
-            for each in held:
-                self._learn(each, each.service_s or 0.0)
+        self._unlearned.append(completion)
+        if len(self._unlearned) < self.router.learn_batch:
             return
-        self._learn(completion, completion.service_s)
+        batch, self._unlearned = self._unlearned, []
+        for each in batch:
+            self._learn(each, each.service_s or 0.0)
 
     def _forget(self, request_id: str, now_s: float) -> None:
         belief = self._where.pop(request_id)
@@ -150,7 +142,7 @@ class FastPath:
             self.lengths.observe(
                 request.model, completion.measured.output_tokens, request.known_output_tokens
             )
-        if not self._learns:
+        if not self.perf.learns:
             return
         key = PerfKey(belief.name, request.model, completion.measured.mode)
         self.perf.observe(key, x, service_s, completion.ended_s)
@@ -220,7 +212,7 @@ class FastPath:
     def set_risky(self, executor: str, risky: bool) -> None:
         """Put an executor under hard avoidance, or lift it. Raises `KeyError` on an unknown one."""
         belief = self.view.beliefs[executor]
-        if isinstance(self.perf, KnowsRegimes) and risky != belief.risky:
+        if risky != belief.risky:
             self.perf.regime(executor, risky)
             for pool, column in belief.places:
                 self.view.refresh_law(pool, column, PerfKey(executor, pool.model, belief.mode), self.perf)
@@ -271,28 +263,3 @@ def _place(belief: Belief, model: str) -> tuple[Pool, int]:
         if place[0].model == model:
             return place
     raise KeyError(f"{belief.name} cannot serve {model}")
-
-
-def build_fast_path(
-    testbed: TestbedConfig,
-    router: str = "sect",
-    router_params: Mapping[str, Any] | None = None,
-    perf: str = "nnls",
-    perf_params: Mapping[str, Any] | None = None,
-    params: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    slot_s: float | None = None,
-    keep_all_candidates: bool = False,
-    **truth: Callable[..., float],
-) -> FastPath:
-    """A fast path from registry names and plain parameters, each validated by its own Config.
-
-    `truth` (true_service_s, true_backlog_s) is for the oracle only. Raises `ValueError` on what is unknown.
-    """
-    return FastPath(
-        testbed,
-        make_router(router, router_params, seed, slot_s, **truth),
-        make_perf(perf, testbed, perf_params),
-        FastPathConfig(**(params or {})),
-        keep_all_candidates,
-    )

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.ledger import Backlog, Entry
+from controller.backlog import Backlog, Entry
 from controller.perf.prior import Prior
-from controller.perf.spread import spread_of
 from controller.scoring import AVOID_S, AWAY_S, OFF_S, SCORE, SERVICE, SIGMA, UNROUTED_S, WAIT
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import PerfKey, PerformanceModel
@@ -119,16 +118,6 @@ class Pool:
             np.multiply(self.per_byte[site], moved_bytes, out=self._term)
             np.add(score, self._term, out=score)
 
-    def _evaluate_epistemic(self, x0: float, x1: float) -> None:
-        """x' C x of every column. Without BLAS, whose rounding depends on where arrays lie in memory."""
-        np.multiply(self.covariance[0], x0 * x0, out=self.epistemic)
-        if self.features == 2:
-            np.multiply(self.covariance[1], x0 * x1, out=self._term)
-            np.add(self.epistemic, self._term, out=self.epistemic)
-            np.multiply(self.covariance[2], x1 * x1, out=self._term)
-            np.add(self.epistemic, self._term, out=self.epistemic)
-            np.maximum(self.epistemic, 0.0, out=self.epistemic)
-
     def ranked(self, column: int) -> Array:
         """The part of the frame that a decision for `column` lists: the routable columns, if it is one."""
         return self.frame if column >= self.routable else self.frame[:, : self.routable]
@@ -212,7 +201,8 @@ class Belief:
 
 
 class FastView:
-    """All pools and beliefs of a testbed. Devices start ready, pods off until telemetry says otherwise."""
+    """All pools and beliefs of a testbed. Devices start ready; the executors of pods are off until telemetry says
+    otherwise."""
 
     def __init__(self, testbed: TestbedConfig, perf: PerformanceModel) -> None:
         executors = testbed.executors()
@@ -221,8 +211,6 @@ class FastView:
         """Route guide's table in force: (origin, model) to destination node."""
         self.x: tuple[float, float] = (0.0, 0.0)
         """Features of the request being routed."""
-        self.site = 0
-        """Row of its origin's site."""
         self.now_s = -inf
         """Latest time anything was heard of."""
         self._sites = {n.id: sites[n.site] for n in testbed.nodes}
@@ -254,7 +242,7 @@ class FastView:
         theta, pool.uncertainty[column] = perf.theta(key)
         for row, coefficient in zip(pool.theta, theta, strict=False):
             row[column] = coefficient
-        spread = spread_of(perf, key, theta, pool.uncertainty.item(column))
+        spread = perf.spread(key)
         c00, c01, c11 = spread.covariance
         pool.covariance[0, column], pool.covariance[1, column] = max(c00, 0.0), 2.0 * c01
         pool.covariance[2, column], pool.noise_cv[column] = max(c11, 0.0), spread.noise_cv

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from emulation.domain.actions import Candidate
+from emulation.domain.actions import Candidate, Candidates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOP = 8
-"""Candidates a decision keeps unless all are asked for."""
+"""Candidates a decision keeps."""
 AVOID_S = 1e6
 """Tier of executors that are masked by the guide or marked risky: hard avoidance, never a deadlock."""
 OFF_S = 1e9
@@ -51,16 +51,15 @@ class Ranking(Sequence[Candidate]):
     """The best candidates of one decision, best first. Cheap to take, spelled out when somebody reads it.
 
     Executors that can never be chosen (infinite score) are left out. Scores at or above `AVOID_S` mark
-    executors under hard avoidance. Pickles and compares as the plain tuple of its candidates.
+    executors under hard avoidance. Pickles and compares as the plain `Candidates`.
     """
 
-    __slots__ = ("_built", "_frame", "_limit", "_names")
+    __slots__ = ("_built", "_frame", "_names")
 
-    def __init__(self, names: Sequence[str], frame: NDArray[np.float64], limit: int | None = TOP) -> None:
+    def __init__(self, names: Sequence[str], frame: NDArray[np.float64]) -> None:
         self._names = names
         self._frame = frame
-        self._limit = limit
-        self._built: tuple[Candidate, ...] | None = None
+        self._built: Candidates | None = None
 
     def pairs(self) -> tuple[tuple[str, float], ...]:
         """(executor, score in seconds), best first: what a record keeps. Cheaper than the candidates."""
@@ -68,14 +67,14 @@ class Ranking(Sequence[Candidate]):
         return tuple([(self._names[i], score[i]) for i in self._order(score)])
 
     def _order(self, score: list[float]) -> list[int]:
-        ranked = sorted(range(len(score)), key=score.__getitem__)[: self._limit]
+        ranked = sorted(range(len(score)), key=score.__getitem__)[:TOP]
         return ranked if score[ranked[-1]] < inf else [i for i in ranked if score[i] < inf]
 
-    def _tuple(self) -> tuple[Candidate, ...]:
+    def _spelled_out(self) -> Candidates:
         if self._built is None:
             wait, service, sigma, score = self._frame.tolist()
             names = self._names
-            self._built = tuple(
+            self._built = Candidates(
                 [Candidate(names[i], score[i], wait[i], service[i], sigma[i]) for i in self._order(score)]
             )
         return self._built
@@ -85,34 +84,34 @@ class Ranking(Sequence[Candidate]):
     @overload
     def __getitem__(self, index: slice) -> tuple[Candidate, ...]: ...
     def __getitem__(self, index: int | slice) -> Candidate | tuple[Candidate, ...]:
-        return self._tuple()[index]
+        return self._spelled_out()[index]
 
     def __len__(self) -> int:
-        return len(self._tuple())
+        return len(self._spelled_out())
 
     def __iter__(self) -> Iterator[Candidate]:
-        return iter(self._tuple())
+        return iter(self._spelled_out())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, (Ranking, tuple)) and self._tuple() == tuple(other)
+        return isinstance(other, (Ranking, tuple)) and self._spelled_out() == tuple(other)
 
     def __hash__(self) -> int:
-        return hash(self._tuple())
+        return hash(self._spelled_out())
 
     def __repr__(self) -> str:
-        return repr(self._tuple())
+        return repr(self._spelled_out())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return tuple, (self._tuple(),)
+        return Candidates, (tuple(self._spelled_out()),)
 
 
-def rank(names: Sequence[str], frame: NDArray[np.float64], keep_all: bool = False) -> Ranking:
+def rank(names: Sequence[str], frame: NDArray[np.float64]) -> Ranking:
     """The best candidates of a scored frame, which is copied: the caller may score into it again.
 
     `frame` has shape (4, executors), rows as named above. With many executors only the best are copied.
     """
-    if keep_all or frame.shape[1] <= _COPY_WHOLE:
-        return Ranking(names, frame.copy(), None if keep_all else TOP)
+    if frame.shape[1] <= _COPY_WHOLE:
+        return Ranking(names, frame.copy())
     best = np.sort(np.argpartition(frame[SCORE], TOP)[:TOP])
     return Ranking([names[i] for i in best.tolist()], frame[:, best])
 

@@ -6,13 +6,12 @@ Both worlds keep their books here, so that one record format and one way of coun
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 from typing import Any
 
 from emulation.domain.actions import (
-    Candidate,
     Decision,
     Exchange,
     MacroPolicy,
@@ -98,7 +97,7 @@ class Ledger:
             reason=decision.reason,
             reasoner="none",
             request_id=request.id,
-            candidates=_scores(decision.candidates),
+            candidates=decision.candidates.pairs(),
             landed_s=t_s,
         )
         self._sink.write(record, side)
@@ -236,15 +235,6 @@ class Ledger:
                 f"arrived {footer.arrived}, ends {footer.ends}, in system {footer.in_system}"
             )
         return footer
-
-
-def _scores(candidates: Sequence[Candidate]) -> tuple[tuple[str, float], ...]:
-    """(executor, score in seconds) of each; a sequence that knows its `pairs` is not spelled out for it."""
-    pairs = getattr(candidates, "pairs", None)
-    if pairs is not None:
-        known: tuple[tuple[str, float], ...] = pairs()
-        return known
-    return tuple((c.executor, c.score_s) for c in candidates)
 
 
 def request_record(

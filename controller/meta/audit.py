@@ -13,15 +13,15 @@ from controller.agents.llm import Query
 from controller.agents.loop import Thought
 from controller.agents.reasoner import NONE
 from controller.agents.tools import Called
-from controller.meta.surface import Surface
+from controller.meta.steered import SteeredFastPath
 from emulation.domain.records import DecisionRecord
 
 
 class AuditTrail:
     """Entries on their way to the record."""
 
-    def __init__(self, surface: Surface, reasoner: str) -> None:
-        self._surface = surface
+    def __init__(self, steered: SteeredFastPath, reasoner: str) -> None:
+        self._steered = steered
         self._reasoner = reasoner
         self._entries = 0
         self._records: list[DecisionRecord] = []
@@ -102,7 +102,7 @@ class AuditTrail:
         violations: tuple[str, ...] = (),
     ) -> int:
         self._entries += 1
-        now_s = self._surface.now_s
+        now_s = self._steered.now_s
         self._records.append(
             DecisionRecord(
                 t_s=now_s, actor="meta", cause=cause, inputs_age_s=age_s,

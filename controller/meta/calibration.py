@@ -5,17 +5,16 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable, Sequence
 
-from controller.perf.spread import KnowsRegimes, Spread, spread_of
-from emulation.domain.ports import PerfKey, PerformanceModel, Prediction
+from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
 
-Law = tuple[str, str]
+ExecutorModel = tuple[str, str]
 """(executor, model)."""
 SUSPECT_U = 0.5
 """Least relative uncertainty of a law under suspicion."""
 
 
-class Calibrated:
-    """Port `PerformanceModel` round another one.
+class Calibrated(PerformanceModel):
+    """A performance model round another one.
 
     prediction = factor x what the model says, and the model learns observed / factor: so it goes on learning the
     device's ordinary law while the factor carries the present regime, and taking the factor away gives the law back.
@@ -25,24 +24,31 @@ class Calibrated:
 
     def __init__(self, base: PerformanceModel, suspect_sd: float = 0.2) -> None:
         self.base = base
-        self.knows_regimes = isinstance(base, KnowsRegimes)
-        """Whether results of an abnormal time may be learned: the ordinary law is kept apart."""
         self._suspect_sd = suspect_sd
         self._unlearned = pickle.dumps(base)
-        self._factors: dict[Law, float] = {}
-        self._refits: dict[Law, PerformanceModel] = {}
-        self._fresh: dict[Law, int] = {}
+        self._factors: dict[ExecutorModel, float] = {}
+        self._refits: dict[ExecutorModel, PerformanceModel] = {}
+        self._fresh: dict[ExecutorModel, int] = {}
+
+    @property
+    def learns(self) -> bool:
+        """As the model it is round."""
+        return self.base.learns
+
+    @property
+    def knows_regimes(self) -> bool:
+        """Whether results of an abnormal time may be learned: the ordinary law is kept apart."""
+        return self.base.knows_regimes
 
     # -- the port -------------------------------------------------------------------------------------------
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Calibrated service time, seconds."""
         law = (key.executor, key.model)
-        found = self._model(law).predict(key, x)
-        factor = self._factors.get(law, 1.0)
-        return (
-            found if factor == 1.0 else Prediction(found.mean_s * factor, found.sd_s * factor, found.samples)
-        )
+        plain, factor = self._model(law).predict(key, x), self._factors.get(law, 1.0)
+        if factor == 1.0:
+            return plain
+        return Prediction(plain.mean_s * factor, plain.sd_s * factor, plain.samples)
 
     def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
         """Learn one result, less the regime's factor."""
@@ -67,45 +73,46 @@ class Calibrated:
         """Covariance and noise of the calibrated law; wider while it is under suspicion."""
         law = (key.executor, key.model)
         model = self._model(law)
-        theta, uncertainty = model.theta(key)
-        found = spread_of(model, key, theta, uncertainty)
+        plain = model.spread(key)
         factor, extra = self._factors.get(law, 1.0), self._suspect_sd if law in self._fresh else 0.0
         if factor == 1.0 and extra == 0.0:
-            return found
+            return plain
+        theta, _ = model.theta(key)
         square, more = factor * factor, extra * extra
         a, b = theta[0], theta[1] if len(theta) == 2 else 0.0
-        c00, c01, c11 = found.covariance
+        c00, c01, c11 = plain.covariance
         wider = (square * (c00 + more * a * a), square * (c01 + more * a * b), square * (c11 + more * b * b))
-        return Spread(wider, found.noise_cv)
+        return Spread(wider, plain.noise_cv)
 
     def regime(self, executor: str, abnormal: bool) -> None:
         """A hint begins or ends: models that keep two laws apart do."""
         for model in (self.base, *(m for (e, _), m in self._refits.items() if e == executor)):
-            if isinstance(model, KnowsRegimes):
-                model.regime(executor, abnormal)
+            model.regime(executor, abnormal)
 
     # -- the knobs ------------------------------------------------------------------------------------------
 
-    def factor(self, law: Law) -> float:
+    def factor(self, law: ExecutorModel) -> float:
         """Calibration factor in force; 1 where none is set."""
         return self._factors.get(law, 1.0)
 
-    def set_factor(self, law: Law, factor: float) -> None:
+    def set_factor(self, law: ExecutorModel, factor: float) -> None:
         """Put a factor in force."""
         if factor == 1.0:
             self._factors.pop(law, None)
         else:
             self._factors[law] = factor
 
-    def suspect(self, law: Law, fresh: int) -> None:
+    def suspect(self, law: ExecutorModel, fresh: int) -> None:
         """Count as uncertain until `fresh` more results have come."""
         self._fresh[law] = fresh
 
-    def suspected(self, law: Law) -> int:
+    def suspected(self, law: ExecutorModel) -> int:
         """Results still missing until the law counts as certain; 0: it does."""
         return self._fresh.get(law, 0)
 
-    def refit(self, law: Law, results: Iterable[tuple[PerfKey, Sequence[float], float, float]]) -> None:
+    def refit(
+        self, law: ExecutorModel, results: Iterable[tuple[PerfKey, Sequence[float], float, float]]
+    ) -> None:
         """Forget the law and learn these results (key, features, seconds, time) from the prior on."""
         fresh: PerformanceModel = pickle.loads(self._unlearned)
         factor = self._factors.get(law, 1.0)
@@ -113,16 +120,16 @@ class Calibrated:
             fresh.observe(key, x, service_s / factor, t_s)
         self._refits[law] = fresh
 
-    def own(self, law: Law) -> PerformanceModel | None:
+    def own(self, law: ExecutorModel) -> PerformanceModel | None:
         """The refitted model of a law; None if it is the common one's."""
         return self._refits.get(law)
 
-    def put_back(self, law: Law, model: PerformanceModel | None) -> None:
+    def put_back(self, law: ExecutorModel, model: PerformanceModel | None) -> None:
         """Undo of `refit`: give the law the model it had."""
         if model is None:
             self._refits.pop(law, None)
         else:
             self._refits[law] = model
 
-    def _model(self, law: Law) -> PerformanceModel:
+    def _model(self, law: ExecutorModel) -> PerformanceModel:
         return self._refits.get(law, self.base)

@@ -22,7 +22,7 @@ from controller.meta.config import MetaConfig
 from controller.meta.invocations import Invocations
 from controller.meta.observations import Flight, Observation
 from controller.meta.promises import Promises, undo_of
-from controller.meta.surface import Surface
+from controller.meta.steered import SteeredFastPath
 from controller.meta.tools import TOOLS, MetaTools
 from controller.meta.triggers import Gate, ResidualWatch, Trigger
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
@@ -44,22 +44,27 @@ class MetaController:
     ) -> None:
         self.config = config or MetaConfig()
         self.fast_path = fast_path
-        self.surface = Surface(testbed, fast_path, self.config)
-        self.trail = AuditTrail(self.surface, llm.label)
-        self.promises = Promises(self.surface, self.trail, self.config)
-        self.tools = MetaTools(self.surface)
-        self.invocations = Invocations(self.surface, self.tools, self.trail, self.promises, llm, self.config)
+        self.steered = SteeredFastPath(testbed, fast_path, self.config)
+        self.trail = AuditTrail(self.steered, llm.label)
+        self.promises = Promises(self.steered, self.trail, self.config)
+        self.tools = MetaTools(self.steered)
+        self.invocations = Invocations(self.steered, self.tools, self.trail, self.promises, llm, self.config)
         self._gate = Gate(self.config)
         self._watch = ResidualWatch(self.config)
         self._returned: set[str] = set()
         """Devices that came back and have yet to show that they are as they were."""
         self._factors_before: dict[str, dict[str, float]] = {}
         """Device with a hint in force to model to calibration factor before its onset."""
-        self._warmup = _points(self.surface.warmup_tasks(), self.config.warmup_points)
+        self._warmup = _points(self.steered.warmup_tasks(), self.config.warmup_points)
         self._notify: Callable[[], None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_notify": None}
+
+    @property
+    def meta(self) -> MetaController:
+        """Itself: who dispatches by it has its records and questions to carry."""
+        return self
 
     # -- the world's side -----------------------------------------------------------------------------------
 
@@ -69,7 +74,7 @@ class MetaController:
         A question that was out when this object was saved is given up: nobody will answer it.
         """
         self._notify = notify
-        self.invocations.give_up(self.surface.now_s, at_once=True)
+        self.invocations.give_up(self.steered.now_s, at_once=True)
 
     def take_records(self) -> list[DecisionRecord]:
         """Audit records since the last call, oldest first."""
@@ -97,15 +102,15 @@ class MetaController:
     def hinted(self, device: str, hints: tuple[str, ...], now_s: float) -> None:
         """Exposed hints of a device, all that are in force. An onset masks it at once, by rule."""
         self._hear(now_s)
-        surface = self.surface
-        old = surface.hints[device]
+        steered = self.steered
+        old = steered.hints[device]
         if hints == old:
             return
-        surface.hints[device] = hints
+        steered.hints[device] = hints
         self._state_changed(device)
         if hints and not old:
-            laws = surface.laws[device]
-            self._factors_before[device] = {m: surface.calibration.factor((e, m)) for m, e in laws.items()}
+            laws = steered.laws[device]
+            self._factors_before[device] = {m: steered.calibration.factor((e, m)) for m, e in laws.items()}
         if set(hints) - set(old):
             self._onset(device, hints)
         elif not hints:
@@ -113,27 +118,27 @@ class MetaController:
         self._tell()
 
     def _onset(self, device: str, hints: tuple[str, ...]) -> None:
-        surface = self.surface
+        steered = self.steered
         if self.config.risk_gate and set(hints) - NO_RISK:
             self._by_rule(
                 "set_device_risky", {"device": device, "ttl_tasks": self.config.ttl_tasks}, f"onset:{device}",
                 "provisional: a hint came into force",
             )  # fmt: skip
-        facts = {"hints": list(hints), "another_device_can_serve": surface.has_alternatives(device)}
+        facts = {"hints": list(hints), "another_device_can_serve": steered.has_alternatives(device)}
         self._raise(Trigger("onset", device, facts=facts))
 
     def _offset(self, device: str) -> None:
         cause = f"offset:{device}"
         self.promises.void(device)
         for model, factor in self._factors_before.pop(device, {}).items():
-            law = (self.surface.laws[device][model], model)
-            old = self.surface.calibration.factor(law)
+            law = (self.steered.laws[device][model], model)
+            old = self.steered.calibration.factor(law)
             if old != factor:
-                self.surface.set_factor(law, factor)
+                self.steered.set_factor(law, factor)
                 self.trail.changed(
                     cause, "restore_calibration", device, {model: old}, {model: factor}, "hint is over"
                 )
-        if device in self.surface.masks:
+        if device in self.steered.masks:
             self._by_rule("clear_device_risky", {"device": device}, cause, "hint is over")
 
     # -- port FastPath --------------------------------------------------------------------------------------
@@ -146,18 +151,18 @@ class MetaController:
         """One more task; masks and warm-up are counted in them."""
         self.fast_path.dispatched(request, decision, now_s)
         self._hear(now_s)
-        surface = self.surface
-        surface.tasks += 1
-        device = surface.device_of[decision.executor or ""]
-        surface.flights[request.id] = Flight(device, now_s, surface.tasks, bool(surface.hints[device]))
-        if surface.masks:
-            for expired in surface.expired():
+        steered = self.steered
+        steered.tasks += 1
+        device = steered.device_of[decision.executor or ""]
+        steered.flights[request.id] = Flight(device, now_s, steered.tasks, bool(steered.hints[device]))
+        if steered.masks:
+            for expired in steered.expired():
                 self._expire(expired)
-        if self._warmup and surface.tasks >= self._warmup[0]:
+        if self._warmup and steered.tasks >= self._warmup[0]:
             self._warmup.pop(0)
             self._raise(
                 Trigger(
-                    "warmup", facts={"tasks_left": self._warmup[-1] - surface.tasks if self._warmup else 0}
+                    "warmup", facts={"tasks_left": self._warmup[-1] - steered.tasks if self._warmup else 0}
                 )
             )
         if self.invocations.busy:
@@ -171,17 +176,17 @@ class MetaController:
         it, unless it keeps the laws of both states apart.
         """
         self._hear(completion.ended_s)
-        surface = self.surface
-        flight = surface.flights.pop(completion.request.id, None)
-        if flight is None or flight.device != surface.device_of.get(completion.executor):
+        steered = self.steered
+        flight = steered.flights.pop(completion.request.id, None)
+        if flight is None or flight.device != steered.device_of.get(completion.executor):
             self.fast_path.completed(completion)
             return
         one = self._observation(completion, flight)
-        kept_apart = one.device in surface.masks and surface.calibration.knows_regimes
+        kept_apart = one.device in steered.masks and steered.calibration.knows_regimes
         ordinary = not (one.hinted or one.mixed)
         self.fast_path.completed(completion if ordinary or kept_apart else replace(completion, teaches=False))
-        surface.observations.add(one)
-        surface.served_s[one.device] += one.service_s or 0.0
+        steered.observations.add(one)
+        steered.served_s[one.device] += one.service_s or 0.0
         if one.device in self._returned and not self._suspected(one.device):
             self._returned.discard(one.device)
         ratio = self._watch.seen(one)
@@ -193,20 +198,20 @@ class MetaController:
 
     def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float) -> None:
         """Telemetry; a device that leaves or returns is seen to."""
-        surface = self.surface
-        device = surface.device_of[executor]
-        before = surface.state(device)
+        steered = self.steered
+        device = steered.device_of[executor]
+        before = steered.state(device)
         self.fast_path.executor_changed(executor, state, mode, ready_at_s)
-        after = surface.state(device)
+        after = steered.state(device)
         if before == after or "away" not in (before, after):
             return
         self._state_changed(device)
         if after == "away":
-            lonely = [m for m in surface.laws[device] if not surface.has_safe_alternative(device, m)]
+            lonely = [m for m in steered.laws[device] if not steered.has_safe_alternative(device, m)]
             if lonely:
                 self._raise(Trigger("leave", device, facts={"models_without_a_safe_device": lonely}))
         else:
-            surface.suspect(device)
+            steered.suspect(device)
             self._returned.add(device)
             self.trail.changed(
                 f"return:{device}", "suspect", device, 0, self.config.fresh_samples, "was away"
@@ -231,7 +236,7 @@ class MetaController:
         x = tokens if pool.features == 2 else (float(request.prompts),)
         predicted_s = sd_s = 0.0
         if completion.service_s is not None:
-            predicted = self.surface.calibration.predict(key, x)
+            predicted = self.steered.calibration.predict(key, x)
             predicted_s, sd_s = predicted.mean_s, predicted.sd_s
         return Observation(
             request.id, flight.device, key, x, flight.task, flight.dispatched_s, completion.ended_s,
@@ -242,20 +247,20 @@ class MetaController:
     def _state_changed(self, device: str) -> None:
         """What is in flight there tells neither of the old state nor of the new one."""
         self._watch.forget(device)
-        for flight in self.surface.flights.values():
+        for flight in self.steered.flights.values():
             if flight.device == device:
                 flight.mixed = True
 
     def _expire(self, device: str) -> None:
         """A mask has covered its tasks: it ends, unless the hint it was set for is still in force."""
-        mask = self.surface.masks[device]
-        hints = self.surface.hints[device]
+        mask = self.steered.masks[device]
+        hints = self.steered.hints[device]
         if not set(hints) - NO_RISK:
             self._by_rule(
                 "clear_device_risky", {"device": device}, f"expiry:{device}", "time to live is over"
             )
             return
-        masked = self.surface.tasks - mask.since_task
+        masked = self.steered.tasks - mask.since_task
         ttl_tasks = self.config.ttl_tasks
         self._by_rule(
             "set_device_risky", {"device": device, "ttl_tasks": ttl_tasks}, f"expiry:{device}",
@@ -269,27 +274,27 @@ class MetaController:
             "observed_over_predicted": round(ratio, 3),
             "window_s": self.config.drift_window_s,
             "after_return": one.device in self._returned,
-            "hints": list(self.surface.hints[one.device]),
+            "hints": list(self.steered.hints[one.device]),
         }
         self._raise(Trigger("residual", one.device, one.key.model, facts))
 
     def _suspected(self, device: str) -> bool:
-        laws = self.surface.laws[device].items()
-        return any(self.surface.calibration.suspected((executor, model)) for model, executor in laws)
+        laws = self.steered.laws[device].items()
+        return any(self.steered.calibration.suspected((executor, model)) for model, executor in laws)
 
     def _by_rule(self, tool: str, arguments: dict[str, Any], cause: str, reason: str) -> None:
         """A tool call that needs no reasoner; audited like any other."""
-        undo = undo_of(self.surface, tool, TOOLS[tool].arguments.model_validate(arguments))
+        undo = undo_of(self.steered, tool, TOOLS[tool].arguments.model_validate(arguments))
         called = run_call(ToolCall("rule", tool, json.dumps(arguments)), TOOLS, self.tools.run)
         self.promises.audited(called, cause, undo, None, 0.0, reason)
 
     def _raise(self, trigger: Trigger) -> None:
-        if self._gate.passes(trigger, self.surface.tasks):
+        if self._gate.passes(trigger, self.steered.tasks):
             self.invocations.raise_(trigger)
 
     def _hear(self, now_s: float) -> None:
-        if now_s > self.surface.now_s:
-            self.surface.now_s = now_s
+        if now_s > self.steered.now_s:
+            self.steered.now_s = now_s
 
     def _tell(self) -> None:
         if self._notify is not None and (self.trail.waiting or self.invocations.wants):

@@ -12,7 +12,7 @@ from controller.agents.tools import Result
 from controller.meta.audit import AuditTrail
 from controller.meta.config import MetaConfig
 from controller.meta.promises import Promises, Undo, undo_of
-from controller.meta.surface import Surface
+from controller.meta.steered import SteeredFastPath
 from controller.meta.tool_types import NoArguments, SystemStatus
 from controller.meta.tools import TOOLS, MetaTools
 from controller.meta.triggers import Trigger
@@ -26,7 +26,7 @@ class Invocations:
 
     def __init__(
         self,
-        surface: Surface,
+        steered: SteeredFastPath,
         tools: MetaTools,
         trail: AuditTrail,
         promises: Promises,
@@ -36,7 +36,7 @@ class Invocations:
         self.outage: str | None = None
         """Way in which the reasoner fails at present."""
         self.count = 0
-        self._surface, self._tools, self._trail, self._config = surface, tools, trail, config
+        self._steered, self._tools, self._trail, self._config = steered, tools, trail, config
         self._promises = promises
         self._llm = llm
         self._waiting: deque[Trigger] = deque(maxlen=WAITING)
@@ -70,7 +70,7 @@ class Invocations:
                 self._open(trigger)
         if self._dialogue is None:
             return None
-        self._asked, self._asked_s = self._dialogue.query(), self._surface.now_s
+        self._asked, self._asked_s = self._dialogue.query(), self._steered.now_s
         return self._asked
 
     def think(self, question: Query) -> Thought:
@@ -107,12 +107,12 @@ class Invocations:
 
     def _run(self, name: str, arguments: Any) -> Result:
         if TOOLS[name].acts:
-            self._undos.append(undo_of(self._surface, name, arguments))
+            self._undos.append(undo_of(self._steered, name, arguments))
         return self._tools.run(name, arguments)
 
     def _obsolete(self, trigger: Trigger) -> bool:
         """Whether what it was raised for is over."""
-        return trigger.kind in ("onset", "expiry") and not self._surface.hints[trigger.device]
+        return trigger.kind in ("onset", "expiry") and not self._steered.hints[trigger.device]
 
     def _open(self, trigger: Trigger) -> None:
         self.count += 1

@@ -11,10 +11,10 @@ from typing import Any
 
 from controller.agents.tools import Called
 from controller.meta.audit import AuditTrail
-from controller.meta.calibration import Law
+from controller.meta.calibration import ExecutorModel
 from controller.meta.config import MetaConfig
 from controller.meta.observations import Observation, misfit
-from controller.meta.surface import Mask, Surface
+from controller.meta.steered import Mask, SteeredFastPath
 from emulation.domain.ports import PerformanceModel
 
 UNVERIFIED_AFTER = 5
@@ -27,47 +27,47 @@ NOISE = {"residual": 0.1, "stretch": 1.5}
 class Undo:
     """What was in force before a change; each field is None where the change does not touch it."""
 
-    factor: tuple[Law, float] | None = None
+    factor: tuple[ExecutorModel, float] | None = None
     router: str | None = None
     weights_ms: tuple[float, float] | None = None
-    models: tuple[tuple[Law, PerformanceModel | None], ...] | None = None
+    models: tuple[tuple[ExecutorModel, PerformanceModel | None], ...] | None = None
     mask: tuple[str, Mask | None] | None = None
 
-    def apply(self, surface: Surface) -> None:
+    def apply(self, steered: SteeredFastPath) -> None:
         """Put it back."""
         if self.factor is not None:
-            surface.set_factor(*self.factor)
+            steered.set_factor(*self.factor)
         if self.router is not None:
-            surface.set_router(self.router)  # type: ignore[arg-type]
+            steered.set_router(self.router)  # type: ignore[arg-type]
         if self.weights_ms is not None:
-            surface.set_weights(*self.weights_ms)
+            steered.set_weights(*self.weights_ms)
         for law, model in self.models or ():
-            surface.put_back(law, model)
+            steered.put_back(law, model)
         if self.mask is not None:
             device, mask = self.mask
             if mask is None:
-                surface.unmask(device)
+                steered.unmask(device)
             else:
-                surface.mask(device, max(1, mask.until_task - surface.tasks), mask.by)
+                steered.mask(device, max(1, mask.until_task - steered.tasks), mask.by)
 
 
-def undo_of(surface: Surface, tool: str, arguments: Any) -> Undo:
+def undo_of(steered: SteeredFastPath, tool: str, arguments: Any) -> Undo:
     """How to take back a call that is about to be made; empty if it names what is not there."""
     if tool == "update_calibration":
-        executor = surface.laws.get(arguments.device, {}).get(arguments.model)
+        executor = steered.laws.get(arguments.device, {}).get(arguments.model)
         if executor is None:
             return Undo()
         law = (executor, arguments.model)
-        return Undo(factor=(law, surface.calibration.factor(law)))
+        return Undo(factor=(law, steered.calibration.factor(law)))
     if tool == "switch_router":
-        return Undo(router=surface.router)
+        return Undo(router=steered.router)
     if tool == "set_router_params":
-        return Undo(weights_ms=surface.weights_ms())
+        return Undo(weights_ms=steered.weights_ms())
     if tool == "trigger_online_profile_update":
-        laws = [(executor, model) for laws in surface.laws.values() for model, executor in laws.items()]
-        return Undo(models=tuple((law, surface.calibration.own(law)) for law in laws))
+        laws = [(executor, model) for laws in steered.laws.values() for model, executor in laws.items()]
+        return Undo(models=tuple((law, steered.calibration.own(law)) for law in laws))
     if tool in ("set_device_risky", "clear_device_risky"):
-        return Undo(mask=(arguments.device, surface.masks.get(arguments.device)))
+        return Undo(mask=(arguments.device, steered.masks.get(arguments.device)))
     return Undo()
 
 
@@ -100,9 +100,9 @@ def _target(tool: str, device: str | None, model: str | None) -> tuple[str, str 
 class Promises:
     """The promises that are still open."""
 
-    def __init__(self, surface: Surface, trail: AuditTrail, config: MetaConfig) -> None:
+    def __init__(self, steered: SteeredFastPath, trail: AuditTrail, config: MetaConfig) -> None:
         self.open: list[Promise] = []
-        self._surface, self._trail, self._config = surface, trail, config
+        self._steered, self._trail, self._config = steered, trail, config
 
     def audited(
         self,
@@ -124,8 +124,8 @@ class Promises:
             self._close(old, "superseded", None, 0)
         entry = self._trail.called(called, cause, invocation, thinking_s, reason, metric)
         self.open.append(
-            Promise(entry, cause, called.tool.name, metric, device, model, before, self._surface.now_s,
-                    self._surface.tasks, undo, reverts=invocation is not None)
+            Promise(entry, cause, called.tool.name, metric, device, model, before, self._steered.now_s,
+                    self._steered.tasks, undo, reverts=invocation is not None)
         )  # fmt: skip
 
     def _metric(self, called: Called, by_rule: bool) -> str | None:
@@ -134,13 +134,13 @@ class Promises:
         if called.tool is None or (by_rule and called.tool.name == "clear_device_risky"):
             return None
         device = getattr(called.arguments, "device", None)
-        if called.tool.name == "set_device_risky" and device is not None and not self._surface.hints[device]:
+        if called.tool.name == "set_device_risky" and device is not None and not self._steered.hints[device]:
             return "stretch"
         return called.tool.promised
 
     def settle(self) -> None:
         """Judge every promise that can be judged now; undo what was refuted."""
-        config, tasks = self._config, self._surface.tasks
+        config, tasks = self._config, self._steered.tasks
         for promise in list(self.open):
             age = tasks - promise.made_task
             by_stutter = promise.metric == "stutter_rate"
@@ -181,7 +181,7 @@ class Promises:
         old = new = None
         if revert:
             old = self._in_force(promise)
-            promise.undo.apply(self._surface)
+            promise.undo.apply(self._steered)
             new = self._in_force(promise)
         judged = {
             "verdict": verdict, "of": promise.entry, "tool": promise.tool, "device": promise.device,
@@ -193,22 +193,22 @@ class Promises:
 
     def _in_force(self, promise: Promise) -> Any:
         """The value a revert changes, as plain data."""
-        surface, undo = self._surface, promise.undo
+        steered, undo = self._steered, promise.undo
         if undo.factor is not None:
-            return surface.calibration.factor(undo.factor[0])
+            return steered.calibration.factor(undo.factor[0])
         if undo.router is not None:
-            return surface.router
+            return steered.router
         if undo.weights_ms is not None:
-            return surface.weights_ms()
+            return steered.weights_ms()
         if undo.mask is not None:
-            return surface.ttl_left(undo.mask[0])
-        return [f"{e}/{m}" for (e, m), _ in undo.models or () if surface.calibration.own((e, m)) is not None]
+            return steered.ttl_left(undo.mask[0])
+        return [f"{e}/{m}" for (e, m), _ in undo.models or () if steered.calibration.own((e, m)) is not None]
 
     def _measure(
         self, metric: str, device: str | None, model: str | None, promise: Promise | None
     ) -> tuple[float | None, int]:
         """The metric since the promise was made, or (None) over the tasks before now; and the number behind it."""
-        found = list(self._surface.observations)
+        found = list(self._steered.observations)
         if promise is None:
             found = found[-self._config.verdict_tasks :] if metric != "residual" else self._lately(found)
         elif metric == "residual":
@@ -229,7 +229,7 @@ class Promises:
         return (sum(stretches) / len(stretches) if stretches else None), len(stretches)
 
     def _lately(self, found: list[Observation]) -> list[Observation]:
-        since_s = self._surface.now_s - self._config.drift_window_s
+        since_s = self._steered.now_s - self._config.drift_window_s
         return [o for o in found if o.ended_s >= since_s]
 
 

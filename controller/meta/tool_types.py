@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from controller.agents.tools import Arguments, Result
-from controller.meta.surface import RouterChoice
+from controller.meta.steered import RouterChoice
 
 MAX_TTL_TASKS = 2000
 WINDOW_S = 60.0

@@ -1,7 +1,7 @@
 """The nine tools, in groups of looking, diagnosing and acting: all that the meta-controller can do.
 
 Each has pydantic arguments with bounds and a pydantic result that states old and new values. None reveals ground
-truth: they read the surface, which holds what a gateway knows.
+truth: they read the steered, which holds what a gateway knows.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from controller.agents.tools import Arguments, Result, Tool, ToolError
-from controller.meta.calibration import Law
+from controller.meta.calibration import ExecutorModel
 from controller.meta.observations import drift_of
-from controller.meta.surface import Surface
+from controller.meta.steered import SteeredFastPath
 from controller.meta.tool_types import (
     CalibrationResult,
     ClearDeviceRisky,
@@ -68,10 +68,10 @@ TOOLS: dict[str, Tool] = dict(
 
 
 class MetaTools:
-    """Runs validated calls on a surface."""
+    """Runs validated calls on a steered fast path."""
 
-    def __init__(self, surface: Surface) -> None:
-        self._surface = surface
+    def __init__(self, steered: SteeredFastPath) -> None:
+        self._steered = steered
 
     def run(self, name: str, arguments: Any) -> Result:
         """One call. Raises `ToolError` for a device or model that is not there."""
@@ -80,33 +80,33 @@ class MetaTools:
         return result
 
     def _get_system_status(self, arguments: NoArguments) -> SystemStatus:
-        surface = self._surface
-        explore_ms, risk_ms = surface.weights_ms()
+        steered = self._steered
+        explore_ms, risk_ms = steered.weights_ms()
         return SystemStatus(
-            t_s=surface.now_s,
-            tasks=surface.tasks,
-            router=surface.router,
+            t_s=steered.now_s,
+            tasks=steered.tasks,
+            router=steered.router,
             explore_weight_ms=explore_ms,
             risk_penalty_ms=risk_ms,
-            devices=tuple(self.device_status(device) for device in surface.hints),
+            devices=tuple(self.device_status(device) for device in steered.hints),
         )
 
     def device_status(self, device: str) -> DeviceStatus:
         """One row of the status."""
-        surface = self._surface
+        steered = self._steered
         return DeviceStatus(
             id=device,
-            models=tuple(surface.laws[device]),
-            state=surface.state(device),
-            queued=surface.queued(device),
-            wait_s=round(surface.wait_s(device), 3),
-            utilization=round(min(1.0, surface.served_s[device] / max(surface.now_s, 1e-9)), 3),
-            hints=surface.hints[device],
-            risky_for_tasks=surface.ttl_left(device),
+            models=tuple(steered.laws[device]),
+            state=steered.state(device),
+            queued=steered.queued(device),
+            wait_s=round(steered.wait_s(device), 3),
+            utilization=round(min(1.0, steered.served_s[device] / max(steered.now_s, 1e-9)), 3),
+            hints=steered.hints[device],
+            risky_for_tasks=steered.ttl_left(device),
         )
 
     def _pull_observations(self, arguments: PullObservations) -> RecentResults:
-        found = self._surface.observations.since(self._surface.now_s - arguments.window_s)
+        found = self._steered.observations.since(self._steered.now_s - arguments.window_s)
         done = [o.latency_s for o in found if o.service_s is not None]
         rows = tuple(
             ResultRow(
@@ -126,73 +126,73 @@ class MetaTools:
 
     def _compute_drift(self, arguments: ComputeDrift) -> DriftResult:
         law = self._law(arguments.device, arguments.model)
-        results = self._surface.results(arguments.device, arguments.model, arguments.window_s)
-        drift = drift_of(results, self._surface.calibration)
+        results = self._steered.results(arguments.device, arguments.model, arguments.window_s)
+        drift = drift_of(results, self._steered.calibration)
         return DriftResult(
             device=arguments.device,
             model=arguments.model,
             n=drift.n,
             ratio=None if drift.ratio is None else round(drift.ratio, 4),
             relative_sd=None if drift.relative_sd is None else round(drift.relative_sd, 4),
-            factor=self._surface.calibration.factor(law),
+            factor=self._steered.calibration.factor(law),
         )
 
     def _update_calibration(self, arguments: UpdateCalibration) -> CalibrationResult:
         law = self._law(arguments.device, arguments.model)
-        old = self._surface.calibration.factor(law)
-        self._surface.set_factor(law, arguments.factor)
+        old = self._steered.calibration.factor(law)
+        self._steered.set_factor(law, arguments.factor)
         return CalibrationResult(
             device=arguments.device, model=arguments.model, old=old, new=arguments.factor
         )
 
     def _switch_router(self, arguments: SwitchRouter) -> RouterResult:
-        old = self._surface.router
-        self._surface.set_router(arguments.router)
+        old = self._steered.router
+        self._steered.set_router(arguments.router)
         return RouterResult(old=old, new=arguments.router)
 
     def _set_router_params(self, arguments: SetRouterParams) -> ParamsResult:
-        old = self._surface.weights_ms()
-        self._surface.set_weights(arguments.explore_weight_ms, arguments.risk_penalty_ms)
-        return ParamsResult(old=old, new=self._surface.weights_ms())
+        old = self._steered.weights_ms()
+        self._steered.set_weights(arguments.explore_weight_ms, arguments.risk_penalty_ms)
+        return ParamsResult(old=old, new=self._steered.weights_ms())
 
     def _trigger_online_profile_update(self, arguments: ProfileUpdate) -> ProfileResult:
-        surface = self._surface
+        steered = self._steered
         fitted: dict[str, int] = {}
         old: dict[str, float] = {}
         new: dict[str, float] = {}
-        for device, laws in surface.laws.items():
+        for device, laws in steered.laws.items():
             for model, executor in laws.items():
-                results = surface.results(device, model, arguments.window_s)
+                results = steered.results(device, model, arguments.window_s)
                 if len(results) < arguments.min_samples:
                     continue
                 name, last = f"{device}/{model}", results[-1]
-                old[name] = surface.calibration.predict(last.key, last.x).mean_s
-                surface.refit((executor, model), results)
-                new[name] = surface.calibration.predict(last.key, last.x).mean_s
+                old[name] = steered.calibration.predict(last.key, last.x).mean_s
+                steered.refit((executor, model), results)
+                new[name] = steered.calibration.predict(last.key, last.x).mean_s
                 fitted[name] = len(results)
         return ProfileResult(fitted=fitted, old=old, new=new)
 
     def _set_device_risky(self, arguments: SetDeviceRisky) -> RiskResult:
-        device, surface = self._device(arguments.device), self._surface
-        old = surface.ttl_left(device)
-        surface.mask(device, arguments.ttl_tasks, "reasoner")
+        device, steered = self._device(arguments.device), self._steered
+        old = steered.ttl_left(device)
+        steered.mask(device, arguments.ttl_tasks, "reasoner")
         return RiskResult(
-            device=device, old=old, new=surface.ttl_left(device), alternative=surface.has_alternatives(device)
+            device=device, old=old, new=steered.ttl_left(device), alternative=steered.has_alternatives(device)
         )
 
     def _clear_device_risky(self, arguments: ClearDeviceRisky) -> RiskResult:
-        device, surface = self._device(arguments.device), self._surface
-        old = surface.ttl_left(device)
-        surface.unmask(device)
-        return RiskResult(device=device, old=old, new=None, alternative=surface.has_alternatives(device))
+        device, steered = self._device(arguments.device), self._steered
+        old = steered.ttl_left(device)
+        steered.unmask(device)
+        return RiskResult(device=device, old=old, new=None, alternative=steered.has_alternatives(device))
 
     def _device(self, device: str) -> str:
-        if device not in self._surface.hints:
-            raise ToolError(f"no device {device!r}; known: {sorted(self._surface.hints)}")
+        if device not in self._steered.hints:
+            raise ToolError(f"no device {device!r}; known: {sorted(self._steered.hints)}")
         return device
 
-    def _law(self, device: str, model: str) -> Law:
-        laws = self._surface.laws[self._device(device)]
+    def _law(self, device: str, model: str) -> ExecutorModel:
+        laws = self._steered.laws[self._device(device)]
         if model not in laws:
             raise ToolError(f"{device} does not serve {model!r}; it serves {sorted(laws)}")
         return laws[model], model

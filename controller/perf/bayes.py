@@ -8,11 +8,10 @@ from math import isfinite, sqrt
 from pydantic import Field
 
 from controller.perf.change import Alarm
-from controller.perf.law import Law
 from controller.perf.prior import Prior
-from controller.perf.spread import Spread
+from controller.perf.ratio_belief import RatioBelief
 from emulation.domain.cluster import Strict, TestbedConfig
-from emulation.domain.ports import PerfKey, Prediction
+from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
 
 _FEW = 2.0
 """Samples the noise's own uncertainty is worth when it is stated."""
@@ -20,7 +19,7 @@ _LARGEST = 1e6
 """Service time over profiled time above which feedback is cut off."""
 
 
-class Bayes:
+class Bayes(PerformanceModel):
     """Per key, the ratios r of true to profiled coefficients under a Gaussian belief.
 
     Model: y = m (f . r)(1 + cv e), with m the profiled seconds of the request, f the share of each
@@ -51,6 +50,11 @@ class Bayes:
         self._config = config or self.Config()
         self._prior = Prior(testbed)
         self._keys: dict[PerfKey, _Key] = {}
+
+    @property
+    def knows_regimes(self) -> bool:
+        """It keeps the ordinary law aside while a hint is in force."""
+        return True
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Expected seconds of features x; the standard deviation covers noise and what is not yet known."""
@@ -102,12 +106,6 @@ class Bayes:
         before = None if found.aside is None else found.aside.theta(theta)
         return Spread((p00 * a * a, p01 * a * b, p11 * b * b), found.stated_cv(), before)
 
-    def doubt(self, key: PerfKey) -> None:
-        """Something may have happened to the device (a hint says so): what was learned counts for less."""
-        found = self._keys.get(key)
-        if found is not None:
-            found.law.open(0.0, self._config.alarm.coefficient_sd)
-
     def regime(self, executor: str, abnormal: bool) -> None:
         """A hint says that an executor enters or leaves an abnormal regime of unknown size.
 
@@ -118,11 +116,6 @@ class Bayes:
             if key.executor == executor:
                 found.enter() if abnormal else found.leave(self._config.alarm.return_sd)
 
-    def changes(self, key: PerfKey) -> int:
-        """How many changes of its law were detected on this key."""
-        found = self._keys.get(key)
-        return 0 if found is None else found.alarm.changes
-
 
 class _Key:
     """What is believed of one key."""
@@ -132,10 +125,10 @@ class _Key:
     def __init__(self, features: int, config: Bayes.Config) -> None:
         square = config.prior_relative_sd**2
         self._config = config
-        self.law = Law(1.0, 1.0, (square, 0.0, square if features == 2 else 0.0))
-        self.aside: Law | None = None
+        self.law = RatioBelief(1.0, 1.0, (square, 0.0, square if features == 2 else 0.0))
+        self.aside: RatioBelief | None = None
         """The law in force before the last change."""
-        self._ordinary: Law | None = None
+        self._ordinary: RatioBelief | None = None
         self.alarm = Alarm(config.alarm)
         self.samples = 0
         self._weight = config.noise_weight

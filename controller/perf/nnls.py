@@ -10,7 +10,7 @@ from pydantic import Field
 
 from controller.perf.prior import Prior
 from emulation.domain.cluster import Strict, TestbedConfig
-from emulation.domain.ports import PerfKey, Prediction
+from emulation.domain.ports import PerfKey, PerformanceModel, Prediction
 
 _FLOOR = 1e-3
 """Share of the prior's weight that stays when the window is full: decides what the data leave open."""
@@ -22,7 +22,7 @@ _LOST = 1e-6
 """Sums this much smaller than what was subtracted from them hold too little of their precision."""
 
 
-class Nnls:
+class Nnls(PerformanceModel):
     """Per key, least squares over the last `window` completions, coefficients clipped at 0 (E3 eq. 7).
 
     The prior enters as pseudo-observations, one per coefficient at the root mean square of its feature, which

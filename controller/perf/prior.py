@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
-from emulation.domain.ports import PerfKey, Prediction
+from emulation.domain.ports import PerfKey, PerformanceModel, Prediction
 
 
-class Prior:
+class Prior(PerformanceModel):
     """Profiled service law of every key; never learns (the static baselines of E3, section "Defaults").
 
     On CPU the profile is scaled to the node's full cores. A mode that is infeasible, or `off`, is read as the
     node's first feasible mode, GPU before CPU.
     """
-
-    learns = False
-    """Nothing has to be read again after a completion."""
 
     class Config(Strict):
         """Parameters."""
@@ -31,6 +28,11 @@ class Prior:
         self._relative_sd = (config or self.Config()).relative_sd
         self._node_of = {e.id: e.node for e in testbed.executors()}
         self._laws: dict[PerfKey, tuple[float, ...]] = {}
+
+    @property
+    def learns(self) -> bool:
+        """Never: nothing has to be read again after a completion."""
+        return False
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Profiled seconds of features x. Raises `KeyError` for an executor that does not exist."""
@@ -46,10 +48,10 @@ class Prior:
 
     def law(self, key: PerfKey) -> tuple[float, ...]:
         """Coefficients of the key, cached. Raises `KeyError` for an executor that cannot serve the model."""
-        found = self._laws.get(key)
-        if found is None:
-            found = self._laws[key] = self._profiled(self._node_of[key.executor], key.model, key.mode)
-        return found
+        law = self._laws.get(key)
+        if law is None:
+            law = self._laws[key] = self._profiled(self._node_of[key.executor], key.model, key.mode)
+        return law
 
     def _profiled(self, node_id: str, model: str, mode: Mode) -> tuple[float, ...]:
         feasible = self._testbed.modes(node_id, model)

@@ -9,12 +9,12 @@ import numpy as np
 from pydantic import Field
 
 from controller.fast_view import FastView, Pool
-from controller.routers.router import HOLD, Pick
+from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.cluster import Strict
 from emulation.domain.request import Request
 
 
-class ExploreRisk:
+class ExploreRisk(Router):
     """Lowest score less `explore` epistemic standard deviations of this very request's service time (E3 eq. 6).
 
     E3 subtracts a weight times a dimensionless uncertainty; here the uncertainty is the performance model's own
@@ -23,6 +23,8 @@ class ExploreRisk:
     and its least-bad fallback are tiers of the fast path. The first `warmup_tasks` requests go in turn, one
     pointer per model (E3's warm-up budget), and their completions are learned `warmup_batch` at a time.
     """
+
+    explores = True
 
     class Config(Strict):
         """Parameters."""
@@ -42,20 +44,29 @@ class ExploreRisk:
         """Completions after which the performance model is updated during warm-up (E3: every 5 tasks)."""
 
     def __init__(self, config: Config | None = None, seed: int = 0) -> None:
-        self.config = config or self.Config()
+        super().__init__(config, seed)
         self._sent = 0
         self._next: dict[str, int] = {}
 
     @property
-    def warming(self) -> bool:
-        """Whether requests still go in turn."""
-        return self._sent < self.config.warmup_tasks
+    def warmup_tasks(self) -> int:
+        """As configured."""
+        return int(self.config.warmup_tasks)
+
+    @property
+    def learn_batch(self) -> int:
+        """As configured while requests still go in turn."""
+        return int(self.config.warmup_batch) if self._warming else 1
+
+    @property
+    def _warming(self) -> bool:
+        return self._sent < self.warmup_tasks
 
     def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
         """The column of the lowest optimistic score; the next in turn while warming up."""
         if not pool.open:
-            return HOLD, "every node that may serve it is away"
-        if self.warming:
+            return ALL_AWAY
+        if self._warming:
             at = bisect_left(pool.open, self._next.get(pool.model, 0))
             return pool.open[at % len(pool.open)], "warm-up"
         explore = self.config.explore
@@ -84,6 +95,6 @@ class ExploreRisk:
 
     def dispatched(self, request: Request, pool: Pool, column: int) -> None:
         """Count the warm-up and move the model's pointer."""
-        if self.warming:
+        if self._warming:
             self._next[pool.model] = column + 1
             self._sent += 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from controller.fast_view import FastView, Pool
-from controller.routers.router import HOLD, Pick, Stateless
+from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.request import Request
 
 
-class FixedHeuristic(Stateless):
+class FixedHeuristic(Router):
     """The fastest executor by the profile, whatever waits there (E3 "Fixed-Heuristic"; papers' baseline).
 
     Ignores backlog, learning, transfer and biases; keeps to the hard avoidance tiers.
@@ -16,5 +16,5 @@ class FixedHeuristic(Stateless):
     def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
         """The column of the lowest profiled service time."""
         if not pool.open:
-            return HOLD, "every node that may serve it is away"
+            return ALL_AWAY
         return int((pool.prior_service_s(view.x) + pool.tier).argmin()), "fastest by profile"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from controller.fast_view import FastView, Pool
-from controller.routers.router import HOLD, NO_HOST, Pick, Stateless
+from controller.routers.router import HOLD, NO_HOST, Pick, Router
 from controller.scoring import AWAY_S
 from emulation.domain.request import Request
 
 
-class Local(Stateless):
+class Local(Router):
     """The node at which the request enters, even one other routers leave out (MA scheme LL)."""
 
     def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:

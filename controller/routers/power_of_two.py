@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from controller.fast_view import FastView, Pool
-from controller.routers.router import HOLD, NoParams, Pick
+from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.request import Request
 from emulation.rng import stream
 
 
-class PowerOfTwo:
+class PowerOfTwo(Router):
     """The lower score of two executors drawn at random (Mitzenmacher 2001, the power of two choices).
 
     Draws come from one stream of the seed, one pair per dispatched request.
     """
 
-    Config = NoParams
-
-    def __init__(self, config: NoParams | None = None, seed: int = 0) -> None:
+    def __init__(self, config: Any = None, seed: int = 0) -> None:
+        super().__init__(config, seed)
         self._draws = stream(seed, "router.power_of_two")
         self._pair: tuple[float, float] = self._draw()
 
@@ -28,7 +29,7 @@ class PowerOfTwo:
         """The better of two different open columns, or the only one."""
         n = len(pool.open)
         if n == 0:
-            return HOLD, "every node that may serve it is away"
+            return ALL_AWAY
         if n == 1:
             return pool.open[0], "the only one"
         i = int(self._pair[0] * n)

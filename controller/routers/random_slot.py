@@ -5,13 +5,13 @@ from __future__ import annotations
 from pydantic import Field
 
 from controller.fast_view import FastView, Pool
-from controller.routers.router import HOLD, Pick
+from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.cluster import Strict
 from emulation.domain.request import Request
 from emulation.rng import stream
 
 
-class RandomSlot:
+class RandomSlot(Router):
     """A uniform draw over the feasible nodes per (origin, model, slot), kept for the slot (MA schemes R*).
 
     slot = floor(arrival / slot_s). The draw depends on (seed, origin, model, slot) only, not on what was
@@ -25,19 +25,16 @@ class RandomSlot:
         """Length of a slot in seconds."""
 
     def __init__(self, config: Config | None = None, seed: int = 0) -> None:
-        self._slot_s = (config or self.Config()).slot_s
+        super().__init__(config, seed)
         self._seed = seed
         self._drawn: dict[tuple[str, str, int], float] = {}
 
     def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
         """The column drawn for this origin, model and slot."""
         if not pool.open:
-            return HOLD, "every node that may serve it is away"
-        share = self._draw(request.origin, pool.model, int(request.arrival_s // self._slot_s))
+            return ALL_AWAY
+        share = self._draw(request.origin, pool.model, int(request.arrival_s // self.config.slot_s))
         return pool.open[int(share * len(pool.open))], "drawn for the slot"
-
-    def dispatched(self, request: Request, pool: Pool, column: int) -> None:
-        """Nothing to remember."""
 
     def _draw(self, origin: str, model: str, slot: int) -> float:
         key = (origin, model, slot)

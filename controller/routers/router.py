@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 from controller.fast_view import FastView, Pool
 from emulation.domain.cluster import Strict
@@ -15,30 +16,40 @@ NO_HOST = -2
 
 Pick = tuple[int, str]
 """A column of the pool (or HOLD or NO_HOST) and a short reason."""
+ALL_AWAY: Pick = (HOLD, "every node that may serve it is away")
 
 
 class NoParams(Strict):
     """Parameters of a router that has none."""
 
 
-class Router(Protocol):
-    """Per-request choice. Its own state (pointers, draws) changes in `dispatched` only, so asking is free."""
+class Router(ABC):
+    """Per-request choice. Its own state (pointers, draws) changes in `dispatched` only, so asking is free.
 
+    This base remembers nothing and takes its parameters as `config`, an instance of the class's `Config`.
+    """
+
+    Config: type[Strict] = NoParams
+
+    explores = False
+    """Whether it is optimistic where little is known: what the meta-controller calls `explore_risk`."""
+
+    def __init__(self, config: Any = None, seed: int = 0) -> None:
+        self.config: Any = config or self.Config()
+
+    @property
+    def warmup_tasks(self) -> int:
+        """Requests that are forced to go in turn before the scores count."""
+        return 0
+
+    @property
+    def learn_batch(self) -> int:
+        """Completions after which the performance model is to be told of them, at present."""
+        return 1
+
+    @abstractmethod
     def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
         """Pick a column. The pool's frame holds the scores of this request; `view.x` its features."""
 
-    def dispatched(self, request: Request, pool: Pool, column: int) -> None:
+    def dispatched(self, request: Request, pool: Pool, column: int) -> None:  # noqa: B027 (most remember nothing)
         """The request was sent to that column."""
-
-
-class Stateless:
-    """A router that remembers nothing."""
-
-    Config = NoParams
-
-    def __init__(self, config: NoParams | None = None, seed: int = 0) -> None:
-        self.config = config or NoParams()
-        self.seed = seed
-
-    def dispatched(self, request: Request, pool: Pool, column: int) -> None:
-        """Nothing to remember."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from controller.fast_view import FastView, Pool
-from controller.routers.router import HOLD, Pick, Stateless
+from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.request import Request
 
 
-class Sect(Stateless):
+class Sect(Router):
     """The lowest score of the fast path: wait + service + transfer and the biases in force (E3 eq. 6).
 
     Prior-only with performance model `prior`; E3's router with `nnls`; its `explore_risk` variant with
@@ -17,5 +17,5 @@ class Sect(Stateless):
     def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
         """The column of the lowest score."""
         if not pool.open:
-            return HOLD, "every node that may serve it is away"
+            return ALL_AWAY
         return int(pool.score.argmin()), "sect"

@@ -7,29 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from pydantic import BaseModel
-
-from controller.agents.config import ROLES, AgentsConfig
-from controller.agents.reasoner import RULES
+from controller.agents.config import AgentsConfig
 from controller.deployers import DEPLOYERS
 from controller.fast_path import FastPath, FastPathConfig
-from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
+from controller.loop import DeploymentLoop, PlannerLoop, SchedulerLoop
 from controller.meta.config import MetaConfig
 from controller.meta.controller import MetaController
-from controller.objective import Objective
 from controller.perf import PERF_MODELS
 from controller.planners import PLANNERS
 from controller.routers import ROUTERS
+from controller.routers.oracle import Oracle
+from controller.routers.router import Router
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES, Scheme
-from edgebed.runs.whatif import LowerLayers, WhatIfProcess
 from edgebed.wiring.loops import LoopBuilder
 from edgebed.wiring.mirror import Mirror, MirroredFastPath
-from edgebed.wiring.reasoners import agents_of, make_reasoner, reasoner_label, validated
-from emulation.domain.ports import GlobalPlanner, PromptScheduler
+from edgebed.wiring.reasoners import make_reasoner, parameters, reasoner_label
+from emulation.domain.ports import GlobalPlanner, OracleView
 from emulation.domain.records import RunHeader, World
 from emulation.domain.scenario import Scenario
 from emulation.engine.control import ControlPlane
@@ -61,8 +57,7 @@ class Controllers:
 
     def plane(self, delay_s: Callable[[str, float], float] | None = None) -> ControlPlane:
         """As the engine wants it."""
-        meta = self.fast_path if isinstance(self.fast_path, MetaController) else None
-        return ControlPlane(self.planner, self.scheduler, self.deployers, delay_s, meta)
+        return ControlPlane(self.planner, self.scheduler, self.deployers, delay_s, self.fast_path.meta)
 
 
 def find_scheme(name: str) -> Scheme:
@@ -76,7 +71,7 @@ def build_controllers(
     scheme: Scheme,
     scenario: Scenario,
     seed: int,
-    oracle: OracleTruth | None = None,
+    oracle: OracleView | None = None,
     planner: GlobalPlanner | None = None,
 ) -> Controllers:
     """Every controller of a scheme for one run. Raises `ConfigError` for parameters no controller knows.
@@ -85,21 +80,13 @@ def build_controllers(
     takes the place of the scheme's own.
     """
     check_parameters(scenario)
-    testbed = scenario.testbed
-    objective = Objective.of(scenario)
-    loops = LoopBuilder(scheme, scenario, seed, agents_of(scenario), objective)
-    what_if = WhatIfProcess(LowerLayers(scheme.name, _by_rules(scenario.controllers)))
-    fixed = None if planner is None else PlannerLoop(testbed, planner, seed, LoopConfig(scheme.reasoner))
+    loops = LoopBuilder(scheme, scenario, seed)
     return Controllers(
         scheme=scheme,
         fast_path=_supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle)),
-        planner=fixed or loops.planner(lambda: _planner(scheme, scenario, seed, objective, what_if), what_if),
-        scheduler=loops.scheduler(lambda: _scheduler(scheme, scenario, seed, objective)),
-        deployers={
-            node.id: loops.deployer(node.id, partial(_deployer, scheme, scenario, node.id, seed))
-            for node in testbed.nodes
-            if node.hosting == "pods"
-        },
+        planner=loops.planner() if planner is None else loops.planner_of(planner),
+        scheduler=loops.scheduler(),
+        deployers={n.id: loops.deployer(n.id) for n in scenario.testbed.nodes if n.hosting == "pods"},
     )
 
 
@@ -125,7 +112,7 @@ def run_header(scenario: Scenario, scheme: Scheme, seed: int, world: World) -> R
 
 
 class OracleTruth:
-    """Hands the present truth of a simulation to the oracle, and to nothing else; bound once the world exists."""
+    """The `OracleView` of a simulation: the oracle is built before its world is, and bound once there is one."""
 
     def __init__(self) -> None:
         self._simulation: Simulation | None = None
@@ -135,12 +122,12 @@ class OracleTruth:
         self._simulation = simulation
 
     def service_s(self, executor: str, request_id: str) -> float:
-        """True service time of a request on an executor under the present conditions, seconds."""
+        """True service time of the request being routed, seconds."""
         assert self._simulation is not None
         return self._simulation.true_service_s(executor, request_id)
 
     def backlog_s(self, executor: str) -> float:
-        """True remaining work of an executor under the present conditions, seconds."""
+        """True remaining work of an executor, seconds."""
         assert self._simulation is not None
         return self._simulation.true_backlog_s(executor)
 
@@ -160,91 +147,30 @@ def check_parameters(scenario: Scenario) -> None:
             )
 
 
-def _config(
-    registry: Mapping[str, Any], name: str, scenario: Scenario, defaults: Mapping[str, Any] | None = None
-) -> Any:
-    """The parameters of a controller: its scheme's defaults under the scenario's."""
-    return _validated(registry[name].Config, name, scenario, defaults)
-
-
-def _validated(
-    cls: type[BaseModel], name: str, scenario: Scenario, defaults: Mapping[str, Any] | None = None
-) -> BaseModel:
-    given = {**(defaults or {}), **scenario.controllers.get(name, {})}
-    if name == "given" and scenario.plan is not None:
-        given = {"plan": scenario.plan, **given}
-    return validated(cls, name, scenario, given)
-
-
-def _by_rules(controllers: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """The controllers' parameters, with rules in every role: nothing in a what-if world asks a model."""
-    agents: dict[str, Any] = {**controllers.get("agents", {})}
-    agents.update((role, RULES) for role in ROLES)
-    return {**controllers, "agents": agents}
-
-
-def _planner(
-    scheme: Scheme, scenario: Scenario, seed: int, objective: Objective, what_if: WhatIfProcess
-) -> GlobalPlanner | None:
-    """The planner of a scheme, with a what-if process that knows the layers below it and no scenario."""
-    name = scheme.planner_for(scenario)
-    if name is None:
-        return None
-    try:
-        return PLANNERS[name](
-            scenario.testbed, _config(PLANNERS, name, scenario), seed, objective, what_if=what_if
-        )
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"scenario {scenario.name!r}: planner {name}: {error}") from error
-
-
-def _scheduler(scheme: Scheme, scenario: Scenario, seed: int, objective: Objective) -> PromptScheduler | None:
-    name = scheme.scheduler
-    if name is None:
-        return None
-    defaults = {"mode": agents_of(scenario).mode} if name == "agent" else None
-    config = _config(SCHEDULERS, name, scenario, defaults)
-    found: PromptScheduler = SCHEDULERS[name](scenario.testbed, config, seed, objective)
-    return found
-
-
-def _deployer(scheme: Scheme, scenario: Scenario, node_id: str, seed: int) -> Any:
-    config = _config(DEPLOYERS, scheme.deployer, scenario)
-    try:
-        return DEPLOYERS[scheme.deployer](scenario.testbed, node_id, config, seed)
-    except ValueError as error:
-        raise ConfigError(f"scenario {scenario.name!r}: deployer {scheme.deployer}: {error}") from error
-
-
 def _supervised(
     scheme: Scheme, scenario: Scenario, seed: int, fast_path: FastPath
 ) -> FastPath | MetaController:
     """The fast path, with its scheme's meta-controller round it if there is one."""
     if scheme.meta is None:
         return fast_path
-    config = _validated(MetaConfig, "meta", scenario)
-    assert isinstance(config, MetaConfig)
+    config = parameters(MetaConfig, "meta", scenario)
     return MetaController(scenario.testbed, fast_path, make_reasoner(config, scheme, seed), config)
 
 
-def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleTruth | None) -> FastPath:
+def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleView | None) -> FastPath:
     defaults = dict(scheme.router_params)
     if "slot_s" in ROUTERS[scheme.router].Config.model_fields:
         defaults["slot_s"] = scenario.slot_s
-    given = (_config(ROUTERS, scheme.router, scenario, defaults), seed)
-    mirror = Mirror(scenario, seed) if scheme.router == "oracle" and oracle is None else None
-    truth = oracle or mirror
-    if scheme.router == "oracle" and truth is not None:
-        router = ROUTERS["oracle"](
-            *given,
-            true_service_s=truth.service_s,
-            true_backlog_s=truth.backlog_s,
-            stutters=truth.stutters,
-        )
+    config: Any = parameters(ROUTERS[scheme.router].Config, scheme.router, scenario, defaults)
+    mirror = None
+    if scheme.router != "oracle":
+        router: Router = ROUTERS[scheme.router](config, seed)
+    elif oracle is not None:
+        router = Oracle(config, seed, oracle)
     else:
-        router = ROUTERS[scheme.router](*given)
-    perf = PERF_MODELS[scheme.perf](scenario.testbed, _config(PERF_MODELS, scheme.perf, scenario))
-    config = _validated(FastPathConfig, "fast_path", scenario)
-    assert isinstance(config, FastPathConfig)
-    parts = (scenario.testbed, router, perf, config)
+        mirror = Mirror(scenario, seed)
+        router = Oracle(config, seed, mirror)
+    perf_config: Any = parameters(PERF_MODELS[scheme.perf].Config, scheme.perf, scenario)
+    perf = PERF_MODELS[scheme.perf](scenario.testbed, perf_config)
+    parts = (scenario.testbed, router, perf, parameters(FastPathConfig, "fast_path", scenario))
     return FastPath(*parts) if mirror is None else MirroredFastPath(mirror, *parts)

@@ -2,88 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from controller.agents.answers import Asker
-from controller.agents.config import AgentRole, AgentsConfig, SchedulerMode
+from controller.agents.config import ROLES, AgentRole, AgentsConfig, SchedulerMode
 from controller.agents.reasoner import RULES, split_choice
+from controller.deployers import DEPLOYERS
 from controller.deployers.llm import LlmDeployer
 from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
 from controller.objective import Objective
+from controller.planners import PLANNERS
 from controller.planners.llm import LlmPlanner
+from controller.schedulers import SCHEDULERS
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import Scheme
-from controller.whatif import WhatIf
-from edgebed.wiring.reasoners import make_llm
+from edgebed.runs.whatif import LowerLayers, WhatIfProcess
+from edgebed.wiring.reasoners import make_llm, parameters
 from emulation.domain.ports import DeploymentAgent, GlobalPlanner, PromptScheduler
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 
-DeciderT = TypeVar("DeciderT")
 
-
-@dataclass(frozen=True, slots=True)
 class LoopBuilder:
-    """Builds the loops of one run. `rules` builds what decides by rules in a role, and is called only
-    where that takes part.
+    """Builds the loops of one run. Rules are built only where they decide, or stand in for a reasoner.
 
-    Raises `ConfigError` for a reasoner that cannot be built: a file that is not there, a model that has no name.
+    Every method raises `ConfigError` for a decider that cannot be built: parameters that no controller knows, a plan
+    that cannot run, a file that is not there, a model that has no name.
     """
 
-    scheme: Scheme
-    scenario: Scenario
-    seed: int
-    config: AgentsConfig
-    objective: Objective
+    def __init__(self, scheme: Scheme, scenario: Scenario, seed: int) -> None:
+        self._scheme, self._scenario, self._seed = scheme, scenario, seed
+        self._testbed = scenario.testbed
+        self._agents = parameters(AgentsConfig, "agents", scenario)
+        self._objective = Objective.of(scenario)
+        self._what_if = WhatIfProcess(LowerLayers(scheme.name, _by_rules(scenario.controllers)))
 
-    def planner(self, rules: Callable[[], GlobalPlanner | None], what_if: WhatIf) -> PlannerLoop | None:
+    def planner(self) -> PlannerLoop | None:
         """The planner's loop; None if the scheme has none."""
-        testbed = self.scenario.testbed
         asker = self._asker("planner", "planner")
+        rules = self._planner_by_rules() if self._needs_rules(asker) else None
         if asker is None:
-            decider = rules()
-            return None if decider is None else PlannerLoop(testbed, decider, self.seed, self._loop(RULES))
-        try:
-            planner = LlmPlanner(testbed, self.config, self.seed, self.objective, asker, what_if)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"scenario {self.scenario.name!r}: planner: {error}") from error
-        return PlannerLoop(testbed, planner, self.seed, self._loop(asker.label), self._stand_in(rules))
+            return None if rules is None else self.planner_of(rules)
+        with self._explained("planner"):
+            planner = LlmPlanner(
+                self._testbed, self._agents, self._seed, self._objective, asker, self._what_if
+            )
+        return PlannerLoop(self._testbed, planner, self._seed, self._loop(asker), rules)
 
-    def scheduler(self, rules: Callable[[], PromptScheduler | None]) -> SchedulerLoop | None:
+    def planner_of(self, planner: GlobalPlanner) -> PlannerLoop:
+        """The loop of a planner that thinks as the scheme's own does."""
+        return PlannerLoop(self._testbed, planner, self._seed, self._loop(None))
+
+    def scheduler(self) -> SchedulerLoop | None:
         """The scheduler's loop; None if the scheme has none."""
-        testbed = self.scenario.testbed
         asker = self._asker("scheduler", "scheduler")
+        rules = self._scheduler_by_rules() if self._needs_rules(asker) else None
         if asker is None:
-            decider = rules()
-            return None if decider is None else SchedulerLoop(testbed, decider, self.seed, self._loop(RULES))
-        mode: SchedulerMode = self.config.mode if self.scheme.scheduler == "agent" else "guided"
-        scheduler = LlmScheduler(testbed, self.config, self.objective, asker, mode)
-        return SchedulerLoop(testbed, scheduler, self.seed, self._loop(asker.label), self._stand_in(rules))
+            if rules is None:
+                return None
+            return SchedulerLoop(self._testbed, rules, self._seed, self._loop(None))
+        mode: SchedulerMode = self._agents.mode if self._scheme.scheduler == "agent" else "guided"
+        scheduler = LlmScheduler(self._testbed, self._agents, self._objective, asker, mode)
+        return SchedulerLoop(self._testbed, scheduler, self._seed, self._loop(asker), rules)
 
-    def deployer(self, node_id: str, rules: Callable[[], DeploymentAgent]) -> DeploymentLoop:
+    def deployer(self, node_id: str) -> DeploymentLoop:
         """The deployment loop of one node."""
-        testbed = self.scenario.testbed
         asker = self._asker("deployer", f"deployer:{node_id}")
+        rules = self._deployer_by_rules(node_id) if self._needs_rules(asker) else None
+        config = self._loop(asker)
         if asker is None:
-            return DeploymentLoop(testbed, node_id, rules(), self.seed, self._loop(RULES))
-        agent = LlmDeployer(testbed, node_id, asker)
-        return DeploymentLoop(
-            testbed, node_id, agent, self.seed, self._loop(asker.label), self._stand_in(rules)
-        )
+            assert rules is not None
+            return DeploymentLoop(self._testbed, node_id, rules, self._seed, config)
+        agent = LlmDeployer(self._testbed, node_id, asker)
+        return DeploymentLoop(self._testbed, node_id, agent, self._seed, config, rules)
+
+    # -- who thinks -----------------------------------------------------------------------------------------
 
     def _asker(self, role: AgentRole, agent: str) -> Asker | None:
         """The line to a reasoner of its own; None where the rules of the role think."""
-        choice = self.config.choice(role)
-        if role not in self.scheme.agents() or split_choice(choice)[0] == RULES:
+        agents, choice = self._agents, self._agents.choice(role)
+        if role not in self._scheme.agents() or split_choice(choice)[0] == RULES:
             return None
-        llm = make_llm(choice, self.config.openai_of(role), self.scheme, self.seed)
-        return Asker(agent, llm, self.config.repairs, self.config.max_rounds)
+        llm = make_llm(choice, agents.openai_of(role), self._scheme, self._seed)
+        return Asker(agent, llm, agents.repairs, agents.max_rounds)
 
-    def _loop(self, reasoner: str) -> LoopConfig:
-        label = self.scheme.reasoner if reasoner == RULES else reasoner
-        return LoopConfig(reasoner=label, fallback=self.config.fallback)
+    def _needs_rules(self, asker: Asker | None) -> bool:
+        return asker is None or self._agents.fallback == "rules"
 
-    def _stand_in(self, rules: Callable[[], DeciderT]) -> DeciderT | None:
-        return rules() if self.config.fallback == "rules" else None
+    def _loop(self, asker: Asker | None) -> LoopConfig:
+        label = self._scheme.reasoner if asker is None else asker.label
+        return LoopConfig(reasoner=label, fallback=self._agents.fallback)
+
+    # -- the rules of each role -----------------------------------------------------------------------------
+
+    def _planner_by_rules(self) -> GlobalPlanner | None:
+        name = self._scheme.planner_for(self._scenario)
+        if name is None:
+            return None
+        plan = self._scenario.plan
+        defaults = {"plan": plan} if name == "given" and plan is not None else None
+        config = parameters(PLANNERS[name].Config, name, self._scenario, defaults)
+        with self._explained(f"planner {name}"):
+            return PLANNERS[name](self._testbed, config, self._seed, self._objective, self._what_if)
+
+    def _scheduler_by_rules(self) -> PromptScheduler | None:
+        name = self._scheme.scheduler
+        if name is None:
+            return None
+        defaults = {"mode": self._agents.mode} if name == "agent" else None
+        config = parameters(SCHEDULERS[name].Config, name, self._scenario, defaults)
+        return SCHEDULERS[name](self._testbed, config, self._seed, self._objective)
+
+    def _deployer_by_rules(self, node_id: str) -> DeploymentAgent:
+        name = self._scheme.deployer
+        config = parameters(DEPLOYERS[name].Config, name, self._scenario)
+        with self._explained(f"deployer {name}"):
+            return DEPLOYERS[name](self._testbed, node_id, config, self._seed)
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"scenario {self._scenario.name!r}: {what}: {error}") from error
+
+
+def _by_rules(controllers: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The controllers' parameters, with rules in every role: nothing in a what-if world asks a model."""
+    return {**controllers, "agents": {**controllers.get("agents", {}), **dict.fromkeys(ROLES, RULES)}}

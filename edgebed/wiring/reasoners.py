@@ -39,21 +39,20 @@ def with_reasoner(scenario: Scenario, choice: str | None) -> Scenario:
     except ValueError as error:
         raise ConfigError(f"--{error}") from error
     meta = {**scenario.controllers.get("meta", {}), "reasoner": choice}
-    agents: dict[str, Any] = {**scenario.controllers.get("agents", {})}
-    agents.update((role, choice) for role in ROLES)
+    agents: dict[str, Any] = {**scenario.controllers.get("agents", {}), **dict.fromkeys(ROLES, choice)}
     controllers = {**scenario.controllers, "meta": meta, "agents": agents}
     return scenario.model_copy(update={"controllers": controllers})
 
 
-def agents_of(scenario: Scenario) -> AgentsConfig:
-    """Who thinks in the agents of a scenario. Raises `ConfigError`."""
-    return validated(AgentsConfig, "agents", scenario, scenario.controllers.get("agents", {}))
+def parameters(
+    cls: type[ConfigT], name: str, scenario: Scenario, defaults: Mapping[str, Any] | None = None
+) -> ConfigT:
+    """What the scenario sets under `controllers.<name>`, over the defaults.
 
-
-def validated(cls: type[ConfigT], name: str, scenario: Scenario, given: Mapping[str, Any]) -> ConfigT:
-    """Parameters of `controllers.<name>`. Raises `ConfigError` naming the field, the value and the known ones."""
+    Raises `ConfigError` naming the field, the value and the known ones.
+    """
     try:
-        return cls.model_validate(given)
+        return cls.model_validate({**(defaults or {}), **scenario.controllers.get(name, {})})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -102,9 +101,8 @@ def asks_agent_llm(scenario: Scenario) -> list[str]:
 def _labels(scheme: Scheme, scenario: Scenario) -> dict[str, str]:
     """Role to what thinks in it; empty for a scheme in which nothing does."""
     if scheme.meta is not None:
-        config = validated(MetaConfig, "meta", scenario, scenario.controllers.get("meta", {}))
-        return {"meta": split_choice(config.reasoner)[0]}
-    agents = agents_of(scenario)
+        return {"meta": split_choice(parameters(MetaConfig, "meta", scenario).reasoner)[0]}
+    agents = parameters(AgentsConfig, "agents", scenario)
     return {role: split_choice(agents.choice(role))[0] for role in scheme.agents()}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from emulation.domain.cluster import Mode
 from emulation.domain.value import value
@@ -21,6 +21,26 @@ class Candidate:
     sigma_s: float
 
 
+class Candidates(tuple[Candidate, ...]):
+    """The executors a router looked at, best first."""
+
+    __slots__ = ()
+
+    def pairs(self) -> tuple[tuple[str, float], ...]:
+        """(executor, score in seconds) of each: what a record keeps."""
+        return tuple((c.executor, c.score_s) for c in self)
+
+
+class RankedCandidates(Protocol):
+    """As `Candidates`, but perhaps spelled out only when somebody reads them."""
+
+    def pairs(self) -> tuple[tuple[str, float], ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Candidate]: ...
+
+
 @value
 class RoutingDecision:
     """Where one request goes, and why."""
@@ -29,8 +49,8 @@ class RoutingDecision:
     """None: rejected, held or no host, by `action`."""
     action: Literal["route", "hold", "reject", "no_host"]
     reason: str
-    candidates: Sequence[Candidate] = ()
-    """Best first; at most 8 are kept unless all are asked for."""
+    candidates: RankedCandidates = Candidates()
+    """Best first; at most 8 are kept."""
     predicted_s: float | None = None
     """Predicted service time on the chosen executor."""
     sigma_s: float | None = None

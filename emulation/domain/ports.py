@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
 from emulation.domain.actions import (
@@ -51,17 +52,80 @@ class Prediction:
     samples: int
 
 
-class PerformanceModel(Protocol):
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Uncertainty of one service law s = theta . x.
+
+    `covariance` holds c00, c01, c11 of theta, in (seconds per feature) squared, 0 where there is no second
+    feature: what is not known and could be learned (epistemic). `noise_cv`: standard deviation of a service
+    time over its mean if the law were known exactly (aleatoric).
+    """
+
+    covariance: tuple[float, float, float]
+    noise_cv: float
+    before: tuple[float, ...] | None = None
+    """Coefficients in force before the last change of the law that was noticed, seconds per feature."""
+
+    def epistemic_variance(self, x: tuple[float, float]) -> float:
+        """x' C x, seconds squared."""
+        a, b, c = self.covariance
+        return max(a * x[0] * x[0] + 2.0 * b * x[0] * x[1] + c * x[1] * x[1], 0.0)
+
+
+class PerformanceModel(ABC):
     """Online model of service times: s = theta . x per key. Causal: learns from completed requests only."""
 
+    @property
+    def learns(self) -> bool:
+        """Whether its laws change with what it observes; one that never learns is not told."""
+        return True
+
+    @property
+    def knows_regimes(self) -> bool:
+        """Whether `regime` makes it keep the ordinary law of an executor apart from that of an abnormal time."""
+        return False
+
+    @abstractmethod
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Service time of features x on this key, from the prior where nothing was observed."""
 
+    @abstractmethod
     def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
         """One completed request; late, missing and duplicate feedback is tolerated."""
 
+    @abstractmethod
     def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
         """Coefficients (seconds per feature) and relative uncertainty in [0, 1] of this key."""
+
+    def spread(self, key: PerfKey) -> Spread:
+        """How sure the law of this key is.
+
+        A model that does not say more has the rank-1 covariance u^2 theta theta': E3's dimensionless uncertainty read
+        as one unknown common factor of all coefficients. What `predict` adds to it is noise.
+        """
+        theta, uncertainty = self.theta(key)
+        a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
+        square = uncertainty * uncertainty
+        expected = self.predict(key, (1.0,) * len(theta))
+        relative = expected.sd_s / expected.mean_s if expected.mean_s > 0 else 0.0
+        noise = max(relative * relative - square, 0.0) ** 0.5
+        return Spread((square * a * a, square * a * b, square * b * b), noise)
+
+    def regime(self, executor: str, abnormal: bool) -> None:  # noqa: B027 (most models know no regimes)
+        """A hint says that an executor enters or leaves an abnormal time."""
+
+
+class OracleView(Protocol):
+    """The present truth, which a yardstick is handed on purpose and no other decider reaches."""
+
+    def service_s(self, executor: str, request_id: str) -> float:
+        """True service time of the request being routed, seconds; infinity where it would not be served."""
+
+    def backlog_s(self, executor: str) -> float:
+        """True time until the executor is free of its present work, seconds; infinity while it serves nothing."""
+
+    def stutters(self, executor: str, model: str) -> bool:
+        """Whether a request dispatched there now would stutter (E3 eq. 3)."""
 
 
 @value
@@ -85,6 +149,10 @@ class Completion:
 
 class FastPath(Protocol):
     """Per-request decisions and their bookkeeping; the same object runs in the engine and in the gateway."""
+
+    @property
+    def meta(self) -> MetaController | None:
+        """The meta-controller round it, if there is one: a world has to carry its records and questions."""
 
     def route(self, request: Request, now_s: float) -> RoutingDecision:
         """Choose an executor, hold or refuse. Does not change any state."""

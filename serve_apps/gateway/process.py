@@ -21,7 +21,6 @@ import ray
 import uvicorn
 from ray.exceptions import RayError
 
-from controller.meta.controller import MetaController
 from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.ports import FastPath
 from serve_apps.gateway.control import ControlFront
@@ -176,8 +175,8 @@ class Gateway:
         checkpoint = await self._ask(RECORDER, "join", run.run_id, self._source, this_actor)
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
-        if isinstance(dispatcher.fast_path, MetaController):
-            self._meta = MetaLink(dispatcher.fast_path, dispatcher.clock, self._batch, dispatcher.wake)
+        if (meta := dispatcher.fast_path.meta) is not None:
+            self._meta = MetaLink(meta, dispatcher.clock, self._batch, dispatcher.wake)
         await asyncio.gather(*(self._news_of(dispatcher, n.id, 0, 1.0) for n in run.testbed.nodes))
         follow: list[Awaitable[None]] = [self._follow_node(dispatcher, n.id) for n in run.testbed.nodes]
         if run.planned:

@@ -10,7 +10,6 @@ from controller.agents.llm import LLM, Query, Reply
 from controller.agents.reasoner import ReasonerLabel
 from controller.agents.rules import RulesLlm
 from controller.agents.scripted import ScriptedLlm, ScriptLine
-from controller.fast_path import build_fast_path
 from controller.meta.config import MetaConfig
 from controller.meta.controller import MetaController
 from edgebed.runs.virtual import simulate_in_memory
@@ -20,6 +19,7 @@ from emulation.domain.request import Outcome, Request
 from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
 from emulation.recording import Run
+from tests.build.fast_path import build_fast_path
 from tests.build.worlds import completion
 
 DEVICES = ("d0", "d1", "d2")

@@ -11,28 +11,37 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from controller.fast_path import FastPath, build_fast_path
-from controller.routers import ROUTERS, make_router
+from controller.fast_path import FastPath
+from controller.routers import ROUTERS
 from controller.scoring import AVOID_S, OFF_S
 from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.feasibility import guide_violations
+from tests.build.fast_path import build_fast_path
 from tests.build.worlds import WORLDS, Driver, ready, request
 
 FREE = sorted(set(ROUTERS) - {"local", "table"})
 """Routers whose destination nobody prescribes."""
 
 
-def true_service_s(executor: str, request_id: str) -> float:
-    return 1.0 + len(executor) % 3
+class Truth:
+    """A truth that follows from the names."""
+
+    def service_s(self, executor: str, request_id: str) -> float:
+        return 1.0 + len(executor) % 3
+
+    def backlog_s(self, executor: str) -> float:
+        return float(len(executor) % 5)
+
+    def stutters(self, executor: str, model: str) -> bool:
+        return executor.startswith("gpu1")
 
 
-def true_backlog_s(executor: str) -> float:
-    return float(len(executor) % 5)
+TRUTH = Truth()
 
 
 def build(router: str, world: str = "pods", seed: int = 7, **more: Any) -> FastPath:
-    truth = {"true_service_s": true_service_s, "true_backlog_s": true_backlog_s} if router == "oracle" else {}
-    return ready(build_fast_path(WORLDS[world](), router, seed=seed, **more, **truth))
+    truth = TRUTH if router == "oracle" else None
+    return ready(build_fast_path(WORLDS[world](), router, seed=seed, truth=truth, **more))
 
 
 def arrays(path: FastPath) -> list[np.ndarray]:
@@ -175,21 +184,11 @@ def test_refuses_above_the_admission_limit_and_only_then(router: str) -> None:
 
 def test_unknown_parameter_is_refused(router: str) -> None:
     with pytest.raises(ValidationError, match="surprise"):
-        make_router(router, {"surprise": 1})
+        ROUTERS[router].Config(surprise=1)
 
 
 def test_every_router_says_where_it_comes_from(router: str) -> None:
     assert len(ROUTERS[router].__doc__ or "") > 40
-
-
-def test_unknown_router_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="unknown router 'sekt'; known: .*sect"):
-        make_router("sekt")
-
-
-def test_oracle_without_truth_is_refused() -> None:
-    with pytest.raises(ValueError, match="true_service_s"):
-        make_router("oracle")
 
 
 def test_no_controller_but_the_oracle_imports_the_truth() -> None:
@@ -292,11 +291,11 @@ def test_oracle_follows_the_truth_it_was_given() -> None:
     path = build("oracle")
     best = min(
         (f"{n}/gpt2" for n in ("cpu", "gpu0", "gpu1", "gpu2")),
-        key=lambda e: true_service_s(e, "") + true_backlog_s(e) + (0.5 if e.startswith("cpu") else 0.0),
+        key=lambda e: TRUTH.service_s(e, "") + TRUTH.backlog_s(e) + (0.5 if e.startswith("cpu") else 0.0),
     )
     decision = path.route(request("gpt2"), 0.0)
     assert decision.executor == best
-    assert decision.predicted_s == true_service_s(best, "")
+    assert decision.predicted_s == TRUTH.service_s(best, "")
 
 
 def test_tiers_are_far_above_any_real_score_and_apart() -> None:

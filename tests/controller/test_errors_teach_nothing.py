@@ -6,10 +6,10 @@ from math import inf
 
 import pytest
 
-from controller.fast_path import build_fast_path
 from emulation.domain.ports import PerfKey
 from emulation.domain.request import OUTCOMES, Outcome, Request
 from tests.build.fakes import device_testbed
+from tests.build.fast_path import build_fast_path
 from tests.build.worlds import completion
 
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from controller.fast_path import FastPath, build_fast_path
+from controller.fast_path import FastPath
+from controller.routers.sect import Sect
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.request import Request
+from tests.build.fast_path import build_fast_path
 from tests.build.worlds import completion, devices
 
 
@@ -74,6 +76,15 @@ def test_what_came_late_in_the_warm_up_is_learned_with_the_first_completion_afte
     router = path(warmup_tasks=3)
     for i in range(4):
         serve(router, i, {"d0": 3.0, "d1": 3.0, "d2": 3.0}, 100.0 * i)
+    assert all(c > 1.9 for c in router.view.pools["sdxl"].theta[0].tolist())
+
+
+def test_what_the_warm_up_held_back_is_learned_when_another_router_takes_over() -> None:
+    router = path(warmup_tasks=20)
+    for i in range(3):
+        serve(router, i, {"d0": 3.0, "d1": 3.0, "d2": 3.0}, 100.0 * i)
+    router.router = Sect()
+    serve(router, 3, {"d0": 3.0, "d1": 3.0, "d2": 3.0}, 300.0)
     assert all(c > 1.9 for c in router.view.pools["sdxl"].theta[0].tolist())
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from controller.fast_path import build_fast_path
 from controller.lengths import OutputLengths
 from emulation.domain.request import Request
 from emulation.metrics import calibration
+from tests.build.fast_path import build_fast_path
 from tests.build.worlds import completion, devices
 
 

@@ -19,13 +19,13 @@ def test_an_onset_masks_at_the_same_instant_without_the_reasoner() -> None:
 def test_the_reasoner_may_confirm_extend_or_clear_the_provisional_mask() -> None:
     extend = Stage(script(calls(("set_device_risky", {"device": "d0", "ttl_tasks": 300})), {}))
     extend.hint("d0", "game")
-    assert extend.meta.surface.ttl_left("d0") == 300
+    assert extend.meta.steered.ttl_left("d0") == 300
     clear = Stage(script(calls(("clear_device_risky", {"device": "d0"})), {}))
     clear.hint("d0", "update")
-    assert clear.meta.surface.ttl_left("d0") is None
+    assert clear.meta.steered.ttl_left("d0") is None
     confirm = Stage()
     confirm.hint("d0", "game")
-    assert confirm.meta.surface.ttl_left("d0") == 50
+    assert confirm.meta.steered.ttl_left("d0") == 50
 
 
 def test_the_end_of_the_hint_lifts_every_mask() -> None:
@@ -34,7 +34,7 @@ def test_the_end_of_the_hint_lifts_every_mask() -> None:
     stage.hint("d0", "game")
     stage.serve(5)
     stage.hint("d0")
-    assert stage.meta.surface.ttl_left("d0") is None
+    assert stage.meta.steered.ttl_left("d0") is None
     assert "d0" in stage.serve(4)
     assert stage.acts()[-1]["tool"] == "clear_device_risky"
 
@@ -58,13 +58,13 @@ def test_masks_avoid_nothing_where_there_is_no_other_device() -> None:
 def test_without_risk_gate_there_are_no_masks() -> None:
     stage = Stage(Silent(), risk_gate=False)
     stage.hint("d0", "game")
-    assert stage.meta.surface.masks == {}
+    assert stage.meta.steered.masks == {}
 
 
 def test_a_hint_of_another_speed_masks_nothing() -> None:
     stage = Stage(Silent())
     stage.hint("d0", "drift")
-    assert stage.meta.surface.masks == {}
+    assert stage.meta.steered.masks == {}
     assert stage.meta.invocations.count == 1
 
 
@@ -92,7 +92,7 @@ def test_a_device_that_was_away_is_uncertain_until_it_has_shown_itself() -> None
         stage.end(request, device, None if device == "d1" else 2.0)
     assert "d1" not in stage.rounds(4)
     stage.meta.executor_changed("d1", "ready", "gpu", stage.now_s)
-    assert stage.meta.surface.queued("d1") == 0, "its old queue is not believed"
+    assert stage.meta.steered.queued("d1") == 0, "its old queue is not believed"
     assert view.pools["m"].uncertainty.item(column) >= 0.5 > known
     stage.rounds(1)
     assert view.pools["m"].uncertainty.item(column) >= 0.5
@@ -135,9 +135,9 @@ def test_a_calibration_that_makes_predictions_worse_is_undone() -> None:
     stage = Stage(script(calls(("update_calibration", wrong)), {}, {}, {}, {}, {}), perf="prior")
     stage.serve(12)
     stage.hint("d1", "drift")
-    assert stage.meta.surface.calibration.factor(("d0", "m")) == 0.25
+    assert stage.meta.steered.calibration.factor(("d0", "m")) == 0.25
     stage.serve(60)
-    assert stage.meta.surface.calibration.factor(("d0", "m")) == 1.0
+    assert stage.meta.steered.calibration.factor(("d0", "m")) == 1.0
     verdict = next(v for v in stage.verdicts() if v["tool"] == "update_calibration")
     assert (verdict["verdict"], verdict["reverted"], verdict["old"], verdict["new"]) == (
         "refuted",
@@ -153,11 +153,11 @@ def test_a_mask_that_only_makes_queues_is_undone() -> None:
     stage = Stage(script(calls(*both), *[{}] * 20), perf="prior")
     stage.rounds(15)
     stage.hint("d2", "drift")
-    assert set(stage.meta.surface.masks) == {"d0", "d1"}
+    assert set(stage.meta.steered.masks) == {"d0", "d1"}
     for _ in range(20):
         for request, device in [stage.send() for _ in DEVICES]:
             stage.end(request, device, 2.0)
-    assert stage.meta.surface.masks == {}
+    assert stage.meta.steered.masks == {}
     reverted = [v for v in stage.verdicts() if v["reverted"]]
     assert {v["device"] for v in reverted} == {"d0", "d1"}
     assert all(v["before"] == pytest.approx(1.0) and v["after"] > 1.5 for v in reverted)
@@ -167,9 +167,9 @@ def test_lifting_a_mask_that_brings_stutter_back_is_undone() -> None:
     stage = Stage(script(calls(("clear_device_risky", {"device": "d0"})), {}))
     stage.serve(6)
     stage.hint("d0", "game")
-    assert stage.meta.surface.ttl_left("d0") is None
+    assert stage.meta.steered.ttl_left("d0") is None
     stage.serve(6, slow={"d0": 2.0})
-    assert stage.meta.surface.ttl_left("d0") is not None
+    assert stage.meta.steered.ttl_left("d0") is not None
     assert stage.sent[6:].count("d0") == 1, "one stutter is enough"
 
 
@@ -179,5 +179,5 @@ def test_without_revert_a_refuted_act_stays() -> None:
     stage.serve(12)
     stage.hint("d1", "drift")
     stage.serve(60)
-    assert stage.meta.surface.calibration.factor(("d0", "m")) == 0.25
+    assert stage.meta.steered.calibration.factor(("d0", "m")) == 0.25
     assert any(v["verdict"] == "refuted" and not v["reverted"] for v in stage.verdicts())

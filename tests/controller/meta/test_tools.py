@@ -26,12 +26,12 @@ def _call(stage: Stage, name: str, arguments: str) -> Any:
 
 
 def _knobs(stage: Stage) -> tuple[Any, ...]:
-    surface = stage.meta.surface
+    steered = stage.meta.steered
     laws = [(d, "m") for d in DEVICES]
     return (
-        surface.router, surface.weights_ms(), {d: surface.ttl_left(d) for d in DEVICES},
-        [surface.calibration.factor(law) for law in laws], [surface.calibration.own(law) for law in laws],
-        [b.risky for b in surface.fast_path.view.beliefs.values()],
+        steered.router, steered.weights_ms(), {d: steered.ttl_left(d) for d in DEVICES},
+        [steered.calibration.factor(law) for law in laws], [steered.calibration.own(law) for law in laws],
+        [b.risky for b in steered.fast_path.view.beliefs.values()],
     )  # fmt: skip
 
 
@@ -82,12 +82,12 @@ def test_any_call_is_valid_or_changes_nothing(name: str, arguments: str) -> None
     json.loads(called.content())
     if called.result is None or not TOOLS[name].acts:
         assert _knobs(stage) == before
-    surface = stage.meta.surface
-    explore_ms, risk_ms = surface.weights_ms()
+    steered = stage.meta.steered
+    explore_ms, risk_ms = steered.weights_ms()
     assert 0 <= explore_ms <= 60_000
     assert 0 <= risk_ms <= 600_000
-    assert all(0.05 <= surface.calibration.factor((d, "m")) <= 20 for d in DEVICES)
-    assert all(1 <= (surface.ttl_left(d) or 1) <= 2000 for d in DEVICES)
+    assert all(0.05 <= steered.calibration.factor((d, "m")) <= 20 for d in DEVICES)
+    assert all(1 <= (steered.ttl_left(d) or 1) <= 2000 for d in DEVICES)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_what_was_wrong_is_said(name: str, arguments: dict[str, Any], said: str)
 def test_a_calibration_moves_predictions_and_what_is_queued() -> None:
     stage = Stage(script())
     request, device = stage.send()
-    wait_s = stage.meta.surface.wait_s(device)
+    wait_s = stage.meta.steered.wait_s(device)
     _call(stage, "update_calibration", json.dumps({"device": device, "model": "m", "factor": 3.0}))
-    assert stage.meta.surface.wait_s(device) == pytest.approx(3 * wait_s)
+    assert stage.meta.steered.wait_s(device) == pytest.approx(3 * wait_s)
     belief = stage.meta.fast_path.view.beliefs[device]
     (pool, column) = belief.places[0]
     assert pool.service_s(column, (1.0, 0.0)) == pytest.approx(6.0)
@@ -162,7 +162,7 @@ def test_what_it_remembers_is_bounded() -> None:
         stage.hint("d2")
         sizes.append(len(pickle.dumps(stage.meta)))
     assert sizes[2] <= 1.1 * sizes[1]
-    assert not stage.meta.surface.flights
+    assert not stage.meta.steered.flights
 
 
 def test_the_whole_controller_pickles_and_goes_on_the_same() -> None:
@@ -173,6 +173,6 @@ def test_the_whole_controller_pickles_and_goes_on_the_same() -> None:
     other.meta = pickle.loads(pickle.dumps(one.meta))
     other.meta.attach(other._take)
     other.now_s, other._number = one.now_s, one._number
-    assert other.meta.fast_path.perf is other.meta.surface.calibration, "one object, not two copies"
+    assert other.meta.fast_path.perf is other.meta.steered.calibration, "one object, not two copies"
     assert one.serve(60) == other.serve(60)
-    assert one.meta.surface.ttl_left("d0") == other.meta.surface.ttl_left("d0")
+    assert one.meta.steered.ttl_left("d0") == other.meta.steered.ttl_left("d0")

@@ -31,10 +31,10 @@ def test_only_what_is_no_event_keeps_the_minimum_gap() -> None:
 def test_a_mask_covers_exactly_its_tasks(ttl: int) -> None:
     stage = Stage(Silent())
     stage.serve(4)
-    stage.meta.surface.mask("d0", ttl, "reasoner")
+    stage.meta.steered.mask("d0", ttl, "reasoner")
     sent = stage.serve(ttl)
     assert "d0" not in sent
-    assert stage.meta.surface.ttl_left("d0") is None
+    assert stage.meta.steered.ttl_left("d0") is None
     assert "d0" in stage.serve(3)
 
 

@@ -1,7 +1,7 @@
-"""The control surface: everything the meta-controller may look at or change, and nothing else.
+"""The fast path as the meta-controller sees and steers it: everything it may look at or change, and nothing else.
 
-Changes go to the fast path's own knobs (risk, router, weights) and to the calibration of its performance model. The
-surface keeps the masks with their time to live, the hints in force and the count of tasks.
+Changes go to the fast path's own knobs (risk, router, weights) and to the calibration of its performance model. Beside
+them stand the masks with their time to live, the hints in force and the count of tasks.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from controller.fast_path import FastPath
-from controller.meta.calibration import Calibrated, Law
+from controller.meta.calibration import Calibrated, ExecutorModel
 from controller.meta.config import MetaConfig
 from controller.meta.observations import Flight, Observation, Observations
 from controller.routers.explore_risk import ExploreRisk
@@ -32,7 +32,7 @@ class Mask:
     """`rule` or `reasoner`."""
 
 
-class Surface:
+class SteeredFastPath:
     """One fast path, seen and steered. Device: a node; law: (executor, model)."""
 
     def __init__(self, testbed: TestbedConfig, fast_path: FastPath, config: MetaConfig) -> None:
@@ -57,9 +57,13 @@ class Surface:
             n.id: {m: self._executor(testbed, n.id, m) for m in testbed.hosted(n.id)} for n in testbed.nodes
         }
         """Device to model to executor."""
-        found = fast_path.router
-        self.router: RouterChoice = "explore_risk" if isinstance(found, ExploreRisk) else "sect"
-        self._routers: dict[str, Router] = {"sect": Sect(), "explore_risk": ExploreRisk(), self.router: found}
+        router = fast_path.router
+        self.router: RouterChoice = "explore_risk" if router.explores else "sect"
+        self._routers: dict[str, Router] = {
+            "sect": Sect(),
+            "explore_risk": ExploreRisk(),
+            self.router: router,
+        }
 
     @staticmethod
     def _executor(testbed: TestbedConfig, node: str, model: str) -> str:
@@ -141,21 +145,20 @@ class Surface:
 
     def warmup_tasks(self) -> int:
         """Length of the router's warm-up."""
-        found = self._routers["explore_risk"]
-        return found.config.warmup_tasks if isinstance(found, ExploreRisk) else 0
+        return self._routers["explore_risk"].warmup_tasks
 
-    def set_factor(self, law: Law, factor: float) -> None:
+    def set_factor(self, law: ExecutorModel, factor: float) -> None:
         """Change the calibration of one law, at once and for what is queued there too."""
         self.calibration.set_factor(law, factor)
         self.fast_path.relearned(*law)
 
-    def refit(self, law: Law, results: list[Observation]) -> None:
+    def refit(self, law: ExecutorModel, results: list[Observation]) -> None:
         """Fit one law from these results alone."""
         rows = [(o.key, o.x, o.service_s, o.ended_s) for o in results if o.service_s is not None]
         self.calibration.refit(law, rows)
         self.fast_path.relearned(*law)
 
-    def put_back(self, law: Law, model: PerformanceModel | None) -> None:
+    def put_back(self, law: ExecutorModel, model: PerformanceModel | None) -> None:
         """Undo of `refit`."""
         self.calibration.put_back(law, model)
         self.fast_path.relearned(*law)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 
 
-class Law:
+class RatioBelief:
     """Mean (r0, r1) and covariance p = (p00, p01, p11) of true over profiled coefficients.
 
     A law of one coefficient has p01 = p11 = 0 and is asked with f1 = 0. Ratios stay >= 0.
@@ -16,9 +16,9 @@ class Law:
     def __init__(self, r0: float, r1: float, p: tuple[float, float, float]) -> None:
         self.r0, self.r1, self.p = r0, r1, p
 
-    def copy(self) -> Law:
+    def copy(self) -> RatioBelief:
         """The same belief, apart."""
-        return Law(self.r0, self.r1, self.p)
+        return RatioBelief(self.r0, self.r1, self.p)
 
     def theta(self, profiled: tuple[float, ...]) -> tuple[float, ...]:
         """Believed coefficients, seconds per feature."""

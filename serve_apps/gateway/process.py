@@ -65,7 +65,6 @@ class Gateway:
         self._replicas = Replicas()
         self._batch = RecordBatch(RayCalls(), self._source)
         self._dispatcher: Dispatcher | None = None
-        self._state: RunState | None = None
         self._followers: list[asyncio.Task[None]] = []
         self._meta: MetaLink | None = None
         self._server = uvicorn.Server(
@@ -136,12 +135,13 @@ class Gateway:
     # -- following the rest of the testbed ----------------------------------------------------------------
 
     async def _follow_runs(self) -> None:
+        version = 0
         while True:
             try:
-                state = await self._ask(RECORDER, "watch", self._state, WATCH_S)
-                if state != self._state:
+                heard, states = await self._ask(RECORDER, "watch", "", version, WATCH_S)
+                for state in states:
                     await self._take_up(state)
-                    self._state = state
+                version = heard
             except (RayError, NotThere, TimeoutError) as error:
                 log.warning("gateway: recorder not reached: %s", error)
                 await asyncio.sleep(0.5)

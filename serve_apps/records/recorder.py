@@ -28,8 +28,11 @@ from serve_apps.records.batch import Entry
 from serve_apps.records.progress import ProgressBook
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Finished, RunPlan, RunProgress, RunState
+from serve_apps.wire.news import News
 from serve_apps.wire.restart import where
 
+ANY_RUN = ""
+"""What followers of runs give as the run's id."""
 ALIVE_TIMEOUT_S = 3.0
 """Wall seconds after which a gateway that does not answer counts as gone."""
 
@@ -39,7 +42,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self._state = RunState(run_id=None, t0_wall=None)
-        self._changed = asyncio.Event()
+        self._news: News[RunState] = News()
+        self._news.begin(ANY_RUN)
         self._parts: Mapping[str, Any] = {}
         self._checkpoints: dict[str, Any] = {}
         self._clock = LiveClock(1.0)
@@ -50,6 +54,7 @@ class Recorder:
         self._numbers: dict[str, int] = {}
         self._open: dict[str, tuple[str, Request]] = {}
         self._joined: set[str] = set()
+        self._joining = asyncio.Condition()
         self._gateways: dict[str, Any] = {}
 
     # -- a run --------------------------------------------------------------------------------------------
@@ -97,15 +102,9 @@ class Recorder:
         """The present run."""
         return self._state
 
-    async def watch(self, seen: RunState | None, timeout_s: float) -> RunState:
-        """The present run as soon as it differs from `seen`, or after the timeout."""
-        if seen == self._state:
-            changed = self._changed
-            try:
-                await asyncio.wait_for(changed.wait(), timeout_s)
-            except TimeoutError:
-                return self._state
-        return self._state
+    async def watch(self, run_id: str, version: int, limit_s: float) -> tuple[int, tuple[RunState, ...]]:
+        """What became of the present run; see `News.watch`. `run_id` is `ANY_RUN`: one follows runs as they come."""
+        return await self._news.watch(run_id, version, limit_s)
 
     async def part(self, name: str) -> tuple[Any, float | None] | None:
         """What this actor needs to take up the present run, and t0 if it has begun; None if there is no
@@ -116,8 +115,7 @@ class Recorder:
 
     def _set(self, state: RunState) -> None:
         self._state = state
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._news.publish(state)
 
     # -- who takes part -----------------------------------------------------------------------------------
 
@@ -153,14 +151,20 @@ class Recorder:
         """A gateway serves this run."""
         if run_id == self._state.run_id:
             self._joined.add(source)
+            async with self._joining:
+                self._joining.notify_all()
 
-    async def joined(self, run_id: str, count: int, timeout_s: float) -> bool:
-        """Whether `count` gateways have taken up this run within the timeout."""
-        for _ in range(max(1, int(timeout_s / 0.02))):
-            if run_id == self._state.run_id and len(self._joined) >= count:
-                return True
-            await asyncio.sleep(0.02)
-        return False
+    async def joined(self, run_id: str, count: int, limit_s: float) -> bool:
+        """Whether `count` gateways have taken up this run within so many wall seconds."""
+
+        def enough() -> bool:
+            return run_id == self._state.run_id and len(self._joined) >= count
+
+        try:
+            async with asyncio.timeout(limit_s), self._joining:
+                return await self._joining.wait_for(enough)
+        except TimeoutError:
+            return False
 
     async def checkpoint(self, name: str, content: Any) -> None:
         """Keep the learned state of an actor for its successor."""

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec
 
 import httpx
 
 LONG_S = 20.0
 """Wall seconds after which what a test waits for counts as never coming."""
+P = ParamSpec("P")
+
+
+def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """An `async def` test, run in an event loop of its own to its end, or until it counts as never ending."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **given: P.kwargs) -> None:
+        asyncio.run(asyncio.wait_for(test(*args, **given), LONG_S))
+
+    return run
 
 
 def eventually(what: Callable[[], Any], timeout_s: float = LONG_S) -> Any:

@@ -32,6 +32,11 @@ class Objective:
         )
 
     @property
+    def scale_s(self) -> float:
+        """What a latency is a share of: the deadline, or an epoch where requests never expire."""
+        return self.deadline_s or self.epoch_slots * self.slot_s
+
+    @property
     def horizon_s(self) -> float:
         """Virtual seconds over which a plan is judged."""
         return self.slots * self.slot_s

@@ -6,14 +6,15 @@ telemetry shows. The answer comes from a world built from that belief, in a proc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from controller.objective import Objective
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.snapshot import Arrived
+from emulation.metrics.fairness import EpochResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +33,10 @@ class BelievedWorld:
     service_cv: float = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What is expected of one policy over an epoch."""
-
-    success: Mapping[str, float] = field(default_factory=dict)
-    """Model to share of requests served in time."""
-    latency_s: Mapping[str, float] = field(default_factory=dict)
-    """Model to mean latency of those, seconds."""
-    latency_norm: float = 1.0
-    """Tw / tau (MA eq. 9), or over the horizon where requests never expire."""
-    fairness_norm: float = 0.0
-    """F_norm (MA eq. 8)."""
-    objective: float = 1.0
-    """J (MA eq. 10); lower is better."""
-
-
 class WhatIf(Protocol):
     """Emulates policies. Picklable; may hold a process of its own, which ends with it."""
 
     def forecast(
         self, world: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
-    ) -> list[Forecast]:
+    ) -> list[EpochResult]:
         """One forecast per policy, each the mean over `draws` draws of service noise, the same for all policies."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +16,7 @@ from typing import Any
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import OUTCOMES, Outcome, Request
+from emulation.png import png
 
 IMAGE_SIZE = "256x256"
 """Size asked of image models."""
@@ -96,15 +95,7 @@ def words(count: int) -> str:
 @cache
 def tiny_png_uri() -> str:
     """A grey 8 x 8 PNG as a data URI."""
-    side = 8
-    rows = b"".join(b"\0" + b"\x80" * side for _ in range(side))
-    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    png = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+    return "data:image/png;base64," + base64.b64encode(png(8, 8)).decode()
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from controller.capacity import Floats
 from controller.demand import Demand
 from controller.objective import Objective
 from emulation.domain.cluster import Strict
+from emulation.metrics.fairness import jain_normalised_rows, weighed
 
 _FOREVER_S = 1e9
 _MOST_REQUESTS = 24.0
@@ -133,12 +134,9 @@ def _objective(
     success: Floats, latency_s: Floats, demand: Demand, objective: Objective
 ) -> tuple[Floats, Floats]:
     """J of eq. 10, latency weighted by successes (eq. 9), fairness normalised (eq. 8); and that latency, over tau."""
-    models = success.shape[1]
     served = success * (demand.prompts_per_s / demand.prompts_per_request)
     scale_s = objective.deadline_s if objective.deadline_s is not None else objective.horizon_s
     latency = (served * latency_s).sum(axis=1) / np.maximum(served.sum(axis=1), 1e-12) / scale_s
-    jain = success.sum(axis=1) ** 2 / np.maximum(models * (success**2).sum(axis=1), 1e-12)
-    fair = (jain - 1.0 / models) / (1.0 - 1.0 / models) if models > 1 else np.ones_like(jain)
-    value = objective.weight * latency + (1.0 - objective.weight) * (1.0 - fair)
+    value = weighed(latency, jain_normalised_rows(success), objective.weight)
     some = served.sum(axis=1) > 0
     return np.where(some, value, 1.0), np.where(some, latency, 1.0)

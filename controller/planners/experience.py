@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from controller.belief import BeliefConfig, ServiceBelief
 from controller.demand import Demand, DemandPrior, estimated
 from controller.objective import Objective
-from controller.planners.epoch_result import EpochResult, epoch_result
+from controller.planners.epoch_result import epoch_result
 from controller.planners.memory import Case, CaseMemory, MemoryConfig, Telemetry
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.snapshot import ClusterSnapshot
+from emulation.metrics.fairness import EpochResult
 
 
 @dataclass(frozen=True, slots=True)

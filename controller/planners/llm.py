@@ -116,7 +116,7 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
         terms = self._objective
         return render(
             "planner_system", weight=f"{terms.weight:g}", other_weight=f"{1.0 - terms.weight:g}",
-            scale_s=f"{terms.deadline_s or terms.epoch_slots * terms.slot_s:g}", tools=tools,
+            scale_s=f"{terms.scale_s:g}", tools=tools,
             max_rounds=self._config.max_rounds,
         )  # fmt: skip
 

@@ -14,14 +14,13 @@ import numpy as np
 from controller.capacity import TYPICAL_TOKENS, role_table
 from controller.demand import Demand, DemandPrior, estimated
 from controller.objective import Objective
-from controller.planners.epoch_result import EpochResult
 from controller.planners.estimate import EstimateConfig, worth
 from controller.planners.memory import Case
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import Mode, NodeSpec, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
 from emulation.domain.snapshot import ClusterSnapshot
-from emulation.metrics.fairness import jain, jain_normalised
+from emulation.metrics.fairness import EpochResult, jain, jain_normalised
 from emulation.rng import stream
 
 BASELINE_POLICIES = 64

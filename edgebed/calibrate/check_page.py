@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
-from base64 import b64encode
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import orjson
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.table import Table
 
 from edgebed.calibrate.check import Check, Compared, TypeCheck
-from edgebed.report.theme import SCHEME_COLOURS
+from edgebed.report.figures import NOT_MEASURED
+from edgebed.report.plain import Sheet, plain_page
+from edgebed.report.theme import SCHEME_COLOURS, plain_drawing, png
 from emulation.files import ConfigError
 from emulation.recording import write_whole
 
@@ -29,12 +26,6 @@ COLUMNS = (
 _HOW = {
     "recorded": "Every request goes where it went live, at the instant it did: what differs is the law.",
     "own": "The scheme's controllers decide again, on the live arrivals: what differs is the law and what follows.",
-}
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
 }
 
 
@@ -82,26 +73,18 @@ def write_report(folder: Path, found: Check) -> Path:
     """`check.html`, and its plot and figures as files of their own. Returns the page's path. Raises `ConfigError`."""
     plot = plot_png(found)
     header = found.run.header
-    environment = Environment(
-        loader=PackageLoader("edgebed.calibrate"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("check.html").render(
+    page = plain_page(
         title=f"Real models against their laws: {header.scenario}, {header.scheme}, seed {header.seed}",
-        verdict=verdict(found),
-        how=_HOW[found.decisions],
-        columns=COLUMNS,
-        rows=_rows(found),
-        plot=b64encode(plot).decode(),
-        laws=list(found.laws.items()),
+        paragraphs=[verdict(found), _HOW[found.decisions]],
+        sheets=[Sheet("", "", COLUMNS, tuple(_rows(found)))],
+        pictures=[("Live against virtual", plot)],
+        notes_title="Laws in force",
+        notes=[f"{name}: {source}" for name, source in found.laws.items()],
     )
     try:
         write_whole(folder / PLOT, plot)
         write_whole(folder / DATA, orjson.dumps(to_json(found), option=orjson.OPT_INDENT_2))
-        write_whole(folder / PAGE, page.encode())
+        write_whole(folder / PAGE, page)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error}") from error
     return folder / PAGE
@@ -109,8 +92,7 @@ def write_report(folder: Path, found: Check) -> Path:
 
 def plot_png(found: Check) -> bytes:
     """Left: every request, live against virtual. Middle and right: how latency and time in service are distributed."""
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(11, 3.8), layout="constrained")
+    with plain_drawing(11, 3.8) as figure:
         scatter, latency, service = figure.subplots(1, 3)
         for number, row in enumerate(found.types):
             colour = SCHEME_COLOURS[number % len(SCHEME_COLOURS)]
@@ -124,9 +106,7 @@ def plot_png(found: Check) -> bytes:
         for axes in (scatter, latency, service):
             if axes.get_legend_handles_labels()[0]:
                 axes.legend(fontsize=7.5)
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
-    return out.getvalue()
+        return png(figure)
 
 
 def _scatter(axes: Axes, row: TypeCheck, colour: str) -> None:
@@ -161,17 +141,17 @@ def _rows(found: Check) -> list[tuple[str, ...]]:
 
 def _cells(c: Compared | None) -> tuple[str, ...]:
     if c is None:
-        return ("0", *["–"] * (len(COLUMNS) - 3))
+        return ("0", *[NOT_MEASURED] * (len(COLUMNS) - 3))
     return (
         str(c.n),
         *(f"{c.live_mean_s:.3f}", f"{c.virtual_mean_s:.3f}", _percent(c.mean_error)),
         *(f"{c.live_p95_s:.3f}", f"{c.virtual_p95_s:.3f}", _percent(c.p95_error)),
         *(f"{c.live_p99_s:.3f}", f"{c.virtual_p99_s:.3f}", _percent(c.p99_error)),
         f"{c.bias_s:+.3f}",
-        "–" if c.pearson is None else f"{c.pearson:.3f}",
-        "–" if c.spearman is None else f"{c.spearman:.3f}",
+        NOT_MEASURED if c.pearson is None else f"{c.pearson:.3f}",
+        NOT_MEASURED if c.spearman is None else f"{c.spearman:.3f}",
     )
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.1f}%"
+    return NOT_MEASURED if value is None else f"{100 * value:+.1f}%"

@@ -11,12 +11,11 @@ from rich.table import Table
 
 from edgebed.calibrate.evaluate import Row
 from edgebed.calibrate.lyapunov import Calibrated, Settings
+from edgebed.report.figures import NOT_MEASURED
 from edgebed.report.stats import Interval
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import write_whole
-
-_NOT_THERE = "–"
 
 
 def trials_table(found: Calibrated) -> Table:
@@ -110,11 +109,11 @@ def write_snippet(file: Path, scenario: Scenario, settings: Settings, found: Cal
 
 
 def _text(value: float | None, form: str, unit: str = "") -> str:
-    return _NOT_THERE if value is None else f"{value:{form}}{unit}"
+    return NOT_MEASURED if value is None else f"{value:{form}}{unit}"
 
 
 def _interval(found: Interval | None, sign: str = "") -> str:
     if found is None:
-        return _NOT_THERE
+        return NOT_MEASURED
     mean = f"{found.mean:{sign}.4g}"
     return mean if found.half is None else f"{mean} ± {found.half:.2g}"

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from edgebed.report.decisions import control_lines, route_lines
 from edgebed.report.figures import NOT_MEASURED, decimals_for, number
 from edgebed.report.model import Comparison, ParityReport, compare_runs
+from edgebed.report.plain import template
 from edgebed.report.tables import (
     MODEL_COLUMNS,
     checks,
@@ -40,14 +40,7 @@ def render(comparison: Comparison) -> str:
     """The page as text. Raises `ValueError` for a comparison without runs."""
     if not comparison.results:
         raise ValueError("nothing to report: the comparison holds no run")
-    environment = Environment(
-        loader=PackageLoader("edgebed.report"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(**_content(comparison), **_plots(comparison))
+    return template("report.html").render(**_content(comparison), **_plots(comparison))
 
 
 def _content(comparison: Comparison) -> dict[str, Any]:

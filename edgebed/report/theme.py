@@ -58,6 +58,14 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+_PLAIN: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+
+
 def colours(schemes: Iterable[str]) -> dict[str, str]:
     """One colour per scheme, by position."""
     return {name: SCHEME_COLOURS[i % len(SCHEME_COLOURS)] for i, name in enumerate(schemes)}
@@ -68,6 +76,20 @@ def drawing(width_in: float, height_in: float) -> Iterator[Figure]:
     """A figure in the report's style; global settings are put back afterwards."""
     with matplotlib.rc_context(_STYLE):
         yield Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+@contextmanager
+def plain_drawing(width_in: float, height_in: float) -> Iterator[Figure]:
+    """A figure in the style of a plain page; global settings are put back afterwards."""
+    with matplotlib.rc_context(_PLAIN):
+        yield Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a file."""
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
+    return out.getvalue()
 
 
 def svg(figure: Figure, name: str) -> str:

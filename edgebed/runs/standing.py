@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
+import httpx2
 from pydantic import TypeAdapter, ValidationError
 
 from edgebed.commands.console import say
@@ -119,16 +119,16 @@ def inject(url: str, event: dict[str, object], for_s: float) -> int:
     token = os.environ.get("EDGEBED_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        progress = httpx.get(f"{url}/control/progress", headers=headers, timeout=10)
+        progress = httpx2.get(f"{url}/control/progress", headers=headers, timeout=10)
         now_s = float(progress.raise_for_status().json()["t_s"])
         body = {**event, "at_s": now_s, "until_s": now_s + for_s}
         TypeAdapter(Event).validate_python(body)
-        answer = httpx.post(f"{url}/control/inject", json=body, headers=headers, timeout=10)
+        answer = httpx2.post(f"{url}/control/inject", json=body, headers=headers, timeout=10)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(p) for p in first["loc"][1:])
         raise ConfigError(f"{event['kind']}: {where} = {first.get('input')!r}: {first['msg']}") from error
-    except (httpx.HTTPError, KeyError, ValueError) as error:
+    except (httpx2.HTTPError, KeyError, ValueError) as error:
         raise ConfigError(f"no testbed answers at {url} ({error}); start one with `edgebed up`") from error
     if answer.status_code != 200:
         raise ConfigError(f"{url} refused the event: {answer.json()['error']['message']}")
@@ -148,8 +148,8 @@ def standing_url(url: str | None) -> str:
 def speedup_of(url: str) -> float | None:
     """Virtual seconds per second of the edgebed testbed at this URL; None for any other server."""
     try:
-        return float(httpx.get(f"{url}/health", timeout=5).json()["speedup"])
-    except (httpx.HTTPError, KeyError, TypeError, ValueError):
+        return float(httpx2.get(f"{url}/health", timeout=5).json()["speedup"])
+    except (httpx2.HTTPError, KeyError, TypeError, ValueError):
         return None
 
 

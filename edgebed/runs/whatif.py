@@ -1,4 +1,4 @@
-"""What-if: the planner's end of two pipes to a process that is given nothing but its belief.
+"""What-if: the planner's end of a connection to a process that is given nothing but its belief.
 
 What goes through is a `BelievedWorld`, policies, and the names and parameters of the controllers below the planner: never a
 scenario. The other end is `edgebed/runs/whatif_world.py`.
@@ -9,17 +9,18 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
-import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, Any
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
 
-from controller.whatif import BelievedWorld, Forecast
+from controller.whatif import BelievedWorld
 from emulation.domain.actions import MacroPolicy
+from emulation.metrics.fairness import EpochResult
 
 PATIENCE_S = 120.0
 """Wall seconds until a process that does not answer is given up."""
@@ -31,7 +32,7 @@ class WhatIfError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class LowerLayers:
-    """Who works below the planner: the scheme it belongs to, and its controllers' parameters."""
+    """The controllers that work below the planner: the scheme they belong to, and their parameters."""
 
     scheme: str
     controllers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -41,18 +42,18 @@ class WhatIfProcess:
     """Port `WhatIf`. All objects of a process share one what-if process; it starts with the first question and ends
     when its parent does."""
 
-    def __init__(self, below: LowerLayers) -> None:
-        self._below = below
+    def __init__(self, lower: LowerLayers) -> None:
+        self._lower = lower
 
     def forecast(
         self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
-    ) -> list[Forecast]:
+    ) -> list[EpochResult]:
         """One forecast per policy. Raises `WhatIfError` if the process is lost or silent."""
-        found = _SHARED.ask((self._below, belief, list(policies), draws, seed))
-        if isinstance(found, str):
-            raise WhatIfError(found)
-        answers: list[Forecast] = found
-        return answers
+        answer = _SHARED.ask((self._lower, belief, list(policies), draws, seed))
+        if isinstance(answer, str):
+            raise WhatIfError(answer)
+        forecasts: list[EpochResult] = answer
+        return forecasts
 
 
 class _Shared:
@@ -60,6 +61,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection[Any, Any] | None = None
         self._owner = 0
         self._lock = threading.Lock()
 
@@ -69,32 +71,33 @@ class _Shared:
             self._let_go(kill=False)
             self._lock, self._owner = threading.Lock(), os.getpid()
         with self._lock:
-            process = self._running()
-            assert process.stdin is not None
-            assert process.stdout is not None
+            process, connection = self._running()
             watchdog = threading.Timer(PATIENCE_S, process.kill)
             watchdog.daemon = True
             watchdog.start()
             try:
-                send(process.stdin, message)
-                return receive(process.stdout)
+                connection.send(message)
+                return connection.recv()
             except (OSError, EOFError, pickle.UnpicklingError) as error:
                 self._let_go(kill=True)
                 raise WhatIfError(f"the what-if process was lost: {error}") from error
             finally:
                 watchdog.cancel()
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
+    def _running(self) -> tuple[subprocess.Popen[bytes], Connection[Any, Any]]:
+        if self._process is None or self._connection is None or self._process.poll() is not None:
             self._let_go(kill=True)
+            ours, theirs = Pipe()
             path = os.pathsep.join(p for p in sys.path if p)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edgebed.runs.whatif_world"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                [sys.executable, "-m", "edgebed.runs.whatif_world", str(theirs.fileno())],
+                stdout=2,  # what it prints is not for who reads our own output
+                pass_fds=[theirs.fileno()],
                 env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": path},
             )
-        return self._process
+            theirs.close()
+            self._connection = ours
+        return self._process, self._connection
 
     def close(self) -> None:
         """End the process, if this one started it; the next question starts another."""
@@ -102,37 +105,15 @@ class _Shared:
 
     def _let_go(self, kill: bool) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        if kill:
+        connection, self._connection = self._connection, None
+        if process is not None and kill:
             process.kill()
             process.wait()
-        else:
+        elif process is not None:
             process.returncode = 0  # another's child: nothing here may wait for it
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what could not be sent is of no use any more
-                    pipe.close()
+        if connection is not None:
+            connection.close()
 
 
 _SHARED = _Shared()
 atexit.register(_SHARED.close)
-
-
-def send(pipe: IO[bytes], message: Any) -> None:
-    """One message: its length, and its pickle."""
-    body = pickle.dumps(message)
-    pipe.write(struct.pack("!Q", len(body)) + body)
-    pipe.flush()
-
-
-def receive(pipe: IO[bytes]) -> Any:
-    """The next message. Raises `EOFError` if the pipe ends."""
-    head = pipe.read(8)
-    if len(head) < 8:
-        raise EOFError("end of file")
-    (length,) = struct.unpack("!Q", head)
-    body = pipe.read(length)
-    if len(body) < length:
-        raise EOFError("end of file")
-    return pickle.loads(body)

@@ -1,4 +1,4 @@
-"""What-if: a world built from a planner's belief. `python -m edgebed.runs.whatif_world` answers on standard output.
+"""What-if: a world built from a planner's belief. `python -m edgebed.runs.whatif_world` answers on a connection.
 
 The controllers below the planner are the very ones the planner works above; the world is the engine. Both are built
 from what the question carries, and from nothing else.
@@ -6,16 +6,16 @@ from what the question carries, and from nothing else.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from math import ceil, inf
+from multiprocessing.connection import Connection
 from typing import Any
 
 from controller.schemes import SCHEMES
-from controller.whatif import BelievedWorld, Forecast
-from edgebed.runs.whatif import LowerLayers, receive, send
+from controller.whatif import BelievedWorld
+from edgebed.runs.whatif import LowerLayers
 from edgebed.wiring.controllers import build_controllers, run_header
 from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.events import Leave
@@ -26,7 +26,7 @@ from emulation.domain.scenario import Scenario, SlottedSource
 from emulation.domain.snapshot import Arrived, ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.run import Arrival, Simulation
-from emulation.metrics.fairness import jain, jain_normalised, objective
+from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
 from emulation.rng import stream
 
 TAIL_SHARE = 0.6
@@ -34,11 +34,11 @@ TAIL_SHARE = 0.6
 
 
 def forecasts(
-    below: LowerLayers, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
-) -> list[Forecast]:
+    lower: LowerLayers, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
+) -> list[EpochResult]:
     """Emulate every policy on the same draws of noise; the mean over draws of each."""
     worlds = [_arrivals(belief, seed + i) for i in range(draws)]
-    return [_mean([_emulate(below, belief, policy, world) for world in worlds]) for policy in policies]
+    return [_mean([_emulate(lower, belief, policy, world) for world in worlds]) for policy in policies]
 
 
 class _Fixed(GlobalPlanner):
@@ -66,9 +66,9 @@ class _Tally:
                 count[2] += record.ended_s - record.intended_s
 
 
-def _emulate(below: LowerLayers, belief: BelievedWorld, policy: MacroPolicy, arrivals: Sequence[Arrival]) -> Forecast:
-    scenario = _scenario(below, belief)
-    scheme = SCHEMES[below.scheme]
+def _emulate(lower: LowerLayers, belief: BelievedWorld, policy: MacroPolicy, arrivals: Sequence[Arrival]) -> EpochResult:
+    scenario = _scenario(lower, belief)
+    scheme = SCHEMES[lower.scheme]
     controllers = build_controllers(scheme, scenario, 0, planner=_Fixed(policy))
     tally = _Tally([m.id for m in belief.testbed.models])
     simulation = Simulation(
@@ -81,10 +81,11 @@ def _emulate(below: LowerLayers, belief: BelievedWorld, policy: MacroPolicy, arr
         tally,
     )
     simulation.run()
-    return _forecast(tally.counts, belief)
+    counts = {m: Counted(*count) for m, count in tally.counts.items()}
+    return epoch_result_of(counts, belief.objective.scale_s, belief.objective.weight)
 
 
-def _scenario(below: LowerLayers, belief: BelievedWorld) -> Scenario:
+def _scenario(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
     terms = belief.objective
     horizon_slots = terms.epoch_slots
     end_s = (1.0 + TAIL_SHARE) * horizon_slots * terms.slot_s + (terms.deadline_s or 0.0)
@@ -100,7 +101,7 @@ def _scenario(below: LowerLayers, belief: BelievedWorld) -> Scenario:
         deadline_s=terms.deadline_s,
         objective_weight=terms.weight,
         service_cv=belief.service_cv,
-        controllers={name: dict(given) for name, given in below.controllers.items()},
+        controllers={name: dict(given) for name, given in lower.controllers.items()},
     )
 
 
@@ -134,55 +135,36 @@ def _arrival(i: int, one: Arrived, t_s: float, belief: BelievedWorld, by_prompts
     return request, RequestTruth(int(output or 0), noise)
 
 
-def _forecast(counts: Mapping[str, Sequence[float]], belief: BelievedWorld) -> Forecast:
-    terms = belief.objective
-    asked = {m: c for m, c in counts.items() if c[0]}
-    success = {m: c[1] / c[0] for m, c in asked.items()}
-    latency_s = {m: c[2] / c[1] for m, c in asked.items() if c[1]}
-    served = sum(c[1] for c in asked.values())
-    if not served:
-        return Forecast(success=success)
-    scale_s = terms.deadline_s or terms.epoch_slots * terms.slot_s
-    latency = sum(c[2] for c in asked.values()) / served / scale_s
-    fair = jain_normalised(jain(list(success.values())), len(success))
-    fairness = 1.0 if fair is None else fair
-    found = objective(latency, fairness, terms.weight)
-    assert found is not None
-    return Forecast(success, latency_s, latency, fairness, found)
-
-
-def _mean(found: Sequence[Forecast]) -> Forecast:
-    n = len(found)
+def _mean(draws: Sequence[EpochResult]) -> EpochResult:
+    n = len(draws)
 
     def by_model(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
         keys = sorted({k for part in parts for k in part})
         return {k: sum(p[k] for p in parts if k in p) / sum(k in p for p in parts) for k in keys}
 
-    return Forecast(
-        by_model([f.success for f in found]),
-        by_model([f.latency_s for f in found]),
-        sum(f.latency_norm for f in found) / n,
-        sum(f.fairness_norm for f in found) / n,
-        sum(f.objective for f in found) / n,
+    return EpochResult(
+        by_model([d.success for d in draws]),
+        by_model([d.latency_s for d in draws]),
+        sum(d.latency_norm for d in draws) / n,
+        sum(d.fairness_norm for d in draws) / n,
+        sum(d.objective for d in draws) / n,
     )
 
 
-def serve() -> None:
-    """Answer questions on standard input until it ends."""
+def serve(questions: Connection[Any, Any]) -> None:
+    """Answer questions until whoever asks them is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever prints must not land between the answers
     while True:
         try:
-            asked = receive(sys.stdin.buffer)
+            asked = questions.recv()
         except EOFError:
             return
         try:
             answer: Any = forecasts(*asked)
         except Exception as error:  # the asker decides what to do without an answer
             answer = f"{type(error).__name__}: {error}"
-        send(answers, answer)
+        questions.send(answer)
 
 
 if __name__ == "__main__":
-    serve()
+    serve(Connection(int(sys.argv[1])))

@@ -7,7 +7,7 @@ import zlib
 from functools import lru_cache
 
 from emulation.domain.cluster import ModelSpec
-from serve_apps.engines.png import png
+from emulation.png import png
 from serve_apps.wire.messages import Answer, Delta, Served, Work
 
 WORDS_PER_PROMPT = 16

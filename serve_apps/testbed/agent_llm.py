@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 from ray import serve
 from ray.serve.api import RunTarget
 
@@ -65,7 +65,7 @@ class AgentServer:
         if self._server.poll() is not None:
             self._kill()
             raise RuntimeError(f"the agents' model is gone: {self._last_words()}")
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx2.AsyncClient(timeout=20) as client:
             (await client.get(f"{self._url}/health")).raise_for_status()
 
     async def pid(self) -> int:
@@ -96,9 +96,9 @@ class AgentServer:
                 self._kill()
                 raise RuntimeError(f"the agents' model did not start: {self._last_words()}")
             try:
-                httpx.get(f"{self._url}/health", timeout=5).raise_for_status()
+                httpx2.get(f"{self._url}/health", timeout=5).raise_for_status()
                 return
-            except httpx.HTTPError:
+            except httpx2.HTTPError:
                 time.sleep(LOOK_S)
         raise RuntimeError(f"the agents' model did not answer within {timeout_s:g} s: {self._last_words()}")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 
 from emulation.domain.records import RunFooter
 from emulation.domain.scenario import Scenario
@@ -59,14 +59,14 @@ class LiveRun:
 
     cluster: LiveCluster
     folder: Path
-    http: httpx.Client
+    http: httpx2.Client
 
     def end(self) -> tuple[RunFooter, Run]:
         """Close the books and read the record."""
         self.http.close()
         return self.cluster.end_run(), read_run(self.folder)
 
-    def chat(self, words: int = 3, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+    def chat(self, words: int = 3, headers: dict[str, str] | None = None, **fields: Any) -> httpx2.Response:
         """One chat completion of gpt2."""
         body = {"model": "gpt2", "messages": [{"role": "user", "content": "word " * words}], **fields}
         return self.http.post("/v1/chat/completions", json=body, headers=headers)

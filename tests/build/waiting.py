@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
 
-import httpx
+import httpx2
 
 LONG_S = 20.0
 """Wall seconds after which what a test waits for counts as never coming."""
@@ -31,7 +31,7 @@ def eventually(what: Callable[[], Any], timeout_s: float = LONG_S) -> Any:
     while True:
         try:
             found = what()
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             found = None
         if found or time.monotonic() > deadline:
             assert found, f"not within {timeout_s} s"

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import ray
 from ray import serve
@@ -60,7 +60,7 @@ def cluster() -> Iterator[LiveCluster]:
 def _post(url: str, model: str, request_id: str, prompts: int) -> int:
     body = {"model": model, "prompt": ["word"] * prompts}
     headers = {"X-Request-ID": request_id}
-    return httpx.post(f"{url}/v1/completions", json=body, headers=headers, timeout=120).status_code
+    return httpx2.post(f"{url}/v1/completions", json=body, headers=headers, timeout=120).status_code
 
 
 def _configure(modes: dict[str, str]) -> Any:

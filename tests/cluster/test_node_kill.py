@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from edgebed.runs.live import run_plan
@@ -46,7 +46,7 @@ def cluster() -> Iterator[LiveCluster]:
 def _ask(url: str, number: int) -> int:
     body = {"model": "m", "prompt": ["word"] * 2}
     headers = {"X-Request-ID": f"k{number}", "X-Edge-Origin": "n1"}
-    return httpx.post(f"{url}/v1/completions", json=body, headers=headers, timeout=120).status_code
+    return httpx2.post(f"{url}/v1/completions", json=body, headers=headers, timeout=120).status_code
 
 
 def test_requests_of_a_killed_node_are_served_elsewhere_and_the_books_balance(

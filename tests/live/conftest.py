@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
@@ -32,7 +32,7 @@ def cluster() -> Iterator[LiveCluster]:
 @pytest.fixture(scope="session")
 def begin(cluster: LiveCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveRun]]:
     """Begin a run of a scheme; one that is in progress is cut short."""
-    clients: list[httpx.Client] = []
+    clients: list[httpx2.Client] = []
 
     def _begin(scheme: str = "sect", **changes: Any) -> LiveRun:
         folder = tmp_path_factory.mktemp("run")
@@ -51,7 +51,7 @@ def begin(cluster: LiveCluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
             deployers=made.deployers,
         )
         cluster.begin_run(plan)
-        clients.append(httpx.Client(base_url=cluster.url, timeout=60))
+        clients.append(httpx2.Client(base_url=cluster.url, timeout=60))
         return LiveRun(cluster, folder, clients[-1])
 
     yield _begin

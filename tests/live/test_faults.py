@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from emulation.domain.events import Error, Leave, Pause, Slowdown
@@ -29,9 +29,9 @@ def _now_s(live: Any) -> float:
     return float(live.http.get("/health").json()["t_s"])
 
 
-def _long(live: Any, threads: Any, request_id: str, tokens: int) -> Future[httpx.Response]:
+def _long(live: Any, threads: Any, request_id: str, tokens: int) -> Future[httpx2.Response]:
     fields = {"max_tokens": tokens, "ignore_eos": True}
-    sent: Future[httpx.Response] = threads.submit(live.chat, headers={"X-Request-ID": request_id}, **fields)
+    sent: Future[httpx2.Response] = threads.submit(live.chat, headers={"X-Request-ID": request_id}, **fields)
     eventually(lambda: live.http.get("/health").json()["in_flight"] > 0)
     time.sleep(0.5)
     return sent
@@ -128,8 +128,8 @@ def test_policy_fail_ends_requests_as_node_lost(begin: Begin, threads: Any) -> N
 
 def test_client_that_leaves_frees_its_executor(begin: Begin) -> None:
     live = begin("sect")
-    with pytest.raises(httpx.TimeoutException):
-        httpx.post(
+    with pytest.raises(httpx2.TimeoutException):
+        httpx2.post(
             f"{live.cluster.url}/v1/images/generations",
             json={"model": "sd", "prompt": "x", "n": 16},
             timeout=1.0,
@@ -148,9 +148,9 @@ def test_gateway_answers_again_after_it_was_killed(begin: Begin, threads: Any) -
     lost = _long(live, threads, "lost", 2000)
     time.sleep(0.6)
     os.kill(live.http.get("/health").json()["pid"], signal.SIGKILL)
-    with pytest.raises(httpx.HTTPError):
+    with pytest.raises(httpx2.HTTPError):
         lost.result(60)
-    with httpx.Client(base_url=live.cluster.url, timeout=30) as fresh:
+    with httpx2.Client(base_url=live.cluster.url, timeout=30) as fresh:
         answer = eventually(lambda: _served(fresh), timeout_s=40)
     assert answer.json()["usage"]["completion_tokens"] == 4
     footer, run = live.end()
@@ -159,7 +159,7 @@ def test_gateway_answers_again_after_it_was_killed(begin: Begin, threads: Any) -
     assert all(r.ended_s >= r.intended_s for r in run.requests)
 
 
-def _served(http: httpx.Client) -> httpx.Response | None:
+def _served(http: httpx2.Client) -> httpx2.Response | None:
     body = {
         "model": "gpt2",
         "messages": [{"role": "user", "content": "hi"}],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -49,7 +49,7 @@ def test_requests_of_the_description_and_broken_ones_are_answered(case: Any, bas
 )
 @given(raw=st.binary(max_size=300))
 def test_any_bytes_as_a_body_are_a_client_error(path: str, raw: bytes, base_url: str) -> None:
-    response = httpx.post(
+    response = httpx2.post(
         f"{base_url}{path}", content=raw, headers={"content-type": "application/json"}, timeout=30
     )
     _proper(response.status_code, response.headers.get("content-type", ""), response.json)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 from PIL import Image
@@ -180,7 +180,7 @@ def test_says_which_methods_a_path_has(live: Any, method: str) -> None:
 
 
 def test_survives_requests_that_are_not_http(live: Any) -> None:
-    url = httpx.URL(live.cluster.url)
+    url = httpx2.URL(live.cluster.url)
     for raw in (b"\0\1\2\3\r\n\r\n", b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: -5\r\n\r\n"):
         with socket.create_connection((url.host, url.port or 80), timeout=10) as link:
             link.sendall(raw)

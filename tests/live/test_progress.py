@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import ray
 from ray import serve
@@ -30,17 +30,17 @@ def threads() -> Any:
         yield pool
 
 
-def _images(live: Any, threads: Any, request_id: str, count: int) -> Future[httpx.Response]:
+def _images(live: Any, threads: Any, request_id: str, count: int) -> Future[httpx2.Response]:
     body = {"model": "sd", "prompt": "x", "n": count, "size": "64x64"}
-    sent: Future[httpx.Response] = threads.submit(
+    sent: Future[httpx2.Response] = threads.submit(
         live.http.post, "/v1/images/generations", json=body, headers={"X-Request-ID": request_id}
     )
     return sent
 
 
-def _words(live: Any, threads: Any, request_id: str, count: int) -> Future[httpx.Response]:
+def _words(live: Any, threads: Any, request_id: str, count: int) -> Future[httpx2.Response]:
     body = {"model": "big", "prompt": ["word"] * count}
-    sent: Future[httpx.Response] = threads.submit(
+    sent: Future[httpx2.Response] = threads.submit(
         live.http.post, "/v1/completions", json=body, headers={"X-Request-ID": request_id}
     )
     return sent

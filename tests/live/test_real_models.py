@@ -12,7 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 from PIL import Image
@@ -80,7 +80,7 @@ class Live:
 
     cluster: LiveCluster
     sdk: openai.OpenAI
-    http: httpx.Client
+    http: httpx2.Client
     folder: Path
 
     def ask(self, text: str = PROMPT, **fields: Any) -> Any:
@@ -111,7 +111,7 @@ def live(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]
         )
         with (
             openai.OpenAI(base_url=f"{cluster.url}/v1", api_key="none", max_retries=0, timeout=60) as sdk,
-            httpx.Client(base_url=cluster.url, timeout=60) as http,
+            httpx2.Client(base_url=cluster.url, timeout=60) as http,
         ):
             yield Live(cluster, sdk, http, folder)
 
@@ -248,7 +248,7 @@ def test_a_client_that_leaves_frees_the_replica(live: Live) -> None:
     }  # fmt: skip
     live.cluster.inject(Slowdown(node="real", factor=50.0, at_s=0.0, until_s=100_000.0))
     try:
-        with pytest.raises(httpx.ReadTimeout):
+        with pytest.raises(httpx2.ReadTimeout):
             live.http.post("/v1/chat/completions", json=body, timeout=3.0)
         began = time.monotonic()
         live.ask(max_tokens=1)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import openai
 import pytest
 
@@ -124,7 +124,7 @@ def test_an_agent_asks_it_and_the_rules_decide_when_it_speaks_nonsense(
         deployers=made.deployers,
     )
     cluster.begin_run(plan)
-    with httpx.Client(base_url=cluster.url, timeout=60) as http:
+    with httpx2.Client(base_url=cluster.url, timeout=60) as http:
         body = {"model": "gpt2", "messages": [{"role": "user", "content": "word"}], "max_tokens": 2}
         eventually(lambda: http.post("/v1/chat/completions", json=body).status_code == 200, 60.0)
         time.sleep(12.0)
@@ -153,7 +153,7 @@ def test_a_server_that_was_killed_is_started_again(cluster: LiveCluster, scenari
         return (
             bool(now)
             and now != before
-            and httpx.get(hosted(scenario).removesuffix("/v1") + "/health").is_success
+            and httpx2.get(hosted(scenario).removesuffix("/v1") + "/health").is_success
         )
 
     eventually(answers, 180.0)

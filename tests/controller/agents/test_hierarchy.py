@@ -25,7 +25,7 @@ from controller.planners.sentences import case_told
 from controller.schedulers.agent import AgentScheduler, SchedulerConfig
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import SCHEMES
-from controller.whatif import BelievedWorld, Forecast
+from controller.whatif import BelievedWorld
 from edgebed.runs.comparison import check
 from edgebed.runs.virtual import simulate, simulate_in_memory
 from edgebed.wiring.reasoners import reasoner_label, with_reasoner
@@ -33,6 +33,7 @@ from emulation.domain.actions import MacroPolicy
 from emulation.domain.feasibility import policy_violations
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorView, NodeView, TypeStats, Window, WorkStats
 from emulation.files import ConfigError
+from emulation.metrics.fairness import EpochResult
 from emulation.recording import JsonlSink, read_run
 from tests.build.hierarchy import BED, PLAN, modes, policy, short, table
 from tests.build.views import random_snapshot, random_view
@@ -78,11 +79,11 @@ class Emulator:
 
     def forecast(
         self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
-    ) -> list[Forecast]:
+    ) -> list[EpochResult]:
         if self.error is not None:
             raise RuntimeError(self.error)
         self.asked.append((belief, policies))
-        return [Forecast({"sd": 0.5}, {"sd": 100.0}, 0.1, 0.9, 0.123456) for _ in policies]
+        return [EpochResult({"sd": 0.5}, {"sd": 100.0}, 0.1, 0.9, 0.123456) for _ in policies]
 
 
 def _planner(model: Model, what_if: Emulator | None = None, **config: Any) -> LlmPlanner:

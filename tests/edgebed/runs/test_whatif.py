@@ -16,7 +16,8 @@ from controller.objective import Objective
 from controller.planners.expected import arrivals_of
 from controller.planners.given import GivenConfig, GivenPlanner
 from controller.planners.search import SearchConfig, SearchPlanner
-from controller.whatif import BelievedWorld, Forecast
+from controller.whatif import BelievedWorld
+from emulation.metrics.fairness import EpochResult
 from edgebed.runs import whatif
 from edgebed.runs.virtual import simulate, simulate_in_memory
 from edgebed.runs.whatif import LowerLayers, WhatIfError, WhatIfProcess
@@ -105,7 +106,7 @@ def test_a_process_that_is_killed_is_an_error_once_and_then_replaced() -> None:
 class Lost:
     """A what-if that never answers."""
 
-    def forecast(self, *_: Any) -> list[Forecast]:
+    def forecast(self, *_: Any) -> list[EpochResult]:
         raise WhatIfError("the what-if process was lost: gone")
 
 
@@ -126,9 +127,9 @@ class Spy:
 
     def forecast(
         self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
-    ) -> list[Forecast]:
+    ) -> list[EpochResult]:
         self.asked.append(belief)
-        return [Forecast(objective=0.1 + 0.01 * i) for i in range(len(policies))]
+        return [EpochResult(objective=0.1 + 0.01 * i) for i in range(len(policies))]
 
 
 def test_what_is_asked_holds_no_scenario_and_no_truth(monkeypatch: pytest.MonkeyPatch) -> None:

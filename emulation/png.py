@@ -1,4 +1,4 @@
-"""A valid PNG of any size from the standard library: what an emulated image model answers."""
+"""A valid PNG of any size from the standard library: what emulated models answer, and emulated clients send."""
 
 from __future__ import annotations
 

@@ -1,0 +1,58 @@
+"""What is imported is declared: nothing works only because something else happens to bring it along."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("emulation", "controller", "workloads", "serve_apps", "edgebed")
+OURS = {*PRODUCT, "benchmarks", "tests", "docs", "vit_gpt2"}
+NOT_INSTALLED = {"PIL": "pillow"}
+"""Distributions of modules that the base installation lacks, where the names differ."""
+
+
+def imported(folder: str) -> dict[str, str]:
+    """Distribution of every module that is imported below a folder, to a file that imports it."""
+    known = packages_distributions()
+    wanted: dict[str, str] = {}
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            named = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                named.append(node.module)
+            for module in (name.partition(".")[0] for name in named):
+                if module not in sys.stdlib_module_names and module not in OURS:
+                    distributions = known.get(module) or [NOT_INSTALLED.get(module, module)]
+                    wanted.setdefault(distributions[0].lower().replace("_", "-"), str(file.relative_to(ROOT)))
+    return wanted
+
+
+def declared(*groups: str) -> set[str]:
+    """Names in the dependencies of the project and of some of its optional groups."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(d for g in groups for d in project["optional-dependencies"][g])]
+    return {re.split(r"[\[<>=!~; ]", line, maxsplit=1)[0].lower() for line in lines}
+
+
+@pytest.mark.parametrize("folder", PRODUCT)
+def test_every_package_imports_only_what_the_project_declares(folder: str) -> None:
+    wanted, names = imported(folder), declared("models", "vllm")
+    assert {name: file for name, file in wanted.items() if name not in names} == {}
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "tests", "docs"])
+def test_benchmarks_tests_and_docs_import_only_what_a_developer_installs(folder: str) -> None:
+    wanted, names = imported(folder), declared("models", "vllm", "dev")
+    assert {name: file for name, file in wanted.items() if name not in names} == {}
+
+
+def test_every_dependency_of_the_base_installation_is_imported_somewhere() -> None:
+    wanted = {name for folder in (*PRODUCT, "benchmarks") for name in imported(folder)}
+    assert declared() - wanted == set()

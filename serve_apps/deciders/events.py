@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +17,7 @@ from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import RayCalls
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.names import EVENTS, NotThere, find, runtime_name
+from serve_apps.wire.news import News
 from serve_apps.wire.restart import part_of, resume_if_restarted, where
 
 log = logging.getLogger("edgebed")
@@ -33,11 +33,8 @@ class EventPlayer:
         self._scenario: Scenario | None = None
         self._injected: list[Event] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._run_id = ""
-        self._outage: str | None = None
-        """How the reasoners fail at present."""
-        self._outage_version = 0
-        self._outage_news = asyncio.Event()
+        self._outages: News[str | None] = News()
+        """How the reasoners fail from then on; None: they do not."""
         self._batch = RecordBatch(RayCalls(), EVENTS)
         self._flusher: asyncio.Task[None] | None = None
         resume_if_restarted()
@@ -51,8 +48,7 @@ class EventPlayer:
             self._flusher = asyncio.ensure_future(self._batch.run())
         self._clock = LiveClock(scenario.live.speedup)
         self._scenario, self._injected = scenario, []
-        self._run_id = run_id
-        self._outage, self._outage_version = None, 1
+        self._outages.begin(run_id)
 
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins at this wall time; steps of the plan that lie in the past are played at
@@ -91,16 +87,9 @@ class EventPlayer:
             self._play(step)
         return number
 
-    async def watch(self, run_id: str, version: int, timeout_s: float) -> tuple[int, str | None]:
-        """News after `version` of how the reasoners fail at present; None: they do not. Nothing else is told."""
-        if run_id == self._run_id and version >= self._outage_version:
-            news = self._outage_news
-            with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), timeout_s)
-        elif run_id != self._run_id:
-            await asyncio.sleep(min(timeout_s, 0.1))
-            return 0, None
-        return self._outage_version, self._outage
+    async def watch(self, run_id: str, version: int, limit_s: float) -> tuple[int, tuple[str | None, ...]]:
+        """How the reasoners fail, whenever that changes (None: they do not); see `News.watch`. Nothing else is told."""
+        return await self._outages.watch(run_id, version, limit_s)
 
     async def flush(self) -> None:
         """Send every record so far."""
@@ -119,10 +108,7 @@ class EventPlayer:
         await asyncio.sleep(self._clock.wall_until_s(step.at_s))
         landed = await asyncio.gather(*(self._apply(step, node) for node in step.nodes))
         if isinstance(step.spec, LlmOutage):
-            self._outage = step.spec.failure if step.phase == "onset" else None
-            self._outage_version += 1
-            self._outage_news.set()
-            self._outage_news = asyncio.Event()
+            self._outages.publish(step.spec.failure if step.phase == "onset" else None)
         at_s = max([t for t in landed if t is not None], default=self._clock.now_s())
         if len(landed) == 0 or any(t is not None for t in landed):
             self._batch.add("event", step, at_s)

@@ -23,6 +23,7 @@ from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
 from emulation.domain.scenario import PLANNER_GRACE_SHARE
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
 from serve_apps.deciders.control_run import ControlRun, Peers
+from serve_apps.wire.news import News
 from serve_apps.wire.restart import resume_if_restarted, where
 
 log = logging.getLogger("edgebed")
@@ -49,9 +50,7 @@ class Host(ABC):
         """The decision for time 0, while it is out."""
         self._broken = ""
         """Why nothing is decided any more: a script that ended, a replay that was asked something else."""
-        self._version = 0
-        self._command: Any = None
-        self._published = asyncio.Event()
+        self._news: News[MacroPolicy | RouteGuide] = News()
         self._policy_version = 0
         self._policy_news = asyncio.Event()
         self._views: dict[str, NodeView] = {}
@@ -68,7 +67,7 @@ class Host(ABC):
         """
         self._stop()
         self._take(run)
-        self._version, self._command, self._policy_version = 0, None, 0
+        self._policy_version = 0
         self._sent, self._broken = 0, ""
         if self.loop is None:
             return
@@ -103,7 +102,7 @@ class Host(ABC):
             return
         run, t0_wall = found
         self._take(run)
-        self._sent = self._version = time.time_ns()  # beyond whatever the process before this one said
+        self._sent = time.time_ns()  # beyond whatever the process before this one said
         if t0_wall is not None:
             await self.start(t0_wall)
 
@@ -116,6 +115,7 @@ class Host(ABC):
         self.run = run
         self.loop = None if run.loop is None else pickle.loads(run.loop)
         self._views = {}
+        self._news.begin(run.run_id)
 
     def _stop(self) -> None:
         for task in [*self._tasks, *([] if self._first is None else [self._first])]:
@@ -124,18 +124,11 @@ class Host(ABC):
 
     # -- for others ---------------------------------------------------------------------------------------
 
-    async def watch(self, run_id: str, version: int, timeout_s: float) -> tuple[int, Any]:
-        """The latest command if it is newer than `version`, else None after the timeout."""
-        if self.run is not None and self.run.run_id == run_id and self._version <= version:
-            published = self._published
-            try:
-                await asyncio.wait_for(published.wait(), timeout_s)
-            except TimeoutError:
-                return version, None
-        if self.run is None or self.run.run_id != run_id:
-            await asyncio.sleep(min(timeout_s, 0.1))
-            return 0, None
-        return (self._version, self._command) if self._version > version else (version, None)
+    async def watch(
+        self, run_id: str, version: int, limit_s: float
+    ) -> tuple[int, tuple[MacroPolicy | RouteGuide, ...]]:
+        """The latest command, if it is newer than `version`; see `News.watch`."""
+        return await self._news.watch(run_id, version, limit_s)
 
     async def block(self, seconds: float) -> None:
         """Stall this actor's event loop (tests)."""
@@ -204,12 +197,6 @@ class Host(ABC):
             pickle.dumps([("decide", decided)]),
         )
 
-    def _publish(self, command: Any) -> None:
-        self._version += 1
-        self._command = command
-        self._published.set()
-        self._published = asyncio.Event()
-
     def _period_s(self, run: ControlRun) -> float:
         return run.slot_s
 
@@ -240,10 +227,10 @@ class Host(ABC):
     async def _poll_policy(self, timeout_s: float) -> None:
         run = self.run
         assert run is not None
-        version, policy = await self._call(
+        version, policies = await self._call(
             self._peers.planner, "watch", run.run_id, self._policy_version, timeout_s
         )
-        if isinstance(policy, MacroPolicy):
+        for policy in policies:
             self.loop.accept(policy)
             self._policy_news.set()
         self._policy_version = version
@@ -263,12 +250,12 @@ class Host(ABC):
         assert run is not None
         while True:
             try:
-                found, failure = await self._call(self._peers.events, "watch", run.run_id, version, WATCH_S)
+                found, failures = await self._call(self._peers.events, "watch", run.run_id, version, WATCH_S)
             except _UNREACHED as error:
                 log.info("%s: event plan not reached: %s", self.name, error)
                 await asyncio.sleep(0.5)
                 continue
-            if found > version:
+            for failure in failures:
                 self.loop.outage(failure)
             version = found
 
@@ -320,7 +307,7 @@ class PlannerHost(Host):
 
     async def _land(self, run: ControlRun, decision: Decision) -> tuple[float | None, tuple[str, ...], int]:
         assert isinstance(decision.command, MacroPolicy)
-        self._publish(decision.command)
+        self._news.publish(decision.command)
         return run.clock.now_s(), (), 0
 
 
@@ -332,7 +319,7 @@ class SchedulerHost(Host):
 
     async def _land(self, run: ControlRun, decision: Decision) -> tuple[float | None, tuple[str, ...], int]:
         assert isinstance(decision.command, RouteGuide)
-        self._publish(decision.command)
+        self._news.publish(decision.command)
         return run.clock.now_s(), (), 0
 
 

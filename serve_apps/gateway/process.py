@@ -226,8 +226,8 @@ class Gateway:
         version = 0
 
         async def poll(version: int) -> int:
-            found, failure = await self._ask(EVENTS, "watch", dispatcher.run.run_id, version, WATCH_S)
-            if found > version:
+            found, failures = await self._ask(EVENTS, "watch", dispatcher.run.run_id, version, WATCH_S)
+            for failure in failures:
                 meta.outage(failure)
             return int(found)
 
@@ -239,12 +239,12 @@ class Gateway:
         version = 0
 
         async def poll(version: int) -> int:
-            version, command = await self._ask(name, "watch", dispatcher.run.run_id, version, WATCH_S)
-            if isinstance(command, MacroPolicy):
-                dispatcher.fast_path.policy(command)
-            elif isinstance(command, RouteGuide):
-                dispatcher.fast_path.guide(command)
-            if command is not None:
+            version, commands = await self._ask(name, "watch", dispatcher.run.run_id, version, WATCH_S)
+            for command in commands:
+                if isinstance(command, MacroPolicy):
+                    dispatcher.fast_path.policy(command)
+                elif isinstance(command, RouteGuide):
+                    dispatcher.fast_path.guide(command)
                 dispatcher.wake()
             return version
 

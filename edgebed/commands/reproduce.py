@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -13,7 +12,7 @@ import typer
 from edgebed.commands.console import out, say
 
 if TYPE_CHECKING:
-    from edgebed.reproduce.e3.tables import Sheet
+    from edgebed.reproduce.common.course import Reproduction
 
 app = typer.Typer(
     help="Run a paper's experiments and set its tables and figures beside ours.", no_args_is_help=True
@@ -36,9 +35,7 @@ def e3(
     """E3-Agent: Tables 5 and 6, Figures 3 and 4, and what it does not show: pools, noise, mismatch, ablations."""
     from edgebed.reproduce.e3.run import reproduce
 
-    where = folder or _folder("e3")
-    found = reproduce(where, quick, quiet=as_json, pools=pools)
-    _show(found.to_json(), found.sheets, where, as_json)
+    _show(reproduce(folder or _folder("e3"), quick, quiet=as_json, pools=pools), as_json)
 
 
 @app.command()
@@ -71,24 +68,25 @@ def ma(
 
     parts = parts_of(only)
     where = folder or _folder("ma")
-    found = reproduce(where, quick, quiet=as_json, seeds=seeds, only=parts, what_if=what_if)
-    _show(found.to_json(), tuple(found.sheets.values()), where, as_json)
+    _show(reproduce(where, quick, quiet=as_json, seeds=seeds, only=parts, what_if=what_if), as_json)
 
 
 def _folder(paper: str) -> Path:
     return Path("runs") / f"reproduce-{paper}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def _show(found: dict[str, Any], sheets: Sequence[Sheet], folder: Path, as_json: bool) -> None:
+def _show(done: Reproduction, as_json: bool) -> None:
     """JSON or tables on stdout; where the report is on stderr."""
     from rich.table import Table
 
     if as_json:
-        typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode())
+        typer.echo(
+            orjson.dumps(done.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode()
+        )
         return
-    for sheet in sheets:
+    for sheet in done.sheets.values():
         table = Table(*sheet.columns, title=sheet.title, caption=sheet.note, box=None, title_justify="left")
         for row in sheet.rows:
             table.add_row(*row)
         out.print(table)
-    say(f"report: {folder / 'report.html'}")
+    say(f"report: {done.folder / 'report.html'}")

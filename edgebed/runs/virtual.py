@@ -78,13 +78,13 @@ class Task:
 def _run_task(scenario: Scenario, task: Task) -> Task:
     sink = JsonlSink(task.folder)
     try:
-        simulate(scenario, task.scheme, task.seed, sink, on_slot=_end_if_asked)
+        simulate(scenario, task.scheme, task.seed, sink, on_slot=end_if_asked)
     finally:
         sink.close()
     return task
 
 
-def _end_if_asked(_: Progress) -> None:
+def end_if_asked(_: Progress) -> None:
     """In a worker of a pool that is being stopped: end this run as Ctrl-C would, its books closed."""
     if stopping():
         raise KeyboardInterrupt

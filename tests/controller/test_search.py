@@ -8,7 +8,7 @@ import pytest
 
 from controller.objective import Objective
 from controller.planners.search import SearchConfig, SearchPlanner
-from edgebed.reproduce.e3.bounds import with_true_profile
+from edgebed.reproduce.common.true_profile import with_true_profile
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, TypeStats, Window

@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from edgebed.reproduce.e3.results import ORACLE, Results
-from edgebed.reproduce.e3.settings import PAPER, TITLES, WARMUP_TASKS
+from edgebed.report.theme import plain_drawing, png
+from edgebed.reproduce.e3.results import ORACLE, GapResults
+from edgebed.reproduce.e3.settings import TITLES, WARMUP_TASKS, paper_gap
 from emulation.domain.scenario import PeriodicSource
 from emulation.files import load_scenario
 
 WINDOW = 20
 """Tasks of a moving mean."""
 COLOURS = {"fixed-heuristic": "#8d8d8d", "round-robin": "#c9a227", "e3": "#3b7dd8", "oracle": "#2a9d74"}
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-}
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as a file."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
-    return out.getvalue()
-
-
-def figure_3(results: Results) -> bytes:
+def figure_3(results: GapResults) -> bytes:
     """Warm-up: the gap against the budget (paper and ours), and how ours falls with the task index on random pools."""
     budgets = {0: "e3-warmup-0", **{n: s for s, n in WARMUP_TASKS.items()}}
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10, 3.8), layout="constrained")
+    with plain_drawing(10, 3.8) as figure:
         left, right = figure.subplots(1, 2)
         _bars(left, results, budgets)
         for n in budgets:
@@ -57,9 +40,9 @@ def figure_3(results: Results) -> bytes:
         return png(figure)
 
 
-def _bars(axes: Axes, results: Results, budgets: dict[int, str]) -> None:
+def _bars(axes: Axes, results: GapResults, budgets: dict[int, str]) -> None:
     groups: list[tuple[str, str, list[float]]] = [
-        ("paper", "#d1495b", [100 * PAPER[s].gap for s in budgets.values()]),
+        ("paper", "#d1495b", [100 * paper_gap(s) for s in budgets.values()]),
         ("ours, truth = profile", "#9bbfe8", [_gap(results, s) for s in budgets.values()]),
         ("ours, random pools", "#3b7dd8", [_gap(results, f"pool4-warmup-{n}") for n in budgets]),
     ]
@@ -72,18 +55,18 @@ def _bars(axes: Axes, results: Results, budgets: dict[int, str]) -> None:
     axes.legend()
 
 
-def _gap(results: Results, setting: str) -> float:
-    found = results.gap(setting, "e3")
-    return float("nan") if found is None else 100 * found.mean.mean
+def _gap(results: GapResults, setting: str) -> float:
+    gap = results.gap(setting, "e3")
+    return float("nan") if gap is None else 100 * gap.mean.mean
 
 
-def _ratio_by_index(results: Results, setting: str) -> NDArray[np.float64] | None:
+def _ratio_by_index(results: GapResults, setting: str) -> NDArray[np.float64] | None:
     """Mean over pools of moving-mean latency over the Oracle's mean, task by task."""
-    ours, best = results.outcomes(setting, "e3"), results.outcomes(setting, ORACLE)
+    ours, best = results.runs(setting, "e3"), results.runs(setting, ORACLE)
     pairs = [
-        _moving(a.latencies_s) / np.maximum(_moving(b.latencies_s), 1e-9)
-        for a, b in zip(ours, best, strict=False)
-        if a.seed == b.seed
+        _moving(run.latencies_s) / np.maximum(_moving(best[seed].latencies_s), 1e-9)
+        for seed, run in ours.items()
+        if seed in best
     ]
     shape: NDArray[np.float64] | None = np.mean(pairs, axis=0) if pairs else None
     return shape
@@ -98,15 +81,14 @@ def _moving(values: Sequence[float]) -> NDArray[np.float64]:
     return mean
 
 
-def figure_4(results: Results) -> bytes:
+def figure_4(results: GapResults) -> bytes:
     """Dynamic regimes over the task index, events shaded, and the stutter under semantic events."""
     panels = ("e3-semantic-a", "e3-churn", "e3-drift")
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(11, 6.2), layout="constrained")
+    with plain_drawing(11, 6.2) as figure:
         axes = figure.subplots(2, 2).flatten()
         for name, panel in zip(panels, axes, strict=False):
             for label, colour in COLOURS.items():
-                runs = [_moving(o.latencies_s) for o in results.outcomes(name, label)]
+                runs = [_moving(o.latencies_s) for o in results.runs(name, label).values()]
                 if runs:
                     panel.plot(np.mean(runs, axis=0), color=colour, label=label, linewidth=1.6)
             _shade(panel, name)
@@ -117,7 +99,7 @@ def figure_4(results: Results) -> bytes:
                 yscale="log",
             )
         for label, colour in COLOURS.items():
-            stutters = [np.cumsum(o.stutters) for o in results.outcomes("e3-semantic-a", label)]
+            stutters = [np.cumsum(o.stutters) for o in results.runs("e3-semantic-a", label).values()]
             if stutters:
                 axes[3].plot(np.mean(stutters, axis=0), color=colour, label=label)
         _shade(axes[3], "e3-semantic-a")
@@ -127,11 +109,11 @@ def figure_4(results: Results) -> bytes:
         return png(figure)
 
 
-def _title(results: Results, name: str) -> str:
+def _title(results: GapResults, name: str) -> str:
     """Name of the regime with the paper's gap and ours."""
     ours = results.gap(name, "e3")
-    found = "" if ours is None else f", ours {100 * ours.mean.mean:+.1f}%"
-    return f"{TITLES[name]}: gap in the paper {100 * PAPER[name].gap:+.1f}%{found}"
+    beside = "" if ours is None else f", ours {100 * ours.mean.mean:+.1f}%"
+    return f"{TITLES[name]}: gap in the paper {100 * paper_gap(name):+.1f}%{beside}"
 
 
 def _shade(axes: Axes, name: str) -> None:

@@ -1,21 +1,23 @@
-"""All outcomes of a reproduction, and the rows every table, file and figure is made of."""
+"""Everything that was run, and the rows every table and file is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
 from edgebed.report.stats import Interval, mean_interval
+from edgebed.reproduce.common.cells import Setting
+from edgebed.reproduce.common.results import Results
 from edgebed.reproduce.e3.gaps import Gap, easy, gap
-from edgebed.reproduce.e3.runs import Outcome, Setting
+from edgebed.reproduce.e3.runs import TaskRun
 
 SAFE, COURTEOUS, ORACLE, PRIOR = "oracle-safe", "oracle-courteous", "oracle", "e3-prior"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GapRow:
     """One scheme in one setting."""
 
     setting: str
@@ -49,40 +51,22 @@ class Row:
         }
 
 
-class Results:
-    """Outcomes by setting and label, seeds in order."""
+class GapResults(Results[TaskRun]):
+    """Runs by setting and scheme, compared with the Oracle's; `order` is that of schemes in tables."""
 
     def __init__(self, settings: Sequence[Setting], order: Sequence[str] = ()) -> None:
+        super().__init__(order)
         self.settings = list(settings)
-        self._order = tuple(order)
-        self._found: dict[tuple[str, str], dict[int, Outcome]] = {}
-
-    def add(self, outcome: Outcome) -> None:
-        """Take one run in."""
-        self._found.setdefault((outcome.setting, outcome.label), {})[outcome.seed] = outcome
-
-    def labels(self, setting: str) -> list[str]:
-        """Schemes that were run in a setting, in the order of `order`."""
-        place = {label: i for i, label in enumerate(self._order)}
-        found = [label for name, label in self._found if name == setting]
-        return sorted(found, key=lambda label: place.get(label, len(place)))
-
-    def outcomes(self, setting: str, label: str, seeds: Iterable[int] | None = None) -> list[Outcome]:
-        """Runs of one scheme in one setting, by seed."""
-        of = self._found.get((setting, label), {})
-        return [of[s] for s in sorted(of) if seeds is None or s in set(seeds)]
 
     def gap(self, setting: str, label: str, reference: str = ORACLE, skip: int = 0) -> Gap | None:
         """Gap over the seeds both have; None where either is missing."""
-        shared = (
-            self._found.get((setting, label), {}).keys() & self._found.get((setting, reference), {}).keys()
-        )
+        ours, best = self.runs(setting, label), self.runs(setting, reference)
+        shared = [seed for seed in ours if seed in best]
         if not shared:
             return None
-        ours, best = self.outcomes(setting, label, shared), self.outcomes(setting, reference, shared)
-        return gap([o.latencies_s for o in ours], [o.latencies_s for o in best], skip)
+        return gap([ours[s].latencies_s for s in shared], [best[s].latencies_s for s in shared], skip)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[GapRow]:
         """Every scheme of every setting that has an Oracle beside it."""
         return [
             row
@@ -91,19 +75,19 @@ class Results:
             if (row := self._row(setting, label)) is not None
         ]
 
-    def row(self, setting: str, label: str) -> Row | None:
+    def row(self, setting: str, label: str) -> GapRow | None:
         """One row, None if it was not run."""
-        found = next((s for s in self.settings if s.name == setting), None)
-        return None if found is None else self._row(found, label)
+        known = next((s for s in self.settings if s.name == setting), None)
+        return None if known is None else self._row(known, label)
 
-    def _row(self, setting: Setting, label: str) -> Row | None:
-        ours, to_oracle = self.outcomes(setting.name, label), self.gap(setting.name, label)
+    def _row(self, setting: Setting, label: str) -> GapRow | None:
+        ours, to_oracle = list(self.runs(setting.name, label).values()), self.gap(setting.name, label)
         mean_s = mean_interval([fmean(o.latencies_s) for o in ours])
         if to_oracle is None or mean_s is None:
             return None
         never = self.gap(setting.name, PRIOR)
         stated = sum(o.predictions for o in ours)
-        return Row(
+        return GapRow(
             setting=setting.name,
             title=setting.title,
             label=label,

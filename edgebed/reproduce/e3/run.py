@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from edgebed.commands.console import progress_bar, say
-from edgebed.reproduce.common.page import FigureFile, page, sheet_csv
+from edgebed.reproduce.common.cells import Setting, cells
+from edgebed.reproduce.common.course import Paper, Part, Reproduction
+from edgebed.reproduce.common.course import reproduce as run_parts
 from edgebed.reproduce.e3.figures import figure_3, figure_4
-from edgebed.reproduce.e3.results import Results
-from edgebed.reproduce.e3.runs import Cell, Setting, run_cells
+from edgebed.reproduce.e3.results import GapResults
+from edgebed.reproduce.e3.runs import measure
 from edgebed.reproduce.e3.settings import (
     ORDER,
     TEST_SEEDS,
@@ -22,7 +21,7 @@ from edgebed.reproduce.e3.settings import (
     pool_settings,
     variants_of,
 )
-from edgebed.reproduce.e3.tables import Sheet, ablation_table, csv_text, pools_table, table_5, table_6
+from edgebed.reproduce.e3.tables import ablation_table, csv_text, pools_table, table_5, table_6
 from emulation.recording import write_whole
 
 PAPER_SEEDS = range(0, 10)
@@ -42,38 +41,24 @@ DEVIATIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reproduction:
-    """What was found, and where it was written."""
-
-    results: Results
-    sheets: tuple[Sheet, ...]
-    folder: Path
-
-    def to_json(self) -> dict[str, Any]:
-        """`<scenario>.<scheme>.oracle_gap | mean_latency_ms | stutter_rate`, and every other figure of the row."""
-        found: dict[str, Any] = {}
-        for row in self.results.rows():
-            found.setdefault(row.setting, {})[row.label] = row.to_json()
-        return {**found, "folder": str(self.folder)}
+PAPER = Paper(
+    name="e3",
+    title="E3-Agent: the paper and edgebed",
+    intro=(
+        "Every figure comes from runs in virtual time on this machine. The scheme e3 is run with the reasoner "
+        "`rules`; nothing here was decided by a language model. Parameters were chosen on other pools than the "
+        "ones shown."
+    ),
+    deviations=DEVIATIONS,
+    ours=("e3",),
+)
+TABLES = {"table-5": table_5, "table-6": table_6, "pools": pools_table, "ablations": ablation_table}
 
 
 def settings(quick: bool = False) -> list[Setting]:
     """Everything that is run; `quick` leaves out the noisy pools, the length knowledge and the bounds."""
-    found = [*paper_settings(), *pool_settings()]
-    return found if quick else [*found, *noisy_settings(), *knowledge_settings(), *bound_settings()]
-
-
-def cells(chosen: Sequence[Setting], pools: int, paper_seeds: int) -> list[Cell]:
-    """Every run, seeds outermost, so that what an interrupted reproduction has is whole seeds of everything."""
-    most = max(pools, paper_seeds)
-    return [
-        Cell(setting, each, seed)
-        for seed in range(most)
-        for setting in chosen
-        for each in variants_of(setting)
-        if seed < (pools if setting.pool else paper_seeds)
-    ]
+    least = [*paper_settings(), *pool_settings()]
+    return least if quick else [*least, *noisy_settings(), *knowledge_settings(), *bound_settings()]
 
 
 def reproduce(
@@ -86,35 +71,19 @@ def reproduce(
     """Run, measure and write. Ctrl-C reports what was finished."""
     chosen = settings(quick)
     count = pools or (6 if quick else len(TEST_SEEDS))
-    todo = cells(chosen, count, min(3 if quick else len(PAPER_SEEDS), count))
-    results = Results(chosen, ORDER)
-    with progress_bar("reproduce e3", len(todo), quiet) as bar:
-        try:
-            for outcome in run_cells(todo, workers):
-                results.add(outcome)
-                bar.step(f"{outcome.setting} {outcome.label} seed {outcome.seed}")
-        except KeyboardInterrupt:
-            say("interrupted: reporting the runs that were finished")
-    return write(results, folder)
+    paper_seeds = min(3 if quick else len(PAPER_SEEDS), count)
+    todo = cells({s: variants_of(s) for s in chosen}, lambda s: count if s.pool else paper_seeds)
+    results = GapResults(chosen, ORDER)
+    part = Part("pools and paper's devices", todo, measure, results.add, partial(_conclude, results))
+    return run_parts(PAPER, folder, [part], quiet, workers)
 
 
-def write(results: Results, folder: Path) -> Reproduction:
-    """Tables and figures as HTML, CSV and PNG."""
-    sheets = tuple(s for make in (table_5, table_6, pools_table, ablation_table) if (s := make(results)).rows)
-    figures = [("Figure 3: warm-up", figure_3(results)), ("Figure 4: dynamic regimes", figure_4(results))]
-    for name, (_, data) in zip(("figure-3.png", "figure-4.png"), figures, strict=True):
-        write_whole(folder / name, data)
-    write_whole(folder / "rows.csv", csv_text(results.rows()).encode())
-    for name, sheet in zip(("table-5", "table-6"), sheets, strict=False):
-        write_whole(folder / f"{name}.csv", sheet_csv(sheet))
-    write_whole(folder / "report.html", _page(sheets, figures).encode())
-    return Reproduction(results, sheets, folder)
-
-
-def _page(sheets: Sequence[Sheet], figures: Sequence[FigureFile]) -> str:
-    intro = (
-        "Every figure comes from runs in virtual time on this machine. The scheme e3 is run with the reasoner "
-        "`rules`; nothing here was decided by a language model. Parameters were chosen on other pools than the "
-        "ones shown."
-    )
-    return page("E3-Agent: the paper and edgebed", intro, sheets, figures, DEVIATIONS, ours=("e3",))
+def _conclude(results: GapResults, done: Reproduction) -> None:
+    """JSON: `<scenario>.<scheme>.oracle_gap | mean_latency_ms | stutter_rate`, and every other figure of the row."""
+    rows = results.rows()
+    for row in rows:
+        done.found.setdefault(row.setting, {})[row.label] = row.to_json()
+    done.sheets |= {stem: sheet for stem, make in TABLES.items() if (sheet := make(results)).rows}
+    done.pictures["figure-3"] = ("Figure 3: warm-up", figure_3(results))
+    done.pictures["figure-4"] = ("Figure 4: dynamic regimes", figure_4(results))
+    write_whole(done.folder / "rows.csv", csv_text(rows).encode())

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from controller.schemes import SCHEMES
-from edgebed.reproduce.e3.bounds import known_laws
-from edgebed.reproduce.e3.runs import Setting, Variant, variant
+from edgebed.reproduce.common.cells import Setting, Variant, packaged, variant
+from edgebed.reproduce.common.paper import PaperRow
+from edgebed.reproduce.common.true_profile import with_true_profile
 from emulation.domain.scenario import LengthKnowledge, Scenario
-from emulation.files import load_scenario
 from workloads.pools import PlanKind, random_pool
 
 TUNE_SEEDS = range(1000, 1060)
@@ -20,35 +20,45 @@ TEST_SEEDS = range(0, 60)
 """Pools that are reported."""
 
 
-@dataclass(frozen=True, slots=True)
-class PaperRow:
-    """Mean latency of the paper, seconds, and its gap of E3-Agent to its Oracle."""
+def _paper(
+    fixed_heuristic_s: float,
+    round_robin_s: float,
+    e3_s: float,
+    oracle_s: float,
+    stutter: float | None = None,
+    static_stutter: float | None = None,
+    calls: tuple[int, int] | None = None,
+) -> Mapping[str, PaperRow]:
+    """Rows of one setting, by scheme. The stutter of the best static scheme is stated without its name."""
+    return {
+        "fixed-heuristic": PaperRow(fixed_heuristic_s),
+        "round-robin": PaperRow(round_robin_s),
+        "e3": PaperRow(e3_s, stutter=stutter, calls=calls),
+        "oracle": PaperRow(oracle_s),
+        BEST_STATIC: PaperRow(stutter=static_stutter),
+    }  # fmt: skip
 
-    fixed_heuristic_s: float
-    round_robin_s: float
-    e3_s: float
-    oracle_s: float
-    stutter_e3: float | None = None
-    stutter_static: float | None = None
-    reasoner_calls: int | None = None
-    tool_calls: int | None = None
 
-    @property
-    def gap(self) -> float:
-        """Gap of E3-Agent to the Oracle (eq. 5)."""
-        return self.e3_s / self.oracle_s - 1.0
-
-
-PAPER: Mapping[str, PaperRow] = {
-    "e3-warmup-0": PaperRow(19.475, 18.501, 14.364, 5.019),
-    "e3-warmup-30": PaperRow(19.475, 18.501, 8.053, 5.019),
-    "e3-warmup-100": PaperRow(19.475, 18.501, 6.936, 5.019),
-    "e3-semantic-a": PaperRow(19.332, 19.314, 5.277, 4.931, 0.0, 0.10, 11, 33),
-    "e3-semantic-b": PaperRow(19.332, 19.314, 5.277, 4.931, 0.0, 0.10, 11, 33),
-    "e3-churn": PaperRow(16.232, 17.323, 5.653, 5.133, None, None, 2, 6),
-    "e3-drift": PaperRow(16.602, 18.286, 5.256, 4.823, None, None, 4, 16),
+BEST_STATIC = "best static"
+PAPER: Mapping[str, Mapping[str, PaperRow]] = {
+    "e3-warmup-0": _paper(19.475, 18.501, 14.364, 5.019),
+    "e3-warmup-30": _paper(19.475, 18.501, 8.053, 5.019),
+    "e3-warmup-100": _paper(19.475, 18.501, 6.936, 5.019),
+    "e3-semantic-a": _paper(19.332, 19.314, 5.277, 4.931, 0.0, 0.10, (11, 33)),
+    "e3-semantic-b": _paper(19.332, 19.314, 5.277, 4.931, 0.0, 0.10, (11, 33)),
+    "e3-churn": _paper(16.232, 17.323, 5.653, 5.133, calls=(2, 6)),
+    "e3-drift": _paper(16.602, 18.286, 5.256, 4.823, calls=(4, 16)),
 }
-"""Both of our semantic plans stand beside the paper's one: it does not state its events."""
+"""Setting to scheme. Both of our semantic plans stand beside the paper's one: it does not state its events."""
+
+
+def paper_gap(setting: str, scheme: str = "e3") -> float:
+    """The paper's gap to its Oracle (eq. 5)."""
+    ours, best = PAPER[setting][scheme].mean_s, PAPER[setting]["oracle"].mean_s
+    assert ours is not None
+    assert best is not None
+    return ours / best - 1.0
+
 
 TITLES = {
     "e3-warmup-0": "warm-up 0",
@@ -66,14 +76,7 @@ WARMUP_TASKS = {"e3-warmup-30": 30, "e3-warmup-100": 100}
 
 def paper_settings() -> list[Setting]:
     """The four-device scenarios as packaged: truth equal to the profile, no noise."""
-    return [
-        Setting(name, title, partial(_packaged, name), WARMUP_TASKS.get(name, 0), pool=False)
-        for name, title in TITLES.items()
-    ]
-
-
-def _packaged(name: str, seed: int) -> Scenario:
-    return load_scenario(name)
+    return [packaged(name, title, WARMUP_TASKS.get(name, 0)) for name, title in TITLES.items()]
 
 
 def _pool(
@@ -98,13 +101,13 @@ _PLANS: tuple[tuple[PlanKind, str], ...] = (
 
 def pool_settings() -> list[Setting]:
     """Random pools: sigma 0.5 per coefficient, cv 0.1, load 0.6 of the true capacity."""
-    found = [
+    settings = [
         Setting(f"pool4-warmup-{n}", f"4 devices, warm-up {n}", partial(_pool, warmup=n), n)
         for n in (0, 30, 100)
     ]
     for devices in (4, 16):
         plans = _PLANS if devices == 4 else (("none", "no events"), *_PLANS)
-        found += [
+        settings += [
             Setting(
                 f"pool{devices}-{plan}",
                 f"{devices} devices, {title}",
@@ -112,7 +115,7 @@ def pool_settings() -> list[Setting]:
             )
             for plan, title in plans
         ]
-    return found
+    return settings
 
 
 def noisy_settings() -> list[Setting]:
@@ -132,6 +135,15 @@ def knowledge_settings() -> list[Setting]:
         Setting(f"pool4-{kind}", f"4 devices, length knowledge {kind}", partial(_pool, knowledge=kind))
         for kind in kinds
     ]
+
+
+def known_laws(seed: int, devices: int = 4, cv: float = 0.1) -> Scenario:
+    """The random pool of this seed with its true laws as the profile: nothing is left to learn but the noise.
+
+    Prior-only SECT then shows what the noise of single jobs, and knowing only one's own dispatches, cost against an
+    Oracle that knows the noise of every job.
+    """
+    return with_true_profile(random_pool(seed, devices, 0.5, cv, 0.6), seed)
 
 
 def bound_settings() -> list[Setting]:
@@ -187,5 +199,5 @@ def variants_of(setting: Setting) -> Sequence[Variant]:
             "e3",
             *(o for o in ORACLES if o != "oracle-safe" or "semantic" in setting.name),
         )
-    found = [variant(n) for n in names]
-    return [*found, *ablations()] if setting.name in ABLATED else found
+    variants = [variant(n) for n in names]
+    return [*variants, *ablations()] if setting.name in ABLATED else variants

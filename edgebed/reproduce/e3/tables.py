@@ -5,51 +5,31 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from edgebed.report.figures import NOT_MEASURED
+from edgebed.report.plain import Sheet
+from edgebed.reproduce.common.paper import percent, percent_text
 from edgebed.reproduce.e3.gaps import Gap
-from edgebed.reproduce.e3.results import Results, Row
-from edgebed.reproduce.e3.settings import ABLATED, PAPER, PaperRow
-
-NOT_THERE = "–"
+from edgebed.reproduce.e3.results import GapResults, GapRow
+from edgebed.reproduce.e3.settings import ABLATED, BEST_STATIC, PAPER, paper_gap
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """One table: what it shows, its columns and its cells as text."""
-
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def percent(value: float | None, digits: int = 1, signed: bool = True) -> str:
-    """A share as a percentage."""
-    if value is None:
-        return NOT_THERE
-    return f"{100 * value:+.{digits}f}%" if signed else f"{100 * value:.{digits}f}%"
-
-
-def gap_text(found: Gap | None) -> str:
+def gap_text(gap: Gap | None) -> str:
     """Mean gap with its 95% interval over pools."""
-    if found is None:
-        return NOT_THERE
-    half = found.mean.half
-    return percent(found.mean.mean) + ("" if half is None else f" ± {100 * half:.1f}")
+    return percent_text(None if gap is None else gap.mean)
 
 
-def table_5(results: Results) -> Sheet:
+def table_5(results: GapResults) -> Sheet:
     """Paper's Table 5 beside ours: mean latency and gap to the Oracle, four devices, truth equal to the profile."""
     rows = []
     for name, paper in PAPER.items():
-        for label, theirs in _paper_cells(paper):
+        for label, theirs in paper.items():
             row = results.row(name, label)
-            if row is None:
+            if row is None or theirs.mean_s is None:
                 continue
             rows.append(
                 (
-                    row.title, row.label, f"{1000 * theirs:.0f}", percent(theirs / paper.oracle_s - 1, 0),
+                    row.title, row.label, f"{1000 * theirs.mean_s:.0f}", percent(paper_gap(name, label), 0),
                     f"{1000 * row.mean_s.mean:.0f}" + (f" ± {1000 * row.mean_s.half:.0f}" if row.mean_s.half else ""),
                     gap_text(row.gap), gap_text(row.gap_after_warmup), gap_text(row.gap_safe),
                     gap_text(results.gap(name, "e3-prior")), "easy" if row.easy and label == "e3" else "",
@@ -66,28 +46,20 @@ def table_5(results: Results) -> Sheet:
     return Sheet("Table 5: mean latency and Oracle gap", note, columns, tuple(rows))
 
 
-def _paper_cells(paper: PaperRow) -> list[tuple[str, float]]:
-    return [
-        ("fixed-heuristic", paper.fixed_heuristic_s),
-        ("round-robin", paper.round_robin_s),
-        ("e3", paper.e3_s),
-        ("oracle", paper.oracle_s),
-    ]
-
-
-def table_6(results: Results) -> Sheet:
+def table_6(results: GapResults) -> Sheet:
     """Paper's Table 6 beside ours: stutter, reasoner invocations and tool calls."""
     rows = []
     for name, paper in PAPER.items():
         ours = results.row(name, "e3")
-        if paper.reasoner_calls is None or ours is None:
+        calls = paper["e3"].calls
+        if calls is None or ours is None:
             continue
         static = [r.stutter_rate for n in ("fixed-heuristic", "round-robin") if (r := results.row(name, n))]
         rows.append(
             (
-                ours.title, percent(paper.stutter_e3, 2, False), percent(ours.stutter_rate, 2, False),
-                percent(paper.stutter_static, 2, False), percent(min(static) if static else None, 2, False),
-                f"{paper.reasoner_calls} / {paper.tool_calls}", f"{ours.reasoner_calls:.1f} / {ours.tool_calls:.1f}",
+                ours.title, percent(paper["e3"].stutter, 2, False), percent(ours.stutter_rate, 2, False),
+                percent(paper[BEST_STATIC].stutter, 2, False), percent(min(static) if static else None, 2, False),
+                f"{calls[0]} / {calls[1]}", f"{ours.reasoner_calls:.1f} / {ours.tool_calls:.1f}",
             )
         )  # fmt: skip
     columns = (
@@ -102,7 +74,7 @@ def table_6(results: Results) -> Sheet:
     )
 
 
-def pools_table(results: Results) -> Sheet:
+def pools_table(results: GapResults) -> Sheet:
     """Every random pool setting and the bounds."""
     rows = [
         _pool_row(results, r)
@@ -123,9 +95,9 @@ def pools_table(results: Results) -> Sheet:
     return Sheet("Random pools", note, columns, tuple(rows))
 
 
-def _pool_row(results: Results, r: Row) -> tuple[str, ...]:
+def _pool_row(results: GapResults, r: GapRow) -> tuple[str, ...]:
     honest = (
-        NOT_THERE
+        NOT_MEASURED
         if r.within_80 is None
         else f"{percent(r.within_80, 0, False)} / {percent(r.within_95, 0, False)}"
     )
@@ -138,7 +110,7 @@ def _pool_row(results: Results, r: Row) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def ablation_table(results: Results) -> Sheet:
+def ablation_table(results: GapResults) -> Sheet:
     """What each part of E3 is worth on the hard pools: gap with and without, and the stutter it leaves."""
     rows = []
     labels = [label for label in results.labels(ABLATED[0]) if label.startswith("with") or label == "e3"]
@@ -147,14 +119,14 @@ def ablation_table(results: Results) -> Sheet:
         for setting in ABLATED:
             row = results.row(setting, label)
             reference = None if row is None else (row.gap_safe or row.gap)
-            cells += [gap_text(reference), percent(row.stutter_rate, 2, False) if row else NOT_THERE]
+            cells += [gap_text(reference), percent(row.stutter_rate, 2, False) if row else NOT_MEASURED]
         rows.append(tuple(cells))
     columns = ("e3",) + tuple(c for s in ABLATED for c in (f"{s.removeprefix('pool16-')}: gap", "stutter"))
     note = "Sixteen devices, sigma 0.5, cv 0.1, load 0.6. Semantic: gap to the Oracle that avoids stutter."
     return Sheet("Ablations", note, columns, tuple(rows))
 
 
-def csv_text(rows: Sequence[Row]) -> str:
+def csv_text(rows: Sequence[GapRow]) -> str:
     """Every row with every figure, for other tools."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

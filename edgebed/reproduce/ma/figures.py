@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from edgebed.report import Comparison
 from edgebed.report.stats import Interval
-from edgebed.report.theme import SCHEME_COLOURS
-from edgebed.reproduce.e3.figures import STYLE, png
+from edgebed.report.theme import SCHEME_COLOURS, plain_drawing, png
 from edgebed.reproduce.ma.settings import COMPARED, REFERENCE, STARVED, TESTBEDS
 
 COLOURS = dict(zip(COMPARED, SCHEME_COLOURS, strict=True))
@@ -25,8 +22,7 @@ Comparisons = Mapping[str, Comparison]
 def figure_5(comparisons: Comparisons) -> bytes:
     """Latency against normalised fairness, a panel per testbed."""
     given = [name for name in TESTBEDS if name in comparisons]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.2 * max(len(given), 1), 5.2), layout="constrained")
+    with plain_drawing(6.2 * max(len(given), 1), 5.2) as figure:
         for axes, name in zip(np.ravel(figure.subplots(1, max(len(given), 1))), given, strict=False):
             _plane(axes, comparisons, name)
         if given:
@@ -67,14 +63,14 @@ def _plane(axes: Axes, comparisons: Comparisons, name: str) -> None:
 
 def _least(comparisons: Comparisons, name: str) -> float:
     """The lowest mean fairness of a testbed, a little less."""
-    found = [
+    means = [
         i.mean
         for scenario in (name, TESTBEDS[name])
         if scenario in comparisons
         for scheme in comparisons[scenario].schemes
         if (i := comparisons[scenario].interval(scheme, "fairness_norm")) is not None
     ]
-    return min(found, default=1.0) - 0.05
+    return min(means, default=1.0) - 0.05
 
 
 def _point(axes: Axes, comparison: Comparison, scheme: str, marker: str, label: str) -> None:
@@ -91,8 +87,7 @@ def _point(axes: Axes, comparison: Comparison, scheme: str, marker: str, label: 
 def figure_6(comparisons: Comparisons) -> bytes:
     """Latency (left) and success (right) of each model, a row per testbed, given plans."""
     given = [name for name in TESTBEDS if name in comparisons]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(13, 3.6 * max(len(given), 1)), layout="constrained")
+    with plain_drawing(13, 3.6 * max(len(given), 1)) as figure:
         grid = figure.subplots(max(len(given), 1), 2, squeeze=False)
         for (left, right), name in zip(grid, given, strict=False):
             _bars(left, comparisons[name], "mean_latency_s")
@@ -113,10 +108,10 @@ def _bars(axes: Axes, comparison: Comparison, name: str) -> None:
     schemes = list(comparison.schemes)
     width = 0.8 / max(len(schemes), 1)
     for i, scheme in enumerate(schemes):
-        found = [_cell(comparison, scheme, model, name) for model in groups]
+        intervals = [_cell(comparison, scheme, model, name) for model in groups]
         at = np.arange(len(groups)) + (i - (len(schemes) - 1) / 2) * width
-        means = [np.nan if f is None else f.mean for f in found]
-        halves = [0.0 if f is None or f.half is None else f.half for f in found]
+        means = [np.nan if i is None else i.mean for i in intervals]
+        halves = [0.0 if i is None or i.half is None else i.half for i in intervals]
         axes.bar(
             at, means, width, yerr=halves, color=COLOURS[scheme], label=scheme, error_kw={"elinewidth": 0.7}
         )

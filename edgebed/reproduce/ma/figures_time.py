@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from edgebed.reproduce.e3.figures import STYLE, png
+from edgebed.report.theme import plain_drawing, png
 from edgebed.reproduce.ma.epochs import NEAR, WINDOW, moving
 from edgebed.reproduce.ma.figures import COLOURS
 from edgebed.reproduce.ma.recovery import rolling
@@ -26,20 +24,19 @@ SMOOTH = 5
 
 def figure_7(results: EpochResults) -> bytes:
     """J per epoch, and its mean over three epochs against the truth's."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(12, 4.4), layout="constrained")
+    with plain_drawing(12, 4.4) as figure:
         left, right = figure.subplots(1, 2)
         for key in results.keys:
             colour, style = LINES[key]
-            found = results.by_epoch(key)
-            at = np.arange(1, len(found) + 1)
+            means = results.by_epoch(key)
+            at = np.arange(1, len(means) + 1)
             label = f"{key[0]}, {key[1]}" + (" (reference)" if key == REFERENCE_RUN else "")
-            left.plot(at, [i.mean for i in found], style, color=colour, label=label, linewidth=1.6)
-            if all(i.half is not None for i in found):
+            left.plot(at, [i.mean for i in means], style, color=colour, label=label, linewidth=1.6)
+            if all(i.half is not None for i in means):
                 left.fill_between(
                     at,
-                    [i.low or 0.0 for i in found],
-                    [i.high or 0.0 for i in found],
+                    [i.low or 0.0 for i in means],
+                    [i.high or 0.0 for i in means],
                     color=colour,
                     alpha=0.13,
                     linewidth=0,
@@ -79,8 +76,7 @@ def _against(axes: Axes, results: EpochResults, key: tuple[str, str]) -> None:
 def figure_adaptation(results: AdaptationResults) -> bytes:
     """Latency (left, the lost counted with the deadline) and success (right) by slot of arrival, changes shaded."""
     names = [name for name in PHASES if results.labels(name)]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(13, 3.8 * max(len(names), 1)), layout="constrained")
+    with plain_drawing(13, 3.8 * max(len(names), 1)) as figure:
         grid = figure.subplots(max(len(names), 1), 2, squeeze=False)
         for (left, right), name in zip(grid, names, strict=False):
             for label in results.labels(name):
@@ -104,7 +100,7 @@ def figure_adaptation(results: AdaptationResults) -> bytes:
 
 
 def _series(left: Axes, right: Axes, results: AdaptationResults, name: str, label: str) -> None:
-    runs = results.figures(name, label)
+    runs = list(results.runs(name, label).values())
     asked = np.sum([r.arrived.sum(axis=1) for r in runs], axis=0)
     done = np.sum([r.done.sum(axis=1) for r in runs], axis=0)
     cost_s = np.sum([r.cost_s for r in runs], axis=0)

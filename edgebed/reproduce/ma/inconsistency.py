@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from math import exp, log
 from typing import Any
 
-from edgebed.runs.pool import each
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.scenario import Scenario
@@ -73,25 +71,17 @@ class Draw:
         """Whether this draw reproduces both of the paper's statements."""
         return self.fair and self.starved
 
+    def __str__(self) -> str:
+        return f"draw {self.number}"
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, the three verdicts included."""
         return {**asdict(self), "fair": self.fair, "starved": self.starved, "both": self.both}
 
 
-def draws(count: int, seed: int) -> list[Draw]:
-    """`count` draws with RL and AL run on `seed`, on all cores. Draw n is the same whatever the count.
-
-    Raises `ValueError` if `count` is negative.
-    """
-    if count < 0:
-        raise ValueError(f"count must be >= 0, not {count}")
-    found = each(partial(_measured, seed), [draw(number, seed) for number in range(count)])
-    return sorted(found, key=lambda d: d.number)
-
-
-def satisfying_both(found: Iterable[Draw]) -> int:
+def satisfying_both(draws: Iterable[Draw]) -> int:
     """How many draws reproduce both statements."""
-    return sum(d.both for d in found)
+    return sum(d.both for d in draws)
 
 
 def draw(number: int, seed: int) -> Draw:
@@ -141,7 +131,8 @@ def _testbed(base: TestbedConfig, drawn: Draw) -> TestbedConfig:
     return TestbedConfig.model_validate(raw)
 
 
-def _measured(seed: int, drawn: Draw) -> Draw:
+def measured(seed: int, drawn: Draw) -> Draw:
+    """A draw with what RL and AL came to on `seed`."""
     scenario = scenario_of(drawn)
     rl = summarise(simulate_in_memory(scenario, "RL", seed))
     al = summarise(simulate_in_memory(scenario, "AL", seed))

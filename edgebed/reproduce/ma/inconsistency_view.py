@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from edgebed.reproduce.e3.figures import STYLE, png
-from edgebed.reproduce.e3.tables import NOT_THERE, Sheet
+from edgebed.report.figures import NOT_MEASURED
+from edgebed.report.plain import Sheet
+from edgebed.report.theme import plain_drawing, png
 from edgebed.reproduce.ma.inconsistency import BASES, FAIR_JAIN, LM4, STARVED, Draw, satisfying_both
 
-DRAWS, QUICK_DRAWS = 200, 8
-SEED = 0
 
-
-def inconsistency_table(found: Sequence[Draw]) -> Sheet:
+def inconsistency_table(draws: Sequence[Draw]) -> Sheet:
     """How many draws reproduce one statement of the paper, the other, and both; and the nearest misses."""
-    groups = [(name, [d for d in found if d.scenario == name]) for name in BASES]
-    rows = [_row(name, of) for name, of in [*groups, ("all", list(found))] if of]
+    groups = [(name, [d for d in draws if d.scenario == name]) for name in BASES]
+    rows = [_row(name, of) for name, of in [*groups, ("all", list(draws))] if of]
     columns = (
         "drawn around", "draws", f"RL fair (raw Jain ≥ {FAIR_JAIN})", f"AL starves {LM4} (success < {STARVED})", "both",
         f"highest Jain of RL where AL starves {LM4}", f"lowest {LM4} success of AL where RL is fair",
@@ -34,25 +30,24 @@ def inconsistency_table(found: Sequence[Draw]) -> Sheet:
     )
 
 
-def _row(name: str, found: Sequence[Draw]) -> tuple[str, ...]:
-    starved = [d.rl_jain for d in found if d.starved and d.rl_jain is not None]
-    fair = [d.al_sd_success for d in found if d.fair and d.al_sd_success is not None]
+def _row(name: str, draws: Sequence[Draw]) -> tuple[str, ...]:
+    starved = [d.rl_jain for d in draws if d.starved and d.rl_jain is not None]
+    fair = [d.al_sd_success for d in draws if d.fair and d.al_sd_success is not None]
     return (
-        name, str(len(found)), str(sum(d.fair for d in found)), str(sum(d.starved for d in found)),
-        str(satisfying_both(found)), f"{max(starved):.3f}" if starved else NOT_THERE,
-        f"{min(fair):.2f}" if fair else NOT_THERE,
+        name, str(len(draws)), str(sum(d.fair for d in draws)), str(sum(d.starved for d in draws)),
+        str(satisfying_both(draws)), f"{max(starved):.3f}" if starved else NOT_MEASURED,
+        f"{min(fair):.2f}" if fair else NOT_MEASURED,
     )  # fmt: skip
 
 
-def figure_inconsistency(found: Sequence[Draw]) -> bytes:
+def figure_inconsistency(draws: Sequence[Draw]) -> bytes:
     """A point per draw; the box is where both statements hold."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    with plain_drawing(6.4, 4.6) as figure:
         axes = figure.subplots()
         for name, colour in zip(BASES, ("#3b7dd8", "#e07b39"), strict=True):
             points = [
                 (d.al_sd_success, d.rl_jain)
-                for d in found
+                for d in draws
                 if d.scenario == name and d.al_sd_success is not None and d.rl_jain is not None
             ]
             x, y = zip(*points, strict=True) if points else ((), ())
@@ -63,7 +58,7 @@ def figure_inconsistency(found: Sequence[Draw]) -> bytes:
         axes.set(
             xlabel=f"success of {LM4} (LM4) under AL",
             ylabel="Jain index of RL, raw",
-            title=f"{len(found)} draws, {satisfying_both(found)} with both",
+            title=f"{len(draws)} draws, {satisfying_both(draws)} with both",
             xlim=(-0.01, 1.01),
             ylim=(None, 1.005),
         )
@@ -71,12 +66,12 @@ def figure_inconsistency(found: Sequence[Draw]) -> bytes:
         return png(figure)
 
 
-def inconsistency_json(found: Sequence[Draw]) -> dict[str, Any]:
+def inconsistency_json(draws: Sequence[Draw]) -> dict[str, Any]:
     """Counts, and every draw."""
     return {
-        "draws": len(found),
-        "rl_fair": sum(d.fair for d in found),
-        "al_starves": sum(d.starved for d in found),
-        "both": satisfying_both(found),
-        "each": [d.to_json() for d in found],
+        "draws": len(draws),
+        "rl_fair": sum(d.fair for d in draws),
+        "al_starves": sum(d.starved for d in draws),
+        "both": satisfying_both(draws),
+        "each": [d.to_json() for d in draws],
     }

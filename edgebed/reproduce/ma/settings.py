@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, get_args
 
 from controller.schemes import SCHEMES
-from edgebed.reproduce.e3.bounds import with_true_profile
-from edgebed.reproduce.e3.runs import Setting, Variant, variant
+from edgebed.reproduce.common.cells import Setting, Variant, Wanted, packaged, variant
+from edgebed.reproduce.common.paper import PaperRow
+from edgebed.reproduce.common.true_profile import with_true_profile
 from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
 
-Part = Literal["fig5", "fig6", "fig7", "adaptation", "inconsistency"]
-PARTS: tuple[Part, ...] = get_args(Part)
-Wanted = Mapping[Setting, tuple[Variant, ...]]
-"""What is run: settings, and who runs in each."""
+PartName = Literal["fig5", "fig6", "fig7", "adaptation", "inconsistency"]
+PARTS: tuple[PartName, ...] = get_args(PartName)
 
 # -- Figures 5 and 6 ------------------------------------------------------------------------------------------
 
@@ -29,23 +28,15 @@ STARVED = "sd"
 """LM4 of the paper."""
 
 
-@dataclass(frozen=True, slots=True)
-class PaperRow:
-    """What the paper's text states of a scheme; its figures have no numbers."""
-
-    mean_s: str = ""
-    jain: str = ""
-    said: str = ""
-
-
 PAPER: Mapping[str, PaperRow] = {
     "RR": PaperRow(said="LM4 success < 0.3, > 600 s"),
-    "RF": PaperRow("406", "0.62", "worst of all"),
-    "RL": PaperRow("≥ 50 below RR", "≈ 1.0"),
+    "RF": PaperRow(mean="406", jain="0.62", said="worst of all"),
+    "RL": PaperRow(mean="≥ 50 below RR", jain="≈ 1.0"),
     "AL": PaperRow(said="LM4 success < 0.3, > 600 s"),
     "MAL": PaperRow(jain="below RL", said="LM4 success < 0.3, > 600 s"),
-    "MA": PaperRow("74", "0.90", "every success > 0.4; latency -80%"),
+    "MA": PaperRow(mean="74", jain="0.90", said="every success > 0.4; latency -80%"),
 }
+"""What the paper's text states of a scheme; its figures have no numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +63,27 @@ MEAN_BAND, FAIRNESS_BAND = 0.15, 0.05
 """How far from the reference is inside: relative for Tw, absolute for F_norm."""
 
 
-def _packaged(name: str, seed: int) -> Scenario:
-    return load_scenario(name)
-
-
 def scheme_settings() -> Wanted:
     """Both testbeds with the given plan, and the schemes with a planner once more without it.
 
     There the planner decides by its estimate alone: with its short list emulated too it came to the same J on the seeds
     that were looked at, in ten times the time.
     """
-    found = {}
+    wanted: dict[Setting, Sequence[Variant]] = {}
     for given, planned in TESTBEDS.items():
-        found[_setting(given)] = tuple(variant(s) for s in COMPARED)
-        found[_setting(planned)] = tuple(variant(s) for s in PLANNED)
-    estimated = by_estimate({s: v for s, v in found.items() if s.name in TESTBEDS.values()})
-    return {s: estimated.get(s, v) for s, v in found.items()}
+        wanted[packaged(given)] = [variant(s) for s in COMPARED]
+        wanted |= by_estimate({packaged(planned): [variant(s) for s in PLANNED]})
+    return wanted
 
 
-def by_estimate(wanted: Wanted) -> dict[Setting, tuple[Variant, ...]]:
+def by_estimate(wanted: Wanted) -> dict[Setting, Sequence[Variant]]:
     """The same, the planner emulating nothing."""
-    return {s: tuple(_estimating(v) for v in variants) for s, variants in wanted.items()}
+    return {s: [_estimating(v) for v in variants] for s, variants in wanted.items()}
 
 
 def _estimating(given: Variant) -> Variant:
     search = {**given.controllers.get("search", {}), "shortlist": 0}
     return replace(given, controllers={**given.controllers, "search": search})
-
-
-def _setting(name: str) -> Setting:
-    return Setting(name, name, partial(_packaged, name), pool=False)
 
 
 # -- Figure 7 -------------------------------------------------------------------------------------------------
@@ -172,4 +154,4 @@ PHASES: Mapping[str, tuple[Phase, ...]] = {
 
 def adaptation_settings() -> Wanted:
     """The traffic flips; a node is lost. Agentic schemes plan for themselves."""
-    return {_setting(name): tuple(variant(s) for s in ADAPTING) for name in PHASES}
+    return {packaged(name): [variant(s) for s in ADAPTING] for name in PHASES}

@@ -80,7 +80,6 @@ class SlotTally:
         self._counts: Floats = np.zeros((3, 0, 0))
         self._column: dict[str, int] = {}
         self._header: RunHeader | None = None
-        self.interrupted = False
 
     def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
         """Count one record."""
@@ -91,8 +90,6 @@ class SlotTally:
             self._header = record
             self._column = {m: i for i, m in enumerate(record.models)}
             self._counts = np.zeros((3, record.slots, len(record.models)))
-        elif record.kind == "footer":
-            self.interrupted = record.interrupted
 
     def _count(self, record: RequestRecord) -> None:
         assert self._header is not None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from edgebed.report import Comparison
-from edgebed.report.figures import with_interval
-from edgebed.report.stats import Interval
-from edgebed.reproduce.e3.tables import NOT_THERE, Sheet
+from edgebed.report.figures import NOT_MEASURED
+from edgebed.report.plain import Sheet
+from edgebed.reproduce.common.paper import PaperRow, text
 from edgebed.reproduce.ma.settings import (
     FAIRNESS_BAND,
     MEAN_BAND,
@@ -15,16 +15,9 @@ from edgebed.reproduce.ma.settings import (
     REFERENCE,
     STARVED,
     TESTBEDS,
-    PaperRow,
 )
 
 Comparisons = Mapping[str, Comparison]
-
-
-def text(found: Interval | None, decimals: int) -> str:
-    """Mean with its 95% interval."""
-    mean, half = with_interval(found, decimals)
-    return f"{mean} {half}".rstrip()
 
 
 def figure_5_table(comparisons: Comparisons) -> Sheet:
@@ -51,7 +44,7 @@ def figure_5_table(comparisons: Comparisons) -> Sheet:
 def _row(comparison: Comparison, scheme: str, testbed: str, own: bool) -> tuple[str, ...]:
     paper = PAPER.get(scheme, PaperRow())
     planned = any(s.reasoner != "none" for s in comparison.summaries(scheme))
-    beside = f"{paper.mean_s or NOT_THERE} / {paper.jain or NOT_THERE}"
+    beside = f"{paper.mean or NOT_MEASURED} / {paper.jain or NOT_MEASURED}"
 
     def mean(name: str, decimals: int) -> str:
         return text(comparison.interval(scheme, name), decimals)
@@ -68,10 +61,10 @@ def _reference(comparison: Comparison, scheme: str, testbed: str, own: bool) -> 
     """The reference, and whether ours is inside its band; none for our own plans, which differ from its."""
     reference = REFERENCE[testbed].get(scheme)
     if reference is None or own:
-        return NOT_THERE, ""
+        return NOT_MEASURED, ""
     beside = f"{reference.mean_s:.0f} / {reference.fairness_norm:.3f}"
     inside = within_reference(comparison, scheme, testbed)
-    return beside, NOT_THERE if inside is None else ("inside" if inside else "outside")
+    return beside, NOT_MEASURED if inside is None else ("inside" if inside else "outside")
 
 
 def within_reference(comparison: Comparison, scheme: str, testbed: str) -> bool | None:
@@ -126,7 +119,7 @@ def claims_table(comparisons: Comparisons) -> Sheet:
         for name in given:
             found = check(comparisons[name])
             cells += (
-                [NOT_THERE, ""] if found is None else [found[0], "holds" if found[1] else "does not hold"]
+                [NOT_MEASURED, ""] if found is None else [found[0], "holds" if found[1] else "does not hold"]
             )
         rows.append(tuple(cells))
     columns = ("the paper", *(c for name in given for c in (name, "")))
@@ -193,7 +186,7 @@ def _starves(scheme: str) -> Callable[[Comparison], tuple[str, bool] | None]:
         if success is None:
             return None
         slow = latency is not None and latency > 600
-        shown = NOT_THERE if latency is None else f"{latency:.0f} s"
+        shown = NOT_MEASURED if latency is None else f"{latency:.0f} s"
         return f"{success:.2f}, {shown}", success < 0.3 and slow
 
     return check

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from edgebed.report.figures import number
-from edgebed.report.stats import Interval
-from edgebed.reproduce.e3.tables import NOT_THERE, Sheet
+from edgebed.report.plain import Sheet
+from edgebed.reproduce.common.paper import percent_text, text
 from edgebed.reproduce.ma.epochs import LAST, NEAR, WINDOW
 from edgebed.reproduce.ma.recovery import UNSTEADY, Recovery
 from edgebed.reproduce.ma.recovery import WINDOW as SLOTS
 from edgebed.reproduce.ma.results import AdaptationResults, EpochResults
 from edgebed.reproduce.ma.settings import PHASES, REFERENCE_RUN
-from edgebed.reproduce.ma.tables import text
 
 NEVER = "never"
 
@@ -20,12 +19,13 @@ def figure_7_table(results: EpochResults) -> Sheet:
     rows = [
         (
             start, memory + (" (the reference)" if (start, memory) == REFERENCE_RUN else ""),
-            text(results.by_epoch((start, memory))[0], 3), text(found.objective, 3), _percent(found.first_epoch),
-            _percent(found.last_epochs), _epochs(found.first_near), _epochs(found.stays_near),
+            text(results.by_epoch((start, memory))[0], 3), text(reached.objective, 3),
+            percent_text(reached.first_epoch), percent_text(reached.last_epochs),
+            _epochs(reached.first_near), _epochs(reached.stays_near),
             _success(results, start, memory),
         )
         for start, memory in results.keys
-        if (found := results.approach((start, memory))) is not None
+        if (reached := results.approach((start, memory))) is not None
     ]  # fmt: skip
     columns = (
         "start", "planner of MA", "J, epoch 1", f"J, last {LAST} epochs", "epoch 1 against the truth",
@@ -41,30 +41,23 @@ def figure_7_table(results: EpochResults) -> Sheet:
     return Sheet("Figure 7: the objective over epochs", note, columns, tuple(rows))
 
 
-def _percent(found: Interval | None) -> str:
-    if found is None:
-        return NOT_THERE
-    half = "" if found.half is None else f" ± {100 * found.half:.1f}"
-    return f"{100 * found.mean:+.1f}%{half}"
-
-
 def _epochs(count: int | None) -> str:
     return NEVER if count is None else str(count)
 
 
 def _success(results: EpochResults, start: str, memory: str) -> str:
-    found = results.to_json()[start][memory]["success_last_epoch"]
-    return " ".join(f"{m} {v:.2f}" for m, v in found.items())
+    success = results.to_json()[start][memory]["success_last_epoch"]
+    return " ".join(f"{m} {v:.2f}" for m, v in success.items())
 
 
 def adaptation_table(results: AdaptationResults) -> Sheet:
     """Slots to come back after each change, and what it costs."""
     rows = [
-        (scenario, phase, scheme, *_cells(found))
+        (scenario, phase, scheme, *_cells(recovery))
         for scenario in PHASES
         if results.labels(scenario)
         for phase, schemes in results.recoveries(scenario).items()
-        for scheme, found in schemes.items()
+        for scheme, recovery in schemes.items()
     ]
     columns = (
         "scenario", "change", "scheme", "before s", "new steady state s", f"highest {SLOTS}-slot mean s",
@@ -84,10 +77,11 @@ def adaptation_table(results: AdaptationResults) -> Sheet:
     return Sheet("Adaptation: back within 10% of the new steady state", note, columns, tuple(rows))
 
 
-def _cells(found: Recovery) -> tuple[str, ...]:
-    ends = tuple(NEVER if end is None else str(end) for end in (found.low, found.high))
+def _cells(recovery: Recovery) -> tuple[str, ...]:
+    ends = tuple(NEVER if end is None else str(end) for end in (recovery.low, recovery.high))
     return (
-        number(found.before_s, 0), number(found.steady_s, 0), number(found.peak_s, 0), _epochs(found.slots),
-        f"{ends[0]} to {ends[1]}", number(found.excess_s / 3600.0, 1), number(found.lost, 1),
-        number(found.phase_excess_s / 3600.0, 1), f"{number(found.phase_lost, 1)} of {found.phase_requests:.0f}",
+        number(recovery.before_s, 0), number(recovery.steady_s, 0), number(recovery.peak_s, 0), _epochs(recovery.slots),
+        f"{ends[0]} to {ends[1]}", number(recovery.excess_s / 3600.0, 1), number(recovery.lost, 1),
+        number(recovery.phase_excess_s / 3600.0, 1),
+        f"{number(recovery.phase_lost, 1)} of {recovery.phase_requests:.0f}",
     )  # fmt: skip

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from edgebed.commands.main import app
-from edgebed.reproduce.e3.bounds import known_laws
+from edgebed.reproduce.common.cells import Cell, variant
 from edgebed.reproduce.e3.gaps import easy, gap
 from edgebed.reproduce.e3.run import settings
-from edgebed.reproduce.e3.runs import Cell, measure, variant
-from edgebed.reproduce.e3.settings import TEST_SEEDS, TUNE_SEEDS, paper_settings
+from edgebed.reproduce.e3.runs import measure
+from edgebed.reproduce.e3.settings import TEST_SEEDS, TUNE_SEEDS, known_laws, paper_settings
 from emulation.files import load_scenario
 from workloads.mismatch import world_truth
 from workloads.pools import random_pool

@@ -14,7 +14,7 @@ from edgebed.reproduce.ma.inconsistency import (
     Draw,
     V,
     draw,
-    draws,
+    measured,
     satisfying_both,
     scenario_of,
 )
@@ -23,7 +23,7 @@ from emulation.metrics import summarise
 
 
 def test_two_draws_say_what_their_own_scenarios_give_and_are_plain_data() -> None:
-    found = draws(2, 3)
+    found = [measured(3, draw(number, 3)) for number in range(2)]
     assert [d.number for d in found] == [0, 1]
     assert [d.scenario for d in found] == ["bristol-A", "w-star"]
     for drawn in found:
@@ -65,8 +65,3 @@ def test_a_draw_counts_only_if_rl_is_fair_and_al_starves(
     assert isinstance(made, Draw)
     assert made.both is both
     assert satisfying_both([made, made]) == 2 * both
-
-
-def test_a_negative_count_is_refused() -> None:
-    with pytest.raises(ValueError, match="count"):
-        draws(-1, 0)

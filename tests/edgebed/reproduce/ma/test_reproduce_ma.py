@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from edgebed.commands.main import app
-from edgebed.reproduce.e3.runs import Cell, Setting, scenario_of, variant
+from edgebed.reproduce.common.cells import Cell, Setting, Wanted, cells, scenario_of, variant
 from edgebed.reproduce.ma.epochs import approach, moving
 from edgebed.reproduce.ma.recovery import recovery, rolling, slots_until_back
 from edgebed.reproduce.ma.run import QUICK_EPOCHS, parts_of
-from edgebed.reproduce.ma.runs import cells, measure_slots
+from edgebed.reproduce.ma.runs import measure_slots
 from edgebed.reproduce.ma.settings import (
     ADAPTING,
     COMPARED,
@@ -31,7 +31,6 @@ from edgebed.reproduce.ma.settings import (
     REFERENCE,
     TESTBEDS,
     TRUE,
-    Wanted,
     adaptation_settings,
     by_estimate,
     epoch_settings,
@@ -188,15 +187,15 @@ def test_counting_by_slot_gives_the_figures_of_the_whole_record() -> None:
     found = measure_slots(cell)
     assert found is not None
     summary = summarise(simulate_in_memory(_short(3), "MA", 3))
-    whole = found.figures.period(0, 20)
+    whole = found.period(0, 20)
     assert whole.objective == pytest.approx(summary.objective)
     assert whole.fairness_norm == pytest.approx(summary.fairness_norm)
     assert whole.mean_s == pytest.approx(summary.mean_latency_s)
     assert whole.success == pytest.approx({m: s.success_ratio for m, s in summary.per_model.items()})
-    epochs = found.figures.epochs()
+    epochs = found.epochs()
     assert len(epochs) == 2
-    assert found.figures.arrived.sum() == summary.arrived
-    assert found.figures.done.sum() == summary.done
+    assert found.arrived.sum() == summary.arrived
+    assert found.done.sum() == summary.done
 
 
 # -- settings -------------------------------------------------------------------------------------------------
@@ -265,7 +264,7 @@ def test_phases_are_those_of_the_scenario_files() -> None:
 
 
 def test_cells_are_whole_seeds_of_everything() -> None:
-    todo = cells(adaptation_settings(), 2)
+    todo = cells(adaptation_settings(), lambda _: 2)
     assert [c.seed for c in todo] == [0] * 2 * len(ADAPTING) + [1] * 2 * len(ADAPTING)
 
 

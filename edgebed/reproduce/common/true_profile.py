@@ -1,20 +1,10 @@
-"""Settings that show by measurement what limits a figure."""
+"""A scenario that knows its own hidden laws: what is left when nothing has to be learned."""
 
 from __future__ import annotations
 
 from emulation.domain.cluster import ProfileEntry, TestbedConfig
 from emulation.domain.scenario import Scenario
 from workloads.mismatch import world_truth
-from workloads.pools import random_pool
-
-
-def known_laws(seed: int, devices: int = 4, cv: float = 0.1) -> Scenario:
-    """The random pool of this seed with its true laws as the profile: nothing is left to learn but the noise.
-
-    Prior-only SECT then shows what the noise of single jobs, and knowing only one's own dispatches, cost against an
-    Oracle that knows the noise of every job.
-    """
-    return with_true_profile(random_pool(seed, devices, 0.5, cv, 0.6), seed)
 
 
 def with_true_profile(scenario: Scenario, seed: int) -> Scenario:

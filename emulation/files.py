@@ -181,13 +181,13 @@ def _validated(schema: type[_Schema], raw: dict[str, Any], path: Path) -> _Schem
 
 def _root_causes(error: ValidationError) -> list[dict[str, Any]]:
     """Pydantic's errors without those that only follow from another: a list left short by a bad item."""
-    found: list[dict[str, Any]] = [dict(e) for e in error.errors(include_url=False)]
+    errors: list[dict[str, Any]] = [dict(e) for e in error.errors(include_url=False)]
 
     def follows(e: dict[str, Any]) -> bool:
-        inside = [o for o in found if o["loc"][: len(e["loc"])] == e["loc"] and o is not e]
+        inside = [o for o in errors if o["loc"][: len(e["loc"])] == e["loc"] and o is not e]
         return e["type"] == "too_short" and bool(inside)
 
-    return [e for e in found if not follows(e)]
+    return [e for e in errors if not follows(e)]
 
 
 def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:

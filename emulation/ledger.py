@@ -189,7 +189,7 @@ class Ledger:
             if step.phase == "onset":
                 detail["spec"] = step.spec.model_dump()
             record = EventRecord(
-                t_s, step.event, step.spec.kind, step.target, step.phase, step.visible, detail
+                t_s, step.event, step.spec.kind, step.spec.target, step.phase, step.visible, detail
             )
             self._sink.write(record, side)
 

@@ -1,1 +1,1 @@
-"""Checkpoints for real backends: made here, so that nothing has to be fetched. `cli.py` is `edgebed models`."""
+"""Checkpoints for real backends: made here, so that nothing has to be fetched."""

@@ -157,14 +157,14 @@ def _whole(folder: Path, fill: Callable[[Path], list[Made]]) -> list[Made]:
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error}") from error
     try:
-        found = fill(building)
+        made = fill(building)
         building.chmod(0o755)
         building.rename(folder)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    return [Made(m.name, folder / m.folder.relative_to(building), m.parameters, m.megabytes) for m in found]
+    return [Made(m.name, folder / m.folder.relative_to(building), m.parameters, m.megabytes) for m in made]
 
 
 def count(name: str) -> int:

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from emulation.domain.agent_llm import AgentLlm
 from emulation.domain.strict import Strict as Strict
+from emulation.domain.strict import check_known
 
 Mode = Literal["off", "cpu", "gpu"]
 """Where an executor runs: nowhere, on the node's CPU cores, or on a slice of one GPU."""
@@ -218,10 +219,8 @@ class TestbedConfig(Strict):
             if doubled:
                 raise ValueError(f"{kind} ids must be unique: {sorted(doubled)} appear twice")
         for entry in self.profile:
-            if entry.model not in model_ids:
-                raise ValueError(f"profile names unknown model {entry.model!r}; known: {model_ids}")
-            if entry.node is not None and entry.node not in node_ids:
-                raise ValueError(f"profile names unknown node {entry.node!r}; known: {node_ids}")
+            check_known("profile", (entry.model,), model_ids, "model")
+            check_known("profile", (entry.node,), node_ids, "node")
             if entry.batch.width > 1 and entry.node and self._hosting(entry.node) == "device":
                 raise ValueError(
                     f"profile of {entry.model!r} has batch width {entry.batch.width} on {entry.node!r}, whose hosting"
@@ -233,18 +232,13 @@ class TestbedConfig(Strict):
                     f"profile of {entry.model!r} needs {want} coefficient(s), has {len(entry.theta)}"
                 )
         for choice in self.backends:
-            if choice.model not in (None, *model_ids):
-                raise ValueError(f"backends name unknown model {choice.model!r}; known: {model_ids}")
-            if choice.node not in (None, *node_ids):
-                raise ValueError(f"backends name unknown node {choice.node!r}; known: {node_ids}")
+            check_known("an entry of backends", (choice.model,), model_ids, "model")
+            check_known("an entry of backends", (choice.node,), node_ids, "node")
         if self.agent_llm is not None:
-            if self.agent_llm.node not in node_ids:
-                raise ValueError(f"agent_llm names unknown node {self.agent_llm.node!r}; known: {node_ids}")
+            check_known("agent_llm", (self.agent_llm.node,), node_ids, "node")
             _beside(self.agent_llm, next(n for n in self.nodes if n.id == self.agent_llm.node))
         for node in self.nodes:
-            for model_id in node.models or ():
-                if model_id not in model_ids:
-                    raise ValueError(f"node {node.id!r} names unknown model {model_id!r}; known: {model_ids}")
+            check_known(f"node {node.id!r}", node.models or (), model_ids, "model")
         for model_id in model_ids:
             if not self.routable(model_id):
                 raise ValueError(
@@ -291,8 +285,8 @@ class TestbedConfig(Strict):
 
     def backend(self, node_id: str, model_id: str) -> BackendEntry | None:
         """The entry for a model on a node; what names the model counts before what names the node."""
-        found = [e for e in self.backends if e.model in (model_id, None) and e.node in (node_id, None)]
-        return max(found, key=lambda e: (e.model is not None, e.node is not None), default=None)
+        fitting = [e for e in self.backends if e.model in (model_id, None) and e.node in (node_id, None)]
+        return max(fitting, key=lambda e: (e.model is not None, e.node is not None), default=None)
 
     def hosts(self, model_id: str) -> tuple[str, ...]:
         """Ids of the nodes that can host the model, in inventory order."""

@@ -27,6 +27,12 @@ class Timed(Strict):
             raise ValueError(f"until_s {self.until_s:g} must be after at_s {self.at_s:g}")
         return self
 
+    @property
+    def target(self) -> str:
+        """What it hits, for records and tables: a node, a node/model, a pair of sites, or `control`."""
+        node, model = getattr(self, "node", "control"), getattr(self, "model", None)
+        return f"{node}/{model}" if model else node
+
 
 class Slowdown(Timed):
     """A node (or one model on it) serves `factor` times slower; work in service is slowed too."""
@@ -64,8 +70,11 @@ class Ramp(Timed):
 
 
 class Pause(Timed):
-    """A node (or one model's replica) stands still, as stopped by SIGSTOP: work in service makes no progress and queued
-    work waits. Nothing is lost, but deadlines go on. Replicas that start or stop meanwhile do so."""
+    """A node (or one model's replica) stands still, as stopped by SIGSTOP.
+
+    Work in service makes no progress and queued work waits. Nothing is lost, but deadlines go on. Replicas that start
+    or stop meanwhile do so.
+    """
 
     kind: Literal["pause"] = "pause"
     node: str
@@ -74,8 +83,7 @@ class Pause(Timed):
 
 
 class Error(Timed):
-    """A broken replica: a request that would come into service on the node (or of the model there) ends at once, with
-    outcome `error`."""
+    """A broken replica: what would come into service on the node (or of the model there) ends at once, as `error`."""
 
     kind: Literal["error"] = "error"
     node: str
@@ -102,6 +110,11 @@ class LinkDelay(Timed):
     a: str
     b: str
     extra_s: float = Field(gt=0)
+
+    @property
+    def target(self) -> str:
+        """The two sites."""
+        return f"{self.a}-{self.b}"
 
 
 class ReplicaCrash(Timed):

@@ -13,24 +13,24 @@ def node_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str, Mo
     """Why this activation pattern cannot run on this node (MA eq. 1); empty if it can."""
     node = testbed.node(node_id)
     known = {m.id for m in testbed.models}
-    found: list[str] = []
+    violations: list[str] = []
     active = {m: mode for m, mode in modes.items() if mode != "off"}
     for model_id, mode in active.items():
         if model_id not in known:
-            found.append(f"unknown model {model_id!r}")
+            violations.append(f"unknown model {model_id!r}")
         elif testbed.theta(node_id, model_id, mode) is None:
-            found.append(f"{model_id} cannot run on {mode} of {node_id}")
-    if found:
-        return found
+            violations.append(f"{model_id} cannot run on {mode} of {node_id}")
+    if violations:
+        return violations
     cpu_pods = sum(mode == "cpu" for mode in active.values())
     if cpu_pods > node.cores:
-        found.append(f"{cpu_pods} CPU pods on {node.cores} cores of {node_id}")
+        violations.append(f"{cpu_pods} CPU pods on {node.cores} cores of {node_id}")
     ram_gb = sum(testbed.model(m).ram_gb for m in active)
     if ram_gb > node.ram_gb:
-        found.append(f"{ram_gb:g} GB RAM asked, {node.ram_gb:g} on {node_id}")
+        violations.append(f"{ram_gb:g} GB RAM asked, {node.ram_gb:g} on {node_id}")
     if pack_gpus(node, [testbed.model(m).vram_gb for m, mode in active.items() if mode == "gpu"]) is None:
-        found.append(f"GPU models do not fit the slices or vRAM of {node_id}")
-    return found
+        violations.append(f"GPU models do not fit the slices or vRAM of {node_id}")
+    return violations
 
 
 def pack_gpus(node: NodeSpec, vram_gb: Iterable[float]) -> list[int] | None:
@@ -60,30 +60,30 @@ def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: fl
     """Why this macro policy is invalid: unknown names, negative or unnormalised p, infeasible roles."""
     known_models = {m.id for m in testbed.models}
     known_nodes = {n.id for n in testbed.nodes}
-    found: list[str] = [f"p lacks model {m!r}" for m in sorted(known_models - set(policy.p))]
+    violations: list[str] = [f"p lacks model {m!r}" for m in sorted(known_models - set(policy.p))]
     for model_id, shares in policy.p.items():
         if model_id not in known_models:
-            found.append(f"p names unknown model {model_id!r}")
+            violations.append(f"p names unknown model {model_id!r}")
             continue
         hosts = set(testbed.routable(model_id))
-        found.extend(
+        violations.extend(
             f"p[{model_id}] uses {n!r}, to which it may not be routed"
             for n in shares
             if n not in hosts and shares[n] > 0
         )
-        found.extend(f"p[{model_id}][{n}] = {w:g} is negative" for n, w in shares.items() if w < 0)
+        violations.extend(f"p[{model_id}][{n}] = {w:g} is negative" for n, w in shares.items() if w < 0)
         total = sum(shares.values())
         if abs(total - 1.0) > tolerance:
-            found.append(f"p[{model_id}] sums to {total:.6g}, must be 1")
+            violations.append(f"p[{model_id}] sums to {total:.6g}, must be 1")
     for node_id, modes in policy.roles.items():
         if node_id not in known_nodes:
-            found.append(f"roles name unknown node {node_id!r}")
+            violations.append(f"roles name unknown node {node_id!r}")
         else:
-            found.extend(node_violations(testbed, node_id, modes))
-    found.extend(
+            violations.extend(node_violations(testbed, node_id, modes))
+    violations.extend(
         f"admission_limit_s[{m}] = {v:g} must be > 0" for m, v in policy.admission_limit_s.items() if v <= 0
     )
-    return found
+    return violations
 
 
 def plan_violations(testbed: TestbedConfig, policy: MacroPolicy) -> list[str]:
@@ -92,65 +92,65 @@ def plan_violations(testbed: TestbedConfig, policy: MacroPolicy) -> list[str]:
     Every node of pods has a role, no role has a model to which no request may be routed there, every model has a
     host, and traffic goes to hosts only.
     """
-    found = policy_violations(testbed, policy)
+    violations = policy_violations(testbed, policy)
     pods = [n.id for n in testbed.nodes if n.hosting == "pods"]
-    found.extend(f"roles lack node {n!r}" for n in pods if n not in policy.roles)
+    violations.extend(f"roles lack node {n!r}" for n in pods if n not in policy.roles)
     for model in testbed.models:
         routable = testbed.routable(model.id)
         hosts = [n for n in routable if policy.roles.get(n, {}).get(model.id, "off") != "off"]
-        found.extend(
+        violations.extend(
             f"roles put {model.id} on {n}, to which it may not be routed"
             for n, role in policy.roles.items()
             if n not in routable and role.get(model.id, "off") != "off"
         )
         if not hosts and any(n in pods for n in routable):
-            found.append(f"no role hosts {model.id}")
-        found.extend(
+            violations.append(f"no role hosts {model.id}")
+        violations.extend(
             f"p[{model.id}] sends {share:g} to {n}, whose role does not host it"
             for n, share in policy.p.get(model.id, {}).items()
             if share > 0 and n in pods and n in routable and n not in hosts
         )
-    return found
+    return violations
 
 
 def table_violations(testbed: TestbedConfig, table: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Why this table, origin to model to destination, is incomplete or impossible; empty if it is neither."""
     models = [m.id for m in testbed.models]
     nodes = [n.id for n in testbed.nodes]
-    found = [f"table lacks origin {n!r}" for n in nodes if n not in table]
+    violations = [f"table lacks origin {n!r}" for n in nodes if n not in table]
     for origin, row in table.items():
         if origin not in nodes:
-            found.append(f"table names unknown origin {origin!r}")
+            violations.append(f"table names unknown origin {origin!r}")
             continue
-        found.extend(f"table[{origin}] lacks {m!r}" for m in models if m not in row)
+        violations.extend(f"table[{origin}] lacks {m!r}" for m in models if m not in row)
         for model, node in row.items():
             if model not in models:
-                found.append(f"table[{origin}] names unknown model {model!r}")
+                violations.append(f"table[{origin}] names unknown model {model!r}")
             elif node not in nodes:
-                found.append(f"table[{origin}][{model}] names unknown node {node!r}")
+                violations.append(f"table[{origin}][{model}] names unknown node {node!r}")
             elif node not in testbed.routable(model):
-                found.append(f"table[{origin}][{model}] = {node}, to which it may not be routed")
-    return found
+                violations.append(f"table[{origin}][{model}] = {node}, to which it may not be routed")
+    return violations
 
 
 def pattern_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str, Mode]) -> list[str]:
     """Why this is no complete activation pattern of the node: models missing or not of this node, or infeasible."""
     hosted = testbed.hosted(node_id)
-    found = [f"modes lack {m!r}" for m in hosted if m not in modes]
-    found.extend(f"modes name {m!r}, which {node_id} cannot host" for m in modes if m not in hosted)
-    return found or node_violations(testbed, node_id, modes)
+    violations = [f"modes lack {m!r}" for m in hosted if m not in modes]
+    violations.extend(f"modes name {m!r}, which {node_id} cannot host" for m in modes if m not in hosted)
+    return violations or node_violations(testbed, node_id, modes)
 
 
 def guide_violations(testbed: TestbedConfig, guide: RouteGuide) -> list[str]:
     """Why this route guide is invalid: unknown nodes or executors, destinations that cannot host the model."""
     executors = {e.id for e in testbed.executors()}
-    found = [
+    violations = [
         f"table sends {model} from {origin} to {node}, which cannot host it"
         for (origin, model), node in guide.table.items()
         if node not in testbed.hosts(model)
     ]
-    found.extend(f"mask names unknown executor {e!r}" for e in sorted(guide.masked - executors))
-    found.extend(
+    violations.extend(f"mask names unknown executor {e!r}" for e in sorted(guide.masked - executors))
+    violations.extend(
         f"weight of {model} on {node} is negative" for (model, node), w in guide.weights.items() if w < 0
     )
-    return found
+    return violations

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.events import Event, Leave, LinkDelay, LlmOutage, ReplicaCrash
+from emulation.domain.strict import check_known
 
 LengthKnowledge = Literal["exact", "max_tokens", "predicted"]
 """What a router knows of the output length: the truth (E3's assumption), the request's limit, or nothing."""
@@ -187,9 +188,9 @@ class Scenario(Strict):
         nodes = {n.id for n in self.testbed.nodes}
         models = {m.id for m in self.testbed.models}
         for i, source in enumerate(self.workload):
-            _known(f"workload[{i}].origins", source.origins or (), nodes, "node")
+            check_known(f"workload[{i}].origins", source.origins or (), nodes, "node")
             named = tuple(source.mix) if hasattr(source, "mix") else (getattr(source, "models", None) or ())
-            _known(f"workload[{i}]", named, models, "model")
+            check_known(f"workload[{i}]", named, models, "model")
             if any(share < 0 for share in getattr(source, "mix", {}).values()):
                 raise ValueError(f"workload[{i}].mix has a negative share: {getattr(source, 'mix', {})}")
             if hasattr(source, "mix") and not any(source.mix.values()):
@@ -204,30 +205,22 @@ class Scenario(Strict):
         sites = {n.site for n in self.testbed.nodes}
         for i, event in enumerate(self.events):
             if isinstance(event, LinkDelay):
-                _known(f"events[{i}]", (event.a, event.b), sites, "site")
+                check_known(f"events[{i}]", (event.a, event.b), sites, "site")
                 continue
             if isinstance(event, LlmOutage):
                 continue
-            _known(f"events[{i}].node", (event.node,), nodes, "node")
+            check_known(f"events[{i}].node", (event.node,), nodes, "node")
             model = None if isinstance(event, Leave) else event.model
-            if model is not None:
-                _known(f"events[{i}].model", (model,), models, "model")
-                if model not in self.testbed.hosted(event.node):
-                    raise ValueError(f"events[{i}]: node {event.node!r} cannot host model {model!r}")
+            check_known(f"events[{i}].model", (model,), models, "model")
+            if model is not None and model not in self.testbed.hosted(event.node):
+                raise ValueError(f"events[{i}]: node {event.node!r} cannot host model {model!r}")
             if isinstance(event, ReplicaCrash) and self.testbed.node(event.node).hosting == "device":
                 raise ValueError(
                     f"events[{i}]: replica_crash needs a node with pods; {event.node!r} is a device"
                 )
         _no_overlapping_leaves(self.events)
-        for node_id in self.plan or {}:
-            _known("plan", (node_id,), nodes, "node")
+        check_known("plan", self.plan or (), nodes, "node")
         return self
-
-
-def _known(where: str, names: tuple[str, ...], known: set[str], what: str) -> None:
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{where} names unknown {what} {name!r}; known: {sorted(known)}")
 
 
 def _no_overlapping_leaves(events: tuple[Event, ...]) -> None:

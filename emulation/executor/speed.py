@@ -74,10 +74,10 @@ class Speed:
         """
         if self.paused(model):
             return inf, inf
-        found = [1.0, 1.0]
+        factors = [1.0, 1.0]
         for condition in self._of(model):
-            found = [f * condition.factor(i) for i, f in enumerate(found)]
-        return found[0], found[1]
+            factors = [f * condition.factor(i) for i, f in enumerate(factors)]
+        return factors[0], factors[1]
 
     def unit_s(self, mode: Mode, request: Request, truth: RequestTruth) -> float:
         """True seconds per unit of this request's work on a whole idle resource; infinity while it is paused.

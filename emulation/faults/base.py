@@ -30,16 +30,6 @@ class Step:
         """Whether deciders are told that something begins or ends (never how strong it is)."""
         return self.spec.visible == "onset"
 
-    @property
-    def target(self) -> str:
-        """What it hits, for records: a node, a node/model, or a pair of sites."""
-        spec: Any = self.spec
-        if spec.kind == "link_delay":
-            return f"{spec.a}-{spec.b}"
-        node = getattr(spec, "node", "control")
-        model = getattr(spec, "model", None)
-        return f"{node}/{model}" if model else node
-
 
 class FaultTarget(Protocol):
     """What a fault may do to a node; `emulation.executor.NodeState` in both worlds."""

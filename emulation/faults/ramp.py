@@ -10,13 +10,13 @@ from emulation.faults.base import FaultTarget, Step
 
 def steps(event: Ramp, index: int, testbed: TestbedConfig) -> list[Step]:
     """`event.steps` steps over `ramp_s`, those before `until_s` only, then the undo."""
-    found: list[Step] = []
+    rises: list[Step] = []
     for k in range(event.steps):
         at_s = event.at_s + event.ramp_s * k / event.steps
         value = 1.0 + (event.factor - 1.0) * (k + 1) / event.steps
         if at_s < event.until_s:
-            found.append(Step(at_s, index, "onset" if k == 0 else "step", event, (event.node,), value))
-    return [*found, Step(event.until_s, index, "undo", event, (event.node,), 1.0)]
+            rises.append(Step(at_s, index, "onset" if k == 0 else "step", event, (event.node,), value))
+    return [*rises, Step(event.until_s, index, "undo", event, (event.node,), 1.0)]
 
 
 def apply(step: Step, node: FaultTarget, now_s: float) -> None:

@@ -52,7 +52,7 @@ def conservation(run: RunView) -> Conservation:
 def _unbalanced(
     arrived: dict[str, int], ends: dict[str, dict[str, int]], in_system: dict[str, int]
 ) -> list[str]:
-    found = []
+    problems = []
     for model in sorted({*arrived, *ends, *in_system}):
         came, ended, inside = (
             arrived.get(model, 0),
@@ -60,5 +60,5 @@ def _unbalanced(
             in_system.get(model, 0),
         )
         if came != ended + inside:
-            found.append(f"{model}: {came} arrived, but {ended} ended and {inside} are in the system")
-    return found
+            problems.append(f"{model}: {came} arrived, but {ended} ended and {inside} are in the system")
+    return problems

@@ -11,8 +11,8 @@ from emulation.domain.records import ExecutorRecord, RequestRecord
 from emulation.metrics.view import RunView, node_of
 
 
-class Contention:
-    """Per request: for how much of its service each GPU neighbour was busy, and the CPU pods beside it."""
+class Neighbours:
+    """Per request: for how much of its service each GPU neighbour was busy, and the CPU executors beside it."""
 
     def __init__(self, run: RunView, node: str) -> None:
         spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -20,11 +20,11 @@ class Contention:
             if r.executor and r.mode == "gpu" and r.started_s is not None and node_of(r.executor) == node:
                 spans[r.executor].append((r.started_s, service_end_s(r)))
         self._busy = {executor: _Busy(sorted(own)) for executor, own in sorted(spans.items())}
-        self._pods = _cpu_pods([e for e in run.executors if node_of(e.executor) == node])
-        self._pod_times = [t for t, _ in self._pods]
+        self._on_cpu = _on_cpu([e for e in run.executors if node_of(e.executor) == node])
+        self._cpu_times = [t for t, _ in self._on_cpu]
 
     def loads(self, record: RequestRecord) -> tuple[float, ...]:
-        """One number in [0, 1] per GPU executor of the node (0 for its own), then the CPU pods beside it."""
+        """One number in [0, 1] per GPU executor of the node (0 for its own), then the CPU executors beside it."""
         start_s, end_s = record.started_s or 0.0, service_end_s(record)
         on_gpu = record.mode == "gpu"
         shares = [
@@ -33,9 +33,9 @@ class Contention:
             else 0.0
             for name, busy in self._busy.items()
         ]
-        index = bisect_right(self._pod_times, (start_s + end_s) / 2)
-        pods = self._pods[index - 1][1] if index else 1
-        return (*shares, 0.0 if on_gpu else float(max(0, pods - 1)))
+        index = bisect_right(self._cpu_times, (start_s + end_s) / 2)
+        cpu_executors = self._on_cpu[index - 1][1] if index else 1
+        return (*shares, 0.0 if on_gpu else float(max(0, cpu_executors - 1)))
 
 
 def service_end_s(record: RequestRecord) -> float:
@@ -63,7 +63,7 @@ class _Busy:
         return self._sums[index] - max(0.0, self._ends[index - 1] - t_s)
 
 
-def _cpu_pods(changes: Sequence[ExecutorRecord]) -> list[tuple[float, int]]:
+def _on_cpu(changes: Sequence[ExecutorRecord]) -> list[tuple[float, int]]:
     on: dict[str, bool] = {}
     steps = []
     for change in sorted(changes, key=lambda c: c.t_s):

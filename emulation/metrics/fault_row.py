@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from emulation.domain.records import ExecutorRecord, RequestRecord
 from emulation.metrics.service_factor import Span
@@ -29,6 +30,12 @@ class FaultRow:
     note: str = ""
 
 
+def window_of(run: RunView, index: int) -> Span | None:
+    """When an event of the plan was in force; without end if its undo was not recorded, None if its onset was not."""
+    times = {e.phase: e.t_s for e in reversed(run.events) if e.event == index}  # the first counts
+    return (times["onset"], times.get("undo", inf)) if "onset" in times else None
+
+
 def end_s(run: RunView) -> float:
     """When the run ended."""
     return max([r.ended_s for r in run.requests] + [run.footer.t_s if run.footer else 0.0])
@@ -52,8 +59,8 @@ def active_in(record: RequestRecord, span: Span) -> bool:
 
 def states_before(changes: Sequence[ExecutorRecord], before_s: float) -> dict[str, str]:
     """State of each executor just before a time, as far as any change of it was recorded."""
-    found: dict[str, str] = {}
+    states: dict[str, str] = {}
     for change in changes:
         if change.t_s < before_s:
-            found[change.executor] = change.state
-    return found
+            states[change.executor] = change.state
+    return states

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from emulation.domain.records import RequestRecord
-from emulation.metrics.contention import Contention
-from emulation.metrics.view import RunView, node_of
+from emulation.metrics.contention import Neighbours
+from emulation.metrics.view import RunView, on_target
 
 Span = tuple[float, float]
 """Start and end in virtual seconds."""
@@ -29,12 +29,12 @@ Floats = NDArray[np.floating[Any]]
 FEW = 4
 """Below this many requests only one coefficient is fitted."""
 GPU_GAMMA, CPU_GAMMA, GAMMA_TRUST = 1.0, 0.6, 0.5
-"""What a busy GPU neighbour and a further CPU pod are taken to cost until the data say otherwise (half the
+"""What a busy GPU neighbour and a further CPU executor are taken to cost until the data say otherwise (half the
 speed, and half the cores at exponent 0.7), and the weight of that against one request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedSpan:
     """One request that was served in one go: where, from when to when, and what it shared."""
 
     record: RequestRecord
@@ -52,23 +52,25 @@ class Served:
         return max(0.0, min(self.start_s + self.service_s, span[1]) - max(self.start_s, span[0]))
 
 
-def served_on(run: RunView, node: str, model: str | None) -> list[Served]:
+def served_on(run: RunView, node: str, model: str | None) -> list[ServedSpan]:
     """Requests served on a node (and of one model, if given) in one go and to the end, by start of service.
 
     Service that was interrupted or began elsewhere is left out: its seconds cannot be placed in time.
     """
-    contention = Contention(run, node)
-    found = [
-        Served(r, r.started_s, r.service_s, contention.loads(r))
+    neighbours = Neighbours(run, node)
+    spans = [
+        ServedSpan(r, r.started_s, r.service_s, neighbours.loads(r))
         for r in run.requests
-        if r.executor and node_of(r.executor) == node and model in (None, r.model)
+        if on_target(r, node, model)
         if r.started_s is not None and r.service_s and r.outcome == "done"
         if r.attempt <= 1 and r.ended_s - r.transfer_s <= r.started_s + 1.1 * r.service_s + 0.1
     ]
-    return sorted(found, key=lambda s: s.start_s)
+    return sorted(spans, key=lambda s: s.start_s)
 
 
-def slowdown_factor(during: Sequence[Served], reference: Sequence[Served], span: Span) -> float | None:
+def slowdown_factor(
+    during: Sequence[ServedSpan], reference: Sequence[ServedSpan], span: Span
+) -> float | None:
     """Median service time in the span over the reference's, the part served outside the span taken out.
 
     Only requests that spent at least half of their service in the span count. None if none did, or the
@@ -86,14 +88,14 @@ def slowdown_factor(during: Sequence[Served], reference: Sequence[Served], span:
     return median(factors) if factors else None
 
 
-def law_of(reference: Sequence[Served]) -> Callable[[Served], float | None]:
+def law_of(reference: Sequence[ServedSpan]) -> Callable[[ServedSpan], float | None]:
     """Seconds that a request would have taken by the law of these; None where none of them is comparable."""
-    groups: dict[tuple[str, str, str], list[Served]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[ServedSpan]] = defaultdict(list)
     for item in reference:
         groups[item.key].append(item)
     fits = {key: _fit(items) for key, items in groups.items()}
 
-    def nominal(item: Served) -> float | None:
+    def nominal(item: ServedSpan) -> float | None:
         if item.key not in fits:
             return None
         theta, gamma = fits[item.key]
@@ -103,11 +105,11 @@ def law_of(reference: Sequence[Served]) -> Callable[[Served], float | None]:
     return nominal
 
 
-def _features(item: Served) -> Floats:
+def _features(item: ServedSpan) -> Floats:
     return np.array([item.record.prompts, item.record.prompt_tokens, item.record.output_tokens], dtype=float)
 
 
-def _fit(items: Sequence[Served]) -> tuple[Floats, Floats]:
+def _fit(items: Sequence[ServedSpan]) -> tuple[Floats, Floats]:
     """theta and gamma that fit the relative error, found in turn; gamma is drawn towards its usual value."""
     x = np.array([_features(i) for i in items])
     s = np.array([i.service_s for i in items])

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import inf
 
 from emulation.domain.events import Error, Event, Pause
 from emulation.domain.records import RequestRecord
 from emulation.domain.truth import fails
-from emulation.metrics.fault_row import FaultRow, active_in, end_s, grace_s
-from emulation.metrics.service_factor import Served, Span, law_of, served_on
-from emulation.metrics.view import RunView, node_of
+from emulation.metrics.fault_row import FaultRow, active_in, end_s, grace_s, window_of
+from emulation.metrics.service_factor import ServedSpan, Span, law_of, served_on
+from emulation.metrics.view import RunView, on_target
 
 SHOWS = 0.5
 """Share of the seconds with work in which it must have stood still."""
@@ -21,7 +22,12 @@ SHOWS = 0.5
 
 
 def pause_row(
-    run: RunView, events: Sequence[Event], event: Pause, blank: FaultRow, span: Span, clean: Sequence[Served]
+    run: RunView,
+    events: Sequence[Event],
+    event: Pause,
+    blank: FaultRow,
+    span: Span,
+    clean: Sequence[ServedSpan],
 ) -> FaultRow:
     """Seconds that work on the target stood still, against the seconds of the window in which there was some.
 
@@ -43,7 +49,7 @@ def pause_row(
     if expected <= grace_s(run):
         return replace(blank, expected=None, note="not exercised: no work there that shows it")
     landed = effect >= SHOWS * expected
-    later = [r for r in there if active_in(r, (span[1], float("inf"))) or _ended_after(r, span[1])]
+    later = [r for r in there if active_in(r, (span[1], inf)) or _ended_after(r, span[1])]
     if later:
         return replace(blank, landed=landed, effect=effect, recovered=True)
     still_s = _length_s(
@@ -56,18 +62,14 @@ def pause_row(
 
 def _on(run: RunView, event: Pause | Error) -> list[RequestRecord]:
     """Requests whose last attempt was on the target."""
-    return [
-        r
-        for r in run.requests
-        if r.executor and node_of(r.executor) == event.node and event.model in (None, r.model)
-    ]
+    return [r for r in run.requests if on_target(r, event.node, event.model)]
 
 
 def _ended_after(record: RequestRecord, t_s: float) -> bool:
     return record.outcome == "done" and record.ended_s - record.transfer_s >= t_s
 
 
-def _caught(here: Sequence[Served], clean: Sequence[Served], span: Span) -> tuple[float, float]:
+def _caught(here: Sequence[ServedSpan], clean: Sequence[ServedSpan], span: Span) -> tuple[float, float]:
     """Of requests in service when it began: seconds they took too long, and seconds of their service inside."""
     nominal_s = law_of(clean)
     stood_s = of_s = 0.0
@@ -86,21 +88,21 @@ def _waiting_idle(run: RunView, event: Pause, span: Span) -> list[Span]:
         if r.enqueued_s is not None and r.attempt <= 1:
             until_s = r.ended_s if r.started_s is None else r.started_s
             waits[r.executor or ""].append((max(r.enqueued_s, span[0]), min(until_s, span[1])))
-    found: list[Span] = []
+    idle: list[Span] = []
     for executor, waiting in waits.items():
         busy = [
             (r.started_s, r.ended_s)
             for r in run.requests
             if r.executor == executor and r.started_s is not None
         ]
-        found += _without(_merged(waiting), busy + list(_down(run, executor)))
-    return found
+        idle += _without(_merged(waiting), busy + list(_down(run, executor)))
+    return idle
 
 
 def _down(run: RunView, executor: str) -> Iterator[Span]:
     """When an executor was not up. One of which nothing was recorded, or first that it went away, was up before."""
     changes = [e for e in run.executors if e.executor == executor]
-    since_s = float("-inf") if changes and changes[0].state != "away" else None
+    since_s = -inf if changes and changes[0].state != "away" else None
     for change in changes:
         if change.state == "ready" and since_s is not None:
             yield (since_s, change.t_s)
@@ -108,43 +110,34 @@ def _down(run: RunView, executor: str) -> Iterator[Span]:
         elif change.state != "ready" and since_s is None:
             since_s = change.t_s
     if since_s is not None:
-        yield (since_s, float("inf"))
+        yield (since_s, inf)
 
 
 def _windows(run: RunView, events: Sequence[Event], event: Event) -> list[Span]:
     """When the other pauses of the plan were in force."""
-    found = []
-    for index, other in enumerate(events):
-        if isinstance(other, Pause) and other is not event:
-            times = {e.phase: e.t_s for e in run.events if e.event == index}
-            if "onset" in times:
-                found.append((times["onset"], times.get("undo", float("inf"))))
-    return found
+    others = (i for i, other in enumerate(events) if isinstance(other, Pause) and other is not event)
+    return [window for i in others if (window := window_of(run, i)) is not None]
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:
     """The same stretches of time, none of them twice, in order."""
-    found: list[Span] = []
+    merged: list[Span] = []
     for start_s, stop_s in sorted(s for s in spans if s[1] > s[0]):
-        if found and start_s <= found[-1][1]:
-            found[-1] = (found[-1][0], max(found[-1][1], stop_s))
+        if merged and start_s <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], stop_s))
         else:
-            found.append((start_s, stop_s))
-    return found
+            merged.append((start_s, stop_s))
+    return merged
 
 
 def _without(spans: Sequence[Span], taken: Sequence[Span]) -> list[Span]:
     """What is left of some stretches of time outside others."""
-    found = list(spans)
+    left = list(spans)
     for start_s, stop_s in taken:
-        pieces = [
-            piece
-            for a, b in found
-            for piece in ((a, min(b, start_s)), (max(a, stop_s), b))
-            if piece[1] > piece[0]
-        ]
-        found = pieces if start_s < stop_s else found
-    return found
+        if start_s < stop_s:
+            pieces = ((p, q) for a, b in left for p, q in ((a, min(b, start_s)), (max(a, stop_s), b)))
+            left = [(p, q) for p, q in pieces if q > p]
+    return left
 
 
 def _length_s(spans: Sequence[Span]) -> float:

@@ -12,7 +12,7 @@ from emulation.domain.records import DecisionRecord, RequestRecord
 from emulation.domain.request import OUTCOMES
 from emulation.metrics.conservation import Conservation, conservation
 from emulation.metrics.fairness import jain, jain_normalised, objective
-from emulation.metrics.view import RunView, latency_s, mean, percentile, ratio
+from emulation.metrics.view import RunView, is_exchange, latency_s, mean, percentile, ratio
 
 CONTROL_ACTORS = ("planner", "scheduler", "deployer", "meta")
 """Actors whose decisions are control calls; the router's are not, it decides every request."""
@@ -200,10 +200,9 @@ def _kind(decision: DecisionRecord) -> str:
 
 
 def _is_call(decision: DecisionRecord) -> bool:
-    """Of the meta-controller's audit trail only exchanges with its reasoner are; elsewhere every decision is, however
-    many exchanges it took."""
-    exchange = isinstance(decision.choice, dict) and "exchange" in decision.choice
-    return exchange == (decision.actor == "meta")
+    """Of the meta-controller's audit trail only exchanges with its reasoner are calls; elsewhere every decision is one,
+    however many exchanges it took."""
+    return is_exchange(decision) == (decision.actor == "meta")
 
 
 def _control_calls(decisions: Sequence[DecisionRecord]) -> dict[str, int]:

@@ -49,6 +49,16 @@ def node_of(executor: str) -> str:
     return executor.split("/", 1)[0]
 
 
+def on_target(record: RequestRecord, node: str, model: str | None = None) -> bool:
+    """Whether the last attempt at a request was on this node, and of this model if one is given."""
+    return record.executor is not None and node_of(record.executor) == node and model in (None, record.model)
+
+
+def is_exchange(decision: DecisionRecord) -> bool:
+    """Whether it is a question to a reasoner and its reply, not what was decided."""
+    return isinstance(decision.choice, dict) and "exchange" in decision.choice
+
+
 def mean(values: Iterable[float]) -> float | None:
     """Arithmetic mean, None of nothing."""
     kept = list(values)

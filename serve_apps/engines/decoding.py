@@ -79,9 +79,9 @@ class Detokenizer:
         if self._decode(self._ids[self._from :]).endswith(UNFINISHED):
             return
         self._take()
-        found = [at for at in (self._held.find(s) for s in self._stop) if at >= 0]
-        if found:
-            self._held, self.stopped = self._held[: min(found)], True
+        ends_at = [at for at in (self._held.find(s) for s in self._stop) if at >= 0]
+        if ends_at:
+            self._held, self.stopped = self._held[: min(ends_at)], True
             self._tell(len(self._held))
         else:
             self._tell(len(self._held) - self._may_begin_stop())

@@ -35,10 +35,10 @@ class Prompts:
         """Tokens of a prompt, at least one; a model that knows how to write a conversation gets one."""
         if work.ask.turns and self._tokenizer.chat_template:
             turns = [{"role": role, "content": text} for role, text in work.ask.turns]
-            found = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
+            encoded = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
         else:
-            found = self._tokenizer(work.ask.inputs[index])
-        ids: list[int] = found["input_ids"]
+            encoded = self._tokenizer(work.ask.inputs[index])
+        ids: list[int] = encoded["input_ids"]
         return ids or self.start()
 
     def start(self) -> list[int]:

@@ -30,8 +30,8 @@ def backend_class(name: str) -> type[Backend]:
     module, separator, attribute = name.partition(":")
     if not separator:
         raise KeyError(f"unknown backend {name!r}; known: {sorted(BACKENDS)}, or package.module:Class")
-    found: type[Backend] = getattr(import_module(module), attribute)
-    return found
+    backend: type[Backend] = getattr(import_module(module), attribute)
+    return backend
 
 
 __all__ = ["BACKENDS", "Backend", "BackendSpec", "backend_class"]

@@ -44,8 +44,18 @@ class Backend(Protocol):
         """One attempt, text as it comes, the `Answer` last."""
 
 
-def no_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """For backends without settings. Raises `ConfigError` naming the first one given."""
-    if given:
-        raise ConfigError(f"settings.{next(iter(given))}: this backend takes no settings")
-    return given
+class Synthetic:
+    """What backends share that compute nothing: they read no prompts and take no settings."""
+
+    reads_inputs: ClassVar[bool] = False
+    real: ClassVar[bool] = False
+
+    def __init__(self, spec: BackendSpec) -> None:
+        self._spec = spec
+
+    @classmethod
+    def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Takes no settings. Raises `ConfigError` naming the first one given."""
+        if given:
+            raise ConfigError(f"settings.{next(iter(given))}: this backend takes no settings")
+        return given

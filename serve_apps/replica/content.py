@@ -1,5 +1,7 @@
-"""What an emulated model says: synthetic words, captions and images of the asked size. Same request, same
-content."""
+"""What an emulated model says: synthetic words, captions and images of the asked size.
+
+The same request gets the same content.
+"""
 
 from __future__ import annotations
 
@@ -66,12 +68,17 @@ def words(start: int, stop: int) -> str:
     return f" {text}" if start > 0 and text else text
 
 
+def rest(whole: Answer, sent: int) -> list[Delta]:
+    """What is left to say of an answer of which so many tokens were sent."""
+    return deltas(sent, whole.completion_tokens, max(whole.completion_tokens // max(len(whole.texts), 1), 1))
+
+
 def deltas(sent: int, produced: int, each: int) -> list[Delta]:
     """Text of the tokens from `sent` to `produced`, where every choice has `each`."""
-    found = []
+    new = []
     while sent < produced:
         choice, offset = divmod(sent, each)
         step = min(produced - sent, each - offset)
-        found.append(Delta(choice=choice, text=words(offset, offset + step), tokens=step))
+        new.append(Delta(choice=choice, text=words(offset, offset + step), tokens=step))
         sent += step
-    return found
+    return new

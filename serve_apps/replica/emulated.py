@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import Any
 
-from serve_apps.replica.base import BackendSpec, no_settings
-from serve_apps.replica.content import answer, deltas
+from serve_apps.replica.base import BackendSpec, Synthetic
+from serve_apps.replica.content import answer, deltas, rest
 from serve_apps.wire.messages import Answer, Delta, Served, Work
 from serve_apps.wire.names import find, runtime_name
 
 
-class Emulated:
+class Emulated(Synthetic):
     """Asks the node runtime for every request: the queue, the sharing and the speed are the node's."""
 
-    reads_inputs: ClassVar[bool] = False
-    real: ClassVar[bool] = False
-
     def __init__(self, spec: BackendSpec) -> None:
-        self._spec = spec
+        super().__init__(spec)
         self._runtime: Any = find(runtime_name(spec.node))
-
-    @classmethod
-    def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Takes no settings. Raises `ConfigError` for any."""
-        return no_settings(given)
 
     async def serve(self, work: Work) -> Answer:
         """One attempt. If whoever waits for it goes away, the node is told."""
@@ -69,8 +61,7 @@ class Emulated:
         """What is left to say when the node says it is over. Captions come whole, at the end."""
         if self._spec.model.modality == "caption":
             return [Delta(choice=0, text="\n".join(whole.texts), tokens=whole.completion_tokens)]
-        choices = max(len(whole.texts), 1)
-        return deltas(sent, whole.completion_tokens, max(whole.completion_tokens // choices, 1))
+        return rest(whole, sent)
 
     def _each(self, work: Work, total: int) -> int:
         choices = work.request.prompts if self._spec.model.features == "prompts" else 1

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, ClassVar
 
 from emulation.domain.measured import Measured
-from serve_apps.replica.base import BackendSpec, no_settings
-from serve_apps.replica.content import answer, deltas
+from serve_apps.replica.base import Synthetic
+from serve_apps.replica.content import answer, rest
 from serve_apps.wire.messages import Answer, Delta, Served, Work
 
 
-class Noop:
+class Noop(Synthetic):
     """Answers at once."""
-
-    reads_inputs: ClassVar[bool] = False
-    real: ClassVar[bool] = False
-
-    def __init__(self, spec: BackendSpec) -> None:
-        self._spec = spec
-
-    @classmethod
-    def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Takes no settings. Raises `ConfigError` for any."""
-        return no_settings(given)
 
     async def serve(self, work: Work) -> Answer:
         """The whole answer, now."""
@@ -34,8 +22,6 @@ class Noop:
     async def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
         """The whole answer in one piece, then the end."""
         whole = await self.serve(work)
-        for delta in deltas(
-            0, whole.completion_tokens, max(whole.completion_tokens // max(len(whole.texts), 1), 1)
-        ):
+        for delta in rest(whole, 0):
             yield delta
         yield whole

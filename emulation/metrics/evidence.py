@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 from statistics import median
 
 from emulation.domain.events import (
@@ -18,17 +18,16 @@ from emulation.domain.events import (
     Event,
     Leave,
     LinkDelay,
-    LlmOutage,
     Pause,
     Ramp,
     ReplicaCrash,
     Slowdown,
 )
 from emulation.domain.records import DecisionRecord, RequestRecord
-from emulation.metrics.fault_row import FaultRow, active_in, end_s, grace_s, states_before
-from emulation.metrics.service_factor import Served, Span, served_on, slowdown_factor
+from emulation.metrics.fault_row import FaultRow, active_in, end_s, grace_s, states_before, window_of
+from emulation.metrics.service_factor import ServedSpan, Span, served_on, slowdown_factor
 from emulation.metrics.stops import error_row, pause_row
-from emulation.metrics.view import RunView, node_of
+from emulation.metrics.view import RunView, is_exchange, node_of, on_target
 
 
 def fault_ledger(
@@ -44,9 +43,9 @@ def fault_ledger(
 
 def _row(run: RunView, events: Sequence[Event], index: int, sites: Mapping[str, str] | None) -> FaultRow:
     event = events[index]
-    onset_s = next((e.t_s for e in run.events if e.event == index and e.phase == "onset"), None)
-    undo_s = next((e.t_s for e in run.events if e.event == index and e.phase == "undo"), None)
-    blank = FaultRow(index, event.kind, target_of(event), onset_s, undo_s, None, None, None, "", None)
+    window = window_of(run, index)
+    onset_s, undo_s = (None, None) if window is None else (window[0], None if window[1] == inf else window[1])
+    blank = FaultRow(index, event.kind, event.target, onset_s, undo_s, None, None, None, "", None)
     if onset_s is None:
         over = end_s(run) <= event.at_s
         return replace(
@@ -74,16 +73,6 @@ def _row(run: RunView, events: Sequence[Event], index: int, sites: Mapping[str, 
     if undo_s is None:
         return replace(row, recovered=None, note=_join(row.note, "still in force when the run ended"))
     return row
-
-
-def target_of(event: Event) -> str:
-    """The target of an event as tables show it: node, node/model, site-site or `control`."""
-    if isinstance(event, LinkDelay):
-        return f"{event.a}-{event.b}"
-    if isinstance(event, LlmOutage):
-        return "control"
-    model = None if isinstance(event, Leave) else event.model
-    return event.node if model is None else f"{event.node}/{model}"
 
 
 def _join(*notes: str) -> str:
@@ -125,18 +114,17 @@ def _full_effect(event: Slowdown | Drift | Ramp, span: Span) -> tuple[Span, floa
     return (start_s, span[1]), 1 + (event.factor - 1) * reached
 
 
-def _clean(run: RunView, events: Sequence[Event], here: Sequence[Served]) -> list[Served]:
+def _clean(run: RunView, events: Sequence[Event], here: Sequence[ServedSpan]) -> list[ServedSpan]:
     """What was served while no event slowed or stopped its node."""
     windows = [s for i, e in enumerate(events) if here and (s := _slow_window(run, i, e, here)) is not None]
     return [s for s in here if not any(s.overlap_s(w) > 0 for w in windows)]
 
 
-def _slow_window(run: RunView, index: int, event: Event, here: Sequence[Served]) -> Span | None:
+def _slow_window(run: RunView, index: int, event: Event, here: Sequence[ServedSpan]) -> Span | None:
     node = node_of(here[0].record.executor or "")
     if not isinstance(event, Slowdown | Drift | Ramp | Pause) or event.node != node:
         return None
-    times = {e.phase: e.t_s for e in run.events if e.event == index}
-    return (times["onset"], times.get("undo", float("inf"))) if "onset" in times else None
+    return window_of(run, index)
 
 
 def _shows(effect: float, expected: float) -> bool:
@@ -144,12 +132,12 @@ def _shows(effect: float, expected: float) -> bool:
     return effect >= sqrt(expected) if expected >= 1 else effect <= sqrt(expected)
 
 
-def _is_back(after: Sequence[Served], before: Sequence[Served], expected: float) -> bool | None:
-    effect = slowdown_factor(after, before, (0.0, float("inf")))
+def _is_back(after: Sequence[ServedSpan], before: Sequence[ServedSpan], expected: float) -> bool | None:
+    effect = slowdown_factor(after, before, (0.0, inf))
     return None if effect is None else not _shows(effect, expected)
 
 
-def _why_unmeasured(during: Sequence[Served], span: Span) -> str:
+def _why_unmeasured(during: Sequence[ServedSpan], span: Span) -> str:
     if not any(s.overlap_s(span) >= 0.5 * s.service_s for s in during):
         return "not exercised: nothing was served there in the window"
     return "not exercised: nothing comparable was served there outside the window"
@@ -160,18 +148,13 @@ def _why_unmeasured(during: Sequence[Served], span: Span) -> str:
 
 def _leave_row(run: RunView, event: Leave, blank: FaultRow, span: Span) -> FaultRow:
     inner = (span[0] + grace_s(run), span[1])
-    active = [
-        r for r in run.requests if r.executor and node_of(r.executor) == event.node and active_in(r, inner)
-    ]
+    there = [r for r in run.requests if on_target(r, event.node)]
+    active = [r for r in there if active_in(r, inner)]
     changes = [e for e in run.executors if node_of(e.executor) == event.node]
     away = [e for e in changes if e.state == "away" and span[0] <= e.t_s < span[1]]
     blank = replace(blank, effect=float(len(active)), expected=0.0, unit="requests served inside")
     after = [e for e in changes if e.t_s >= span[1] and e.state != "away"]
-    resumed = [
-        r
-        for r in run.requests
-        if r.executor and node_of(r.executor) == event.node and (r.started_s or 0) >= span[1]
-    ]
+    resumed = [r for r in there if (r.started_s or 0) >= span[1]]
     if not away:
         was_on = any(state not in ("off", "away") for state in states_before(changes, span[0]).values())
         missing = was_on or bool(active)
@@ -241,7 +224,7 @@ def _by_pair(run: RunView) -> dict[tuple[str, str], list[RequestRecord]]:
 def _asks_a_reasoner(decision: DecisionRecord) -> bool:
     """The meta-controller's rules fail with the rest, and only its exchanges tell; elsewhere rules cannot fail."""
     if decision.actor == "meta":
-        return isinstance(decision.choice, dict) and "exchange" in decision.choice
+        return is_exchange(decision)
     return decision.reasoner not in ("", "rules", "none") and not decision.actor.startswith("router")
 
 

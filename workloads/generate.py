@@ -49,7 +49,7 @@ def generate(scenario: Scenario, seed: int) -> Workload:
         accounts.append(account)
     merged.sort(key=lambda row: row[:3])
     items = tuple(
-        (_request(f"r{i:06d}", draft, scenario), RequestTruth(draft.output_tokens, noise))
+        (_request(f"r{i:06d}", draft, scenario), RequestTruth.drawn(draft.output_tokens, noise))
         for i, (_, _, _, draft, noise) in enumerate(merged)
     )
     limits = {f"r{i:06d}": row[3].max_tokens for i, row in enumerate(merged) if row[3].max_tokens is not None}

@@ -50,15 +50,15 @@ class TruthTable:
         length = truth.output_tokens
         if max_tokens is not None:
             length = max_tokens if ignore_eos else min(length, max_tokens)
-        return RequestTruth(length, truth.noise)
+        return RequestTruth.drawn(length, truth.noise)
 
     def _drawn(self, request: Request, per_prompt: bool) -> RequestTruth:
         rng = stream(self._seed, f"ad-hoc/{request.id}")
         noise = gamma_noise(self._scenario.service_cv, request.prompts if per_prompt else 1, rng)
         if per_prompt:
-            return RequestTruth(0, tuple(noise))
+            return RequestTruth.drawn(0, noise)
         seen = self._seen.get(request.model) or range(1, AD_HOC_MAX_TOKENS + 1)
-        return RequestTruth(choose(seen, rng), tuple(noise))
+        return RequestTruth.drawn(choose(seen, rng), noise)
 
 
 def _same(known: Request, request: Request, per_prompt: bool) -> bool:

@@ -238,9 +238,8 @@ def _recorded(record: RequestRecord, scenario: Scenario, limit: int) -> RequestT
     """Truth as it came to light; of an answer that was never finished, the length it would have had at most."""
     by_tokens = scenario.testbed.model(record.model).features == "tokens"
     length = record.output_tokens if record.outcome == "done" else limit
-    return RequestTruth(
-        length if by_tokens else 0, (1.0,) * (1 if by_tokens else record.prompts), record.input_tokens
-    )
+    prompts = 1 if by_tokens else record.prompts
+    return RequestTruth.measured(length if by_tokens else 0, prompts, record.input_tokens)
 
 
 def _request(record: RequestRecord, scenario: Scenario) -> Request:

@@ -28,6 +28,7 @@ from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.run import Arrival, Simulation
 from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
 from emulation.rng import stream
+from workloads.lengths import gamma_noise
 
 TAIL_SHARE = 0.6
 """Of the horizon: arrivals go on that long after it, uncounted, so that its last requests meet company."""
@@ -126,13 +127,8 @@ def _arrival(i: int, one: Arrived, t_s: float, belief: BelievedWorld, by_prompts
         deadline_s=inf if deadline_s is None else t_s + deadline_s, prompts=one.prompts,
         prompt_tokens=one.prompt_tokens, known_output_tokens=output,
     )  # fmt: skip
-    count = one.prompts if by_prompts else 1
-    if belief.service_cv > 0:
-        shape = 1.0 / belief.service_cv**2
-        noise = tuple(float(v) for v in rng.gamma(shape, 1.0 / shape, count))
-    else:
-        noise = (1.0,) * count
-    return request, RequestTruth(int(output or 0), noise)
+    noise = gamma_noise(belief.service_cv, one.prompts if by_prompts else 1, rng)
+    return request, RequestTruth.drawn(int(output or 0), noise)
 
 
 def _mean(draws: Sequence[EpochResult]) -> EpochResult:

@@ -67,15 +67,15 @@ class Mirror:
         """True service time there under the present conditions, seconds."""
         if self._asked is None or self._asked[0].id != request_id:
             return inf
-        return self._node_of[executor].true_service_s(executor, *self._asked, self._sent[request_id] + 1)
+        return self._node_of[executor].oracle.service_s(executor, *self._asked, self._sent[request_id] + 1)
 
     def backlog_s(self, executor: str) -> float:
         """True remaining work there under the present conditions, seconds."""
-        return self._node_of[executor].true_backlog_s(executor, self._now_s)
+        return self._node_of[executor].oracle.backlog_s(executor, self._now_s)
 
     def stutters(self, executor: str, model: str) -> bool:
         """Whether a request dispatched there now would stutter (E3 eq. 3)."""
-        return self._node_of[executor].stutters(model)
+        return self._node_of[executor].oracle.stutters(model)
 
 
 class MirroredFastPath(FastPath):

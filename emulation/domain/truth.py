@@ -6,7 +6,7 @@ given it on purpose may import this module; an import contract and a runtime tes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -21,6 +21,16 @@ class RequestTruth:
     """Multiplier of the service time, mean 1; one per prompt for `prompts`, a single one for `tokens`."""
     input_tokens: int | None = None
     """True n_in, by the tokenizer of a real model; None: what the gateway counted, `Request.prompt_tokens`."""
+
+    @classmethod
+    def drawn(cls, output_tokens: int, noise: Iterable[float]) -> RequestTruth:
+        """A length and the noise of every prompt, as somebody drew them."""
+        return cls(output_tokens, tuple(noise))
+
+    @classmethod
+    def measured(cls, output_tokens: int, prompts: int, input_tokens: int | None) -> RequestTruth:
+        """What came to light of a request that is to be computed again, exactly as long as its law says."""
+        return cls(output_tokens, (1.0,) * prompts, input_tokens)
 
     @classmethod
     def unknown(cls, prompts: int) -> RequestTruth:

@@ -36,9 +36,9 @@ class Lifecycle:
         """Apply an activation pattern; returns what was refused and why (empty: all of it was applied).
 
         An infeasible pattern is refused whole. Stops come first, then starts one by one, longest queue first (ties:
-        inventory order); once a pod has to wait for resources (or one is still starting from before), further changes
-        that need resources are voided (MA section V-D), but for moves off a GPU slice that a pending pod waits for, as
-        both would wait for ever. Interrupted work stays queued, at its last finished prompt.
+        inventory order); once an executor has to wait for resources (or one is still starting from before), further
+        changes that need resources are voided (MA section V-D), but for moves off a GPU slice that a pending executor
+        waits for, as both would wait for ever. Interrupted work stays queued, at its last finished prompt.
         """
         if self._spec.hosting == "device":
             return [f"{self._spec.id} is a device: its executor is always ready"]
@@ -62,13 +62,11 @@ class Lifecycle:
         self._start_pending(now_s)
         return refused
 
-    def hurry(self, executor_id: str, state: ExecutorState, now_s: float) -> bool:
-        """What an executor in this state waits for has happened: its timer is due now. False if it is in another."""
+    def hurry(self, executor_id: str, state: ExecutorState, now_s: float) -> None:
+        """What an executor waits for has happened: its timer is due now, if it still is in this state."""
         executor = self._service.by_id[executor_id]
-        if executor.state != state:
-            return False
-        executor.timer_s = now_s
-        return True
+        if executor.state == state:
+            executor.timer_s = now_s
 
     def _wanted(self, modes: Mapping[str, Mode], now_s: float) -> list[tuple[Executor, Mode]]:
         wanted = [(e, modes.get(e.spec.models[0], "off")) for e in self._executors]
@@ -76,7 +74,7 @@ class Lifecycle:
         return wanted
 
     def _waited_for(self, executor: Executor) -> bool:
-        """Whether a pod waits for a slice such as this one holds: to move off it frees more than it takes."""
+        """Whether another executor waits for a slice such as this one holds: moving off frees more than it takes."""
         return executor.mode == "gpu" and any(
             e.state == "pending" and e.target == "gpu" for e in self._executors if e is not executor
         )
@@ -139,7 +137,7 @@ class Lifecycle:
         return jobs
 
     def join(self, now_s: float) -> None:
-        """The node is back; pods start again, a device is ready at once."""
+        """The node is back: its executors start again, a device is ready at once."""
         self._service.available = True
         for executor in self._executors:
             if self._spec.hosting == "device":

@@ -14,9 +14,9 @@ from math import inf
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import ExecutorSpec, Mode, TestbedConfig
 from emulation.domain.events import InFlight
-from emulation.domain.request import Outcome, Request
-from emulation.domain.snapshot import ExecutorState, NodeView
-from emulation.domain.truth import Condition, RequestTruth, WorldTruth
+from emulation.domain.request import Outcome
+from emulation.domain.snapshot import NodeView
+from emulation.domain.truth import Condition, WorldTruth
 from emulation.executor.computed import ComputedWork
 from emulation.executor.executor import Executor
 from emulation.executor.job import Job
@@ -24,7 +24,7 @@ from emulation.executor.lane import Lane
 from emulation.executor.lifecycle import Lifecycle
 from emulation.executor.milestones import Milestone, milestone
 from emulation.executor.notices import Notice
-from emulation.executor.oracle import true_backlog_s, true_service_s
+from emulation.executor.oracle import NodeOracle
 from emulation.executor.paths import Paths
 from emulation.executor.service import Service
 from emulation.executor.speed import Speed
@@ -33,6 +33,8 @@ from emulation.executor.telemetry import node_view
 
 class NodeState:
     """State machine of one node: its time, and the one door to all that its parts do.
+
+    Of its parts `computed` is for whoever computes work that is real, `oracle` for an oracle; the others are its own.
 
     With `external_init`, starting an executor waits for `mark_ready` and draining for `mark_stopped` instead of
     the emulated times (lifecycle `cold`, where processes really start and stop). Service of the models in `real`
@@ -50,6 +52,7 @@ class NodeState:
         self.testbed = testbed
         self.id = node_id
         self.spec = testbed.node(node_id)
+        self.site = self.spec.site
         self._models = {m.id: m for m in testbed.models}
         self._executors = [_executor(testbed, spec) for spec in testbed.executors_of(node_id)]
         self._batched = [lane for e in self._executors for lane in e.more]
@@ -57,17 +60,15 @@ class NodeState:
         self._speed = Speed(testbed, node_id, truth or WorldTruth())
         self._service = Service(node_id, self._executors, self._speed, real)
         self._lifecycle = Lifecycle(testbed, node_id, self._service, external_init)
-        self._computed = ComputedWork(self._service)
+        self.computed = ComputedWork(self._service, self.advance, self._refresh)
+        """Work that somebody really computes."""
+        self.oracle = NodeOracle(self._service, self.advance)
+        """The truth, for an oracle that is given it on purpose."""
         self._paths = Paths(testbed, node_id)
         self._inbound: list[tuple[float, int, Job]] = []
         self._deadlines: list[tuple[float, int, Job]] = []
         self._sequence = 0
         self._next_s = inf
-
-    @property
-    def site(self) -> str:
-        """Site the node stands at."""
-        return self.spec.site
 
     @property
     def available(self) -> bool:
@@ -106,6 +107,7 @@ class NodeState:
         self._refresh()
 
     def _refresh(self) -> None:
+        """Look when something will happen by itself."""
         next_s = inf
         for executor in self._executors:
             if executor.finish_s < next_s:
@@ -168,13 +170,13 @@ class NodeState:
     def progress(self, request_id: str, now_s: float) -> float | None:
         """Done share of a request in service, in [0, 1]; None if it is not in service."""
         self.advance(now_s)
-        for executor in self._executors:
-            for lane in executor.lanes:
-                if lane.job is not None and lane.job.request.id == request_id:
-                    lane.sync(now_s)
-                    whole = sum(lane.job.truth.noise)
-                    return 1.0 - lane.remaining_units / whole if whole > 0 else 1.0
-        return None
+        placed = self._service.in_service(request_id)
+        if placed is None:
+            return None
+        lane, job = placed
+        lane.sync(now_s)
+        whole = sum(job.truth.noise)
+        return 1.0 - lane.remaining_units / whole if whole > 0 else 1.0
 
     def milestones(self, now_s: float) -> list[Milestone]:
         """Where every job of several prompts that is in service stands."""
@@ -184,37 +186,8 @@ class NodeState:
 
     def jobs(self) -> list[Job]:
         """All work here: in service, queued, in transit."""
-        found = [job for _, _, job in self._inbound if not job.ended]
-        for executor in self._executors:
-            found.extend(executor.jobs)
-            found.extend(executor.queue)
-        return found
-
-    # -- work that somebody really computes -----------------------------------------------------------------
-
-    def pace(self, request_id: str) -> tuple[float, ...] | None:
-        """How many times slower each coefficient is to be at present; None if it is not in service."""
-        return self._computed.pace(request_id)
-
-    def advanced(self, request_id: str, prompts_done: int, now_s: float) -> None:
-        """So many of its prompts are finished; nothing changes if it is not in service."""
-        self.advance(now_s)
-        self._computed.advanced(request_id, prompts_done, now_s)
-
-    def complete(
-        self,
-        request_id: str,
-        service_s: float,
-        output_tokens: int,
-        now_s: float,
-        input_tokens: int | None = None,
-    ) -> bool:
-        """It is over: what it took, over all attempts, what came out, and what went in by the model's own tokenizer
-        (None: it has none). False if it is not in service."""
-        self.advance(now_s)
-        done = self._computed.complete(request_id, service_s, output_tokens, now_s, input_tokens)
-        self._refresh()
-        return done
+        in_transit = [job for _, _, job in self._inbound if not job.ended]
+        return in_transit + [job for e in self._executors for job in (*e.jobs, *e.queue)]
 
     # -- lifecycle ----------------------------------------------------------------------------------------
 
@@ -231,16 +204,15 @@ class NodeState:
 
     def mark_ready(self, executor_id: str, now_s: float) -> None:
         """`external_init`: the process behind a starting executor is up."""
-        self._hurry(executor_id, "starting", now_s)
+        self._lifecycle.hurry(executor_id, "starting", now_s)
+        self._refresh()
+        self.advance(now_s)
 
     def mark_stopped(self, executor_id: str, now_s: float) -> None:
         """`external_init`: the process behind a draining executor is gone."""
-        self._hurry(executor_id, "draining", now_s)
-
-    def _hurry(self, executor_id: str, state: ExecutorState, now_s: float) -> None:
-        if self._lifecycle.hurry(executor_id, state, now_s):
-            self._next_s = min(self._next_s, now_s)
-            self.advance(now_s)
+        self._lifecycle.hurry(executor_id, "draining", now_s)
+        self._refresh()
+        self.advance(now_s)
 
     # -- faults -------------------------------------------------------------------------------------------
 
@@ -275,7 +247,7 @@ class NodeState:
         self._refresh()
 
     def join(self, now_s: float) -> None:
-        """The node is back; pods start again, a device is ready at once."""
+        """The node is back: its executors start again, a device is ready at once."""
         self.advance(now_s)
         self._lifecycle.join(now_s)
         self._refresh()
@@ -285,24 +257,6 @@ class NodeState:
         self.advance(now_s)
         self._lifecycle.crash(model, now_s, until_s)
         self._refresh()
-
-    # -- truth, for an oracle that is given it on purpose ---------------------------------------------------
-
-    def stutters(self, model: str) -> bool:
-        """Whether work of this model dispatched here now would stutter (E3 eq. 3)."""
-        return self._speed.stutters(model)
-
-    def true_service_s(
-        self, executor_id: str, request: Request, truth: RequestTruth, attempt: int = 1
-    ) -> float:
-        """Service time the request would take there alone under the present conditions; infinity while it would not
-        be served: off, paused, or bound to fail."""
-        return true_service_s(self._service, self._service.by_id[executor_id], request, truth, attempt)
-
-    def true_backlog_s(self, executor_id: str, now_s: float) -> float:
-        """Time until the executor is free of its present work if nothing changes; infinity while off or paused."""
-        self.advance(now_s)
-        return true_backlog_s(self._service, self._service.by_id[executor_id], now_s)
 
     # -- telemetry ----------------------------------------------------------------------------------------
 

@@ -11,9 +11,9 @@ from emulation.executor.executor import Executor
 def allocate(
     executor: Executor, executors: Sequence[Executor], models: Mapping[str, ModelSpec], node: NodeSpec
 ) -> bool:
-    """Give a pod what its target mode needs, if it is free now; false (and nothing changed) if it is not.
+    """Give an executor what its target mode needs, if it is free now; false (and nothing changed) if it is not.
 
-    A GPU pod takes a slice of the GPU with the most free vRAM (ties: inventory order).
+    On a GPU it takes a slice of the GPU with the most free vRAM (ties: inventory order).
     """
     model = models[executor.spec.models[0]]
     held = [e for e in executors if e.holds]

@@ -38,6 +38,14 @@ class Service:
         """Whether somebody really computes the work of this model."""
         return model in self._real
 
+    def in_service(self, request_id: str) -> tuple[Lane, Job] | None:
+        """The place a request is served at, and its job; None if it is not in service."""
+        for executor in self.executors:
+            for lane in executor.lanes:
+                if lane.job is not None and lane.job.request.id == request_id:
+                    return lane, lane.job
+        return None
+
     def unit_s(self, executor: Executor, job: Job) -> float:
         """Seconds per unit of a job's work under the conditions in force; infinity if it is really computed."""
         if self._real and job.request.model in self._real:

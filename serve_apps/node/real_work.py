@@ -27,7 +27,7 @@ class RealWork(ABC):
         ended, told = waiter.ended, Pace(mode="off", factors=None)
         while not ended.done():
             waiter.repaced.clear()
-            pace = Pace(mode=waiter.job.mode, factors=self._state.pace(work.request.id))
+            pace = Pace(mode=waiter.job.mode, factors=self._state.computed.pace(work.request.id))
             if pace.factors != told.factors:
                 told = pace
                 yield pace
@@ -40,7 +40,7 @@ class RealWork(ABC):
     async def advanced(self, request_id: str, attempt: int, prompts_done: int) -> None:
         """So many prompts of an attempt are finished."""
         if self._present(request_id, attempt) is not None:
-            self._state.advanced(request_id, prompts_done, self._advance())
+            self._state.computed.advanced(request_id, prompts_done, self._advance())
             self._settle()
 
     async def complete(
@@ -59,7 +59,7 @@ class RealWork(ABC):
         if waiter is None:
             return False
         took_s = waiter.work.earlier.service_s + service_s * self._clock.speedup
-        done = self._state.complete(request_id, took_s, output_tokens, self._advance(), input_tokens)
+        done = self._state.computed.complete(request_id, took_s, output_tokens, self._advance(), input_tokens)
         self._settle()
         return done
 

@@ -172,11 +172,11 @@ def test_real_work_of_a_batch_ends_when_each_is_said_to_be_over() -> None:
     node = ready(2, real=("a",))
     for number in range(3):
         node.submit("n/a", job(number), 10.0)
-    assert node.pace("r1") == (1.0, 1.0)
-    assert node.pace("r2") is None
-    assert node.complete("r1", 0.5, 4, 11.0)
-    assert node.pace("r2") == (1.0, 1.0)
-    assert node.complete("r0", 0.7, 4, 12.0)
+    assert node.computed.pace("r1") == (1.0, 1.0)
+    assert node.computed.pace("r2") is None
+    assert node.computed.complete("r1", 0.5, 4, 11.0)
+    assert node.computed.pace("r2") == (1.0, 1.0)
+    assert node.computed.complete("r0", 0.7, 4, 12.0)
     node.advance(100.0)
     assert [j.request.id for j in node.jobs()] == ["r2"]
 
@@ -185,8 +185,8 @@ def test_the_law_learned_of_real_work_is_that_of_one_alone() -> None:
     node = ready(2, 0.5, real=("a",))
     for number in range(2):
         node.submit("n/a", job(number), 10.0)
-    assert node.complete("r0", 2.9, 4, 13.0)
-    assert node.complete("r1", 4.1, 4, 14.0)
+    assert node.computed.complete("r0", 2.9, 4, 13.0)
+    assert node.computed.complete("r1", 4.1, 4, 14.0)
     work = {n.job.request.id: n.job for n in node.take_notices() if isinstance(n, Ended)}
     assert (work["r0"].service_s, work["r1"].service_s) == (2.9, 4.1)
     assert work["r0"].work_s == pytest.approx(2.9 * 2 / 3)
@@ -196,12 +196,12 @@ def test_the_law_learned_of_real_work_is_that_of_one_alone() -> None:
 def test_the_oracle_sees_no_wait_while_a_place_is_free() -> None:
     node = ready(2, 0.5)
     request = Request("next", "a", "n", 10.0, inf)
-    assert node.true_backlog_s("n/a", 10.0) == 0.0
+    assert node.oracle.backlog_s("n/a", 10.0) == 0.0
     node.submit("n/a", job(0, prompts=4), 10.0)
-    assert node.true_backlog_s("n/a", 10.0) == 0.0
-    assert node.true_service_s("n/a", request, RequestTruth()) == pytest.approx(1.5)
+    assert node.oracle.backlog_s("n/a", 10.0) == 0.0
+    assert node.oracle.service_s("n/a", request, RequestTruth()) == pytest.approx(1.5)
     node.submit("n/a", job(1, prompts=2), 10.0)
-    assert node.true_backlog_s("n/a", 10.0) == pytest.approx(3.0)
+    assert node.oracle.backlog_s("n/a", 10.0) == pytest.approx(3.0)
 
 
 def test_a_device_is_one_fifo_and_takes_no_batch() -> None:

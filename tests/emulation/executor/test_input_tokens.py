@@ -33,7 +33,7 @@ def test_what_a_real_model_read_comes_with_its_end_and_not_before() -> None:
     job = Job(REQUEST, RequestTruth())
     node.submit("d", job, 0.0)
     assert job.truth.input_tokens is None
-    assert node.complete("r1", 2.0, 7, 2.0, 63)
+    assert node.computed.complete("r1", 2.0, 7, 2.0, 63)
     notice = ended(node)
     record = request_record(REQUEST, notice.outcome, notice.deliver_s, True, notice.job.measured(done=True))
     assert (record.prompt_tokens, record.input_tokens, record.output_tokens) == (50, 63, 7)

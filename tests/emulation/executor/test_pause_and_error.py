@@ -191,30 +191,30 @@ def test_real_work_is_told_to_stand_still_and_the_next_one_gets_no_turn() -> Non
     node.submit("n/a", job(2, "a"), 10.0)
     onset, undo = timeline([pause(12.0, 60.0, node="n")], testbed)
     apply(onset, node, 12.0)
-    assert node.pace("r1") == (inf, inf)
-    assert node.complete("r1", 2.0, 5, 12.1)  # its last token was on its way
-    assert node.pace("r2") is None
+    assert node.computed.pace("r1") == (inf, inf)
+    assert node.computed.complete("r1", 2.0, 5, 12.1)  # its last token was on its way
+    assert node.computed.pace("r2") is None
     apply(undo, node, 60.0)
-    assert node.pace("r2") == (1.0, 1.0)
+    assert node.computed.pace("r2") == (1.0, 1.0)
 
 
 def test_the_truth_of_a_paused_or_failing_executor_is_that_it_serves_nothing() -> None:
     node, testbed = device(1.0)
     asked = job(7)
-    assert node.true_service_s("d0", asked.request, asked.truth) == 1.0
+    assert node.oracle.service_s("d0", asked.request, asked.truth) == 1.0
     onset, undo = timeline([pause(0.0, 9.0)], testbed)
     apply(onset, node, 0.0)
     node.submit("d0", job(1), 0.0)
-    assert node.true_service_s("d0", asked.request, asked.truth) == inf
-    assert node.true_backlog_s("d0", 1.0) == inf
-    assert node.stutters("m")
+    assert node.oracle.service_s("d0", asked.request, asked.truth) == inf
+    assert node.oracle.backlog_s("d0", 1.0) == inf
+    assert node.oracle.stutters("m")
     apply(undo, node, 9.0)
-    assert node.true_backlog_s("d0", 9.0) == pytest.approx(1.0)
-    assert not node.stutters("m")
+    assert node.oracle.backlog_s("d0", 9.0) == pytest.approx(1.0)
+    assert not node.oracle.stutters("m")
     apply(timeline([Error(node="d0", at_s=9.5, until_s=20.0)], testbed)[0], node, 9.5)
     node.submit("d0", job(2), 9.6)
-    assert node.true_service_s("d0", asked.request, asked.truth) == inf
-    assert node.true_backlog_s("d0", 9.75) == pytest.approx(0.25), "what waits will fail, and take no time"
+    assert node.oracle.service_s("d0", asked.request, asked.truth) == inf
+    assert node.oracle.backlog_s("d0", 9.75) == pytest.approx(0.25), "what waits will fail, and take no time"
 
 
 def test_an_error_ends_requests_when_they_would_start_and_spares_what_is_in_service() -> None:

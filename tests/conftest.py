@@ -5,19 +5,28 @@ Marker `models`: loads and runs real (tiny) models, `pip install 'edgebed[models
 
 from __future__ import annotations
 
+import gc
 import importlib.util
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.build.threads import left_behind
+from tests.build.waiting import eventually
 
 HERE = Path(__file__).parent
 KINDS = {"live": ("ray",), "cluster": ("ray", "cluster"), "vllm": ("vllm",)}
 """Folder to the markers of everything in it; warnings are no errors there, for what runs there warns about itself."""
 LIBRARIES = {"models": ("torch", "transformers", "diffusers"), "vllm": ("vllm",)}
 """Marker to what must be installed for it."""
-FIRST = ("live", "docs", "edgebed/reproduce", "edgebed/commands", "edgebed/calibrate", "parity")
-"""Folders in the order in which they begin, everything else after them: what takes long must not begin last."""
+FIRST = (
+    *("live/test_real_models", "live/test_vram", "live"),
+    *("docs", "edgebed/reproduce", "edgebed/commands", "edgebed/profile", "edgebed/calibrate", "parity"),
+)
+"""What begins first, in this order: what takes long must not begin last, nor Ray start more often than it must."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,6 +62,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "Ray" if file.startswith("tests/live/") else file
 
     return ByFile(config, log)
+
+
+# -- the end of a process
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_thread_outlives_the_tests() -> Iterator[None]:
+    """Set up before every other fixture, so torn down after them: whoever started a thread has ended it by then."""
+    before = frozenset(threading.enumerate())
+    yield
+    gc.collect()  # a pool of threads that nobody refers to ends its threads
+    eventually(lambda: not left_behind(before), said=lambda: f"still running: {left_behind(before)}")
 
 
 @pytest.fixture(scope="session")

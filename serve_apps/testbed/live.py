@@ -42,7 +42,7 @@ from serve_apps.replica.choice import gpu_models, real_models
 from serve_apps.testbed.agent_llm import agent_target
 from serve_apps.testbed.apps import QUIET, UNLIMITED, gateway_target, gpu_share, replica_target
 from serve_apps.testbed.launcher import Launcher
-from serve_apps.testbed.ray_cluster import RayCluster, join, start_local, start_raylets
+from serve_apps.testbed.ray_cluster import RayCluster, disconnect, join, start_local, start_raylets
 from serve_apps.testbed.start_errors import mistakes
 from serve_apps.vram.actor import VramHost
 from serve_apps.wire.clock import LiveClock
@@ -162,11 +162,7 @@ class LiveCluster:
         except Exception as error:  # whatever is broken, the processes must go
             log.warning("serve.shutdown: %s", error)
         finally:
-            if self.base is not None:
-                self.base.stop()
-            else:
-                shutdown: Any = ray.shutdown
-                shutdown()
+            (self.base.stop if self.base is not None else disconnect)()
 
     def __enter__(self) -> Self:
         return self

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.serve._private.router import SingletonThreadRouter
 
 from emulation.domain.cluster import TestbedConfig
 from serve_apps.wire.names import NAMESPACE, edge_resource
@@ -15,6 +18,8 @@ from serve_apps.wire.names import NAMESPACE, edge_resource
 CONTROL = "control"
 """Custom resource of the Ray node that carries planner, scheduler, recorder and gateway."""
 _HEAD_CPUS = 4
+_ROUTER_STOPS_S = 10.0
+"""Wall seconds Serve's handles have to let go."""
 
 
 class NoCluster(ConnectionError):
@@ -44,7 +49,7 @@ def start_local(testbed: TestbedConfig) -> RayCluster:
         resources={CONTROL: 1.0, **{edge_resource(n.id): 1.0 for n in testbed.nodes}},
         **_QUIET,
     )
-    return RayCluster(str(context.address_info["gcs_address"]), _disconnect, {CONTROL: 0.001})
+    return RayCluster(str(context.address_info["gcs_address"]), disconnect, {CONTROL: 0.001})
 
 
 def start_raylets(testbed: TestbedConfig) -> RayCluster:
@@ -66,7 +71,7 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
         raise
 
     def stop() -> None:
-        _disconnect()
+        disconnect()
         cluster.shutdown()
 
     def kill(node_id: str) -> None:
@@ -88,16 +93,48 @@ def join(address: str, testbed: TestbedConfig) -> RayCluster:
     resources: dict[str, float] = ask()
     missing = [n.id for n in testbed.nodes if edge_resource(n.id) not in resources]
     if missing:
-        _disconnect()
+        disconnect()
         names = ", ".join(edge_resource(n) for n in missing)
         raise NoCluster(f"the cluster at {address!r} has no node with resource {names}; see cluster.yaml")
     place = {CONTROL: 0.001} if CONTROL in resources else {}
-    return RayCluster(address, _disconnect, place)
+    return RayCluster(address, disconnect, place)
 
 
-def _disconnect() -> None:
+def disconnect() -> None:
+    """Let go of Ray, and leave no thread behind that would still call it."""
     shutdown: Any = ray.shutdown
-    shutdown()
+    try:
+        end_router_loop()
+    finally:
+        shutdown()
+
+
+def end_router_loop() -> None:
+    """End the thread in which Serve runs the calls of this process' handles.
+
+    Serve starts it as a daemon with the first call and never ends it: it would go on writing to Ray's metrics every
+    five seconds while Ray, and then the interpreter and what native libraries own, are taken down under it.
+    """
+    loop = SingletonThreadRouter._asyncio_loop
+    if loop is None:
+        return
+    thread = asyncio.run_coroutine_threadsafe(_stop_this_loop(), loop).result(timeout=_ROUTER_STOPS_S)
+    thread.join(_ROUTER_STOPS_S)
+    if thread.is_alive():
+        raise TimeoutError(f"the thread of Serve's handles did not end within {_ROUTER_STOPS_S} s")
+    loop.close()
+    SingletonThreadRouter._asyncio_loop = None  # the next handle of this process starts one of its own
+
+
+async def _stop_this_loop() -> threading.Thread:
+    """Cancel what runs in this event loop and stop it; the thread it runs in."""
+    loop = asyncio.get_running_loop()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    loop.call_soon(loop.stop)
+    return threading.current_thread()
 
 
 _QUIET: dict[str, Any] = {

@@ -25,8 +25,15 @@ def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]
     return run
 
 
-def eventually(what: Callable[[], Any], timeout_s: float = LONG_S) -> Any:
-    """The first true value of `what` within the timeout; fails otherwise. Errors of HTTP count as not yet."""
+def eventually(
+    what: Callable[[], Any],
+    timeout_s: float = LONG_S,
+    said: Callable[[], str] = lambda: "it did not come to this",
+) -> Any:
+    """The first true value of `what` within the timeout; fails otherwise, with what is `said` then.
+
+    Errors of HTTP count as not yet.
+    """
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -34,7 +41,7 @@ def eventually(what: Callable[[], Any], timeout_s: float = LONG_S) -> Any:
         except httpx2.HTTPError:
             found = None
         if found or time.monotonic() > deadline:
-            assert found, f"not within {timeout_s} s"
+            assert found, f"not within {timeout_s} s: {said()}"
             return found
         time.sleep(0.02)
 

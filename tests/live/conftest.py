@@ -6,51 +6,62 @@ needs another testbed stops it first (`no_cluster`).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
-from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
+from edgebed.runs.live import run_plan
 from serve_apps.testbed.live import LiveCluster, LiveOptions
-from serve_apps.wire.messages import RunPlan
 from tests.build.live import TOKEN, LiveRun, scenario
-from workloads.mismatch import world_truth
+
+
+class SharedCluster:
+    """The testbed that most tests share: started by the first one that needs it, and again after it was put away."""
+
+    def __init__(self) -> None:
+        self._running: LiveCluster | None = None
+
+    def up(self) -> LiveCluster:
+        """The testbed, serving."""
+        if self._running is None:
+            with pytest.MonkeyPatch.context() as environment:
+                environment.setenv("EDGEBED_TOKEN", TOKEN)
+                self._running = LiveCluster.start(scenario().testbed, LiveOptions(port=0))
+        return self._running
+
+    def put_away(self) -> None:
+        """Stop it: a process has one Ray at a time."""
+        if self._running is not None:
+            self._running.stop()
+            self._running = None
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[LiveCluster]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("EDGEBED_TOKEN", TOKEN)
-        found = LiveCluster.start(scenario().testbed, LiveOptions(port=0))
-    with found:
-        yield found
+def shared_cluster() -> Iterator[SharedCluster]:
+    shared = SharedCluster()
+    yield shared
+    shared.put_away()
+
+
+@pytest.fixture(scope="module")
+def no_cluster(shared_cluster: SharedCluster) -> None:
+    """For tests that start a testbed of their own."""
+    shared_cluster.put_away()
 
 
 @pytest.fixture(scope="session")
-def begin(cluster: LiveCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveRun]]:
+def begin(
+    shared_cluster: SharedCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., LiveRun]]:
     """Begin a run of a scheme; one that is in progress is cut short."""
     clients: list[httpx2.Client] = []
 
     def _begin(scheme: str = "sect", **changes: Any) -> LiveRun:
         folder = tmp_path_factory.mktemp("run")
-        given, row = scenario(**changes), find_scheme(scheme)
-        made = build_controllers(row, given, seed=1)
-        plan = RunPlan(
-            run_id=f"{scheme}-{time.time_ns()}",
-            scenario=given,
-            seed=1,
-            header=run_header(given, row, 1, "live"),
-            truth=world_truth(given, 1),
-            fast_path=made.fast_path,
-            folder=str(folder),
-            planner=made.planner,
-            scheduler=made.scheduler,
-            deployers=made.deployers,
-        )
-        cluster.begin_run(plan)
+        cluster = shared_cluster.up()
+        cluster.begin_run(run_plan(scenario(**changes), scheme, 1, folder))
         clients.append(httpx2.Client(base_url=cluster.url, timeout=60))
         return LiveRun(cluster, folder, clients[-1])
 

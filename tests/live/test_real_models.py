@@ -17,16 +17,13 @@ import openai
 import pytest
 from PIL import Image
 
-from edgebed.runs.live import as_live, said_of
-from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
+from edgebed.runs.live import as_live, run_plan, said_of
 from emulation.domain.events import Leave, Slowdown
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import read_run
 from serve_apps.testbed.live import LiveCluster, LiveOptions
-from serve_apps.wire.messages import RunPlan
 from tests.build.works import PROMPT, picture_uri
-from workloads.mismatch import world_truth
 
 pytestmark = pytest.mark.models
 
@@ -91,24 +88,10 @@ class Live:
 
 
 @pytest.fixture(scope="module")
-def live(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    given, row, folder = as_live(scenario(tiny)), find_scheme("RF"), tmp_path_factory.mktemp("run")
+def live(no_cluster: None, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    given, folder = as_live(scenario(tiny)), tmp_path_factory.mktemp("run")
     with LiveCluster.start(given.testbed, LiveOptions(port=0)) as cluster:
-        made = build_controllers(row, given, seed=1)
-        cluster.begin_run(
-            RunPlan(
-                run_id=f"real-{time.time_ns()}",
-                scenario=given,
-                seed=1,
-                header=run_header(given, row, 1, "live"),
-                truth=world_truth(given, 1),
-                fast_path=made.fast_path,
-                folder=str(folder),
-                planner=made.planner,
-                scheduler=made.scheduler,
-                deployers=made.deployers,
-            )
-        )
+        cluster.begin_run(run_plan(given, "RF", 1, folder))
         with (
             openai.OpenAI(base_url=f"{cluster.url}/v1", api_key="none", max_retries=0, timeout=60) as sdk,
             httpx2.Client(base_url=cluster.url, timeout=60) as http,

@@ -14,7 +14,7 @@ from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.start_errors import said_in
 from serve_apps.wire.names import LAUNCHER, VRAM, find
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.usefixtures("no_cluster")]
 
 
 def scenario(lifecycle: str) -> Scenario:

@@ -12,16 +12,14 @@ import httpx2
 import openai
 import pytest
 
+from edgebed.runs.live import run_plan
 from edgebed.wiring.agent_llm import with_agent_llm
-from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
 from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
 from serve_apps.testbed.agent_llm import KEY
 from serve_apps.testbed.live import LiveCluster, LiveOptions
-from serve_apps.wire.messages import RunPlan
 from tests.build.live import TESTBED
 from tests.build.waiting import eventually
-from workloads.mismatch import world_truth
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
 SECRET = "only-for-agents"
@@ -109,20 +107,7 @@ def test_it_answers_nobody_without_the_key(cluster: LiveCluster, scenario: Scena
 def test_an_agent_asks_it_and_the_rules_decide_when_it_speaks_nonsense(
     cluster: LiveCluster, scenario: Scenario, tmp_path: Path
 ) -> None:
-    row = find_scheme("MA")
-    made = build_controllers(row, scenario, seed=1)
-    plan = RunPlan(
-        run_id=f"hosted-{time.time_ns()}",
-        scenario=scenario,
-        seed=1,
-        header=run_header(scenario, row, 1, "live"),
-        truth=world_truth(scenario, 1),
-        fast_path=made.fast_path,
-        folder=str(tmp_path),
-        planner=made.planner,
-        scheduler=made.scheduler,
-        deployers=made.deployers,
-    )
+    plan = run_plan(scenario, "MA", 1, tmp_path)
     cluster.begin_run(plan)
     with httpx2.Client(base_url=cluster.url, timeout=60) as http:
         body = {"model": "gpt2", "messages": [{"role": "user", "content": "word"}], "max_tokens": 2}

@@ -1,9 +1,8 @@
 """The walk of one request behind HTTP: route in-process, one call to the replica, feedback, record.
 
-Stall-proof by construction: the fast path needs no other actor to decide, every call has a timeout, and
-records
-leave in batches. A request that is given back is routed again; one that is held waits for something to
-change.
+Stall-proof by construction: the fast path needs no other actor to decide, every call has a limit, and records leave in
+batches. A request that is given back is routed again; one that is held waits for something to change. Knows no Ray:
+actors are reached through `Calls`, replicas through `Replicas`.
 """
 
 from __future__ import annotations
@@ -11,27 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
 from math import inf
-from typing import Any, Literal
+from typing import Any
 
-from ray.exceptions import RayError
-from ray.serve.exceptions import RayServeException
-
-from emulation.domain.actions import RoutingDecision
+from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion, FastPath
 from emulation.domain.request import Outcome, Request
 from emulation.executor import Changed
+from serve_apps.gateway.flight import Flight, Refused, Told, attempt_of
 from serve_apps.gateway.replicas import Replicas
 from serve_apps.records.batch import RecordBatch
 from serve_apps.replica.choice import class_of
 from serve_apps.wire.ask import Ask
+from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Answer, Delta, GatewayRun, Piece, Served, Timing, Work
-from serve_apps.wire.names import RECORDER, Phonebook, app_name, runtime_name
+from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served, Work
+from serve_apps.wire.names import RECORDER, app_name, runtime_name
 
 log = logging.getLogger("edgebed")
 
@@ -40,54 +38,18 @@ ATTEMPTS = 8
 CALL_MARGIN_S = 10.0
 """Wall seconds beyond a request's deadline before a replica's silence counts as an error."""
 LONGEST_CALL_S = 3600.0
+NODE_LIMIT_S = 2.0
+"""Wall seconds a node, or the recorder, has to say what became of an attempt that broke."""
+RETRY_S = 0.2
+"""Wall seconds between attempts when replicas are lost, times the attempt; a second at most."""
 HELD_LOOK_S = 1.0
 """Wall seconds after which a held request is looked at again even if nothing was heard."""
 AGAIN_LOOK_S = 0.05
-"""Wall seconds to wait for news of a node that has just given the request back, before it is tried there
-again."""
-
-
-class Refused(Exception):
-    """A request that ended otherwise than done; `outcome` says how."""
-
-    def __init__(
-        self, outcome: Outcome, reason: str, retry_after_s: float = 1.0, fault: str | None = None
-    ) -> None:
-        super().__init__(reason)
-        self.outcome = outcome
-        self.retry_after_s = retry_after_s
-        self.fault = fault
-        """Field of the request that no model could serve: the client's mistake."""
-
-
-@dataclass(slots=True)
-class Flight:
-    """A request in the gateway, from arrival to end."""
-
-    request: Request
-    ask: Ask
-    sent_s: float
-    attempt: int = 1
-    earlier: Measured = Measured()
-    decision: RoutingDecision | None = None
-    work: Work | None = None
-    served: Served | None = None
-    kept: tuple[Piece, ...] = ()
-    """Choices that real models have finished."""
-    timing: Timing | None = None
-    fault: str | None = None
-    sent_tokens: int = 0
-    patience: asyncio.Timeout | None = None
-    """How long the present call may take; cut short when its node is lost."""
-
-    def take(self, answer: Answer) -> None:
-        """What a real model says beside its answer: choices to keep for another attempt, times, a client's mistake."""
-        self.kept = answer.kept or self.kept
-        self.timing, self.fault = answer.timing, answer.fault
+"""Wall seconds to wait for news of a node that has just given the request back, before it is tried there again."""
 
 
 class Dispatcher:
-    """One run in one gateway process: its fast path, its flights, its handles to the replicas."""
+    """One run in one gateway process: its fast path, its flights, its calls to nodes and replicas."""
 
     def __init__(
         self,
@@ -96,8 +58,10 @@ class Dispatcher:
         clock: LiveClock,
         batch: RecordBatch,
         replicas: Replicas,
-        actors: Phonebook,
+        calls: Calls,
+        follow_anew: Callable[[str], None] = lambda node_id: None,
     ) -> None:
+        """`follow_anew` is told of a node that was lost: the state of its executors must be heard again."""
         self.run = run
         self.clock = clock
         self.fast_path = fast_path
@@ -107,11 +71,10 @@ class Dispatcher:
         self.latency_sum_s: dict[str, float] = {}
         self._batch = batch
         self._replicas = replicas
-        self._actors = actors
+        self._calls = calls
+        self._follow_anew = follow_anew
         self._node_of = {e.id: e.node for e in run.testbed.executors()}
         self._away: set[str] = set()
-        self.lost: set[str] = set()
-        """Nodes that did not answer, until they are heard of again."""
         self._news = asyncio.Event()
         self._readers = {
             (node.id, model)
@@ -121,7 +84,7 @@ class Dispatcher:
         }
         """(node, model) whose backends want the prompts themselves."""
 
-    # -- what the fast path is told --------------------------------------------------------------------
+    # -- what is heard from elsewhere --------------------------------------------------------------------
 
     def executor_changed(self, news: Changed) -> None:
         """Lifecycle of an executor; whoever is held looks again."""
@@ -129,19 +92,23 @@ class Dispatcher:
         self.fast_path.executor_changed(news.executor, news.state, news.mode, news.ready_at_s)
         self.wake()
 
+    def commanded(self, command: MacroPolicy | RouteGuide) -> None:
+        """The planner's policy or the scheduler's guide is in force from now on."""
+        if isinstance(command, MacroPolicy):
+            self.fast_path.policy(command)
+        else:
+            self.fast_path.guide(command)
+        self.wake()
+
     def node_lost(self, node_id: str) -> None:
-        """A node does not answer: nothing is sent there until it does, and what is there is dispatched again."""
-        self.lost.add(node_id)
+        """A node does not answer: nothing is sent there until it is heard of, and what is there is dispatched again."""
+        self._follow_anew(node_id)
         for executor, node in self._node_of.items():
             if node == node_id and executor not in self._away:
                 self.executor_changed(Changed(self.clock.now_s(), executor, "away", "off", inf))
-        now = asyncio.get_running_loop().time()
         for flight in self.flights.values():
-            patience, work = flight.patience, flight.work if flight.served is None else None
-            if work is None or patience is None or self._node_of[work.executor] != node_id:
-                continue
-            if not patience.expired():
-                patience.reschedule(now)  # a call to a node that is gone would hang
+            if flight.work is not None and self._node_of[flight.work.executor] == node_id:
+                flight.hurry()  # a call to a node that is gone would hang
 
     def wake(self) -> None:
         """Something changed: held requests are routed again."""
@@ -156,62 +123,44 @@ class Dispatcher:
 
     def checkpoint(self) -> tuple[Any, list[tuple[Request, str]]]:
         """Learned state, and what is in flight in its books."""
-        flying = [(f.request, f.work.executor) for f in self.flights.values() if f.work and f.served is None]
-        return self.fast_path, flying
+        return self.fast_path, [(f.request, f.work.executor) for f in self.flights.values() if f.work]
 
     # -- one request -----------------------------------------------------------------------------------
 
     async def answer(self, request: Request, ask: Ask) -> Answer:
         """Serve a request to its end. Raises `Refused` if it does not end well."""
-        flight = self._arrive(request, ask)
-        try:
-            work = await self._choose(flight)
-            while True:
-                answer = await self._call(flight, work)
-                flight.take(answer)
-                if answer.served.outcome == "detached":
-                    work = replace(work, kept=flight.kept)
-                    continue
-                if self._over(flight, answer.served):
-                    return answer
-                work = await self._choose(flight)
-        finally:
-            self._leave(flight)
+        with self._flight(request, ask) as flight:
+            work: Work | None = await self._choose(flight)
+            while work is not None:
+                answer = await self._attempt(flight, work)
+                work = await self._next(flight, work, answer)
+            return answer
 
     async def stream(self, request: Request, ask: Ask) -> AsyncIterator[Delta | Answer]:
-        """Like `answer`, its text on the way, the `Answer` last. A second attempt goes on where the first
-        stopped."""
-        flight = self._arrive(request, ask)
-        try:
-            work = await self._choose(flight)
-            while True:
-                skip, answer = flight.sent_tokens, None
-                async for item in self._call_stream(flight, work):
-                    if isinstance(item, Answer):
-                        answer = item
-                    elif skip >= item.tokens:
-                        skip -= item.tokens
-                    else:
-                        yield replace(item, text=after(item.text, skip), tokens=item.tokens - skip)
-                        flight.sent_tokens += item.tokens - skip
-                        skip = 0
-                if answer is not None:
-                    flight.take(answer)
-                if answer is None or answer.served.outcome == "detached":
-                    work = replace(work, kept=flight.kept)
-                    continue
-                if self._over(flight, answer.served):
-                    yield answer
-                    return
-                work = await self._choose(flight)
-        finally:
-            self._leave(flight)
+        """Like `answer`, its text on the way, the `Answer` last. A second attempt goes on where the first stopped."""
+        with self._flight(request, ask) as flight:
+            work: Work | None = await self._choose(flight)
+            while work is not None:
+                told = Told(flight)
+                async with aclosing(self._attempt_stream(flight, work)) as items:
+                    async for item in items:
+                        if isinstance(item, Answer):
+                            answer = item
+                        elif (delta := told.new(item)) is not None:
+                            yield delta
+                work = await self._next(flight, work, answer)
+            yield answer
 
-    def _arrive(self, request: Request, ask: Ask) -> Flight:
-        flight = Flight(request, ask, self.clock.now_s())
-        self.flights[request.id] = flight
+    @contextmanager
+    def _flight(self, request: Request, ask: Ask) -> Iterator[Flight]:
+        """A request is here; one that leaves without an end was given up by its client."""
+        flight = self.flights[request.id] = Flight(request, ask, self.clock.now_s())
         self._batch.add("arrive", request)
-        return flight
+        try:
+            yield flight
+        finally:
+            if self.flights.get(request.id) is flight:
+                self._end(flight, "aborted", "the client gave up")
 
     async def _choose(self, flight: Flight) -> Work:
         """Route, holding while the fast path says so. Raises `Refused`."""
@@ -227,26 +176,27 @@ class Dispatcher:
             if decision.action == "no_host":
                 raise self._end(flight, "no_host", decision.reason)
             executor = decision.executor
-            if executor is None or executor not in self._node_of or executor in self._away:
+            node = None if executor is None else self._node_of.get(executor)
+            if executor is None or node is None or executor in self._away:
                 await self._hold(request, HELD_LOOK_S)
-            elif (
-                flight.attempt > 1
-                and flight.served is not None
-                and flight.work is not None
-                and self._node_of[executor] == self._node_of[flight.work.executor]
-            ):
-                flight.served = None
+            elif node == flight.avoided:
+                flight.avoided = None
                 await self._hold(request, AGAIN_LOOK_S)
             else:
                 break
         self.fast_path.dispatched(request, decision, now_s)
-        flight.decision, flight.served = decision, None
-        work = Work(
-            request=request, ask=flight.ask, executor=executor, attempt=flight.attempt, sent_s=flight.sent_s,
-            dispatched_s=now_s, earlier=flight.earlier, kept=flight.kept,
-        )  # fmt: skip
-        reads = (self._node_of[executor], request.model) in self._readers
-        flight.work = work if reads else work.slim()
+        reads = (node, request.model) in self._readers
+        flight.decision, flight.avoided = decision, None
+        flight.work = Work(
+            request=request,
+            ask=flight.ask if reads else flight.ask.slim(),
+            executor=executor,
+            attempt=flight.attempt,
+            sent_s=flight.sent_s,
+            dispatched_s=now_s,
+            earlier=flight.measured or Measured(),
+            kept=flight.kept if reads else (),
+        )
         return flight.work
 
     async def _hold(self, request: Request, limit_s: float) -> None:
@@ -257,172 +207,141 @@ class Dispatcher:
         except TimeoutError:
             return
 
-    async def _call(self, flight: Flight, work: Work) -> Answer:
+    async def _next(self, flight: Flight, work: Work, answer: Answer) -> Work | None:
+        """What follows an attempt: None if its request is done, else the next one. Raises `Refused`."""
+        flight.take(answer)
+        served = answer.served
+        if served.outcome == "detached":
+            return replace(work, kept=flight.kept)
+        measured = attempt_of(work, served.measured)
+        flight.over(measured)
+        if served.outcome == "returned":
+            self._feed_back(flight.request, work.executor, "node_lost", measured)
+            flight.attempt, flight.avoided = flight.attempt + 1, self._node_of[work.executor]
+            return await self._choose(flight)
+        self._feed_back(flight.request, work.executor, served.outcome, measured)
+        refused = self._end(flight, served.outcome, served.reason, served.ended_s)
+        if served.outcome != "done":
+            raise refused
+        return None
+
+    # -- one attempt -----------------------------------------------------------------------------------
+
+    async def _attempt(self, flight: Flight, work: Work) -> Answer:
+        flight.until = self._patience_until(flight.request)
         try:
-            async with self._patiently(flight):
-                if self.run.cold and (early := await self._turn(work)) is not None:
-                    return Answer(served=early)
-                answer: Answer = await self._handle(work, "serve").remote(work)
-                return answer
+            async with flight.patience():
+                early = await self._turn(work)
+                return early or await self._replicas.serve(self._app(work), work)
         except asyncio.CancelledError:
             self._give_up(flight, work)
             raise
-        except (RayError, RayServeException, TimeoutError) as error:
+        except (Unreached, TimeoutError) as error:
             return await self._lost(work, error)
 
-    async def _call_stream(self, flight: Flight, work: Work) -> AsyncIterator[Delta | Answer]:
-        finished = False
+    async def _attempt_stream(self, flight: Flight, work: Work) -> AsyncGenerator[Delta | Answer]:
+        """Ends with an `Answer`, unless the client goes away first."""
+        flight.until = self._patience_until(flight.request)
+        over = False
         try:
-            async with self._patiently(flight):
-                early = await self._turn(work) if self.run.cold else None
-                if early is None:
-                    async for item in self._handle(work, "stream").remote(work):
-                        finished = isinstance(item, Answer)
-                        yield item
-                else:
-                    finished = True
-                    yield Answer(served=early)
-        except (RayError, RayServeException, TimeoutError) as error:
-            finished = True
+            async with flight.patience():
+                early = await self._turn(work)
+            items = self._early(early) if early else self._replicas.stream(self._app(work), work)
+            while not over:
+                async with flight.patience():  # never while the client reads
+                    item = await anext(items, None)
+                if item is None:
+                    raise Unreached("the stream ended without its answer")
+                over = isinstance(item, Answer)
+                yield item
+        except (Unreached, TimeoutError) as error:
+            over = True
             yield await self._lost(work, error)
         finally:
-            if not finished:
+            if not over:
                 self._give_up(flight, work)
 
-    async def _turn(self, work: Work) -> Served | None:
+    async def _early(self, answer: Answer) -> AsyncIterator[Delta | Answer]:
+        yield answer
+
+    async def _turn(self, work: Work) -> Answer | None:
         """Lifecycle cold: wait in the node's queue first, so that a replica is only called when it is up."""
-        early: Served | None = await self._runtime(work.executor).turn.remote(work.slim())
-        return early
+        if not self.run.cold:
+            return None
+        runtime = self._runtime(work.executor)
+        early: Served | None = await self._calls.call(runtime, "turn", work.slim(), limit_s=LONGEST_CALL_S)
+        return None if early is None else Answer(served=early)
 
     async def _lost(self, work: Work, error: Exception) -> Answer:
         """A replica that broke: its node forgets the attempt, another one is made."""
         log.warning("%s: attempt %d at %s: %s", work.request.id, work.attempt, work.executor, error)
-        forget = self._runtime(work.executor).cancel.remote(work.request.id, "its replica was lost")
-        if not await self._answers(forget):
+        forget = (work.request.id, "its replica was lost")
+        try:
+            await self._calls.call(self._runtime(work.executor), "cancel", *forget, limit_s=NODE_LIMIT_S)
+        except Unreached as silent:
+            log.warning("node runtime: %s", silent)
             self.node_lost(self._node_of[work.executor])
-        await asyncio.sleep(min(0.2 * work.attempt, 1.0))
-        outcome: Any = "returned" if work.attempt < ATTEMPTS else "error"
-        reason, now_s = f"replica lost: {type(error).__name__}", self.clock.now_s()
-        measured = _attempt(work, await self._finished_of(work))
-        return Answer(served=Served(outcome=outcome, ended_s=now_s, reason=reason, measured=measured))
+        await asyncio.sleep(min(RETRY_S * work.attempt, 1.0))
+        measured = attempt_of(work, await self._finished_of(work))
+        return Answer(
+            served=Served(
+                outcome="returned" if work.attempt < ATTEMPTS else "error",
+                ended_s=self.clock.now_s(),
+                reason=f"replica lost: {type(error).__name__}",
+                measured=measured,
+            )
+        )
 
     async def _finished_of(self, work: Work) -> Measured:
         """What is known to be finished of a request whose attempt broke; reports of that attempt end here."""
-        call = self._actors.find(RECORDER).take_over.remote(
-            self.run.run_id, work.request.id, work.attempt + 1
-        )
+        asked = (self.run.run_id, work.request.id, work.attempt + 1)
         try:
-            found: Measured = await asyncio.wait_for(asyncio.ensure_future(call), 2.0)
-        except (RayError, TimeoutError) as error:
+            written: Measured = await self._calls.call(RECORDER, "take_over", *asked, limit_s=NODE_LIMIT_S)
+        except Unreached as error:
             log.warning("%s: its progress record is not reached: %s", work.request.id, error)
             return work.earlier
-        return max(found, work.earlier, key=lambda m: m.prompts_done)
+        return max(written, work.earlier, key=lambda m: m.prompts_done)
 
-    def _over(self, flight: Flight, served: Served) -> bool:
-        """Feed back and record an attempt; False if another one must follow. Raises `Refused`."""
-        work = flight.work
-        assert work is not None
-        flight.served = served
-        assert served.outcome != "detached"
-        outcome: Outcome = "node_lost" if served.outcome == "returned" else served.outcome
-        self._feed_back(flight.request, work.executor, outcome, served.measured)
-        if served.outcome == "returned":
-            flight.attempt += 1
-            flight.earlier = served.measured
-            return False
-        refused = self._end(flight, served.outcome, served.reason)
-        if served.outcome != "done":
-            raise refused
-        return True
+    def _patience_until(self, request: Request) -> float:
+        """When an attempt that began now is given up as lost, by the event loop's clock."""
+        patience_s = LONGEST_CALL_S
+        if request.deadline_s != inf:
+            patience_s = self.clock.wall_until_s(request.deadline_s) + CALL_MARGIN_S
+        return asyncio.get_running_loop().time() + patience_s
 
-    def _feed_back(self, request: Request, executor: str, outcome: Outcome, measured: Measured) -> None:
-        self.fast_path.completed(Completion(request, executor, outcome, self.clock.now_s(), measured))
+    def _app(self, work: Work) -> str:
+        return app_name(self._node_of[work.executor], work.request.model)
+
+    def _runtime(self, executor: str) -> str:
+        return runtime_name(self._node_of[executor])
 
     # -- the end ---------------------------------------------------------------------------------------
 
     def _give_up(self, flight: Flight, work: Work) -> None:
         """The client is gone: so is the work."""
-        self._runtime(work.executor).cancel.remote(work.request.id)
-        self._feed_back(flight.request, work.executor, "aborted", Measured())
+        self._calls.tell(self._runtime(work.executor), "cancel", work.request.id)
+        self._feed_back(flight.request, work.executor, "aborted", attempt_of(work))
 
-    def _leave(self, flight: Flight) -> None:
-        """Whatever happened: a flight that did not end any other way was given up by its client."""
-        if self.flights.get(flight.request.id) is flight:
-            self._end(flight, "aborted", "the client gave up")
+    def _feed_back(self, request: Request, executor: str, outcome: Outcome, measured: Measured) -> None:
+        self.fast_path.completed(Completion(request, executor, outcome, self.clock.now_s(), measured))
 
-    def _end(self, flight: Flight, outcome: Outcome, reason: str) -> Refused:
-        """Close the flight and record it. Returns the `Refused` to raise unless it is done."""
+    def _end(self, flight: Flight, outcome: Outcome, reason: str, ended_s: float | None = None) -> Refused:
+        """Close the flight and record it; `ended_s`: by its node. Returns the `Refused` to raise unless it is done."""
         now_s = self.clock.now_s()
-        request, served = flight.request, flight.served
+        request, measured = flight.request, flight.last_attempt()
         self.flights.pop(request.id, None)
         key = (request.model, outcome)
         self.ends[key] = self.ends.get(key, 0) + 1
+        side: dict[str, Any] = {"wall": time.time(), "request_id": request.id, "sent_s": flight.sent_s}
+        side["heard_s"] = side["answered_s"] = now_s
         if outcome == "done":
             total_s = self.latency_sum_s.get(request.model, 0.0)
             self.latency_sum_s[request.model] = total_s + now_s - request.arrival_s
-        at_node = served is not None and served.outcome == outcome
-        ended_s = served.ended_s if served is not None and at_node else now_s
-        measured = (
-            None
-            if flight.work is None
-            else _attempt(flight.work, None if served is None else served.measured)
-        )
-        side: dict[str, Any] = {"wall": time.time(), "request_id": request.id, "sent_s": flight.sent_s}
-        side["heard_s"] = side["answered_s"] = now_s
-        if measured is not None and outcome == "done":
+        when_s = now_s if ended_s is None else ended_s
+        if outcome == "done" and measured is not None and measured.attempt == 1:
             before_s = max(0.0, (measured.dispatched_s or 0.0) - flight.sent_s)
-            side["platform_overhead_s"] = (before_s + max(0.0, now_s - ended_s)) / self.run.speedup
+            side["platform_overhead_s"] = (before_s + max(0.0, now_s - when_s)) / self.run.speedup
         if flight.timing is not None:
             side["prefill_s"], side["decode_s"] = flight.timing.prefill_s, flight.timing.decode_s
-        self._batch.add("end", request, outcome, ended_s, measured, flight.decision, reason, side)
+        self._batch.add("end", request, outcome, when_s, measured, flight.decision, reason, side)
         return Refused(outcome, reason or outcome, fault=flight.fault)
-
-    # -- handles ---------------------------------------------------------------------------------------
-
-    def _handle(self, work: Work, method: Literal["serve", "stream"]) -> Any:
-        return self._replicas.handle(app_name(self._node_of[work.executor], work.request.model), method)
-
-    def _runtime(self, executor: str) -> Any:
-        return self._actors.find(runtime_name(self._node_of[executor]))
-
-    @asynccontextmanager
-    async def _patiently(self, flight: Flight) -> AsyncIterator[None]:
-        """Raises `TimeoutError` when the request's patience ends; `node_lost` may end it early, but only in here."""
-        async with asyncio.timeout(self._patience_s(flight.request)) as flight.patience:
-            try:
-                yield
-            finally:
-                flight.patience = None
-
-    def _patience_s(self, request: Request) -> float:
-        if request.deadline_s == inf:
-            return LONGEST_CALL_S
-        return self.clock.wall_until_s(request.deadline_s) + CALL_MARGIN_S
-
-    async def _answers(self, call: Awaitable[Any]) -> bool:
-        """Whether a call to a node runtime comes back soon."""
-        try:
-            await asyncio.wait_for(asyncio.ensure_future(call), 2.0)
-        except (RayError, TimeoutError) as error:
-            log.warning("node runtime: %s", error)
-            return False
-        return True
-
-
-def _attempt(work: Work, measured: Measured | None) -> Measured:
-    """What is known of an attempt: by its node if that said anything of it, else by its gateway."""
-    if measured is not None and measured.executor is not None:
-        return measured
-    return replace(
-        measured or work.earlier, attempt=work.attempt, executor=work.executor, sent_s=work.sent_s,
-        dispatched_s=work.dispatched_s,
-    )  # fmt: skip
-
-
-def after(text: str, tokens: int) -> str:
-    """What follows the first `tokens` words, the blank before it included."""
-    for _ in range(tokens):
-        start = len(text) - len(text.lstrip())
-        blank = text.find(" ", start)
-        text = "" if blank < 0 else text[blank:]
-    return text

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from emulation.domain.request import Request
 from serve_apps.gateway import openai_api as api
-from serve_apps.gateway.dispatch import Dispatcher, Refused
+from serve_apps.gateway.dispatch import Dispatcher
+from serve_apps.gateway.flight import Refused
 from serve_apps.gateway.http import Exchange, Handler, HttpError
 from serve_apps.gateway.openapi import describe
 from serve_apps.gateway.sse import (

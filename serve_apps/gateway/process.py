@@ -13,26 +13,25 @@ import os
 import pickle
 import socket
 import time
-from collections.abc import Awaitable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
 import ray
 import uvicorn
-from ray.exceptions import RayError
 
-from emulation.domain.actions import MacroPolicy, RouteGuide
-from emulation.domain.ports import FastPath
+from emulation.executor import Changed
 from serve_apps.gateway.control import ControlFront
 from serve_apps.gateway.dispatch import Dispatcher
 from serve_apps.gateway.exposition import Accounts, exposition
 from serve_apps.gateway.front import Front
 from serve_apps.gateway.http import App, Exchange
 from serve_apps.gateway.meta import MetaLink
-from serve_apps.gateway.replicas import Replicas
+from serve_apps.gateway.replicas import ServeReplicas
 from serve_apps.records.batch import RecordBatch
 from serve_apps.replica.choice import has_ledger
-from serve_apps.wire.calls import RayCalls
+from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import GatewayRun, Hinted, RunState
 from serve_apps.wire.names import (
@@ -42,17 +41,14 @@ from serve_apps.wire.names import (
     RECORDER,
     SCHEDULER,
     VRAM,
-    NotThere,
-    Phonebook,
     app_name,
     runtime_name,
 )
+from serve_apps.wire.news import Follower
 from serve_apps.wire.secret import Keys
 
 log = logging.getLogger("edgebed")
 
-WATCH_S = 5.0
-"""Wall seconds of one long poll."""
 CHECKPOINT_S = 2.0
 
 
@@ -61,11 +57,11 @@ class Gateway:
 
     def __init__(self, host: str, port: int, keys: Keys) -> None:
         self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_node_id()}:{os.getpid()}"
-        self._actors = Phonebook()
-        self._replicas = Replicas()
-        self._batch = RecordBatch(RayCalls(), self._source)
+        self._calls = RayCalls()
+        self._replicas = ServeReplicas()
+        self._batch = RecordBatch(self._calls, self._source)
         self._dispatcher: Dispatcher | None = None
-        self._followers: list[asyncio.Task[None]] = []
+        self._following: list[asyncio.Task[None]] = []
         self._meta: MetaLink | None = None
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -75,9 +71,8 @@ class Gateway:
             )
         )  # fmt: skip
         self._serving = asyncio.ensure_future(self._server._serve([open_socket(host, port)]))
-        self._loops = [
-            asyncio.ensure_future(w) for w in (self._follow_runs(), self._send_records(), self._save())
-        ]
+        runs: Follower[RunState] = Follower(self._calls, RECORDER, "", self._take_up)
+        self._loops = [asyncio.ensure_future(w) for w in (runs.run(), self._send_records(), self._save())]
 
     def check_health(self) -> None:
         """Raises `RuntimeError` if the socket is closed or a background loop has stopped; Serve then
@@ -126,144 +121,85 @@ class Gateway:
         if dispatcher is None or not has_ledger(dispatcher.run.testbed, dispatcher.run.backend):
             return ()
         try:
-            accounts: Accounts = await self._ask(VRAM, "accounts")
-        except (RayError, NotThere, TimeoutError) as error:
+            accounts: Accounts = await self._calls.call(VRAM, "accounts")
+        except Unreached as error:
             log.warning("gateway: vRAM ledger not reached: %s", error)
             return ()
         return accounts
 
     # -- following the rest of the testbed ----------------------------------------------------------------
 
-    async def _follow_runs(self) -> None:
-        version = 0
-        while True:
-            try:
-                heard, states = await self._ask(RECORDER, "watch", "", version, WATCH_S)
-                for state in states:
-                    await self._take_up(state)
-                version = heard
-            except (RayError, NotThere, TimeoutError) as error:
-                log.warning("gateway: recorder not reached: %s", error)
-                await asyncio.sleep(0.5)
-
     async def _take_up(self, state: RunState) -> None:
         """A run was opened, started or closed."""
+        dispatcher = self._dispatcher
         if state.closed or state.run_id is None:
             self._stop_following()
             self._dispatcher = None
             return
-        if self._dispatcher is None or self._dispatcher.run.run_id != state.run_id:
+        if dispatcher is None or dispatcher.run.run_id != state.run_id:
             self._stop_following()
-            found = await self._ask(RECORDER, "part", GATEWAY_APP)
-            if found is None:
+            part = await self._calls.call(RECORDER, "part", GATEWAY_APP)
+            if part is None:
                 return
-            await self._begin(found[0])
-        if self._dispatcher is not None and state.t0_wall is not None:
-            self._dispatcher.clock.start(state.t0_wall)
+            dispatcher = await self._begin(part[0])
+        if state.t0_wall is not None:
+            dispatcher.clock.start(state.t0_wall)
 
-    async def _begin(self, run: GatewayRun) -> None:
-        self._batch = RecordBatch(RayCalls(), self._source)
+    async def _begin(self, run: GatewayRun) -> Dispatcher:
+        self._batch = RecordBatch(self._calls, self._source)
         self._batch.begin(run.run_id)
-        fast_path: FastPath = pickle.loads(run.fast_path)
+        nodes = [n.id for n in run.testbed.nodes]
+        followers: dict[str, Follower[Any]] = {}
         dispatcher = Dispatcher(
-            run, fast_path, LiveClock(run.speedup), self._batch, self._replicas, self._actors
-        )
+            run, pickle.loads(run.fast_path), LiveClock(run.speedup), self._batch, self._replicas, self._calls,
+            lambda node_id: followers[node_id].again(),
+        )  # fmt: skip
         if not run.cold:
-            hosted = [(n.id, m) for n in run.testbed.nodes for m in run.testbed.hosted(n.id)]
-            await self._replicas.warm_up(app_name(node, model) for node, model in hosted)
+            await self._replicas.warm_up(app_name(n, m) for n in nodes for m in run.testbed.hosted(n))
         this_actor = ray.get_runtime_context().current_actor
-        checkpoint = await self._ask(RECORDER, "join", run.run_id, self._source, this_actor)
+        checkpoint = await self._calls.call(RECORDER, "join", run.run_id, self._source, this_actor)
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
-        if (meta := dispatcher.fast_path.meta) is not None:
-            self._meta = MetaLink(meta, dispatcher.clock, self._batch, dispatcher.wake)
-        await asyncio.gather(*(self._news_of(dispatcher, n.id, 0, 1.0) for n in run.testbed.nodes))
-        follow: list[Awaitable[None]] = [self._follow_node(dispatcher, n.id) for n in run.testbed.nodes]
-        if run.planned:
-            follow.append(self._follow_commands(dispatcher, PLANNER))
-        if run.scheduled:
-            follow.append(self._follow_commands(dispatcher, SCHEDULER))
-        if self._meta is not None:
-            follow.append(self._follow_outages(dispatcher, self._meta))
-        self._followers = [asyncio.ensure_future(f) for f in follow]
+        followers |= self._followers_of(dispatcher)
+        await asyncio.gather(*(followers[node].poll(1.0) for node in nodes))
+        self._following = [asyncio.ensure_future(f.run()) for f in followers.values()]
         self._dispatcher = dispatcher
-        await self._ask(RECORDER, "ready", run.run_id, self._source)
+        await self._calls.call(RECORDER, "ready", run.run_id, self._source)
+        return dispatcher
+
+    def _followers_of(self, dispatcher: Dispatcher) -> dict[str, Follower[Any]]:
+        """Whom this run's dispatcher listens to: every node, by its id, and whoever decides or breaks something."""
+        run, meta = dispatcher.run, dispatcher.fast_path.meta
+        if meta is not None:
+            self._meta = MetaLink(meta, dispatcher.clock, self._batch, dispatcher.wake)
+        link = self._meta
+
+        def hear(news: Changed | Hinted) -> None:
+            if isinstance(news, Changed):
+                dispatcher.executor_changed(news)
+            elif link is not None:
+                link.hinted(news)
+
+        def following(name: str, hear: Callable[[Any], None], node_id: str | None = None) -> Follower[Any]:
+            lost = None if node_id is None else partial(dispatcher.node_lost, node_id)
+            return Follower(self._calls, name, run.run_id, hear, lost)
+
+        found = {n.id: following(runtime_name(n.id), hear, n.id) for n in run.testbed.nodes}
+        if run.planned:
+            found[PLANNER] = following(PLANNER, dispatcher.commanded)
+        if run.scheduled:
+            found[SCHEDULER] = following(SCHEDULER, dispatcher.commanded)
+        if link is not None:
+            found[EVENTS] = following(EVENTS, link.outage)
+        return found
 
     def _stop_following(self) -> None:
-        for task in self._followers:
+        for task in self._following:
             task.cancel()
-        self._followers = []
+        self._following = []
         if self._meta is not None:
             self._meta.stop()
         self._meta = None
-
-    async def _follow_node(self, dispatcher: Dispatcher, node_id: str) -> None:
-        """Tell the fast path what becomes of the executors of one node; one that does not answer is away."""
-        version = 0
-        while True:
-            try:
-                if node_id in dispatcher.lost:  # hear the state of every executor, then it is there again
-                    version = await self._news_of(dispatcher, node_id, 0, WATCH_S)
-                    dispatcher.lost.discard(node_id)
-                version = await self._news_of(dispatcher, node_id, version, WATCH_S)
-            except (RayError, NotThere, TimeoutError) as error:
-                log.warning("gateway: node %s not reached: %s", node_id, error)
-                dispatcher.node_lost(node_id)
-                await asyncio.sleep(0.5)
-
-    async def _news_of(self, dispatcher: Dispatcher, node_id: str, version: int, timeout_s: float) -> int:
-        name, run_id = runtime_name(node_id), dispatcher.run.run_id
-        version, news = await self._ask(name, "watch", run_id, version, timeout_s)
-        for changed in news:
-            if not isinstance(changed, Hinted):
-                dispatcher.executor_changed(changed)
-            elif self._meta is not None:
-                self._meta.hinted(changed)
-        return version
-
-    async def _follow_outages(self, dispatcher: Dispatcher, meta: MetaLink) -> None:
-        """Break and mend the reasoner as the event plan says."""
-        version = 0
-
-        async def poll(version: int) -> int:
-            found, failures = await self._ask(EVENTS, "watch", dispatcher.run.run_id, version, WATCH_S)
-            for failure in failures:
-                meta.outage(failure)
-            return int(found)
-
-        while True:
-            version = await self._patiently(poll(version), version)
-
-    async def _follow_commands(self, dispatcher: Dispatcher, name: str) -> None:
-        """Give the planner's policies or the scheduler's guides to the fast path as they land."""
-        version = 0
-
-        async def poll(version: int) -> int:
-            version, commands = await self._ask(name, "watch", dispatcher.run.run_id, version, WATCH_S)
-            for command in commands:
-                if isinstance(command, MacroPolicy):
-                    dispatcher.fast_path.policy(command)
-                elif isinstance(command, RouteGuide):
-                    dispatcher.fast_path.guide(command)
-                dispatcher.wake()
-            return version
-
-        while True:
-            version = await self._patiently(poll(version), version)
-
-    async def _patiently(self, poll: Awaitable[int], version: int) -> int:
-        """One long poll; one that fails is tried again a little later."""
-        try:
-            return await poll
-        except (RayError, NotThere, TimeoutError) as error:
-            log.info("gateway: long poll failed: %s", error)
-            await asyncio.sleep(0.5)
-            return version
-
-    async def _ask(self, name: str, method: str, *args: Any) -> Any:
-        """Call a named actor; never wait longer than a long poll takes."""
-        call = getattr(self._actors.find(name), method).remote(*args)
-        return await asyncio.wait_for(call, WATCH_S + 5.0)
 
     async def _send_records(self) -> None:
         """Flush the present run's records, for ever. (A run that is over keeps its own batch: nothing
@@ -281,8 +217,10 @@ class Gateway:
                 continue
             ends = sum(dispatcher.ends.values())
             try:
-                await self._ask(RECORDER, "checkpoint", GATEWAY_APP, pickle.dumps(dispatcher.checkpoint()))
-            except (RayError, NotThere, TimeoutError) as error:
+                await self._calls.call(
+                    RECORDER, "checkpoint", GATEWAY_APP, pickle.dumps(dispatcher.checkpoint())
+                )
+            except Unreached as error:
                 log.warning("gateway: no checkpoint: %s", error)
 
 

@@ -1,16 +1,18 @@
-"""The gateway's handles to the replicas: one router per application, made ahead of the first request."""
+"""Calls to the replicas: one router of Serve's per application, made ahead of the first request."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Literal, Protocol
 
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
+from serve_apps.wire.calls import Unreached
+from serve_apps.wire.messages import Answer, Delta, Work
 from serve_apps.wire.names import REPLICA
 
 log = logging.getLogger("edgebed")
@@ -18,32 +20,56 @@ log = logging.getLogger("edgebed")
 WARM_UP_TIMEOUT_S = 20.0
 
 
-class Replicas:
-    """Handles by application. Making one takes tens of milliseconds, so `warm_up` makes them before a run begins."""
+class Replicas(Protocol):
+    """Calls to the replica of an application. How long to wait is the caller's affair."""
+
+    async def serve(self, app: str, work: Work) -> Answer:
+        """One attempt, whole. Raises `Unreached` if the replica is lost."""
+
+    def stream(self, app: str, work: Work) -> AsyncIterator[Delta | Answer]:
+        """One attempt, its text on the way, the `Answer` last. Raises `Unreached` if the replica is lost."""
+
+
+class ServeReplicas:
+    """Calls through Serve's handles. Making one takes tens of milliseconds, so `warm_up` makes them before a run."""
 
     def __init__(self) -> None:
         self._handles: dict[tuple[str, str], Any] = {}
 
-    def handle(self, app: str, method: Literal["serve", "stream", "pid"]) -> Any:
-        """The handle that calls this method of the replica of an application, straight to its process."""
-        key = (app, method)
-        if key not in self._handles:
-            base = self._handles.get((app, ""))
-            if base is None:
-                base = self._handles[app, ""] = serve.get_deployment_handle(REPLICA, app_name=app)
-            self._handles[key] = base.options(
-                method_name=method, stream=method == "stream", _by_reference=False
-            )
-        return self._handles[key]
+    async def serve(self, app: str, work: Work) -> Answer:
+        """See `Replicas`."""
+        try:
+            answer: Answer = await self._handle(app, "serve").remote(work)
+        except (RayError, RayServeException) as error:
+            raise Unreached(f"{app}: {type(error).__name__}") from error
+        return answer
+
+    async def stream(self, app: str, work: Work) -> AsyncIterator[Delta | Answer]:
+        """See `Replicas`."""
+        try:
+            async for item in self._handle(app, "stream").remote(work):
+                yield item
+        except (RayError, RayServeException) as error:
+            raise Unreached(f"{app}: {type(error).__name__}") from error
 
     async def warm_up(self, apps: Iterable[str]) -> None:
-        """Call every application once. One that does not answer in time is left to the requests' own timeouts."""
+        """Call every application once. One that does not answer in time is left to the requests' own limits."""
         await asyncio.gather(*(self._call_once(app) for app in apps))
 
     async def _call_once(self, app: str) -> None:
-        self.handle(app, "serve"), self.handle(app, "stream")
+        self._handle(app, "serve"), self._handle(app, "stream")
         try:
             async with asyncio.timeout(WARM_UP_TIMEOUT_S):
-                await self.handle(app, "pid").remote()
+                await self._handle(app, "pid").remote()
         except (RayError, RayServeException, TimeoutError) as error:
             log.warning("%s does not answer yet: %s", app, error)
+
+    def _handle(self, app: str, method: Literal["serve", "stream", "pid"]) -> Any:
+        """The handle that calls this method of the replica of an application, straight to its process."""
+        if (app, method) not in self._handles:
+            if (app, "") not in self._handles:
+                self._handles[app, ""] = serve.get_deployment_handle(REPLICA, app_name=app)
+            self._handles[app, method] = self._handles[app, ""].options(
+                method_name=method, stream=method == "stream", _by_reference=False
+            )
+        return self._handles[app, method]

@@ -81,7 +81,7 @@ class FastPath:
         column, reason = self.router.choose(request, pool, view)
         if column < 0:
             return RoutingDecision(None, "hold" if column == HOLD else "no_host", reason)
-        candidates = rank(pool.names, pool.ranked(column))
+        candidates = rank(pool.names, pool.scores(column))
         service_s, sigma_s = pool.service.item(column), pool.sigma.item(column)
         if pool.limit_s < inf:
             latency_s = pool.latency_s(column, site, moved_bytes)

@@ -118,9 +118,10 @@ class Pool:
             np.multiply(self.per_byte[site], moved_bytes, out=self._term)
             np.add(score, self._term, out=score)
 
-    def ranked(self, column: int) -> Array:
-        """The part of the frame that a decision for `column` lists: the routable columns, if it is one."""
-        return self.frame if column >= self.routable else self.frame[:, : self.routable]
+    def scores(self, column: int) -> Array:
+        """The scores that a decision for `column` lists: those of the routable columns, if it is one."""
+        scores: Array = self.score if column >= self.routable else self.score[: self.routable]
+        return scores
 
     def latency_s(self, column: int, site: int, moved_bytes: int) -> float:
         """Predicted latency of the request last evaluated, on one column: wait, service and transfer."""
@@ -201,8 +202,7 @@ class Belief:
 
 
 class FastView:
-    """All pools and beliefs of a testbed. Devices start ready; the executors of pods are off until telemetry says
-    otherwise."""
+    """All pools and beliefs of a testbed. Executors of pods are taken to be off until telemetry says otherwise."""
 
     def __init__(self, testbed: TestbedConfig, perf: PerformanceModel) -> None:
         executors = testbed.executors()

@@ -55,20 +55,21 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     `stand_in` decides where `decider` fails and the fallback is `rules`.
     """
 
+    actor: str
+    """Name of the decider in records."""
+
     def __init__(
         self,
-        actor: str,
         testbed: TestbedConfig,
         decider: DeciderT,
-        seed: int,
-        config: LoopConfig | None,
+        seed: int = 0,
+        config: LoopConfig | None = None,
         stand_in: DeciderT | None = None,
     ) -> None:
-        self.actor = actor
         self._testbed = testbed
         self._decider = decider
         self._stand_in = stand_in
-        self._rng = stream(seed, f"fallback:{actor}")
+        self._rng = stream(seed, f"fallback:{self.actor}")
         self._config = config or LoopConfig()
         self._last_valid: CommandT | None = None
 
@@ -175,7 +176,8 @@ class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
         config: LoopConfig | None = None,
         stand_in: DeploymentAgent | None = None,
     ) -> None:
-        super().__init__(f"deployer:{node_id}", testbed, deployer, seed, config, stand_in)
+        self.actor = f"deployer:{node_id}"
+        super().__init__(testbed, deployer, seed, config, stand_in)
         self.node_id = node_id
         self.role: Mapping[str, Mode] | None = None
 
@@ -199,16 +201,8 @@ class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
 class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
     """The prompt scheduler, and the latest macro policy it works under."""
 
-    def __init__(
-        self,
-        testbed: TestbedConfig,
-        scheduler: PromptScheduler,
-        seed: int = 0,
-        config: LoopConfig | None = None,
-        stand_in: PromptScheduler | None = None,
-    ) -> None:
-        super().__init__("scheduler", testbed, scheduler, seed, config, stand_in)
-        self.policy: MacroPolicy | None = None
+    actor = "scheduler"
+    policy: MacroPolicy | None = None
 
     def accept(self, policy: MacroPolicy) -> None:
         """Work under this policy from now on."""
@@ -232,15 +226,7 @@ class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
 class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
     """The global planner."""
 
-    def __init__(
-        self,
-        testbed: TestbedConfig,
-        planner: GlobalPlanner,
-        seed: int = 0,
-        config: LoopConfig | None = None,
-        stand_in: GlobalPlanner | None = None,
-    ) -> None:
-        super().__init__("planner", testbed, planner, seed, config, stand_in)
+    actor = "planner"
 
     def _ask(self, decider: GlobalPlanner, seen: ClusterSnapshot) -> Choice[MacroPolicy]:
         return decider.decide(seen)

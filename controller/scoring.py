@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import inf, log
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from emulation.domain.actions import Candidate, Candidates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,73 +45,46 @@ def soft_bias_s(
     return guide_s - explore_s * uncertainty + (risk_penalty_s if risky else 0.0)
 
 
-class Ranking(Sequence[Candidate]):
-    """The best candidates of one decision, best first. Cheap to take, spelled out when somebody reads it.
+class Ranking:
+    """(executor, score in seconds) of the best of one decision, best first. Sorted only when somebody reads it.
 
     Executors that can never be chosen (infinite score) are left out. Scores at or above `AVOID_S` mark
-    executors under hard avoidance. Pickles and compares as the plain `Candidates`.
+    executors under hard avoidance. Pickles and compares as a plain tuple.
     """
 
-    __slots__ = ("_built", "_frame", "_names")
+    __slots__ = ("_names", "_scores")
 
-    def __init__(self, names: Sequence[str], frame: NDArray[np.float64]) -> None:
+    def __init__(self, names: Sequence[str], scores: NDArray[np.float64]) -> None:
         self._names = names
-        self._frame = frame
-        self._built: Candidates | None = None
+        self._scores = scores
 
-    def pairs(self) -> tuple[tuple[str, float], ...]:
-        """(executor, score in seconds), best first: what a record keeps. Cheaper than the candidates."""
-        score = self._frame[SCORE].tolist()
-        return tuple([(self._names[i], score[i]) for i in self._order(score)])
-
-    def _order(self, score: list[float]) -> list[int]:
-        ranked = sorted(range(len(score)), key=score.__getitem__)[:TOP]
-        return ranked if score[ranked[-1]] < inf else [i for i in ranked if score[i] < inf]
-
-    def _spelled_out(self) -> Candidates:
-        if self._built is None:
-            wait, service, sigma, score = self._frame.tolist()
-            names = self._names
-            self._built = Candidates(
-                [Candidate(names[i], score[i], wait[i], service[i], sigma[i]) for i in self._order(score)]
-            )
-        return self._built
-
-    @overload
-    def __getitem__(self, index: int) -> Candidate: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[Candidate, ...]: ...
-    def __getitem__(self, index: int | slice) -> Candidate | tuple[Candidate, ...]:
-        return self._spelled_out()[index]
-
-    def __len__(self) -> int:
-        return len(self._spelled_out())
-
-    def __iter__(self) -> Iterator[Candidate]:
-        return iter(self._spelled_out())
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        scores, names = self._scores.tolist(), self._names
+        ranked = sorted(range(len(scores)), key=scores.__getitem__)[:TOP]
+        return iter([(names[i], scores[i]) for i in ranked if scores[i] < inf])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, (Ranking, tuple)) and self._spelled_out() == tuple(other)
+        return isinstance(other, (Ranking, tuple)) and tuple(self) == tuple(other)
 
     def __hash__(self) -> int:
-        return hash(self._spelled_out())
+        return hash(tuple(self))
 
     def __repr__(self) -> str:
-        return repr(self._spelled_out())
+        return repr(tuple(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Candidates, (tuple(self._spelled_out()),)
+        return tuple, (tuple(self),)
 
 
-def rank(names: Sequence[str], frame: NDArray[np.float64]) -> Ranking:
-    """The best candidates of a scored frame, which is copied: the caller may score into it again.
+def rank(names: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
+    """The best of these scores, which are copied: the caller may score into them again.
 
-    `frame` has shape (4, executors), rows as named above. With many executors only the best are copied.
+    Of many executors only the best are copied.
     """
-    if frame.shape[1] <= _COPY_WHOLE:
-        return Ranking(names, frame.copy())
-    best = np.sort(np.argpartition(frame[SCORE], TOP)[:TOP])
-    return Ranking([names[i] for i in best.tolist()], frame[:, best])
+    if len(scores) <= _COPY_WHOLE:
+        return Ranking(names, scores.copy())
+    best = np.sort(np.argpartition(scores, TOP)[:TOP])
+    return Ranking([names[i] for i in best.tolist()], scores[best])
 
 
 _COPY_WHOLE = 32

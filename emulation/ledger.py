@@ -97,7 +97,7 @@ class Ledger:
             reason=decision.reason,
             reasoner="none",
             request_id=request.id,
-            candidates=decision.candidates.pairs(),
+            candidates=tuple(decision.candidates),
             landed_s=t_s,
         )
         self._sink.write(record, side)

@@ -46,15 +46,15 @@ class Message:
 
     def wire(self) -> dict[str, Any]:
         """As the OpenAI chat completions API takes it."""
-        found: dict[str, Any] = {"role": self.role, "content": self.content}
+        message: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.calls:
-            found["tool_calls"] = [
+            message["tool_calls"] = [
                 {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
                 for c in self.calls
             ]
         if self.call_id is not None:
-            found["tool_call_id"] = self.call_id
-        return found
+            message["tool_call_id"] = self.call_id
+        return message
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,9 +100,9 @@ class RulesLlm:
 
 def _results(query: Query) -> list[dict[str, Any]]:
     """What the tools of the round before answered, in order of their calls."""
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for message in reversed(query.messages):
         if message.role != "tool":
             break
-        found.insert(0, json.loads(message.content))
-    return found
+        results.insert(0, json.loads(message.content))
+    return results

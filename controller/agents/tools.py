@@ -90,8 +90,8 @@ def run_call(call: ToolCall, tools: Mapping[str, Tool], run: Callable[[str, Any]
 
 
 def _said(error: ValidationError) -> str:
-    found = []
+    faults = []
     for one in error.errors(include_url=False, include_context=False)[:4]:
         where = ".".join(str(part) for part in one["loc"]) or "arguments"
-        found.append(f"{where}: {one['msg']}")
-    return "; ".join(found)
+        faults.append(f"{where}: {one['msg']}")
+    return "; ".join(faults)

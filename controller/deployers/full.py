@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from controller.deployers.patterns import full_patterns, hungriest_first, images_first
+from controller.deployers.patterns import full_patterns, hungriest_first
 from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.ports import DeploymentAgent
@@ -31,8 +31,7 @@ class FullDeployer(DeploymentAgent):
             picked = int(stream(seed, f"deployer:full:{node_id}").integers(len(patterns)))
             pattern = patterns[picked]
         else:
-            pattern_of = images_first if config.choice == "images_first" else hungriest_first
-            pattern = pattern_of(testbed, node_id)
+            pattern = hungriest_first(testbed, node_id, config.choice == "images_first")
         self._choice = Choice(NodeConfig(node_id, pattern), f"full activation, {config.choice}")
 
     def decide(self, view: NodeView) -> Choice[NodeConfig]:

@@ -28,19 +28,17 @@ def full_patterns(testbed: TestbedConfig, node_id: str) -> list[Pattern]:
     return [p for p in patterns if _active(p) == most]
 
 
-def hungriest_first(testbed: TestbedConfig, node_id: str) -> Pattern:
-    """The full pattern that gives the vGPUs to the models that gain most from one (ties: inventory order)."""
-    hosted = testbed.hosted(node_id)
-    by_gain = sorted(hosted, key=lambda m: -gpu_gain(testbed, node_id, m))
-    return max(full_patterns(testbed, node_id), key=lambda p: tuple(p[m] == "gpu" for m in by_gain))
+def hungriest_first(testbed: TestbedConfig, node_id: str, images_first: bool = False) -> Pattern:
+    """The full pattern that gives the vGPUs to the models that gain most from one (ties: inventory order).
 
+    `images_first`: to those among them first that read or make images.
+    """
 
-def images_first(testbed: TestbedConfig, node_id: str) -> Pattern:
-    """The full pattern that gives the vGPUs to models that read or make images, then to those that gain most."""
-    hosted = testbed.hosted(node_id)
-    order = sorted(
-        hosted, key=lambda m: (testbed.model(m).modality == "text", -gpu_gain(testbed, node_id, m))
-    )
+    def rank(model: str) -> tuple[bool, float]:
+        text = images_first and testbed.model(model).modality == "text"
+        return text, -gpu_gain(testbed, node_id, model)
+
+    order = sorted(testbed.hosted(node_id), key=rank)
     return max(full_patterns(testbed, node_id), key=lambda p: tuple(p[m] == "gpu" for m in order))
 
 

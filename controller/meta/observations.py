@@ -81,12 +81,12 @@ class Observations:
 
     def since(self, t_s: float) -> list[Observation]:
         """Those that ended at `t_s` or later, oldest first."""
-        found: list[Observation] = []
+        recent: list[Observation] = []
         for one in reversed(self._ring):
             if one.ended_s < t_s:
                 break
-            found.append(one)
-        return found[::-1]
+            recent.append(one)
+        return recent[::-1]
 
     def of_law(self, device: str, model: str, since_s: float, hinted: bool) -> list[Observation]:
         """Served results of one device and model in one state (with or without a hint), oldest first."""

@@ -208,29 +208,31 @@ class Promises:
         self, metric: str, device: str | None, model: str | None, promise: Promise | None
     ) -> tuple[float | None, int]:
         """The metric since the promise was made, or (None) over the tasks before now; and the number behind it."""
-        found = list(self._steered.observations)
+        results = list(self._steered.observations)
         if promise is None:
-            found = found[-self._config.verdict_tasks :] if metric != "residual" else self._lately(found)
+            results = (
+                results[-self._config.verdict_tasks :] if metric != "residual" else self._lately(results)
+            )
         elif metric == "residual":
-            found = [o for o in found if o.ended_s > promise.made_s]
+            results = [o for o in results if o.ended_s > promise.made_s]
         else:
-            found = [o for o in found if o.task > promise.made_task]
+            results = [o for o in results if o.task > promise.made_task]
         if metric == "residual":
             fits = [
                 o
-                for o in found
+                for o in results
                 if not o.mixed and device in (None, o.device) and model in (None, o.key.model)
             ]
             return misfit(fits), sum(o.ratio is not None for o in fits)
         if metric == "stutter_rate":
-            here = [o for o in found if device in (None, o.device)]
+            here = [o for o in results if device in (None, o.device)]
             return (sum(o.stutter for o in here) / len(here) if here else None), len(here)
-        stretches = [o.stretch for o in found if o.stretch is not None]
+        stretches = [o.stretch for o in results if o.stretch is not None]
         return (sum(stretches) / len(stretches) if stretches else None), len(stretches)
 
-    def _lately(self, found: list[Observation]) -> list[Observation]:
+    def _lately(self, results: list[Observation]) -> list[Observation]:
         since_s = self._steered.now_s - self._config.drift_window_s
-        return [o for o in found if o.ended_s >= since_s]
+        return [o for o in results if o.ended_s >= since_s]
 
 
 def _said(value: float | None) -> str:

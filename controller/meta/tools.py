@@ -106,8 +106,8 @@ class MetaTools:
         )
 
     def _pull_observations(self, arguments: PullObservations) -> RecentResults:
-        found = self._steered.observations.since(self._steered.now_s - arguments.window_s)
-        done = [o.latency_s for o in found if o.service_s is not None]
+        recent = self._steered.observations.since(self._steered.now_s - arguments.window_s)
+        done = [o.latency_s for o in recent if o.service_s is not None]
         rows = tuple(
             ResultRow(
                 device=o.device, model=o.key.model, outcome=o.outcome, ended_s=round(o.ended_s, 3),
@@ -115,11 +115,11 @@ class MetaTools:
                 predicted_s=round(o.predicted_s, 4), ratio=None if o.ratio is None else round(o.ratio, 3),
                 stutter=o.stutter, hinted=o.hinted,
             )
-            for o in found[-arguments.limit :]
+            for o in recent[-arguments.limit :]
         )  # fmt: skip
         return RecentResults(
-            finished=len(found),
-            stutters=sum(o.stutter for o in found),
+            finished=len(recent),
+            stutters=sum(o.stutter for o in recent),
             mean_latency_s=round(sum(done) / len(done), 4) if done else None,
             rows=rows,
         )

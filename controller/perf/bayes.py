@@ -59,15 +59,15 @@ class Bayes(PerformanceModel):
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Expected seconds of features x; the standard deviation covers noise and what is not yet known."""
         theta = self._prior.law(key)
-        found = self._keys.get(key)
-        if found is None:
+        learned = self._keys.get(key)
+        if learned is None:
             mean_s = sum(c * v for c, v in zip(theta, x, strict=True))
         else:
-            mean_s = sum(c * v for c, v in zip(found.law.theta(theta), x, strict=True))
+            mean_s = sum(c * v for c, v in zip(learned.law.theta(theta), x, strict=True))
         spread = self.spread(key)
         known = (float(x[0]), float(x[1]) if len(x) == 2 else 0.0)
         sd_s = sqrt(spread.epistemic_variance(known) + (spread.noise_cv * mean_s) ** 2)
-        return Prediction(mean_s, sd_s, 0 if found is None else found.samples)
+        return Prediction(mean_s, sd_s, 0 if learned is None else learned.samples)
 
     def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
         """Learn one completion; values that are not finite, or negative, are ignored as broken feedback.
@@ -80,31 +80,31 @@ class Bayes(PerformanceModel):
         profiled_s = sum(c * v for c, v in zip(theta, x, strict=True))
         if not profiled_s > 1e-12:
             return
-        found = self._keys.get(key)
-        if found is None:
-            found = self._keys[key] = _Key(len(theta), self._config)
+        learned = self._keys.get(key)
+        if learned is None:
+            learned = self._keys[key] = _Key(len(theta), self._config)
         f0 = theta[0] * x[0] / profiled_s
-        found.learn(f0, 1.0 - f0, min(service_s / profiled_s, _LARGEST))
+        learned.learn(f0, 1.0 - f0, min(service_s / profiled_s, _LARGEST))
 
     def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
         """Coefficients in seconds per feature, and relative uncertainty in [0, 1]: epistemic over mean."""
         theta = self._prior.law(key)
-        found = self._keys.get(key)
-        if found is None:
+        learned = self._keys.get(key)
+        if learned is None:
             return theta, min(self._config.prior_relative_sd, 1.0)
-        return found.law.theta(theta), found.uncertainty()
+        return learned.law.theta(theta), learned.uncertainty()
 
     def spread(self, key: PerfKey) -> Spread:
         """Covariance of the coefficients and noise of the key. Raises `KeyError` on an unknown executor."""
         theta = self._prior.law(key)
         a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
-        found = self._keys.get(key)
-        if found is None:
+        learned = self._keys.get(key)
+        if learned is None:
             square = self._config.prior_relative_sd**2
             return Spread((square * a * a, 0.0, square * b * b), self._config.noise_cv)
-        p00, p01, p11 = found.law.p
-        before = None if found.aside is None else found.aside.theta(theta)
-        return Spread((p00 * a * a, p01 * a * b, p11 * b * b), found.stated_cv(), before)
+        p00, p01, p11 = learned.law.p
+        before = None if learned.aside is None else learned.aside.theta(theta)
+        return Spread((p00 * a * a, p01 * a * b, p11 * b * b), learned.stated_cv(), before)
 
     def regime(self, executor: str, abnormal: bool) -> None:
         """A hint says that an executor enters or leaves an abnormal regime of unknown size.
@@ -112,9 +112,9 @@ class Bayes(PerformanceModel):
         What is learned in between is not its ordinary law, which is kept aside and put back afterwards, a little
         less certain than it was.
         """
-        for key, found in self._keys.items():
+        for key, learned in self._keys.items():
             if key.executor == executor:
-                found.enter() if abnormal else found.leave(self._config.alarm.return_sd)
+                learned.enter() if abnormal else learned.leave(self._config.alarm.return_sd)
 
 
 class _Key:

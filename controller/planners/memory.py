@@ -110,9 +110,9 @@ class CaseMemory:
 
     def like(self, telemetry: Telemetry) -> list[tuple[float, Case]]:
         """(distance, case) of the cases within `near`, closest first; the newest first where they are as close."""
-        found = [(telemetry.distance(c.telemetry), -i, c) for i, c in enumerate(self.cases)]
-        found = [one for one in found if one[0] <= self.config.near]
-        return [(d, c) for d, _, c in sorted(found, key=lambda one: one[:2])]
+        distances = [(telemetry.distance(c.telemetry), -i, c) for i, c in enumerate(self.cases)]
+        near = [one for one in distances if one[0] <= self.config.near]
+        return [(d, c) for d, _, c in sorted(near, key=lambda one: one[:2])]
 
     def precedents(self, telemetry: Telemetry, good: int = 2, bad: int = 1) -> Precedents:
         """The best and the worst of the cases like this one, no policy twice, none both good and bad."""

@@ -117,8 +117,8 @@ class Moves:
 
     def _best_rows(self, plan: Ints, node: int, width: int) -> Ints:
         plans, values = self._alternatives(plan, node)
-        found: Ints = plans[np.argsort(values[1:], kind="stable")[:width] + 1, node]
-        return found
+        best: Ints = plans[np.argsort(values[1:], kind="stable")[:width] + 1, node]
+        return best
 
     def _scored(self, plans: Ints) -> Floats:
         scores = self.worth(plans).score

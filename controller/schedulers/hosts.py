@@ -68,15 +68,15 @@ class Hosts:
         up = [n for n in routable if n in views and views[n].available]
         in_role = [n for n in routable if policy and policy.roles.get(n, {}).get(model, "off") != "off"]
         chosen = [n for n in in_role if n in up] or up or list(routable)
-        found: list[Host] = []
+        hosts: list[Host] = []
         for node in chosen:
             view = views.get(node)
             executor = executor_of(view.executors if view else (), model)
             prompts = sum(executor.backlog_prompts.values()) if executor else 0.0
             wait_s = executor.ready_in_s if executor else 0.0
             prompt_s = self._prompt_s.get((node, model), self._objective.slot_s)
-            found.append(Host(node, prompts, prompt_s, wait_s, shares.get(node, 0.0)))
-        return found
+            hosts.append(Host(node, prompts, prompt_s, wait_s, shares.get(node, 0.0)))
+        return hosts
 
     def _seconds_per_prompt(self, table: RoleTable) -> dict[tuple[str, str], float]:
         """(node, model) to seconds per prompt of the role's pod under this demand."""

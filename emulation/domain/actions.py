@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from emulation.domain.cluster import Mode
 from emulation.domain.value import value
-
-
-@value
-class Candidate:
-    """One executor a router looked at, with the parts of its score in seconds (lowest wins)."""
-
-    executor: str
-    score_s: float
-    wait_s: float
-    service_s: float
-    sigma_s: float
-
-
-class Candidates(tuple[Candidate, ...]):
-    """The executors a router looked at, best first."""
-
-    __slots__ = ()
-
-    def pairs(self) -> tuple[tuple[str, float], ...]:
-        """(executor, score in seconds) of each: what a record keeps."""
-        return tuple((c.executor, c.score_s) for c in self)
-
-
-class RankedCandidates(Protocol):
-    """As `Candidates`, but perhaps spelled out only when somebody reads them."""
-
-    def pairs(self) -> tuple[tuple[str, float], ...]: ...
-
-    def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Candidate]: ...
 
 
 @value
@@ -49,8 +18,8 @@ class RoutingDecision:
     """None: rejected, held or no host, by `action`."""
     action: Literal["route", "hold", "reject", "no_host"]
     reason: str
-    candidates: RankedCandidates = Candidates()
-    """Best first; at most 8 are kept."""
+    candidates: Iterable[tuple[str, float]] = ()
+    """(executor, score in seconds; the lowest wins) of the executors looked at, best first; at most 8 are kept."""
     predicted_s: float | None = None
     """Predicted service time on the chosen executor."""
     sigma_s: float | None = None

@@ -99,7 +99,7 @@ class DecisionRecord:
     reasoner: str
     request_id: str | None = None
     candidates: tuple[tuple[str, float], ...] = ()
-    """(executor, score in seconds), best first, 8 at most unless all are asked for."""
+    """(executor, score in seconds), best first, 8 at most."""
     thinking_s: float = 0.0
     landed_s: float | None = None
     """When it took effect; None if it never did."""

@@ -87,10 +87,10 @@ def test_always_finds_an_executor_that_can_serve_the_model_and_is_present(router
 def test_decision_carries_its_candidates_and_its_prediction(router: str, world: str) -> None:
     path = build(router, world)
     for _, decision in Driver(path, WORLDS[world]()).steps(50):
-        assert decision.executor in {c.executor for c in decision.candidates}
+        assert decision.executor in dict(decision.candidates)
         assert decision.predicted_s is not None
         assert decision.predicted_s > 0
-        scores = [c.score_s for c in decision.candidates]
+        scores = [score_s for _, score_s in decision.candidates]
         assert scores == sorted(scores)
         assert decision.reason
 
@@ -175,7 +175,7 @@ def test_refuses_above_the_admission_limit_and_only_then(router: str) -> None:
     refused = path.route(request("gpt2"), 0.0)
     assert refused.action == "reject"
     assert refused.executor is None
-    assert refused.candidates
+    assert tuple(refused.candidates)
     path.policy(MacroPolicy(p={}, roles={}, admission_limit_s=dict.fromkeys(limits, 1e6)))
     assert path.route(request("gpt2"), 0.0).action == "route"
     path.policy(MacroPolicy(p={}, roles={}))

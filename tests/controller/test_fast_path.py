@@ -12,7 +12,7 @@ import pytest
 
 from controller.fast_path import FastPath, FastPathConfig
 from controller.lengths import OutputLengths
-from controller.scoring import AVOID_S, OFF_S, TOP, Ranking, guide_penalty_s
+from controller.scoring import AVOID_S, OFF_S, TOP, guide_penalty_s
 from emulation.domain.actions import RouteGuide, RoutingDecision
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.request import Request
@@ -192,7 +192,7 @@ def test_off_executor_is_used_only_where_there_is_no_other() -> None:
     path.executor_changed("cpu/gpt2", "away", "off", inf)
     decision = path.route(request("gpt2"), 0.0)
     assert decision.executor == "gpu0/gpt2"
-    assert OFF_S <= decision.candidates[0].score_s < 2 * OFF_S
+    assert OFF_S <= dict(decision.candidates)[decision.executor] < 2 * OFF_S
     path.executor_changed("gpu2/gpt2", "ready", "gpu", 1.0)
     assert path.route(request("gpt2"), 1.0).executor == "gpu2/gpt2"
 
@@ -294,7 +294,7 @@ def test_risky_executor_is_avoided_but_never_the_end_of_the_road() -> None:
         path.set_risky(name, True)
     decision = path.route(request("sdxl"), 0.0)
     assert decision.executor == "sd0"
-    assert decision.candidates[0].score_s == pytest.approx(AVOID_S + 60.0 + 2.0)
+    assert next(iter(decision.candidates))[1] == pytest.approx(AVOID_S + 60.0 + 2.0)
     path.set_risky("llm1", False)
     assert path.route(request("sdxl"), 0.0).executor == "llm1"
 
@@ -302,7 +302,7 @@ def test_risky_executor_is_avoided_but_never_the_end_of_the_road() -> None:
 def test_weights_of_the_guide_bias_by_eta_log_p() -> None:
     path = pods_path(params={"eta_s": 2.0})
     path.guide(RouteGuide(weights={("gpt2", "gpu0"): 0.1, ("gpt2", "gpu1"): 0.9}))
-    scores = {c.executor: c.score_s for c in path.route(request("gpt2"), 0.0).candidates}
+    scores = dict(path.route(request("gpt2"), 0.0).candidates)
     assert scores["gpu0/gpt2"] - scores["gpu1/gpt2"] == pytest.approx(2.0 * np.log(9.0))
     path.guide(RouteGuide())
     assert path.route(request("gpt2"), 0.0).executor == "gpu0/gpt2"
@@ -316,11 +316,11 @@ def test_weight_of_zero_is_a_bias_and_not_a_wall() -> None:
 def test_transfer_is_latency_both_ways_and_the_bytes_moved() -> None:
     path = pods_path()
     wanted = request("gpt2", origin="cpu", up_bytes=300_000, down_bytes=200_000)
-    by_name = {c.executor: c for c in path.route(wanted, 0.0).candidates}
-    far = by_name["gpu0/gpt2"]
-    assert far.score_s - far.wait_s - far.service_s == pytest.approx(2 * 0.25 + 500_000 * 8 / 8e6)
-    near = by_name["cpu/gpt2"]
-    assert near.score_s == pytest.approx(near.wait_s + near.service_s)
+    path.route(wanted, 0.0)
+    pool = path.view.pools["gpt2"]
+    moved_s = dict(zip(pool.names, pool.score - pool.wait - pool.service, strict=True))
+    assert moved_s["gpu0/gpt2"] == pytest.approx(2 * 0.25 + 500_000 * 8 / 8e6)
+    assert moved_s["cpu/gpt2"] == pytest.approx(0.0)
     assert path.route(request("gpt2", origin="unknown"), 0.0).action == "route"
 
 
@@ -345,17 +345,16 @@ def test_decision_keeps_the_eight_best_in_order(nodes: int) -> None:
     path = ready(build_fast_path(wide(nodes)))
     decision = path.route(request("m"), 0.0)
     every = sorted(1 / (1 + (i * 37 % nodes) / 10) for i in range(nodes))
-    assert [c.score_s for c in decision.candidates] == pytest.approx(every[:TOP])
-    assert decision.candidates[0].executor == decision.executor
-    assert isinstance(decision.candidates, Ranking)
-    assert decision.candidates.pairs() == tuple((c.executor, c.score_s) for c in decision.candidates)
+    names, scores = zip(*decision.candidates, strict=True)
+    assert scores == pytest.approx(every[:TOP])
+    assert names[0] == decision.executor
 
 
 def test_decision_remembers_its_own_scores_after_later_ones() -> None:
     path = pods_path()
     early = path.route(request("gpt2", prompts=2), 0.0)
     path.route(request("gpt2", prompts=8), 0.0)
-    assert early.candidates[0].service_s == pytest.approx(2.0)
+    assert next(iter(early.candidates))[1] == pytest.approx(2.0)
     assert early.predicted_s == pytest.approx(2.0)
 
 
@@ -366,7 +365,7 @@ def test_decision_pickles_and_prints_as_plain_data() -> None:
     copy = pickle.loads(pickle.dumps(decision))
     assert copy == decision
     assert isinstance(copy.candidates, tuple)
-    assert "gpu1/gpt2" not in {c.executor for c in copy.candidates}
+    assert "gpu1/gpt2" not in dict(copy.candidates)
     assert "Infinity" not in json.dumps(asdict(copy))
 
 

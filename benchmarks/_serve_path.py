@@ -18,8 +18,8 @@ from starlette.responses import Response
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
-from serve_apps.gateway.openai_api import ChatBody, ask_chat
-from serve_apps.gateway.sse import finish_reason, usage
+from serve_apps.gateway.openai.chat import ChatBody, ask_chat, chat_completion
+from serve_apps.gateway.openai.form import Asked
 from serve_apps.replica import BackendSpec
 from serve_apps.replica.deployment import Replica
 from serve_apps.testbed.apps import ON_ONE_LOOP, QUIET, UNLIMITED
@@ -35,7 +35,8 @@ class Ingress:
 
     async def __call__(self, http: HttpRequest) -> Response:
         """One chat completion."""
-        ask = ask_chat(ChatBody.model_validate_json(await http.body()))
+        body = ChatBody.model_validate_json(await http.body())
+        ask = ask_chat(body)
         at_s = time.time()
         request = Request(
             f"x-{uuid.uuid4().hex}", ask.model, "d0", at_s, at_s + 60.0, 1, ask.prompt_tokens, ask.max_tokens
@@ -43,24 +44,9 @@ class Ingress:
         answer = await self._serve.remote(
             Work(request=request, ask=ask.slim(), executor="d0", sent_s=at_s, dispatched_s=at_s)
         )
-        choices = [
-            {
-                "index": i,
-                "message": {"role": "assistant", "content": text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": finish_reason(answer, ask),
-            }
-            for i, text in enumerate(answer.texts)
-        ]
-        body = {
-            "id": f"chatcmpl-{request.id}",
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": request.model,
-            "choices": choices,
-            "usage": usage(ask, answer),
-        }
-        return Response(orjson.dumps(body), media_type="application/json")
+        return Response(
+            orjson.dumps(chat_completion(Asked(request, ask, body), answer)), media_type="application/json"
+        )
 
 
 def serve_path(name: str, model: ModelSpec, replicas: int, tuned: bool) -> RunTarget:

@@ -66,7 +66,7 @@ def profile(
     from edgebed.profile.file import write_profile
     from edgebed.profile.fit import fit
     from edgebed.profile.grid import Grid, described, measure, middle, run_once, work_of
-    from serve_apps.gateway.openai_api import parse_size
+    from serve_apps.gateway.openai.images import parse_size
     from serve_apps.replica import backend_class
     from serve_apps.wire.ask import BadAsk
 

@@ -1,21 +1,17 @@
-"""Control over HTTP: inject an event, stall the gateway, ask how the run is going. Not for the network at
-large."""
+"""Control over HTTP: inject an event, stall the gateway, ask how the run is going. Not for the network at large."""
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import time
 from typing import Any
 
-import orjson
 from pydantic import Field, TypeAdapter, ValidationError
-from ray.exceptions import RayError
 
 from emulation.domain.cluster import Strict
 from emulation.domain.events import Event
-from serve_apps.gateway.http import Exchange, Handler, HttpError
-from serve_apps.wire.names import EVENTS, RECORDER, NotThere, find
+from serve_apps.gateway.http import Exchange, HttpError
+from serve_apps.wire.calls import Calls, Unreached
+from serve_apps.wire.names import EVENTS, RECORDER
 from serve_apps.wire.secret import Secret
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -30,31 +26,22 @@ class Block(Strict):
 
 
 class ControlFront:
-    """Handlers under `/control`. They need the token of EDGEBED_TOKEN, unless socket and client are on
-    loopback."""
+    """Handlers under `/control`: for bearers of the token, and on loopback if the gateway listens there too."""
 
-    def __init__(self, host: str, token: Secret | None = None) -> None:
+    def __init__(self, host: str, token: Secret | None, calls: Calls) -> None:
         self._local = host in _LOOPBACK
-        self._token = None if token is None else token.value
-
-    def routes(self) -> dict[str, dict[str, Handler]]:
-        """Path to method to handler."""
-        return {
-            "/control/inject": {"POST": self.inject},
-            "/control/block": {"POST": self.block},
-            "/control/progress": {"GET": self.progress},
-        }
+        self._token = token
+        self._calls = calls
 
     async def inject(self, exchange: Exchange) -> None:
-        """An event of the plan's format, its times in virtual seconds of the run; answered with its
-        number."""
+        """An event of the plan's format, its times in virtual seconds of the run; answered with its number."""
         raw = await self._body(exchange)
         try:
             event: Event = _EVENT.validate_json(raw)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             raise HttpError(400, f"event: {first['msg']} at {list(first['loc'])}", param="event") from error
-        await exchange.reply(200, orjson.dumps({"event": await self._ask(EVENTS, "inject", event)}))
+        await exchange.json({"event": await self._ask(EVENTS, "inject", event)})
 
     async def block(self, exchange: Exchange) -> None:
         """Stall this gateway for some wall seconds: everything it does waits (tests)."""
@@ -64,12 +51,12 @@ class ControlFront:
         except ValidationError as error:
             raise HttpError(400, f"seconds must be in (0, {MAX_BLOCK_S:g}]", param="seconds") from error
         time.sleep(body.seconds)
-        await exchange.reply(200, orjson.dumps({"blocked_s": body.seconds}))
+        await exchange.json({"blocked_s": body.seconds})
 
     async def progress(self, exchange: Exchange) -> None:
         """Arrived, ended, in the system."""
         self._authorise(exchange)
-        await exchange.reply(200, orjson.dumps(await self._ask(RECORDER, "progress")))
+        await exchange.json(await self._ask(RECORDER, "progress"))
 
     async def _body(self, exchange: Exchange) -> bytes:
         self._authorise(exchange)
@@ -79,19 +66,17 @@ class ControlFront:
         return await exchange.body()
 
     def _authorise(self, exchange: Exchange) -> None:
-        given = (exchange.header(b"authorization") or "").removeprefix("Bearer ").strip()
-        if self._token is not None and hmac.compare_digest(given.encode(), self._token.encode()):
+        if self._token is not None and exchange.bears(self._token):
             return
         client = exchange.scope.get("client") or ("",)
         if not (self._local and client[0] in _LOOPBACK):
-            raise HttpError(
-                403, "control needs the token of EDGEBED_TOKEN", "permission_error", code="forbidden"
-            )
+            message = "control needs the token of EDGEBED_TOKEN"
+            raise HttpError(403, message, "permission_error", code="forbidden")
 
     async def _ask(self, name: str, method: str, *args: Any) -> Any:
         try:
-            return await asyncio.wait_for(getattr(find(name), method).remote(*args), 10.0)
+            return await self._calls.call(name, method, *args)
         except ValueError as error:
-            raise HttpError(400, str(error).splitlines()[-1], param="event") from error
-        except (RayError, NotThere, TimeoutError) as error:
+            raise HttpError(400, str(error), param="event") from error
+        except Unreached as error:
             raise HttpError(503, f"{name} does not answer", "server_error", code="not_ready") from error

@@ -1,38 +1,50 @@
-"""Just enough HTTP for a fast gateway: a route table, bodies of bounded size, and the OpenAI error shape."""
+"""HTTP over ASGI, no more than the gateway needs: bodies of bounded size, streams, errors in the OpenAI shape.
+
+Starlette's router finds the path. Between it and a handler stands nothing but an `Endpoint`, which turns what a
+handler raises into an answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import orjson
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
-from serve_apps.gateway.openai_api import error_body
+from serve_apps.wire.secret import Secret
+
+log = logging.getLogger("edgebed")
 
 MAX_BODY_BYTES = 32 * 2**20
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 JSON = b"application/json"
+Headers = tuple[tuple[bytes, bytes], ...]
+T = TypeVar("T")
 
 
+@dataclass(eq=False)
 class HttpError(Exception):
     """An answer that is an error, in the OpenAI shape."""
 
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        kind: str = "invalid_request_error",
-        param: str | None = None,
-        code: str | None = None,
-        headers: tuple[tuple[bytes, bytes], ...] = (),
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = headers
-        self.body = orjson.dumps(error_body(message, kind, param, code))
+    status: int
+    message: str
+    kind: str = "invalid_request_error"
+    param: str | None = None
+    code: str | None = None
+    headers: Headers = ()
+
+    def body(self) -> dict[str, Any]:
+        """What the client reads."""
+        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+
+
+class ClientLeft(Exception):
+    """The client has closed the connection: nobody is there to be answered."""
 
 
 class Exchange:
@@ -42,8 +54,9 @@ class Exchange:
         self.scope = scope
         self._receive = receive
         self._send = send
-        self.begun = False
+        self._begun = False
         self.request_id: bytes | None = None
+        """Echoed in the answer's headers once it is known."""
 
     def header(self, name: bytes) -> str | None:
         """A header by its lower-case name; None if absent."""
@@ -52,13 +65,18 @@ class Exchange:
                 return bytes(value).decode("latin-1")
         return None
 
+    def bears(self, secret: Secret) -> bool:
+        """Whether the client gave this key or token."""
+        given = (self.header(b"authorization") or "").removeprefix("Bearer ").strip()
+        return hmac.compare_digest(given.encode(), secret.value.encode())
+
     async def body(self) -> bytes:
-        """The whole body. Raises `HttpError` 413 if it is too large, `ConnectionError` if the client left."""
+        """The whole body. Raises `HttpError` 413 as soon as it is too large, `ClientLeft` if the client left."""
         chunks, size = [], 0
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise ConnectionError("client left while sending")
+                raise ClientLeft
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > MAX_BODY_BYTES:
@@ -67,80 +85,98 @@ class Exchange:
             if not message.get("more_body", False):
                 return b"".join(chunks)
 
-    async def gone(self) -> None:
-        """Returns when the client has closed the connection."""
+    async def unless_left(self, serving: Awaitable[T]) -> T:
+        """What the work brings. If the client leaves first, the work is cancelled and `ClientLeft` raised."""
+        work = asyncio.ensure_future(serving)
+        gone = asyncio.ensure_future(self._gone())
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise ClientLeft
+            return work.result()
+        finally:
+            gone.cancel()
+            work.cancel()
+
+    async def _gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    async def reply(
-        self, status: int, body: bytes, kind: bytes = JSON, headers: tuple[tuple[bytes, bytes], ...] = ()
-    ) -> None:
+    async def json(self, body: Any, status: int = 200, headers: Headers = ()) -> None:
+        """A whole answer in JSON."""
+        await self.reply(status, orjson.dumps(body), JSON, headers)
+
+    async def reply(self, status: int, body: bytes, kind: bytes, headers: Headers = ()) -> None:
         """A whole answer."""
-        await self._begin(
-            status, [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *headers]
-        )
+        await self._begin(status, (b"content-type", kind), (b"content-length", b"%d" % len(body)), *headers)
         await self._send({"type": "http.response.body", "body": body})
 
     async def stream(self, chunks: AsyncIterator[bytes]) -> None:
-        """Server-sent events. The status line waits for the first chunk, so that an early failure has its
-        own."""
+        """Server-sent events. The status line waits for the first chunk: a failure before it has its own status."""
         async for chunk in chunks:
-            if not self.begun:
+            if not self._begun:
                 await self._begin(
-                    200, [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+                    200, (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")
                 )
             await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def event(self, body: bytes) -> None:
-        """A last event on a stream that has begun, then its end."""
-        await self._send({"type": "http.response.body", "body": b"data: " + body + b"\n\n"})
+    async def fail(self, error: HttpError) -> None:
+        """The error as the answer, or as the last event of a stream that has begun."""
+        if self._begun:
+            await self._send({"type": "http.response.body", "body": sse(error.body())})
+        else:
+            await self.json(error.body(), error.status, error.headers)
 
-    async def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        if self.request_id is not None:
-            headers.append((b"x-request-id", self.request_id))
-        self.begun = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+    async def _begin(self, status: int, *headers: tuple[bytes, bytes]) -> None:
+        echoed = () if self.request_id is None else ((b"x-request-id", self.request_id),)
+        self._begun = True
+        start = {"type": "http.response.start", "status": status, "headers": [*headers, *echoed]}
+        await self._send(start)
 
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
 
-class App:
-    """An ASGI application over a table of path to method to handler."""
+class Endpoint:
+    """The ASGI application of one path, which has one method: any other is answered 405."""
 
-    def __init__(self, routes: Mapping[str, Mapping[str, Handler]]) -> None:
-        self._routes = routes
+    def __init__(self, handler: Handler, method: str | None = None) -> None:
+        self._handler = handler
+        self._method = method
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection scope; only plain HTTP is spoken."""
-        if scope["type"] != "http":
-            return
+        """Serve one request. What the handler did not mean to raise is logged and answered 500."""
         exchange = Exchange(scope, receive, send)
         try:
-            await self._find(scope)(exchange)
+            if self._method is not None and scope["method"] != self._method:
+                raise _not_allowed(scope, self._method)
+            await self._handler(exchange)
         except HttpError as error:
-            await _fail(exchange, error)
-        except (ConnectionError, asyncio.CancelledError):
+            await exchange.fail(error)
+        except (ClientLeft, asyncio.CancelledError):
             return
-
-    def _find(self, scope: Scope) -> Handler:
-        path, method = scope["path"], scope["method"]
-        methods = self._routes.get(path)
-        if methods is None and path.startswith("/v1/models/"):
-            methods = self._routes.get("/v1/models/{model}")
-        if methods is None:
-            raise HttpError(404, f"no such path: {method} {path[:200]}", code="not_found")
-        handler = methods.get(method)
-        if handler is None:
-            allowed = ", ".join(sorted(methods)).encode()
-            message = f"{method} is not allowed on {path[:200]}"
-            raise HttpError(405, message, code="method_not_allowed", headers=((b"allow", allowed),))
-        return handler
+        except Exception:
+            log.exception("gateway: %s %s failed", scope["method"], scope["path"][:200])
+            await exchange.fail(HttpError(500, "the gateway failed", "server_error", code="internal_error"))
 
 
-async def _fail(exchange: Exchange, error: HttpError) -> None:
-    if exchange.begun:
-        await exchange.event(error.body)
-    else:
-        await exchange.reply(error.status, error.body, headers=error.headers)
+def router(endpoints: Iterable[tuple[str, str, Handler]]) -> Router:
+    """Starlette's router over (method, path, handler), tried in this order; other paths are answered 404."""
+    routes = [Route(path, Endpoint(handler, method)) for method, path, handler in endpoints]
+    return Router(routes, redirect_slashes=False, default=Endpoint(_not_found))
+
+
+async def _not_found(exchange: Exchange) -> None:
+    method, path = exchange.scope["method"], exchange.scope["path"]
+    raise HttpError(404, f"no such path: {method} {path[:200]}", code="not_found")
+
+
+def _not_allowed(scope: Scope, allowed: str) -> HttpError:
+    message = f"{scope['method']} is not allowed on {scope['path'][:200]}"
+    return HttpError(405, message, code="method_not_allowed", headers=((b"allow", allowed.encode()),))
+
+
+def sse(payload: dict[str, Any]) -> bytes:
+    """One server-sent event."""
+    return b"data: " + orjson.dumps(payload) + b"\n\n"

@@ -7,28 +7,23 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from serve_apps.gateway import openai_api as api
+from serve_apps.gateway.openai.chat import CHAT
+from serve_apps.gateway.openai.completions import COMPLETIONS
+from serve_apps.gateway.openai.form import Form
+from serve_apps.gateway.openai.images import IMAGES
+from serve_apps.gateway.openai.responses import RESPONSES
 
-_BODIES: dict[str, tuple[type[api.Body], str, bool]] = {
-    "/v1/chat/completions": (api.ChatBody, "Chat, captions of images", True),
-    "/v1/completions": (api.CompletionBody, "Completions of one prompt or of a batch of K", True),
-    "/v1/images/generations": (api.ImageBody, "Images", False),
-    "/v1/responses": (api.ResponsesBody, "Responses", True),
-}
+FORMS: tuple[Form[Any], ...] = (CHAT, COMPLETIONS, IMAGES, RESPONSES)
+"""Every form of asking a model."""
 _REFS = "#/components/schemas/{model}"
 
 
 @cache
 def describe() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
-    _, definitions = models_json_schema(
-        [(body, "validation") for body, _, _ in _BODIES.values()], ref_template=_REFS
-    )
+    _, definitions = models_json_schema([(form.body, "validation") for form in FORMS], ref_template=_REFS)
     schemas = {**definitions["$defs"], "Error": _error_schema()}
-    paths: dict[str, Any] = {
-        path: {"post": _post(body.__name__, summary, streams)}
-        for path, (body, summary, streams) in _BODIES.items()
-    }
+    paths: dict[str, Any] = {form.path: {"post": _post(form)} for form in FORMS}
     paths["/v1/models"] = {"get": _get("Models that can be asked for")}
     paths["/v1/models/{model}"] = {
         "get": {
@@ -46,16 +41,16 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _post(body: str, summary: str, streams: bool) -> dict[str, Any]:
+def _post(form: Form[Any]) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
-    if streams:
+    if form.events is not None:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     return {
-        "summary": summary,
+        "summary": form.summary,
         "parameters": [_header("X-Request-ID"), _header("X-Edge-Origin")],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": _REFS.format(model=body)}}},
+            "content": {"application/json": {"schema": {"$ref": _REFS.format(model=form.body.__name__)}}},
         },
         "responses": {
             "200": {"description": "The answer", "content": content},
@@ -82,15 +77,7 @@ def _error() -> dict[str, Any]:
 
 
 def _error_schema() -> dict[str, Any]:
-    text = {"type": ["string", "null"]}
-    inner = {
-        "type": "object",
-        "required": ["message", "type", "param", "code"],
-        "properties": {
-            "message": {"type": "string"},
-            "type": {"type": "string"},
-            "param": text,
-            "code": text,
-        },
-    }
+    text, perhaps = {"type": "string"}, {"type": ["string", "null"]}
+    fields = {"message": text, "type": text, "param": perhaps, "code": perhaps}
+    inner = {"type": "object", "required": list(fields), "properties": fields}
     return {"type": "object", "required": ["error"], "properties": {"error": inner}}

@@ -17,20 +17,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import orjson
 import ray
 import uvicorn
 
 from emulation.executor import Changed
-from serve_apps.gateway.control import ControlFront
 from serve_apps.gateway.dispatch import Dispatcher
-from serve_apps.gateway.exposition import Accounts, exposition
 from serve_apps.gateway.front import Front
-from serve_apps.gateway.http import App, Exchange
 from serve_apps.gateway.meta import MetaLink
 from serve_apps.gateway.replicas import ServeReplicas
 from serve_apps.records.batch import RecordBatch
-from serve_apps.replica.choice import has_ledger
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import GatewayRun, Hinted, RunState
@@ -40,7 +35,6 @@ from serve_apps.wire.names import (
     PLANNER,
     RECORDER,
     SCHEDULER,
-    VRAM,
     app_name,
     runtime_name,
 )
@@ -65,7 +59,7 @@ class Gateway:
         self._meta: MetaLink | None = None
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self._app(host, keys),
+                Front(host, keys, lambda: self._dispatcher, self._calls).app(),
                 http="httptools", loop="none", ws="none", lifespan="off", access_log=False,
                 log_level="warning", timeout_keep_alive=75, server_header=False, date_header=False,
             )
@@ -88,44 +82,6 @@ class Gateway:
     async def where(self) -> dict[str, Any]:
         """Process of this gateway."""
         return {"pid": os.getpid()}
-
-    def _app(self, host: str, keys: Keys) -> App:
-        front = Front(lambda: self._dispatcher, keys.api)
-        control = ControlFront(host, keys.control)
-        routes = front.routes() | control.routes()
-        routes["/health"] = {"GET": self._health}
-        routes["/metrics"] = {"GET": self._metrics}
-        return App(routes)
-
-    async def _health(self, exchange: Exchange) -> None:
-        dispatcher = self._dispatcher
-        body: dict[str, Any] = {"status": "idle", "pid": os.getpid()}
-        if dispatcher is not None:
-            body |= {
-                "status": "ok",
-                "run": dispatcher.run.run_id,
-                "scheme": dispatcher.run.scheme,
-                "speedup": dispatcher.run.speedup,
-                "t_s": round(dispatcher.clock.now_s(), 3),
-                "in_flight": len(dispatcher.flights),
-            }
-        await exchange.reply(200, orjson.dumps(body))
-
-    async def _metrics(self, exchange: Exchange) -> None:
-        text = exposition(self._dispatcher, await self._vram())
-        await exchange.reply(200, text, b"text/plain; version=0.0.4; charset=utf-8")
-
-    async def _vram(self) -> Accounts:
-        """What the vRAM ledger holds; nothing where there is none, or it does not answer."""
-        dispatcher = self._dispatcher
-        if dispatcher is None or not has_ledger(dispatcher.run.testbed, dispatcher.run.backend):
-            return ()
-        try:
-            accounts: Accounts = await self._calls.call(VRAM, "accounts")
-        except Unreached as error:
-            log.warning("gateway: vRAM ledger not reached: %s", error)
-            return ()
-        return accounts
 
     # -- following the rest of the testbed ----------------------------------------------------------------
 

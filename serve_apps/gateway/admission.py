@@ -1,0 +1,121 @@
+"""Admission: whether a client may ask, whether a run answers, and what request its ask becomes."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+from math import inf
+
+from emulation.domain.cluster import Modality, ModelSpec
+from emulation.domain.request import Request
+from serve_apps.gateway.dispatch import Dispatcher
+from serve_apps.gateway.http import Exchange, HttpError
+from serve_apps.wire.ask import Ask, BadAsk
+from serve_apps.wire.secret import Secret
+from workloads.lengths import payload_bytes
+
+_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:/\-]{0,127}$")
+_IMAGES = "/v1/images/generations"
+
+
+class Admission:
+    """Checks of every request under `/v1`. `current` gives the run in progress, or None between runs."""
+
+    def __init__(self, current: Callable[[], Dispatcher | None], api_key: Secret | None = None) -> None:
+        self._current = current
+        self._api_key = api_key
+
+    def authorise(self, exchange: Exchange) -> None:
+        """Raises `HttpError` 401 without the key, if there is one."""
+        if self._api_key is not None and not exchange.bears(self._api_key):
+            raise HttpError(401, "missing or wrong API key", "authentication_error", code="invalid_api_key")
+
+    def dispatcher(self) -> Dispatcher:
+        """The run in progress. Raises `HttpError` 503 between runs."""
+        dispatcher = self._current()
+        if dispatcher is None:
+            retry = ((b"retry-after", b"1"),)
+            raise HttpError(503, "no run is in progress", "server_error", code="not_ready", headers=retry)
+        return dispatcher
+
+    def model(self, model_id: str) -> ModelSpec:
+        """A model of the run's testbed. Raises `HttpError` 404 if it has none of this name."""
+        for spec in self.dispatcher().run.testbed.models:
+            if spec.id == model_id:
+                return spec
+        message = f"the model {model_id[:80]!r} does not exist"
+        raise HttpError(404, message, param="model", code="model_not_found")
+
+    def admit(self, exchange: Exchange, ask: Ask) -> tuple[Dispatcher, Request]:
+        """The request an ask becomes, and who serves it. Raises `HttpError`, or `BadAsk` for a bad ask or header."""
+        dispatcher = self.dispatcher()
+        run = dispatcher.run
+        spec = self.model(ask.model)
+        _check_modality(ask, spec.modality, exchange.scope["path"])
+        request_id = _request_id(exchange, dispatcher)
+        by_tokens = spec.features == "tokens"
+        prompt_tokens = ask.prompt_tokens if by_tokens else 0
+        up_bytes, down_bytes = payload_bytes(spec, ask.prompts, prompt_tokens, ask.max_tokens)
+        arrival_s = _intended(exchange, dispatcher.clock.now_s())
+        known = ask.max_tokens if by_tokens and run.length_knowledge != "predicted" else None
+        request = Request(
+            id=request_id,
+            model=ask.model,
+            origin=_origin(exchange, [n.id for n in run.testbed.nodes]),
+            arrival_s=arrival_s,
+            deadline_s=inf if run.deadline_s is None else arrival_s + run.deadline_s,
+            prompts=ask.prompts,
+            prompt_tokens=prompt_tokens,
+            known_output_tokens=None if known is None else float(known),
+            up_bytes=up_bytes,
+            down_bytes=down_bytes,
+        )
+        return dispatcher, request
+
+
+def _check_modality(ask: Ask, modality: Modality, path: str) -> None:
+    if (modality == "image") != (path == _IMAGES):
+        where = _IMAGES if modality == "image" else "/v1/chat/completions"
+        raise BadAsk(f"model {ask.model!r} is a {modality} model: use {where}", "model")
+    if modality == "caption" and ask.images == 0:
+        raise BadAsk(f"model {ask.model!r} captions images: give at least one image_url part", "messages")
+    if modality == "text" and ask.images:
+        raise BadAsk(f"model {ask.model!r} reads text only: it cannot take image_url parts", "messages")
+
+
+def _request_id(exchange: Exchange, dispatcher: Dispatcher) -> str:
+    """The client's own id, or a new one. From here on the answer carries it."""
+    given = exchange.header(b"x-request-id")
+    if given is None:
+        given = f"x-{uuid.uuid4().hex}"
+    elif not _ID.match(given):
+        raise BadAsk("X-Request-ID must be 1 to 128 letters, digits or _.:/-", "X-Request-ID")
+    elif given in dispatcher.flights:
+        message = f"request {given!r} is in flight"
+        raise HttpError(409, message, param="X-Request-ID", code="duplicate_request")
+    exchange.request_id = given.encode()
+    return given
+
+
+def _origin(exchange: Exchange, nodes: list[str]) -> str:
+    given = exchange.header(b"x-edge-origin")
+    if given is None:
+        return nodes[0]
+    if given not in nodes:
+        raise BadAsk(f"X-Edge-Origin names unknown node {given[:80]!r}; known: {nodes}", "X-Edge-Origin")
+    return given
+
+
+def _intended(exchange: Exchange, now_s: float) -> float:
+    """When the client meant to send it, virtual seconds; never later than now."""
+    given = exchange.header(b"x-edge-intended-s")
+    if given is None:
+        return now_s
+    try:
+        intended_s = float(given)
+    except ValueError:
+        intended_s = -1.0
+    if not 0 <= intended_s < inf:
+        raise BadAsk("X-Edge-Intended-S must be virtual seconds >= 0", "X-Edge-Intended-S")
+    return min(intended_s, now_s)

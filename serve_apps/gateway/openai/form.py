@@ -1,0 +1,83 @@
+"""A form of asking: one endpoint of the OpenAI API as data, and how any of them is served."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from emulation.domain.request import Request
+from serve_apps.gateway.admission import Admission
+from serve_apps.gateway.flight import Refused
+from serve_apps.gateway.http import Exchange, HttpError
+from serve_apps.gateway.openai.bodies import Body
+from serve_apps.wire.ask import Ask, BadAsk
+from serve_apps.wire.messages import Answer, Delta
+
+BodyT = TypeVar("BodyT", bound=Body)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[BodyT]):
+    """What an answer is written for."""
+
+    request: Request
+    ask: Ask
+    body: BodyT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form(Generic[BodyT]):
+    """`POST` to one path of the API."""
+
+    path: str
+    summary: str
+    body: type[BodyT]
+    ask: Callable[[BodyT], Ask]
+    """What a body asks of a model. Raises `BadAsk`."""
+    whole: Callable[[Asked[BodyT], Answer], dict[str, Any]]
+    """The answer in one piece."""
+    events: Callable[[Asked[BodyT], AsyncIterator[Delta | Answer]], AsyncIterator[bytes]] | None = None
+    """The answer as server-sent events; None: never streamed."""
+
+    async def serve(self, admission: Admission, exchange: Exchange) -> None:
+        """From the client's body to its answer."""
+        admission.authorise(exchange)
+        body = await self._read(exchange)
+        try:
+            ask = self.ask(body)
+            dispatcher, request = admission.admit(exchange, ask)
+            asked = Asked(request, ask, body)
+            if ask.stream and self.events is not None:
+                events = self.events(asked, dispatcher.stream(request, ask))
+                await exchange.unless_left(exchange.stream(events))
+            else:
+                answer = await exchange.unless_left(dispatcher.answer(request, ask))
+                await exchange.json(self.whole(asked, answer))
+        except BadAsk as error:
+            raise HttpError(400, str(error), param=error.param) from error
+        except Refused as refused:
+            raise _refusal(refused) from refused
+
+    async def _read(self, exchange: Exchange) -> BodyT:
+        raw = await exchange.body()
+        try:
+            return self.body.model_validate_json(raw)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or None
+            message = f"{where}: {first['msg']}" if where else first["msg"]
+            code = "invalid_type" if where else "invalid_json"
+            raise HttpError(400, message, param=where, code=code) from error
+
+
+def _refusal(refused: Refused) -> HttpError:
+    """How a request that did not end well is answered: the client's mistake, too late, or try again."""
+    if refused.fault is not None:
+        return HttpError(400, str(refused), param=refused.fault)
+    if refused.outcome == "expired":
+        return HttpError(408, str(refused), "server_error", code="expired")
+    retry = ((b"retry-after", b"%d" % max(1, round(refused.retry_after_s))),)
+    return HttpError(503, str(refused), "server_error", code=refused.outcome, headers=retry)

@@ -1,0 +1,67 @@
+"""`POST /v1/images/generations`."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from serve_apps.gateway.openai.bodies import Body, Text, words
+from serve_apps.gateway.openai.form import Asked, Form
+from serve_apps.wire.ask import Ask, BadAsk, Sampling
+from serve_apps.wire.messages import Answer
+
+MAX_SIDE = 2048
+_SIZE = re.compile(r"^([1-9][0-9]{0,4})x([1-9][0-9]{0,4})$")
+
+
+class ImageBody(Body):
+    """`POST /v1/images/generations`: n pictures of the asked size."""
+
+    prompt: Text = Field(max_length=32_000)
+    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    size: Text | None = None
+    response_format: Literal["b64_json", "url"] | None = None
+    seed: int | None = None
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """Denoising steps; like `seed` and `guidance_scale` beyond what OpenAI's own API has."""
+    guidance_scale: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+def parse_size(size: str | None) -> tuple[int, int] | None:
+    """`WxH` in pixels; None (or `auto`): the model's default. Raises `BadAsk` on anything else."""
+    if size is None or size == "auto":
+        return None
+    found = _SIZE.match(size)
+    if found is None:
+        raise BadAsk(f"size {size[:40]!r} is not of the form 512x512", "size")
+    width, height = int(found[1]), int(found[2])
+    if max(width, height) > MAX_SIDE:
+        raise BadAsk(f"size {size} is too large, at most {MAX_SIDE}x{MAX_SIDE}", "size")
+    return width, height
+
+
+def _ask(body: ImageBody) -> Ask:
+    return Ask(
+        model=body.model,
+        prompts=body.n or 1,
+        prompt_tokens=words([body.prompt]),
+        size=parse_size(body.size),
+        inputs=(body.prompt,),
+        sampling=Sampling(seed=body.seed, steps=body.steps, guidance=body.guidance_scale),
+    )
+
+
+def _whole(asked: Asked[ImageBody], answer: Answer) -> dict[str, Any]:
+    coded = [base64.b64encode(image).decode() for image in answer.images]
+    if asked.body.response_format == "url":
+        data = [{"url": f"data:image/png;base64,{image}"} for image in coded]
+    else:
+        data = [{"b64_json": image} for image in coded]
+    return {"created": int(time.time()), "data": data}
+
+
+IMAGES = Form(path="/v1/images/generations", summary="Images", body=ImageBody, ask=_ask, whole=_whole)

@@ -63,8 +63,7 @@ def load_testbed(name_or_path: str | Path) -> TestbedConfig:
     """The testbed of a packaged name or a YAML file. Raises `ConfigError`.
 
     An item of its `profile` may be a profile file: a packaged name, or a path, beside the testbed file or from
-    here. Where the file's model or node has another name in the testbed, the item is `{profile: ..., model: ...,
-    node: ...}`.
+    here; `{profile: ..., model: ..., node: ...}` where its model or node has another name in the testbed.
     """
     path = _find(name_or_path, "testbed", list_testbeds())
     raw = _read(path)
@@ -74,16 +73,14 @@ def load_testbed(name_or_path: str | Path) -> TestbedConfig:
 
 def load_profile(name_or_path: str | Path) -> ProfileFile:
     """The profile of a packaged name or of a file that `edgebed profile` wrote. Raises `ConfigError`."""
-    known = list_profiles()
+    known, path = list_profiles(), Path(name_or_path)
     if str(name_or_path) in known:
         path = _HERE / "testbeds" / "profiles" / f"{name_or_path}.yaml"
-        return _validated(ProfileFile, _read(path), path)
-    path = Path(name_or_path)
-    if path.is_file():
-        return _validated(ProfileFile, _read(path), path)
-    if path.suffix in (".yaml", ".yml"):
-        raise ConfigError(f"{path}: no such profile file; measure one with `edgebed profile`")
-    raise ConfigError(f"unknown profile {str(name_or_path)!r}; {did_you_mean(str(name_or_path), known)}")
+    elif not path.is_file():
+        if path.suffix in (".yaml", ".yml"):
+            raise ConfigError(f"{path}: no such profile file; measure one with `edgebed profile`")
+        raise ConfigError(f"unknown profile {str(name_or_path)!r}; {did_you_mean(str(name_or_path), known)}")
+    return _validated(ProfileFile, _read(path), path)
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

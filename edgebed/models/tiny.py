@@ -23,8 +23,8 @@ def with_backend(scenario: Scenario, backend: str, speedup: float | None) -> tup
     """The scenario for a value of `--backend`, and the backend of models its testbed names none for.
 
     `real-tiny` makes the checkpoints at its first use. They stand in for larger models: a second they compute counts
-    `speedup` seconds, which is at most `SPEEDUP` unless another was asked for. Raises `ConfigError` if they cannot be
-    made.
+    `speedup` seconds, which is at most `SPEEDUP` unless another was asked for. Raises `ConfigError` if there is no
+    making them.
     """
     if backend != REAL_TINY:
         return scenario, backend

@@ -79,7 +79,7 @@ def _grown(alphabet: list[str], words: Iterable[tuple[str, ...]]) -> tuple[list[
 
 
 def _filled(pieces: list[str], size: int | None, before: str) -> list[str]:
-    """As many pieces as make `size` with one more to come."""
+    """The pieces, filled up with made ones to `size` less the one that is still to come."""
     missing = 0 if size is None else size - len(pieces) - 1
     return [*pieces, *(f"{before}w{number}" for number in range(missing))]
 

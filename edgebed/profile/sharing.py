@@ -63,7 +63,7 @@ def how_to_use(found: Contention, cores: int) -> str:
 
 
 def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:
-    """Of the line through the origin, at least 0."""
+    """Slope of the line through the origin that fits best, at least 0."""
     return max(sum(a * b for a, b in zip(xs, ys, strict=True)) / sum(a * a for a in xs), 0.0)
 
 

@@ -42,5 +42,5 @@ class BatchCurve(Strict):
 
     @property
     def batching(self) -> Batching:
-        """As a testbed states it."""
+        """The law as a testbed states it."""
         return Batching(width=self.width, cost=self.cost)

@@ -106,7 +106,7 @@ class Batching(Strict):
     cost: float = Field(default=0.0, ge=0)
 
     def speed(self, n: int) -> float:
-        """Of each of `n` requests in service, relative to one alone."""
+        """Speed of each of `n` requests in service, relative to one alone."""
         return 1.0 / (1.0 + self.cost * (n - 1)) if n > 1 else 1.0
 
     def full_rate(self, alone: float) -> float:
@@ -252,7 +252,7 @@ class TestbedConfig(Strict):
         return _Index.of(self)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's; the copy looks things up anew."""
+        """A copy as pydantic makes it, which looks everything up anew."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("_index", None)
         return copied

@@ -29,8 +29,7 @@ class Contention(Strict):
     """Share of the GPU each process was held to: its memory, and its threads where MPS runs; None: to none."""
     points: tuple[Colocated, ...] = Field(min_length=2)
     sharing: Literal["none", "processor", "cores"]
-    """none: they do not disturb each other. processor: a GPU, by the law of `GpuSpec.share`. cores: a CPU, by the law
-    of `CpuLaw.share`."""
+    """none: they do not disturb each other. processor: a GPU, by `GpuSpec.share`. cores: a CPU, by `CpuLaw.share`."""
     overhead: float | None = Field(default=None, ge=0)
     """Of `processor`: what a testbed's `gpus: overhead` takes."""
     exponent: float | None = Field(default=None, ge=0)

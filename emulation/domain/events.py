@@ -70,11 +70,8 @@ class Ramp(Timed):
 
 
 class Pause(Timed):
-    """A node (or one model's replica) stands still, as stopped by SIGSTOP.
-
-    Work in service makes no progress and queued work waits. Nothing is lost, but deadlines go on. Replicas that start
-    or stop meanwhile do so.
-    """
+    """A node (or one model's replica) stands still, as stopped by SIGSTOP: work in service makes no progress and queued
+    work waits. Nothing is lost, but deadlines go on. Replicas that start or stop meanwhile do so."""
 
     kind: Literal["pause"] = "pause"
     node: str

@@ -1,8 +1,8 @@
 """Profile files: the linear law of one model on one device, with where it comes from.
 
 A testbed's `profile` list names such a file in place of an entry; both worlds then use its law. A law is measured
-on a grid (`edgebed profile`), fitted to a live run (`edgebed calibrate check --refit`), or derived from results that
-others published.
+on a grid (`edgebed profile`), fitted to a live run (`edgebed calibrate check --refit`), or derived from published
+results.
 """
 
 from __future__ import annotations

@@ -268,7 +268,7 @@ class NodeState:
 
 
 def _executor(testbed: TestbedConfig, spec: ExecutorSpec) -> Executor:
-    """With as many places as the widest batch of its modes."""
+    """An executor with as many places as the widest batch of its modes has."""
     modes = testbed.modes(spec.node, spec.models[0])
     width = max((testbed.batching(spec.node, spec.models[0], m).width for m in modes), default=1)
     return Executor(spec=spec, more=tuple(Lane() for _ in range(width - 1)))

@@ -70,7 +70,7 @@ def _ended_after(record: RequestRecord, t_s: float) -> bool:
 
 
 def _caught(here: Sequence[ServedSpan], clean: Sequence[ServedSpan], span: Span) -> tuple[float, float]:
-    """Of requests in service when it began: seconds they took too long, and seconds of their service inside."""
+    """How long requests that it caught in service took too long, and how much of their service was inside, seconds."""
     nominal_s = law_of(clean)
     stood_s = of_s = 0.0
     for item in here:

@@ -1,5 +1,8 @@
-"""One run in figures. Latencies are in virtual seconds and over served requests only, so each stands beside
-the success ratio; only requests that arrived within the horizon count."""
+"""One run in figures.
+
+Latencies are in virtual seconds and over served requests only, so each stands beside the success ratio; only requests
+that arrived within the horizon count.
+"""
 
 from __future__ import annotations
 
@@ -200,8 +203,7 @@ def _kind(decision: DecisionRecord) -> str:
 
 
 def _is_call(decision: DecisionRecord) -> bool:
-    """Of the meta-controller's audit trail only exchanges with its reasoner are calls; elsewhere every decision is one,
-    however many exchanges it took."""
+    """Whether it is a control call: of the meta-controller an exchange with its reasoner, of others a decision."""
     return is_exchange(decision) == (decision.actor == "meta")
 
 

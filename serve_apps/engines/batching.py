@@ -59,7 +59,7 @@ class _Ask:
 
 
 class BatchPacer(Pacer):
-    """Of one attempt in a batch: whether it is wanted, and where its time went. The loop keeps to the pace."""
+    """Whether one attempt in a batch is wanted, and where its time went. The loop keeps to the pace."""
 
     def __init__(self, told: Callable[[], None] = lambda: None) -> None:
         """`told`: called after every news of the node."""
@@ -120,7 +120,7 @@ class Loop:
         self.engine = made
 
     def pacer(self) -> BatchPacer:
-        """For one attempt."""
+        """A pacer for one attempt."""
         return BatchPacer(self._repace)
 
     @contextmanager

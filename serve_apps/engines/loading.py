@@ -166,7 +166,7 @@ class Loader:
         return self.weights(load, dtype=self.dtype).to(self.device)
 
     def pacer(self) -> Pacer:
-        """For one attempt at work of this model."""
+        """A pacer for one attempt at work of this model."""
         return Pacer(finish_queued=self.finish_queued)
 
     def finish_queued(self) -> None:

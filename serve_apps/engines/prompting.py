@@ -25,8 +25,7 @@ class Prompts:
     """A text model's tokenizer and its limits."""
 
     def __init__(self, tokenizer: Any, context: int, default_tokens: int) -> None:
-        """`context`: most tokens of prompt and answer together; `default_tokens`: longest answer where the client
-        states no limit."""
+        """`context`: most tokens of prompt and answer together; `default_tokens`: of an answer without a limit."""
         self._tokenizer = tokenizer
         self._context = context
         self._default_tokens = default_tokens
@@ -71,7 +70,7 @@ class PromptEngine(ABC):
 
     @abstractmethod
     def pacer(self) -> Pacer:
-        """For one attempt."""
+        """A pacer for one attempt."""
 
     @abstractmethod
     def answer(self, ids: list[int], wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:

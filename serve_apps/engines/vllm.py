@@ -32,8 +32,7 @@ class VllmSettings(TextSettings):
     """Settings of a text model on vLLM."""
 
     max_num_seqs: int = Field(default=8, ge=1, le=1024)
-    """Most attempts computed in the same steps; the batch width of the model's profile says how many the node serves
-    at once."""
+    """Most attempts computed in the same steps; how many the node serves at once is its profile's batch width."""
     max_model_len: int | None = Field(default=None, ge=1)
     """Most tokens of prompt and answer together; None: what the model was made for."""
     enforce_eager: bool | None = None

@@ -1,8 +1,8 @@
-"""What a replica runs. A backend is one file and one line in `BACKENDS`; a dotted path
-`package.module:Class` works too.
+"""What a replica runs.
 
-Read first: `base.py` (the protocol), then `emulated.py`; for models that really run `real.py` (the walk of an
-attempt) and the engines it runs, in `serve_apps/engines`.
+A backend is one file and one line in `BACKENDS`; a dotted path `package.module:Class` works too. Read first: `base.py`
+(the protocol), then `emulated.py`; for models that really run `real.py` (the walk of an attempt) and the engines
+it runs, in `serve_apps/engines`.
 """
 
 from __future__ import annotations

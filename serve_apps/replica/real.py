@@ -206,7 +206,7 @@ class Real:
             return None
 
     def _run(self, attempt: _Attempt, index: int, emit: Emit) -> Piece:
-        """In a computing thread. Raises `Stopped`."""
+        """Compute one choice, in a computing thread. Raises `Stopped`."""
         piece = self._engine.run(attempt.work, index, attempt.pacer, emit)
         attempt.pacer.settle()
         return piece

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from emulation.domain.cluster import Modality, TestbedConfig
 from emulation.domain.records import RequestRecord
 from emulation.domain.scenario import Scenario
-from emulation.metrics import summarise
+from emulation.metrics.summary import summarise
 from emulation.metrics.view import RunView
 
 

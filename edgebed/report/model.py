@@ -8,7 +8,9 @@ from typing import Literal
 
 from edgebed.report.stats import Interval, mean_interval, paired_difference
 from emulation.domain.events import Event
-from emulation.metrics import FaultRow, Summary, fault_ledger, summarise
+from emulation.metrics.evidence import fault_ledger
+from emulation.metrics.fault_row import FaultRow
+from emulation.metrics.summary import Summary, summarise
 from emulation.recording import Run
 
 

@@ -13,7 +13,7 @@ from edgebed.report.stats import Interval
 from edgebed.report.theme import BAND, GRID, MUTED, OUTCOME_COLOURS, colours, drawing, quiet_x, svg
 from emulation.domain.records import EventRecord
 from emulation.domain.request import OUTCOMES
-from emulation.metrics import latency_series
+from emulation.metrics.series import latency_series
 
 BINS = 48
 """Points of a plot over time, at most; never finer than a slot."""

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 from edgebed.report.plots import EventBand, event_bands, shade
 from edgebed.report.theme import GRID, INK, MODE_COLOURS, drawing, svg
 from emulation.domain.records import ExecutorRecord
-from emulation.metrics import node_of
+from emulation.metrics.view import node_of
 from emulation.recording import Run
 
 ROW_IN = 0.17

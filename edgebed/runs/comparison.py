@@ -15,7 +15,7 @@ from edgebed.wiring.controllers import build_controllers, find_scheme
 from emulation.domain.events import Event
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
-from emulation.metrics import Summary, summarise
+from emulation.metrics.summary import Summary, summarise
 from emulation.recording import Run, read_run
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)

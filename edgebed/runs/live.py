@@ -20,7 +20,7 @@ from edgebed.report import ParityReport
 from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
-from emulation.metrics import summarise
+from emulation.metrics.summary import summarise
 from emulation.recording import Run
 from serve_apps.replica.choice import checked as checked_backends
 from serve_apps.engines.loading import LoadFacts

@@ -15,7 +15,7 @@ from emulation.domain.records import RunFooter
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
-from emulation.engine.run import Progress, Simulation
+from emulation.engine.run import SimulationProgress, Simulation
 from emulation.recording import JsonlSink, MemorySink, Run
 from workloads.generate import generate
 from workloads.mismatch import world_truth
@@ -30,7 +30,7 @@ def simulate(
     sink: RecordSink | None = None,
     arrivals: Arrivals | None = None,
     delay_s: Callable[[str, float], float] | None = None,
-    on_slot: Callable[[Progress], None] | None = None,
+    on_slot: Callable[[SimulationProgress], None] | None = None,
     sent_s: Mapping[str, float] | None = None,
     truth: WorldTruth | None = None,
 ) -> RunFooter:
@@ -84,7 +84,7 @@ def _run_task(scenario: Scenario, task: Task) -> Task:
     return task
 
 
-def end_if_asked(_: Progress) -> None:
+def end_if_asked(_: SimulationProgress) -> None:
     """In a worker of a pool that is being stopped: end this run as Ctrl-C would, its books closed."""
     if stopping():
         raise KeyboardInterrupt

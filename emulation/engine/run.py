@@ -30,7 +30,7 @@ Arrival = tuple[Request, RequestTruth]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class SimulationProgress:
     """How far a run is, for whoever shows it."""
 
     t_s: float
@@ -54,7 +54,7 @@ class Simulation:
         fast_path: FastPath,
         control: ControlPlane,
         sink: RecordSink | None = None,
-        on_slot: Callable[[Progress], None] | None = None,
+        on_slot: Callable[[SimulationProgress], None] | None = None,
         sent_s: Mapping[str, float] | None = None,
     ) -> None:
         self.scenario = scenario
@@ -251,7 +251,7 @@ class Simulation:
         scenario, ledger = self.scenario, self.ledger
         if self._on_slot is not None:
             ended = sum(ends.total() for ends in ledger.ends.values())
-            self._on_slot(Progress(now_s, scenario.end_s, ledger.arrived.total(), ended))
+            self._on_slot(SimulationProgress(now_s, scenario.end_s, ledger.arrived.total(), ended))
         if now_s < self._give_up_s and (now_s < scenario.end_s or self._in_system):
             self.kernel.at((slot + 1) * scenario.slot_s, CONTROL, self._tick, slot + 1)
         self._deciding.slot(slot)

@@ -23,7 +23,7 @@ from serve_apps.wire.messages import Pace
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepGain:
     """What one step gave one attempt."""
 
     ids: tuple[int, ...]
@@ -52,7 +52,7 @@ class _Ask:
     prompt: Any
     params: Any
     pacer: BatchPacer
-    heard: SimpleQueue[Step | Exception | None] = field(default_factory=SimpleQueue)
+    heard: SimpleQueue[StepGain | Exception | None] = field(default_factory=SimpleQueue)
     """None: look whether the answer is still wanted."""
     begun: bool = False
     """Whether it has a token."""
@@ -124,7 +124,7 @@ class Loop:
         return BatchPacer(self._repace)
 
     @contextmanager
-    def answer(self, prompt: Any, params: Any, pacer: BatchPacer) -> Iterator[Iterator[Step]]:
+    def answer(self, prompt: Any, params: Any, pacer: BatchPacer) -> Iterator[Iterator[StepGain]]:
         """An answer, step by step; left early, the engine drops it before its next step.
 
         The steps raise `Stopped` as soon as the pacer says so, and whatever the engine raised over this answer or over
@@ -155,7 +155,7 @@ class Loop:
 
     # -- in the asking thread -------------------------------------------------------------------------------
 
-    def _steps(self, ask: _Ask) -> Iterator[Step]:
+    def _steps(self, ask: _Ask) -> Iterator[StepGain]:
         while True:
             heard = ask.heard.get()
             ask.pacer.check()
@@ -255,7 +255,7 @@ class Loop:
         if said.finish_reason not in (None, "stop", "length"):
             ask.heard.put(RuntimeError(f"the engine ended an answer: {said.finish_reason}"))
         else:
-            ask.heard.put(Step(tuple(said.token_ids), said.finish_reason, said.stop_reason))
+            ask.heard.put(StepGain(tuple(said.token_ids), said.finish_reason, said.stop_reason))
 
     def _fail(self, error: Exception) -> None:
         with self._changed:

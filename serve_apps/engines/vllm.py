@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from emulation.domain.cluster import Mode
 from emulation.files import ConfigError
-from serve_apps.engines.batching import BatchPacer, Loop, Step
+from serve_apps.engines.batching import BatchPacer, Loop, StepGain
 from serve_apps.engines.decoding import Detokenizer, Emit, Finish, Wanted
 from serve_apps.engines.loading import Account, Loader, LoadFacts
 from serve_apps.engines.needs import need
@@ -168,7 +168,7 @@ def _arguments(settings: VllmSettings, loader: Loader) -> dict[str, Any]:
     return given
 
 
-def _spoken(step: Step) -> tuple[int, ...]:
+def _spoken(step: StepGain) -> tuple[int, ...]:
     """The tokens that are part of the answer: one that only ends it is not."""
     silent = step.finish == "stop" and not isinstance(step.ended_by, str)
     return step.ids[:-1] if silent else step.ids

@@ -68,8 +68,10 @@ def words(start: int, stop: int) -> str:
     return f" {text}" if start > 0 and text else text
 
 
-def rest(whole: Answer, sent: int) -> list[Delta]:
-    """What is left to say of an answer of which so many tokens were sent."""
+def rest(model: ModelSpec, whole: Answer, sent: int) -> list[Delta]:
+    """What is left to say of an answer of which so many tokens were sent; captions are one text, a line each."""
+    if model.modality == "caption":
+        return [Delta(choice=0, text="\n".join(whole.texts), tokens=whole.completion_tokens)]
     return deltas(sent, whole.completion_tokens, max(whole.completion_tokens // max(len(whole.texts), 1), 1))
 
 

@@ -29,40 +29,24 @@ class Emulated(Synthetic):
         return answer(self._spec.model, work, served)
 
     async def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
-        """One attempt, its words at the emulated pace."""
-        sent = 0
-        over = False
+        """One attempt, its words at the emulated pace; captions come whole, at the end."""
+        model, sent, over = self._spec.model, 0, False
+        choices = work.request.prompts if model.features == "prompts" else 1
         try:
-            async for item in self._chunks(work):
+            async for reference in self._runtime.stream.options(num_returns="streaming").remote(work):
+                item: tuple[int, int] | Served = await reference
                 if isinstance(item, Served):
                     over = True
-                    whole = answer(self._spec.model, work, item)
-                    for delta in self._rest(whole, sent):
+                    whole = answer(model, work, item)
+                    for delta in rest(model, whole, sent):
                         yield delta
                     yield whole
                     return
-                if self._spec.model.modality == "caption":
-                    continue
-                produced, total = item
-                for delta in deltas(sent, produced, self._each(work, total)):
-                    yield delta
-                sent = produced
+                if model.modality != "caption":
+                    produced, total = item
+                    for delta in deltas(sent, produced, max(total // choices, 1)):
+                        yield delta
+                    sent = produced
         finally:
             if not over:
                 self._runtime.cancel.remote(work.request.id)
-
-    async def _chunks(self, work: Work) -> AsyncIterator[tuple[int, int] | Served]:
-        generator = self._runtime.stream.options(num_returns="streaming").remote(work)
-        async for reference in generator:
-            item: tuple[int, int] | Served = await reference
-            yield item
-
-    def _rest(self, whole: Answer, sent: int) -> list[Delta]:
-        """What is left to say when the node says it is over. Captions come whole, at the end."""
-        if self._spec.model.modality == "caption":
-            return [Delta(choice=0, text="\n".join(whole.texts), tokens=whole.completion_tokens)]
-        return rest(whole, sent)
-
-    def _each(self, work: Work, total: int) -> int:
-        choices = work.request.prompts if self._spec.model.features == "prompts" else 1
-        return max(total // choices, 1)

@@ -22,6 +22,6 @@ class Noop(Synthetic):
     async def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
         """The whole answer in one piece, then the end."""
         whole = await self.serve(work)
-        for delta in rest(whole, 0):
+        for delta in rest(self._spec.model, whole, 0):
             yield delta
         yield whole

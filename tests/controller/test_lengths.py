@@ -6,7 +6,7 @@ import pytest
 
 from controller.lengths import OutputLengths
 from emulation.domain.request import Request
-from emulation.metrics import calibration
+from emulation.metrics.calibration import calibration
 from tests.build.fast_path import build_fast_path
 from tests.build.worlds import completion, devices
 

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from emulation.domain.events import Error, Leave, Pause, Slowdown
-from emulation.metrics import fault_ledger
+from emulation.metrics.evidence import fault_ledger
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from controller.meta.audit import counts
 from edgebed.reproduce.common.cells import Cell, scenario_of
 from edgebed.runs.virtual import simulate_in_memory
-from emulation.metrics import calibration
+from emulation.metrics.calibration import calibration
 from workloads.pools import peak_load
 
 

@@ -15,7 +15,7 @@ from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
-from emulation.metrics import summarise
+from emulation.metrics.summary import summarise
 from emulation.rng import stream
 
 BASES = ("bristol-A", "w-star")

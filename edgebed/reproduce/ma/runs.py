@@ -8,7 +8,7 @@ from edgebed.report import RunResult
 from edgebed.reproduce.common.cells import Cell, scenario_of
 from edgebed.reproduce.ma.slots import SlotFigures, SlotTally
 from edgebed.runs.virtual import end_if_asked, simulate
-from emulation.metrics import summarise
+from emulation.metrics.summary import summarise
 from emulation.recording import MemorySink
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulation.domain.records import Record, RequestRecord, RunHeader
-from emulation.metrics import jain, jain_normalised, objective
+from emulation.metrics.fairness import jain, jain_normalised, objective
 
 Floats = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ from edgebed.runs.virtual import simulate
 from edgebed.wiring.reasoners import with_reasoner
 from emulation.domain.events import LlmFailure
 from emulation.files import ConfigError
-from emulation.metrics import fault_ledger
+from emulation.metrics.evidence import fault_ledger
 from emulation.recording import JsonlSink, Run, encode, read_run
 from tests.build.meta import (
     INTERVAL_S,

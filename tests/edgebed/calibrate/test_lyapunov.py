@@ -29,7 +29,7 @@ from edgebed.commands.main import app, main
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, load_scenario
-from emulation.metrics import summarise
+from emulation.metrics.summary import summarise
 
 SHORT = load_scenario("bristol-A").model_copy(update={"slots": 12, "tail_slots": 4, "epoch_slots": 12})
 DEAR = with_parameters(SHORT, {"p1": 4.0, "p2": 4.0, "churn": 0.6})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgebed.runs.virtual import simulate_in_memory
-from emulation.metrics import calibration
+from emulation.metrics.calibration import calibration
 from workloads.pools import random_pool
 
 

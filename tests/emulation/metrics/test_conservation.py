@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emulation.metrics import conservation
+from emulation.metrics.conservation import conservation
 from tests.build.records import footer, request, run
 
 

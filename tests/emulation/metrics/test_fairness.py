@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulation.metrics import jain, jain_normalised, objective
+from emulation.metrics.fairness import jain, jain_normalised, objective
 
 ratios = st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=12)
 

@@ -5,7 +5,7 @@ import pytest
 
 from emulation.domain.events import Drift, Leave, LinkDelay, LlmOutage, Ramp, ReplicaCrash, Slowdown
 from emulation.domain.records import RequestRecord
-from emulation.metrics import fault_ledger
+from emulation.metrics.evidence import fault_ledger
 from emulation.rng import stream
 from tests.build.records import decision, event, request, run, served, state
 

@@ -10,7 +10,7 @@ from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.events import Slowdown
 from emulation.domain.records import EventRecord
 from emulation.files import load_scenario
-from emulation.metrics import fault_ledger
+from emulation.metrics.evidence import fault_ledger
 
 DEMO = load_scenario("demo")
 

@@ -13,7 +13,7 @@ from emulation.domain.events import Error, Event, Pause
 from emulation.domain.records import EventRecord, RequestRecord
 from emulation.domain.truth import fails
 from emulation.files import load_scenario
-from emulation.metrics import fault_ledger
+from emulation.metrics.evidence import fault_ledger
 from emulation.metrics.view import node_of
 from emulation.recording import Run
 from tests.build.records import event, request, run, served, state

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from emulation.metrics import latency_s, latency_series, platform_overheads_s, summarise
+from emulation.metrics.series import latency_series
+from emulation.metrics.summary import platform_overheads_s, summarise
+from emulation.metrics.view import latency_s
 from tests.build.records import decision, header, request, run
 
 

@@ -19,7 +19,7 @@ from edgebed.reproduce.ma.inconsistency import (
     scenario_of,
 )
 from edgebed.runs.virtual import simulate_in_memory
-from emulation.metrics import summarise
+from emulation.metrics.summary import summarise
 
 
 def test_two_draws_say_what_their_own_scenarios_give_and_are_plain_data() -> None:

@@ -41,7 +41,7 @@ from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.events import Leave
 from emulation.domain.scenario import Scenario, SlottedSource
 from emulation.files import ConfigError, load_scenario
-from emulation.metrics import summarise
+from emulation.metrics.summary import summarise
 from workloads.generate import generate
 from workloads.mismatch import world_truth
 

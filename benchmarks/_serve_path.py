@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
-from serve_apps.gateway.openai.chat import ChatBody, ask_chat, chat_completion
+from serve_apps.gateway.openai.chat import ChatBody, chat_completion
 from serve_apps.gateway.openai.form import Asked
 from serve_apps.replica import BackendSpec
 from serve_apps.replica.deployment import Replica
@@ -36,7 +36,7 @@ class Ingress:
     async def __call__(self, http: HttpRequest) -> Response:
         """One chat completion."""
         body = ChatBody.model_validate_json(await http.body())
-        ask = ask_chat(body)
+        ask = body.ask()
         at_s = time.time()
         request = Request(
             f"x-{uuid.uuid4().hex}", ask.model, "d0", at_s, at_s + 60.0, 1, ask.prompt_tokens, ask.max_tokens

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -78,9 +78,5 @@ def _of_gpus(accounts: Accounts) -> list[Metric]:
 
 def exposition(run: Counted | None, accounts: Accounts = ()) -> bytes:
     """The text a scraper reads; of a run nothing between runs, of GPUs nothing where no real model is on one."""
-    registry = CollectorRegistry()
-    if run is not None:
-        registry.register(_Read(_of_run(run)))
-    if accounts:
-        registry.register(_Read(_of_gpus(accounts)))
-    return generate_latest(registry)
+    metrics = [*(_of_run(run) if run is not None else ()), *(_of_gpus(accounts) if accounts else ())]
+    return generate_latest(_Read(metrics))

@@ -42,16 +42,13 @@ def describe() -> dict[str, Any]:
 
 
 def _post(form: Form[Any]) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
+    content = _json({"type": "object"})
     if form.events is not None:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     return {
         "summary": form.summary,
         "parameters": [_header("X-Request-ID"), _header("X-Edge-Origin")],
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": _REFS.format(model=form.body.__name__)}}},
-        },
+        "requestBody": {"required": True, "content": _json(_ref(form.body.__name__))},
         "responses": {
             "200": {"description": "The answer", "content": content},
             **{status: _error() for status in ("400", "401", "404", "408", "409", "413", "503")},
@@ -72,8 +69,15 @@ def _header(name: str) -> dict[str, Any]:
 
 
 def _error() -> dict[str, Any]:
-    schema = {"$ref": _REFS.format(model="Error")}
-    return {"description": "Refused, and why", "content": {"application/json": {"schema": schema}}}
+    return {"description": "Refused, and why", "content": _json(_ref("Error"))}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _ref(model: str) -> dict[str, Any]:
+    return {"$ref": _REFS.format(model=model)}
 
 
 def _error_schema() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -36,6 +37,10 @@ class Body(Shape):
     """Base of all bodies."""
 
     model: Text = Field(min_length=1, max_length=256)
+
+    @abstractmethod
+    def ask(self) -> Ask:
+        """What it asks of a model. Raises `BadAsk`."""
 
 
 class GeneratedBody(Body):

@@ -20,10 +20,9 @@ class ChatBody(ChoicesBody):
     messages: list[Message] = Field(min_length=1, max_length=2048)
     max_completion_tokens: Limit | None = None
 
-
-def ask_chat(body: ChatBody) -> Ask:
-    """A conversation: one answer, n for models that serve prompts in batches; K captions for K pictures."""
-    return conversation(body, body.messages, body.max_completion_tokens or body.max_tokens, body.n or 1)
+    def ask(self) -> Ask:
+        """A conversation: one answer, n for models that serve prompts in batches; K captions for K pictures."""
+        return conversation(self, self.messages, self.max_completion_tokens or self.max_tokens, self.n or 1)
 
 
 def chat_completion(asked: Asked[ChatBody], answer: Answer) -> dict[str, Any]:
@@ -49,7 +48,6 @@ CHAT = Form(
     path="/v1/chat/completions",
     summary="Chat, captions of images",
     body=ChatBody,
-    ask=ask_chat,
     whole=chat_completion,
     events=_events,
 )

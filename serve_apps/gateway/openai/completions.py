@@ -19,25 +19,24 @@ class CompletionBody(ChoicesBody):
 
     prompt: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_CHOICES)]
 
-
-def _ask(body: CompletionBody) -> Ask:
-    """K prompts (times n)."""
-    prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-    each = body.n or 1
-    count = len(prompts) * each
-    if count > MAX_CHOICES:
-        raise BadAsk(f"{count} choices, at most {MAX_CHOICES}", "n")
-    return Ask(
-        model=body.model,
-        prompts=count,
-        prompt_tokens=words(prompts),
-        max_tokens=body.max_tokens,
-        ignore_eos=bool(body.ignore_eos),
-        stream=bool(body.stream),
-        include_usage=body.include_usage(),
-        inputs=tuple(prompt for prompt in prompts for _ in range(each)),
-        sampling=body.sampling(),
-    )
+    def ask(self) -> Ask:
+        """K prompts (times n)."""
+        prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
+        each = self.n or 1
+        count = len(prompts) * each
+        if count > MAX_CHOICES:
+            raise BadAsk(f"{count} choices, at most {MAX_CHOICES}", "n")
+        return Ask(
+            model=self.model,
+            prompts=count,
+            prompt_tokens=words(prompts),
+            max_tokens=self.max_tokens,
+            ignore_eos=bool(self.ignore_eos),
+            stream=bool(self.stream),
+            include_usage=self.include_usage(),
+            inputs=tuple(prompt for prompt in prompts for _ in range(each)),
+            sampling=self.sampling(),
+        )
 
 
 def _whole(asked: Asked[CompletionBody], answer: Answer) -> dict[str, Any]:
@@ -46,16 +45,14 @@ def _whole(asked: Asked[CompletionBody], answer: Answer) -> dict[str, Any]:
 
 
 def _events(asked: Asked[CompletionBody], items: AsyncIterator[Delta | Answer]) -> AsyncIterator[bytes]:
-    return chunks(
-        asked, items, "cmpl", "text_completion", lambda text: {"text": text}, None, ending={"text": ""}
-    )
+    kind = "text_completion"
+    return chunks(asked, items, "cmpl", kind, lambda text: {"text": text}, opening=None, ending={"text": ""})
 
 
 COMPLETIONS = Form(
     path="/v1/completions",
     summary="Completions of one prompt or of a batch of K",
     body=CompletionBody,
-    ask=_ask,
     whole=_whole,
     events=_events,
 )

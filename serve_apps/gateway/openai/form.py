@@ -35,8 +35,6 @@ class Form(Generic[BodyT]):
     path: str
     summary: str
     body: type[BodyT]
-    ask: Callable[[BodyT], Ask]
-    """What a body asks of a model. Raises `BadAsk`."""
     whole: Callable[[Asked[BodyT], Answer], dict[str, Any]]
     """The answer in one piece."""
     events: Callable[[Asked[BodyT], AsyncIterator[Delta | Answer]], AsyncIterator[bytes]] | None = None
@@ -47,7 +45,7 @@ class Form(Generic[BodyT]):
         admission.authorise(exchange)
         body = await self._read(exchange)
         try:
-            ask = self.ask(body)
+            ask = body.ask()
             dispatcher, request = admission.admit(exchange, ask)
             asked = Asked(request, ask, body)
             if ask.stream and self.events is not None:

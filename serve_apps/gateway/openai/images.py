@@ -30,6 +30,16 @@ class ImageBody(Body):
     """Denoising steps; like `seed` and `guidance_scale` beyond what OpenAI's own API has."""
     guidance_scale: Annotated[float, Field(ge=0, le=100)] | None = None
 
+    def ask(self) -> Ask:
+        return Ask(
+            model=self.model,
+            prompts=self.n or 1,
+            prompt_tokens=words([self.prompt]),
+            size=parse_size(self.size),
+            inputs=(self.prompt,),
+            sampling=Sampling(seed=self.seed, steps=self.steps, guidance=self.guidance_scale),
+        )
+
 
 def parse_size(size: str | None) -> tuple[int, int] | None:
     """`WxH` in pixels; None (or `auto`): the model's default. Raises `BadAsk` on anything else."""
@@ -44,17 +54,6 @@ def parse_size(size: str | None) -> tuple[int, int] | None:
     return width, height
 
 
-def _ask(body: ImageBody) -> Ask:
-    return Ask(
-        model=body.model,
-        prompts=body.n or 1,
-        prompt_tokens=words([body.prompt]),
-        size=parse_size(body.size),
-        inputs=(body.prompt,),
-        sampling=Sampling(seed=body.seed, steps=body.steps, guidance=body.guidance_scale),
-    )
-
-
 def _whole(asked: Asked[ImageBody], answer: Answer) -> dict[str, Any]:
     coded = [base64.b64encode(image).decode() for image in answer.images]
     if asked.body.response_format == "url":
@@ -64,4 +63,4 @@ def _whole(asked: Asked[ImageBody], answer: Answer) -> dict[str, Any]:
     return {"created": int(time.time()), "data": data}
 
 
-IMAGES = Form(path="/v1/images/generations", summary="Images", body=ImageBody, ask=_ask, whole=_whole)
+IMAGES = Form(path="/v1/images/generations", summary="Images", body=ImageBody, whole=_whole)

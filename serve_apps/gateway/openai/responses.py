@@ -24,12 +24,11 @@ class ResponsesBody(GeneratedBody):
     instructions: Text | None = None
     max_output_tokens: Limit | None = None
 
-
-def _ask(body: ResponsesBody) -> Ask:
-    """One answer."""
-    said = [Message(role="user", content=body.input)] if isinstance(body.input, str) else body.input
-    first = [Message(role="system", content=body.instructions)] if body.instructions else []
-    return conversation(body, [*first, *said], body.max_output_tokens)
+    def ask(self) -> Ask:
+        """One answer."""
+        said = [Message(role="user", content=self.input)] if isinstance(self.input, str) else self.input
+        first = [Message(role="system", content=self.instructions)] if self.instructions else []
+        return conversation(self, [*first, *said], self.max_output_tokens)
 
 
 async def _events(asked: Asked[ResponsesBody], items: AsyncIterator[Delta | Answer]) -> AsyncIterator[bytes]:
@@ -118,5 +117,5 @@ def _part(text: str) -> dict[str, Any]:
 
 
 RESPONSES = Form(
-    path="/v1/responses", summary="Responses", body=ResponsesBody, ask=_ask, whole=_response, events=_events
+    path="/v1/responses", summary="Responses", body=ResponsesBody, whole=_response, events=_events
 )

@@ -34,7 +34,8 @@ from edgebed.wiring.controllers import build_controllers, find_scheme, run_heade
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import WorldTruth
 from serve_apps.testbed.apps import QUIET
-from serve_apps.testbed.live import LiveCluster, LiveOptions, checked_port
+from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.testbed.ports import checked_port
 from serve_apps.wire.messages import RunPlan
 
 DEVICES = 2

@@ -73,6 +73,10 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         self._config = config or LoopConfig()
         self._last_valid: CommandT | None = None
 
+    @abstractmethod
+    def accept(self, policy: MacroPolicy) -> None:
+        """Work under this policy of the planner's from now on."""
+
     @property
     def asks_reasoner(self) -> bool:
         """Whether the decider asks a reasoner, which `outage` can break."""
@@ -227,6 +231,9 @@ class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
     """The global planner."""
 
     actor = "planner"
+
+    def accept(self, policy: MacroPolicy) -> None:
+        """Nothing: the policy is its own."""
 
     def _ask(self, decider: GlobalPlanner, seen: ClusterSnapshot) -> Choice[MacroPolicy]:
         return decider.decide(seen)

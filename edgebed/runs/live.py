@@ -24,7 +24,8 @@ from emulation.metrics.summary import summarise
 from emulation.recording import Run
 from serve_apps.replica.choice import checked as checked_backends
 from serve_apps.engines.loading import LoadFacts
-from serve_apps.testbed.live import LiveCluster, LiveOptions, PortInUse, checked_port
+from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.testbed.ports import PortInUse, checked_port
 from serve_apps.wire.messages import RunPlan
 from serve_apps.testbed.ray_cluster import NoCluster
 from workloads.mismatch import world_truth

@@ -6,7 +6,7 @@ from edgebed.wiring.reasoners import AGENT_LLM, asks_agent_llm
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from serve_apps.testbed.agent_llm import checked
-from serve_apps.testbed.live import PortInUse, checked_port
+from serve_apps.testbed.ports import PortInUse, checked_port
 
 
 def with_agent_llm(scenario: Scenario) -> Scenario:

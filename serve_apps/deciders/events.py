@@ -1,43 +1,38 @@
-"""The event plan on wall time: every step at its virtual instant, every undo too, each recorded when it
-landed."""
+"""The event plan on wall time: every step at its virtual instant, every undo too, each recorded when it landed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 from pydantic import ValidationError
-from ray.exceptions import RayError
 
 from emulation.domain.events import Event, LlmOutage
 from emulation.domain.scenario import Scenario
 from emulation.faults import FAULTS, Step, timeline
 from serve_apps.records.batch import RecordBatch
-from serve_apps.wire.calls import RayCalls
+from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.names import EVENTS, NotThere, find, runtime_name
+from serve_apps.wire.names import EVENTS, runtime_name
 from serve_apps.wire.news import News
-from serve_apps.wire.restart import part_of, resume_if_restarted, where
+from serve_apps.wire.restart import part_of
 
 log = logging.getLogger("edgebed")
-
-STEP_TIMEOUT_S = 10.0
 
 
 class EventPlayer:
     """The named actor `events`. Plays a scenario's plan, and events injected while it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
         self._clock = LiveClock(1.0)
         self._scenario: Scenario | None = None
         self._injected: list[Event] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._outages: News[str | None] = News()
         """How the reasoners fail from then on; None: they do not."""
-        self._batch = RecordBatch(RayCalls(), EVENTS)
+        self._batch = RecordBatch(calls, EVENTS)
         self._flusher: asyncio.Task[None] | None = None
-        resume_if_restarted()
 
     async def begin_run(self, run_id: str, scenario: Scenario) -> None:
         """Stand ready to play this scenario's events."""
@@ -51,17 +46,15 @@ class EventPlayer:
         self._outages.begin(run_id)
 
     async def start(self, t0_wall: float) -> None:
-        """Virtual time begins at this wall time; steps of the plan that lie in the past are played at
-        once."""
+        """Virtual time begins at this wall time; steps of the plan that lie in the past are played at once."""
         self._clock.start(t0_wall)
         if self._scenario is not None:
             for step in timeline(self._scenario.events, self._scenario.testbed):
                 self._play(step)
 
     async def resume(self) -> None:
-        """After a restart: play what is left of the plan (steps already due are played again; they are
-        idempotent)."""
-        found = await part_of(RayCalls(), EVENTS)
+        """After a restart: play what is left of the plan (steps already due are played again; they are idempotent)."""
+        found = await part_of(self._calls, EVENTS)
         if found is not None and self._scenario is None:
             await self.begin_run(*found[0])
             if found[1] is not None:
@@ -95,10 +88,6 @@ class EventPlayer:
         """Send every record so far."""
         await self._batch.flush()
 
-    async def where(self) -> dict[str, Any]:
-        """Process and Ray node this actor runs in."""
-        return where()
-
     def _play(self, step: Step) -> None:
         task = asyncio.ensure_future(self._step(step))
         self._tasks.add(task)
@@ -109,15 +98,15 @@ class EventPlayer:
         landed = await asyncio.gather(*(self._apply(step, node) for node in step.nodes))
         if isinstance(step.spec, LlmOutage):
             self._outages.publish(step.spec.failure if step.phase == "onset" else None)
-        at_s = max([t for t in landed if t is not None], default=self._clock.now_s())
-        if len(landed) == 0 or any(t is not None for t in landed):
-            self._batch.add("event", step, at_s)
+        times = [t for t in landed if t is not None]
+        if times or not landed:
+            self._batch.add("event", step, max(times, default=self._clock.now_s()))
 
     async def _apply(self, step: Step, node: str) -> float | None:
+        """When the step landed on a node, virtual seconds; None if it did not."""
         try:
-            call = find(runtime_name(node)).inject.remote(step)
-            at_s: float = await asyncio.wait_for(call, STEP_TIMEOUT_S)
-        except (RayError, NotThere, TimeoutError) as error:
+            at_s: float = await self._calls.call(runtime_name(node), "inject", step)
+        except (Unreached, ValueError) as error:
             log.error("event %d did not land on %s: %s", step.event, node, error)
             return None
         return at_s

@@ -57,6 +57,13 @@ class RecordBatch:
                 await self._calls.call(RECORDER, "append", self._run_id, self.source, number, pickled)
                 self._unsent = None
 
+    async def try_flush(self) -> None:
+        """`flush`, where nobody can do anything about an error."""
+        try:
+            await self.flush()
+        except (Unreached, ValueError) as error:
+            log.warning("%s: recorder not reached, records kept: %s", self.source, error)
+
     async def run(self) -> None:
         """Flush for ever, every `period_s` wall seconds."""
         while True:
@@ -65,7 +72,4 @@ class RecordBatch:
     async def period(self) -> None:
         """Wait one period, then flush."""
         await asyncio.sleep(self._period_s)
-        try:
-            await self.flush()
-        except (Unreached, ValueError) as error:
-            log.warning("%s: recorder not reached, records kept: %s", self.source, error)
+        await self.try_flush()

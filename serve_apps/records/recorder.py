@@ -29,7 +29,6 @@ from serve_apps.records.progress import ProgressBook
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Finished, RunPlan, RunProgress, RunState
 from serve_apps.wire.news import News
-from serve_apps.wire.restart import where
 
 ANY_RUN = ""
 """What followers of runs give as the run's id."""
@@ -228,10 +227,6 @@ class Recorder:
             t_s=self._clock.now_s(), arrived=arrived, ended=ended, in_system=arrived - ended,
             counted_open=ledger.counted_open,
         )  # fmt: skip
-
-    async def where(self) -> dict[str, Any]:
-        """Process and Ray node this actor runs in."""
-        return where()
 
 
 def put_in_order(folder: Path) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_logging
 from ray.serve._private.router import SingletonThreadRouter
 
 from emulation.domain.cluster import TestbedConfig
 from serve_apps.wire.names import NAMESPACE, edge_resource
 
+ROOT = Path(__file__).parents[2]
 CONTROL = "control"
 """Custom resource of the Ray node that carries planner, scheduler, recorder and gateway."""
 _HEAD_CPUS = 4
@@ -100,6 +106,11 @@ def join(address: str, testbed: TestbedConfig) -> RayCluster:
     return RayCluster(address, disconnect, place)
 
 
+def attach(address: str) -> None:
+    """Join as one who only uses it. Raises `ConnectionError` if none answers at this address."""
+    ray.init(address=address, **_QUIET)
+
+
 def disconnect() -> None:
     """Let go of Ray, and leave no thread behind that would still call it."""
     shutdown: Any = ray.shutdown
@@ -135,6 +146,28 @@ async def _stop_this_loop() -> threading.Thread:
     await asyncio.gather(*others, return_exceptions=True)
     loop.call_soon(loop.stop)
     return threading.current_thread()
+
+
+@contextmanager
+def importable() -> Iterator[None]:
+    """While it lasts, processes started here find this project's packages, wherever they are started from."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([before] if before else [])])
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def quieten() -> None:
+    """Keep Ray's own words off this process' output: standard output may be somebody's JSON."""
+    for name in ("ray", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for deduplicator in (ray_logging.stdout_deduplicator, ray_logging.stderr_deduplicator):
+        deduplicator.skip_re = re.compile("")
 
 
 _QUIET: dict[str, Any] = {

@@ -62,10 +62,12 @@ class RayCalls:
         """`call` for a thread that may block."""
         return self.call_all(((name, method, *args),), limit_s)[0]
 
-    def call_all(self, asked: Iterable[tuple[Any, ...]], limit_s: float = CALL_LIMIT_S) -> list[Any]:
+    def call_all(
+        self, asked: Iterable[tuple[Any, ...]], limit_s: float = CALL_LIMIT_S, tolerant: bool = False
+    ) -> list[Any]:
         """Several calls at once, each (name, method, *args), for a thread that may block; every result, in order.
 
-        Raises like `call`, for the first one that fails.
+        Raises like `call`, for the first one that fails; tolerant: a failure is logged, and its result None.
         """
         begun = [(name, how, getattr(self.handle(name), how).remote(*args)) for name, how, *args in asked]
         results = []
@@ -73,7 +75,10 @@ class RayCalls:
             try:
                 results.append(reference.future().result(timeout=limit_s))
             except (RayError, TimeoutError) as error:
-                raise _failure(name, method, error) from error
+                if not tolerant:
+                    raise _failure(name, method, error) from error
+                log.warning("%s", _failure(name, method, error))
+                results.append(None)
         return results
 
     async def stream(self, name: str, method: str, *args: Any) -> AsyncIterator[Any]:

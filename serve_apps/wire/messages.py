@@ -170,9 +170,12 @@ class ProcessChange:
 class Configured:
     """What became of a node configuration."""
 
-    landed_s: float
+    landed_s: float | None
+    """None: it did not, as far as anybody knows."""
     violations: tuple[str, ...]
+    """Why it did not land whole; empty if it did."""
     changes: int
+    """Modes that are others now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

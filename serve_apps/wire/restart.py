@@ -39,6 +39,28 @@ def resume_if_restarted() -> None:
     threading.Thread(target=_resume_for_certain, args=(this_actor,), daemon=True).start()
 
 
+class Resident:
+    """What an actor is besides its own work; `resident` adds it."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        resume_if_restarted()
+
+    async def where(self) -> dict[str, Any]:
+        """Process and Ray node this actor runs in."""
+        return where()
+
+    async def block(self, seconds: float) -> None:
+        """Stall this actor's event loop (tests)."""
+        time.sleep(seconds)
+
+
+def resident(core: type) -> type:
+    """A class that knows no Ray, as one whose objects are actors: they resume after a restart, and say where they
+    run."""
+    return type(core.__name__, (Resident, core), {})
+
+
 async def part_of(calls: Calls, name: str) -> tuple[Any, float | None] | None:
     """What a restarted actor needs to take up the present run, and t0 if it has begun; None if there is no run.
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import ray
 
 from emulation.recording import SIDE_FILE, Run, canonical_order
-from serve_apps.wire.names import PLANNER, SCHEDULER, deployer_name, find
+from serve_apps.wire.calls import Unreached
+from serve_apps.wire.names import PLANNER, SCHEDULER, deployer_name
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
@@ -38,8 +38,8 @@ def _decided_between(run: Run, actor: str, from_s: float, to_s: float) -> int:
 def test_blocking_an_actor_stops_only_its_own_decisions(begin: Begin, blocked: str) -> None:
     live = begin("MA+sect", controllers=AT_ONCE)
     assert live.chat(max_tokens=4).status_code == 200
-    find(blocked).block.remote(BLOCKED_WALL_S)
-    eventually(lambda: not _answers(blocked), timeout_s=5)
+    live.cluster.calls.tell(blocked, "block", BLOCKED_WALL_S)
+    eventually(lambda: not _answers(live, blocked), timeout_s=5)
     from_s = live.cluster.progress().t_s
     served = _requests_while(live, BLOCKED_WALL_S - 2.0)
     to_s = live.cluster.progress().t_s - 1.0
@@ -76,10 +76,10 @@ def _numbered(run: Run) -> list[tuple[int, Any]]:
 def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
     live = begin("MA+sect", controllers=AT_ONCE)
     time.sleep(1.5)
-    first = ray.get(find(SCHEDULER).where.remote(), timeout=20)
+    first = live.cluster.calls.call_now(SCHEDULER, "where")
     os.kill(first["pid"], signal.SIGKILL)
     killed_s = live.cluster.progress().t_s
-    second = eventually(lambda: _other_process(first["pid"]), timeout_s=40)
+    second = eventually(lambda: _other_process(live, first["pid"]), timeout_s=40)
     eventually(lambda: f'"pid":{second["pid"]},' in (live.folder / SIDE_FILE).read_text(), timeout_s=40)
     assert live.chat(max_tokens=4).status_code == 200
     footer, run = live.end()
@@ -89,17 +89,17 @@ def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
     assert pids == {second["pid"]}
 
 
-def _answers(actor: str) -> bool:
+def _answers(live: Any, actor: str) -> bool:
     try:
-        ray.get(find(actor).where.remote(), timeout=0.3)
-    except ray.exceptions.GetTimeoutError:
+        live.cluster.calls.call_now(actor, "where", limit_s=0.3)
+    except Unreached:
         return False
     return True
 
 
-def _other_process(pid: int) -> Any:
+def _other_process(live: Any, pid: int) -> Any:
     try:
-        where = ray.get(find(SCHEDULER).where.remote(), timeout=5)
-    except ray.exceptions.RayError:
+        where = live.cluster.calls.call_now(SCHEDULER, "where", limit_s=5)
+    except Unreached:
         return None
     return where if where["pid"] != pid else None

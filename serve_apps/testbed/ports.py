@@ -1,0 +1,23 @@
+"""The gateway's port, looked at before anything is started."""
+
+from __future__ import annotations
+
+import socket
+
+
+class PortInUse(OSError):
+    """The gateway's port is taken; the message says which and what to do."""
+
+
+def checked_port(host: str, port: int) -> int:
+    """A port the gateway can open: `port`, or any free one for 0. Raises `PortInUse`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortInUse(
+                f"port {port} on {host} is in use; give another with --port ({error.strerror})"
+            ) from error
+        return int(probe.getsockname()[1])

@@ -61,11 +61,12 @@ def profile(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a real model over a grid of sizes, fit the linear law, write a profile both worlds read."""
-    from edgebed.profile.batch import fit_batch, measure_batches
+    from edgebed.profile.batch import measure_batches
     from edgebed.profile.colocate import Colocation, levels_of, shared_settings
     from edgebed.profile.file import write_profile
     from edgebed.profile.fit import fit
     from edgebed.profile.grid import Grid, described, measure, middle, run_once, work_of
+    from edgebed.profile.sharing import fit_batch
     from serve_apps.gateway.openai.images import parse_size
     from serve_apps.replica import backend_class
     from serve_apps.wire.ask import BadAsk

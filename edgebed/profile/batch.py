@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import sqrt
-from statistics import median
 from typing import Any
 
-from emulation.domain.batching import BatchCurve, InBatch
 from serve_apps.wire.messages import Work
 
 
@@ -53,25 +50,3 @@ def measure_batches(
             found[level] = tuple(s for p in places for s in p.result())
         on_result(number + 1, len(levels))
     return found
-
-
-def fit_batch(services_s: Mapping[int, Sequence[float]], x: tuple[float, ...]) -> BatchCurve:
-    """The curve of batch sizes to service times, and its law. `services_s` must have 1 and more.
-
-    Cost by least squares of t_n / t_1 - 1 = cost (n - 1), at least 0; through the median alone, t_1, by construction.
-    """
-    medians = {n: median(s) for n, s in sorted(services_s.items())}
-    slower = {n: m / medians[1] for n, m in medians.items() if n > 1}
-    cost = max(sum((n - 1) * (s - 1) for n, s in slower.items()) / sum((n - 1) ** 2 for n in slower), 0.0)
-    errors = [s / (1.0 + cost * (n - 1)) - 1.0 for n, s in slower.items()]
-    return BatchCurve(
-        x=x,
-        points=tuple(
-            InBatch(requests=n, services_s=tuple(services_s[n]), median_s=m, speed=medians[1] / m)
-            for n, m in medians.items()
-        ),
-        width=max(medians),
-        cost=cost,
-        residual=sqrt(sum(e * e for e in errors) / len(errors)),
-        worst_error=max(abs(e) for e in errors),
-    )

@@ -1,4 +1,4 @@
-"""The sharing law of the world that fits a measured contention curve."""
+"""The sharing laws of the world that fit measured curves: of co-located processes, and of requests in one batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from math import log, sqrt
 from statistics import median
 from typing import Literal
 
-from emulation.domain.cluster import CpuLaw, GpuSpec
+from emulation.domain.batching import BatchCurve, InBatch
+from emulation.domain.cluster import Batching, CpuLaw, GpuSpec
 from emulation.domain.contention import Colocated, Contention
 
 
@@ -23,8 +24,7 @@ def fit_sharing(
     that is nearer to the measured speeds. CPU: exponent by least squares of log(t_n / t_1) = exponent log n, at least
     0. Both pass through the median alone, t_1, by construction.
     """
-    medians = {n: median(s) for n, s in sorted(services_s.items())}
-    slower = {n: m / medians[1] for n, m in medians.items() if n > 1}
+    medians, slower = _medians(services_s)
     points = tuple(
         Colocated(
             processes=n, services_s=tuple(services_s[n]), median_s=medians[n], speed=medians[1] / medians[n]
@@ -53,6 +53,22 @@ def fit_sharing(
     )  # fmt: skip
 
 
+def fit_batch(services_s: Mapping[int, Sequence[float]], x: tuple[float, ...]) -> BatchCurve:
+    """The curve of batch sizes to service times, and its law. `services_s` must have 1 and more.
+
+    Cost by least squares of t_n / t_1 - 1 = cost (n - 1), at least 0; through the median alone, t_1, by construction.
+    """
+    medians, slower = _medians(services_s)
+    cost = _slope([n - 1.0 for n in slower], [s - 1.0 for s in slower.values()])
+    law = Batching(width=max(medians), cost=cost)
+    sd, worst = _errors({n: law.speed(n) for n in slower}, slower)
+    points = tuple(
+        InBatch(requests=n, services_s=tuple(services_s[n]), median_s=m, speed=medians[1] / m)
+        for n, m in medians.items()
+    )
+    return BatchCurve(x=x, points=points, width=law.width, cost=cost, residual=sd, worst_error=worst)
+
+
 def how_to_use(found: Contention, cores: int) -> str:
     """The line of a testbed file that gives both worlds this law. `cores`: of the measured machine."""
     if found.sharing == "cores":
@@ -60,6 +76,12 @@ def how_to_use(found: Contention, cores: int) -> str:
     most = found.points[-1].processes
     law = "sharing: none" if found.overhead is None else f"sharing: processor, overhead: {found.overhead:.3g}"
     return f"gpus: [{{slices: {most}, {law}}}]"
+
+
+def _medians(services_s: Mapping[int, Sequence[float]]) -> tuple[dict[int, float], dict[int, float]]:
+    """(median seconds by number, how many times longer than alone by number above 1)."""
+    medians = {n: median(s) for n, s in sorted(services_s.items())}
+    return medians, {n: m / medians[1] for n, m in medians.items() if n > 1}
 
 
 def _slope(xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from emulation.domain.actions import Decision, MacroPolicy
 from emulation.domain.ports import MetaController
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 
-
-class ClusterObserver(Protocol):
-    """A planner's or scheduler's control loop."""
-
-    def observe(self, snapshot: ClusterSnapshot, cause: str) -> Decision | None: ...
-
-    def outage(self, failure: str | None) -> None: ...
+SeenT = TypeVar("SeenT", contravariant=True)
 
 
-class PolicyObserver(ClusterObserver, Protocol):
-    """A scheduler's control loop: it is told the macro policy when one lands."""
+class Observer(Protocol[SeenT]):
+    """A control loop: what it sees, and what it decides."""
 
-    def accept(self, policy: MacroPolicy) -> None: ...
-
-
-class NodeObserver(Protocol):
-    """A deployment agent's control loop: it sees its own node and role only."""
-
-    def observe(self, view: NodeView, cause: str) -> Decision | None: ...
+    def observe(self, seen: SeenT, cause: str) -> Decision | None: ...
 
     def outage(self, failure: str | None) -> None: ...
+
+
+class PolicyObserver(Observer[SeenT], Protocol[SeenT]):
+    """A control loop below the planner: it is told the macro policy when one lands."""
 
     def accept(self, policy: MacroPolicy) -> None: ...
 
@@ -39,9 +31,9 @@ class NodeObserver(Protocol):
 class ControlPlane:
     """Who decides on which time scale; what is None is not there in this scheme."""
 
-    planner: ClusterObserver | None = None
-    scheduler: PolicyObserver | None = None
-    deployers: Mapping[str, NodeObserver] = field(default_factory=dict)
+    planner: Observer[ClusterSnapshot] | None = None
+    scheduler: PolicyObserver[ClusterSnapshot] | None = None
+    deployers: Mapping[str, PolicyObserver[NodeView]] = field(default_factory=dict)
     delay_s: Callable[[str, float], float] | None = None
     """Jittered runs of the parity check: (who, time) to extra virtual seconds, for an actor before its decision lands,
     for `look:<actor>` before it looks, for `gateway` before the fast path hears of something."""

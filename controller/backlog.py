@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
-from emulation.domain.cluster import ONE_BY_ONE, Batching
+from emulation.domain.sharing import ONE_BY_ONE, Batching
 
 Features = tuple[float, float]
 """x of the linear law; the second is 0 where the model has one feature."""

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Literal
 
 from emulation.domain.batching import BatchCurve, InBatch
-from emulation.domain.cluster import Batching, CpuLaw, GpuSpec
 from emulation.domain.contention import Colocated, Contention
+from emulation.domain.sharing import Batching, CpuLaw, GpuSpec
 
 
 def fit_sharing(

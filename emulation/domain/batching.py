@@ -6,7 +6,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from emulation.domain.cluster import Batching, Strict
+from emulation.domain.cluster import Strict
+from emulation.domain.sharing import Batching
 
 
 class InBatch(Strict):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from emulation.domain.cluster import ONE_BY_ONE, Batching, Mode, TestbedConfig
+from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.request import Request
+from emulation.domain.sharing import ONE_BY_ONE, Batching
 from emulation.domain.truth import HEALTHY, Condition, RequestTruth, WorldTruth, fails
 from emulation.executor.executor import Executor
 

@@ -8,11 +8,12 @@ from math import inf
 import numpy as np
 
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
-from emulation.domain.cluster import GpuSpec, ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
+from emulation.domain.cluster import ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
 from emulation.domain.ports import Completion
 from emulation.domain.records import RunHeader
 from emulation.domain.request import Request
 from emulation.domain.scenario import PoissonSource, Scenario
+from emulation.domain.sharing import GpuSpec
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.control import ControlPlane
 from emulation.engine.run import Simulation

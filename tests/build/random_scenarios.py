@@ -7,16 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from emulation.domain.cluster import (
-    Batching,
-    GpuSpec,
-    LinkSpec,
-    ModelSpec,
-    NodeSpec,
-    ProfileEntry,
-    TestbedConfig,
-)
+from emulation.domain.cluster import LinkSpec, ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
 from emulation.domain.scenario import Scenario
+from emulation.domain.sharing import Batching, GpuSpec
 
 HORIZON_S = 60.0
 DEVICE_SCHEMES = ("round-robin", "fixed-heuristic", "e3-prior", "oracle", "sect")

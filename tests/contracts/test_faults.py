@@ -8,9 +8,10 @@ from typing import Any, get_args
 import pytest
 
 from emulation.domain.actions import NodeConfig
-from emulation.domain.cluster import GpuSpec, LinkSpec, ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
+from emulation.domain.cluster import LinkSpec, ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
 from emulation.domain.events import Event
 from emulation.domain.request import Request
+from emulation.domain.sharing import GpuSpec
 from emulation.domain.truth import RequestTruth
 from emulation.executor import Ended, Job, NodeState, Returned
 from emulation.faults import FAULTS, Step, apply

@@ -8,7 +8,8 @@ from math import exp
 import pytest
 
 from controller.belief import BeliefConfig, ServiceBelief
-from emulation.domain.cluster import Batching, Mode
+from emulation.domain.cluster import Mode
+from emulation.domain.sharing import Batching
 from emulation.domain.snapshot import Window, WorkStats
 from emulation.files import load_testbed
 from tests.build.worlds import batched

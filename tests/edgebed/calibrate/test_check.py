@@ -15,9 +15,9 @@ from edgebed.calibrate.refit import refit, write_refit
 from edgebed.commands.main import app, main
 from edgebed.runs.layout import Layout
 from edgebed.runs.virtual import simulate_in_memory
-from emulation.domain.cluster import Batching
 from emulation.domain.profile import Law, ProfileFile
 from emulation.domain.scenario import Scenario
+from emulation.domain.sharing import Batching
 from emulation.files import load_profile
 from emulation.recording import Run, write_records
 

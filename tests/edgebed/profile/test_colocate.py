@@ -15,8 +15,8 @@ from edgebed.commands.main import app
 from edgebed.profile.colocate import Colocation, colocate, levels_of, shared_settings
 from edgebed.profile.grid import Grid, middle
 from edgebed.profile.sharing import fit_sharing, how_to_use
-from emulation.domain.cluster import CpuLaw, GpuSpec
 from emulation.domain.contention import Contention
+from emulation.domain.sharing import CpuLaw, GpuSpec
 from emulation.files import ConfigError, load_profile
 
 pytestmark = pytest.mark.models

@@ -9,8 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from emulation.domain.actions import NodeConfig
-from emulation.domain.cluster import Batching, TestbedConfig
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.request import Request
+from emulation.domain.sharing import Batching
 from emulation.domain.truth import Condition, RequestTruth
 from emulation.executor import Ended, Job, NodeState, Started
 from emulation.rng import stream

@@ -37,6 +37,13 @@ class Waiter:
         if not self.ended.done():
             self.ended.set_result(served)
 
+    def detach(self, at_s: float) -> None:
+        """The replica it waits through is about to stop: it must ask again."""
+        self.started.clear()
+        if self.attached:
+            self.answer(Served(outcome="detached", ended_s=at_s))
+            self.ended, self.attached = asyncio.get_running_loop().create_future(), False
+
 
 def produced(testbed: TestbedConfig, node_id: str, waiter: Waiter, done: float | None) -> tuple[int, int]:
     """Tokens produced so far and in all, given the done share of the service; reading the input comes first, by the

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from emulation.domain.cluster import Mode, ModelSpec
 from emulation.files import ConfigError
+from serve_apps.engines.loading import LoadFacts
 from serve_apps.wire.messages import Answer, Delta, Work
 
 
@@ -33,6 +34,10 @@ class Backend(Protocol):
 
     def __init__(self, spec: BackendSpec) -> None: ...
 
+    @property
+    def facts(self) -> LoadFacts | None:
+        """What loading its model cost; None if it emulates."""
+
     @classmethod
     def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:
         """Settings any process can use, for a model of this kind. Raises `ConfigError`, before anything starts."""
@@ -49,6 +54,7 @@ class Synthetic:
 
     reads_inputs: ClassVar[bool] = False
     real: ClassVar[bool] = False
+    facts: LoadFacts | None = None
 
     def __init__(self, spec: BackendSpec) -> None:
         self._spec = spec

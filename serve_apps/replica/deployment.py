@@ -30,7 +30,7 @@ class Replica:
 
     async def load_facts(self) -> LoadFacts | None:
         """What loading its model cost; None if it emulates."""
-        return getattr(self._backend, "facts", None)
+        return self._backend.facts
 
     async def pid(self) -> int:
         """Process of this replica."""

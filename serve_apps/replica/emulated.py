@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from serve_apps.replica.base import BackendSpec, Synthetic
 from serve_apps.replica.content import answer, deltas, rest
+from serve_apps.wire.calls import Calls, RayCalls
 from serve_apps.wire.messages import Answer, Delta, Served, Work
-from serve_apps.wire.names import find, runtime_name
+from serve_apps.wire.names import runtime_name
 
 
 class Emulated(Synthetic):
     """Asks the node runtime for every request: the queue, the sharing and the speed are the node's."""
 
-    def __init__(self, spec: BackendSpec) -> None:
+    def __init__(self, spec: BackendSpec, calls: Calls | None = None) -> None:
+        """`calls`: in place of Ray's."""
         super().__init__(spec)
-        self._runtime: Any = find(runtime_name(spec.node))
+        self._calls: Calls = calls or RayCalls()
+        self._node = runtime_name(spec.node)
 
     async def serve(self, work: Work) -> Answer:
         """One attempt. If whoever waits for it goes away, the node is told."""
         try:
-            served: Served = await self._runtime.serve.remote(work)
+            served: Served = await self._calls.call(self._node, "serve", work, limit_s=None)
         except asyncio.CancelledError:
-            self._runtime.cancel.remote(work.request.id)
+            self._give_up(work)
             raise
         return answer(self._spec.model, work, served)
 
@@ -33,8 +35,7 @@ class Emulated(Synthetic):
         model, sent, over = self._spec.model, 0, False
         choices = work.request.prompts if model.features == "prompts" else 1
         try:
-            async for reference in self._runtime.stream.options(num_returns="streaming").remote(work):
-                item: tuple[int, int] | Served = await reference
+            async for item in self._calls.stream(self._node, "stream", work):
                 if isinstance(item, Served):
                     over = True
                     whole = answer(model, work, item)
@@ -49,4 +50,7 @@ class Emulated(Synthetic):
                     sent = produced
         finally:
             if not over:
-                self._runtime.cancel.remote(work.request.id)
+                self._give_up(work)
+
+    def _give_up(self, work: Work) -> None:
+        self._calls.tell(self._node, "cancel", work.request.id, "the client gave up", work.attempt)

@@ -31,8 +31,9 @@ from serve_apps.engines.vllm import VllmEngine, VllmSettings
 from serve_apps.replica.base import BackendSpec
 from serve_apps.vram.actor import VramAccount
 from serve_apps.wire.ask import BadAsk
-from serve_apps.wire.messages import Answer, Delta, Pace, Piece, Served, Work
-from serve_apps.wire.names import app_name, find, runtime_name
+from serve_apps.wire.calls import Calls, RayCalls
+from serve_apps.wire.messages import Answer, Delta, Piece, Served, Work
+from serve_apps.wire.names import app_name, runtime_name
 
 log = logging.getLogger("edgebed")
 
@@ -65,10 +66,11 @@ class Real:
     """Modality to its settings and engine."""
     libraries: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, spec: BackendSpec, runtime: Any = None, engine: Engine | None = None) -> None:
-        """Loads the model. `runtime`, `engine`: instead of the node's actor and the configured engine (tests)."""
+    def __init__(self, spec: BackendSpec, calls: Calls | None = None, engine: Engine | None = None) -> None:
+        """Loads the model. `calls`, `engine`: instead of Ray's and the configured engine."""
         self._spec = spec
-        self._runtime: Any = find(runtime_name(spec.node)) if runtime is None else runtime
+        self._calls: Calls = calls or RayCalls()
+        self._node = runtime_name(spec.node)
         if engine is None:
             settings = self.settings_of(spec.model.modality, dict(spec.settings))
             account = VramAccount(app_name(spec.node, spec.model.id), spec.model.vram_gb)
@@ -136,17 +138,14 @@ class Real:
             compute.cancel()
             follow.cancel()
             if attempt.served is None:
-                self._runtime.cancel.remote(work.request.id)
+                self._calls.tell(self._node, "cancel", work.request.id, "the client gave up", work.attempt)
 
     # -- what the node says ---------------------------------------------------------------------------------
 
     async def _follow(self, attempt: _Attempt) -> None:
         """Pass on what the node says of this attempt, until it has ended."""
         try:
-            async for reference in self._runtime.follow.options(num_returns="streaming").remote(
-                attempt.work.slim()
-            ):
-                news: Pace | Served = await reference
+            async for news in self._calls.stream(self._node, "follow", attempt.work.slim()):
                 if isinstance(news, Served):
                     attempt.served = news
                     break
@@ -170,11 +169,11 @@ class Real:
                     attempt.pieces.append(piece)
                     attempt.told_tokens = 0
                     if len(attempt.pieces) < total:
-                        self._runtime.advanced.remote(request_id, number, len(attempt.pieces))
+                        self._calls.tell(self._node, "advanced", request_id, number, len(attempt.pieces))
             await self._complete(attempt)
         except Exception as error:  # whatever the model's libraries raise, its node must hear of it
             log.exception("%s: %s", self._spec.node, request_id)
-            self._runtime.failed.remote(request_id, number, failure(error))
+            self._calls.tell(self._node, "cancel", request_id, failure(error), number, "error")
 
     async def _complete(self, attempt: _Attempt) -> None:
         """Tell the node that the work is over; one that took the turn away just then hears it at the next turn."""
@@ -183,8 +182,8 @@ class Real:
         service_s = attempt.pacer.timing().service_s
         while attempt.served is None:
             await attempt.turn.wait()
-            work = attempt.work
-            if await self._runtime.complete.remote(work.request.id, work.attempt, service_s, tokens, read):
+            took = (attempt.work.request.id, attempt.work.attempt, service_s, tokens, read)
+            if await self._calls.call(self._node, "complete", *took, limit_s=None):
                 return
             await asyncio.sleep(AGAIN_S)
 

@@ -16,7 +16,6 @@ from emulation.domain.cluster import Mode, TestbedConfig
 from serve_apps.testbed.apps import replica_target, whole_share
 from serve_apps.wire.messages import ProcessChange
 from serve_apps.wire.names import app_name, edge_resource
-from serve_apps.wire.restart import where
 
 LOOK_S = 0.1
 """Wall seconds between two looks at Serve's status, one for all that starts at the time."""
@@ -104,10 +103,6 @@ class Launcher:
         left = await self._statuses(fresh=True)
         self._open = starts_follow
         return [app_name(node, model) for node, model in pairs if app_name(node, model) in left]
-
-    async def where(self) -> dict[str, Any]:
-        """Process and Ray node this actor runs in."""
-        return where()
 
     async def _start(
         self, name: str, node_id: str, model_id: str, gpus: float, began: float

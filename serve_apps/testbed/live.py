@@ -27,7 +27,7 @@ from emulation.files import ConfigError
 from serve_apps.deciders.events import EventPlayer
 from serve_apps.deciders.roles import DeployerHost, PlannerHost, SchedulerHost
 from serve_apps.engines.loading import LoadFacts
-from serve_apps.node.actor import NodeRuntime
+from serve_apps.node.core import NodeCore
 from serve_apps.records.recorder import Recorder
 from serve_apps.replica import backend_class
 from serve_apps.replica.choice import gpu_models, real_models
@@ -186,13 +186,13 @@ class LiveCluster:
             self._actor(resident(host), name, name, RayCalls(), where)
         if self.options.lifecycle == "cold":
             made_of = (self.testbed, self.options.backend, self.options.start_timeout_s)
-            self._actor(Launcher, LAUNCHER, *made_of, restarts=0)
+            self._actor(resident(Launcher), LAUNCHER, *made_of, restarts=0)
         if any(gpu_models(self.testbed, node, self.options.backend) for node in self._nodes):
-            self._actor(VramHost, VRAM, restarts=0)
+            self._actor(resident(VramHost), VRAM, restarts=0)
         for node in self._nodes:
             place = {edge_resource(node): 0.001}
             name = deployer_name(node)
-            self._actor(NodeRuntime, runtime_name(node), self.testbed, node, place=place)
+            self._actor(resident(NodeCore), runtime_name(node), node, RayCalls(), place=place)
             self._actor(resident(DeployerHost), name, name, RayCalls(), where, node, place=place)
         self.calls.call_all(((name, "where") for name in self._handles), UP_LIMIT_S)
 

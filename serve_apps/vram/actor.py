@@ -12,8 +12,8 @@ from ray.exceptions import RayError
 
 from emulation.files import ConfigError
 from serve_apps.vram.ledger import Claim, Gpu, Overcommit, VramLedger
-from serve_apps.wire.names import VRAM, NotThere, find
-from serve_apps.wire.restart import where
+from serve_apps.wire.calls import RayCalls, Unreached
+from serve_apps.wire.names import VRAM
 
 ALIVE_TIMEOUT_S = 1.0
 """Wall seconds a holder has to show that it is gone; one that says nothing loads its model, and lives."""
@@ -60,10 +60,6 @@ class VramHost:
         """Every GPU of the testbed that was ever claimed of, and who holds what of it now."""
         await self._sweep()
         return self._ledger.accounts()
-
-    async def where(self) -> dict[str, Any]:
-        """Process and Ray node this actor runs in."""
-        return where()
 
     async def _sweep(self) -> None:
         """Release what holders that are no more still hold."""
@@ -120,9 +116,8 @@ class VramAccount:
 
     def _ask(self, method: str, *args: Any) -> Any:
         try:
-            call = getattr(find(VRAM), method).remote(*args)
-            return call.future().result(timeout=CALL_TIMEOUT_S)  # not ray.get: it complains in an async actor
-        except (NotThere, RayError, TimeoutError) as error:
+            return RayCalls().call_now(VRAM, method, *args, limit_s=CALL_TIMEOUT_S)
+        except (Unreached, ValueError) as error:
             raise ConfigError(
-                f"{self._app}: the vRAM ledger does not answer ({type(error).__name__}); start the testbed anew"
+                f"{self._app}: the vRAM ledger does not answer ({error}); start the testbed anew"
             ) from error

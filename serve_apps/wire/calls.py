@@ -25,8 +25,11 @@ class Unreached(ConnectionError):
 class Calls(Protocol):
     """Calls to named actors. What an actor refuses with a `ValueError` is raised as one; all else as `Unreached`."""
 
-    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
-        """The result of a method. Raises `Unreached`, and `ValueError` with the actor's own words."""
+    async def call(self, name: str, method: str, *args: Any, limit_s: float | None = CALL_LIMIT_S) -> Any:
+        """The result of a method. Raises `Unreached`, and `ValueError` with the actor's own words.
+
+        `limit_s` None: wait however long it takes.
+        """
 
     def stream(self, name: str, method: str, *args: Any) -> AsyncIterator[Any]:
         """What a method yields, as it comes. Raises like `call`; how long to wait is the caller's affair."""
@@ -50,7 +53,7 @@ class RayCalls:
                 raise Unreached(f"no actor {name!r} in namespace {NAMESPACE!r}") from error
         return self._handles[name]
 
-    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
+    async def call(self, name: str, method: str, *args: Any, limit_s: float | None = CALL_LIMIT_S) -> Any:
         """See `Calls`."""
         reference = getattr(self.handle(name), method).remote(*args)
         try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 
 class LiveClock:
@@ -32,3 +35,7 @@ class LiveClock:
         if self.t0_wall is None:
             return t_s / self.speedup
         return max(0.0, self.t0_wall + t_s / self.speedup - time.time())
+
+    def call_at(self, t_s: float, what: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
+        """Have the running loop call this at a virtual instant; at once if it has passed."""
+        return asyncio.get_running_loop().call_later(self.wall_until_s(t_s), what, *args)

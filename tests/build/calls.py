@@ -39,7 +39,7 @@ class InMemoryCalls:
             self.actors[name] = actor
         self._wake()
 
-    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
+    async def call(self, name: str, method: str, *args: Any, limit_s: float | None = CALL_LIMIT_S) -> Any:
         self.asked.append((name, method))
         try:
             async with asyncio.timeout(limit_s):

@@ -4,110 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
-from emulation.domain.truth import RequestTruth
-from emulation.executor import Ended, Job, NodeState, Returned
 from serve_apps.engines.loading import LoadFacts
 from serve_apps.engines.pacer import Pacer
-from serve_apps.node.real_work import RealWork
-from serve_apps.node.waiters import Waiter
 from serve_apps.replica.base import BackendSpec
 from serve_apps.replica.real import Real
 from serve_apps.wire.ask import BadAsk
-from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Answer, Piece, Served, Work
+from serve_apps.wire.messages import Answer, Piece, Work
 from tests.build.fakes import device_testbed
+from tests.build.nodes import NodeWorld
 from tests.build.works import work_of
 
 MODEL = ModelSpec(id="m", modality="text")
 
 
-class Node(RealWork):
-    """A node runtime without timers and records: time goes on when a test says so."""
-
-    def __init__(self, speedup: float = 1.0) -> None:
-        self._state = NodeState(device_testbed(), "d0", real=("m",))
-        self._clock = LiveClock(speedup)
-        self._waiters: dict[str, Waiter] = {}
-        self.now = 0.0
-
-    @property
-    def state(self) -> NodeState:
-        return self._state
-
-    async def _waiter(self, work: Work) -> Waiter:
-        waiter = self._waiters.get(work.request.id)
-        if waiter is None:
-            job = Job(work.request, RequestTruth.unknown(work.request.prompts), work.attempt)
-            job.resume(work.earlier)
-            waiter = Waiter(job, work, asyncio.get_running_loop().create_future())
-            self._waiters[work.request.id] = waiter
-            self._state.submit(work.executor, job, self.now)
-            self._settle()
-        return waiter
-
-    def _advance(self) -> float:
-        self._state.advance(self.now)
-        return self.now
-
-    def _settle(self) -> None:
-        for notice in self._state.take_notices():
-            if isinstance(notice, Ended):
-                self._end(notice.job, notice.outcome)
-            elif isinstance(notice, Returned):
-                self._end(notice.job, "returned")
-        self._repace()
-
-    def _end(self, job: Job, outcome: Any) -> None:
-        waiter = self._waiters.pop(job.request.id)
-        measured = job.measured(outcome == "done")
-        waiter.answer(Served(outcome=outcome, ended_s=self.now, measured=measured))
-
-    def change(self, what: Callable[[NodeState], Any]) -> None:
-        what(self._state)
-        self._settle()
-
-    async def cancel(self, request_id: str) -> bool:
-        found = self._state.cancel(request_id, self.now)
-        self._settle()
-        return found
-
-
-class Remote:
-    """A method of the node as Ray would offer it: `.remote(...)`, and `.options(...)` for streams."""
-
-    def __init__(self, method: Callable[..., Any]) -> None:
-        self._method = method
-
-    def options(self, **_: Any) -> Remote:
-        return self
-
-    def remote(self, *given: Any) -> Any:
-        found = self._method(*given)
-        if hasattr(found, "__aiter__"):
-            return self._references(found)
-        return asyncio.ensure_future(found)
-
-    async def _references(self, items: AsyncIterator[Any]) -> AsyncIterator[Awaitable[Any]]:
-        async for item in items:
-            done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-            done.set_result(item)
-            yield done
-
-
-class Handle:
-    """The node as an actor handle."""
-
-    def __init__(self, node: Node) -> None:
-        self._node = node
-
-    def __getattr__(self, name: str) -> Remote:
-        return Remote(getattr(self._node, name))
+def real_node(speedup: float = 1.0) -> NodeWorld:
+    """A node whose only model really runs."""
+    return NodeWorld(device_testbed(), "d0", backend="transformers", speedup=speedup)
 
 
 class Engine:
@@ -182,8 +100,17 @@ class World:
     """One node, one replica, one engine."""
 
     def __init__(self) -> None:
-        self.node, self.engine = Node(), Engine()
-        self.replica = Real(BackendSpec("d0", MODEL), Handle(self.node), self.engine)
+        self.node, self.engine = real_node(), Engine()
+        self.replica = Real(BackendSpec("d0", MODEL), self.node.calls, self.engine)
+
+    def walk(self, steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """What a test does, in a loop of its own, once a run has begun."""
+
+        async def begun() -> None:
+            await self.node.begin()
+            await steps()
+
+        asyncio.run(begun())
 
     def ask(self, number: int, prompts: int = 1, **fields: Any) -> asyncio.Task[Answer]:
         request = Request(f"r{number}", "m", "d0", 0.0, fields.pop("deadline_s", inf), prompts=prompts)

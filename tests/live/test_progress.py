@@ -16,7 +16,7 @@ from ray import serve
 
 from emulation.domain.events import Leave, Slowdown
 from serve_apps.records.progress import broken_promises, read_progress
-from serve_apps.wire.names import REPLICA, app_name, find, runtime_name
+from serve_apps.wire.names import RECORDER, REPLICA, app_name, find, runtime_name
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
@@ -50,6 +50,12 @@ def _finished(live: Any, request_id: str) -> int:
     return max([f.done for f in read_progress(live.folder) if f.request_id == request_id], default=0)
 
 
+def _landed(node: str) -> bool:
+    """Whether a step of the event plan is in force on a node: it leaves that with the recorder."""
+    kept = ray.get(find(RECORDER).kept.remote(runtime_name(node)))
+    return kept is not None and len(kept.steps) > 0
+
+
 def _checked(live: Any) -> tuple[Any, dict[str, Any], list[Any]]:
     """The run's footer, its requests by id, its progress record: every prompt finished once, service to the second."""
     footer, run = live.end()
@@ -63,6 +69,7 @@ def test_killed_node_runtime_and_killed_replica_lose_no_finished_prompt(begin: B
     live = begin("sect", live={"speedup": 8.0})
     now_s = live.http.get("/health").json()["t_s"]
     live.cluster.inject(Slowdown(node="n1", factor=2.0, at_s=now_s, until_s=1e6))
+    eventually(lambda: _landed("n1"))
     sent = [_images(live, threads, "sd0", 8), _words(live, threads, "big0", 16)]
     eventually(lambda: _finished(live, "sd0") and _finished(live, "big0"))
     sent += [_images(live, threads, "sd1", 3), _words(live, threads, "big1", 3)]

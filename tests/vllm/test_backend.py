@@ -13,6 +13,7 @@ import pytest
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.measured import Measured
+from emulation.domain.request import Outcome
 from emulation.files import ConfigError
 from serve_apps.engines.pacer import BURST_S, COLD_MOST_S, Stopped
 from serve_apps.engines.vllm import VllmEngine, VllmSettings
@@ -21,7 +22,8 @@ from serve_apps.replica.base import BackendSpec
 from serve_apps.replica.real import Vllm
 from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.messages import Answer, Delta, Pace, Served, Timing, Work
-from tests.build.real_work import Handle
+from serve_apps.wire.names import runtime_name
+from tests.build.calls import InMemoryCalls
 from tests.build.waiting import news_arrives, until
 from tests.build.works import Heard, answer, text_work
 
@@ -92,11 +94,10 @@ class Node:
 
     async def advanced(self, request_id: str, attempt: int, prompts_done: int) -> None: ...
 
-    async def failed(self, request_id: str, attempt: int, reason: str) -> None:
-        self.failures[request_id] = reason
-        self.end(request_id, Served(outcome="error", ended_s=0.0, reason=reason))
-
-    async def cancel(self, request_id: str) -> bool:
+    async def cancel(self, request_id: str, reason: str, attempt: int, outcome: Outcome = "aborted") -> bool:
+        if outcome == "error":
+            self.failures[request_id] = reason
+            self.end(request_id, Served(outcome="error", ended_s=0.0, reason=reason))
         return True
 
 
@@ -105,7 +106,7 @@ class World:
 
     def __init__(self, engine: VllmEngine) -> None:
         self.node = Node()
-        self.replica = Vllm(BackendSpec("d0", MODEL), Handle(cast(Any, self.node)), engine)
+        self.replica = Vllm(BackendSpec("d0", MODEL), InMemoryCalls({runtime_name("d0"): self.node}), engine)
 
     def ask(self, number: int, **fields: Any) -> asyncio.Task[Answer]:
         return asyncio.ensure_future(self.replica.serve(text_work(number, **fields)))

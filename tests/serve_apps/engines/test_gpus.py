@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import weakref
@@ -205,23 +204,19 @@ def test_a_model_that_runs_out_of_memory_ends_its_request_as_an_error_and_serves
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
     reasons: list[str] = []
 
+    world = World()
+    world.engine = world.replica._engine = Full()
+
     async def walk() -> None:
-        world = World()
-        world.engine = world.replica._engine = Full()
-        failed = world.node.failed
-
-        async def heard(request_id: str, attempt: int, reason: str) -> None:
-            reasons.append(reason)
-            await failed(request_id, attempt, reason)
-
-        world.node.failed = heard  # type: ignore[method-assign]
         world.engine.broken = True
-        assert (await world.ask(1)).served.outcome == "error"
+        served = (await world.ask(1)).served
+        assert served.outcome == "error"
+        reasons.append(served.reason)
         world.engine.broken = False
         world.engine.let(3)
         assert (await world.ask(2)).served.outcome == "done"
 
-    asyncio.run(walk())
+    world.walk(walk)
     assert reasons == [
         "out of GPU memory: CUDA out of memory. Tried to allocate 9.00 GiB. GPU 0 has a total capacity of 24.00 GiB"
     ]

@@ -24,7 +24,8 @@ from serve_apps.replica.base import BackendSpec
 from serve_apps.replica.real import Real
 from serve_apps.wire.messages import Answer, Pace, Work
 from tests.build.fakes import device_testbed
-from tests.build.real_work import Handle, Node, World
+from tests.build.nodes import NodeWorld
+from tests.build.real_work import World, real_node
 from tests.build.waiting import news_arrives, until
 from tests.build.works import PROMPT, Heard, picture_uri, text_work, work, work_of
 
@@ -157,7 +158,7 @@ def steps(*events: Event) -> list[Step]:
     return timeline(events, device_testbed())
 
 
-def play(node: Node, step: Step) -> None:
+def play(node: NodeWorld, step: Step) -> None:
     """Apply one step now."""
     node.change(lambda state: apply(step, state, step.at_s))
 
@@ -177,7 +178,7 @@ def test_a_pause_of_the_node_stops_the_thread_and_gives_no_turn_to_the_next(worl
         assert [a.served.outcome for a in answers] == ["done", "done"]
         assert world.engine.computed == [f"r{n}/0.{i}" for n in (1, 2) for i in range(3)]
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_a_request_that_has_to_fail_is_never_computed(world: World) -> None:
@@ -194,7 +195,7 @@ def test_a_request_that_has_to_fail_is_never_computed(world: World) -> None:
         unlucky = next(n for n in range(40, 100) if fails(0.5, 0, 0, f"r{n}", 1))
         assert (await world.ask(unlucky)).served.outcome == "done"
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_an_error_spares_the_request_that_is_being_computed(world: World) -> None:
@@ -207,7 +208,7 @@ def test_an_error_spares_the_request_that_is_being_computed(world: World) -> Non
         assert [(await a).served.outcome for a in (first, second)] == ["done", "error"]
         assert [r for r, _ in world.engine.runs] == ["r1"]
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_a_node_that_returns_still_paused_computes_nothing_until_the_pause_is_over(world: World) -> None:
@@ -229,7 +230,7 @@ def test_a_node_that_returns_still_paused_computes_nothing_until_the_pause_is_ov
         assert (await first).served.outcome == "done"
         assert world.engine.computed == ["r1/0.0", "r1/0.0", "r1/0.1", "r1/0.2"], "an answer starts over"
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 class Counting:
@@ -261,8 +262,8 @@ def test_a_request_that_is_over_costs_at_most_one_more_token_or_step(
     engines: Engines, kind: str, why: str
 ) -> None:
     engine, given = engines[kind]
-    counting, node = Counting(engine), Node()
-    replica = Real(BackendSpec("d0", ModelSpec(id="m", modality=kind)), Handle(node), counting)  # type: ignore[arg-type]
+    counting, node = Counting(engine), real_node()
+    replica = Real(BackendSpec("d0", ModelSpec(id="m", modality=kind)), node.calls, counting)  # type: ignore[arg-type]
     over: list[int] = []
 
     def ask(request_id: str, deadline_s: float) -> asyncio.Task[Answer]:
@@ -272,15 +273,14 @@ def test_a_request_that_is_over_costs_at_most_one_more_token_or_step(
 
     async def end() -> None:
         if why == "cancelled":
-            await node.cancel("r1")
+            await node.core.cancel("r1")
         else:
-            node.now = 10.0
-            node._advance()
-            node._settle()
+            node.clock.go_to(10.0)
         await news_arrives()
         over.append(counting.pieces.count("r1"))
 
     async def walk() -> None:
+        await node.begin()
         loop = asyncio.get_running_loop()
 
         def look(request_id: str) -> None:
@@ -302,7 +302,7 @@ def test_a_slowdown_of_the_plan_reaches_the_pacer_as_its_factor(world: World) ->
     async def walk() -> None:
         onset, undo = steps(Slowdown(node="d0", at_s=1.0, until_s=2.0, factor=2.5))
         request = Request("r1", "m", "d0", 0.0, inf)
-        heard = world.node.follow(work_of(request, "d0"))
+        heard = world.node.core.follow(work_of(request, "d0"))
         assert (await anext(heard)).factors == (1.0, 1.0)
         play(world.node, onset)
         assert (await anext(heard)).factors == (2.5, 2.5)
@@ -310,4 +310,4 @@ def test_a_slowdown_of_the_plan_reaches_the_pacer_as_its_factor(world: World) ->
         assert (await anext(heard)).factors == (1.0, 1.0)
         await heard.aclose()
 
-    asyncio.run(walk())
+    world.walk(walk)

@@ -12,7 +12,7 @@ from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
 from emulation.domain.truth import Condition
 from serve_apps.wire.messages import Answer, Delta, Pace, Piece, Served
-from tests.build.real_work import Node, World
+from tests.build.real_work import World, real_node
 from tests.build.waiting import news_arrives, until
 from tests.build.works import work_of
 
@@ -37,7 +37,7 @@ def test_requests_are_computed_one_after_the_other_in_the_nodes_order(world: Wor
         await second
         assert [c.partition("/")[0] for c in world.engine.computed] == ["r1"] * 3 + ["r2"] * 3
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_a_cancelled_request_frees_its_replica_within_one_token(world: World) -> None:
@@ -45,13 +45,13 @@ def test_a_cancelled_request_frees_its_replica_within_one_token(world: World) ->
         first, second = world.ask(1), world.ask(2)
         world.engine.let(1)
         await until(lambda: world.engine.computed)
-        await world.node.cancel("r1")
+        await world.node.core.cancel("r1")
         assert (await first).served.outcome == "aborted"
         world.engine.let(4)  # one for the token that was under way
         assert (await second).served.outcome == "done"
         assert len(world.engine.computed) == 5
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_a_caller_that_goes_away_cancels_the_work(world: World) -> None:
@@ -63,19 +63,17 @@ def test_a_caller_that_goes_away_cancels_the_work(world: World) -> None:
             await first
         await until(lambda: not world.node.state.jobs())
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_a_deadline_ends_work_in_service(world: World) -> None:
     async def walk() -> None:
         first = world.ask(1, deadline_s=9.0)
         await until(lambda: world.engine.runs)
-        world.node.now = 10.0
-        world.node._advance()
-        world.node._settle()
+        world.node.clock.go_to(10.0)
         assert (await first).served.outcome == "expired"
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_what_is_finished_is_kept_for_the_next_attempt_when_its_node_leaves(world: World) -> None:
@@ -93,7 +91,7 @@ def test_what_is_finished_is_kept_for_the_next_attempt_when_its_node_leaves(worl
         assert again.texts == (" 0.0 0.1 0.2", " 1.0 1.1 1.2", " 2.0 2.1 2.2")
         assert [r for r in world.engine.runs if r[1] == 0] == [("r1", 0)]
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_a_stream_goes_on_where_it_stopped_when_its_node_comes_back(world: World) -> None:
@@ -118,7 +116,7 @@ def test_a_stream_goes_on_where_it_stopped_when_its_node_comes_back(world: World
         assert "".join(d.text for d in said) == " 0.0 0.1 0.2 1.0 1.1 1.2"
         assert sum(d.tokens for d in said) == ends[0].completion_tokens == 6
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_a_kept_choice_is_told_again_so_that_a_stream_is_whole(world: World) -> None:
@@ -133,7 +131,7 @@ def test_a_kept_choice_is_told_again_so_that_a_stream_is_whole(world: World) -> 
             (1, " 1.0"),
         ]
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_a_slowdown_holds_from_its_onset_and_ends_with_it(world: World) -> None:
@@ -148,7 +146,7 @@ def test_a_slowdown_holds_from_its_onset_and_ends_with_it(world: World) -> None:
         world.node.change(lambda state: state.set_condition(1, None, 2.0))
         assert (await first).completion_tokens == 3
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_a_model_that_breaks_ends_the_request_as_an_error_and_serves_the_next(world: World) -> None:
@@ -162,7 +160,7 @@ def test_a_model_that_breaks_ends_the_request_as_an_error_and_serves_the_next(wo
         world.engine.let(3)
         assert (await second).served.outcome == "done"
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_what_no_model_could_serve_is_refused_before_it_queues(world: World) -> None:
@@ -173,7 +171,7 @@ def test_what_no_model_could_serve_is_refused_before_it_queues(world: World) -> 
         )  # fmt: skip
         assert not world.node.state.jobs()
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_captions_of_several_pictures_are_lines_of_one_text(world: World) -> None:
@@ -188,16 +186,17 @@ def test_captions_of_several_pictures_are_lines_of_one_text(world: World) -> Non
         assert isinstance(items[-1], Answer)
         assert items[-1].texts == (" 0.0 0.1 0.2", " 1.0 1.1 1.2")
 
-    asyncio.run(walk())
+    world.walk(walk)
 
 
 def test_the_seconds_a_stand_in_computes_count_speedup_times() -> None:
     async def walk() -> None:
-        node = Node(speedup=4.0)
+        node = real_node(speedup=4.0)
+        await node.begin()
         request = Request("r1", "m", "d0", 0.0, inf)
-        heard = node.follow(work_of(request, "d0"))
+        heard = node.core.follow(work_of(request, "d0"))
         assert isinstance(await anext(heard), Pace)
-        assert await node.complete("r1", 1, 1.5, 4)
+        assert await node.core.complete("r1", 1, 1.5, 4)
         served = await anext(heard)
         assert isinstance(served, Served)
         assert served.measured.service_s == 6.0
@@ -207,12 +206,13 @@ def test_the_seconds_a_stand_in_computes_count_speedup_times() -> None:
 
 def test_pace_is_told_when_it_changes_and_not_otherwise() -> None:
     async def walk() -> None:
-        node = Node()
+        node = real_node()
+        await node.begin()
         heard: list[Pace | Served] = []
         request = Request("r1", "m", "d0", 0.0, inf)
 
         async def listen() -> None:
-            async for news in node.follow(work_of(request, "d0")):
+            async for news in node.core.follow(work_of(request, "d0")):
                 heard.append(news)
 
         listening = asyncio.ensure_future(listen())
@@ -221,8 +221,8 @@ def test_pace_is_told_when_it_changes_and_not_otherwise() -> None:
         await until(lambda: len(heard) == 2)
         node.change(lambda state: state.set_condition(2, Condition(slowdown=2.0), 1.0, "b"))
         await news_arrives()
-        assert not await node.complete("r1", 2, 1.0, 4)  # of another attempt
-        assert await node.complete("r1", 1, 1.0, 4)
+        assert not await node.core.complete("r1", 2, 1.0, 4)  # of another attempt
+        assert await node.core.complete("r1", 1, 1.0, 4)
         await listening
         assert [p.factors for p in heard if isinstance(p, Pace)] == [(1.0, 1.0), (2.0, 2.0)]
         assert isinstance(heard[-1], Served)

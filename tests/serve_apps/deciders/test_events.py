@@ -1,0 +1,119 @@
+"""The event plan on wall time without Ray: what is played, what is refused, what is recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from emulation.domain.events import Event, LlmOutage, Slowdown
+from serve_apps.deciders.events import EventPlayer
+from serve_apps.wire.names import EVENTS, RECORDER, runtime_name
+from serve_apps.wire.news import Follower
+from tests.build.calls import InMemoryCalls
+from tests.build.controllers import TESTBED, Books, Node
+from tests.build.fakes import scenario
+from tests.build.waiting import in_a_loop, until
+
+
+class Stage:
+    """A player, one node and a recorder."""
+
+    def __init__(self, *events: Event) -> None:
+        self.scenario = scenario(TESTBED, events=events, live={"speedup": 50.0})
+        self.node, self.books = Node(), Books()
+        self.calls = InMemoryCalls({runtime_name("n"): self.node, RECORDER: self.books})
+        self.player = EventPlayer(self.calls)
+
+    @asynccontextmanager
+    async def playing(self, now_s: float = 0.0) -> AsyncIterator[EventPlayer]:
+        """A run that is `now_s` virtual seconds old."""
+        await self.player.begin_run("run", self.scenario)
+        await self.player.start(time.time() - now_s / 50.0)
+        yield self.player
+
+    async def recorded(self) -> list[tuple[str, float]]:
+        """(phase, time) of what is in the record of events."""
+        await self.player.flush()
+        return [(step.phase, at_s) for _, (step, at_s) in self.books.entries]
+
+    def phases(self) -> list[str]:
+        return [step.phase for step in self.node.steps]
+
+
+def slow(at_s: float, until_s: float, **fields: Any) -> Slowdown:
+    return Slowdown(**{"node": "n", "factor": 2.0, "at_s": at_s, "until_s": until_s, **fields})
+
+
+@in_a_loop
+async def test_every_step_is_played_at_its_time_and_recorded_when_it_landed() -> None:
+    stage = Stage(slow(1.0, 3.0))
+    stage.node.landed_s = 1.25
+    async with stage.playing():
+        assert stage.node.steps == []
+        await until(lambda: stage.phases() == ["onset", "undo"])
+        assert await stage.recorded() == [("onset", 1.25), ("undo", 1.25)]
+
+
+@in_a_loop
+async def test_a_step_that_lands_on_no_node_is_recorded_nowhere() -> None:
+    stage = Stage(slow(0.0, 500.0))
+    stage.calls.lose(runtime_name("n"))
+    async with stage.playing():
+        await until(lambda: (runtime_name("n"), "inject") in stage.calls.asked)
+        assert await stage.recorded() == []
+
+
+@in_a_loop
+async def test_an_event_injected_into_the_past_begins_now_and_gets_the_next_number() -> None:
+    stage = Stage(slow(900.0, 950.0))
+    async with stage.playing(now_s=100.0) as player:
+        assert await player.inject(slow(50.0, 500.0)) == 1
+        await until(lambda: stage.phases() == ["onset"])
+        assert stage.node.steps[0].event == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (slow(0.0, 500.0, node="nowhere"), "nowhere"),
+        (slow(0.0, 500.0, model="nothing"), "nothing"),
+        (slow(0.0, 50.0), "until_s 50 is past"),
+    ],
+)
+@in_a_loop
+async def test_an_impossible_event_is_refused_with_what_is_wrong_with_it(event: Event, words: str) -> None:
+    stage = Stage()
+    async with stage.playing(now_s=100.0) as player:
+        with pytest.raises(ValueError, match=words):
+            await player.inject(event)
+        assert stage.node.steps == []
+
+
+@in_a_loop
+async def test_without_a_run_no_event_is_taken() -> None:
+    with pytest.raises(ValueError, match="no run is in progress"):
+        await Stage().player.inject(slow(0.0, 500.0))
+
+
+@in_a_loop
+async def test_an_outage_of_reasoners_is_told_and_taken_back() -> None:
+    stage = Stage(LlmOutage(at_s=1.0, until_s=50.0, failure="timeout"))
+    heard: list[str | None] = []
+    async with stage.playing() as player:
+        follower = Follower(InMemoryCalls({EVENTS: player}), EVENTS, "run", heard.append)
+        while len(heard) < 2:
+            await follower.poll()
+        assert heard == ["timeout", None]
+        assert [phase for phase, _ in await stage.recorded()] == ["onset", "undo"]
+
+
+@in_a_loop
+async def test_a_restarted_player_plays_what_is_due_again_and_goes_on() -> None:
+    stage = Stage(slow(1.0, 900.0), slow(102.0, 900.0))
+    stage.books.parts[EVENTS] = ("run", stage.scenario), time.time() - 2.0
+    await stage.player.resume()
+    await until(lambda: [step.event for step in stage.node.steps] == [0, 1])

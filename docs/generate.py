@@ -147,7 +147,6 @@ SAID_OF_LINES = {
     "dispatched_s": "When it was handed to its executor's node; null: never.",
     "enqueued_s": "When it joined that executor's queue, uplink over.",
     "started_s": "When service began, the first time.",
-    "ended_s": "Delivery: end of service plus downlink; for other ends, when they came.",
     "predicted_s": "Service time predicted when it was routed.",
     "predicted_sd_s": "Standard deviation of that.",
     "executor": "Where it went last: `node/model`, or a device's id.",
@@ -311,6 +310,9 @@ def record_page() -> str:
         "cut. In virtual time the same scenario, scheme and seed give the same bytes. What is not canonical (wall\n"
         "clock, pid, host, the client's view) is in `side.jsonl`, each row with the `line` it belongs to (the header\n"
         "is line 0). What was not measured is null, never 0.\n\n"
+        "Of a live request its side row has `heard_s`, when the gateway had the answer, and `answered_s`, when the "
+        "client had it\n(before its log is joined: the gateway's time). Records of version 1 still open: where "
+        "their `ended_s` was a gateway's time,\nit is read as the node's, which their side rows have.\n\n"
     )
     for cls in LINES:
         docs, written = field_docs(cls), source_annotations(cls)

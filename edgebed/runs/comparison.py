@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pydantic import TypeAdapter
 
 from edgebed.commands.console import progress_bar, say
-from edgebed.runs.layout import Layout
-from edgebed.wiring.reasoners import check_reasoner
 from edgebed.report import Comparison, ParityReport, compare_runs, write_csv, write_report
+from edgebed.runs.layout import Layout
 from edgebed.runs.virtual import Task, run_tasks
 from edgebed.wiring.controllers import build_controllers, find_scheme
+from edgebed.wiring.reasoners import check_reasoner
 from emulation.domain.events import Event
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError

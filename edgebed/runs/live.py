@@ -9,25 +9,25 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgebed.wiring.agent_llm import with_agent_llm
+from edgebed.commands.console import progress_bar, say
+from edgebed.report import ParityReport
 from edgebed.runs.client_log import CLIENT_LOG, join_client_log
 from edgebed.runs.comparison import figures
-from edgebed.commands.console import progress_bar, say
 from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout
 from edgebed.runs.parity import CLOSED_LOOP_RUNS, parity
 from edgebed.runs.processes import process_figures, process_line
-from edgebed.report import ParityReport
+from edgebed.wiring.agent_llm import with_agent_llm
 from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.metrics.summary import summarise
 from emulation.recording import Run
-from serve_apps.replica.choice import checked as checked_backends
 from serve_apps.engines.loading import LoadFacts
+from serve_apps.replica.choice import checked as checked_backends
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import PortInUse, checked_port
-from serve_apps.wire.messages import RunPlan
 from serve_apps.testbed.ray_cluster import NoCluster
+from serve_apps.wire.messages import RunPlan
 from workloads.mismatch import world_truth
 
 ROOT = Path(__file__).parents[2]

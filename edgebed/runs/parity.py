@@ -19,9 +19,9 @@ from statistics import mean, stdev
 from numpy.random import Generator
 from scipy import stats
 
+from edgebed.report.model import ParityReport, ParityRow
 from edgebed.runs.pool import each
 from edgebed.runs.replay import replay
-from edgebed.report.model import ParityReport, ParityRow
 from edgebed.runs.virtual import simulate
 from emulation.domain.scenario import Scenario
 from emulation.recording import MemorySink, Run

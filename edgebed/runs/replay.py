@@ -16,8 +16,8 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.executor import Ended, Job, NodeState
 from emulation.faults import Step, apply, timeline
-from emulation.ledger import request_record
 from emulation.jsonl import RecordError
+from emulation.ledger import request_record
 from emulation.recording import Run
 from workloads.generate import generate
 from workloads.mismatch import world_truth
@@ -179,8 +179,13 @@ def _fault(step: Step) -> Callable[[NodeState, float], None]:
 
 def _record(recorded: RequestRecord, job: Job, notice: Ended) -> RequestRecord:
     again = request_record(
-        job.request, notice.outcome, notice.deliver_s, recorded.counted, job.measured(notice.outcome == "done"),
-        None, notice.reason,
+        job.request,
+        notice.outcome,
+        notice.deliver_s,
+        recorded.counted,
+        job.measured(notice.outcome == "done"),
+        None,
+        notice.reason,
     )
     return replace(
         again,

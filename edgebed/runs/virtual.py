@@ -15,7 +15,7 @@ from emulation.domain.records import RunFooter
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
-from emulation.engine.run import SimulationProgress, Simulation
+from emulation.engine.run import Simulation, SimulationProgress
 from emulation.recording import JsonlSink, MemorySink, Run
 from workloads.generate import generate
 from workloads.mismatch import world_truth

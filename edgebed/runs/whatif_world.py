@@ -67,7 +67,9 @@ class _Tally:
                 count[2] += record.ended_s - record.intended_s
 
 
-def _emulate(lower: LowerLayers, belief: BelievedWorld, policy: MacroPolicy, arrivals: Sequence[Arrival]) -> EpochResult:
+def _emulate(
+    lower: LowerLayers, belief: BelievedWorld, policy: MacroPolicy, arrivals: Sequence[Arrival]
+) -> EpochResult:
     scenario = _scenario(lower, belief)
     scheme = SCHEMES[lower.scheme]
     controllers = build_controllers(scheme, scenario, 0, planner=_Fixed(policy))

@@ -17,7 +17,6 @@ from controller.planners.expected import arrivals_of
 from controller.planners.given import GivenConfig, GivenPlanner
 from controller.planners.search import SearchConfig, SearchPlanner
 from controller.whatif import BelievedWorld
-from emulation.metrics.fairness import EpochResult
 from edgebed.runs import whatif
 from edgebed.runs.virtual import simulate, simulate_in_memory
 from edgebed.runs.whatif import LowerLayers, WhatIfError, WhatIfProcess
@@ -27,6 +26,7 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.files import load_scenario
+from emulation.metrics.fairness import EpochResult
 from emulation.metrics.summary import summarise
 from emulation.recording import MemorySink
 

@@ -1,7 +1,7 @@
 """What-if: the planner's end of a connection to a process that is given nothing but its belief.
 
-What goes through is a `BelievedWorld`, policies, and the names and parameters of the controllers below the planner: never a
-scenario. The other end is `edgebed/runs/whatif_world.py`.
+What goes through is a `BelievedWorld`, policies, and the names and parameters of the controllers below the planner:
+never a scenario. The other end is `edgebed/runs/whatif_world.py`.
 """
 
 from __future__ import annotations

@@ -8,20 +8,39 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import yaml
 
+from edgebed.commands.main import main
+from tests.build.waiting import eventually
+
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "edgebed.commands.main"]
 
 
-def edgebed(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=240)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+@dataclass(frozen=True)
+class Said:
+    """What a command printed."""
+
+    stdout: str
+    stderr: str
+
+
+def edgebed(*arguments: str, code: int = 0) -> Said:
+    """Run the command in this process, as its entry point does."""
+    out, err = StringIO(), StringIO()
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+        patched.setattr(sys, "argv", ["edgebed", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    said = Said(out.getvalue(), err.getvalue())
+    assert (ended.value.code or 0) == code, said
+    return said
 
 
 def small(folder: Path, **changes: object) -> Path:
@@ -124,8 +143,7 @@ def test_ctrl_c_keeps_and_reports_what_was_finished(tmp_path: Path) -> None:
         [*COMMAND, "compare", str(path), "--schemes", "RR,AL,sect", "--seeds", "0-60", "--out", str(out), "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True,
     )  # fmt: skip
-    while process.poll() is None and len(list(out.glob("*/seed-*/record.jsonl"))) < 5:
-        pass
+    eventually(lambda: process.poll() is not None or len(list(out.glob("*/seed-*/record.jsonl"))) >= 5, 60.0)
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr

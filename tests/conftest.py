@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ FIRST = (
     *("docs", "edgebed/reproduce", "edgebed/commands", "edgebed/profile", "edgebed/calibrate", "parity"),
 )
 """What begins first, in this order: what takes long must not begin last, nor Ray start more often than it must."""
+DEATHS = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,6 +68,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 # -- the end of a process
+
+_workers: list[Any] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node: Any) -> None:
+    _workers.append(node.gateway)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """With several processes: one that died while its interpreter ended fails the run, like one without others."""
+    yield
+    ends = [gateway._io.popen.poll() for gateway in _workers]
+    if any(code in DEATHS for code in ends):
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        print(f"\na process of the tests died at its end: exit codes {ends}", file=sys.stderr)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import ray
 
-from emulation.domain.records import RunFooter
+from emulation.domain.records import DecisionRecord, Record, RunFooter
 from emulation.domain.scenario import Scenario
-from emulation.recording import Run, read_run
+from emulation.domain.snapshot import NodeView
+from emulation.recording import RECORD_FILE, Run, decode, read_run
 from serve_apps.testbed.live import LiveCluster
+from serve_apps.wire.names import find, runtime_name
+from tests.build.waiting import LONG_S, eventually
 
 TOKEN = "control-me-9f2b7c"
 """Of the session's cluster."""
@@ -60,6 +64,31 @@ class LiveRun:
     cluster: LiveCluster
     folder: Path
     http: httpx2.Client
+
+    @property
+    def now_s(self) -> float:
+        """Virtual seconds into the run."""
+        return self.cluster.progress().t_s
+
+    def reaches(self, t_s: float) -> None:
+        """Wait until it is so late in the run."""
+        eventually(lambda: self.now_s >= t_s, LONG_S + t_s)
+
+    def written(self) -> list[Record]:
+        """What stands in the record so far."""
+        whole, _, _ = (self.folder / RECORD_FILE).read_bytes().rpartition(b"\n")
+        return [decode(line) for line in whole.splitlines()]
+
+    @property
+    def decisions(self) -> list[DecisionRecord]:
+        """Those that stand in the record so far, as `Run.decisions` has them at the end."""
+        return [r for r in self.written() if isinstance(r, DecisionRecord)]
+
+    def at_nodes(self) -> int:
+        """Requests that have reached a node and are not finished there."""
+        nodes = [find(runtime_name(n.id)).telemetry.remote() for n in self.cluster.testbed.nodes]
+        views: list[NodeView] = ray.get(nodes, timeout=LONG_S)
+        return sum(sum(e.queued.values()) for view in views for e in view.executors)
 
     def end(self) -> tuple[RunFooter, Run]:
         """Close the books and read the record."""

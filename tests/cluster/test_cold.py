@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +20,7 @@ from emulation.recording import Run, read_run
 from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.wire.names import app_name, find, runtime_name
+from tests.build.waiting import eventually
 
 START_TIMEOUT_S = 20.0
 
@@ -73,10 +73,7 @@ def _states() -> dict[str, str]:
 
 
 def _until(what: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s; {_states()}"
-        time.sleep(0.1)
+    eventually(what, timeout_s, said=lambda: str(_states()))
 
 
 def _applications() -> dict[str, str]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+import ray
 
 from edgebed.runs.live import run_plan
 from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
 from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.wire.names import find, runtime_name
+from tests.build.waiting import eventually
 
 
 def world() -> Scenario:
@@ -53,10 +56,10 @@ def test_requests_of_a_killed_node_are_served_elsewhere_and_the_books_balance(
     cluster: LiveCluster, tmp_path: Path
 ) -> None:
     cluster.begin_run(run_plan(world(), "sect", 1, tmp_path))
-    time.sleep(2.0)
     with ThreadPoolExecutor(8) as pool:
         first = [pool.submit(_ask, cluster.url, i) for i in range(8)]
-        time.sleep(1.0)
+        dying: Any = find(runtime_name("n2"))
+        eventually(lambda: any(e.busy for e in ray.get(dying.telemetry.remote(), timeout=20).executors))
         assert cluster.base is not None
         assert cluster.base.kill is not None
         cluster.base.kill("n2")

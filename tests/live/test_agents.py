@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from emulation.domain.events import LlmOutage
 from emulation.domain.records import DecisionRecord
 from emulation.recording import Run
 from tests.build.hierarchy import Hierarchy
-from tests.build.live import scenario
+from tests.build.live import LiveRun, scenario
 from tests.build.stand_in_llm import serving
 from tests.build.waiting import eventually
 
@@ -30,7 +29,7 @@ def _begin(begin: Begin, model: Hierarchy, timeout_s: float = 5.0, **agents: Any
     return begin("MA", slot_s=1.0, epoch_slots=3, controllers=controllers, live={"speedup": 1.0})
 
 
-def _of(run: Run, actor: str, exchanges: bool = False) -> list[DecisionRecord]:
+def _of(run: Run | LiveRun, actor: str, exchanges: bool = False) -> list[DecisionRecord]:
     return [d for d in run.decisions if d.actor == actor and ("exchange" in d.choice) is exchanges]
 
 
@@ -38,7 +37,7 @@ def test_every_agent_asks_the_model_and_its_answers_are_applied(begin: Begin) ->
     with serving(_model()) as model:
         live = _begin(begin, model)
         eventually(lambda: live.chat(max_tokens=1).status_code == 200)
-        time.sleep(5.0)
+        eventually(lambda: all(len(_of(live, a)) >= 2 for a in ACTORS), 60.0)
         footer, run = live.end()
     assert footer.conserved()
     assert run.header.reasoner == "openai"
@@ -57,7 +56,8 @@ def test_requests_are_served_while_the_model_does_not_answer(begin: Begin) -> No
         live = _begin(begin, model, timeout_s=1.5)
         eventually(lambda: live.chat(max_tokens=1).status_code == 200)
         served = [live.chat(max_tokens=2, ignore_eos=True).status_code for _ in range(6)]
-        time.sleep(4.0)
+        eventually(lambda: all(_of(live, a, exchanges=True) for a in ACTORS))
+        eventually(lambda: any(d.t_s > 0 for d in _of(live, "scheduler")))
         footer, run = live.end()
     assert served == [200] * 6
     assert footer.conserved()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -25,22 +24,18 @@ def threads() -> Any:
         yield pool
 
 
-def _now_s(live: Any) -> float:
-    return float(live.http.get("/health").json()["t_s"])
-
-
 def _long(live: Any, threads: Any, request_id: str, tokens: int) -> Future[httpx2.Response]:
     fields = {"max_tokens": tokens, "ignore_eos": True}
+    before = live.at_nodes()
     sent: Future[httpx2.Response] = threads.submit(live.chat, headers={"X-Request-ID": request_id}, **fields)
-    eventually(lambda: live.http.get("/health").json()["in_flight"] > 0)
-    time.sleep(0.5)
+    eventually(lambda: live.at_nodes() > before or sent.done())
     return sent
 
 
 def test_slowdown_stretches_the_request_in_service(begin: Begin, threads: Any) -> None:
     live = begin("sect")
     sent = _long(live, threads, "slowed", 400)  # 8 virtual seconds healthy, 2 on the wall
-    now_s = _now_s(live)
+    now_s = live.now_s
     for node in ("n1", "n2"):
         live.cluster.inject(Slowdown(node=node, factor=4.0, at_s=now_s, until_s=now_s + 1000))
     assert sent.result(60).status_code == 200
@@ -57,7 +52,7 @@ def test_a_pause_holds_what_is_in_service_and_what_waits_and_loses_nothing(
 ) -> None:
     live = begin("sect")
     sent = [_long(live, threads, f"held{i}", 200) for i in range(2)]  # 4 virtual seconds each
-    at_s = _now_s(live)
+    at_s = live.now_s
     events = [Pause(node=node, at_s=at_s, until_s=at_s + 40) for node in ("n1", "n2")]
     for event in events:
         live.cluster.inject(event)
@@ -74,7 +69,7 @@ def test_a_pause_holds_what_is_in_service_and_what_waits_and_loses_nothing(
 
 def test_a_broken_replica_answers_503_until_it_is_well_again(begin: Begin) -> None:
     live = begin("sect")
-    at_s = _now_s(live)
+    at_s = live.now_s
     events = [Error(node=node, at_s=at_s, until_s=at_s + 20) for node in ("n1", "n2")]
     for event in events:
         live.cluster.inject(event)
@@ -82,7 +77,7 @@ def test_a_broken_replica_answers_503_until_it_is_well_again(begin: Begin) -> No
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "error"
     assert answer.json()["error"]["message"] == "the replica failed"
-    eventually(lambda: _now_s(live) > at_s + 24)
+    live.reaches(at_s + 24)
     assert live.chat(max_tokens=4).status_code == 200
     footer, run = live.end()
     assert footer.ends == {"gpt2": {"done": 1, "error": 1}}
@@ -94,11 +89,11 @@ def test_a_broken_replica_answers_503_until_it_is_well_again(begin: Begin) -> No
 def test_requests_of_a_node_that_leaves_are_served_elsewhere(begin: Begin, threads: Any) -> None:
     live = begin("sect")
     sent = [_long(live, threads, f"r{i}", 300) for i in range(4)]
-    now_s = _now_s(live)
+    now_s = live.now_s
     number = live.cluster.inject(Leave(node="n1", at_s=now_s, until_s=now_s + 20))
     assert number == 0
     assert [s.result(60).status_code for s in sent] == [200] * 4
-    eventually(lambda: _now_s(live) > now_s + 24)
+    live.reaches(now_s + 24)
     footer, run = live.end()
     moved = [r for r in run.requests if r.attempt > 1]
     assert moved
@@ -115,9 +110,8 @@ def test_policy_fail_ends_requests_as_node_lost(begin: Begin, threads: Any) -> N
     sent = threads.submit(
         live.http.post, "/v1/images/generations", json={"model": "sd", "prompt": "x", "n": 8, "size": "64x64"}
     )
-    eventually(lambda: live.http.get("/health").json()["in_flight"] == 1)
-    time.sleep(0.5)
-    now_s = _now_s(live)
+    eventually(lambda: live.at_nodes() == 1)
+    now_s = live.now_s
     live.cluster.inject(Leave(node="n1", at_s=now_s, until_s=now_s + 500, in_flight="fail"))
     answer = sent.result(60)
     assert answer.status_code == 503
@@ -146,7 +140,7 @@ def test_gateway_answers_again_after_it_was_killed(begin: Begin, threads: Any) -
     live = begin("sect")
     assert live.chat(max_tokens=4).status_code == 200
     lost = _long(live, threads, "lost", 2000)
-    time.sleep(0.6)
+    eventually(lambda: live.cluster.progress().in_system == 1)  # it stands in the books
     os.kill(live.http.get("/health").json()["pid"], signal.SIGKILL)
     with pytest.raises(httpx2.HTTPError):
         lost.result(60)

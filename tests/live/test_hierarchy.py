@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,16 +16,16 @@ from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
 BLOCKED_WALL_S = 6.0
+WATCHED_S = 15.0
+"""Virtual seconds, four of them to one on the wall: three slots, and at least one epoch of the planner."""
 AT_ONCE = {"search": {"thinking_slots": 0.0}}
 """The planner is charged a slot of thinking for its what-ifs, or its first new plan would land a slot late."""
 
 
-def _requests_while(live: Any, wall_s: float) -> int:
+def _requests_until(live: Any, t_s: float) -> int:
     served = 0
-    deadline = time.monotonic() + wall_s
-    while time.monotonic() < deadline:
+    while live.now_s < t_s:
         served += live.chat(max_tokens=4, headers={"X-Edge-Origin": "n2"}).status_code == 200
-        time.sleep(0.1)
     return served
 
 
@@ -40,21 +39,19 @@ def test_blocking_an_actor_stops_only_its_own_decisions(begin: Begin, blocked: s
     assert live.chat(max_tokens=4).status_code == 200
     live.cluster.calls.tell(blocked, "block", BLOCKED_WALL_S)
     eventually(lambda: not _answers(live, blocked), timeout_s=5)
-    from_s = live.cluster.progress().t_s
-    served = _requests_while(live, BLOCKED_WALL_S - 2.0)
-    to_s = live.cluster.progress().t_s - 1.0
-    time.sleep(1.0)
+    from_s = live.now_s
+    served = _requests_until(live, from_s + WATCHED_S)
     footer, run = live.end()
     assert served > 5
     assert footer.conserved()
     actors = {PLANNER, SCHEDULER, deployer_name("n1"), deployer_name("n2")}
-    stopped = {a for a in actors if _decided_between(run, a, from_s, to_s) == 0}
+    stopped = {a for a in actors if _decided_between(run, a, from_s, from_s + WATCHED_S) == 0}
     assert stopped == {blocked}
 
 
 def test_decision_records_name_the_process_that_decided(begin: Begin) -> None:
     live = begin("MA+sect", controllers=AT_ONCE)
-    time.sleep(2.0)
+    live.reaches(11.0)
     _, run = live.end()
     where: dict[str, set[tuple[str, int, str]]] = {
         a: set() for a in ("planner", "scheduler", "deployer:n1", "deployer:n2")
@@ -75,10 +72,10 @@ def _numbered(run: Run) -> list[tuple[int, Any]]:
 
 def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
     live = begin("MA+sect", controllers=AT_ONCE)
-    time.sleep(1.5)
+    live.reaches(6.0)
     first = live.cluster.calls.call_now(SCHEDULER, "where")
     os.kill(first["pid"], signal.SIGKILL)
-    killed_s = live.cluster.progress().t_s
+    killed_s = live.now_s
     second = eventually(lambda: _other_process(live, first["pid"]), timeout_s=40)
     eventually(lambda: f'"pid":{second["pid"]},' in (live.folder / SIDE_FILE).read_text(), timeout_s=40)
     assert live.chat(max_tokens=4).status_code == 200

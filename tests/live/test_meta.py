@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +14,15 @@ from tests.build.waiting import eventually
 Begin = Callable[..., Any]
 
 
-def _now_s(live: Any) -> float:
-    return float(live.http.get("/health").json()["t_s"])
+def _masked(live: Any) -> None:
+    """Wait until the rule has masked the node that slows down."""
+    mask = ("set_device_risky", "rule")
+
+    def masked() -> bool:
+        acts = [d.choice for d in live.decisions if d.actor == "meta"]
+        return any((a.get("tool"), a.get("by")) == mask for a in acts)
+
+    eventually(masked)
 
 
 def _served(live: Any, count: int = 4) -> None:
@@ -32,16 +38,17 @@ def test_a_visible_slowdown_is_masked_confirmed_and_lifted(begin: Begin) -> None
     live = begin("e3", slot_s=2.0)
     _ready(live)
     _served(live, 6)
-    t_s = _now_s(live)
+    t_s = live.now_s
     live.cluster.inject(Slowdown(at_s=t_s, until_s=t_s + 20, node="n1", factor=4.0, hint="game"))
-    time.sleep(0.5)
+    _masked(live)
+    masked_s = live.now_s
     _served(live, 6)
-    eventually(lambda: _now_s(live) > t_s + 22)
+    live.reaches(t_s + 22)
     _served(live, 2)
     footer, run = live.end()
     assert footer.conserved()
     assert run.header.reasoner == "rules"
-    inside = [r for r in run.requests if t_s + 2 < (r.dispatched_s or 0) < t_s + 20]
+    inside = [r for r in run.requests if masked_s < (r.dispatched_s or 0) < t_s + 20]
     assert inside
     assert all(r.executor == "n2/gpt2" and not r.stutter for r in inside)
     acts = [d.choice for d in run.decisions if d.actor == "meta" and "arguments" in d.choice]
@@ -54,15 +61,15 @@ def test_a_visible_slowdown_is_masked_confirmed_and_lifted(begin: Begin) -> None
 def test_requests_are_served_while_the_reasoner_is_silent(begin: Begin) -> None:
     live = begin("e3", slot_s=2.0)
     _ready(live)
-    t_s = _now_s(live)
+    t_s = live.now_s
     live.cluster.inject(LlmOutage(at_s=t_s, until_s=t_s + 60, failure="timeout"))
-    time.sleep(0.3)
+    eventually(lambda: any(r.kind == "event" for r in live.written()))
     live.cluster.inject(Slowdown(at_s=t_s, until_s=t_s + 30, node="n1", factor=4.0, hint="game"))
-    time.sleep(0.5)
-    began = _now_s(live)
+    _masked(live)
+    began = live.now_s
     _served(live, 4)
-    assert _now_s(live) < t_s + 60, "nobody waited for the reasoner"
-    eventually(lambda: _now_s(live) > t_s + 32)
+    assert live.now_s < t_s + 60, "nobody waited for the reasoner"
+    live.reaches(t_s + 32)
     _, run = live.end()
     inside = [r for r in run.requests if began < (r.dispatched_s or 0) < t_s + 30]
     assert all(r.executor == "n2/gpt2" and r.outcome == "done" for r in inside)
@@ -76,11 +83,11 @@ def test_a_model_behind_http_confirms_a_mask_at_speedup_one(begin: Begin) -> Non
         controllers = {"meta": {"reasoner": "openai", "openai": openai}}
         live = begin("e3", slot_s=2.0, controllers=controllers, live={"speedup": 1.0})
         _ready(live)
-        t_s = _now_s(live)
+        t_s = live.now_s
         live.cluster.inject(Slowdown(at_s=t_s, until_s=t_s + 4, node="n1", factor=4.0, hint="game"))
-        time.sleep(0.5)
+        _masked(live)
         _served(live, 4)
-        eventually(lambda: _now_s(live) > t_s + 5)
+        live.reaches(t_s + 5)
         _, run = live.end()
     assert run.header.reasoner == "openai"
     assert run.header.speedup == 1.0
@@ -103,12 +110,12 @@ def test_requests_do_not_feel_a_model_that_fails(begin: Begin, failure: str) -> 
         controllers = {"meta": {"reasoner": "openai", "openai": openai}}
         live = begin("e3", slot_s=2.0, controllers=controllers, live={"speedup": 1.0})
         _ready(live)
-        t_s = _now_s(live)
+        t_s = live.now_s
         live.cluster.inject(Slowdown(at_s=t_s, until_s=t_s + 3, node="n1", factor=4.0, hint="game"))
-        time.sleep(0.3)
+        _masked(live)
         _served(live, 6)
-        assert _now_s(live) < t_s + 3, "nobody waits for the model"
-        eventually(lambda: _now_s(live) > t_s + 3.5)
+        assert live.now_s < t_s + 3, "nobody waits for the model"
+        live.reaches(t_s + 3.5)
         _, run = live.end()
     asked = [d for d in run.decisions if d.actor == "meta" and d.reasoner == "openai"]
     assert any(d.violations for d in asked)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -233,9 +232,7 @@ def test_a_client_that_leaves_frees_the_replica(live: Live) -> None:
     try:
         with pytest.raises(httpx2.ReadTimeout):
             live.http.post("/v1/chat/completions", json=body, timeout=3.0)
-        began = time.monotonic()
-        live.ask(max_tokens=1)
-        assert time.monotonic() - began < 20  # 2000 tokens at a fiftieth of the speed would take minutes
+        live.ask(max_tokens=1)  # within a minute, or its client gives up: the 2000 tokens would take many
     finally:  # factors multiply: 50 times as slow, a fiftieth as slow
         live.cluster.inject(Slowdown(node="real", factor=0.02, at_s=0.0, until_s=100_000.0))
 

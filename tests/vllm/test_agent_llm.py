@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
 from serve_apps.testbed.agent_llm import KEY
 from serve_apps.testbed.live import LiveCluster, LiveOptions
-from tests.build.live import TESTBED
+from tests.build.live import TESTBED, LiveRun
 from tests.build.waiting import eventually
 
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:"
@@ -112,7 +111,11 @@ def test_an_agent_asks_it_and_the_rules_decide_when_it_speaks_nonsense(
     with httpx2.Client(base_url=cluster.url, timeout=60) as http:
         body = {"model": "gpt2", "messages": [{"role": "user", "content": "word"}], "max_tokens": 2}
         eventually(lambda: http.post("/v1/chat/completions", json=body).status_code == 200, 60.0)
-        time.sleep(12.0)
+        live = LiveRun(cluster, tmp_path, http)
+        eventually(lambda: any(d.actor == "planner" and "exchange" in d.choice for d in live.decisions), 60.0)
+        eventually(
+            lambda: any(d.actor == "planner" and "exchange" not in d.choice for d in live.decisions), 60.0
+        )
         served = [http.post("/v1/chat/completions", json=body).status_code for _ in range(4)]
     footer, run = cluster.end_run(), read_run(tmp_path)
     assert served == [200] * 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import inf
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from serve_apps.engines.batching import BatchPacer, Loop
 from serve_apps.engines.pacer import BURST_S, COLD_MOST_S, Stopped
 from serve_apps.wire.messages import Pace, Timing
+from tests.build.waiting import eventually
 
 pytestmark = pytest.mark.models
 
@@ -103,22 +104,14 @@ def loop(engine: Engine) -> Iterator[Loop]:
     engine.let(1000)
 
 
-def until(what: Callable[[], Any]) -> None:
-    for _ in range(4000):
-        if what():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it did not come to this")
-
-
 def together(loop: Loop, engine: Engine, *tokens: int, factor: float = 1.0) -> list[Asker]:
     """Askers that are all in the engine, none of them with more than the first one's first token."""
     first = Asker(loop, tokens[0] + 1, factor=factor)
-    until(lambda: len(engine.batch) == 1)  # its first step waits for us
+    eventually(lambda: len(engine.batch) == 1)  # its first step waits for us
     others = [Asker(loop, n, factor=factor) for n in tokens[1:]]
-    until(lambda: len(loop._new) == len(others))
+    eventually(lambda: len(loop._new) == len(others))
     engine.let(1)
-    until(lambda: len(engine.batch) == len(tokens))
+    eventually(lambda: len(engine.batch) == len(tokens))
     return [first, *others]
 
 
@@ -133,9 +126,9 @@ def test_attempts_are_computed_in_the_same_steps(loop: Loop, engine: Engine) -> 
 def test_one_that_comes_later_joins_the_next_step(loop: Loop, engine: Engine) -> None:
     first = Asker(loop, 10)
     engine.let(4)
-    until(lambda: len(first.heard) == 4)
+    eventually(lambda: len(first.heard) == 4)
     second = Asker(loop, 2)
-    until(lambda: loop._new)
+    eventually(lambda: loop._new)
     engine.let(6)
     first.wait(), second.wait()
     assert second.heard == [0, 1]
@@ -173,7 +166,7 @@ def test_the_slowest_word_of_the_node_counts_until_all_have_heard_it(loop: Loop,
     first, second = together(loop, engine, 4, 4)
     second.pace(inf)
     engine.let(4)
-    until(lambda: len(engine.steps) == 2)
+    eventually(lambda: len(engine.steps) == 2)
     assert first.heard == [0]
     second.pace(1.0)
     first.wait(), second.wait()
@@ -183,7 +176,7 @@ def test_a_pause_holds_all_of_them_and_its_end_lets_them_go(loop: Loop, engine: 
     first, second = together(loop, engine, 4, 4)
     first.pace(inf), second.pace(inf)
     engine.let(10)
-    until(lambda: len(engine.steps) == 2)
+    eventually(lambda: len(engine.steps) == 2)
     assert (first.heard, second.heard) == ([0], [])
     first.pace(1.0), second.pace(1.0)
     first.wait(), second.wait()
@@ -193,7 +186,7 @@ def test_a_pause_holds_all_of_them_and_its_end_lets_them_go(loop: Loop, engine: 
 def test_one_that_ends_in_a_pause_does_not_hold_up_the_next(loop: Loop, engine: Engine) -> None:
     first = Asker(loop, 4, factor=inf)
     engine.let(10)
-    until(lambda: engine.steps)
+    eventually(lambda: engine.steps)
     first.pacer.stop()
     first.wait()
     assert isinstance(first.ended, Stopped)
@@ -207,7 +200,7 @@ def test_one_that_ends_in_a_pause_does_not_hold_up_the_next(loop: Loop, engine: 
 def test_one_that_is_not_wanted_leaves_before_the_next_step(loop: Loop, engine: Engine, how: str) -> None:
     first, second = together(loop, engine, 6, 6)
     engine.let(1)
-    until(lambda: len(second.heard) == 1)
+    eventually(lambda: len(second.heard) == 1)
     first.pacer.stop() if how == "stopped" else first.pace(None)
     first.wait()
     assert isinstance(first.ended, Stopped)
@@ -265,7 +258,7 @@ def test_an_engine_that_cannot_be_made_says_why_to_whoever_wants_it() -> None:
 def test_whoever_waits_hears_that_the_engine_was_closed(loop: Loop, engine: Engine) -> None:
     asker = Asker(loop, 5)
     engine.let(1)
-    until(lambda: asker.heard)
+    eventually(lambda: asker.heard)
     loop.close()
     engine.let(1)
     asker.wait()

@@ -140,7 +140,7 @@ def test_gateway_answers_again_after_it_was_killed(begin: Begin, threads: Any) -
     live = begin("sect")
     assert live.chat(max_tokens=4).status_code == 200
     lost = _long(live, threads, "lost", 2000)
-    eventually(lambda: live.cluster.progress().in_system == 1)  # it stands in the books
+    eventually(lambda: live.cluster.progress().arrived == 2)  # it stands in the books
     os.kill(live.http.get("/health").json()["pid"], signal.SIGKILL)
     with pytest.raises(httpx2.HTTPError):
         lost.result(60)

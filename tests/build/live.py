@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import ray
 
 from emulation.domain.records import DecisionRecord, Record, RunFooter
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import NodeView
 from emulation.recording import RECORD_FILE, Run, decode, read_run
 from serve_apps.testbed.live import LiveCluster
-from serve_apps.wire.names import find, runtime_name
+from serve_apps.wire.names import runtime_name
 from tests.build.waiting import LONG_S, eventually
 
 TOKEN = "control-me-9f2b7c"
@@ -86,8 +85,8 @@ class LiveRun:
 
     def at_nodes(self) -> int:
         """Requests that have reached a node and are not finished there."""
-        nodes = [find(runtime_name(n.id)).telemetry.remote() for n in self.cluster.testbed.nodes]
-        views: list[NodeView] = ray.get(nodes, timeout=LONG_S)
+        asked = [(runtime_name(n.id), "telemetry") for n in self.cluster.testbed.nodes]
+        views: list[NodeView] = self.cluster.calls.call_all(asked, LONG_S)
         return sum(sum(e.queued.values()) for view in views for e in view.executors)
 
     def end(self) -> tuple[RunFooter, Run]:

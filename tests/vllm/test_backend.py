@@ -187,7 +187,7 @@ def test_a_stream_says_what_the_whole_answer_says(world: World) -> None:
 
 def test_several_choices_come_one_after_the_other_and_differ(world: World) -> None:
     async def talk() -> None:
-        prompt = text_work(1).inputs[0]
+        prompt = text_work(1).ask.inputs[0]
         found = await world.ask(1, prompts=2, inputs=(prompt, prompt), max_tokens=16)
         assert len(found.texts) == 2
         assert found.texts[0] != found.texts[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
@@ -109,7 +108,7 @@ class Backlog:
             entry = self.entries[self.head]
             done_s = min(max(now_s - self.head_start_s, 0.0), entry.predicted_s)
             entry.predicted_s -= done_s
-            self.sum_s = sum(e.predicted_s for e in self.entries.values())
+            self.recount()
         self.running, self.delay_s = False, delay_s
 
     def resume(self, ready_at_s: float) -> None:
@@ -119,8 +118,6 @@ class Backlog:
             self.head_start_s = ready_at_s
         self.running, self.delay_s = True, 0.0
 
-    def rescale(self, ratio: Callable[[Entry], float]) -> None:
-        """The executor's speed changed: multiply what is predicted of each entry by `ratio(entry)`."""
-        for entry in self.entries.values():
-            entry.predicted_s *= ratio(entry)
+    def recount(self) -> None:
+        """What is predicted of entries has changed: add it up afresh."""
         self.sum_s = sum(e.predicted_s for e in self.entries.values())

@@ -1,8 +1,8 @@
 """Fluid capacity of node roles from the profile: what a plan can serve, per node and model.
 
-A CPU pod runs on an equal share of its node's cores. A GPU pod gets the share of its GPU that the other pods
+An executor on CPU runs on an equal share of its node's cores. One on a GPU gets the share of it that the others
 on it leave: their utilisation depends on their load and capacity, so capacities are the least fixed point of
-both. All pods of a model are taken to be equally utilised, as backlog-aware scheduling makes them.
+both. All executors of a model are taken to be equally utilised, as backlog-aware scheduling makes them.
 Shapes: B plans, N nodes, G GPUs per node at most, M models. Rates are in work units per second, a unit being
 a prompt, or for models with token features a request of typical length.
 """
@@ -38,20 +38,20 @@ class RoleTable:
     first: Ints
     count: Ints
     cpu: Floats
-    """(rows, M): units per second of CPU pods."""
+    """(rows, M): units per second of executors on CPU."""
     member: Floats
     """(rows, G, M): 1 where the model has a slice of the GPU."""
     gpu: Floats
     """(N, M): units per second on a whole idle GPU."""
     drop: Floats
-    """(N, G, S): speed lost when the (s+1)-th other pod of a GPU becomes busy."""
+    """(N, G, S): speed lost when the (s+1)-th other executor of a GPU becomes busy."""
     alone: Floats
-    """(N, G): speed of a pod that is alone on its GPU."""
+    """(N, G): speed of an executor that is alone on its GPU."""
     routable: Floats
     """(N, M): 1 where requests may be routed."""
 
     def capacity(self, rows: Ints, units_per_s: Floats) -> Floats:
-        """Units per second each pod can serve, (B, N, M), for plans of (B, N) rows under demand (M,)."""
+        """Units per second each executor can serve, (B, N, M), for plans of (B, N) rows under demand (M,)."""
         cpu = self.cpu[rows] * self.routable
         member = self.member[rows] * self.routable[:, None, :]
         whole = member * self.gpu[:, None, :]
@@ -66,7 +66,7 @@ class RoleTable:
         return capacity
 
     def _speed(self, others: Floats) -> Floats:
-        """Speed of a pod while `others` (a fraction counts) of its GPU are busy; linear in between."""
+        """Speed of an executor while `others` (a fraction counts) of its GPU are busy; linear in between."""
         speed = np.broadcast_to(self.alone[:, :, None], others.shape)
         for s in range(self.drop.shape[2]):
             speed = speed - self.drop[:, :, s, None] * np.clip(others - s, 0.0, 1.0)

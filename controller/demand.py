@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
+from controller.capacity import Floats
 from controller.objective import Objective
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.snapshot import ClusterSnapshot
-
-Floats = NDArray[np.float64]
 
 
 class DemandPrior(Strict):

@@ -42,6 +42,9 @@ class FastPath:
     Plain data throughout: it pickles, and asking (`route`) changes nothing that a later answer depends on.
     """
 
+    meta: MetaController | None = None
+    """Nobody watches over it; a meta-controller is a fast path round this one."""
+
     def __init__(
         self,
         testbed: TestbedConfig,
@@ -60,11 +63,6 @@ class FastPath:
         self._weights: Mapping[tuple[str, str], float] = {}
         for belief in self.view.beliefs.values():
             self._rebias(belief)
-
-    @property
-    def meta(self) -> MetaController | None:
-        """Nobody watches over it; see `MetaController`, which is a fast path round this one."""
-        return None
 
     # -- one request --------------------------------------------------------------------------------------
 
@@ -176,7 +174,7 @@ class FastPath:
         belief = self.view.beliefs[executor]
         was, belief.state = belief.state, state
         if mode not in ("off", belief.mode):
-            self.view.change_mode(belief, mode, self.perf)
+            self.view.reread(belief, self.perf, mode=mode)
         self._retime(belief, was, ready_at_s)
         belief.publish()
         self._rebias(belief)
@@ -227,17 +225,8 @@ class FastPath:
         Raises `KeyError` if the executor is unknown or cannot serve the model.
         """
         belief = self.view.beliefs[executor]
-        pool, column = _place(belief, model)
-        old_s = {
-            id(e): pool.service_s(column, e.x) for e in belief.backlog.entries.values() if e.model == model
-        }
-        self.view.refresh_law(pool, column, PerfKey(executor, model, belief.mode), self.perf)
-
-        def ratio(entry: Entry) -> float:
-            before_s = old_s.get(id(entry), 0.0)
-            return pool.service_s(column, entry.x) / before_s if before_s > 0 else 1.0
-
-        belief.backlog.rescale(ratio)
+        _place(belief, model)
+        self.view.reread(belief, self.perf, model=model)
         belief.publish()
         self._rebias(belief)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.backlog import Backlog, Entry
+from controller.backlog import Backlog
 from controller.perf.prior import Prior
 from controller.scoring import AVOID_S, AWAY_S, OFF_S, SCORE, SERVICE, SIGMA, UNROUTED_S, WAIT
 from emulation.domain.cluster import Mode, TestbedConfig
@@ -202,7 +202,7 @@ class Belief:
 
 
 class FastView:
-    """All pools and beliefs of a testbed. Executors of pods are taken to be off until telemetry says otherwise."""
+    """All pools and beliefs of a testbed. Pods are off until telemetry says otherwise."""
 
     def __init__(self, testbed: TestbedConfig, perf: PerformanceModel) -> None:
         executors = testbed.executors()
@@ -255,24 +255,30 @@ class FastView:
             for row, coefficient in zip(pool.prior_theta, prior.theta(key)[0], strict=False):
                 row[column] = coefficient
 
-    def change_mode(self, belief: Belief, mode: Mode, perf: PerformanceModel) -> None:
-        """The executor runs in another mode: its laws change and its outstanding work is rescaled."""
-        before = {pool.model: [row.item(column) for row in pool.theta] for pool, column in belief.places}
-        belief.mode = mode
-        after: dict[str, list[float]] = {}
-        for pool, column in belief.places:
-            self.refresh_law(pool, column, PerfKey(belief.name, pool.model, mode), perf, self._prior)
-            belief.backlog.batch = self._testbed.batching(belief.node, pool.model, mode)
-            after[pool.model] = [row.item(column) for row in pool.theta]
+    def reread(
+        self, belief: Belief, perf: PerformanceModel, model: str | None = None, mode: Mode | None = None
+    ) -> None:
+        """The laws of an executor have changed: all of them, or that of one model; with `mode`, it runs in another one.
 
-        def total_s(theta: list[float], x: tuple[float, float]) -> float:
-            return theta[0] * x[0] + theta[1] * x[1]
+        What is outstanding there is predicted to take longer, or less long, in proportion.
+        """
+        places = {pool.model: (pool, column) for pool, column in belief.places if model in (None, pool.model)}
+        entries = [entry for entry in belief.backlog.entries.values() if entry.model in places]
 
-        def ratio(entry: Entry) -> float:
-            old_s = total_s(before[entry.model], entry.x)
-            return total_s(after[entry.model], entry.x) / old_s if old_s > 0 else 1.0
+        def predicted_s() -> list[float]:
+            of = [(*places[entry.model], entry.x) for entry in entries]
+            return [pool.service_s(column, x) for pool, column, x in of]
 
-        belief.backlog.rescale(ratio)
+        before_s = predicted_s()
+        belief.mode = mode or belief.mode
+        for pool, column in places.values():
+            key = PerfKey(belief.name, pool.model, belief.mode)
+            self.refresh_law(pool, column, key, perf, self._prior if mode else None)
+            if mode:
+                belief.backlog.batch = self._testbed.batching(belief.node, pool.model, mode)
+        for entry, old_s, new_s in zip(entries, before_s, predicted_s(), strict=True):
+            entry.predicted_s *= new_s / old_s if old_s > 0 else 1.0
+        belief.backlog.recount()
 
 
 def _first_belief(testbed: TestbedConfig, executor: str, node_id: str) -> Belief:

@@ -21,6 +21,11 @@ class Arguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @property
+    def target(self) -> tuple[str | None, str | None]:
+        """Device and model that a call is about, where it names them."""
+        return None, None
+
 
 class Result(BaseModel):
     """Base of tool results."""
@@ -66,6 +71,11 @@ class Called:
     arguments: Arguments | None
     result: Result | None
     error: str | None
+
+    @property
+    def target(self) -> tuple[str | None, str | None]:
+        """Device and model that the call is about, where it names them and is valid."""
+        return (None, None) if self.arguments is None else self.arguments.target
 
     def content(self) -> str:
         """The message the reasoner gets back."""

@@ -37,7 +37,7 @@ class LyapunovConfig(Strict):
     f0_gpu: Floor | None = None
     """Floor of f for vGPUs; absent: `f0`."""
     p0: Coefficient = 0.2
-    """GPU price p0 + p1 (1 - eta_gpu) + p2 phi_img (eq. 18): what a GPU pod costs anyway."""
+    """GPU price p0 + p1 (1 - eta_gpu) + p2 phi_img (eq. 18): what an executor on a GPU costs anyway."""
     p1: Coefficient = 0.25
     """... and on a node without a free vGPU."""
     p2: Coefficient = 0.37
@@ -190,5 +190,5 @@ def _mode_held(executor: ExecutorView | None) -> str:
 
 
 def _kept(steps: list[float], mode: str) -> list[float]:
-    """Pending rule: while a pod waits, no other model may take resources it does not hold already."""
+    """Pending rule: while an executor waits for resources, no other model may take what it does not hold."""
     return [steps[1] if mode == "cpu" else _VOID, steps[2] if mode == "gpu" else _VOID]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from emulation.domain.actions import Choice, NodeConfig
-from emulation.domain.cluster import Strict, TestbedConfig
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.feasibility import feasible_configs
 from emulation.domain.ports import DeploymentAgent
 from emulation.domain.snapshot import NodeView
+from emulation.domain.strict import NoParams
 from emulation.rng import stream
-
-
-class RandomConfig(Strict):
-    """Nothing to set."""
 
 
 class RandomDeployer(DeploymentAgent):
     """One draw per decision from its own named stream; backlog and role are ignored."""
 
-    Config = RandomConfig
+    Config = NoParams
 
-    def __init__(self, testbed: TestbedConfig, node_id: str, config: RandomConfig, seed: int) -> None:
+    def __init__(self, testbed: TestbedConfig, node_id: str, config: NoParams, seed: int) -> None:
         self._node_id = node_id
         self._patterns = feasible_configs(testbed, node_id)
         self._rng = stream(seed, f"deployer:random:{node_id}")

@@ -24,21 +24,12 @@ class Calibrated(PerformanceModel):
 
     def __init__(self, base: PerformanceModel, suspect_sd: float = 0.2) -> None:
         self.base = base
+        self.learns, self.knows_regimes = base.learns, base.knows_regimes
         self._suspect_sd = suspect_sd
         self._unlearned = pickle.dumps(base)
         self._factors: dict[ExecutorModel, float] = {}
         self._refits: dict[ExecutorModel, PerformanceModel] = {}
         self._fresh: dict[ExecutorModel, int] = {}
-
-    @property
-    def learns(self) -> bool:
-        """As the model it is round."""
-        return self.base.learns
-
-    @property
-    def knows_regimes(self) -> bool:
-        """Whether results of an abnormal time may be learned: the ordinary law is kept apart."""
-        return self.base.knows_regimes
 
     # -- the port -------------------------------------------------------------------------------------------
 

@@ -118,7 +118,7 @@ class Promises:
         if metric is None or undo is None or called.tool is None:
             self._trail.called(called, cause, invocation, thinking_s, reason, None)
             return
-        device, model = getattr(called.arguments, "device", None), getattr(called.arguments, "model", None)
+        device, model = called.target
         before, _ = self._measure(metric, device, model, None)
         for old in [p for p in self.open if p.target == _target(called.tool.name, device, model)]:
             self._close(old, "superseded", None, 0)
@@ -129,11 +129,13 @@ class Promises:
         )  # fmt: skip
 
     def _metric(self, called: Called, by_rule: bool) -> str | None:
-        """What the call promises to move. Nobody needs a rule's word that a hint is over; and a mask of a device
-        without a hint is there for speed."""
+        """What the call promises to move.
+
+        Nothing where a rule says that a hint is over. A mask of a device without a hint is there for speed.
+        """
         if called.tool is None or (by_rule and called.tool.name == "clear_device_risky"):
             return None
-        device = getattr(called.arguments, "device", None)
+        device, _ = called.target
         if called.tool.name == "set_device_risky" and device is not None and not self._steered.hints[device]:
             return "stretch"
         return called.tool.promised

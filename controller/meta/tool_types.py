@@ -34,14 +34,29 @@ class ComputeDrift(Window):
     model: str = Field(min_length=1, max_length=120)
 
 
-class UpdateCalibration(Arguments):
-    """A new factor."""
+class OfDevice(Arguments):
+    """Whom an act is about."""
 
     device: str = Field(min_length=1, max_length=120)
+
+    @property
+    def target(self) -> tuple[str | None, str | None]:
+        """The device, whatever model."""
+        return self.device, None
+
+
+class UpdateCalibration(OfDevice):
+    """A new factor."""
+
     model: str = Field(min_length=1, max_length=120)
     factor: float = Field(
         ge=0.05, le=20, description="Multiplies the predicted service time; 1 is the plain model."
     )
+
+    @property
+    def target(self) -> tuple[str | None, str | None]:
+        """The device and the model."""
+        return self.device, self.model
 
 
 class SwitchRouter(Arguments):
@@ -63,17 +78,14 @@ class ProfileUpdate(Window):
     min_samples: int = Field(default=1, ge=1, le=500, description="Laws with fewer results are left alone.")
 
 
-class SetDeviceRisky(Arguments):
+class SetDeviceRisky(OfDevice):
     """A mask."""
 
-    device: str = Field(min_length=1, max_length=120)
     ttl_tasks: int = Field(default=50, ge=1, le=MAX_TTL_TASKS, description="Tasks for which it holds.")
 
 
-class ClearDeviceRisky(Arguments):
+class ClearDeviceRisky(OfDevice):
     """The end of a mask."""
-
-    device: str = Field(min_length=1, max_length=120)
 
 
 class DeviceStatus(Result):

@@ -31,6 +31,8 @@ class Bayes(PerformanceModel):
     Constant memory per key. All of it ours; E3 has windowed least squares (eq. 7, `nnls.py`).
     """
 
+    knows_regimes = True
+
     class Config(Strict):
         """Parameters."""
 
@@ -50,11 +52,6 @@ class Bayes(PerformanceModel):
         self._config = config or self.Config()
         self._prior = Prior(testbed)
         self._keys: dict[PerfKey, _Key] = {}
-
-    @property
-    def knows_regimes(self) -> bool:
-        """It keeps the ordinary law aside while a hint is in force."""
-        return True
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Expected seconds of features x; the standard deviation covers noise and what is not yet known."""

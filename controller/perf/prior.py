@@ -17,6 +17,8 @@ class Prior(PerformanceModel):
     node's first feasible mode, GPU before CPU.
     """
 
+    learns = False
+
     class Config(Strict):
         """Parameters."""
 
@@ -28,11 +30,6 @@ class Prior(PerformanceModel):
         self._relative_sd = (config or self.Config()).relative_sd
         self._node_of = {e.id: e.node for e in testbed.executors()}
         self._laws: dict[PerfKey, tuple[float, ...]] = {}
-
-    @property
-    def learns(self) -> bool:
-        """Never: nothing has to be read again after a completion."""
-        return False
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Profiled seconds of features x. Raises `KeyError` for an executor that does not exist."""

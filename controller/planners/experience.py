@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.belief import BeliefConfig, ServiceBelief
 from controller.demand import Demand, DemandPrior, estimated
 from controller.objective import Objective
-from controller.planners.epoch_result import epoch_result
 from controller.planners.memory import Case, CaseMemory, MemoryConfig, Telemetry
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.snapshot import ClusterSnapshot
-from emulation.metrics.fairness import EpochResult
+from emulation.domain.snapshot import ClusterSnapshot, TypeStats
+from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Experience:
         boundary = EpochBoundary(
             demand,
             Telemetry(prompts_per_s=rates, absent=away),
-            epoch_result(snapshot.stats, self._objective),
+            _result(snapshot.stats, self._objective),
         )
         self._remember(boundary, max(snapshot.slot // self._objective.epoch_slots - 1, 0))
         self._absent = away
@@ -74,3 +74,10 @@ class Experience:
             latency_norm=result.latency_norm, objective=result.objective, epoch=epoch,
         )  # fmt: skip
         self.memory.add(case)
+
+
+def _result(stats: Mapping[str, TypeStats], terms: Objective) -> EpochResult | None:
+    """Over the requests that ended, as what still waits has no outcome yet; None if none did."""
+    counts = {m: Counted(s.done + s.failed, s.done, s.latency_sum_s) for m, s in sorted(stats.items())}
+    ended = any(c.asked for c in counts.values())
+    return epoch_result_of(counts, terms.scale_s, terms.weight) if ended else None

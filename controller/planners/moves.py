@@ -52,7 +52,7 @@ class Moves:
         return worth(self.capacity(plans), self._demand, self._objective, self._config.estimate)
 
     def capacity(self, plans: Ints) -> Floats:
-        """Units per second each pod of present nodes can serve, (B, N, M)."""
+        """Units per second each executor of present nodes can serve, (B, N, M)."""
         return self._table.capacity(plans, self._demand.prompts_per_s) * self._present
 
     def value(self, plan: Ints) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from controller.fast_view import FastView, Pool
 from emulation.domain.cluster import Strict
 from emulation.domain.request import Request
+from emulation.domain.strict import NoParams
 
 HOLD = -1
 """Every executor it may use is away: the request waits for a return."""
@@ -17,10 +18,6 @@ NO_HOST = -2
 Pick = tuple[int, str]
 """A column of the pool (or HOLD or NO_HOST) and a short reason."""
 ALL_AWAY: Pick = (HOLD, "every node that may serve it is away")
-
-
-class NoParams(Strict):
-    """Parameters of a router that has none."""
 
 
 class Router(ABC):

@@ -11,7 +11,7 @@ from controller.demand import Demand, DemandPrior, estimated
 from controller.objective import Objective
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.snapshot import ClusterSnapshot, ExecutorView
+from emulation.domain.snapshot import ClusterSnapshot
 
 
 @dataclass(slots=True)
@@ -32,8 +32,11 @@ class Host:
 
 
 class Hosts:
-    """Hosts under the latest policy. Seconds per prompt come from the profile as finished work has corrected it, with
-    the CPU split and GPU sharing the roles imply."""
+    """Hosts under the latest policy.
+
+    Seconds per prompt come from the profile as finished work has corrected it, with the CPU split and GPU sharing the
+    roles imply.
+    """
 
     def __init__(self, testbed: TestbedConfig, objective: Objective, prior: DemandPrior) -> None:
         self.demand: Demand
@@ -49,8 +52,10 @@ class Hosts:
         self._nodes = [n.id for n in testbed.nodes]
 
     def look(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> dict[str, list[Host]]:
-        """Model to the hosts that may take it: available nodes whose role serves it; without a policy, or if there are
-        none, any available node it may be routed to."""
+        """Model to the hosts that may take it: available nodes whose role serves it.
+
+        Without a policy, or if there are none, any available node it may be routed to.
+        """
         moved = self._belief.learn(snapshot.window)
         if moved:
             self._believed = self._belief.testbed()
@@ -71,7 +76,7 @@ class Hosts:
         hosts: list[Host] = []
         for node in chosen:
             view = views.get(node)
-            executor = executor_of(view.executors if view else (), model)
+            executor = next((e for e in (view.executors if view else ()) if model in e.models), None)
             prompts = sum(executor.backlog_prompts.values()) if executor else 0.0
             wait_s = executor.ready_in_s if executor else 0.0
             prompt_s = self._prompt_s.get((node, model), self._objective.slot_s)
@@ -79,7 +84,7 @@ class Hosts:
         return hosts
 
     def _seconds_per_prompt(self, table: RoleTable) -> dict[tuple[str, str], float]:
-        """(node, model) to seconds per prompt of the role's pod under this demand."""
+        """(node, model) to seconds per prompt of the role's executor under this demand."""
         capacity = table.capacity(table.first[None, :], self.demand.prompts_per_s)[0]
         return {
             (node, model.id): 1.0 / float(capacity[n, i])
@@ -87,11 +92,3 @@ class Hosts:
             for i, model in enumerate(self._testbed.models)
             if capacity[n, i] > 0
         }
-
-
-def executor_of(executors: tuple[ExecutorView, ...], model: str) -> ExecutorView | None:
-    """The executor that serves the model, if there is one."""
-    for executor in executors:
-        if model in executor.models:
-            return executor
-    return None

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from controller.objective import Objective
 from emulation.domain.actions import Choice, MacroPolicy, RouteGuide
-from emulation.domain.cluster import Strict, TestbedConfig
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import PromptScheduler
 from emulation.domain.snapshot import ClusterSnapshot
-
-
-class WeightsConfig(Strict):
-    """Nothing to set."""
+from emulation.domain.strict import NoParams
 
 
 class WeightsScheduler(PromptScheduler):
     """Masks every executor outside the roles; leaves the choice among the rest to the router."""
 
-    Config = WeightsConfig
+    Config = NoParams
 
-    def __init__(
-        self, testbed: TestbedConfig, config: WeightsConfig, seed: int, objective: Objective
-    ) -> None:
+    def __init__(self, testbed: TestbedConfig, config: NoParams, seed: int, objective: Objective) -> None:
         self._testbed = testbed
 
     def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> Choice[RouteGuide]:

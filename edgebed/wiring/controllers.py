@@ -114,27 +114,14 @@ def run_header(scenario: Scenario, scheme: Scheme, seed: int, world: World) -> R
 class OracleTruth:
     """The `OracleView` of a simulation: the oracle is built before its world is, and bound once there is one."""
 
-    def __init__(self) -> None:
-        self._simulation: Simulation | None = None
+    service_s: Callable[[str, str], float]
+    backlog_s: Callable[[str], float]
+    stutters: Callable[[str, str], bool]
 
     def bind(self, simulation: Simulation) -> None:
         """Read from this simulation from now on."""
-        self._simulation = simulation
-
-    def service_s(self, executor: str, request_id: str) -> float:
-        """True service time of the request being routed, seconds."""
-        assert self._simulation is not None
-        return self._simulation.true_service_s(executor, request_id)
-
-    def backlog_s(self, executor: str) -> float:
-        """True remaining work of an executor, seconds."""
-        assert self._simulation is not None
-        return self._simulation.true_backlog_s(executor)
-
-    def stutters(self, executor: str, model: str) -> bool:
-        """Whether a request dispatched there now would stutter (E3 eq. 3)."""
-        assert self._simulation is not None
-        return self._simulation.stutters(executor, model)
+        self.service_s, self.backlog_s = simulation.true_service_s, simulation.true_backlog_s
+        self.stutters = simulation.stutters
 
 
 def check_parameters(scenario: Scenario) -> None:

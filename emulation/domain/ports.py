@@ -75,15 +75,10 @@ class Spread:
 class PerformanceModel(ABC):
     """Online model of service times: s = theta . x per key. Causal: learns from completed requests only."""
 
-    @property
-    def learns(self) -> bool:
-        """Whether its laws change with what it observes; one that never learns is not told."""
-        return True
-
-    @property
-    def knows_regimes(self) -> bool:
-        """Whether `regime` makes it keep the ordinary law of an executor apart from that of an abnormal time."""
-        return False
+    learns = True
+    """Whether its laws change with what it observes; one that never learns is not told."""
+    knows_regimes = False
+    """Whether `regime` makes it keep the ordinary law of an executor apart from that of an abnormal time."""
 
     @abstractmethod
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:

@@ -13,6 +13,10 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class NoParams(Strict):
+    """Nothing to set."""
+
+
 def check_known(where: str, names: Iterable[str | None], known: Collection[str], what: str) -> None:
     """Raise `ValueError` for the first name that is not known; None names nothing."""
     for name in names:

@@ -137,7 +137,7 @@ class NodeCore:
     async def turn(self, work: Work) -> Served | None:
         """Queue one attempt and return once it is in service (None) or over; `serve` then waits for its end."""
         waiter = (await self._present()).waiter(work)
-        await waiter.in_service()
+        await waiter.until(waiter.started)
         return waiter.ended.result() if waiter.ended.done() else None
 
     async def stream(self, work: Work) -> AsyncIterator[tuple[int, int] | Served]:
@@ -147,7 +147,7 @@ class NodeCore:
         waiter.attached = True
         ended = waiter.ended
         if waiter.job.started_s is None:
-            await waiter.in_service()
+            await waiter.until(waiter.started)
         sent, pause_s = 0, STREAM_FIRST_S
         while not ended.done():
             ready, total = attempts.produced(waiter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 from serve_apps.node.attempts import Attempts
@@ -26,10 +25,8 @@ class RealWork:
             if pace.factors != told.factors:
                 told = pace
                 yield pace
-                continue
-            news = asyncio.ensure_future(waiter.repaced.wait())
-            await asyncio.wait((ended, news), return_when=asyncio.FIRST_COMPLETED)
-            news.cancel()
+            else:
+                await waiter.until(waiter.repaced)
         yield ended.result()
 
     def advanced(self, request_id: str, attempt: int, prompts_done: int) -> None:

@@ -19,6 +19,7 @@ class Waiter:
     work: Work
     ended: asyncio.Future[Served]
     started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the request is in service; without lifecycle cold, from then on."""
     repaced: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when something happened that may change the pace of real work."""
     attached: bool = False
@@ -26,11 +27,11 @@ class Waiter:
     reported: int = 0
     """Finished prompts that are in the progress record, or on their way there."""
 
-    async def in_service(self) -> None:
-        """Wait until the request is in service, or over."""
-        entered = asyncio.ensure_future(self.started.wait())
-        await asyncio.wait((entered, self.ended), return_when=asyncio.FIRST_COMPLETED)
-        entered.cancel()
+    async def until(self, event: asyncio.Event) -> None:
+        """Wait for this event, or the end of the attempt."""
+        happened = asyncio.ensure_future(event.wait())
+        await asyncio.wait((happened, self.ended), return_when=asyncio.FIRST_COMPLETED)
+        happened.cancel()
 
     def answer(self, served: Served) -> None:
         """Tell it; the first answer counts."""

@@ -31,30 +31,26 @@ class VramHost:
         self._holders: dict[str, Any] = {}
         """Application to the handle of the replica that claimed."""
 
-    async def claim(
-        self, app: str, gpus: Sequence[Gpu], stated_mb: float, holder: Any
-    ) -> tuple[Claim, ...] | str:
-        """The claims, or why they are refused. `holder`: the replica's own handle, by which it is asked whether it
-        lives, on whatever host."""
+    async def claim(self, app: str, gpus: Sequence[Gpu], stated_mb: float, holder: Any) -> tuple[Claim, ...]:
+        """The claims. `holder`: the replica's own handle, by which it is asked whether it lives, on whatever host.
+
+        Raises `Overcommit`.
+        """
         try:
-            found = self._ledger.claim(app, gpus, stated_mb)
+            claims = self._ledger.claim(app, gpus, stated_mb)
         except Overcommit:
             await self._sweep()
-            try:
-                found = self._ledger.claim(app, gpus, stated_mb)
-            except Overcommit as error:
-                return str(error)
+            claims = self._ledger.claim(app, gpus, stated_mb)
         self._holders[app] = holder
-        return found
+        return claims
 
-    async def report(self, app: str, used_mb: Sequence[float]) -> str | None:
-        """What a replica really took; why it must go, or None."""
+    async def report(self, app: str, used_mb: Sequence[float]) -> None:
+        """What a replica really took. Raises `Overcommit` if it must go: it then holds nothing."""
         try:
             self._ledger.report(app, used_mb)
-        except Overcommit as error:
+        except Overcommit:
             self._release(app)
-            return str(error)
-        return None
+            raise
 
     async def accounts(self) -> list[tuple[Gpu, tuple[Claim, ...]]]:
         """Every GPU of the testbed that was ever claimed of, and who holds what of it now."""
@@ -99,25 +95,27 @@ class VramAccount:
         holder = ray.get_runtime_context().current_actor
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            answer = self._ask("claim", self._app, tuple(look()), self._stated_mb, holder)
-            if isinstance(answer, str):
+            try:
+                claims: tuple[Claim, ...] = self._ask(
+                    "claim", self._app, tuple(look()), self._stated_mb, holder
+                )
+            except Overcommit:
                 if time.monotonic() > deadline:
-                    raise Overcommit(answer)
+                    raise
+                time.sleep(LOOK_S)
             else:
-                claims: tuple[Claim, ...] = answer
                 return claims[0].held_mb  # the same on each
-            time.sleep(LOOK_S)
 
     def report(self, used_mb: Sequence[float]) -> None:
         """What the loaded model really took of each GPU, MiB. Raises `ConfigError` if that was promised to others."""
-        refused = self._ask("report", self._app, tuple(used_mb))
-        if refused is not None:
-            raise Overcommit(refused)
+        self._ask("report", self._app, tuple(used_mb))
 
     def _ask(self, method: str, *args: Any) -> Any:
         try:
             return RayCalls().call_now(VRAM, method, *args, limit_s=CALL_TIMEOUT_S)
-        except (Unreached, ValueError) as error:
+        except Unreached as error:
             raise ConfigError(
-                f"{self._app}: the vRAM ledger does not answer ({error}); start the testbed anew"
+                f"{self._app}: no vRAM ledger answers ({error}); start the testbed anew"
             ) from error
+        except ValueError as refused:
+            raise Overcommit(str(refused)) from None

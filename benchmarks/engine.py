@@ -149,14 +149,14 @@ def sect(testbed: TestbedConfig) -> FastPath:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SimulatorResult:
     """What a simulation found; both simulators must agree on it."""
 
     done: int
     expired: int
     mean_latency_s: float
 
-    def agrees(self, other: Outcome) -> bool:
+    def agrees(self, other: SimulatorResult) -> bool:
         """Same ends, and the same mean up to rounding."""
         same = (self.done, self.expired) == (other.done, other.expired)
         return same and math.isclose(self.mean_latency_s, other.mean_latency_s, rel_tol=1e-6)
@@ -164,7 +164,7 @@ class Outcome:
 
 def ours(
     scenario: Scenario, arrivals: Arrivals, path: FastPath | RoundRobinTable, sink: RecordSink | None = None
-) -> Outcome:
+) -> SimulatorResult:
     """The pool by our engine."""
     header = run_header(scenario, find_scheme("e3-prior"), 0, "virtual")
     pods = [n.id for n in scenario.testbed.nodes if n.hosting == "pods"]
@@ -174,10 +174,10 @@ def ours(
     window = simulation.ledger.window(simulation.kernel.now_s).stats.values()
     done = sum(stats.done for stats in window)
     expired = sum(end.get("expired", 0) for end in ends)
-    return Outcome(done, expired, sum(stats.latency_sum_s for stats in window) / done)
+    return SimulatorResult(done, expired, sum(stats.latency_sum_s for stats in window) / done)
 
 
-def recorded(scenario: Scenario, arrivals: Arrivals, path: FastPath | RoundRobinTable) -> Outcome:
+def recorded(scenario: Scenario, arrivals: Arrivals, path: FastPath | RoundRobinTable) -> SimulatorResult:
     """The pool by our engine, its record written to a temporary folder."""
     with TemporaryDirectory() as folder:
         sink = JsonlSink(Path(folder))
@@ -186,12 +186,12 @@ def recorded(scenario: Scenario, arrivals: Arrivals, path: FastPath | RoundRobin
     return outcome
 
 
-def with_simpy(scenario: Scenario, arrivals: Arrivals, path: FastPath | RoundRobinTable) -> Outcome:
+def with_simpy(scenario: Scenario, arrivals: Arrivals, path: FastPath | RoundRobinTable) -> SimulatorResult:
     """The pool by SimPy."""
     world = SimpyPool(scenario, path)
     world.env.process(world.arrive(arrivals))
     world.env.run()
-    return Outcome(world.done, world.expired, world.latency_sum_s / world.done)
+    return SimulatorResult(world.done, world.expired, world.latency_sum_s / world.done)
 
 
 def against_simpy(requests: int, pairs: int, world: str, routed: bool = True) -> dict[str, Any]:
@@ -202,13 +202,13 @@ def against_simpy(requests: int, pairs: int, world: str, routed: bool = True) ->
     scenario = device_pool(8, requests, world)
     arrivals = generate(scenario, seed=1).items
     make = sect if routed else RoundRobinTable
-    sides: dict[str, Callable[..., Outcome]] = {
+    sides: dict[str, Callable[..., SimulatorResult]] = {
         "simpy": with_simpy,
         "records_off": ours,
         "records_on": recorded,
     }
     spans: dict[str, list[float]] = {name: [] for name in sides}
-    found: dict[str, Outcome] = {}
+    found: dict[str, SimulatorResult] = {}
     for _ in range(pairs):
         for name, side in sides.items():
             path = make(scenario.testbed)

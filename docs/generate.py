@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import typer
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -48,129 +49,8 @@ LINES = (
 PORTS = {"fast path": "Fast path", "meta-controller": "Meta-controller"}
 """Titles of ports that are not the plural of their name."""
 
-SAID = {
-    "name": "Name in records and tables.",
-    "note": "A sentence for lists and reports.",
-    "testbed": "Packaged name, path, or an inline testbed.",
-    "workload": "One or more sources of requests, below by `kind`.",
-    "events": "What goes wrong, below by `kind`.",
-    "slot_s": "Length of a slot in seconds: schedulers and deployers decide once per slot.",
-    "epoch_slots": "Slots per epoch: planners decide once per epoch.",
-    "length_knowledge": "What a router knows of the output length: `exact` (the truth), `max_tokens` (the limit the "
-    "client states) or `predicted` (nothing; it estimates from answers it has seen).",
-    "live": "How it runs live, below.",
-    "lifecycle": "`warm`: replica processes stay up, initialisation runs on the virtual clock; `cold`: they really "
-    "start and stop, speedup 1 only.",
-    "origins": "Nodes at which requests enter; absent: all of the testbed.",
-    "models": "Ids of models.",
-    "rate_per_s": "Mean requests per second.",
-    "mix": "Model to share of the requests; shares need not sum to 1.",
-    "prompts": "K of models with feature `prompts`: one of these, uniformly.",
-    "lengths": "Token counts, for models with feature `tokens`.",
-    "base_rate_per_s": "Requests per second between bursts.",
-    "burst_rate_per_s": "Requests per second in a burst.",
-    "on_s": "Length of a burst.",
-    "off_s": "Time between bursts.",
-    "interval_s": "Time between requests.",
-    "count": "Number of requests.",
-    "prompt_tokens": "Input tokens to choose from.",
-    "output_tokens": "Output tokens to choose from.",
-    "k_min": "Fewest prompts of a request; 0: no request.",
-    "k_max": "Most prompts of a request.",
-    "start_row": "First row of the file, from 0 after the header.",
-    "max_prompt_tokens": "Longest input.",
-    "max_output_tokens": "Longest output, and the limit the client states.",
-    "over_limit": "`clip` to the limits, or `drop` the row.",
-    "at_s": "Onset.",
-    "until_s": "When it is undone.",
-    "node": "Its target.",
-    "model": "One model on the node; absent: all of them.",
-    "factor": "Times slower.",
-    "factors": "Times slower, per coefficient of the service law.",
-    "ramp_s": "How long it grows.",
-    "steps": "Steps in which it grows.",
-    "stutter": "Whether requests sent there count as stuttering.",
-    "in_flight": "Work under way: `requeue` elsewhere, `fail`, or `resume` on return after the last finished prompt.",
-    "a": "One site.",
-    "b": "The other site.",
-    "extra_s": "Extra seconds each way.",
-    "cores": "CPU cores, split equally over the models that run on CPU.",
-    "ram_gb": "Memory.",
-    "gpus": "Its GPUs.",
-    "slices": "vGPUs: models it can hold at once.",
-    "vram_gb": "Memory of the GPU.",
-    "site": "Where it stands; links join sites.",
-    "speed": "Known speed.",
-    "theta": "Coefficients of the service law, seconds per feature.",
-    "mode": "`cpu` or `gpu`.",
-    "source": "Where the number is from.",
-    "reference_cores": "Cores the CPU profile was taken on.",
-    "exponent": "0.7: four times the cores, 2.6 times the speed.",
-    "latency_s": "One way.",
-    "modality": "`text`: text to text; `caption`: image to text; `image`: text to image.",
-    "features": "x of the law s = theta . x: `prompts` (K), or `tokens` (n_in, n_out).",
-    "min_ram_gb": "Least memory it runs in; for information.",
-    "id": "Unique name.",
-    "nodes": "Edge nodes.",
-    "profile": "What may be known of service times in advance.",
-    "links": "Paths between sites; a pair that is not listed costs nothing.",
-    "cpu": "How speed grows with cores.",
-    "failure": "How it fails: silence, an HTTP error, nonsense.",
-    "hint": "Coarse name exposed while visible, for example `game` or `overheating`.",
-}
-"""What keys without a string of their own are."""
-
-SAID_OF_LINES = {
-    "t_s": "When.",
-    "scenario": "Its name.",
-    "scheme": "Its name.",
-    "seed": "Of requests, noise and draws.",
-    "world": "`virtual` or `live`.",
-    "reasoner": "`none`, or what thinks in the agents: `rules`.",
-    "lifecycle": "`warm` or `cold`; virtual runs are `warm`.",
-    "speedup": "Virtual seconds per wall second; 1 in virtual time.",
-    "models": "Every model of the testbed.",
-    "slot_s": "Length of a slot.",
-    "slots": "Slots counted.",
-    "epoch_slots": "Slots per epoch.",
-    "horizon_s": "Requests intended before this count.",
-    "deadline_s": "Seconds from intended to expired; null: never.",
-    "objective_weight": "lambda of J.",
-    "version": "Of this format.",
-    "request_id": "The request; live, its `X-Request-ID`.",
-    "model": "What was asked for.",
-    "origin": "Node at which it entered.",
-    "prompts": "K.",
-    "prompt_tokens": "Input tokens; 0 for models by prompts.",
-    "intended_s": "When the client meant to send it. Latency counts from here.",
-    "sent_s": "When the client sent it.",
-    "dispatched_s": "When it was handed to its executor's node; null: never.",
-    "enqueued_s": "When it joined that executor's queue, uplink over.",
-    "started_s": "When service began, the first time.",
-    "predicted_s": "Service time predicted when it was routed.",
-    "predicted_sd_s": "Standard deviation of that.",
-    "executor": "Where it went last: `node/model`, or a device's id.",
-    "mode": "`cpu` or `gpu` while served.",
-    "outcome": "`done`, `expired`, `rejected`, `no_host`, `node_lost`, `aborted` or `error`.",
-    "stutter": "Whether it was dispatched to a degraded node.",
-    "reason": "Why, in words.",
-    "cause": "What made it decide: `slot 3`, `epoch 0`, an arrival.",
-    "inputs_age_s": "Age of the oldest signal it used.",
-    "thinking_s": "Virtual seconds charged before it landed.",
-    "promised": "Metric it is meant to move.",
-    "violations": "What was wrong with it, or refused.",
-    "type": "Kind of the event.",
-    "target": "`node`, `node/model`, `site-site` or `control`.",
-    "phase": "Begins, grows, ends.",
-    "visible": "Whether deciders are told that something is wrong.",
-    "detail": "Injected events carry their own terms in `spec`.",
-    "state": "`off`, `pending`, `starting`, `ready`, `draining` or `away`.",
-    "arrived": "Model to requests.",
-    "in_system": "Model to requests without an end when the record closed.",
-    "interrupted": "Cut short by hand.",
-    "kind": "Names the line.",
-}
-"""What fields of a record without a string of their own are."""
+WORDS: dict[str, dict[str, str]] = yaml.safe_load((Path(__file__).parent / "words.yaml").read_text())
+"""What keys and fields without a string of their own are."""
 
 
 # -- what the code says ---------------------------------------------------------------------------------------
@@ -244,7 +124,7 @@ def model_section(cls: type[BaseModel], title: str = "", level: int = 2) -> str:
 
 def said(name: str) -> str:
     """Words for a key that has none in the code."""
-    return "Chooses this section." if name == "kind" else SAID.get(name, "")
+    return "Chooses this section." if name == "kind" else WORDS["keys"].get(name, "")
 
 
 def default(info: FieldInfo) -> str:
@@ -317,7 +197,7 @@ def record_page() -> str:
     for cls in LINES:
         docs, written = field_docs(cls), source_annotations(cls)
         rows = [
-            [f"`{n}`", f"`{cell(t)}`", cell(docs.get(n, SAID_OF_LINES.get(n, "")))]
+            [f"`{n}`", f"`{cell(t)}`", cell(docs.get(n, WORDS["fields of record lines"].get(n, "")))]
             for n, t in written.items()
         ]
         kind = cls.__dataclass_fields__["kind"].default  # type: ignore[attr-defined]

@@ -1,5 +1,8 @@
-"""The composition root: the command `edgebed`, and the wiring of worlds, workloads and controllers.
+"""The application: the command `edgebed`, the wiring that builds controllers from names, and what is made of runs.
 
-Read first: `cli.py` (what a user can do), `wiring.py` (the only place that builds controllers and worlds from
-names), `virtual.py` and `live.py` (one scheme, one seed, in either world). Everything below ignores this package.
+Read first: `commands/main.py` (what a user can do), `wiring/` (from the names in a scheme to controllers that
+decide), `runs/virtual.py` (one scheme on one seed; `runs/live.py` is its counterpart on Ray). `report/` turns records
+into tables and pages, `reproduce/` runs the papers' experiments, `calibrate/` compares laws with real models and
+finds coefficients, `profile/` measures real models, `models/` makes checkpoints for them. Every other package ignores
+this one.
 """

@@ -18,11 +18,11 @@ class Timeline:
     speedup: float
 
     def wall_s(self, virtual_s: float) -> float:
-        """Wall time of a virtual one."""
+        """Epoch seconds at which a virtual time comes."""
         return self.t0_wall_s + virtual_s / self.speedup
 
     def virtual_s(self, wall_s: float) -> float:
-        """Virtual time of a wall one."""
+        """Virtual seconds at which a wall time comes."""
         return (wall_s - self.t0_wall_s) * self.speedup
 
 

@@ -8,11 +8,6 @@ Shape = Callable[[float], float]
 """Virtual seconds since the run began to requests per second."""
 
 
-def constant(rate_per_s: float) -> Shape:
-    """The same rate at all times."""
-    return lambda t_s: rate_per_s
-
-
 def on_off(base_per_s: float, burst_per_s: float, on_s: float, off_s: float) -> Shape:
     """Bursts of `burst_per_s` for `on_s`, then `base_per_s` for `off_s`, repeated from t = 0."""
     period_s = on_s + off_s

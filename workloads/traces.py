@@ -1,7 +1,7 @@
 """Replay of measured traces: the rule that maps the rows of a trace file to requests.
 
 A trace is a CSV with the columns TIMESTAMP, ContextTokens and GeneratedTokens (the Azure LLM inference trace
-2023), rows in order of time. Two are packaged: `azure-conv` and `azure-code`. Row numbers count from 0 after
+2023), rows in order of time. Two are packaged: `azure-conv` and `azure-code`. TraceRow numbers count from 0 after
 the header.
 
 1. Rows. `start_row` is the first. `rows` says how many are read; without it, as many as cover the run: with
@@ -9,7 +9,7 @@ the header.
    is shorter ends the demand early.
 2. Time. The first row read arrives at 0, later ones at their distance from it. With `rate_per_s`, all gaps
    are multiplied by one factor so that the rows read have that mean rate: clumps and lulls keep their shape.
-3. Model. Row r takes the model whose cumulative share of `mix` covers the r-th draw of a stream named
+3. Model. TraceRow r takes the model whose cumulative share of `mix` covers the r-th draw of a stream named
    after the source, so a row keeps its model whatever `start_row` and `rows` are.
 4. Origin. Likewise, uniform over `origins`.
 5. Size. A model with feature `tokens` takes input and output tokens from the row. Above `max_prompt_tokens`
@@ -55,7 +55,7 @@ class TraceError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TraceRow:
     """One measured request. `t_s` counts from an arbitrary origin."""
 
     number: int
@@ -73,7 +73,7 @@ def trace_path(name_or_path: str) -> Path:
     return path
 
 
-def read_rows(path: Path, start_row: int = 0) -> Iterator[Row]:
+def read_rows(path: Path, start_row: int = 0) -> Iterator[TraceRow]:
     """Rows from `start_row` on, lazily; `.gz` too. Raises `TraceError` at the first row it cannot read."""
     with _open(path) as file:
         reader = csv.reader(file)
@@ -101,7 +101,7 @@ def _bad(path: Path, number: int, column: str, value: str, why: str) -> TraceErr
     return TraceError(f"{path}: line {number + 2}: {column} {value!r}: {why}")
 
 
-def _parse(path: Path, number: int, cells: list[str]) -> Row:
+def _parse(path: Path, number: int, cells: list[str]) -> TraceRow:
     if len(cells) != len(COLUMNS):
         text = ",".join(cells)
         why = f"has {len(cells)} of {len(COLUMNS)} columns; complete or remove the row"
@@ -114,7 +114,7 @@ def _parse(path: Path, number: int, cells: list[str]) -> Row:
     for column, cell in zip(COLUMNS[1:], cells[1:], strict=True):
         if not (cell.isascii() and cell.isdigit()):
             raise _bad(path, number, column, cell, "not a whole number >= 0; correct or remove the row")
-    return Row(number, t_s, int(cells[1]), int(cells[2]))
+    return TraceRow(number, t_s, int(cells[1]), int(cells[2]))
 
 
 def _seconds(timestamp: str) -> float:
@@ -146,7 +146,7 @@ def trace_drafts(
     return drafts, Accounting(name, source.kind, len(rows), len(drafts), dict(dropped))
 
 
-def _rows_read(path: Path, source: TraceSource, end_s: float) -> list[Row]:
+def _rows_read(path: Path, source: TraceSource, end_s: float) -> list[TraceRow]:
     rows = read_rows(path, source.start_row)
     if source.rows is not None:
         found = list(islice(rows, source.rows))
@@ -163,14 +163,14 @@ def _rows_read(path: Path, source: TraceSource, end_s: float) -> list[Row]:
     return found
 
 
-def _arrivals(rows: Sequence[Row], rate_per_s: float | None) -> list[float]:
+def _arrivals(rows: Sequence[TraceRow], rate_per_s: float | None) -> list[float]:
     first_s, span_s = rows[0].t_s, rows[-1].t_s - rows[0].t_s
     scale = 1.0 if rate_per_s is None or span_s == 0 else (len(rows) - 1) / (rate_per_s * span_s)
     return [(row.t_s - first_s) * scale for row in rows]
 
 
 class _RowDraws:
-    """Row number to draws, and a row to a draft or the reason it was dropped."""
+    """TraceRow number to draws, and a row to a draft or the reason it was dropped."""
 
     def __init__(self, source: TraceSource, scenario: Scenario, seed: int, name: str, count: int) -> None:
         def uniform(what: str) -> list[float]:
@@ -182,7 +182,7 @@ class _RowDraws:
         self._origins = origins_of(source, scenario)
         self._model_u, self._origin_u, self._k_u = uniform("model"), uniform("origin"), uniform("prompts")
 
-    def draft(self, row: Row, arrival_s: float) -> Draft | str:
+    def draft(self, row: TraceRow, arrival_s: float) -> Draft | str:
         source = self._source
         if arrival_s >= self._scenario.end_s:
             return "after_end"

@@ -29,33 +29,33 @@ _HOW = {
 }
 
 
-def verdict(found: Check) -> str:
-    """What came out, in a line."""
-    if found.ok:
-        return f"The virtual mean latency of every real model is within {found.within:.0%} of the live one."
-    outside = [t.model for t in found.types if not t.ok]
-    return f"Outside {found.within:.0%} of the live mean latency: {', '.join(outside)}."
+def verdict(check: Check) -> str:
+    """The result of a check in one sentence."""
+    if check.ok:
+        return f"The virtual mean latency of every real model is within {check.within:.0%} of the live one."
+    outside = [t.model for t in check.types if not t.ok]
+    return f"Outside {check.within:.0%} of the live mean latency: {', '.join(outside)}."
 
 
-def table(found: Check) -> Table:
+def table(check: Check) -> Table:
     """Two lines per model: latency, and time in service alone."""
-    shown = Table(*COLUMNS, box=None, caption=_HOW[found.decisions], caption_justify="left")
-    for row in _rows(found):
+    shown = Table(*COLUMNS, box=None, caption=_HOW[check.decisions], caption_justify="left")
+    for row in _rows(check):
         shown.add_row(*row)
     return shown
 
 
-def to_json(found: Check) -> dict[str, Any]:
+def to_json(check: Check) -> dict[str, Any]:
     """All figures as plain data, without the single requests."""
-    header = found.run.header
+    header = check.run.header
     return {
-        "ok": found.ok,
-        "within": found.within,
-        "decisions": found.decisions,
+        "ok": check.ok,
+        "within": check.within,
+        "decisions": check.decisions,
         "scenario": header.scenario,
         "scheme": header.scheme,
         "seed": header.seed,
-        "laws": dict(found.laws),
+        "laws": dict(check.laws),
         "types": {
             t.model: {
                 "ok": t.ok,
@@ -64,37 +64,37 @@ def to_json(found: Check) -> dict[str, Any]:
                 "latency": None if t.latency is None else asdict(t.latency),
                 "service": None if t.service is None else asdict(t.service),
             }
-            for t in found.types
+            for t in check.types
         },
     }
 
 
-def write_report(folder: Path, found: Check) -> Path:
+def write_report(folder: Path, check: Check) -> Path:
     """`check.html`, and its plot and figures as files of their own. Returns the page's path. Raises `ConfigError`."""
-    plot = plot_png(found)
-    header = found.run.header
+    plot = plot_png(check)
+    header = check.run.header
     page = plain_page(
         title=f"Real models against their laws: {header.scenario}, {header.scheme}, seed {header.seed}",
-        paragraphs=[verdict(found), _HOW[found.decisions]],
-        sheets=[Sheet("", "", COLUMNS, tuple(_rows(found)))],
+        paragraphs=[verdict(check), _HOW[check.decisions]],
+        sheets=[Sheet("", "", COLUMNS, tuple(_rows(check)))],
         pictures=[("Live against virtual", plot)],
         notes_title="Laws in force",
-        notes=[f"{name}: {source}" for name, source in found.laws.items()],
+        notes=[f"{name}: {source}" for name, source in check.laws.items()],
     )
     try:
         write_whole(folder / PLOT, plot)
-        write_whole(folder / DATA, orjson.dumps(to_json(found), option=orjson.OPT_INDENT_2))
+        write_whole(folder / DATA, orjson.dumps(to_json(check), option=orjson.OPT_INDENT_2))
         write_whole(folder / PAGE, page)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error}") from error
     return folder / PAGE
 
 
-def plot_png(found: Check) -> bytes:
+def plot_png(check: Check) -> bytes:
     """Left: every request, live against virtual. Middle and right: how latency and time in service are distributed."""
     with plain_drawing(11, 3.8) as figure:
         scatter, latency, service = figure.subplots(1, 3)
-        for number, row in enumerate(found.types):
+        for number, row in enumerate(check.types):
             colour = SCHEME_COLOURS[number % len(SCHEME_COLOURS)]
             _scatter(scatter, row, colour)
             _distribution(latency, row.model, [(p.live_s, p.virtual_s) for p in row.pairs], colour)
@@ -131,9 +131,9 @@ def _distribution(axes: Axes, model: str, pairs: list[tuple[float, float]], colo
     axes.set_xlim(left=0)
 
 
-def _rows(found: Check) -> list[tuple[str, ...]]:
+def _rows(check: Check) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for t in found.types:
+    for t in check.types:
         named = (("latency", t.latency), ("service", t.service))
         rows.extend((t.model, name, *_cells(figures)) for name, figures in named)
     return rows

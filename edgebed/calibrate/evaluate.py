@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from edgebed.calibrate.lyapunov import Calibrated, Settings, stats_of, with_parameters
+from edgebed.calibrate.lyapunov import CalibratedCoefficients, Settings, stats_of, with_parameters
 from edgebed.calibrate.windows import RunStats
 from edgebed.report.stats import Interval, mean_interval, paired_difference
 from edgebed.runs.pool import each
@@ -20,7 +20,7 @@ FIGURES = ("objective", "mean_latency_s", "fairness_norm", "success_ratio", "fli
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EvaluatedFigure:
     """One figure of one scheme with the coefficients of the start and those found."""
 
     scheme: str
@@ -46,8 +46,8 @@ def check_seeds(settings: Settings, count: int) -> None:
 
 
 def evaluated(
-    scenario: Scenario, calibrated: Calibrated, count: int, schemes: Sequence[str] = SCHEMES
-) -> list[Row]:
+    scenario: Scenario, calibrated: CalibratedCoefficients, count: int, schemes: Sequence[str] = SCHEMES
+) -> list[EvaluatedFigure]:
     """Every figure of `FIGURES`, per scheme, on seeds 0 to count - 1."""
     rows = []
     for scheme in schemes:
@@ -62,10 +62,12 @@ def _by_seed(scenario: Scenario, scheme: str, count: int) -> dict[int, RunStats]
     return dict(sorted(each(work, range(count))))
 
 
-def _row(scheme: str, figure: str, start: Mapping[int, RunStats], found: Mapping[int, RunStats]) -> Row:
+def _row(
+    scheme: str, figure: str, start: Mapping[int, RunStats], found: Mapping[int, RunStats]
+) -> EvaluatedFigure:
     before = {seed: getattr(stats, figure) for seed, stats in start.items()}
     after = {seed: getattr(stats, figure) for seed, stats in found.items()}
-    return Row(
+    return EvaluatedFigure(
         scheme,
         figure,
         mean_interval(list(before.values())),

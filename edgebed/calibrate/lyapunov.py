@@ -58,7 +58,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class TrialFigures:
     """Means over the calibration seeds with one set of coefficients."""
 
     objective: float
@@ -82,12 +82,12 @@ class Trial:
     """0: the start."""
     moved: tuple[str, ...]
     coefficients: Coefficients
-    measured: Measured
+    measured: TrialFigures
     kept: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Calibrated:
+class CalibratedCoefficients:
     """The outcome; `parameters` is what goes under `controllers: {lyapunov: ...}`."""
 
     trials: tuple[Trial, ...]
@@ -96,12 +96,12 @@ class Calibrated:
     parameters: dict[str, Any]
 
     @property
-    def best(self) -> Measured:
+    def best(self) -> TrialFigures:
         """What the final coefficients gave on the calibration seeds."""
         return next(t.measured for t in reversed(self.trials) if t.kept)
 
 
-Direction = Callable[[Measured, Settings], Coefficients]
+Direction = Callable[[TrialFigures, Settings], Coefficients]
 """From what was watched to where each coefficient of a group should go, in [-1, 1]."""
 
 
@@ -123,7 +123,7 @@ class _Group:
             self.settled = self.step < _LEAST_STEP
 
 
-def prices(measured: Measured, _: Settings) -> Coefficients:
+def prices(measured: TrialFigures, _: Settings) -> Coefficients:
     """p1 and p2 from the imbalance of latency and headroom.
 
     p1: latency (share of the deadline) less GPU utilisation, mean over windows. Positive, work waits while vGPUs have
@@ -144,7 +144,7 @@ def prices(measured: Measured, _: Settings) -> Coefficients:
     return {"p1": -_held(2.0 * _mean(saturation)), "p2": -_held(2.0 * _mean(kinds))}
 
 
-def churn(measured: Measured, settings: Settings) -> Coefficients:
+def churn(measured: TrialFigures, settings: Settings) -> Coefficients:
     """lambda_churn from the flips in calm windows, kappa (which weighs the backlog) from those in congested ones.
 
     Flips per node and slot relative to the target: above it the coefficient rises, below it falls. A window is
@@ -166,7 +166,7 @@ def calibrate(
     settings: Settings,
     workers: int | None = None,
     on_trial: Callable[[Trial], None] | None = None,
-) -> Calibrated:
+) -> CalibratedCoefficients:
     """Calibrate on a scenario, starting from its own coefficients. Deterministic in (scenario, settings).
 
     Each iteration moves each group once: (p1, p2) and (lambda_churn, kappa) where their statistics point, every other
@@ -201,7 +201,9 @@ def calibrate(
                 group.failed()
         if all(group.settled for group in groups):
             break
-    return Calibrated(tuple(trials), start, now, {**scenario.controllers.get("lyapunov", {}), **now})
+    return CalibratedCoefficients(
+        tuple(trials), start, now, {**scenario.controllers.get("lyapunov", {}), **now}
+    )
 
 
 def check(scenario: Scenario, settings: Settings) -> LyapunovConfig:
@@ -242,11 +244,11 @@ def stats_of(scenario: Scenario, scheme: str, window_slots: int, seed: int) -> t
 
 def _measure(
     scenario: Scenario, settings: Settings, coefficients: Coefficients, workers: int | None
-) -> Measured:
+) -> TrialFigures:
     work = partial(stats_of, with_parameters(scenario, coefficients), settings.scheme, settings.window_slots)
     by_seed = dict(each(work, settings.seeds, workers))
     runs = [by_seed[seed] for seed in settings.seeds]
-    return Measured(
+    return TrialFigures(
         objective=fmean(r.objective for r in runs),
         mean_latency_s=mean_known([r.mean_latency_s for r in runs]),
         fairness_norm=mean_known([r.fairness_norm for r in runs]),
@@ -274,11 +276,11 @@ def _groups(settings: Settings) -> list[_Group]:
     return [*groups, *(_Group((n,), partial(_upwards, n), settings.step) for n in alone)]
 
 
-def _upwards(name: str, _: Measured, __: Settings) -> Coefficients:
+def _upwards(name: str, _: TrialFigures, __: Settings) -> Coefficients:
     return {name: 1.0}
 
 
-def _moved(now: Coefficients, group: _Group, measured: Measured, settings: Settings) -> Coefficients:
+def _moved(now: Coefficients, group: _Group, measured: TrialFigures, settings: Settings) -> Coefficients:
     towards = group.direction(measured, settings)
     changed = {
         name: _within(name, max(now[name], _LEAST) * exp(group.sign * group.step * towards[name]))

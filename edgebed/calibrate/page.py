@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 from rich.table import Table
 
-from edgebed.calibrate.evaluate import Row
-from edgebed.calibrate.lyapunov import Calibrated, Settings
+from edgebed.calibrate.evaluate import EvaluatedFigure
+from edgebed.calibrate.lyapunov import CalibratedCoefficients, Settings
 from edgebed.report.figures import NOT_MEASURED
 from edgebed.report.stats import Interval
 from emulation.domain.scenario import Scenario
@@ -18,9 +18,9 @@ from emulation.files import ConfigError
 from emulation.recording import write_whole
 
 
-def trials_table(found: Calibrated) -> Table:
+def trials_table(calibrated: CalibratedCoefficients) -> Table:
     """One line per set of coefficients that was tried."""
-    names = list(found.start)
+    names = list(calibrated.start)
     columns = ("#", "moved", *names, "mean latency", "F_norm", "success", "GPU busy", "flips/slot", "J", "")
     table = Table(
         *columns,
@@ -29,7 +29,7 @@ def trials_table(found: Calibrated) -> Table:
         title_justify="left",
         caption="Means over the calibration seeds. A move that does not lower J is taken back.",
     )
-    for trial in found.trials:
+    for trial in calibrated.trials:
         m = trial.measured
         table.add_row(
             str(trial.iteration),
@@ -46,7 +46,7 @@ def trials_table(found: Calibrated) -> Table:
     return table
 
 
-def evaluation_table(rows: Sequence[Row]) -> Table:
+def evaluation_table(rows: Sequence[EvaluatedFigure]) -> Table:
     """Start against result, with 95% intervals over seeds."""
     table = Table(
         *("scheme", "figure", "start", "calibrated", "difference"),
@@ -62,7 +62,12 @@ def evaluation_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def to_json(scenario: Scenario, settings: Settings, found: Calibrated, rows: Sequence[Row]) -> dict[str, Any]:
+def to_json(
+    scenario: Scenario,
+    settings: Settings,
+    calibrated: CalibratedCoefficients,
+    rows: Sequence[EvaluatedFigure],
+) -> dict[str, Any]:
     """Everything as plain data; `controllers` is the snippet for a scenario."""
     return {
         "scenario": scenario.name,
@@ -76,11 +81,11 @@ def to_json(scenario: Scenario, settings: Settings, found: Calibrated, rows: Seq
                 "coefficients": t.coefficients,
                 **t.measured.to_json(),
             }
-            for t in found.trials
+            for t in calibrated.trials
         ],
-        "start": found.start,
-        "final": found.final,
-        "controllers": {"lyapunov": found.parameters},
+        "start": calibrated.start,
+        "final": calibrated.final,
+        "controllers": {"lyapunov": calibrated.parameters},
         "evaluation": [row.to_json() for row in rows],
     }
 
@@ -94,14 +99,16 @@ def check_target(file: Path | None) -> None:
         raise ConfigError(f"--out {file}: {above[0]} is not a folder")
 
 
-def write_snippet(file: Path, scenario: Scenario, settings: Settings, found: Calibrated) -> None:
+def write_snippet(
+    file: Path, scenario: Scenario, settings: Settings, calibrated: CalibratedCoefficients
+) -> None:
     """Write the coefficients as YAML, whole or not at all. Raises `ConfigError` if the file cannot be written."""
     first, last = settings.seeds[0], settings.seeds[-1]
     head = (
         f"# Lyapunov coefficients calibrated on {scenario.name}: {settings.scheme}, seeds {first} to {last},\n"
-        f"# J {found.trials[0].measured.objective:.4f} before, {found.best.objective:.4f} after.\n"
+        f"# J {calibrated.trials[0].measured.objective:.4f} before, {calibrated.best.objective:.4f} after.\n"
     )
-    body = yaml.safe_dump({"controllers": {"lyapunov": found.parameters}}, sort_keys=True)
+    body = yaml.safe_dump({"controllers": {"lyapunov": calibrated.parameters}}, sort_keys=True)
     try:
         write_whole(file, (head + body).encode())
     except OSError as error:
@@ -112,8 +119,8 @@ def _text(value: float | None, form: str, unit: str = "") -> str:
     return NOT_MEASURED if value is None else f"{value:{form}}{unit}"
 
 
-def _interval(found: Interval | None, sign: str = "") -> str:
-    if found is None:
+def _interval(interval: Interval | None, sign: str = "") -> str:
+    if interval is None:
         return NOT_MEASURED
-    mean = f"{found.mean:{sign}.4g}"
-    return mean if found.half is None else f"{mean} ± {found.half:.2g}"
+    mean = f"{interval.mean:{sign}.4g}"
+    return mean if interval.half is None else f"{mean} ± {interval.half:.2g}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 
 from edgebed.commands.calibrate_check import check
 from edgebed.commands.console import out, progress_bar, say
+from edgebed.commands.options import JsonOption, print_json
 
 app = typer.Typer(
     help="Compare real models with their laws; find a controller's coefficients offline.",
@@ -49,7 +49,7 @@ def lyapunov(
     file: Annotated[
         Path | None, typer.Option("--out", help="YAML file for the result, to paste into a scenario.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Coefficients of the Lyapunov deployer (MA eqs. 15-19), as its paper calibrates them."""
     from edgebed.calibrate.evaluate import check_seeds, evaluated
@@ -60,14 +60,9 @@ def lyapunov(
 
     loaded = load_scenario(scenario)
     settings = Settings(
-        scheme=scheme,
-        seeds=tuple(range(first_seed, first_seed + seeds)),
-        iterations=iterations,
-        window_slots=window_slots,
-        step=step,
-        flip_target=flip_target,
-        tune=tuple(name.strip() for name in tune.split(",") if name.strip()),
-    )
+        scheme, tuple(range(first_seed, first_seed + seeds)), iterations, window_slots, step, flip_target,
+        tuple(name.strip() for name in tune.split(",") if name.strip()),
+    )  # fmt: skip
     check_settings(loaded, settings)
     check_seeds(settings, evaluate)
     check_target(file)
@@ -76,16 +71,15 @@ def lyapunov(
         def show(trial: Trial) -> None:
             bar.update(trial.iteration, f"J {trial.measured.objective:.4f}")
 
-        found = calibrate(loaded, settings, on_trial=show)
+        calibrated = calibrate(loaded, settings, on_trial=show)
         bar.update(iterations)
-    rows = evaluated(loaded, found, evaluate) if evaluate else []
+    rows = evaluated(loaded, calibrated, evaluate) if evaluate else []
     if file is not None:
-        write_snippet(file, loaded, settings, found)
+        write_snippet(file, loaded, settings, calibrated)
     if as_json:
-        typer.echo(orjson.dumps(to_json(loaded, settings, found, rows), option=orjson.OPT_INDENT_2).decode())
+        print_json(to_json(loaded, settings, calibrated, rows))
         return
-    out.print(trials_table(found))
-    if rows:
-        out.print(evaluation_table(rows))
+    for table in (trials_table(calibrated), *([evaluation_table(rows)] if rows else [])):
+        out.print(table)
     if file is not None:
         say(f"coefficients: {file}")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
 from edgebed.commands.console import out, say
+from edgebed.commands.options import print_json
 from emulation.files import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def check(
     )
     if as_json:
         said = {**to_json(found), "report": str(page), "refit": [str(path) for path in written]}
-        typer.echo(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode())
+        print_json(said)
     else:
         out.print(table(found))
         out.print(verdict(found))

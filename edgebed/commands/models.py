@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
 from edgebed.commands.console import out, say
+from edgebed.commands.options import print_json
 from emulation.files import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def make_random(
 def _show(made: list[Made], as_json: bool) -> None:
     if as_json:
         rows = [{**asdict(m), "folder": str(m.folder)} for m in made]
-        sys.stdout.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2).decode() + "\n")
+        print_json(rows)
         return
     from rich.table import Table
 

@@ -64,27 +64,27 @@ def adjusted(scenario: Any, speedup: float | None, lifecycle: str | None) -> Any
 
 
 def names_of(text: str) -> list[str]:
-    """Of `--schemes`. Raises `ConfigError`."""
-    found = [name.strip() for name in text.split(",") if name.strip()]
-    if not found:
+    """The schemes that `--schemes` names, in order. Raises `ConfigError` if it names none."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
         raise ConfigError(f"--schemes {text!r} names no scheme; for example AL,MA,sect")
-    return found
+    return names
 
 
 def seeds_of(text: str) -> list[int]:
-    """Of `--seeds`. Raises `ConfigError`."""
-    found: list[int] = []
+    """The seeds that `--seeds` names, in order. Raises `ConfigError` for anything but a list of different seeds."""
+    seeds: list[int] = []
     try:
         for part in text.split(","):
             low, _, high = part.strip().partition("-")
-            found.extend(range(int(low), int(high or low) + 1))
+            seeds.extend(range(int(low), int(high or low) + 1))
     except ValueError as error:
         raise ConfigError(
             f"--seeds {text!r} is not a list of seeds; write for example 0,1,2 or 0-11"
         ) from error
-    if not found or len(set(found)) != len(found):
+    if not seeds or len(set(seeds)) != len(seeds):
         raise ConfigError(f"--seeds {text!r} must name at least one seed, each once")
-    return found
+    return seeds
 
 
 def default_folder(name: str) -> Path:
@@ -93,5 +93,6 @@ def default_folder(name: str) -> Path:
 
 
 def print_json(data: Any) -> None:
-    """To standard output, which holds nothing else then."""
-    sys.stdout.write(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
+    """Print data as JSON to standard output, which then holds nothing else."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    sys.stdout.write(orjson.dumps(data, option=options).decode() + "\n")

@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
 from edgebed.commands.console import out, say
+from edgebed.commands.options import JsonOption, print_json
 
 if TYPE_CHECKING:
     from edgebed.reproduce.common.course import Reproduction
@@ -30,7 +30,7 @@ def e3(
     folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for the results; default: runs/reproduce-e3-<time>.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """E3-Agent: Tables 5 and 6, Figures 3 and 4, and what it does not show: pools, noise, mismatch, ablations."""
     from edgebed.reproduce.e3.run import reproduce
@@ -61,7 +61,7 @@ def ma(
     folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for the results; default: runs/reproduce-ma-<time>.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Multi-Agentic: Figures 5, 6 and 7 on two testbeds, adaptation to change, and RL's fairness examined."""
     from edgebed.reproduce.ma.run import parts_of, reproduce
@@ -80,9 +80,7 @@ def _show(done: Reproduction, as_json: bool) -> None:
     from rich.table import Table
 
     if as_json:
-        typer.echo(
-            orjson.dumps(done.to_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode()
-        )
+        print_json(done.to_json())
         return
     for sheet in done.sheets.values():
         table = Table(*sheet.columns, title=sheet.title, caption=sheet.note, box=None, title_justify="left")

@@ -23,7 +23,7 @@ def measure_batches(
     `compute(engine, work)` does one and returns its service time. Everybody in a batch goes on until all have their
     measurements, so that each measured request had the same company from its first moment to its last.
     """
-    found: dict[int, tuple[float, ...]] = {}
+    times_s: dict[int, tuple[float, ...]] = {}
     for number, level in enumerate(levels):
         finished = threading.Semaphore(0)
         over = threading.Event()
@@ -47,6 +47,6 @@ def measure_batches(
                             failed.result()
             finally:
                 over.set()
-            found[level] = tuple(s for p in places for s in p.result())
+            times_s[level] = tuple(s for p in places for s in p.result())
         on_result(number + 1, len(levels))
-    return found
+    return times_s

@@ -27,7 +27,7 @@ START_TIMEOUT_S = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Colocation:
-    """What each process is to do."""
+    """What each of several processes is to compute at the same time as the others."""
 
     backend: str
     modality: Modality
@@ -45,10 +45,10 @@ class Colocation:
 
 def levels_of(option: str, wanted: Sequence[int]) -> tuple[int, ...]:
     """Levels to measure, ascending, each once; 1 is always among them. Raises `ConfigError` if it is the only one."""
-    found = tuple(sorted({1, *wanted}))
-    if len(found) < 2:
+    levels = tuple(sorted({1, *wanted}))
+    if len(levels) < 2:
         raise ConfigError(f"{option}: more than one at once is needed; write for example 1,2,4")
-    return found
+    return levels
 
 
 def colocate(
@@ -62,31 +62,31 @@ def colocate(
         context.Process(target=_member, args=(plan, rank, barrier, finished, results), daemon=True)
         for rank in range(most)
     ]
-    found: dict[tuple[int, int], tuple[float, ...]] = {}
+    times: dict[tuple[int, int], tuple[float, ...]] = {}
     expected = sum(plan.levels)
     try:
         for process in processes:
             process.start()
-        while len(found) < expected:
+        while len(times) < expected:
             level, rank, said = _next(results, processes)
             if isinstance(said, str):
                 raise ConfigError(said)
-            found[level, rank] = said
-            on_result(len(found), expected)
+            times[level, rank] = said
+            on_result(len(times), expected)
         for process in processes:
             process.join(LOOK_S)
     finally:
         for process in (p for p in processes if p.pid is not None):
             process.kill()
             process.join()
-    return {n: tuple(s for rank in range(n) for s in found[n, rank]) for n in plan.levels}
+    return {n: tuple(s for rank in range(n) for s in times[n, rank]) for n in plan.levels}
 
 
 def shared_settings(fraction: float | None, device: str) -> tuple[dict[str, Any], dict[str, str]]:
     """(settings, environment) that hold a process to a fraction of a GPU. Raises `ConfigError` on a CPU.
 
-    Its memory is capped. Its threads are limited where the MPS daemon runs, which reads the variable (NVIDIA, Multi-
-    Process Service, CUDA_MPS_ACTIVE_THREAD_PERCENTAGE); elsewhere the driver takes turns between processes.
+    Its memory is capped. Its threads are limited where NVIDIA's Multi-Process Service runs, which reads the variable
+    CUDA_MPS_ACTIVE_THREAD_PERCENTAGE; elsewhere the driver takes turns between processes.
     """
     if fraction is None:
         return {}, {}
@@ -99,8 +99,8 @@ def _next(results: Any, processes: Sequence[Any]) -> tuple[int, int, Any]:
     """The next word of a process. Raises `ConfigError` if one died without a word, or none speaks for long."""
     for _ in range(int(START_TIMEOUT_S / LOOK_S)):
         try:
-            found: tuple[int, int, Any] = results.get(timeout=LOOK_S)
-            return found
+            word: tuple[int, int, Any] = results.get(timeout=LOOK_S)
+            return word
         except queue.Empty:
             dead = [p.exitcode for p in processes if p.exitcode]
             if dead:
@@ -137,9 +137,9 @@ def _member(plan: Colocation, rank: int, barrier: Any, finished: Any, results: A
 def _measured(engine: Any, work: Any, repeats: int, level: int, finished: Any) -> tuple[float, ...]:
     """Service times of some requests, while all of a level are busy; the first is thrown away."""
     run_once(engine, work)
-    found = tuple(run_once(engine, work).service_s for _ in range(repeats))
+    times = tuple(run_once(engine, work).service_s for _ in range(repeats))
     with finished.get_lock():
         finished.value += 1
     while finished.value < level:
         run_once(engine, work)
-    return found
+    return times

@@ -24,7 +24,7 @@ CAPTION_TOKENS = 20
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Sizes to measure."""
+    """The sizes to measure, and how often."""
 
     inputs: tuple[int, ...] = (16, 128, 384, 768)
     """Prompt tokens (text)."""

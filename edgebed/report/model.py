@@ -43,7 +43,7 @@ class FaultEntry:
 
 @dataclass(frozen=True, slots=True)
 class FaultLedger:
-    """All faults of a comparison."""
+    """Every fault of the plan in every run of a comparison."""
 
     rows: tuple[FaultEntry, ...]
 

@@ -23,7 +23,7 @@ from emulation.domain.request import OUTCOMES
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """Text of one cell; `aside` is the smaller text behind it, `tone` one of best, good, bad, or empty."""
 
     text: str
@@ -32,29 +32,29 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a table."""
+class FigureRow:
+    """One figure in every scheme: a line of the main table."""
 
     label: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     group: str = ""
     unit: str = ""
     about: str = ""
     short: str = ""
 
 
-def main_rows(comparison: Comparison) -> list[Row]:
+def main_rows(comparison: Comparison) -> list[FigureRow]:
     """One row per figure that any run measured, one cell per scheme: mean and 95% interval over seeds."""
     rows = []
     for spec in FIGURES:
-        found = [comparison.interval(name, spec.name) for name in comparison.schemes]
-        if any(i is not None for i in found) and not (
-            spec.name == "thinking_s" and not any(i and i.mean for i in found)
+        intervals = [comparison.interval(name, spec.name) for name in comparison.schemes]
+        if any(i is not None for i in intervals) and not (
+            spec.name == "thinking_s" and not any(i and i.mean for i in intervals)
         ):
             rows.append(
-                Row(
+                FigureRow(
                     spec.label,
-                    _cells(spec, found),
+                    _cells(spec, intervals),
                     spec.group,
                     spec.unit,
                     spec.about,
@@ -64,44 +64,44 @@ def main_rows(comparison: Comparison) -> list[Row]:
     return rows
 
 
-def _cells(spec: FigureSpec, found: list[Interval | None]) -> tuple[Cell, ...]:
-    decimals = decimals_for([i.mean * spec.scale for i in found if i is not None], spec.decimals)
-    shown = [None if i is None else round(i.mean * spec.scale, decimals) for i in found]
+def _cells(spec: FigureSpec, intervals: list[Interval | None]) -> tuple[TableCell, ...]:
+    decimals = decimals_for([i.mean * spec.scale for i in intervals if i is not None], spec.decimals)
+    shown = [None if i is None else round(i.mean * spec.scale, decimals) for i in intervals]
     distinct = {v for v in shown if v is not None}
     best = (min if spec.better == "low" else max)(distinct) if spec.better and len(distinct) > 1 else None
     return tuple(
-        Cell(*with_interval(i, decimals, spec.scale), "best" if v is not None and v == best else "")
-        for i, v in zip(found, shown, strict=True)
+        TableCell(*with_interval(i, decimals, spec.scale), "best" if v is not None and v == best else "")
+        for i, v in zip(intervals, shown, strict=True)
     )
 
 
-def paired_rows(comparison: Comparison) -> list[Row]:
+def paired_rows(comparison: Comparison) -> list[FigureRow]:
     """One row per figure, one cell per scheme other than the baseline: the paired difference to it."""
     others = [name for name in comparison.schemes if name != comparison.baseline]
     rows = []
     for spec in (BY_NAME[name] for name in PAIRED):
-        found = [comparison.difference(name, spec.name) for name in others]
-        if any(i is not None for i in found):
-            decimals = decimals_for([i.mean for i in found if i is not None], spec.decimals)
-            cells = tuple(_paired_cell(spec, i, decimals) for i in found)
-            rows.append(Row(spec.label, cells, spec.group, spec.unit, short=spec.short or spec.label))
+        intervals = [comparison.difference(name, spec.name) for name in others]
+        if any(i is not None for i in intervals):
+            decimals = decimals_for([i.mean for i in intervals if i is not None], spec.decimals)
+            cells = tuple(_paired_cell(spec, i, decimals) for i in intervals)
+            rows.append(FigureRow(spec.label, cells, spec.group, spec.unit, short=spec.short or spec.label))
     return rows
 
 
-def _paired_cell(spec: FigureSpec, found: Interval | None, decimals: int) -> Cell:
+def _paired_cell(spec: FigureSpec, interval: Interval | None, decimals: int) -> TableCell:
     tone = ""
-    if found is not None and found.excludes_zero:
-        tone = "good" if (found.mean < 0) == (spec.better == "low") else "bad"
-    return Cell(*with_interval(found, decimals, spec.scale, signed=True), tone)
+    if interval is not None and interval.excludes_zero:
+        tone = "good" if (interval.mean < 0) == (spec.better == "low") else "bad"
+    return TableCell(*with_interval(interval, decimals, spec.scale, signed=True), tone)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """One scheme on one model."""
+    """The figures of one scheme on one model, in the order of `MODEL_COLUMNS`."""
 
     scheme: str
     model: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
 
 
 MODEL_COLUMNS = (
@@ -135,7 +135,7 @@ def model_rows(comparison: Comparison) -> list[ModelRow]:
             scheme,
             model,
             tuple(
-                Cell(*_model_text(name, comparison.model_interval(scheme, model, name), decimals[name]))
+                TableCell(*_model_text(name, comparison.model_interval(scheme, model, name), decimals[name]))
                 for name, _, _ in MODEL_COLUMNS
             ),
         )
@@ -144,12 +144,12 @@ def model_rows(comparison: Comparison) -> list[ModelRow]:
     ]
 
 
-def _model_text(name: str, found: Interval | None, decimals: int) -> tuple[str, str]:
-    mean_text, half = with_interval(found, decimals)
+def _model_text(name: str, interval: Interval | None, decimals: int) -> tuple[str, str]:
+    mean_text, half = with_interval(interval, decimals)
     return mean_text, half if name in ("success_ratio", "mean_latency_s", "p95_s") else ""
 
 
-def ends_rows(comparison: Comparison) -> list[Row]:
+def ends_rows(comparison: Comparison) -> list[FigureRow]:
     """How the counted requests ended, summed over seeds; outcomes that never happened are left out."""
     totals = {
         name: {o: sum(s.ends.get(o, 0) for s in comparison.summaries(name)) for o in OUTCOMES}
@@ -157,10 +157,14 @@ def ends_rows(comparison: Comparison) -> list[Row]:
     }
     seen = [o for o in OUTCOMES if any(t[o] for t in totals.values())]
     rows = [
-        Row(o, tuple(Cell(number(t[o], 0), _share(t[o], sum(t.values()))) for t in totals.values()))
+        FigureRow(
+            o, tuple(TableCell(number(t[o], 0), _share(t[o], sum(t.values()))) for t in totals.values())
+        )
         for o in seen
     ]
-    rows.append(Row("arrived", tuple(Cell(number(sum(t.values()), 0)) for t in totals.values()), "total"))
+    rows.append(
+        FigureRow("arrived", tuple(TableCell(number(sum(t.values()), 0)) for t in totals.values()), "total")
+    )
     return rows
 
 
@@ -177,12 +181,12 @@ class FaultLine:
     event: int
     type: str
     target: str
-    landed: Cell
+    landed: TableCell
     effect: str
     """Mean over the runs that could measure it, in `unit`; so is `expected`."""
     expected: str
     unit: str
-    recovered: Cell
+    recovered: TableCell
     note: str
 
 
@@ -214,13 +218,13 @@ def _fault_line(entries: list[FaultEntry]) -> FaultLine:
     )
 
 
-def _verdict(values: list[bool | None]) -> Cell:
+def _verdict(values: list[bool | None]) -> TableCell:
     """yes or no with the number of runs that can tell, or the dash where none can."""
     known = [v for v in values if v is not None]
     aside = f"{sum(known)} of {len(values)}" if len(values) > 1 and known else ""
     if not known:
-        return Cell("not exercised", tone="muted")
-    return Cell("yes" if all(known) else "no", aside, "good" if all(known) else "bad")
+        return TableCell("not exercised", tone="muted")
+    return TableCell("yes" if all(known) else "no", aside, "good" if all(known) else "bad")
 
 
 def run_line(comparison: Comparison) -> str:
@@ -239,29 +243,29 @@ def run_line(comparison: Comparison) -> str:
     )
 
 
-def checks(comparison: Comparison) -> list[Cell]:
+def checks(comparison: Comparison) -> list[TableCell]:
     """What must hold for the figures to mean anything; `aside` is ok, FAILED or a remark."""
     results = comparison.results
     broken = [r.summary for r in results if not r.summary.conservation.ok]
-    found = [
+    lines = [
         _check(
             not broken, f"every request accounted for in {len(results) - len(broken)} of {len(results)} runs"
         )
     ]
-    found += [
-        Cell(f"{s.scheme}, seed {s.seed}: {'; '.join(s.conservation.problems[:3])}", "FAILED", "bad")
+    lines += [
+        TableCell(f"{s.scheme}, seed {s.seed}: {'; '.join(s.conservation.problems[:3])}", "FAILED", "bad")
         for s in broken[:5]
     ]
     cut = sum(r.summary.interrupted for r in results)
     if cut:
-        found.append(
-            Cell(
+        lines.append(
+            TableCell(
                 f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded",
                 "CUT",
                 "bad",
             )
         )
-    found += _invalid_answers(comparison)
+    lines += _invalid_answers(comparison)
     if comparison.faults is not None:
         rows = comparison.faults.rows
         known = [r for r in rows if r.landed is not None]
@@ -270,29 +274,29 @@ def checks(comparison: Comparison) -> list[Cell]:
         text += f", {sum(bool(r.recovered) for r in back)} of {len(back)} were seen to end"
         if len(known) < len(rows):
             text += f" ({len(rows) - len(known)} not exercised)"
-        found.append(_check(comparison.faults.valid, text))
+        lines.append(_check(comparison.faults.valid, text))
     if comparison.parity is not None:
         good = sum(r.ok for r in comparison.parity.rows)
-        found.append(
+        lines.append(
             _check(
                 comparison.parity.ok,
                 f"two worlds agree in {good} of {len(comparison.parity.rows)} comparisons",
             )
         )
-    return found
+    return lines
 
 
-def _invalid_answers(comparison: Comparison) -> list[Cell]:
+def _invalid_answers(comparison: Comparison) -> list[TableCell]:
     """One line per scheme whose deciders gave answers that had to be replaced; nothing where all were valid."""
-    found: list[Cell] = []
+    lines: list[TableCell] = []
     for name, results in comparison.schemes.items():
         bad = [d for r in results for d in r.run.decisions if d.reason.startswith(INVALID)]
         if bad:
             actors = ", ".join(sorted({d.actor for d in bad}))
             text = f"{comparison.label(name)}: {len(bad)} invalid answers of {actors}; first: {bad[0].violations[0]}"
-            found.append(Cell(text, "FAILED", "bad"))
-    return found
+            lines.append(TableCell(text, "FAILED", "bad"))
+    return lines
 
 
-def _check(ok: bool, text: str) -> Cell:
-    return Cell(text, "ok" if ok else "FAILED", "good" if ok else "bad")
+def _check(ok: bool, text: str) -> TableCell:
+    return TableCell(text, "ok" if ok else "FAILED", "good" if ok else "bad")

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgebed.report.model import Comparison
-from edgebed.report.tables import Cell, Row, checks, main_rows, paired_rows, run_line
+from edgebed.report.tables import FigureRow, TableCell, checks, main_rows, paired_rows, run_line
 
 
 def print_table(comparison: Comparison, console: Console | None = None) -> None:
@@ -32,7 +32,7 @@ def print_table(comparison: Comparison, console: Console | None = None) -> None:
 _STYLE = {"best": "bold", "good": "green", "bad": "red", "muted": "dim", "": ""}
 
 
-def _print(console: Console, rows: list[Row], schemes: list[str]) -> None:
+def _print(console: Console, rows: list[FigureRow], schemes: list[str]) -> None:
     side_by_side = _by_figure(rows, schemes)
     wanted = console.measure(side_by_side, options=console.options.update(max_width=10_000)).maximum
     if wanted <= console.width:
@@ -44,7 +44,7 @@ def _print(console: Console, rows: list[Row], schemes: list[str]) -> None:
         console.print(_by_scheme(group, beside + list(found), schemes))
 
 
-def _by_figure(rows: list[Row], schemes: list[str]) -> Table:
+def _by_figure(rows: list[FigureRow], schemes: list[str]) -> Table:
     table = _table()
     for column in ("", *schemes):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
@@ -56,7 +56,7 @@ def _by_figure(rows: list[Row], schemes: list[str]) -> Table:
     return table
 
 
-def _by_scheme(group: str, rows: list[Row], schemes: list[str]) -> Table:
+def _by_scheme(group: str, rows: list[FigureRow], schemes: list[str]) -> Table:
     table = _table()
     table.add_column(Text(group.split()[0], style="cyan"), no_wrap=True)
     for row in rows:
@@ -71,7 +71,7 @@ def _table() -> Table:
     return Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
 
 
-def _text(cell: Cell) -> Text:
+def _text(cell: TableCell) -> Text:
     return Text(cell.text, style=_STYLE[cell.tone]) + Text(
         f" {cell.aside}" if cell.aside else "", style="dim"
     )

@@ -86,7 +86,7 @@ def plain_drawing(width_in: float, height_in: float) -> Iterator[Figure]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a file."""
+    """The figure as the bytes of a PNG file."""
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
     return out.getvalue()

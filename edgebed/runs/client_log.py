@@ -19,7 +19,7 @@ from workloads.load import ClientResult, client_log
 
 CLIENT_LOG = "client.jsonl"
 
-Row = tuple[Record, Mapping[str, Any] | None]
+RecordWithSide = tuple[Record, Mapping[str, Any] | None]
 
 
 def join_client_log(folder: Path) -> Run:
@@ -34,7 +34,7 @@ def join_client_log(folder: Path) -> Run:
     if header is None or footer is None:
         raise RecordError(f"{folder}: the run was not closed")
     log = {result.request_id: result for result in client_log(folder / CLIENT_LOG)}
-    joined: list[Row] = []
+    joined: list[RecordWithSide] = []
     for record, side in rows:
         if isinstance(record, RequestRecord):
             joined.append(_joined(record, side or {}, log.pop(record.request_id, None), header))
@@ -51,7 +51,7 @@ def join_client_log(folder: Path) -> Run:
 
 def _joined(
     record: RequestRecord, side: Mapping[str, Any], seen: ClientResult | None, header: RunHeader
-) -> Row:
+) -> RecordWithSide:
     if seen is None:
         return record, side
     ended_s = record.ended_s

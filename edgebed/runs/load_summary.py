@@ -21,7 +21,7 @@ def summarise_load(log: Sequence[ClientResult]) -> dict[str, Any]:
 
 
 def print_load(summary: dict[str, Any], console: Console) -> None:
-    """One line per model."""
+    """Print a summary as a table, one line per model."""
     table = Table(
         "model",
         "sent",

@@ -25,7 +25,7 @@ def process_figures(runs: Sequence[Run]) -> dict[str, Any] | None:
 
 
 def process_line(figures: dict[str, Any]) -> str:
-    """The same in a few words."""
+    """What `process_figures` found, in a few words."""
     return "; ".join(_words(what, figures[what]) for what in ("starts", "stops"))
 
 

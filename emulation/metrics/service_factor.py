@@ -44,7 +44,7 @@ class ServedSpan:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Executor, model and mode."""
+        """What a law is fitted for: executor, model and mode."""
         return (self.record.executor or "", self.record.model, self.record.mode or "")
 
     def overlap_s(self, span: Span) -> float:

@@ -43,7 +43,7 @@ Wanted = Mapping[Setting, Sequence[Variant]]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One run to make."""
+    """One run to make: a scheme under some conditions with one seed."""
 
     setting: Setting
     variant: Variant

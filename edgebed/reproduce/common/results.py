@@ -18,7 +18,7 @@ class Results(Generic[Left]):
         self._left: dict[tuple[str, str], dict[int, Left]] = {}
 
     def add(self, cell: Cell, left: Left) -> None:
-        """Take one run in."""
+        """Keep what one run left; a second run of the same cell replaces it."""
         self._left.setdefault((cell.setting.name, cell.variant.label), {})[cell.seed] = left
 
     def labels(self, setting: str) -> list[str]:

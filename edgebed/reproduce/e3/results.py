@@ -18,7 +18,7 @@ SAFE, COURTEOUS, ORACLE, PRIOR = "oracle-safe", "oracle-courteous", "oracle", "e
 
 @dataclass(frozen=True, slots=True)
 class GapRow:
-    """One scheme in one setting."""
+    """Every figure of one scheme in one setting."""
 
     setting: str
     title: str

@@ -129,7 +129,7 @@ def noisy_settings() -> list[Setting]:
 
 
 def knowledge_settings() -> list[Setting]:
-    """What a router knows of the output length; `exact` is `pool4-warmup-0`."""
+    """The same pools where a router knows less of the output length; `exact` is `pool4-warmup-0`."""
     kinds: tuple[LengthKnowledge, ...] = ("max_tokens", "predicted")
     return [
         Setting(f"pool4-{kind}", f"4 devices, length knowledge {kind}", partial(_pool, knowledge=kind))
@@ -184,7 +184,7 @@ ABLATED = ("pool16-semantic", "pool16-churn", "pool16-drift")
 
 
 def variants_of(setting: Setting) -> Sequence[Variant]:
-    """Who runs in a setting."""
+    """The schemes that run in a setting."""
     if not setting.pool:
         return [variant(n) for n in (*STATIC, *PICKED, *OURS, *ORACLES)]
     if setting.name.startswith("pool4-warmup") and "cv25" not in setting.name:

@@ -67,7 +67,7 @@ def figure_inconsistency(draws: Sequence[Draw]) -> bytes:
 
 
 def inconsistency_json(draws: Sequence[Draw]) -> dict[str, Any]:
-    """Counts, and every draw."""
+    """How many draws reproduce each statement and both, and every draw with its figures."""
     return {
         "draws": len(draws),
         "rl_fair": sum(d.fair for d in draws),

@@ -16,7 +16,7 @@ from edgebed.reproduce.ma.slots import Period, SlotFigures
 
 
 class SchemeResults(Results[RunResult]):
-    """Figures 5 and 6."""
+    """Runs of Figures 5 and 6, by scenario and scheme."""
 
     def __init__(self, scenarios: Sequence[str], order: Sequence[str]) -> None:
         super().__init__(order)

@@ -31,7 +31,7 @@ class SlotFigures:
 
     @property
     def slots(self) -> int:
-        """S."""
+        """Number of slots, S."""
         return len(self.arrived)
 
     @property
@@ -101,7 +101,7 @@ class SlotTally:
             cell[2] += record.ended_s - record.intended_s
 
     def figures(self) -> SlotFigures:
-        """Everything counted."""
+        """What was counted. Raises `ValueError` for a run without a deadline, or none at all."""
         header = self._header
         if header is None or header.deadline_s is None:
             raise ValueError("figures by slot need a run with a deadline")

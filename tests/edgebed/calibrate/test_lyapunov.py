@@ -15,9 +15,9 @@ from controller.deployers.lyapunov import LyapunovConfig
 from edgebed.calibrate.evaluate import check_seeds, evaluated
 from edgebed.calibrate.lyapunov import (
     TUNABLE,
-    Calibrated,
-    Measured,
+    CalibratedCoefficients,
     Settings,
+    TrialFigures,
     calibrate,
     churn,
     prices,
@@ -42,8 +42,8 @@ def window(**changes: float | None) -> WindowStats:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def measured(*windows: WindowStats) -> Measured:
-    return Measured(0.2, 100.0, 0.9, 0.9, 0.5, 1.0, windows)
+def measured(*windows: WindowStats) -> TrialFigures:
+    return TrialFigures(0.2, 100.0, 0.9, 0.9, 0.5, 1.0, windows)
 
 
 # -- what is watched -----------------------------------------------------------------------------------------
@@ -97,11 +97,13 @@ def test_flips_in_calm_windows_move_churn_and_those_under_backlog_move_kappa() -
 
 
 @pytest.fixture(scope="module")
-def found() -> Calibrated:
+def found() -> CalibratedCoefficients:
     return calibrate(DEAR, SETTINGS, workers=1)
 
 
-def test_objective_on_its_own_seeds_never_rises_and_only_what_helped_is_kept(found: Calibrated) -> None:
+def test_objective_on_its_own_seeds_never_rises_and_only_what_helped_is_kept(
+    found: CalibratedCoefficients,
+) -> None:
     kept = [t.measured.objective for t in found.trials if t.kept]
     assert kept == sorted(kept, reverse=True)
     assert found.best.objective < found.trials[0].measured.objective
@@ -110,7 +112,7 @@ def test_objective_on_its_own_seeds_never_rises_and_only_what_helped_is_kept(fou
     assert len(found.trials) == 1 + 2 * SETTINGS.iterations
 
 
-def test_the_final_coefficients_really_give_the_objective_they_claim(found: Calibrated) -> None:
+def test_the_final_coefficients_really_give_the_objective_they_claim(found: CalibratedCoefficients) -> None:
     scenario = with_parameters(DEAR, found.final)
     runs = [stats_of(scenario, "RL", 4, seed)[1] for seed in SETTINGS.seeds]
     assert sum(r.objective for r in runs) / 2 == found.best.objective
@@ -133,7 +135,7 @@ def test_any_coefficient_can_be_tuned_and_stays_one_the_deployer_takes() -> None
         LyapunovConfig.model_validate(trial.coefficients)
 
 
-def test_evaluation_compares_start_and_result_over_the_same_seeds(found: Calibrated) -> None:
+def test_evaluation_compares_start_and_result_over_the_same_seeds(found: CalibratedCoefficients) -> None:
     other = replace(found, final={**found.final, "f0": 0.9})
     rows = {(r.scheme, r.figure): r for r in evaluated(DEAR, other, 2)}
     assert {s for s, _ in rows} == {"RL", "AL"}

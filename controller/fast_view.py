@@ -104,6 +104,7 @@ class Pool:
             np.add(self.epistemic, self._term, out=self.epistemic)
             np.multiply(self.covariance[2], x1 * x1, out=self._term)
             np.add(self.epistemic, self._term, out=self.epistemic)
+            np.maximum(self.epistemic, 0.0, out=self.epistemic)  # a rounded covariance may fall below
         np.multiply(service, self.noise_cv, out=self.sigma)
         np.multiply(self.sigma, self.sigma, out=self.sigma)
         np.add(self.sigma, self.epistemic, out=self.sigma)

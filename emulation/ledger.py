@@ -33,7 +33,7 @@ from emulation.domain.records import (
 from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import Arrived, TypeStats, Window, WorkStats
 from emulation.executor.notices import Changed
-from emulation.faults.base import Step
+from emulation.faults import Step
 
 MOST_ARRIVALS = 5_000
 """Requests of one epoch a planner is told one by one; of the rest it knows the counts."""

@@ -378,3 +378,11 @@ def test_dispatching_what_was_not_routed_is_an_error() -> None:
     with pytest.raises(KeyError, match="cannot serve"):
         send(path, request("gpt2", 1), "gpu0/sd", 0.0)
     assert not path._where
+
+
+def test_a_covariance_that_rounding_made_negative_states_no_uncertainty_and_no_nan() -> None:
+    path = build_fast_path(devices())
+    pool = next(pool for pool in path.view.pools.values() if pool.features == 2)
+    pool.covariance[:], pool.noise_cv[:] = [[1.0], [-2.0 - 1e-9], [1.0]], 0.0  # singular along (1, 1)
+    pool.evaluate(0, (1.0, 1.0), 0, 0.0)
+    assert pool.sigma.tolist() == [0.0] * len(pool.names)

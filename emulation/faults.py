@@ -1,0 +1,168 @@
+"""Faults: each turns its event into timed steps (onset, undo) and can apply each step to a node.
+
+The same steps are played by the engine on its heap and by the live world on its clock. A new fault is one line in
+`FAULTS`, with a function of its own where it does more than put a hidden condition in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from emulation.domain.cluster import TestbedConfig
+from emulation.domain.events import Event, InFlight, LinkDelay, Ramp
+from emulation.domain.truth import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One timed change of one event of the plan."""
+
+    at_s: float
+    event: int
+    """Index in the event plan."""
+    phase: Literal["onset", "step", "undo"]
+    spec: Event
+    nodes: tuple[str, ...]
+    """Nodes it is applied to; empty for faults of the control plane."""
+    value: float = 0.0
+    """Magnitude of this step, where the fault has one."""
+
+    @property
+    def visible(self) -> bool:
+        """Whether deciders are told that something begins or ends (never how strong it is)."""
+        return self.spec.visible == "onset"
+
+
+class FaultTarget(Protocol):
+    """What a fault may do to a node; `emulation.executor.NodeState` in both worlds."""
+
+    @property
+    def site(self) -> str: ...
+
+    def set_condition(
+        self,
+        event: int,
+        condition: Condition | None,
+        now_s: float,
+        model: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        """Put the effect of event number `event` in force, or take it away (None)."""
+
+    def leave(self, in_flight: InFlight, now_s: float) -> None: ...
+
+    def join(self, now_s: float) -> None: ...
+
+    def crash(self, model: str, now_s: float, until_s: float) -> None: ...
+
+    def set_link_delay(self, event: int, site: str, extra_s: float, now_s: float) -> None: ...
+
+
+Apply = Callable[[Any, FaultTarget, float, Step], None]
+"""Changes one node for a step of an event (event, node, time, step); the step of phase `undo` changes it back."""
+
+
+def _on_off(event: Any, index: int, testbed: TestbedConfig, value: float) -> list[Step]:
+    """The two steps of a fault that is either in force or not."""
+    nodes: tuple[str, ...] = (event.node,) if hasattr(event, "node") else ()
+    if isinstance(event, LinkDelay):
+        nodes = tuple(n.id for n in testbed.nodes if n.site in (event.a, event.b))
+    return [
+        Step(event.at_s, index, "onset", event, nodes, value),
+        Step(event.until_s, index, "undo", event, nodes, value),
+    ]
+
+
+def _rising(event: Ramp, index: int, testbed: TestbedConfig, value: float) -> list[Step]:
+    """`event.steps` steps over `ramp_s`, those before `until_s` only, then the undo."""
+    rises: list[Step] = []
+    for k in range(event.steps):
+        at_s = event.at_s + event.ramp_s * k / event.steps
+        risen = 1.0 + (event.factor - 1.0) * (k + 1) / event.steps
+        if at_s < event.until_s:
+            rises.append(Step(at_s, index, "onset" if k == 0 else "step", event, (event.node,), risen))
+    return [*rises, Step(event.until_s, index, "undo", event, (event.node,), value)]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What one kind of event does."""
+
+    apply: Apply
+    value: Callable[[Any], float] = lambda event: 0.0
+    """Magnitude of its onset, or of its undo where it rises in steps."""
+    plan: Callable[[Any, int, TestbedConfig, float], list[Step]] = _on_off
+
+    def steps(self, event: Any, index: int, testbed: TestbedConfig) -> list[Step]:
+        """The timed changes of an event, onset first, undo last."""
+        return self.plan(event, index, testbed, self.value(event))
+
+
+def _condition(of: Callable[[Any, float], Condition]) -> Apply:
+    """Puts the hidden condition of an event and a magnitude in force, on a node or one model of it."""
+
+    def apply(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+        condition = None if step.phase == "undo" else of(event, step.value)
+        hint = getattr(event, "hint", event.kind) if step.visible else None
+        node.set_condition(step.event, condition, now_s, event.model, hint)
+
+    return apply
+
+
+def _leave(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+    """Take the node away with its in-flight policy, or bring it back (churn)."""
+    if step.phase == "undo":
+        node.join(now_s)
+    else:
+        node.leave(event.in_flight, now_s)
+
+
+def _delay(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+    """Delay requests from the other site. A node of site a is told about b and the other way round."""
+    other = event.b if node.site == event.a else event.a
+    node.set_link_delay(step.event, other, 0.0 if step.phase == "undo" else event.extra_s, now_s)
+
+
+def _crash(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+    """Kill the replica; the node starts it again at `until_s`, so the undo only marks the moment."""
+    if step.phase == "onset":
+        node.crash(event.model, now_s, event.until_s)
+
+
+def _of_reasoners(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+    """Nothing to do on a node; the control plane is told by whoever plays the plan."""
+
+
+_slower = _condition(lambda event, factor: Condition(slowdown=factor, stutter=event.stutter))
+"""E3's hidden degraded state (eq. 3)."""
+
+FAULTS: dict[str, Fault] = {
+    "slowdown": Fault(_slower, lambda event: event.factor),
+    "drift": Fault(  # a hidden step in the coefficients of the service law (E3)
+        _condition(lambda event, _: Condition(per_coefficient=event.factors)), lambda event: event.factors[0]
+    ),
+    "ramp": Fault(_slower, lambda event: 1.0, _rising),
+    "pause": Fault(_condition(lambda event, _: Condition(paused=True, stutter=True))),
+    "error": Fault(
+        _condition(lambda event, rate: Condition(error_rate=rate, error_seed=event.seed)),
+        lambda event: event.rate,
+    ),
+    "leave": Fault(_leave),
+    "link_delay": Fault(_delay, lambda event: event.extra_s),
+    "replica_crash": Fault(_crash),
+    "llm_outage": Fault(_of_reasoners),
+}
+
+
+def timeline(events: Sequence[Event], testbed: TestbedConfig) -> list[Step]:
+    """Every step of an event plan, in time order; undo before onset at the same instant."""
+    order = {"undo": 0, "step": 1, "onset": 2}
+    steps = [s for i, event in enumerate(events) for s in FAULTS[event.kind].steps(event, i, testbed)]
+    return sorted(steps, key=lambda s: (s.at_s, order[s.phase], s.event))
+
+
+def apply(step: Step, node: FaultTarget, now_s: float) -> None:
+    """Apply one step to one of its nodes."""
+    FAULTS[step.spec.kind].apply(step.spec, node, now_s, step)

@@ -96,10 +96,6 @@ class ServiceBelief:
         held = self._factors[law]
         return exp(held.mean - optimism / sqrt(held.precision))
 
-    def sigma(self, law: ServiceKey) -> float:
-        """Standard deviation of the logarithm of the factor. Raises `KeyError`."""
-        return 1.0 / sqrt(self._factors[law].precision)
-
     def testbed(self, optimism: float = 0.0) -> TestbedConfig:
         """The testbed with the laws as held now, one profile entry per law."""
         speed = {n.id: n.speed for n in self._testbed.nodes}

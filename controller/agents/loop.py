@@ -1,5 +1,7 @@
-"""The agent loop, bounded: a question, then tool calls and their results, or an answer and what is wrong with it, and
-so on until the answer is valid or a budget is spent. Every agent runs it.
+"""The agent loop, bounded, which every agent runs.
+
+A question is answered by tool calls, which get their results, or by an answer, which is told what is wrong with it, and
+so on until an answer is valid or a budget is spent.
 
 A `Dialogue` is plain data that waits: whoever holds it asks the reasoner when and where it likes and hands the reply
 back when the thinking is over, so the tools run then. The meta-controller does so in its world's own time;

@@ -154,7 +154,7 @@ class MetaController:
         steered = self.steered
         steered.tasks += 1
         device = steered.device_of[decision.executor or ""]
-        steered.flights[request.id] = Flight(device, now_s, steered.tasks, bool(steered.hints[device]))
+        steered.flights[request.id] = Flight(device, steered.tasks, bool(steered.hints[device]))
         if steered.masks:
             for expired in steered.expired():
                 self._expire(expired)
@@ -239,7 +239,7 @@ class MetaController:
             predicted = self.steered.calibration.predict(key, x)
             predicted_s, sd_s = predicted.mean_s, predicted.sd_s
         return Observation(
-            request.id, flight.device, key, x, flight.task, flight.dispatched_s, completion.ended_s,
+            flight.device, key, x, flight.task, completion.ended_s,
             completion.ended_s - request.arrival_s, completion.service_s, predicted_s, sd_s, completion.outcome,
             completion.measured.stutter, flight.hinted, flight.mixed,
         )  # fmt: skip

@@ -21,7 +21,6 @@ class Flight:
     """A request that was dispatched and has not come back."""
 
     device: str
-    dispatched_s: float
     task: int
     hinted: bool
     """Its device had a hint in force when it was dispatched."""
@@ -33,13 +32,11 @@ class Flight:
 class Observation:
     """One finished request. Only what came back with it; seconds."""
 
-    request_id: str
     device: str
     key: PerfKey
     x: tuple[float, ...]
     task: int
     """Number of its dispatch."""
-    dispatched_s: float
     ended_s: float
     latency_s: float
     service_s: float | None
@@ -72,9 +69,6 @@ class Observations:
     def add(self, observation: Observation) -> None:
         """Append one; the oldest falls out of a full ring."""
         self._ring.append(observation)
-
-    def __len__(self) -> int:
-        return len(self._ring)
 
     def __iter__(self) -> Iterator[Observation]:
         return iter(self._ring)

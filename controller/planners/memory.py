@@ -13,7 +13,6 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import Mode, Strict
 from emulation.jsonl import read_lines
 from emulation.recording import write_whole
@@ -55,10 +54,6 @@ class Case(Strict):
     objective: float
     """J of MA eq. 10 as it was measured; lower is better."""
     epoch: int = Field(ge=0)
-
-    def policy(self) -> MacroPolicy:
-        """The policy that was in force."""
-        return MacroPolicy(p=self.p, roles=self.roles)
 
 
 class Precedents(Strict):

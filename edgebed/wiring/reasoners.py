@@ -75,14 +75,19 @@ def reasoner_label(scheme: Scheme, scenario: Scenario) -> str:
 
 
 def check_reasoner(scheme: Scheme, scenario: Scenario, live: bool) -> None:
-    """Raise `ConfigError` where a live model could not be charged for its thinking (live, it forces speedup 1), and
-    where a run that is not live is to ask the model of a live testbed."""
-    if not live and OPENAI in _labels(scheme, scenario).values() and (asking := asks_agent_llm(scenario)):
+    """See that a language model can be asked, and charged for its thinking.
+
+    Raises `ConfigError` where a run that is not live is to ask the model of a live testbed, and where a live one would
+    think faster or slower than virtual time goes (it forces speedup 1).
+    """
+    if OPENAI not in _labels(scheme, scenario).values():
+        return
+    if not live and (asking := asks_agent_llm(scenario)):
         raise ConfigError(
             f"scenario {scenario.name!r}: controllers.{asking[0]}.openai.base_url = {AGENT_LLM!r} is the model that a"
             " live testbed hosts; for other runs give the URL that `edgebed up` says"
         )
-    if live and OPENAI in _labels(scheme, scenario).values() and scenario.live.speedup != 1.0:
+    if live and scenario.live.speedup != 1.0:
         raise ConfigError(
             f"reasoner openai thinks in real seconds: it needs --speedup 1, not {scenario.live.speedup:g}"
         )

@@ -177,8 +177,11 @@ class Thought(Protocol):
 
 
 class MetaController(Protocol):
-    """Event-driven. It shares the fast path it acts on, and so senses dispatches and ends by itself; a world tells
-    it of hints and outages, writes its records, and carries its questions to the reasoner and the answers back."""
+    """Handles exceptions beside the fast path it acts on, and so senses dispatches and ends by itself.
+
+    A world tells it of hints and outages, writes its records, and carries its questions to the reasoner and the answers
+    back.
+    """
 
     def attach(self, notify: Callable[[], None]) -> None:
         """Call `notify` whenever there are records or a question to take."""

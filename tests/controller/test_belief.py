@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from math import exp
+from math import exp, log
 
 import pytest
 
@@ -28,7 +28,8 @@ def test_much_work_at_twice_the_profile_is_believed_and_says_nothing_of_other_pl
     assert belief.learn(window(200, 1000.0, 2 * 11.0 * 1000.0))
     assert belief.factor(LAW) == pytest.approx(2.0, rel=0.01)
     assert belief.factor(OTHER) == 1.0
-    assert belief.sigma(LAW) < 0.05 < belief.sigma(OTHER)
+    spread = {law: log(belief.factor(law) / belief.factor(law, optimism=1.0)) for law in (LAW, OTHER)}
+    assert spread[LAW] < 0.05 < spread[OTHER]
     learned = belief.testbed()
     assert learned.theta("VM3", "sd", "gpu") == pytest.approx((22.0,), rel=0.01)
     assert learned.theta("VM4", "sd", "gpu") == BED.theta("VM4", "sd", "gpu")

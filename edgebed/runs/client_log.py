@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
+from emulation.domain.measured import Measured
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
+from emulation.domain.request import Outcome, Request
 from emulation.jsonl import RecordError
+from emulation.ledger import request_record
 from emulation.recording import Run, read_run, rows_of, write_records
 from workloads.load import ClientResult, client_log
 
@@ -79,32 +83,11 @@ def _joined(
 
 def _never_arrived(seen: ClientResult, header: RunHeader) -> RequestRecord:
     """A request the client intended and no gateway has recorded."""
-    return RequestRecord(
-        t_s=seen.ended_s,
-        request_id=seen.request_id,
-        model=seen.model,
-        origin="",
-        prompts=0,
-        prompt_tokens=0,
-        output_tokens=0,
-        attempt=0,
-        intended_s=seen.intended_s,
-        sent_s=seen.intended_s if seen.sent_s is None else seen.sent_s,
-        dispatched_s=None,
-        enqueued_s=None,
-        started_s=None,
-        ended_s=seen.ended_s,
-        service_s=None,
-        transfer_s=0.0,
-        predicted_s=None,
-        predicted_sd_s=None,
-        executor=None,
-        mode=None,
-        outcome="aborted" if seen.outcome in ("done", "aborted") else "error",
-        stutter=False,
-        counted=seen.intended_s < header.horizon_s,
-        reason=seen.error or "never reached a gateway",
-    )
+    request = Request(seen.request_id, seen.model, "", seen.intended_s, inf, prompts=0)
+    outcome: Outcome = "aborted" if seen.outcome in ("done", "aborted") else "error"
+    counted, sent = seen.intended_s < header.horizon_s, Measured(attempt=0, sent_s=seen.sent_s)
+    reason = seen.error or "never reached a gateway"
+    return request_record(request, outcome, seen.ended_s, counted, sent, reason=reason)
 
 
 def _still_inside(record: RequestRecord, in_system: dict[str, int]) -> bool:

@@ -25,8 +25,7 @@ from emulation.recording import Run
 from serve_apps.engines.loading import LoadFacts
 from serve_apps.replica.choice import checked as checked_backends
 from serve_apps.testbed.live import LiveCluster, LiveOptions
-from serve_apps.testbed.ports import PortInUse, checked_port
-from serve_apps.testbed.ray_cluster import NoCluster
+from serve_apps.testbed.ports import checked_port
 from serve_apps.wire.messages import RunPlan
 from workloads.mismatch import world_truth
 
@@ -65,7 +64,7 @@ def compare_live(
     options = LiveOptions(
         port=port, lifecycle=scenario.live.lifecycle, backend=backend, address=address, raylets=raylets
     )
-    check_port(options)
+    checked_port(options.host, options.port)  # before anything is started or written
     layout.save_scenario(scenario)
     runs: list[Run] = []
     replicas = "replicas as they are asked for" if cold else f"{len(scenario.testbed.executors())} replicas"
@@ -99,11 +98,8 @@ def as_live(scenario: Scenario, backend: str = "emulated") -> Scenario:
 
 
 def start_cluster(scenario: Scenario, options: LiveOptions) -> LiveCluster:
-    """Bring the testbed up. Raises `ConfigError` if the Ray cluster to join is not there or lacks edge nodes."""
-    try:
-        cluster = LiveCluster.start(scenario.testbed, options)
-    except NoCluster as error:
-        raise ConfigError(str(error)) from error
+    """Bring the testbed up, and say what loading real models cost. Raises `ConfigError`, as `LiveCluster.start`."""
+    cluster = LiveCluster.start(scenario.testbed, options)
     if scenario.testbed.agent_llm is not None:
         say(f"the agents' model at {scenario.testbed.agent_llm.url}")
     try:
@@ -124,14 +120,6 @@ def said_of(facts: LoadFacts) -> str:
         f"{facts.parameters / 1e6:.1f} M parameters, {facts.dtype}, {facts.device}, {facts.threads} thread(s), {held}; "
         f"import {facts.import_s:.1f} s, weights {facts.weights_s:.1f} s, first call {facts.first_call_s:.2f} s"
     )
-
-
-def check_port(options: LiveOptions) -> None:
-    """Raise `ConfigError` if the gateway's port is taken, before anything is started or written."""
-    try:
-        checked_port(options.host, options.port)
-    except PortInUse as error:
-        raise ConfigError(str(error)) from error
 
 
 def run_live(

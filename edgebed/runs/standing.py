@@ -15,13 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgebed.commands.console import say
 from edgebed.runs.layout import Layout
-from edgebed.runs.live import check_port, run_plan, start_cluster, start_load, stop_load
+from edgebed.runs.live import run_plan, start_cluster, start_load, stop_load
 from emulation.domain.events import Event
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import rows_of, write_records
 from serve_apps.testbed.live import LiveOptions
+from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.standing import Standing, read_standing, stand
 
 STATE = Path(os.environ.get("EDGEBED_STATE", Path.home() / ".edgebed" / "testbed.json"))
@@ -39,7 +40,7 @@ def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standi
     standing = read_standing(STATE)
     if standing is not None:
         raise ConfigError(f"a testbed stands already at {standing.url}; end it with `edgebed down`")
-    check_port(options)
+    checked_port(options.host, options.port)
     layout.root.mkdir(parents=True, exist_ok=True)
     log = layout.root / "up.log"
     command = [
@@ -63,7 +64,7 @@ def serve_in_foreground(
     scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout
 ) -> None:
     """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running."""
-    check_port(options)
+    checked_port(options.host, options.port)
     scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
     layout.save_scenario(scenario)
     folder = layout.run_folder(scheme, seed)

@@ -6,7 +6,7 @@ from edgebed.wiring.reasoners import AGENT_LLM, asks_agent_llm
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from serve_apps.testbed.agent_llm import checked
-from serve_apps.testbed.ports import PortInUse, checked_port
+from serve_apps.testbed.ports import checked_port
 
 
 def with_agent_llm(scenario: Scenario) -> Scenario:
@@ -28,7 +28,7 @@ def with_agent_llm(scenario: Scenario) -> Scenario:
     if agent.port == 0:
         try:
             agent = agent.model_copy(update={"port": checked_port(agent.host, 0)})
-        except PortInUse as error:
+        except ConfigError as error:
             raise ConfigError(f"agent_llm.host: {error}") from error
         testbed = testbed.model_copy(update={"agent_llm": agent})
     controllers = {**scenario.controllers}

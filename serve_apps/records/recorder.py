@@ -97,10 +97,6 @@ class Recorder:
                 self._finished.close()
             put_in_order(self._folder)
 
-    async def state(self) -> RunState:
-        """The present run."""
-        return self._state
-
     async def watch(self, run_id: str, version: int, limit_s: float) -> tuple[int, tuple[RunState, ...]]:
         """What became of the present run; see `News.watch`. `run_id` is `ANY_RUN`: one follows runs as they come."""
         return await self._news.watch(run_id, version, limit_s)

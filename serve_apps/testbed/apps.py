@@ -24,58 +24,47 @@ ON_ONE_LOOP = {
     "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
 }
-"""Serve settings of our processes: one event loop, no hand-over between threads (halves the time of a
-call)."""
+"""Serve settings of our processes: one event loop, no hand-over between threads (halves the time of a call)."""
 QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 
 
-def gateway_target(host: str, port: int, count: int, place: Mapping[str, float]) -> RunTarget:
-    """The gateway's application: `count` processes that share one port, where the resources of `place` are."""
+def target(
+    app: str, cls: type, *args: Any, place: Mapping[str, float], gpus: float = 0.0, **options: Any
+) -> RunTarget:
+    """An application of one deployment: `cls(*args)` where the resources of `place` are, with a share of a GPU."""
     deployment: Any = serve.deployment(
-        Gateway,
-        name=GATEWAY_APP,
-        num_replicas=count,
+        cls,
         max_ongoing_requests=UNLIMITED,
-        health_check_period_s=1.0,
-        health_check_timeout_s=10.0,
-        graceful_shutdown_timeout_s=1.0,
-        graceful_shutdown_wait_loop_s=0.1,
         ray_actor_options={
             "num_cpus": 0,
+            "num_gpus": gpus,
             "resources": dict(place),
             "runtime_env": {"env_vars": ON_ONE_LOOP},
         },
         logging_config=QUIET,
+        **{"name": app, "graceful_shutdown_timeout_s": 1.0, "graceful_shutdown_wait_loop_s": 0.1} | options,
     )
-    return RunTarget(
-        target=deployment.bind(host, port, Keys.of_environment()), name=GATEWAY_APP, route_prefix=None
-    )
+    return RunTarget(target=deployment.bind(*args), name=app, route_prefix=None)
+
+
+def gateway_target(host: str, port: int, count: int, place: Mapping[str, float]) -> RunTarget:
+    """The gateway's application: `count` processes that share one port, where the resources of `place` are."""
+    return target(
+        GATEWAY_APP, Gateway, host, port, Keys.of_environment(), place=place, num_replicas=count,
+        health_check_period_s=1.0, health_check_timeout_s=10.0,
+    )  # fmt: skip
 
 
 def replica_target(
     testbed: TestbedConfig, node_id: str, model_id: str, backend: str, gpus: float
 ) -> RunTarget:
     """The Serve application of one model on one node. `backend`: where the testbed names none."""
-    modes = testbed.modes(node_id, model_id)
     name, settings = chosen(testbed, node_id, model_id, backend)
-    on_gpu = gpus if takes_gpu(testbed, node_id, model_id) else 0
-    deployment: Any = serve.deployment(
-        Replica,
-        name=REPLICA,
-        max_ongoing_requests=UNLIMITED,
-        health_check_period_s=10.0,
-        graceful_shutdown_timeout_s=1.0,
-        graceful_shutdown_wait_loop_s=0.1,
-        ray_actor_options={
-            "num_cpus": 0,
-            "num_gpus": on_gpu,
-            "resources": {edge_resource(node_id): 0.001},
-            "runtime_env": {"env_vars": ON_ONE_LOOP},
-        },
-        logging_config=QUIET,
-    )
-    bound = deployment.bind(BackendSpec(node_id, testbed.model(model_id), modes, settings), name)
-    return RunTarget(target=bound, name=app_name(node_id, model_id), route_prefix=None)
+    spec = BackendSpec(node_id, testbed.model(model_id), testbed.modes(node_id, model_id), settings)
+    return target(
+        app_name(node_id, model_id), Replica, spec, name, name=REPLICA, health_check_period_s=10.0,
+        place={edge_resource(node_id): 0.001}, gpus=gpus if takes_gpu(testbed, node_id, model_id) else 0,
+    )  # fmt: skip
 
 
 def gpu_share(testbed: TestbedConfig) -> float:

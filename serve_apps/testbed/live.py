@@ -120,9 +120,9 @@ class LiveCluster:
     def start(cls, testbed: TestbedConfig, options: LiveOptions | None = None) -> Self:
         """Bring everything up and wait until it serves.
 
-        Raises `PortInUse` if the gateway's port is taken, `KeyError` for an unknown backend, `ConfigError` if replicas
-        cannot start as they are told to (no such GPU, not enough of its memory); nothing is left running after an
-        error.
+        Raises `KeyError` for an unknown backend, `ConfigError` if the gateway's port is taken, the Ray cluster to join
+        is not there or lacks edge nodes, or replicas cannot start as they are told to (no such GPU, not enough of its
+        memory); nothing is left running after an error.
         """
         options = options or LiveOptions()
         backend_class(options.backend)

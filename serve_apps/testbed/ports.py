@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import socket
 
-
-class PortInUse(OSError):
-    """The gateway's port is taken; the message says which and what to do."""
+from emulation.files import ConfigError
 
 
 def checked_port(host: str, port: int) -> int:
-    """A port the gateway can open: `port`, or any free one for 0. Raises `PortInUse`."""
+    """A port the gateway can open: `port`, or any free one for 0. Raises `ConfigError` if it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise PortInUse(
-                f"port {port} on {host} is in use; give another with --port ({error.strerror})"
-            ) from error
+            taken = f"port {port} on {host} is in use; give another with --port ({error.strerror})"
+            raise ConfigError(taken) from error
         return int(probe.getsockname()[1])

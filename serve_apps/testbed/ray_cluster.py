@@ -18,6 +18,7 @@ from ray._private import ray_logging
 from ray.serve._private.router import SingletonThreadRouter
 
 from emulation.domain.cluster import TestbedConfig
+from emulation.files import ConfigError
 from serve_apps.wire.names import NAMESPACE, edge_resource
 
 ROOT = Path(__file__).parents[2]
@@ -26,10 +27,6 @@ CONTROL = "control"
 _HEAD_CPUS = 4
 _ROUTER_STOPS_S = 10.0
 """Wall seconds Serve's handles have to let go."""
-
-
-class NoCluster(ConnectionError):
-    """The Ray cluster named does not answer, or lacks edge nodes; the message says which and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +86,19 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
 def join(address: str, testbed: TestbedConfig) -> RayCluster:
     """A cluster that is there already, for example one of `ray up cluster.yaml`: `auto`, or host:port of its head.
 
-    Raises `NoCluster` if it does not answer or does not advertise every edge node of the testbed.
+    Raises `ConfigError` if it does not answer or does not advertise every edge node of the testbed.
     """
     try:
         ray.init(address=address, **_QUIET)
     except (ConnectionError, ValueError) as error:
-        raise NoCluster(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
     ask: Any = ray.cluster_resources
     resources: dict[str, float] = ask()
     missing = [n.id for n in testbed.nodes if edge_resource(n.id) not in resources]
     if missing:
         disconnect()
         names = ", ".join(edge_resource(n) for n in missing)
-        raise NoCluster(f"the cluster at {address!r} has no node with resource {names}; see cluster.yaml")
+        raise ConfigError(f"the cluster at {address!r} has no node with resource {names}; see cluster.yaml")
     place = {CONTROL: 0.001} if CONTROL in resources else {}
     return RayCluster(address, disconnect, place)
 

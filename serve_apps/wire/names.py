@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import ray
-
 NAMESPACE = "edgebed"
 RECORDER = "recorder"
 EVENTS = "events"
@@ -38,31 +34,3 @@ def app_name(node_id: str, model_id: str) -> str:
 def edge_resource(node_id: str) -> str:
     """Custom resource the Ray node of an edge node advertises."""
     return f"edge:{node_id}"
-
-
-class NotThere(LookupError):
-    """No actor of this name runs."""
-
-
-def find(name: str) -> Any:
-    """Handle of a named actor of the testbed. Raises `NotThere` if there is none."""
-    try:
-        return ray.get_actor(name, namespace=NAMESPACE)
-    except ValueError as error:
-        raise NotThere(f"no actor {name!r} in namespace {NAMESPACE!r}") from error
-
-
-class Phonebook:
-    """Handles of named actors, each looked up once: a look-up blocks its caller for a round trip.
-
-    A handle outlives restarts of its actor. One phonebook belongs to one process of the testbed.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[str, Any] = {}
-
-    def find(self, name: str) -> Any:
-        """Handle of a named actor. Raises `NotThere` if there is none."""
-        if name not in self._known:
-            self._known[name] = find(name)
-        return self._known[name]

@@ -19,7 +19,8 @@ from emulation.domain.scenario import Scenario
 from emulation.recording import Run, read_run
 from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
-from serve_apps.wire.names import app_name, find, runtime_name
+from serve_apps.wire.calls import RayCalls
+from serve_apps.wire.names import app_name, runtime_name
 from tests.build.waiting import eventually
 
 START_TIMEOUT_S = 20.0
@@ -64,11 +65,11 @@ def _post(url: str, model: str, request_id: str, prompts: int) -> int:
 
 
 def _configure(modes: dict[str, str]) -> Any:
-    return ray.get(find(runtime_name("n")).configure.remote(NodeConfig("n", modes)), timeout=10)  # type: ignore[arg-type]
+    return RayCalls().call_now(runtime_name("n"), "configure", NodeConfig("n", modes))  # type: ignore[arg-type]
 
 
 def _states() -> dict[str, str]:
-    view = ray.get(find(runtime_name("n")).telemetry.remote(), timeout=10)
+    view = RayCalls().call_now(runtime_name("n"), "telemetry")
     return {e.id: f"{e.state} {e.mode}" for e in view.executors}
 
 

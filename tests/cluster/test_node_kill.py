@@ -16,7 +16,8 @@ from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
 from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
-from serve_apps.wire.names import find, runtime_name
+from serve_apps.wire.calls import RayCalls
+from serve_apps.wire.names import runtime_name
 from tests.build.waiting import eventually
 
 
@@ -58,7 +59,7 @@ def test_requests_of_a_killed_node_are_served_elsewhere_and_the_books_balance(
     cluster.begin_run(run_plan(world(), "sect", 1, tmp_path))
     with ThreadPoolExecutor(8) as pool:
         first = [pool.submit(_ask, cluster.url, i) for i in range(8)]
-        dying: Any = find(runtime_name("n2"))
+        dying: Any = RayCalls().handle(runtime_name("n2"))
         eventually(lambda: any(e.busy for e in ray.get(dying.telemetry.remote(), timeout=20).executors))
         assert cluster.base is not None
         assert cluster.base.kill is not None

@@ -15,7 +15,8 @@ from ray import serve
 
 from emulation.domain.events import Leave, Slowdown
 from serve_apps.records.progress import broken_promises, read_progress
-from serve_apps.wire.names import RECORDER, REPLICA, app_name, find, runtime_name
+from serve_apps.wire.calls import RayCalls
+from serve_apps.wire.names import RECORDER, REPLICA, app_name, runtime_name
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
@@ -51,7 +52,7 @@ def _finished(live: Any, request_id: str) -> int:
 
 def _landed(node: str) -> bool:
     """Whether a step of the event plan is in force on a node: it leaves that with the recorder."""
-    kept = ray.get(find(RECORDER).kept.remote(runtime_name(node)))
+    kept = RayCalls().call_now(RECORDER, "kept", runtime_name(node))
     return kept is not None and len(kept.steps) > 0
 
 
@@ -75,7 +76,7 @@ def test_killed_node_runtime_and_killed_replica_lose_no_finished_prompt(begin: B
     eventually(lambda: _finished(live, "sd0") >= 3 and _finished(live, "big0") >= 3)
     replica: Any = serve.get_deployment_handle(REPLICA, app_name=app_name("n2", "big"))
     os.kill(replica.pid.remote().result(timeout_s=10), signal.SIGKILL)
-    ray.kill(find(runtime_name("n1")), no_restart=False)
+    ray.kill(RayCalls().handle(runtime_name("n1")), no_restart=False)
     assert [s.result(60).status_code for s in sent] == [200] * 4
     footer, requests, progress = _checked(live)
     assert footer.ends == {"sd": {"done": 2}, "big": {"done": 2}}

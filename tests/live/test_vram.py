@@ -12,7 +12,8 @@ from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.start_errors import said_in
-from serve_apps.wire.names import LAUNCHER, VRAM, find
+from serve_apps.wire.calls import RayCalls
+from serve_apps.wire.names import LAUNCHER, VRAM
 
 pytestmark = [pytest.mark.models, pytest.mark.usefixtures("no_cluster")]
 
@@ -48,7 +49,7 @@ def scenario(lifecycle: str) -> Scenario:
 
 def holders() -> dict[str, float]:
     """Application to MiB it holds, as the ledger says now."""
-    accounts: Any = ray.get(find(VRAM).accounts.remote(), timeout=20)
+    accounts: Any = RayCalls().call_now(VRAM, "accounts")
     return {c.app: c.held_mb for _, claims in accounts for c in claims}
 
 
@@ -63,11 +64,10 @@ def test_a_replica_that_does_not_fit_is_one_clear_error_and_nothing_is_left_runn
 
 def test_a_stopped_replica_gives_its_memory_to_the_next() -> None:
     given = scenario("cold")
-    with LiveCluster.start(given.testbed, LiveOptions(port=0, lifecycle="cold")):
-        launcher = find(LAUNCHER)
+    with LiveCluster.start(given.testbed, LiveOptions(port=0, lifecycle="cold")) as cluster:
 
         def do(what: str, node: str, *mode: str) -> Any:
-            return ray.get(getattr(launcher, what).remote(node, "m", *mode), timeout=120)
+            return cluster.calls.call_now(LAUNCHER, what, node, "m", *mode, limit_s=120)
 
         assert do("launch", "a", "gpu").ok
         assert holders() == {"a--m": 16.5 * 1024}

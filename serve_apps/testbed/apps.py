@@ -32,6 +32,7 @@ def target(
     app: str, cls: type, *args: Any, place: Mapping[str, float], gpus: float = 0.0, **options: Any
 ) -> RunTarget:
     """An application of one deployment: `cls(*args)` where the resources of `place` are, with a share of a GPU."""
+    quick: dict[str, Any] = {"graceful_shutdown_timeout_s": 1.0, "graceful_shutdown_wait_loop_s": 0.1}
     deployment: Any = serve.deployment(
         cls,
         max_ongoing_requests=UNLIMITED,
@@ -42,7 +43,7 @@ def target(
             "runtime_env": {"env_vars": ON_ONE_LOOP},
         },
         logging_config=QUIET,
-        **{"name": app, "graceful_shutdown_timeout_s": 1.0, "graceful_shutdown_wait_loop_s": 0.1} | options,
+        **{"name": app} | quick | options,
     )
     return RunTarget(target=deployment.bind(*args), name=app, route_prefix=None)
 

@@ -34,7 +34,7 @@ class Crowd:
     def compute(self, engine: object, work: Work) -> float:
         with self.lock:
             self.now += 1
-        time.sleep(0.03)
+        time.sleep(0.03)  # noqa: TID251  while it computes, others come
         with self.lock:
             company = self.now
             self.now -= 1
@@ -54,7 +54,7 @@ def test_what_one_request_raises_is_raised_and_the_others_end() -> None:
     def compute(engine: object, work: Work) -> float:
         if work.request.id == "profile-2":
             raise ConfigError("out of memory")
-        time.sleep(0.01)
+        time.sleep(0.01)  # noqa: TID251  the others compute on when one has failed
         return 1.0
 
     with pytest.raises(ConfigError, match="out of memory"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,7 +34,7 @@ from tests.build.controllers import (
     planning,
     policy,
 )
-from tests.build.waiting import in_a_loop, until
+from tests.build.waiting import in_a_loop, news_arrives, until
 
 
 class World:
@@ -119,7 +118,8 @@ async def test_nothing_is_decided_after_the_end_of_the_scenario() -> None:
     host = world.deployer()
     await host.begin_run(part(deployment(Told()), slots=2))
     await host.start(time.time() - 1000.0)
-    await asyncio.sleep(0.05)
+    await until(lambda: world.books.decisions)
+    await news_arrives()
     await host.end_run()
     assert [d.cause for d in world.books.decisions] == ["slot 0"]
 
@@ -250,7 +250,7 @@ async def test_a_script_that_ended_stops_its_controller_which_says_why_at_the_en
     assert await host.begin_run(part(deployment(Script(2)))) == ""
     await host.start(time.time())
     await until(lambda: len(world.books.decisions) == 2)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # a slot more
     assert await host.end_run() == "the script has ended"
     assert len(world.books.decisions) == 2
 

@@ -11,6 +11,7 @@ import pytest
 from serve_apps.gateway import http
 from serve_apps.wire.calls import Unreached
 from tests.build.asgi import CHAT, DELTAS, SAID, MadeUpRun, Reply, app_of, ask_app, asked
+from tests.build.waiting import until
 
 
 def test_stops_reading_a_body_once_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,8 +80,7 @@ def test_a_client_that_leaves_ends_the_work(stream: bool) -> None:
         serving = asyncio.ensure_future(
             ask_app(app, "POST", "/v1/chat/completions", [raw], {}, leaves=leaves)
         )
-        while not run.asked:
-            await asyncio.sleep(0)
+        await until(lambda: run.asked)
         assert not run.left.is_set()
         leaves.set()
         reply = await serving

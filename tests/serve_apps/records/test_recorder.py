@@ -20,7 +20,7 @@ from serve_apps.wire.names import RECORDER
 from serve_apps.wire.news import Follower
 from tests.build.calls import InMemoryCalls
 from tests.build.fakes import device_testbed, header, request, scenario
-from tests.build.waiting import in_a_loop
+from tests.build.waiting import in_a_loop, news_arrives
 
 WORLD = scenario(device_testbed())
 
@@ -129,7 +129,7 @@ async def test_a_run_is_joined_as_soon_as_enough_gateways_are_ready(tmp_path: Pa
         waiting = asyncio.ensure_future(recorder.joined("run", 2, 20.0))
         await recorder.ready("run", "first")
         await recorder.ready("the run before", "second")
-        await asyncio.sleep(0)
+        await news_arrives()
         assert not waiting.done()
         await recorder.ready("run", "second")
         assert await waiting
@@ -143,7 +143,7 @@ async def test_followers_hear_what_becomes_of_a_run(tmp_path: Path) -> None:
         follower = Follower(InMemoryCalls({RECORDER: recorder}), RECORDER, ANY_RUN, heard.append)
         await follower.poll()
         waiting = asyncio.ensure_future(follower.poll())
-        await asyncio.sleep(0)
+        await news_arrives()
         await recorder.start(7.0)
         await waiting
         await recorder.close()

@@ -12,6 +12,7 @@ from serve_apps.wire import news as module
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.news import Follower, News
 from tests.build.calls import InMemoryCalls
+from tests.build.waiting import news_arrives
 
 
 def told(*items: tuple[str, str], run: str = "run") -> News[str]:
@@ -49,7 +50,7 @@ def test_what_was_heard_is_not_heard_again_and_what_is_new_comes_at_once() -> No
         one, _ = follower(source, heard)
         await one.poll()
         waiting = asyncio.ensure_future(one.poll())
-        await asyncio.sleep(0)
+        await news_arrives()
         source.publish("a2", "a")
         await waiting
         assert heard == ["a1", "a2"]
@@ -76,7 +77,7 @@ def test_of_another_run_nothing_is_heard_until_it_begins() -> None:
         await one.poll(limit_s=0.01)
         assert heard == []
         waiting = asyncio.ensure_future(one.poll())
-        await asyncio.sleep(0)
+        await news_arrives()
         source.begin("next")
         source.publish("of the next run", "a")
         await waiting
@@ -149,7 +150,7 @@ def test_what_is_asked_anew_while_a_poll_is_out_is_heard_from_the_start() -> Non
         one, _ = follower(source, heard)
         await one.poll()
         waiting = asyncio.ensure_future(one.poll())
-        await asyncio.sleep(0)
+        await news_arrives()
         one.again()
         source.publish("b2", "b")
         await waiting
@@ -175,7 +176,7 @@ def test_news_whose_hearing_takes_time_are_heard_one_after_the_other() -> None:
         heard: list[str] = []
 
         async def hear(item: str) -> None:
-            await asyncio.sleep(0)
+            await news_arrives()
             heard.append(item)
 
         calls = InMemoryCalls({"source": told(("a", "a1"), ("b", "b1"))})

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from ray.exceptions import RayError
 
 from emulation.domain.measured import Measured
 from emulation.domain.records import RunFooter
@@ -29,6 +28,7 @@ from serve_apps.records.progress import ProgressBook
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Finished, RunPlan, RunProgress, RunState
 from serve_apps.wire.news import News
+from serve_apps.wire.restart import lives
 
 ANY_RUN = ""
 """What followers of runs give as the run's id."""
@@ -120,19 +120,10 @@ class Recorder:
         self._gateways[source] = actor
         if run_id == self._state.run_id and self._ledger is not None:
             for other in {s for s, _ in self._open.values()} - {source}:
-                if not await self._alive(other):
+                gateway = self._gateways.get(other)
+                if gateway is None or not await lives(gateway, ALIVE_TIMEOUT_S, if_silent=False):
                     self._close_open(other)
         return self._checkpoints.get("gateway")
-
-    async def _alive(self, source: str) -> bool:
-        actor = self._gateways.get(source)
-        if actor is None:
-            return False
-        try:
-            await asyncio.wait_for(asyncio.ensure_future(actor.__ray_ready__.remote()), ALIVE_TIMEOUT_S)
-        except (RayError, TimeoutError):
-            return False
-        return True
 
     def _close_open(self, source: str) -> None:
         """What this gateway had in flight is lost."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
 
 from emulation.files import ConfigError
 from serve_apps.vram.ledger import Claim, Gpu, Overcommit, VramLedger
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.names import VRAM
+from serve_apps.wire.restart import lives
 
 ALIVE_TIMEOUT_S = 1.0
 """Wall seconds a holder has to show that it is gone; one that says nothing loads its model, and lives."""
@@ -60,23 +60,14 @@ class VramHost:
     async def _sweep(self) -> None:
         """Release what holders that are no more still hold."""
         holders = [(app, self._holders[app]) for app in self._ledger.apps()]
-        gone = await asyncio.gather(*(self._gone(holder) for _, holder in holders))
-        for (app, holder), dead in zip(holders, gone, strict=True):
-            if dead and self._holders.get(app) is holder:  # no successor has claimed meanwhile
+        there = await asyncio.gather(*(lives(h, ALIVE_TIMEOUT_S, if_silent=True) for _, h in holders))
+        for (app, holder), alive in zip(holders, there, strict=True):
+            if not alive and self._holders.get(app) is holder:  # no successor has claimed meanwhile
                 self._release(app)
 
     def _release(self, app: str) -> None:
         self._ledger.release(app)
         self._holders.pop(app, None)
-
-    async def _gone(self, holder: Any) -> bool:
-        try:
-            await asyncio.wait_for(asyncio.ensure_future(holder.__ray_ready__.remote()), ALIVE_TIMEOUT_S)
-        except TimeoutError:
-            return False
-        except RayError:
-            return True
-        return False
 
 
 class VramAccount:

@@ -27,6 +27,20 @@ def where() -> dict[str, Any]:
     return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
 
 
+async def lives(actor: Any, limit_s: float, if_silent: bool) -> bool:
+    """Whether the process of an actor is there, on whatever host, by its handle.
+
+    `if_silent`: what it means that it says nothing for `limit_s` wall seconds.
+    """
+    try:
+        await asyncio.wait_for(asyncio.ensure_future(actor.__ray_ready__.remote()), limit_s)
+    except TimeoutError:
+        return if_silent
+    except RayError:
+        return False
+    return True
+
+
 def resume_if_restarted() -> None:
     """Called from an actor's constructor: if it was restarted, have its `resume` called, for certain.
 

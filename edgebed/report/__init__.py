@@ -10,7 +10,6 @@ from edgebed.report.html import write_report
 from edgebed.report.model import (
     Comparison,
     FaultEntry,
-    FaultLedger,
     ParityReport,
     ParityRow,
     RunResult,
@@ -22,7 +21,6 @@ from edgebed.report.terminal import print_table
 __all__ = [
     "Comparison",
     "FaultEntry",
-    "FaultLedger",
     "ParityReport",
     "ParityRow",
     "RunResult",

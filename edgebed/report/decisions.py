@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from edgebed.report.figures import number
@@ -18,31 +17,7 @@ ROUTES = 5
 """Sample of routed requests."""
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionLine:
-    """One decision as the page shows it."""
-
-    t: str
-    actor: str
-    cause: str
-    choice: str
-    reason: str
-    result: str
-    tone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteLine:
-    """One routed request with the executors that were weighed, best first."""
-
-    t: str
-    request: str
-    choice: str
-    reason: str
-    candidates: tuple[tuple[str, str], ...]
-
-
-def control_lines(run: Run, per_actor: int = PER_ACTOR) -> list[DecisionLine]:
+def control_lines(run: Run, per_actor: int = PER_ACTOR) -> list[dict[str, str]]:
     """The most telling decisions of each kind of actor, in the order they were taken.
 
     Refused ones first, then those with a cause out of turn, then those that changed most, the latest of each.
@@ -62,9 +37,8 @@ def _telling(decisions: Sequence[DecisionRecord], limit: int) -> list[DecisionRe
     share = max(2, limit // max(1, len({d.actor for d in decisions})))
 
     def interest(decision: DecisionRecord) -> tuple[bool, bool, int, float]:
-        refused = decision.outcome != "applied" or bool(decision.violations)
         unusual = causes[_cause(decision)] * 5 < len(decisions)
-        return (refused, unusual, decision.changes, decision.t_s)
+        return (_refused(decision), unusual, decision.changes, decision.t_s)
 
     seen: set[str] = set()
     taken: Counter[str] = Counter()
@@ -83,25 +57,27 @@ def _cause(decision: DecisionRecord) -> str:
     return decision.cause.split(" ", 1)[0]
 
 
-def route_lines(run: Run, limit: int = ROUTES) -> list[RouteLine]:
-    """Routed requests spread evenly over the run, those with a real choice (two candidates or more) first."""
+def route_lines(run: Run, limit: int = ROUTES) -> list[dict[str, Any]]:
+    """Routed requests spread evenly over the run, those with a real choice (two candidates or more) first.
+
+    Each with the executors that were weighed, best first.
+    """
     routes = [d for d in run.decisions if d.actor.split(":", 1)[0] == "router"]
     routes = [d for d in routes if len(d.candidates) > 1] or routes
     step = max(1, len(routes) // limit)
     return [
-        RouteLine(
-            t=number(d.t_s, 1),
-            request=d.request_id or "",
-            choice=compact(d.choice),
-            reason=d.reason,
-            candidates=tuple((executor, number(score, 2)) for executor, score in d.candidates[:4]),
-        )
+        {
+            "t": number(d.t_s, 1),
+            "request": d.request_id or "",
+            "choice": compact(d.choice),
+            "reason": d.reason,
+            "candidates": [(executor, number(score, 2)) for executor, score in d.candidates[:4]],
+        }
         for d in routes[step // 2 :: step][:limit]
     ]
 
 
-def _line(decision: DecisionRecord) -> DecisionLine:
-    fine = decision.outcome == "applied" and not decision.violations
+def _line(decision: DecisionRecord) -> dict[str, str]:
     result = decision.outcome
     if decision.changes:
         result += f", {decision.changes} changed"
@@ -109,15 +85,19 @@ def _line(decision: DecisionRecord) -> DecisionLine:
         result += f", after {number(decision.thinking_s, 1)} s of thinking"
     if decision.violations:
         result += f": {'; '.join(decision.violations)}"
-    return DecisionLine(
-        t=number(decision.t_s, 1),
-        actor=decision.actor,
-        cause=decision.cause,
-        choice=compact(decision.choice),
-        reason=decision.reason,
-        result=result,
-        tone="" if fine else "bad",
-    )
+    return {
+        "t": number(decision.t_s, 1),
+        "actor": decision.actor,
+        "cause": decision.cause,
+        "choice": compact(decision.choice),
+        "reason": decision.reason,
+        "result": result,
+        "tone": "bad" if _refused(decision) else "",
+    }
+
+
+def _refused(decision: DecisionRecord) -> bool:
+    return decision.outcome != "applied" or bool(decision.violations)
 
 
 def audit_text(choice: Mapping[str, Any]) -> str:

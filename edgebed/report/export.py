@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgebed.report.figures import FIGURES
-from edgebed.report.model import Comparison, RunResult
+from edgebed.report.figures import BY_NAME
+from edgebed.report.model import Comparison
 from edgebed.report.stats import Interval
+from edgebed.report.tables import MODEL_COLUMNS
 from edgebed.runs.processes import process_figures
+from emulation.metrics.summary import Summary
 from emulation.recording import write_whole
 
-EXTRA = ("t_norm", "t_norm_type", "objective_type", "arrived", "done")
-MODEL_FIGURES = (
-    "arrived",
-    "done",
-    "success_ratio",
-    "mean_latency_s",
-    "p95_s",
-    "queue_mean_s",
-    "service_mean_s",
-    "transfer_mean_s",
-)
+RUN_FIGURES = (*BY_NAME, "t_norm", "t_norm_type", "objective_type", "arrived", "done")
+MODEL_FIGURES = ("arrived", "done", *(name for name, _, _ in MODEL_COLUMNS[1:]))
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
@@ -42,16 +35,16 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "baseline": comparison.baseline,
         "schemes": {name: _scheme(comparison, name) for name in comparison.schemes},
         "paired": {
-            name: {spec.name: _interval(comparison.difference(name, spec.name)) for spec in FIGURES}
+            name: {figure: _interval(comparison.difference(name, figure)) for figure in BY_NAME}
             for name in comparison.schemes
             if comparison.baseline is not None and name != comparison.baseline
         },
-        "faults": None if comparison.faults is None else [asdict(r) for r in comparison.faults.rows],
+        "faults": None if comparison.faults is None else [asdict(r) for r in comparison.faults],
         "parity": None if comparison.parity is None else [asdict(r) for r in comparison.parity.rows],
         "checks": {
             "conserved": all(r.summary.conservation.ok for r in comparison.results),
             "complete": not any(r.summary.interrupted for r in comparison.results),
-            "faults_valid": None if comparison.faults is None else comparison.faults.valid,
+            "faults_valid": comparison.faults_valid,
             "parity_ok": None if comparison.parity is None else comparison.parity.ok,
         },
     }
@@ -67,23 +60,14 @@ def write_csv(comparison: Comparison, path: Path) -> None:
     writer.writerow(["scenario", "scheme", "seed", "world", "reasoner", "model", "figure", "value"])
     for name, results in comparison.schemes.items():
         for result in results:
-            head = [
-                comparison.scenario,
-                name,
-                result.summary.seed,
-                result.summary.world,
-                result.summary.reasoner,
-            ]
-            writer.writerows(
-                [*head, model, figure, "" if value is None else value]
-                for model, figure, value in _values(result)
-            )
+            of = result.summary
+            head = [comparison.scenario, name, of.seed, of.world, of.reasoner]
+            writer.writerows([*head, *row] for row in _values(of))  # None is written as an empty cell
     write_whole(path, text.getvalue().encode())
 
 
-def _values(result: RunResult) -> list[tuple[str, str, float | None]]:
-    summary = result.summary
-    rows = [("", name, getattr(summary, name)) for name in (*(s.name for s in FIGURES), *EXTRA)]
+def _values(summary: Summary) -> list[tuple[str, str, float | None]]:
+    rows = [("", name, getattr(summary, name)) for name in RUN_FIGURES]
     rows += [("", f"ends_{outcome}", count) for outcome, count in summary.ends.items()]
     return rows + [
         (m, name, getattr(s, name)) for m, s in summary.per_model.items() for name in MODEL_FIGURES
@@ -93,7 +77,6 @@ def _values(result: RunResult) -> list[tuple[str, str, float | None]]:
 def _scheme(comparison: Comparison, name: str) -> dict[str, Any]:
     summaries = comparison.summaries(name)
     first = summaries[0]
-    figures = [*(s.name for s in FIGURES), *EXTRA]
     return {
         "label": comparison.label(name),
         "scheme": first.scheme,
@@ -102,7 +85,7 @@ def _scheme(comparison: Comparison, name: str) -> dict[str, Any]:
         "lifecycle": first.lifecycle,
         "speedup": first.speedup,
         "seeds": [s.seed for s in summaries],
-        **_means(partial(comparison.interval, name), figures),
+        **_means(partial(comparison.interval, name), RUN_FIGURES),
         "control_calls": first.control_calls if len(summaries) == 1 else [s.control_calls for s in summaries],
         "processes": process_figures([r.run for r in comparison.schemes[name]]),
         "ends": {o: sum(s.ends.get(o, 0) for s in summaries) for o in first.ends},
@@ -114,9 +97,7 @@ def _scheme(comparison: Comparison, name: str) -> dict[str, Any]:
     }
 
 
-def _means(
-    interval_of: Callable[[str], Interval | None], names: list[str] | tuple[str, ...]
-) -> dict[str, Any]:
+def _means(interval_of: Callable[[str], Interval | None], names: Sequence[str]) -> dict[str, Any]:
     found = {name: interval_of(name) for name in names}
     return {
         **{name: None if i is None else i.mean for name, i in found.items()},

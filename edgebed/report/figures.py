@@ -16,70 +16,58 @@ NOT_MEASURED = "–"
 class FigureSpec:
     """One row of the main table: a field of `Summary`, its name and unit, and which way is better."""
 
+    group: str
     name: str
     label: str
-    group: str
-    unit: str = ""
-    better: Literal["low", "high", ""] = ""
-    scale: float = 1.0
+    short: str
+    """Name where there is little room."""
+    unit: str
+    better: Literal["low", "high", ""]
     decimals: int | None = None
     """Fixed number of decimals; None: three significant digits of the largest value in the row."""
-    about: str = ""
-    short: str = ""
-    """Name where there is little room; empty: the label."""
+    scale: float = 1.0
 
+    @property
+    def about(self) -> str:
+        """A remark that stands beside the label, where there is one."""
+        return _ABOUT.get(self.name, "")
+
+
+_SERVICE, _LATENCY = "Service", "Latency of the served"
+_FAIR, _CONTROL = "Fairness and objective", "Control"
+
+_ABOUT = {
+    "success_ratio": "served / arrived",
+    "goodput": "served in time, per second",
+    "mean_latency_s": "from the intended send time; MA eq. 9, E3 eq. 4",
+    "type_mean_latency_s": "each model weighs the same",
+    "jain": "MA eq. 6",
+    "fairness_norm": "MA eq. 8",
+    "objective": "MA eq. 10 with Tw; it rewards refusing work, so read it beside the success ratio",
+    "stutter_rate": "sent to a degraded node; E3 eq. 3",
+    "reconfigurations": "executor modes changed",
+    "control_calls_total": "planner, scheduler, deployers, meta",
+    "platform_overhead_s": "median wall time per request, from stage timestamps; live only",
+}
 
 FIGURES: tuple[FigureSpec, ...] = (
-    FigureSpec(
-        "success_ratio", "Success ratio", "Service", "", "high",
-        decimals=3, about="served / arrived", short="success",
-    ),
-    FigureSpec(
-        "goodput", "Goodput", "Service", "req/s", "high",
-        about="served in time, per second", short="goodput",
-    ),
-    FigureSpec("goodput_prompts", "Goodput in prompts", "Service", "prompts/s", "high", short="in prompts"),
-    FigureSpec(
-        "mean_latency_s", "Mean, request-weighted Tw", "Latency of the served", "s", "low",
-        about="from the intended send time; MA eq. 9, E3 eq. 4", short="mean Tw",
-    ),
-    FigureSpec(
-        "type_mean_latency_s", "Mean of per-type means Tu", "Latency of the served", "s", "low",
-        about="each model weighs the same", short="Tu",
-    ),
-    FigureSpec("p50_s", "p50", "Latency of the served", "s", "low"),
-    FigureSpec("p95_s", "p95", "Latency of the served", "s", "low"),
-    FigureSpec("p99_s", "p99", "Latency of the served", "s", "low"),
-    FigureSpec(
-        "jain", "Jain index, raw", "Fairness and objective", "", "high",
-        decimals=3, about="MA eq. 6", short="Jain raw",
-    ),
-    FigureSpec(
-        "fairness_norm", "Jain index, normalised", "Fairness and objective", "", "high",
-        decimals=3, about="MA eq. 8", short="Jain norm.",
-    ),
-    FigureSpec(
-        "objective", "Objective J", "Fairness and objective", "", "low",
-        decimals=3, about="MA eq. 10 with Tw; it rewards refusing work, so read it beside the success ratio", short="J",
-    ),
-    FigureSpec(
-        "stutter_rate", "Stutter rate", "Control", "", "low",
-        decimals=3, about="sent to a degraded node; E3 eq. 3", short="stutter",
-    ),
-    FigureSpec(
-        "reconfigurations", "Reconfigurations", "Control", "", "low",
-        about="executor modes changed", short="reconf.",
-    ),
-    FigureSpec(
-        "control_calls_total", "Control calls", "Control", "", "",
-        about="planner, scheduler, deployers, meta", short="calls",
-    ),
-    FigureSpec("thinking_s", "Thinking charged", "Control", "s", "low", short="thinking"),
-    FigureSpec(
-        "platform_overhead_s", "Platform overhead", "Control", "ms", "low",
-        scale=1000.0, about="median wall time per request, from stage timestamps; live only", short="overhead",
-    ),
-)  # fmt: skip
+    FigureSpec(_SERVICE, "success_ratio", "Success ratio", "success", "", "high", 3),
+    FigureSpec(_SERVICE, "goodput", "Goodput", "goodput", "req/s", "high"),
+    FigureSpec(_SERVICE, "goodput_prompts", "Goodput in prompts", "in prompts", "prompts/s", "high"),
+    FigureSpec(_LATENCY, "mean_latency_s", "Mean, request-weighted Tw", "mean Tw", "s", "low"),
+    FigureSpec(_LATENCY, "type_mean_latency_s", "Mean of per-type means Tu", "Tu", "s", "low"),
+    FigureSpec(_LATENCY, "p50_s", "p50", "p50", "s", "low"),
+    FigureSpec(_LATENCY, "p95_s", "p95", "p95", "s", "low"),
+    FigureSpec(_LATENCY, "p99_s", "p99", "p99", "s", "low"),
+    FigureSpec(_FAIR, "jain", "Jain index, raw", "Jain raw", "", "high", 3),
+    FigureSpec(_FAIR, "fairness_norm", "Jain index, normalised", "Jain norm.", "", "high", 3),
+    FigureSpec(_FAIR, "objective", "Objective J", "J", "", "low", 3),
+    FigureSpec(_CONTROL, "stutter_rate", "Stutter rate", "stutter", "", "low", 3),
+    FigureSpec(_CONTROL, "reconfigurations", "Reconfigurations", "reconf.", "", "low"),
+    FigureSpec(_CONTROL, "control_calls_total", "Control calls", "calls", "", ""),
+    FigureSpec(_CONTROL, "thinking_s", "Thinking charged", "thinking", "s", "low"),
+    FigureSpec(_CONTROL, "platform_overhead_s", "Platform overhead", "overhead", "ms", "low", scale=1000.0),
+)
 
 PAIRED: tuple[str, ...] = (
     "success_ratio", "goodput", "mean_latency_s", "type_mean_latency_s", "p95_s", "fairness_norm", "objective",

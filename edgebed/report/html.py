@@ -61,7 +61,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "model_columns": [heading for _, heading, _ in MODEL_COLUMNS],
         "models": model_rows(comparison),
         "ends": ends_rows(comparison),
-        "faults": [] if comparison.faults is None else fault_lines(comparison.faults.rows),
+        "faults": fault_lines(comparison.faults or ()),
         "parity": [] if comparison.parity is None else _parity(comparison.parity),
         "examples": _examples(comparison),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -42,18 +43,6 @@ class FaultEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultLedger:
-    """Every fault of the plan in every run of a comparison."""
-
-    rows: tuple[FaultEntry, ...]
-
-    @property
-    def valid(self) -> bool:
-        """Whether no fault provably missed its target or stayed in force."""
-        return not any(r.landed is False or r.recovered is False for r in self.rows)
-
-
-@dataclass(frozen=True, slots=True)
 class ParityRow:
     """One live figure against the virtual world; `low` and `high` bound what passes."""
 
@@ -89,7 +78,8 @@ class Comparison:
     baseline: str | None = None
     """Scheme the others are compared with, seed by seed."""
     parity: ParityReport | None = None
-    faults: FaultLedger | None = None
+    faults: tuple[FaultEntry, ...] | None = None
+    """The fault ledger of every run; None without an event plan."""
     note: str = ""
 
     def summaries(self, scheme: str) -> list[Summary]:
@@ -119,6 +109,13 @@ class Comparison:
             {s.seed: figure_of(s, name) for s in self.summaries(n)} for n in (scheme, self.baseline)
         )
         return paired_difference(mine, base)
+
+    @property
+    def faults_valid(self) -> bool | None:
+        """Whether no fault provably missed its target or stayed in force; None without an event plan."""
+        if self.faults is None:
+            return None
+        return not any(r.landed is False or r.recovered is False for r in self.faults)
 
     @property
     def results(self) -> list[RunResult]:
@@ -166,18 +163,18 @@ def compare_runs(
     scenarios = sorted({r.summary.scenario for r in results})
     if len(scenarios) != 1:
         raise ValueError(f"a comparison needs runs of one scenario, not of {scenarios or 'none'}")
-    schemes: dict[str, tuple[RunResult, ...]] = {}
-    for result in sorted(results, key=lambda r: r.summary.seed):
-        schemes[_key(result, results)] = (*schemes.get(_key(result, results), ()), result)
-    order = list(dict.fromkeys(_key(r, results) for r in results))
-    if baseline is not None and baseline not in schemes:
-        raise ValueError(f"baseline {baseline!r} was not run; there are {order}")
+    by_name: dict[str, list[RunResult]] = defaultdict(list)
+    for result in results:
+        by_name[_key(result, results)].append(result)
+    if baseline is not None and baseline not in by_name:
+        raise ValueError(f"baseline {baseline!r} was not run; there are {list(by_name)}")
+    schemes = {name: tuple(sorted(own, key=lambda r: r.summary.seed)) for name, own in by_name.items()}
     return Comparison(
         scenario=scenarios[0],
-        schemes={name: schemes[name] for name in order},
-        baseline=baseline or (order[0] if len(order) > 1 else None),
+        schemes=schemes,
+        baseline=baseline or (next(iter(schemes)) if len(schemes) > 1 else None),
         parity=parity,
-        faults=_ledger({name: schemes[name] for name in order}, events, sites) if events else None,
+        faults=_ledger(schemes, events, sites) if events else None,
         note=note,
     )
 
@@ -190,19 +187,11 @@ def _key(result: RunResult, results: Sequence[RunResult]) -> str:
 
 def _ledger(
     schemes: Mapping[str, tuple[RunResult, ...]], events: Sequence[Event], sites: Mapping[str, str] | None
-) -> FaultLedger:
-    return FaultLedger(
-        tuple(
-            _entry(name, result.summary, row)
-            for name, results in schemes.items()
-            for result in results
-            for row in fault_ledger(result.run, events, sites)
-        )
-    )
-
-
-def _entry(scheme: str, summary: Summary, row: FaultRow) -> FaultEntry:
+) -> tuple[FaultEntry, ...]:
     shared = {f.name for f in fields(FaultEntry)} & {f.name for f in fields(FaultRow)}
-    return FaultEntry(
-        scheme=scheme, seed=summary.seed, world=summary.world, **{name: getattr(row, name) for name in shared}
+    return tuple(
+        FaultEntry(name, r.summary.seed, r.summary.world, **{field: getattr(row, field) for field in shared})
+        for name, results in schemes.items()
+        for r in results
+        for row in fault_ledger(r.run, events, sites)
     )

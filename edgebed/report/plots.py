@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -130,17 +131,14 @@ def latency_against_fairness(comparison: Comparison) -> str:
     with drawing(4.7, 3.7) as figure:
         axes = figure.subplots()
         for name, (x, y) in drawn.items():
-            axes.errorbar(
-                x.mean,
-                y.mean,
-                xerr=x.half,
-                yerr=y.half,
-                fmt="o",
-                ms=7,
-                color=palette[name],
-                elinewidth=1.2,
-                capsize=3,
-            )
+            look: dict[str, Any] = {
+                "fmt": "o",
+                "ms": 7,
+                "color": palette[name],
+                "elinewidth": 1.2,
+                "capsize": 3,
+            }
+            axes.errorbar(x.mean, y.mean, xerr=x.half, yerr=y.half, **look)
         axes.margins(x=0.22, y=0.25)
         axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
         _name_points(axes, comparison, {n: (x.mean, y.mean) for n, (x, y) in drawn.items()}, palette)

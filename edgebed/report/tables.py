@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from statistics import mean
+from typing import Any
 
 from controller.loop import INVALID
 from edgebed.report.figures import (
@@ -52,14 +54,7 @@ def main_rows(comparison: Comparison) -> list[FigureRow]:
             spec.name == "thinking_s" and not any(i and i.mean for i in intervals)
         ):
             rows.append(
-                FigureRow(
-                    spec.label,
-                    _cells(spec, intervals),
-                    spec.group,
-                    spec.unit,
-                    spec.about,
-                    spec.short or spec.label,
-                )
+                FigureRow(spec.label, _cells(spec, intervals), spec.group, spec.unit, spec.about, spec.short)
             )
     return rows
 
@@ -84,7 +79,7 @@ def paired_rows(comparison: Comparison) -> list[FigureRow]:
         if any(i is not None for i in intervals):
             decimals = decimals_for([i.mean for i in intervals if i is not None], spec.decimals)
             cells = tuple(_paired_cell(spec, i, decimals) for i in intervals)
-            rows.append(FigureRow(spec.label, cells, spec.group, spec.unit, short=spec.short or spec.label))
+            rows.append(FigureRow(spec.label, cells, spec.group, spec.unit, short=spec.short))
     return rows
 
 
@@ -93,15 +88,6 @@ def _paired_cell(spec: FigureSpec, interval: Interval | None, decimals: int) -> 
     if interval is not None and interval.excludes_zero:
         tone = "good" if (interval.mean < 0) == (spec.better == "low") else "bad"
     return TableCell(*with_interval(interval, decimals, spec.scale, signed=True), tone)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRow:
-    """The figures of one scheme on one model, in the order of `MODEL_COLUMNS`."""
-
-    scheme: str
-    model: str
-    cells: tuple[TableCell, ...]
 
 
 MODEL_COLUMNS = (
@@ -116,7 +102,7 @@ MODEL_COLUMNS = (
 """(figure of `ModelSummary`, heading, decimals): success always stands beside latency."""
 
 
-def model_rows(comparison: Comparison) -> list[ModelRow]:
+def model_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """Per model and scheme: how many came, how many were served, and where the time of the served went."""
     decimals = {
         name: decimals_for(
@@ -131,14 +117,14 @@ def model_rows(comparison: Comparison) -> list[ModelRow]:
         for name, _, fixed in MODEL_COLUMNS
     }
     return [
-        ModelRow(
-            scheme,
-            model,
-            tuple(
+        {
+            "scheme": scheme,
+            "model": model,
+            "cells": [
                 TableCell(*_model_text(name, comparison.model_interval(scheme, model, name), decimals[name]))
                 for name, _, _ in MODEL_COLUMNS
-            ),
-        )
+            ],
+        }
         for model in comparison.models
         for scheme in comparison.schemes
     ]
@@ -172,50 +158,28 @@ def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}%" if whole else ""
 
 
-@dataclass(frozen=True, slots=True)
-class FaultLine:
-    """One event of the plan under one scheme, over its seeds."""
+def fault_lines(rows: Sequence[FaultEntry]) -> list[dict[str, Any]]:
+    """The ledger summed over seeds: in how many runs each event landed and was undone, and its effect.
 
-    scheme: str
-    world: str
-    event: int
-    type: str
-    target: str
-    landed: TableCell
-    effect: str
-    """Mean over the runs that could measure it, in `unit`; so is `expected`."""
-    expected: str
-    unit: str
-    recovered: TableCell
-    note: str
-
-
-def fault_lines(rows: tuple[FaultEntry, ...]) -> list[FaultLine]:
-    """The ledger summed over seeds: in how many runs each event landed and was undone, and its effect."""
+    `effect` and `expected` are means over the runs that could measure them, in `unit`.
+    """
     grouped: dict[tuple[int, str, str], list[FaultEntry]] = defaultdict(list)
     for row in rows:
         grouped[row.event, row.scheme, row.world].append(row)
-    return [_fault_line(entries) for entries in (grouped[key] for key in sorted(grouped, key=lambda k: k[0]))]
+    return [_fault_line(grouped[key]) for key in sorted(grouped, key=lambda k: k[0])]
 
 
-def _fault_line(entries: list[FaultEntry]) -> FaultLine:
-    first = entries[0]
+def _fault_line(entries: list[FaultEntry]) -> dict[str, Any]:
     effects = [e.effect for e in entries if e.effect is not None]
     expected = [e.expected for e in entries if e.expected is not None]
     digits = 0 if all(v == round(v) for v in effects) else 2
-    return FaultLine(
-        scheme=first.scheme,
-        world=first.world,
-        event=first.event,
-        type=first.type,
-        target=first.target,
-        landed=_verdict([e.landed for e in entries]),
-        effect=NOT_MEASURED if not effects else number(mean(effects), digits),
-        expected=NOT_MEASURED if not expected else f"{mean(expected):.4g}",
-        unit=first.unit,
-        recovered=_verdict([e.recovered for e in entries]),
-        note="; ".join(dict.fromkeys(e.note for e in entries if e.note)),
-    )
+    return asdict(entries[0]) | {
+        "landed": _verdict([e.landed for e in entries]),
+        "effect": NOT_MEASURED if not effects else number(mean(effects), digits),
+        "expected": NOT_MEASURED if not expected else f"{mean(expected):.4g}",
+        "recovered": _verdict([e.recovered for e in entries]),
+        "note": "; ".join(dict.fromkeys(e.note for e in entries if e.note)),
+    }
 
 
 def _verdict(values: list[bool | None]) -> TableCell:
@@ -247,42 +211,29 @@ def checks(comparison: Comparison) -> list[TableCell]:
     """What must hold for the figures to mean anything; `aside` is ok, FAILED or a remark."""
     results = comparison.results
     broken = [r.summary for r in results if not r.summary.conservation.ok]
-    lines = [
-        _check(
-            not broken, f"every request accounted for in {len(results) - len(broken)} of {len(results)} runs"
-        )
-    ]
+    sound = len(results) - len(broken)
+    lines = [_check(not broken, f"every request accounted for in {sound} of {len(results)} runs")]
     lines += [
         TableCell(f"{s.scheme}, seed {s.seed}: {'; '.join(s.conservation.problems[:3])}", "FAILED", "bad")
         for s in broken[:5]
     ]
     cut = sum(r.summary.interrupted for r in results)
     if cut:
-        lines.append(
-            TableCell(
-                f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded",
-                "CUT",
-                "bad",
-            )
-        )
+        text = f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded"
+        lines.append(TableCell(text, "CUT", "bad"))
     lines += _invalid_answers(comparison)
     if comparison.faults is not None:
-        rows = comparison.faults.rows
+        rows = comparison.faults
         known = [r for r in rows if r.landed is not None]
         text = f"{sum(bool(r.landed) for r in known)} of {len(known)} faults landed on their target"
         back = [r for r in rows if r.recovered is not None]
         text += f", {sum(bool(r.recovered) for r in back)} of {len(back)} were seen to end"
         if len(known) < len(rows):
             text += f" ({len(rows) - len(known)} not exercised)"
-        lines.append(_check(comparison.faults.valid, text))
-    if comparison.parity is not None:
-        good = sum(r.ok for r in comparison.parity.rows)
-        lines.append(
-            _check(
-                comparison.parity.ok,
-                f"two worlds agree in {good} of {len(comparison.parity.rows)} comparisons",
-            )
-        )
+        lines.append(_check(bool(comparison.faults_valid), text))
+    if (parity := comparison.parity) is not None:
+        text = f"two worlds agree in {sum(r.ok for r in parity.rows)} of {len(parity.rows)} comparisons"
+        lines.append(_check(parity.ok, text))
     return lines
 
 

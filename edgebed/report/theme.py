@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import matplotlib
@@ -72,17 +73,14 @@ def colours(schemes: Iterable[str]) -> dict[str, str]:
 
 
 @contextmanager
-def drawing(width_in: float, height_in: float) -> Iterator[Figure]:
-    """A figure in the report's style; global settings are put back afterwards."""
-    with matplotlib.rc_context(_STYLE):
+def drawing(width_in: float, height_in: float, style: dict[Any, Any] = _STYLE) -> Iterator[Figure]:
+    """A figure in a style, by default the report's; global settings are put back afterwards."""
+    with matplotlib.rc_context(style):
         yield Figure(figsize=(width_in, height_in), layout="constrained")
 
 
-@contextmanager
-def plain_drawing(width_in: float, height_in: float) -> Iterator[Figure]:
-    """A figure in the style of a plain page; global settings are put back afterwards."""
-    with matplotlib.rc_context(_PLAIN):
-        yield Figure(figsize=(width_in, height_in), layout="constrained")
+plain_drawing = partial(drawing, style=_PLAIN)
+"""A figure in the style of a plain page."""
 
 
 def png(figure: Figure) -> bytes:

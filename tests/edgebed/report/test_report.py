@@ -153,7 +153,8 @@ def test_latency_never_stands_without_success(comparison: Comparison) -> None:
     assert labels[0] == "Success ratio"
     assert paired_rows(comparison)[0].label == "Success ratio"
     assert all(
-        len(row.cells) == 7 and row.cells[1].text.startswith(("0.", "1.")) for row in model_rows(comparison)
+        len(row["cells"]) == 7 and row["cells"][1].text.startswith(("0.", "1."))
+        for row in model_rows(comparison)
     )
     for width in (60, 200):
         console = Console(width=width, record=True, file=io.StringIO())
@@ -204,9 +205,9 @@ def test_differences_are_paired_and_marked_by_what_is_better(comparison: Compari
 
 def test_faults_of_the_synthetic_runs_landed(comparison: Comparison) -> None:
     assert comparison.faults is not None
-    assert len(comparison.faults.rows) == 9 * len(EVENTS)
-    assert comparison.faults.valid
-    assert all(r.landed for r in comparison.faults.rows)
+    assert len(comparison.faults) == 9 * len(EVENTS)
+    assert comparison.faults_valid
+    assert all(r.landed for r in comparison.faults)
 
 
 def test_a_run_that_loses_a_request_fails_its_check() -> None:

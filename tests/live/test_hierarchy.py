@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emulation.recording import SIDE_FILE, Run, canonical_order
+from emulation.recording import SIDE_FILE, Run
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.names import PLANNER, SCHEDULER, deployer_name
 from tests.build.waiting import eventually
@@ -56,7 +56,7 @@ def test_decision_records_name_the_process_that_decided(begin: Begin) -> None:
     where: dict[str, set[tuple[str, int, str]]] = {
         a: set() for a in ("planner", "scheduler", "deployer:n1", "deployer:n2")
     }
-    for line, decision in _numbered(run):
+    for line, decision in _numbered(live):
         if decision.actor in where:
             side = run.side[line]
             where[decision.actor].add((side["name"], side["pid"], side["ray_node"]))
@@ -64,10 +64,9 @@ def test_decision_records_name_the_process_that_decided(begin: Begin) -> None:
     assert len({pid for found in where.values() for _, pid, _ in found}) == 4
 
 
-def _numbered(run: Run) -> list[tuple[int, Any]]:
-    body = [*run.requests, *run.decisions, *run.events, *run.executors]
-    ordered = sorted(body, key=canonical_order)
-    return [(i + 1, r) for i, r in enumerate(ordered) if r.kind == "decision"]
+def _numbered(live: Any) -> list[tuple[int, Any]]:
+    """Decisions of a run that is over, each with its line in the record: the side file refers to it."""
+    return [(line, r) for line, r in enumerate(live.written()) if r.kind == "decision"]
 
 
 def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
@@ -82,7 +81,7 @@ def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
     footer, run = live.end()
     assert footer.conserved()
     after = [d for d in run.decisions if d.actor == SCHEDULER and d.t_s > killed_s]
-    pids = {run.side[line]["pid"] for line, d in _numbered(run) if d in after}
+    pids = {run.side[line]["pid"] for line, d in _numbered(live) if d in after}
     assert pids == {second["pid"]}
 
 

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from emulation.domain.request import Request
-from emulation.domain.scenario import (
-    BurstSource,
-    LengthKnowledge,
-    PeriodicSource,
-    PoissonSource,
-    Scenario,
-    SlottedSource,
-    WorkloadSource,
-)
+from emulation.domain.scenario import LengthKnowledge, Scenario
 from emulation.domain.truth import RequestTruth
-from emulation.rng import stream
-from workloads.drafts import Accounting, Draft
 from workloads.lengths import gamma_noise, payload_bytes
-from workloads.sources import Drafted, burst_drafts, periodic_drafts, poisson_drafts, slotted_drafts
-from workloads.traces import trace_drafts
+from workloads.sources import Draft, Drafted, Draws, burst, periodic, poisson, slotted
+from workloads.traces import trace
+
+_SOURCES: Mapping[str, Callable[[Any, Draws], Drafted]] = {
+    "slotted": slotted,
+    "poisson": poisson,
+    "burst": burst,
+    "periodic": periodic,
+    "trace": trace,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """What became of everything a source read: read = emitted + sum of dropped."""
+
+    source: str
+    kind: str
+    read: int
+    emitted: int
+    dropped: Mapping[str, int]
+    """Reason to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +54,12 @@ def generate(scenario: Scenario, seed: int) -> Workload:
     accounts: list[Accounting] = []
     for s, source in enumerate(scenario.workload):
         name = f"workload/{s}"
-        drafts, account = _draw(source, scenario, seed, name)
-        noises = _noises(drafts, scenario, seed, name)
+        draws = Draws(source, scenario, seed, name)
+        drafts, dropped = _SOURCES[source.kind](source, draws)
+        noises = _noises(drafts, draws)
         merged.extend((d.arrival_s, s, i, d, n) for i, (d, n) in enumerate(zip(drafts, noises, strict=True)))
-        accounts.append(account)
+        read = len(drafts) + sum(dropped.values())
+        accounts.append(Accounting(name, source.kind, read, len(drafts), dropped))
     merged.sort(key=lambda row: row[:3])
     items = tuple(
         (_request(f"r{i:06d}", draft, scenario), RequestTruth.drawn(draft.output_tokens, noise))
@@ -56,23 +69,11 @@ def generate(scenario: Scenario, seed: int) -> Workload:
     return Workload(items, tuple(accounts), limits)
 
 
-def _draw(source: WorkloadSource, scenario: Scenario, seed: int, name: str) -> Drafted:
-    if isinstance(source, SlottedSource):
-        return slotted_drafts(source, scenario, seed, name)
-    if isinstance(source, PoissonSource):
-        return poisson_drafts(source, scenario, seed, name)
-    if isinstance(source, BurstSource):
-        return burst_drafts(source, scenario, seed, name)
-    if isinstance(source, PeriodicSource):
-        return periodic_drafts(source, scenario, seed, name)
-    return trace_drafts(source, scenario, seed, name)
-
-
-def _noises(drafts: list[Draft], scenario: Scenario, seed: int, name: str) -> list[tuple[float, ...]]:
+def _noises(drafts: list[Draft], draws: Draws) -> list[tuple[float, ...]]:
     """Per draft a multiplier per prompt (`prompts`) or a single one (`tokens`), from a stream of its own."""
-    per_prompt = {m.id: m.features == "prompts" for m in scenario.testbed.models}
+    per_prompt = {m.id: m.features == "prompts" for m in draws.scenario.testbed.models}
     counts = [d.prompts if per_prompt[d.model] else 1 for d in drafts]
-    flat = iter(gamma_noise(scenario.service_cv, sum(counts), stream(seed, f"{name}/noise")))
+    flat = iter(gamma_noise(draws.scenario.service_cv, sum(counts), draws.stream("noise")))
     return [tuple(next(flat) for _ in range(count)) for count in counts]
 
 

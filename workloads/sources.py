@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
 
 from numpy.random import Generator
 
@@ -12,27 +14,52 @@ from emulation.domain.scenario import (
     PoissonSource,
     Scenario,
     SlottedSource,
+    Source,
     TokenLengths,
 )
 from emulation.rng import stream
-from workloads import arrivals, shapes
-from workloads.drafts import Accounting, Draft, origins_of
 from workloads.lengths import choose, pick
 
-Drafted = tuple[list[Draft], Accounting]
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One request without id, deadline or noise. Holds the true output length: never leaves this package."""
+
+    arrival_s: float
+    model: str
+    origin: str
+    prompts: int = 1
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    max_tokens: int | None = None
+    """Output limit the client states; None for models without output tokens."""
 
 
-class _Sizes:
-    """Draws size and origin of one request after the other, each from its own stream."""
+Drafted = tuple[list[Draft], dict[str, int]]
+"""What a source emits, and how many of what it read it dropped, by reason."""
 
-    def __init__(self, scenario: Scenario, seed: int, name: str, lengths: TokenLengths) -> None:
-        self._testbed = scenario.testbed
-        self._lengths = lengths
-        self._tokens: Generator = stream(seed, f"{name}/lengths")
-        self._prompts: Generator = stream(seed, f"{name}/prompts")
 
-    def draft(self, arrival_s: float, model: str, origin: str, prompts: tuple[int, ...]) -> Draft:
-        if self._testbed.model(model).features == "prompts":
+class Draws:
+    """Draws size and origin of one request after the other, for the source called `name` in its streams."""
+
+    def __init__(self, source: Source, scenario: Scenario, seed: int, name: str) -> None:
+        self.scenario, self._seed, self._name = scenario, seed, name
+        self.origins = source.origins or tuple(n.id for n in scenario.testbed.nodes)
+        """Nodes at which the source's requests enter; every node of the testbed unless it names some."""
+        self._lengths: TokenLengths = getattr(source, "lengths", TokenLengths())
+        self._tokens, self._prompts = self.stream("lengths"), self.stream("prompts")
+        self._origin = self.stream("origin")
+
+    def stream(self, quantity: str) -> Generator:
+        """The random stream of one quantity, from its beginning."""
+        return stream(self._seed, f"{self._name}/{quantity}")
+
+    def draft(
+        self, arrival_s: float, model: str, prompts: tuple[int, ...], origin: str | None = None
+    ) -> Draft:
+        """A request of one of these batch sizes, or of drawn lengths; its origin is drawn unless given."""
+        origin = origin or choose(self.origins, self._origin)
+        if self.scenario.testbed.model(model).features == "prompts":
             return Draft(arrival_s, model, origin, prompts=choose(prompts, self._prompts))
         limit = self._lengths.max_tokens or max(self._lengths.output_tokens)
         n_in = choose(self._lengths.prompt_tokens, self._tokens)
@@ -40,71 +67,67 @@ class _Sizes:
         return Draft(arrival_s, model, origin, 1, n_in, min(n_out, limit), limit)
 
 
-def slotted_drafts(source: SlottedSource, scenario: Scenario, seed: int, name: str) -> Drafted:
+def slotted(source: SlottedSource, draws: Draws) -> Drafted:
     """MA section V: per slot, origin and model one request of K ~ U{k_min..k_max} prompts; none for K = 0.
 
     Only in the slots of the source, as far as the run goes. A model with feature `tokens` takes one prompt of default
     lengths wherever K is above 0.
     """
-    k_rng, offset_rng = stream(seed, f"{name}/k"), stream(seed, f"{name}/offset")
-    sizes = _Sizes(scenario, seed, name, TokenLengths())
+    k_rng, offset_rng = draws.stream("k"), draws.stream("offset")
+    scenario = draws.scenario
     models = source.models or tuple(m.id for m in scenario.testbed.models)
-    origins = origins_of(source, scenario)
     end = scenario.slots + scenario.tail_slots
     slots = range(source.from_slot, end if source.until_slot is None else min(source.until_slot, end))
     drafts: list[Draft] = []
-    for slot in slots:
-        for origin in origins:
-            for model in models:
-                k = int(k_rng.integers(source.k_min, source.k_max + 1))
-                into_s = float(offset_rng.random()) * scenario.slot_s if source.offset == "uniform" else 0.0
-                if k > 0:
-                    drafts.append(sizes.draft(slot * scenario.slot_s + into_s, model, origin, (k,)))
-    read = len(slots) * len(origins) * len(models)
-    dropped = {"k_zero": read - len(drafts)} if read > len(drafts) else {}
-    return drafts, Accounting(name, source.kind, read, len(drafts), dropped)
+    empty = 0
+    for slot, origin, model in product(slots, draws.origins, models):
+        k = int(k_rng.integers(source.k_min, source.k_max + 1))
+        into_s = float(offset_rng.random()) * scenario.slot_s if source.offset == "uniform" else 0.0
+        if k > 0:
+            drafts.append(draws.draft(slot * scenario.slot_s + into_s, model, (k,), origin))
+        else:
+            empty += 1
+    return drafts, {"k_zero": empty} if empty else {}
 
 
-def poisson_drafts(source: PoissonSource, scenario: Scenario, seed: int, name: str) -> Drafted:
+def poisson(source: PoissonSource, draws: Draws) -> Drafted:
     """Poisson arrivals of the mean rate."""
-    times = arrivals.poisson(source.rate_per_s, scenario.end_s, stream(seed, f"{name}/arrivals"))
-    return _mixed(source, times, scenario, seed, name)
+    times = _poisson(source.rate_per_s, draws.scenario.end_s, draws.stream("arrivals"))
+    return _mixed(source, times, draws)
 
 
-def burst_drafts(source: BurstSource, scenario: Scenario, seed: int, name: str) -> Drafted:
-    """On/off Poisson arrivals."""
-    shape = shapes.on_off(source.base_rate_per_s, source.burst_rate_per_s, source.on_s, source.off_s)
+def burst(source: BurstSource, draws: Draws) -> Drafted:
+    """On/off Poisson arrivals, by thinning: those of the peak rate are kept with probability rate over peak."""
+    rng, period_s = draws.stream("arrivals"), source.on_s + source.off_s
     peak = max(source.base_rate_per_s, source.burst_rate_per_s)
-    times = arrivals.thinned(shape, peak, scenario.end_s, stream(seed, f"{name}/arrivals"))
-    return _mixed(source, times, scenario, seed, name)
+
+    def kept(t_s: float) -> bool:
+        rate = source.burst_rate_per_s if t_s % period_s < source.on_s else source.base_rate_per_s
+        return float(rng.random()) * peak < rate
+
+    return _mixed(source, filter(kept, _poisson(peak, draws.scenario.end_s, rng)), draws)
 
 
-def _mixed(
-    source: PoissonSource | BurstSource, times: Iterable[float], scenario: Scenario, seed: int, name: str
-) -> Drafted:
-    model_rng, origin_rng = stream(seed, f"{name}/model"), stream(seed, f"{name}/origin")
-    sizes = _Sizes(scenario, seed, name, source.lengths)
-    origins = origins_of(source, scenario)
-    drafts = [
-        sizes.draft(
-            t, pick(source.mix, float(model_rng.random())), choose(origins, origin_rng), source.prompts
-        )
-        for t in times
-    ]
-    return drafts, Accounting(name, source.kind, len(drafts), len(drafts))
-
-
-def periodic_drafts(source: PeriodicSource, scenario: Scenario, seed: int, name: str) -> Drafted:
+def periodic(source: PeriodicSource, draws: Draws) -> Drafted:
     """E3: a fixed inter-arrival time from t = 0, models in strict alternation, one prompt each."""
-    origin_rng = stream(seed, f"{name}/origin")
-    sizes = _Sizes(scenario, seed, name, source.lengths)
-    origins = origins_of(source, scenario)
+    times = [i * source.interval_s for i in range(source.count)]
     drafts = [
-        sizes.draft(t, source.models[i % len(source.models)], choose(origins, origin_rng), (1,))
-        for i, t in enumerate(arrivals.periodic(source.interval_s, source.count))
-        if t < scenario.end_s
+        draws.draft(t, source.models[i % len(source.models)], (1,))
+        for i, t in enumerate(times)
+        if t < draws.scenario.end_s
     ]
     late = source.count - len(drafts)
-    return drafts, Accounting(
-        name, source.kind, source.count, len(drafts), {"after_end": late} if late else {}
-    )
+    return drafts, {"after_end": late} if late else {}
+
+
+def _poisson(rate_per_s: float, end_s: float, rng: Generator) -> Iterator[float]:
+    """Arrivals of a Poisson process on [0, end_s), ascending."""
+    t_s = float(rng.exponential(1.0 / rate_per_s))
+    while t_s < end_s:
+        yield t_s
+        t_s += float(rng.exponential(1.0 / rate_per_s))
+
+
+def _mixed(source: PoissonSource | BurstSource, times: Iterable[float], draws: Draws) -> Drafted:
+    rng = draws.stream("model")
+    return [draws.draft(t, pick(source.mix, float(rng.random())), source.prompts) for t in times], {}

@@ -31,16 +31,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import TextIO
 
-from numpy.random import Generator
-
-from emulation.domain.scenario import Scenario, TraceSource
-from emulation.rng import stream
-from workloads.drafts import Accounting, Draft, origins_of
+from emulation.domain.scenario import TraceSource
 from workloads.lengths import pick
+from workloads.sources import Draft, Drafted, Draws
 
 DATA = Path(__file__).parent / "data"
 PACKAGED = {
@@ -127,37 +124,31 @@ def _seconds(timestamp: str) -> float:
     return since.days * 86_400 + since.seconds + (float(f"0.{fraction}") if fraction else 0.0)
 
 
-def trace_drafts(
-    source: TraceSource, scenario: Scenario, seed: int, name: str
-) -> tuple[list[Draft], Accounting]:
-    """Requests of a trace source by the rule above, and what became of every row read."""
+def trace(source: TraceSource, draws: Draws) -> Drafted:
+    """Requests of a trace source by the rule above, and how many of the rows read were dropped, by reason."""
     path = trace_path(source.trace)
-    rows = _rows_read(path, source, scenario.end_s)
-    arrivals_s = _arrivals(rows, source.rate_per_s)
-    draw = _RowDraws(source, scenario, seed, name, 1 + max((r.number for r in rows), default=0))
+    rows = _rows_read(path, source, draws.scenario.end_s)
+    first, last = rows[0].number, rows[-1].number
+    drawn = (draws.stream(q).random(last + 1)[first:].tolist() for q in ("model", "origin", "prompts"))
     drafts: list[Draft] = []
     dropped: Counter[str] = Counter()
-    for row, arrival_s in zip(rows, arrivals_s, strict=True):
-        made = draw.draft(row, arrival_s)
+    for row, arrival_s, *u in zip(rows, _arrivals(rows, source.rate_per_s), *drawn, strict=True):
+        made = _draft(source, draws, row, arrival_s, *u)
         if isinstance(made, Draft):
             drafts.append(made)
         else:
             dropped[made] += 1
-    return drafts, Accounting(name, source.kind, len(rows), len(drafts), dict(dropped))
+    return drafts, dict(dropped)
 
 
 def _rows_read(path: Path, source: TraceSource, end_s: float) -> list[TraceRow]:
     rows = read_rows(path, source.start_row)
-    if source.rows is not None:
-        found = list(islice(rows, source.rows))
-    elif source.rate_per_s is not None:
-        found = list(islice(rows, math.ceil(source.rate_per_s * end_s)))
-    else:
-        found = []
-        for row in rows:
-            if found and row.t_s - found[0].t_s >= end_s:
-                break
-            found.append(row)
+    count = source.rows
+    if count is None and source.rate_per_s is not None:
+        count = math.ceil(source.rate_per_s * end_s)
+    found = list(islice(rows, 1 if count is None else count))
+    if found and count is None:
+        found += takewhile(lambda row: row.t_s - found[0].t_s < end_s, rows)
     if not found:
         raise TraceError(f"{path}: no row at start_row {source.start_row}; choose a smaller start_row")
     return found
@@ -169,32 +160,20 @@ def _arrivals(rows: Sequence[TraceRow], rate_per_s: float | None) -> list[float]
     return [(row.t_s - first_s) * scale for row in rows]
 
 
-class _RowDraws:
-    """TraceRow number to draws, and a row to a draft or the reason it was dropped."""
-
-    def __init__(self, source: TraceSource, scenario: Scenario, seed: int, name: str, count: int) -> None:
-        def uniform(what: str) -> list[float]:
-            rng: Generator = stream(seed, f"{name}/{what}")
-            return [float(u) for u in rng.random(count)]
-
-        self._source = source
-        self._scenario = scenario
-        self._origins = origins_of(source, scenario)
-        self._model_u, self._origin_u, self._k_u = uniform("model"), uniform("origin"), uniform("prompts")
-
-    def draft(self, row: TraceRow, arrival_s: float) -> Draft | str:
-        source = self._source
-        if arrival_s >= self._scenario.end_s:
-            return "after_end"
-        if row.context_tokens == 0 or row.generated_tokens == 0:
-            return "empty"
-        model = pick(source.mix, self._model_u[row.number])
-        origin = self._origins[int(self._origin_u[row.number] * len(self._origins))]
-        if self._scenario.testbed.model(model).features == "prompts":
-            prompts = source.prompts[int(self._k_u[row.number] * len(source.prompts))]
-            return Draft(arrival_s, model, origin, prompts=prompts)
-        n_in = min(row.context_tokens, source.max_prompt_tokens)
-        n_out = min(row.generated_tokens, source.max_output_tokens)
-        if source.over_limit == "drop" and (n_in, n_out) != (row.context_tokens, row.generated_tokens):
-            return "over_limit"
-        return Draft(arrival_s, model, origin, 1, n_in, n_out, source.max_output_tokens)
+def _draft(
+    source: TraceSource, draws: Draws, row: TraceRow, arrival_s: float, model_u: float, origin_u: float, k_u: float
+) -> Draft | str:
+    """The request of a row by its draws in [0, 1), or the reason it is dropped."""
+    if arrival_s >= draws.scenario.end_s:
+        return "after_end"
+    if row.context_tokens == 0 or row.generated_tokens == 0:
+        return "empty"
+    model = pick(source.mix, model_u)
+    origin = draws.origins[int(origin_u * len(draws.origins))]
+    if draws.scenario.testbed.model(model).features == "prompts":
+        return Draft(arrival_s, model, origin, prompts=source.prompts[int(k_u * len(source.prompts))])
+    n_in = min(row.context_tokens, source.max_prompt_tokens)
+    n_out = min(row.generated_tokens, source.max_output_tokens)
+    if source.over_limit == "drop" and (n_in, n_out) != (row.context_tokens, row.generated_tokens):
+        return "over_limit"
+    return Draft(arrival_s, model, origin, 1, n_in, n_out, source.max_output_tokens)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import inf
+from typing import Any
 
+from emulation.domain.events import Drift, Event, Pause, Ramp, Slowdown
 from emulation.domain.records import ExecutorRecord, RequestRecord
-from emulation.metrics.service_factor import Span
-from emulation.metrics.view import RunView
+from emulation.metrics.service_factor import ServedSpan, Span, served_on
+from emulation.metrics.view import RunView, node_of, on_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +21,66 @@ class FaultRow:
     """Index in the event plan."""
     type: str
     target: str
-    onset_s: float | None
-    undo_s: float | None
-    landed: bool | None
-    effect: float | None
+    onset_s: float | None = None
+    undo_s: float | None = None
+    landed: bool | None = None
+    effect: float | None = None
     """What was measured on the target, in `unit`."""
-    expected: float | None
-    unit: str
-    recovered: bool | None
+    expected: float | None = None
+    unit: str = ""
+    recovered: bool | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One event of the plan that took effect in one run: what its evidence is looked for in."""
+
+    run: RunView
+    events: Sequence[Event]
+    blank: FaultRow
+    """Its row, without evidence."""
+    span: Span
+    """When it was in force, at most until the run ended."""
+    sites: Mapping[str, str] | None
+
+    @property
+    def event(self) -> Any:
+        """The event itself, of the kind whose evidence this is."""
+        return self.events[self.blank.event]
+
+    @property
+    def grace_s(self) -> float:
+        """Virtual seconds within which a live world may still act on what it knew just before."""
+        return 0.5 * self.run.header.speedup if self.run.header.world == "live" else 1e-9
+
+    @property
+    def inner(self) -> Span:
+        """The span without the grace after the onset."""
+        return self.span[0] + self.grace_s, self.span[1]
+
+    def row(self, **evidence: Any) -> FaultRow:
+        """Its row with this evidence."""
+        return replace(self.blank, **evidence)
+
+    def there(self) -> list[RequestRecord]:
+        """Requests whose last attempt was on the target."""
+        model = getattr(self.event, "model", None)
+        return [r for r in self.run.requests if on_target(r, self.event.node, model)]
+
+    def changes(self) -> list[ExecutorRecord]:
+        """What the executors of its node said of themselves."""
+        return [e for e in self.run.executors if node_of(e.executor) == self.event.node]
+
+    def served(self) -> tuple[list[ServedSpan], list[ServedSpan]]:
+        """What was served on the target, and of that what was while no event slowed or stopped its node."""
+        slowing = [
+            window_of(self.run, i)
+            for i, e in enumerate(self.events)
+            if isinstance(e, Slowdown | Drift | Ramp | Pause) and e.node == self.event.node
+        ]
+        here = served_on(self.run, self.event.node, self.event.model)
+        return here, [s for s in here if not any(w and s.overlap_s(w) > 0 for w in slowing)]
 
 
 def window_of(run: RunView, index: int) -> Span | None:
@@ -39,11 +92,6 @@ def window_of(run: RunView, index: int) -> Span | None:
 def end_s(run: RunView) -> float:
     """When the run ended."""
     return max([r.ended_s for r in run.requests] + [run.footer.t_s if run.footer else 0.0])
-
-
-def grace_s(run: RunView) -> float:
-    """Virtual seconds within which a live world may still act on what it knew just before."""
-    return 0.5 * run.header.speedup if run.header.world == "live" else 1e-9
 
 
 def active_in(record: RequestRecord, span: Span) -> bool:
@@ -59,8 +107,4 @@ def active_in(record: RequestRecord, span: Span) -> bool:
 
 def states_before(changes: Sequence[ExecutorRecord], before_s: float) -> dict[str, str]:
     """State of each executor just before a time, as far as any change of it was recorded."""
-    states: dict[str, str] = {}
-    for change in changes:
-        if change.t_s < before_s:
-            states[change.executor] = change.state
-    return states
+    return {change.executor: change.state for change in changes if change.t_s < before_s}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 import orjson
 
@@ -24,14 +24,7 @@ from emulation.jsonl import RecordError, read_lines
 
 RECORD_FILE = "record.jsonl"
 SIDE_FILE = "side.jsonl"
-_TYPES: dict[str, type] = {
-    "header": RunHeader,
-    "request": RequestRecord,
-    "decision": DecisionRecord,
-    "event": EventRecord,
-    "executor": ExecutorRecord,
-    "footer": RunFooter,
-}
+_TYPES: dict[str, type] = {cls.kind: cls for cls in get_args(Record)}
 _PRIORITY = {"header": 0, "event": 1, "executor": 2, "request": 3, "decision": 4, "footer": 9}
 
 
@@ -54,9 +47,9 @@ _LINE = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
 _BUFFER_BYTES = 1 << 20
 
 
-def encode(record: Record) -> bytes:
-    """One canonical line, without its newline."""
-    return orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
+def encode(record: Record | Mapping[str, Any]) -> bytes:
+    """One canonical line, with its newline."""
+    return orjson.dumps(record, option=_LINE)
 
 
 def decode(line: bytes) -> Record:
@@ -114,13 +107,11 @@ class JsonlSink:
 
     def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
         """Append one record, and its side data if there is any."""
-        self._out.write(orjson.dumps(record, option=_LINE))
+        self._out.write(encode(record))
         if side:
             if self._side is None:
                 self._side = (self._folder / SIDE_FILE).open("wb")
-            self._side.write(
-                orjson.dumps({"line": self._line, **side}, option=orjson.OPT_NON_STR_KEYS) + b"\n"
-            )
+            self._side.write(encode({"line": self._line, **side}))
         self._line += 1
         if self._line % self._flush_every == 0:
             self.flush()
@@ -142,21 +133,25 @@ class JsonlSink:
 def write_records(folder: Path, rows: Iterable[tuple[Record, Mapping[str, Any] | None]]) -> None:
     """Write records with their side data in canonical order: each file appears whole, or not at all."""
     ordered = sorted(rows, key=lambda row: canonical_order(row[0]))
-    sides = [orjson.dumps({"line": i, **side}) for i, (_, side) in enumerate(ordered) if side]
-    write_whole(folder / RECORD_FILE, b"".join(encode(record) + b"\n" for record, _ in ordered))
+    sides = [encode({"line": i, **side}) for i, (_, side) in enumerate(ordered) if side]
+    write_whole(folder / RECORD_FILE, b"".join(encode(record) for record, _ in ordered))
     if sides:
-        write_whole(folder / SIDE_FILE, b"".join(row + b"\n" for row in sides))
+        write_whole(folder / SIDE_FILE, b"".join(sides))
 
 
 def rows_of(path: Path) -> list[tuple[Record, Mapping[str, Any] | None]]:
     """Every record of a run's folder or file, with its side data. Raises `RecordError` naming file and line."""
     file = path / RECORD_FILE if path.is_dir() else path
-    records, side = _read_lines(file), _read_side(file.with_name(SIDE_FILE))
+    try:
+        records = read_lines(file, decode)
+    except OSError as error:
+        raise RecordError(f"{file}: {error.strerror}; give a run folder that holds {RECORD_FILE}") from error
+    beside = file.with_name(SIDE_FILE)
+    side = {row.pop("line"): row for row in read_lines(beside, orjson.loads)} if beside.exists() else {}
     rows = [(record, side.get(i)) for i, record in enumerate(records)]
-    first = records[0] if records else None
-    return (
-        [_of_version_1(*row) for row in rows] if isinstance(first, RunHeader) and first.version == 1 else rows
-    )
+    if records and isinstance(records[0], RunHeader) and records[0].version == 1:
+        return [_of_version_1(*row) for row in rows]
+    return rows
 
 
 def _of_version_1(record: Record, side: Mapping[str, Any] | None) -> tuple[Record, Mapping[str, Any] | None]:
@@ -209,14 +204,3 @@ def read_run(path: Path) -> Run:
         return as_run([record for record, _ in rows], {i: side for i, (_, side) in enumerate(rows) if side})
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from error
-
-
-def _read_lines(file: Path) -> list[Record]:
-    try:
-        return read_lines(file, decode)
-    except OSError as error:
-        raise RecordError(f"{file}: {error.strerror}; give a run folder that holds {RECORD_FILE}") from error
-
-
-def _read_side(file: Path) -> dict[int, Mapping[str, Any]]:
-    return {row.pop("line"): row for row in read_lines(file, orjson.loads)} if file.exists() else {}

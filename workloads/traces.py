@@ -1,7 +1,7 @@
 """Replay of measured traces: the rule that maps the rows of a trace file to requests.
 
 A trace is a CSV with the columns TIMESTAMP, ContextTokens and GeneratedTokens (the Azure LLM inference trace
-2023), rows in order of time. Two are packaged: `azure-conv` and `azure-code`. TraceRow numbers count from 0 after
+2023), rows in order of time. Two are packaged: `azure-conv` and `azure-code`. Row numbers count from 0 after
 the header.
 
 1. Rows. `start_row` is the first. `rows` says how many are read; without it, as many as cover the run: with
@@ -9,7 +9,7 @@ the header.
    is shorter ends the demand early.
 2. Time. The first row read arrives at 0, later ones at their distance from it. With `rate_per_s`, all gaps
    are multiplied by one factor so that the rows read have that mean rate: clumps and lulls keep their shape.
-3. Model. TraceRow r takes the model whose cumulative share of `mix` covers the r-th draw of a stream named
+3. Model. Row r takes the model whose cumulative share of `mix` covers the r-th draw of a stream named
    after the source, so a row keeps its model whatever `start_row` and `rows` are.
 4. Origin. Likewise, uniform over `origins`.
 5. Size. A model with feature `tokens` takes input and output tokens from the row. Above `max_prompt_tokens`

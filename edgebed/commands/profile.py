@@ -10,9 +10,8 @@ import typer
 
 from edgebed.commands.console import out
 from edgebed.commands.options import print_json
-from emulation.domain.batching import BatchCurve
 from emulation.domain.cluster import Modality
-from emulation.domain.contention import Contention
+from emulation.domain.contention import BatchCurve, Contention
 from emulation.domain.profile import ProfileFile
 from emulation.files import ConfigError, did_you_mean
 

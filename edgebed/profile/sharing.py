@@ -7,8 +7,7 @@ from math import log, sqrt
 from statistics import median
 from typing import Literal
 
-from emulation.domain.batching import BatchCurve, InBatch
-from emulation.domain.contention import Colocated, Contention
+from emulation.domain.contention import BatchCurve, Colocated, Contention, InBatch
 from emulation.domain.sharing import Batching, CpuLaw, GpuSpec
 
 

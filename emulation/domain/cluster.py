@@ -341,7 +341,3 @@ class ExecutorSpec(Strict):
     id: str
     node: str
     models: tuple[str, ...]
-
-
-Modes = Mapping[str, Mode]
-"""Model id to mode, for one node; a model that is absent is off."""

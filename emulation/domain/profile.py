@@ -11,9 +11,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from emulation.domain.batching import BatchCurve
 from emulation.domain.cluster import Modality, ProfileEntry, Strict
-from emulation.domain.contention import Contention
+from emulation.domain.contention import BatchCurve, Contention
 from emulation.domain.sharing import ONE_BY_ONE
 
 

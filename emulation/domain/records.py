@@ -150,12 +150,19 @@ class RunFooter:
     interrupted: bool = False
     kind: Literal["footer"] = "footer"
 
+    def unbalanced(self) -> list[str]:
+        """For every model of which not arrived = sum of ends + in system: what is wrong."""
+        problems = []
+        for model in sorted({*self.arrived, *self.ends, *self.in_system}):
+            came, inside = self.arrived.get(model, 0), self.in_system.get(model, 0)
+            ended = sum(self.ends.get(model, {}).values())
+            if came != ended + inside:
+                problems.append(f"{model}: {came} arrived, but {ended} ended and {inside} are in the system")
+        return problems
+
     def conserved(self) -> bool:
         """arrived = sum of ends + in system, for every model."""
-        return all(
-            n == sum(self.ends.get(m, {}).values()) + self.in_system.get(m, 0)
-            for m, n in self.arrived.items()
-        ) and set(self.ends) <= set(self.arrived)
+        return not self.unbalanced()
 
 
 Record = RunHeader | RequestRecord | DecisionRecord | EventRecord | ExecutorRecord | RunFooter

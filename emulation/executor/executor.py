@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -68,14 +68,14 @@ class Executor(Lane):
         """The place a job is served at; None if it is not in service."""
         return next((lane for lane in self.lanes if lane.job is job), None)
 
-    def prompts_left(self, now_s: float) -> float:
-        """Unfinished prompts of all its work."""
-        waiting = sum(job.prompts_left() for job in self.queue)
+    def unfinished(self, now_s: float) -> Iterator[tuple[str, float]]:
+        """Model and unfinished prompts of each of its jobs: first those that wait, then those in service."""
+        for job in self.queue:
+            yield job.request.model, job.prompts_left()
         for lane in self.lanes:
             lane.sync(now_s)
             if lane.job is not None:
-                waiting += lane.job.prompts_left(lane.remaining_units)
-        return waiting
+                yield lane.job.request.model, lane.job.prompts_left(lane.remaining_units)
 
     def interrupt(self, now_s: float) -> None:
         """Put what is in service back at the head of the queue, at the last finished prompt, first come first."""

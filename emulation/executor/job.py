@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any
 
 from emulation.domain.cluster import Mode
 from emulation.domain.measured import Measured
@@ -10,6 +13,9 @@ from emulation.domain.request import Request
 from emulation.domain.truth import RequestTruth
 
 _ROUNDING = 1e-9
+_MEASURED = tuple(f.name for f in fields(Measured) if f.name not in ("output_tokens", "input_tokens"))
+_measured: Callable[[Job], tuple[Any, ...]] = attrgetter(*_MEASURED)
+"""What a job keeps of itself under the very names that `Measured` has."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,24 +53,8 @@ class Job:
         """What may be told of the attempt now; the lengths only where it is done."""
         truth, counted = self.truth, self.counted_tokens
         read, said = (truth.input_tokens, truth.output_tokens) if counted is None else counted
-        return Measured(
-            attempt=self.attempt,
-            executor=self.executor,
-            mode=self.mode,
-            sent_s=self.sent_s,
-            dispatched_s=self.dispatched_s,
-            enqueued_s=self.enqueued_s,
-            started_s=self.started_s,
-            service_s=self.service_s,
-            work_s=self.work_s,
-            interrupted=self.interrupted,
-            prompts_done=self.prompts_done,
-            uplink_s=self.uplink_s,
-            downlink_s=self.downlink_s,
-            stutter=self.stutter,
-            output_tokens=said if done else 0,
-            input_tokens=read if done else None,
-        )
+        lengths: dict[str, Any] = {"output_tokens": said, "input_tokens": read} if done else {}
+        return Measured(**dict(zip(_MEASURED, _measured(self), strict=True)), **lengths)
 
     def resume(self, earlier: Measured) -> None:
         """Go on from what earlier attempts at the request finished."""
@@ -79,13 +69,21 @@ class Job:
 
     def settle(self, remaining_units: float) -> None:
         """Keep only whole finished prompts, given how many units were left when work stopped."""
-        noise = self.truth.noise
-        left = sum(noise[self.prompts_done :])
-        while self.prompts_done < len(noise) - 1:
-            left -= noise[self.prompts_done]
-            if left < remaining_units - _ROUNDING:
-                return
-            self.prompts_done += 1
+        self.prompts_done = self.finished(remaining_units)[0]
+
+    def finished(self, remaining_units: float) -> tuple[int, float, float]:
+        """Prompts that are finished while so many units are left, and the units left after these and after one more.
+
+        The last prompt is never among them: with it the job ends.
+        """
+        noise, done = self.truth.noise, self.prompts_done
+        left = sum(noise[done:])
+        while done < len(noise) - 1:
+            after = left - noise[done]
+            if after < remaining_units - _ROUNDING:
+                return done, left, after
+            done, left = done + 1, after
+        return done, left, 0.0
 
     def prompts_left(self, remaining_units: float | None = None) -> float:
         """Unfinished prompts, fractional if `remaining_units` says how far the one in service is."""

@@ -8,6 +8,21 @@ from math import inf
 from emulation.executor.job import Job
 
 
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """The last finished prompt of a job in service."""
+
+    job: Job
+    prompts_done: int
+    """Over all attempts. The last prompt is never among them: with it the job ends."""
+    finished_s: float
+    """When the last of them was finished, reckoned at the present speed; if none was, when service began."""
+    service_s: float
+    """Seconds in service up to then, over all attempts."""
+    next_s: float
+    """When the next prompt will be finished; infinity if it is the last."""
+
+
 @dataclass(slots=True, eq=False)
 class Lane:
     """The books of one place; `Service` decides when anything happens."""
@@ -72,6 +87,25 @@ class Lane:
             job.settle(self.remaining_units)
             job.interrupted = True
         return job
+
+    def milestone(self, now_s: float) -> Milestone | None:
+        """Where the job in service stands at `now_s`; None if there is none, or it has a single prompt.
+
+        Its node must have been advanced to `now_s`, and is not changed. Prompts count as finished by the rule of
+        `Job.settle`, so that an interruption at this instant would keep exactly these.
+        """
+        job = self.job
+        if job is None or len(job.truth.noise) < 2:
+            return None
+        unit_s = self.unit_s / self.share
+        done, left, next_units = job.finished(self.remaining_units - max(0.0, now_s - self.synced_s) / unit_s)
+        if unit_s == inf:  # paused, or real work, which says itself how far it is
+            return Milestone(job, done, self.synced_s, job.service_s, inf)
+        finished_s = min(self.synced_s + (self.remaining_units - left) * unit_s, now_s)
+        next_s = self.synced_s + (self.remaining_units - next_units) * unit_s
+        last = done == len(job.truth.noise) - 1
+        service_s = job.service_s + finished_s - self.synced_s
+        return Milestone(job, done, finished_s, service_s, inf if last else next_s)
 
     def _due_s(self, now_s: float) -> float:
         if self.unit_s == inf:  # not a product: nothing may be left

@@ -20,9 +20,8 @@ from emulation.domain.truth import Condition, WorldTruth
 from emulation.executor.computed import ComputedWork
 from emulation.executor.executor import Executor
 from emulation.executor.job import Job
-from emulation.executor.lane import Lane
+from emulation.executor.lane import Lane, Milestone
 from emulation.executor.lifecycle import Lifecycle
-from emulation.executor.milestones import Milestone, milestone
 from emulation.executor.notices import Notice
 from emulation.executor.oracle import NodeOracle
 from emulation.executor.paths import Paths
@@ -182,7 +181,7 @@ class NodeState:
         """Where every job of several prompts that is in service stands."""
         self.advance(now_s)
         lanes = (lane for e in self._executors for lane in e.lanes)
-        return [m for m in (milestone(lane, now_s) for lane in lanes) if m is not None]
+        return [m for m in (lane.milestone(now_s) for lane in lanes) if m is not None]
 
     def jobs(self) -> list[Job]:
         """All work here: in service, queued, in transit."""

@@ -38,15 +38,9 @@ def node_view(
 def _executor_view(executor: Executor, now_s: float) -> ExecutorView:
     queued: Counter[str] = Counter()
     prompts: dict[str, float] = {}
-    for job in executor.queue:
-        queued[job.request.model] += 1
-        prompts[job.request.model] = prompts.get(job.request.model, 0.0) + job.prompts_left()
-    for lane in executor.lanes:
-        lane.sync(now_s)
-        if lane.job is not None:
-            model = lane.job.request.model
-            queued[model] += 1
-            prompts[model] = prompts.get(model, 0.0) + lane.job.prompts_left(lane.remaining_units)
+    for model, left in executor.unfinished(now_s):
+        queued[model] += 1
+        prompts[model] = prompts.get(model, 0.0) + left
     waiting = executor.state in ("starting", "pending")
     return ExecutorView(
         id=executor.spec.id,

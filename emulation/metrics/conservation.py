@@ -31,7 +31,7 @@ def conservation(run: RunView) -> Conservation:
         return Conservation(
             False, 0, sum(lines.values()), 0, ("no footer: the run was cut before it closed",)
         )
-    problems = _unbalanced(footer.arrived, footer.ends, footer.in_system)
+    problems = footer.unbalanced()
     stated = Counter({(m, o): n for m, ends in footer.ends.items() for o, n in ends.items() if n})
     for model, outcome in sorted(set(lines) | set(stated)):
         seen, said = lines[model, outcome], stated[model, outcome]
@@ -47,18 +47,3 @@ def conservation(run: RunView) -> Conservation:
         in_system=sum(footer.in_system.values()),
         problems=tuple(problems),
     )
-
-
-def _unbalanced(
-    arrived: dict[str, int], ends: dict[str, dict[str, int]], in_system: dict[str, int]
-) -> list[str]:
-    problems = []
-    for model in sorted({*arrived, *ends, *in_system}):
-        came, ended, inside = (
-            arrived.get(model, 0),
-            sum(ends.get(model, {}).values()),
-            in_system.get(model, 0),
-        )
-        if came != ended + inside:
-            problems.append(f"{model}: {came} arrived, but {ended} ended and {inside} are in the system")
-    return problems

@@ -122,7 +122,7 @@ def summarise(run: RunView) -> Summary:
         speedup=header.speedup,
         arrived=len(counted),
         done=len(served),
-        ends={o: n for o, n in _ends(counted).items()},
+        ends=_ends(counted),
         success_ratio=ratio(len(served), len(counted)),
         mean_latency_s=tw,
         type_mean_latency_s=tu,

@@ -17,7 +17,7 @@ def written(folder: Path, version: int, side: dict[str, float]) -> Path:
     """A live run of one request that ended for its gateway at 9 s."""
     one = request(0, 9)
     lines = [replace(header(), version=version), one, footer([one])]
-    (folder / RECORD_FILE).write_bytes(b"".join(encode(line) + b"\n" for line in lines))
+    (folder / RECORD_FILE).write_bytes(b"".join(encode(line) for line in lines))
     (folder / SIDE_FILE).write_bytes(orjson.dumps({"line": 1, "request_id": one.request_id, **side}) + b"\n")
     return folder
 

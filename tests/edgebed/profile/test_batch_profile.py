@@ -14,7 +14,7 @@ from edgebed.commands.main import app
 from edgebed.profile.batch import measure_batches
 from edgebed.profile.grid import Grid, work_of
 from edgebed.profile.sharing import fit_batch
-from emulation.domain.batching import BatchCurve
+from emulation.domain.contention import BatchCurve
 from emulation.domain.profile import FittedRun, Law, Point, ProfileFile
 from emulation.files import ConfigError
 from serve_apps.wire.messages import Work

@@ -24,7 +24,9 @@ from emulation.jsonl import RecordError, read_lines
 
 RECORD_FILE = "record.jsonl"
 SIDE_FILE = "side.jsonl"
-_TYPES: dict[str, type] = {fields(cls)[-1].default: cls for cls in get_args(Record)}  # the last is `kind`
+_TYPES: dict[str, type] = {
+    str(fields(cls)[-1].default): cls for cls in get_args(Record)
+}  # the last is `kind`
 _PRIORITY = {"header": 0, "event": 1, "executor": 2, "request": 3, "decision": 4, "footer": 9}
 
 

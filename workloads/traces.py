@@ -133,7 +133,7 @@ def trace(source: TraceSource, draws: Draws) -> Drafted:
     drafts: list[Draft] = []
     dropped: Counter[str] = Counter()
     for row, arrival_s, *u in zip(rows, _arrivals(rows, source.rate_per_s), *drawn, strict=True):
-        made = _draft(source, draws, row, arrival_s, *u)
+        made = _draft(source, draws, row, arrival_s, u)
         if isinstance(made, Draft):
             drafts.append(made)
         else:
@@ -161,17 +161,17 @@ def _arrivals(rows: Sequence[TraceRow], rate_per_s: float | None) -> list[float]
 
 
 def _draft(
-    source: TraceSource, draws: Draws, row: TraceRow, arrival_s: float, model_u: float, origin_u: float, k_u: float
+    source: TraceSource, draws: Draws, row: TraceRow, arrival_s: float, u: Sequence[float]
 ) -> Draft | str:
-    """The request of a row by its draws in [0, 1), or the reason it is dropped."""
+    """The request of a row, or the reason it is dropped. `u`: draws in [0, 1) of model, origin and prompts."""
     if arrival_s >= draws.scenario.end_s:
         return "after_end"
     if row.context_tokens == 0 or row.generated_tokens == 0:
         return "empty"
-    model = pick(source.mix, model_u)
-    origin = draws.origins[int(origin_u * len(draws.origins))]
+    model = pick(source.mix, u[0])
+    origin = draws.origins[int(u[1] * len(draws.origins))]
     if draws.scenario.testbed.model(model).features == "prompts":
-        return Draft(arrival_s, model, origin, prompts=source.prompts[int(k_u * len(source.prompts))])
+        return Draft(arrival_s, model, origin, prompts=source.prompts[int(u[2] * len(source.prompts))])
     n_in = min(row.context_tokens, source.max_prompt_tokens)
     n_out = min(row.generated_tokens, source.max_output_tokens)
     if source.over_limit == "drop" and (n_in, n_out) != (row.context_tokens, row.generated_tokens):

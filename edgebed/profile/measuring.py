@@ -12,9 +12,8 @@ from edgebed.profile.colocate import Colocation, colocate, shared_settings
 from edgebed.profile.fit import fit
 from edgebed.profile.grid import Grid, described, measure, middle, run_once, work_of
 from edgebed.profile.sharing import fit_batch, fit_sharing
-from emulation.domain.batching import BatchCurve
 from emulation.domain.cluster import Modality
-from emulation.domain.contention import Contention
+from emulation.domain.contention import BatchCurve, Contention
 from emulation.domain.profile import ProfileFile
 from emulation.files import ConfigError
 from serve_apps.replica import backend_class

@@ -48,7 +48,6 @@ class Attempts:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_s = self._next_prompt_s = inf
-        self._closed = False
 
     def start(self, t0_wall: float) -> None:
         """Virtual time begins at this wall time."""
@@ -59,7 +58,6 @@ class Attempts:
 
     def close(self) -> None:
         """The run is over: whoever waits is told, and nothing happens here any more."""
-        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:
@@ -144,8 +142,6 @@ class Attempts:
 
     def settle(self) -> None:
         """Let everything due happen, pass on what did, and make the next appointment."""
-        if self._closed:
-            return
         now_s = self.advance()
         for notice in self.state.take_notices():
             if isinstance(notice, Changed):

@@ -5,11 +5,14 @@ Service times come from the profile, faults, dispatches and lengths from the rec
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf, isfinite
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from edgebed.runs.parity import as_landed
@@ -21,7 +24,6 @@ from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.files import ConfigError, did_you_mean
-from emulation.metrics.view import mean, percentile
 from emulation.recording import MemorySink, Run
 from serve_apps.replica.choice import real_models
 from workloads.generate import Workload, generate
@@ -34,6 +36,7 @@ DECISIONS: tuple[Decisions, ...] = get_args(Decisions)
 WITHIN = 0.10
 """Largest relative difference of a per-type mean latency that passes."""
 
+Array = NDArray[np.float64]
 Items = dict[str, tuple[Request, RequestTruth]]
 
 
@@ -294,40 +297,33 @@ def _type_check(run: Run, virtual: Run, real: frozenset[str], model: str, within
 
 def compared(pairs: Sequence[Pair]) -> Compared | None:
     """Both worlds over the same requests; None without any."""
-    live, virtual = [p.live_s for p in pairs], [p.virtual_s for p in pairs]
     if not pairs:
         return None
-    figures = [(_known(f(live)), _known(f(virtual))) for f in (mean, _p95, _p99)]
-    errors = [None if a <= 0 else (b - a) / a for a, b in figures]
-    apart = [b - a for a, b in zip(live, virtual, strict=True)]
+    live, virtual = np.array([(p.live_s, p.virtual_s) for p in pairs]).T
+    figures: dict[str, float | None] = {}
+    for name, figure in (
+        ("mean", np.mean),
+        ("p95", partial(np.percentile, q=95)),
+        ("p99", partial(np.percentile, q=99)),
+    ):
+        a, b = float(figure(live)), float(figure(virtual))
+        figures |= {
+            f"live_{name}_s": a,
+            f"virtual_{name}_s": b,
+            f"{name}_error": (b - a) / a if a > 0 else None,
+        }
     return Compared(
         len(pairs),
-        *figures[0], errors[0],
-        *figures[1], errors[1],
-        *figures[2], errors[2],
-        bias_s=_known(mean(apart)),
-        mean_absolute_error_s=_known(mean([abs(d) for d in apart])),
-        pearson=_correlation(live, virtual, ranks=False),
-        spearman=_correlation(live, virtual, ranks=True),
-    )  # fmt: skip
+        **figures,  # type: ignore[arg-type]  # only the errors may be None
+        bias_s=float(np.mean(virtual - live)),
+        mean_absolute_error_s=float(np.mean(np.abs(virtual - live))),
+        pearson=_correlation(stats.pearsonr, live, virtual),
+        spearman=_correlation(stats.spearmanr, live, virtual),
+    )
 
 
-def _p95(values: Sequence[float]) -> float | None:
-    return percentile(values, 95)
-
-
-def _p99(values: Sequence[float]) -> float | None:
-    return percentile(values, 99)
-
-
-def _known(value: float | None) -> float:
-    assert value is not None
-    return value
-
-
-def _correlation(a: Sequence[float], b: Sequence[float], ranks: bool) -> float | None:
-    if len(a) < 3 or min(a) == max(a) or min(b) == max(b):
+def _correlation(of: Callable[..., Any], a: Array, b: Array) -> float | None:
+    if len(a) < 3 or not np.ptp(a) or not np.ptp(b):
         return None
-    found = stats.spearmanr(a, b) if ranks else stats.pearsonr(a, b)
-    value = float(found.statistic)
+    value = float(of(a, b).statistic)
     return value if isfinite(value) else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from edgebed.calibrate.lyapunov import CalibratedCoefficients, Settings, stats_of, with_parameters
 from edgebed.calibrate.windows import RunStats
@@ -30,10 +29,6 @@ class EvaluatedFigure:
     difference: Interval | None
     """found - start over the same seeds."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
-
 
 def check_seeds(settings: Settings, count: int) -> None:
     """Raise `ConfigError` if a seed would be used for both."""
@@ -45,12 +40,10 @@ def check_seeds(settings: Settings, count: int) -> None:
         )
 
 
-def evaluated(
-    scenario: Scenario, calibrated: CalibratedCoefficients, count: int, schemes: Sequence[str] = SCHEMES
-) -> list[EvaluatedFigure]:
+def evaluated(scenario: Scenario, calibrated: CalibratedCoefficients, count: int) -> list[EvaluatedFigure]:
     """Every figure of `FIGURES`, per scheme, on seeds 0 to count - 1."""
     rows = []
-    for scheme in schemes:
+    for scheme in SCHEMES:
         start = _by_seed(with_parameters(scenario, calibrated.start), scheme, count)
         found = _by_seed(with_parameters(scenario, calibrated.final), scheme, count)
         rows += [_row(scheme, figure, start, found) for figure in FIGURES]

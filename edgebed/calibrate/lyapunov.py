@@ -8,8 +8,8 @@ below, the step, and that a move must lower J of eq. 10 on the calibration seeds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from math import exp
 from statistics import fmean, median
@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from controller.deployers.lyapunov import LyapunovConfig
-from edgebed.calibrate.windows import RunStats, WindowStats, deployed_nodes, run_stats
+from edgebed.calibrate.windows import RunStats, deployed_nodes, run_stats
 from edgebed.runs.pool import each
 from edgebed.runs.virtual import simulate_in_memory
 from edgebed.wiring.controllers import find_scheme
@@ -31,6 +31,8 @@ PAPERS = ("p1", "p2", "churn", "kappa")
 """What the paper states rules for; the default of `tune`."""
 FLOORS = ("f0", "f0_cpu", "f0_mem", "f0_gpu")
 WEIGHTS = ("alpha_cpu", "alpha_gpu_small_text", "alpha_gpu_large_text", "alpha_gpu_image")
+FIGURES = tuple(f.name for f in fields(RunStats) if f.name != "windows")
+"""The figures of a whole run."""
 TUNABLE = (*PAPERS, "v", "p0", *FLOORS, *WEIGHTS)
 
 _LEAST = 0.01
@@ -58,23 +60,6 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialFigures:
-    """Means over the calibration seeds with one set of coefficients."""
-
-    objective: float
-    mean_latency_s: float | None
-    fairness_norm: float | None
-    success_ratio: float | None
-    gpu_utilisation: float | None
-    flips_per_slot: float
-    windows: tuple[WindowStats, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The figures, without the windows."""
-        return {name: value for name, value in asdict(self).items() if name != "windows"}
-
-
-@dataclass(frozen=True, slots=True)
 class Trial:
     """One line of the table: a set of coefficients, what it gave, and whether it was kept."""
 
@@ -82,7 +67,7 @@ class Trial:
     """0: the start."""
     moved: tuple[str, ...]
     coefficients: Coefficients
-    measured: TrialFigures
+    measured: RunStats
     kept: bool
 
 
@@ -96,12 +81,12 @@ class CalibratedCoefficients:
     parameters: dict[str, Any]
 
     @property
-    def best(self) -> TrialFigures:
+    def best(self) -> RunStats:
         """What the final coefficients gave on the calibration seeds."""
         return next(t.measured for t in reversed(self.trials) if t.kept)
 
 
-Direction = Callable[[TrialFigures, Settings], Coefficients]
+Direction = Callable[[RunStats, Settings], Coefficients]
 """From what was watched to where each coefficient of a group should go, in [-1, 1]."""
 
 
@@ -113,7 +98,7 @@ class _Group:
     direction: Direction
     step: float
     sign: float = 1.0
-    settled: bool = field(default=False)
+    settled: bool = False
 
     def failed(self) -> None:
         """The other way next; half as far once both ways have failed."""
@@ -123,7 +108,7 @@ class _Group:
             self.settled = self.step < _LEAST_STEP
 
 
-def prices(measured: TrialFigures, _: Settings) -> Coefficients:
+def prices(measured: RunStats, _: Settings) -> Coefficients:
     """p1 and p2 from the imbalance of latency and headroom.
 
     p1: latency (share of the deadline) less GPU utilisation, mean over windows. Positive, work waits while vGPUs have
@@ -131,20 +116,20 @@ def prices(measured: TrialFigures, _: Settings) -> Coefficients:
     p2: latency of image requests less that of text requests. Positive: images wait longer, so vGPUs must become
     cheaper where images are what waits. Negative: dearer.
     """
-    saturation = [
-        w.latency - w.gpu_utilisation
-        for w in measured.windows
-        if w.latency is not None and w.gpu_utilisation is not None
-    ]
-    kinds = [
-        w.latency_image - w.latency_text
-        for w in measured.windows
-        if w.latency_image is not None and w.latency_text is not None
-    ]
-    return {"p1": -_held(2.0 * _mean(saturation)), "p2": -_held(2.0 * _mean(kinds))}
+    windows = measured.windows
+    return {
+        "p1": -_gap((w.latency, w.gpu_utilisation) for w in windows),
+        "p2": -_gap((w.latency_image, w.latency_text) for w in windows),
+    }
 
 
-def churn(measured: TrialFigures, settings: Settings) -> Coefficients:
+def _gap(pairs: Iterable[tuple[float | None, float | None]]) -> float:
+    """Twice the mean difference of the pairs that were measured, within [-1, 1]; 0 without any."""
+    apart = [a - b for a, b in pairs if a is not None and b is not None]
+    return _held(2.0 * fmean(apart)) if apart else 0.0
+
+
+def churn(measured: RunStats, settings: Settings) -> Coefficients:
     """lambda_churn from the flips in calm windows, kappa (which weighs the backlog) from those in congested ones.
 
     Flips per node and slot relative to the target: above it the coefficient rises, below it falls. A window is
@@ -244,19 +229,13 @@ def stats_of(scenario: Scenario, scheme: str, window_slots: int, seed: int) -> t
 
 def _measure(
     scenario: Scenario, settings: Settings, coefficients: Coefficients, workers: int | None
-) -> TrialFigures:
+) -> RunStats:
     work = partial(stats_of, with_parameters(scenario, coefficients), settings.scheme, settings.window_slots)
     by_seed = dict(each(work, settings.seeds, workers))
     runs = [by_seed[seed] for seed in settings.seeds]
-    return TrialFigures(
-        objective=fmean(r.objective for r in runs),
-        mean_latency_s=mean_known([r.mean_latency_s for r in runs]),
-        fairness_norm=mean_known([r.fairness_norm for r in runs]),
-        success_ratio=mean_known([r.success_ratio for r in runs]),
-        gpu_utilisation=mean_known([r.gpu_utilisation for r in runs]),
-        flips_per_slot=fmean(r.flips_per_slot for r in runs),
-        windows=tuple(w for r in runs for w in r.windows),
-    )
+    means = {name: mean_known([getattr(r, name) for r in runs]) for name in FIGURES}
+    windows = tuple(w for r in runs for w in r.windows)
+    return RunStats(**means, windows=windows)  # type: ignore[arg-type]  # J and flips always have a mean
 
 
 def mean_known(values: Sequence[float | None]) -> float | None:
@@ -276,11 +255,11 @@ def _groups(settings: Settings) -> list[_Group]:
     return [*groups, *(_Group((n,), partial(_upwards, n), settings.step) for n in alone)]
 
 
-def _upwards(name: str, _: TrialFigures, __: Settings) -> Coefficients:
+def _upwards(name: str, _: RunStats, __: Settings) -> Coefficients:
     return {name: 1.0}
 
 
-def _moved(now: Coefficients, group: _Group, measured: TrialFigures, settings: Settings) -> Coefficients:
+def _moved(now: Coefficients, group: _Group, measured: RunStats, settings: Settings) -> Coefficients:
     towards = group.direction(measured, settings)
     changed = {
         name: _within(name, max(now[name], _LEAST) * exp(group.sign * group.step * towards[name]))
@@ -301,7 +280,3 @@ def _start(given: LyapunovConfig, name: str) -> float:
 
 def _held(value: float) -> float:
     return min(max(value, -1.0), 1.0)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return fmean(values) if values else 0.0

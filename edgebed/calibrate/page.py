@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from rich.table import Table
 
 from edgebed.calibrate.evaluate import EvaluatedFigure
-from edgebed.calibrate.lyapunov import CalibratedCoefficients, Settings
+from edgebed.calibrate.lyapunov import FIGURES, CalibratedCoefficients, Settings
 from edgebed.report.figures import NOT_MEASURED
 from edgebed.report.stats import Interval
 from emulation.domain.scenario import Scenario
@@ -79,14 +80,14 @@ def to_json(
                 "moved": list(t.moved),
                 "kept": t.kept,
                 "coefficients": t.coefficients,
-                **t.measured.to_json(),
+                **{name: getattr(t.measured, name) for name in FIGURES},
             }
             for t in calibrated.trials
         ],
         "start": calibrated.start,
         "final": calibrated.final,
         "controllers": {"lyapunov": calibrated.parameters},
-        "evaluation": [row.to_json() for row in rows],
+        "evaluation": [asdict(row) for row in rows],
     }
 
 

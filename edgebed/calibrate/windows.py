@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emulation.domain.cluster import Modality, TestbedConfig
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.records import RequestRecord
 from emulation.domain.scenario import Scenario
 from emulation.metrics.summary import summarise
@@ -29,9 +29,8 @@ class WindowStats:
 
 @dataclass(frozen=True, slots=True)
 class RunStats:
-    """One run: its windows, and the figures of the whole."""
+    """The figures of a run, or their means over several runs, and the windows of all of them."""
 
-    windows: tuple[WindowStats, ...]
     objective: float
     """J of MA eq. 10; 1, the worst, if nothing was served."""
     mean_latency_s: float | None
@@ -40,11 +39,10 @@ class RunStats:
     gpu_utilisation: float | None
     flips_per_slot: float
     """Over all nodes."""
+    windows: tuple[WindowStats, ...]
 
 
-def run_stats(
-    run: RunView, scenario: Scenario, window_slots: int, image: Sequence[Modality] = ("caption", "image")
-) -> RunStats:
+def run_stats(run: RunView, scenario: Scenario, window_slots: int) -> RunStats:
     """Windows of `window_slots` slots over the counted horizon, the last one possibly shorter.
 
     Raises `ValueError` if the scenario has no deadline: latencies are shares of it.
@@ -53,7 +51,7 @@ def run_stats(
         raise ValueError("windowed statistics need a deadline")
     summary = summarise(run)
     starts = range(0, scenario.slots, window_slots)
-    windows = [_window(run, scenario, s, min(s + window_slots, scenario.slots), image) for s in starts]
+    windows = [_window(run, scenario, s, min(s + window_slots, scenario.slots)) for s in starts]
     return RunStats(
         windows=tuple(windows),
         objective=1.0 if summary.objective is None else summary.objective,
@@ -65,9 +63,9 @@ def run_stats(
     )
 
 
-def _window(run: RunView, scenario: Scenario, first: int, end: int, image: Sequence[Modality]) -> WindowStats:
+def _window(run: RunView, scenario: Scenario, first: int, end: int) -> WindowStats:
     from_s, to_s = first * scenario.slot_s, end * scenario.slot_s
-    image_models = {m.id for m in scenario.testbed.models if m.modality in image}
+    image_models = {m.id for m in scenario.testbed.models if m.modality != "text"}
     arrived = [r for r in run.requests if from_s <= r.intended_s < to_s]
     of_image = [r for r in arrived if r.model in image_models]
     of_text = [r for r in arrived if r.model not in image_models]

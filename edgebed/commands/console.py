@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 WIDE = 200
 """Columns where stdout is a file or a pipe: tables are not broken for a terminal that is not there."""
@@ -53,4 +55,9 @@ def say(text: str) -> None:
     err.print(text, highlight=False)
 
 
-Step = Callable[[], None]
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], **look: Any) -> None:
+    """A table without lines on stdout."""
+    table = Table(*columns, box=None, **look)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)

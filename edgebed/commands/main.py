@@ -10,7 +10,7 @@ import typer
 
 from controller.agents.llm import ReasonerError
 from edgebed.commands.calibrate import app as calibrate_app
-from edgebed.commands.console import out, say
+from edgebed.commands.console import out, print_rows, say
 from edgebed.commands.models import app as models_app
 from edgebed.commands.options import (
     AddressOption,
@@ -64,8 +64,6 @@ def main() -> None:
 @app.command()
 def schemes(as_json: JsonOption = False) -> None:
     """List the schemes: every system of both papers, and ours."""
-    from rich.table import Table
-
     from controller.schemes import SCHEMES
 
     rows = [
@@ -79,35 +77,25 @@ def schemes(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
         return
-    table = Table("scheme", "paper", "router", "scheduler", "deployer", "planner", "what it does", box=None)
-    for row in rows:
-        names = ("name", "paper", "router", "scheduler", "deployer", "planner", "summary")
-        table.add_row(*(str(row[n] or "–") for n in names))
-    out.print(table)
+    parts = ("paper", "router", "scheduler", "deployer", "planner")
+    shown = [[str(row[n] or "–") for n in ("name", *parts, "summary")] for row in rows]
+    print_rows(("scheme", *parts, "what it does"), shown)
 
 
 @app.command()
 def scenarios(as_json: JsonOption = False) -> None:
     """List the packaged scenarios."""
-    from rich.table import Table
-
     from emulation.files import list_scenarios, load_scenario
 
     found = [load_scenario(name) for name in list_scenarios()]
     if as_json:
         print_json([{"name": s.name, "testbed": s.testbed.name, "note": s.note.strip()} for s in found])
         return
-    table = Table("scenario", "testbed", "nodes", "slots", "events", "what it is", box=None)
-    for s in found:
-        table.add_row(
-            s.name,
-            s.testbed.name,
-            str(len(s.testbed.nodes)),
-            str(s.slots),
-            str(len(s.events)),
-            s.note.strip(),
-        )
-    out.print(table)
+    columns = ("scenario", "testbed", "nodes", "slots", "events", "what it is")
+    sizes = [(str(len(s.testbed.nodes)), str(s.slots), str(len(s.events))) for s in found]
+    print_rows(
+        columns, [(s.name, s.testbed.name, *n, s.note.strip()) for s, n in zip(found, sizes, strict=True)]
+    )
 
 
 @app.command()
@@ -221,8 +209,6 @@ def replay(
     """Replay a run's own arrivals and decisions in virtual time, and compare the per-type means."""
     from dataclasses import asdict
 
-    from rich.table import Table
-
     from edgebed.runs.layout import layout_of
     from edgebed.runs.parity import replay_rows
     from emulation.recording import read_run
@@ -231,12 +217,12 @@ def replay(
     if as_json:
         print_json({"replay": [asdict(row) for row in rows], "ok": all(row.ok for row in rows)})
     else:
-        table = Table("model", "recorded mean", "replayed mean", "difference", "within 2%", box=None)
+        shown = []
         for row in rows:
             again = "–" if row.virtual_mean_s is None else f"{row.virtual_mean_s:.2f} s"
             apart = "–" if row.relative_difference is None else f"{100 * row.relative_difference:+.2f}%"
-            table.add_row(row.model, f"{row.live_mean_s:.2f} s", again, apart, "yes" if row.ok else "no")
-        out.print(table)
+            shown.append((row.model, f"{row.live_mean_s:.2f} s", again, apart, "yes" if row.ok else "no"))
+        print_rows(("model", "recorded mean", "replayed mean", "difference", "within 2%"), shown)
     if not all(row.ok for row in rows):
         raise typer.Exit(1)
 

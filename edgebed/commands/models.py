@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebed.commands.console import out, say
+from edgebed.commands.console import print_rows, say
 from edgebed.commands.options import print_json
 from emulation.files import ConfigError, did_you_mean
 
@@ -51,12 +51,10 @@ def make_random(
 
 def _show(made: list[Made], as_json: bool) -> None:
     if as_json:
-        rows = [{**asdict(m), "folder": str(m.folder)} for m in made]
-        print_json(rows)
+        print_json([{**asdict(m), "folder": str(m.folder)} for m in made])
         return
-    from rich.table import Table
-
-    table = Table("model", "parameters", "on disk", "folder", box=None)
-    for m in made:
-        table.add_row(m.name, f"{m.parameters / 1e6:.1f} M", f"{m.megabytes:.1f} MB", str(m.folder))
-    out.print(table)
+    columns = ("model", "parameters", "on disk", "folder")
+    print_rows(
+        columns,
+        [(m.name, f"{m.parameters / 1e6:.1f} M", f"{m.megabytes:.1f} MB", str(m.folder)) for m in made],
+    )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgebed.commands.console import out
+from edgebed.commands.console import out, print_rows
 from edgebed.commands.options import print_json
 from emulation.domain.cluster import Modality
 from emulation.domain.contention import BatchCurve, Contention
@@ -112,12 +112,8 @@ def _numbers(option: str, text: str) -> tuple[int, ...]:
 def _show(file: Path, profiled: ProfileFile, as_json: bool) -> None:
     law = profiled.law
     if as_json:
-        said = {
-            "file": str(file),
-            "model": profiled.model,
-            "mode": profiled.mode,
-            **law.model_dump(mode="json"),
-        }
+        head = {"file": str(file), "model": profiled.model, "mode": profiled.mode}
+        said = head | law.model_dump(mode="json")
         if profiled.contention is not None:
             said["contention"] = profiled.contention.model_dump(mode="json", exclude_none=True)
         if profiled.batch is not None:
@@ -134,16 +130,12 @@ def _show(file: Path, profiled: ProfileFile, as_json: bool) -> None:
 
 def law_table(profiled: ProfileFile) -> None:
     """Print a law, with what its fit says of itself."""
-    from rich.table import Table
-
     law = profiled.law
     names = ("per input token", "per output token") if len(law.theta) == 2 else ("per prompt",)
     ends = zip(law.low or (), law.high or (), strict=True)
     intervals = [f"{low:.6g} to {high:.6g}" for low, high in ends] or ["–"] * len(names)
-    table = Table("coefficient", "seconds", "95% interval", box=None)
-    for name, value, interval in zip(names, law.theta, intervals, strict=True):
-        table.add_row(name, f"{value:.6g}", interval)
-    out.print(table)
+    values = [f"{value:.6g}" for value in law.theta]
+    print_rows(("coefficient", "seconds", "95% interval"), zip(names, values, intervals, strict=True))
     if law.r2 is not None and law.residual_sd_s is not None and law.worst_error is not None:
         worst = f"{100 * law.worst_error:.0f}%"
         out.print(f"R2 {law.r2:.4f}, residual sd {law.residual_sd_s:.4g} s, worst error {worst}")
@@ -151,14 +143,10 @@ def law_table(profiled: ProfileFile) -> None:
 
 def contention_table(measured: Contention) -> None:
     """Print a contention curve, and the line of a testbed that gives both worlds its law."""
-    from rich.table import Table
-
     from edgebed.profile.sharing import how_to_use
 
-    table = Table("at once", "median seconds", "speed of each", box=None)
-    for point in measured.points:
-        table.add_row(str(point.processes), f"{point.median_s:.4g}", f"{point.speed:.3f}")
-    out.print(table)
+    rows = [(str(p.processes), f"{p.median_s:.4g}", f"{p.speed:.3f}") for p in measured.points]
+    print_rows(("at once", "median seconds", "speed of each"), rows)
     out.print(
         f"law of sharing: {measured.sharing}, root mean square error {100 * measured.residual:.0f}%, "
         f"worst {100 * measured.worst_error:.0f}%; in a testbed: {how_to_use(measured, os.cpu_count() or 1)}",
@@ -168,12 +156,8 @@ def contention_table(measured: Contention) -> None:
 
 def batch_table(curve: BatchCurve) -> None:
     """Print a batch curve and its law."""
-    from rich.table import Table
-
-    table = Table("in the batch", "median seconds", "speed of each", box=None)
-    for point in curve.points:
-        table.add_row(str(point.requests), f"{point.median_s:.4g}", f"{point.speed:.3f}")
-    out.print(table)
+    rows = [(str(p.requests), f"{p.median_s:.4g}", f"{p.speed:.3f}") for p in curve.points]
+    print_rows(("in the batch", "median seconds", "speed of each"), rows)
     out.print(
         f"each of n goes at 1 / (1 + {curve.cost:.3g} (n - 1)), root mean square error {100 * curve.residual:.0f}%, "
         f"worst {100 * curve.worst_error:.0f}%",
@@ -186,8 +170,6 @@ def profiles(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List the packaged profiles, for the `profile` of a testbed; or show one, or a file."""
-    from rich.table import Table
-
     from emulation.files import list_profiles, load_profile
 
     named = {n: load_profile(n) for n in ([name] if name is not None else list_profiles())}
@@ -203,7 +185,6 @@ def profiles(
             for line in (shown.derived.result, *shown.derived.assumptions):
                 out.print(f"- {line}", highlight=False)
         return
-    table = Table("profile", "model", "mode", "seconds per input, output token or prompt", "source", box=None)
-    for n, p in named.items():
-        table.add_row(n, p.model, p.mode, ", ".join(f"{c:.4g}" for c in p.law.theta), p.said)
-    out.print(table)
+    columns = ("profile", "model", "mode", "seconds per input, output token or prompt", "source")
+    laws = {n: ", ".join(f"{c:.4g}" for c in p.law.theta) for n, p in named.items()}
+    print_rows(columns, [(n, p.model, p.mode, laws[n], p.said) for n, p in named.items()])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebed.commands.console import out, say
+from edgebed.commands.console import print_rows, say
 from edgebed.commands.options import JsonOption, print_json
 
 if TYPE_CHECKING:
@@ -77,14 +77,9 @@ def _folder(paper: str) -> Path:
 
 def _show(done: Reproduction, as_json: bool) -> None:
     """JSON or tables on stdout; where the report is on stderr."""
-    from rich.table import Table
-
     if as_json:
         print_json(done.to_json())
         return
     for sheet in done.sheets.values():
-        table = Table(*sheet.columns, title=sheet.title, caption=sheet.note, box=None, title_justify="left")
-        for row in sheet.rows:
-            table.add_row(*row)
-        out.print(table)
+        print_rows(sheet.columns, sheet.rows, title=sheet.title, caption=sheet.note, title_justify="left")
     say(f"report: {done.folder / 'report.html'}")

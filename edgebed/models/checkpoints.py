@@ -43,6 +43,16 @@ def _gpt2(layers: int, width: int, heads: int, context: int, vocabulary: int | N
     return Shape("causal", vocabulary, sizes)
 
 
+def _blip(
+    vocabulary: int | None, text: tuple[int, int, int, int, int], vision: tuple[int, int, int, int, int, int]
+) -> Shape:
+    """Width, layers, heads and inner width of both parts; then positions of the text, sides of picture and patch."""
+    common = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    words = dict(zip((*common, "max_position_embeddings"), text, strict=True))
+    picture = dict(zip((*common, "image_size", "patch_size"), vision, strict=True))
+    return Shape("caption", vocabulary, {"text": words, "vision": picture})
+
+
 def _diffusion(
     unet: Channels,
     vae: Channels,
@@ -64,20 +74,7 @@ def _diffusion(
 TINY: dict[str, Shape] = {
     "gpt2": _gpt2(2, 96, 3, 2048, None),
     "gpt2-large": _gpt2(6, 160, 5, 2048, None),
-    "blip": Shape(
-        "caption",
-        None,
-        {
-            "text": {
-                "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 96,
-                "max_position_embeddings": 128,
-            },
-            "vision": {
-                "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128,
-                "image_size": 64, "patch_size": 16,
-            },
-        },
-    ),
+    "blip": _blip(None, (48, 2, 3, 96, 128), (64, 2, 4, 128, 64, 16)),
     "sd": _diffusion(
         (16, 32, 32, 32),
         (8, 16, 16, 16),
@@ -91,20 +88,7 @@ does. Attention heads of the two are 32 wide, the least that vLLM computes on a 
 FULL: dict[str, Shape] = {
     "gpt2": _gpt2(12, 768, 12, 1024, 50257),
     "gpt2-large": _gpt2(36, 1280, 20, 1024, 50257),
-    "blip-large": Shape(
-        "caption",
-        30524,
-        {
-            "text": {
-                "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
-                "intermediate_size": 3072, "max_position_embeddings": 512,
-            },
-            "vision": {
-                "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16,
-                "intermediate_size": 4096, "image_size": 384, "patch_size": 16,
-            },
-        },
-    ),
+    "blip-large": _blip(30524, (768, 12, 12, 3072, 512), (1024, 24, 16, 4096, 384, 16)),
     "sd-v1-5": _diffusion(
         (320, 640, 1280, 1280),
         (128, 256, 512, 512),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import log, sqrt
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from emulation.domain.contention import BatchCurve, Colocated, Contention, InBatch
 from emulation.domain.sharing import Batching, CpuLaw, GpuSpec
@@ -30,26 +30,21 @@ def fit_sharing(
         )
         for n in medians
     )
+    laws: list[tuple[dict[str, Any], dict[int, float]]]
+    """What each law says of itself, and the speeds it gives; of equals, the first."""
     if device == "cpu":
         exponent = _slope([log(n) for n in slower], [log(s) for s in slower.values()])
-        law = CpuLaw(reference_cores=1.0, exponent=exponent)
-        sd, worst = _errors({n: law.share(1, n) for n in slower}, slower)
-        return Contention(
-            x=x, fraction=fraction, points=points, sharing="cores", exponent=exponent, residual=sd,
-            worst_error=worst,
-        )  # fmt: skip
-    overhead = _slope([n - 1.0 for n in slower], [s / n - 1.0 for n, s in slower.items()])
-    gpu = GpuSpec(sharing="processor", overhead=overhead)
-    sd, worst = _errors({n: gpu.share(n) for n in slower}, slower)
-    free_sd, free_worst = _errors(dict.fromkeys(slower, 1.0), slower)
-    if free_sd < sd:
-        return Contention(
-            x=x, fraction=fraction, points=points, sharing="none", residual=free_sd, worst_error=free_worst
-        )
-    return Contention(
-        x=x, fraction=fraction, points=points, sharing="processor", overhead=overhead, residual=sd,
-        worst_error=worst,
-    )  # fmt: skip
+        cpu = CpuLaw(reference_cores=1.0, exponent=exponent)
+        laws = [({"sharing": "cores", "exponent": exponent}, {n: cpu.share(1, n) for n in slower})]
+    else:
+        overhead = _slope([n - 1.0 for n in slower], [s / n - 1.0 for n, s in slower.items()])
+        gpu = GpuSpec(sharing="processor", overhead=overhead)
+        laws = [
+            ({"sharing": "processor", "overhead": overhead}, {n: gpu.share(n) for n in slower}),
+            ({"sharing": "none"}, dict.fromkeys(slower, 1.0)),
+        ]
+    (sd, worst), law = min(((_errors(speeds, slower), law) for law, speeds in laws), key=lambda f: f[0][0])
+    return Contention(x=x, fraction=fraction, points=points, residual=sd, worst_error=worst, **law)
 
 
 def fit_batch(services_s: Mapping[int, Sequence[float]], x: tuple[float, ...]) -> BatchCurve:

@@ -22,23 +22,12 @@ def summarise_load(log: Sequence[ClientResult]) -> dict[str, Any]:
 
 def print_load(summary: dict[str, Any], console: Console) -> None:
     """Print a summary as a table, one line per model."""
-    table = Table(
-        "model",
-        "sent",
-        "done",
-        "success",
-        "mean",
-        "p50",
-        "p95",
-        "p99",
-        "first token p50",
-        "other ends",
-        box=None,
-    )
+    figures = ("mean", "p50", "p95", "p99")
+    table = Table("model", "sent", "done", "success", *figures, "first token p50", "other ends", box=None)
     for name, row in summary.items():
         latency = row["latency_s"]
         others = ", ".join(f"{outcome} {n}" for outcome, n in row["ends"].items() if outcome != "done") or "–"
-        shown = [_seconds(latency[key]) for key in ("mean", "p50", "p95", "p99")]
+        shown = [_seconds(latency[key]) for key in figures]
         first = _seconds(row["first_token_s"]["p50"])
         success = "–" if row["success_ratio"] is None else f"{row['success_ratio']:.3f}"
         table.add_row(name, str(row["sent"]), str(row["ends"].get("done", 0)), success, *shown, first, others)

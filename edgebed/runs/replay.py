@@ -4,9 +4,10 @@ same instants, through fresh node state machines. Parity of design note (a): wha
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 
 from emulation.domain.actions import NodeConfig
@@ -103,12 +104,9 @@ def _dispatches(
         jobs.setdefault(request_id, Job(*known[request_id]))
         end = ends.get(request_id)
         for number, decision in enumerate(decisions, start=1):
-            last = number == len(decisions) and end is not None and end.dispatched_s is not None
-            t_s = (
-                end.dispatched_s
-                if last and end is not None and end.dispatched_s is not None
-                else decision.t_s
-            )
+            t_s = decision.t_s
+            if number == len(decisions) and end is not None and end.dispatched_s is not None:
+                t_s = end.dispatched_s
             submit = _submit(request_id, decision.choice, jobs, nodes, node_of)
             actions.append(_Action(t_s, _SUBMIT, len(actions), node_of[decision.choice], submit))
     return actions
@@ -148,12 +146,14 @@ def _configurations(run: Run) -> list[_Action]:
     for decision in run.decisions:
         if decision.actor.startswith("deployer:") and decision.landed_s is not None:
             config = NodeConfig(decision.choice["node"], decision.choice["modes"])
-            found.append(_Action(decision.landed_s, _CONFIGURE, len(found), config.node, _configure(config)))
+            found.append(
+                _Action(decision.landed_s, _CONFIGURE, len(found), config.node, partial(_configure, config))
+            )
     return found
 
 
-def _configure(config: NodeConfig) -> Callable[[NodeState, float], object]:
-    return lambda node, t_s: node.configure(config, t_s)
+def _configure(config: NodeConfig, node: NodeState, t_s: float) -> None:
+    node.configure(config, t_s)
 
 
 def _faults(run: Run, scenario: Scenario) -> list[_Action]:
@@ -169,12 +169,10 @@ def _faults(run: Run, scenario: Scenario) -> list[_Action]:
                 f"event {event.event} ({event.type}, {event.phase}) is not of the scenario's plan"
             )
         step = planned.pop(0)
-        found.extend(_Action(event.t_s, _FAULT, len(found), node, _fault(step)) for node in step.nodes)
+        found.extend(
+            _Action(event.t_s, _FAULT, len(found), node, partial(apply, step)) for node in step.nodes
+        )
     return found
-
-
-def _fault(step: Step) -> Callable[[NodeState, float], None]:
-    return lambda node, t_s: apply(step, node, t_s)
 
 
 def _record(recorded: RequestRecord, job: Job, notice: Ended) -> RequestRecord:
@@ -197,10 +195,9 @@ def _record(recorded: RequestRecord, job: Job, notice: Ended) -> RequestRecord:
 
 
 def _footer(run: Run, requests: tuple[RequestRecord, ...]) -> RunFooter:
-    arrived: dict[str, int] = {}
-    ends: dict[str, dict[str, int]] = {}
+    arrived = Counter(record.model for record in requests)
+    ends: dict[str, Counter[str]] = {model: Counter() for model in arrived}
     for record in requests:
-        arrived[record.model] = arrived.get(record.model, 0) + 1
-        model = ends.setdefault(record.model, {})
-        model[record.outcome] = model.get(record.outcome, 0) + 1
-    return RunFooter(max((r.t_s for r in requests), default=0.0), arrived, ends, {}, False)
+        ends[record.model][record.outcome] += 1
+    ended = {model: dict(counts) for model, counts in ends.items()}
+    return RunFooter(max((r.t_s for r in requests), default=0.0), dict(arrived), ended, {}, False)

@@ -17,14 +17,13 @@ from edgebed.calibrate.lyapunov import (
     TUNABLE,
     CalibratedCoefficients,
     Settings,
-    TrialFigures,
     calibrate,
     churn,
     prices,
     stats_of,
     with_parameters,
 )
-from edgebed.calibrate.windows import WindowStats, run_stats
+from edgebed.calibrate.windows import RunStats, WindowStats, run_stats
 from edgebed.commands.main import app, main
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.scenario import Scenario
@@ -42,8 +41,8 @@ def window(**changes: float | None) -> WindowStats:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def measured(*windows: WindowStats) -> TrialFigures:
-    return TrialFigures(0.2, 100.0, 0.9, 0.9, 0.5, 1.0, windows)
+def measured(*windows: WindowStats) -> RunStats:
+    return RunStats(0.2, 100.0, 0.9, 0.9, 0.5, 1.0, windows)
 
 
 # -- what is watched -----------------------------------------------------------------------------------------

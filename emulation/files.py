@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,7 +14,6 @@ from pydantic import BaseModel, ValidationError
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.profile import ProfileFile
 from emulation.domain.scenario import Scenario
-from emulation.schema_hints import field_path, known_keys
 
 _Schema = TypeVar("_Schema", bound=BaseModel)
 
@@ -189,11 +189,11 @@ def _root_causes(error: ValidationError) -> list[dict[str, Any]]:
 
 def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
     """One pydantic error as `field: what is wrong (got value); fix`."""
-    where = field_path(error["loc"])
+    where = _field_path(error["loc"])
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         key = str(error["loc"][-1])
-        return f"{where}: unknown key {key!r}; {did_you_mean(key, known_keys(schema, error['loc'][:-1]))}"
+        return f"{where}: unknown key {key!r}; {did_you_mean(key, _known_keys(schema, error['loc'][:-1]))}"
     if kind == "missing":
         return f"{where}: is missing; add it"
     if kind == "union_tag_not_found":
@@ -207,3 +207,54 @@ def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
     shown = repr(value) if len(repr(value)) <= _SHOWN else repr(value)[:_SHOWN] + "..."
     message = str(error["msg"])
     return f"{where}: {message[:1].lower()}{message[1:]} (got {shown})"
+
+
+# -- where in a file a pydantic error is, in the file's own terms, and which keys are known there
+
+Location = Sequence[int | str]
+"""A pydantic error location: field names, list indices and the tags of discriminated unions."""
+
+_TAGGED = ("workload", "events")
+"""List fields whose members are discriminated unions: the part after the index is a tag, not a key."""
+
+
+def _field_path(location: Location) -> str:
+    """A location as `workload[0].rate_per_s`: indices in brackets, union tags left out."""
+    path = ""
+    for i, part in enumerate(location):
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not _is_tag(location, i):
+            path += f".{part}" if path else part
+    return path
+
+
+def _known_keys(schema: type[BaseModel], location: Location) -> list[str]:
+    """Field names of the model at `location`, in the order of the schema; empty where there is none."""
+    at: Any = schema
+    for i, part in enumerate(location):
+        if isinstance(part, int):
+            at = next((a for a in get_args(at) if a is not Ellipsis), None)
+        elif _is_tag(location, i):
+            at = next((m for m in _models(at) if _tag(m) == part), None)
+        else:
+            field = next((m.model_fields[part] for m in _models(at) if part in m.model_fields), None)
+            at = None if field is None else field.annotation
+    return [name for m in _models(at) for name in m.model_fields]
+
+
+def _is_tag(location: Location, index: int) -> bool:
+    return index >= 2 and isinstance(location[index - 1], int) and location[index - 2] in _TAGGED
+
+
+def _tag(model: type[BaseModel]) -> Any:
+    return model.model_fields["kind"].default if "kind" in model.model_fields else None
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Model classes an annotation allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Union, UnionType, Annotated):
+        for argument in get_args(annotation):
+            yield from _models(argument)

@@ -114,13 +114,18 @@ def random_pool(
     if not load > 0:
         raise ValueError(f"load must be > 0, not {load:g}")
     count = tasks or max(300, 40 * devices)
-    raw = _scenario(seed, devices, sigma, cv, count, knowledge, controllers or {})
+    raw: dict[str, Any] = {
+        "name": f"pool-{plan}-{devices}-{seed}",
+        "note": f"{devices} devices, sigma {sigma:g}, cv {cv:g}, load {load:g} of the true capacity, seed {seed}.",
+        "testbed": _testbed(seed, devices),
+        "deadline_s": None,
+        "service_cv": cv,
+        "mismatch_sigma": sigma,
+        "length_knowledge": knowledge,
+        "controllers": controllers or {},
+    }
     rates = true_rates(Scenario.model_validate(_timed(raw, 1.0, count)), seed)
     interval_s = 1.0 / (load * capacity_per_s(rates))
-    raw["name"] = f"pool-{plan}-{devices}-{seed}"
-    raw["note"] = (
-        f"{devices} devices, sigma {sigma:g}, cv {cv:g}, load {load:g} of the true capacity, seed {seed}."
-    )
     raw["events"] = _events(plan, rates, count, interval_s, stream(seed, f"pool/{plan}"))
     return Scenario.model_validate(_timed(raw, interval_s, count))
 
@@ -180,62 +185,34 @@ def _slower(events: Sequence[Event], node: str, t_s: float, avoiding: bool) -> f
     return slower
 
 
-def _scenario(
-    seed: int,
-    devices: int,
-    sigma: float,
-    cv: float,
-    count: int,
-    knowledge: str,
-    controllers: Mapping[str, Any],
-) -> dict[str, Any]:
+def _testbed(seed: int, devices: int) -> dict[str, Any]:
+    """So many devices, drawn from the measured ones: half of them for each model."""
     draws = stream(seed, "pool/devices")
     nodes, profile = [], []
-    for model in ("llm", "sdxl"):
+    for model, prefix in (("llm", "LLM"), ("sdxl", "SD")):
         choice = [d for d in measured() if d.model == model]
         for i in range(devices // 2):
-            device = choice[int(draws.integers(len(choice)))]
-            node = f"{'LLM' if model == 'llm' else 'SD'}#{i}"
+            device, node = choice[int(draws.integers(len(choice)))], f"{prefix}#{i}"
             nodes.append({"id": node, "hosting": "device", "models": [model], "gpus": [{"sharing": "none"}]})
-            entry = {
-                "model": model,
-                "node": node,
-                "mode": "gpu",
-                "theta": device.theta,
-                "source": device.source,
-            }
-            profile.append(entry)
+            law = {"theta": device.theta, "source": device.source}
+            profile.append({"model": model, "node": node, "mode": "gpu", **law})
     models = [
         {"id": "llm", "modality": "text", "features": "tokens", "modes": ["gpu"]},
         {"id": "sdxl", "modality": "image", "features": "prompts", "modes": ["gpu"]},
     ]
-    return {
-        "name": "pool",
-        "testbed": {"name": f"pool-{devices}-{seed}", "models": models, "nodes": nodes, "profile": profile},
-        "deadline_s": None,
-        "service_cv": cv,
-        "mismatch_sigma": sigma,
-        "length_knowledge": knowledge,
-        "controllers": controllers,
-    }
+    return {"name": f"pool-{devices}-{seed}", "models": models, "nodes": nodes, "profile": profile}
 
 
 def _timed(raw: dict[str, Any], interval_s: float, count: int) -> dict[str, Any]:
     source = {"kind": "periodic", "interval_s": interval_s, "count": count, "models": ["llm", "sdxl"]}
-    slot_s = interval_s * count / 30
-    return {
-        **raw,
-        "workload": [{**source, "lengths": LENGTHS}],
-        "slot_s": slot_s,
-        "slots": 31,
-        "epoch_slots": 10,
-    }
+    slots = {"slot_s": interval_s * count / 30, "slots": 31, "epoch_slots": 10}
+    return {**raw, "workload": [{**source, "lengths": LENGTHS}], **slots}
 
 
 def _events(
     plan: PlanKind, rates: Rates, count: int, interval_s: float, rng: Generator
 ) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     for number, (first, last) in enumerate(_WINDOWS[plan]):
         jitter = 0.03 * float(rng.random())
         begin, end = round((first + jitter) * count), round((last + jitter) * count)
@@ -244,14 +221,13 @@ def _events(
         per_type = 1.0 / interval_s / len(rates)
         for node in _hit(rates, rng, per_type / CARRIED if plan == "semantic" else 0.0):
             factor = round(float(rng.uniform(2.0, 4.0)), 2)
+            kind: dict[str, Any] = {"kind": "slowdown", "factor": factor, "hint": HINTS[number % len(HINTS)]}
             if plan == "churn":
-                found.append({"kind": "leave", "node": node, "in_flight": "requeue", **window})
+                kind = {"kind": "leave", "in_flight": "requeue"}
             elif plan == "drift":
-                found.append({"kind": "drift", "node": node, "factors": [factor], **window})
-            else:
-                hint = HINTS[number % len(HINTS)]
-                found.append({"kind": "slowdown", "node": node, "factor": factor, "hint": hint, **window})
-    return found
+                kind = {"kind": "drift", "factors": [factor]}
+            events.append({**kind, "node": node, **window})
+    return events
 
 
 def _hit(rates: Rates, rng: Generator, needed_per_s: float) -> list[str]:

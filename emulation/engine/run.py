@@ -6,6 +6,7 @@ feedback. One decision is told in `deciding.py`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -96,9 +97,7 @@ class Simulation:
             interrupted = True
         if self._meta is not None:
             self._meta.pass_records()
-        in_system: dict[str, int] = {}
-        for request in self._in_system.values():
-            in_system[request.model] = in_system.get(request.model, 0) + 1
+        in_system = Counter(request.model for request in self._in_system.values())
         return self.ledger.close(self.kernel.now_s, in_system, interrupted)
 
     def true_service_s(self, executor: str, request_id: str) -> float:

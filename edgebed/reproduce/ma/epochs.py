@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebed.report.stats import Interval, mean_interval
+from edgebed.reproduce.ma.recovery import rolling, stays_from
 
 Floats = NDArray[np.float64]
 NEAR = 0.05
@@ -48,26 +49,17 @@ def approach(ours: Mapping[int, Sequence[float]], truth: Mapping[int, Sequence[f
     if a.shape[1] < WINDOW:
         raise ValueError(f"{a.shape[1]} epochs are fewer than the {WINDOW} of a mean")
     near = moving(a.mean(axis=0)) <= (1.0 + NEAR) * moving(b.mean(axis=0))
+    stays = stays_from(near)
     last = slice(max(0, a.shape[1] - LAST), None)
     return Approach(
-        first_near=None if not near.any() else int(near.argmax()) + 1,
-        stays_near=_stays(near),
+        first_near=int(near.argmax()) + 1 if near.any() else None,
+        stays_near=None if stays is None else stays + 1,
         first_epoch=mean_interval(list(a[:, 0] / b[:, 0] - 1.0)),
         last_epochs=mean_interval(list(a[:, last].mean(axis=1) / b[:, last].mean(axis=1) - 1.0)),
         objective=mean_interval(list(a[:, last].mean(axis=1))),
     )
 
 
-def moving(values: Floats, window: int = WINDOW) -> Floats:
-    """Means over `window` values from each on: (E,) to (E - window + 1,)."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    means: Floats = (sums[window:] - sums[:-window]) / window
-    return means
-
-
-def _stays(near: NDArray[np.bool_]) -> int | None:
-    """Epochs until everything that follows is near; None if the last is not."""
-    far = np.flatnonzero(~near)
-    if not len(far):
-        return 1
-    return None if far[-1] == len(near) - 1 else int(far[-1]) + 2
+def moving(objectives: Floats) -> Floats:
+    """Means over `WINDOW` epochs from each on: (E,) to (E - WINDOW + 1,)."""
+    return rolling(objectives, np.ones_like(objectives), WINDOW)

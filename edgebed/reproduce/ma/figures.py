@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from edgebed.report import Comparison
-from edgebed.report.stats import Interval
 from edgebed.report.theme import SCHEME_COLOURS, plain_drawing, png
 from edgebed.reproduce.ma.settings import COMPARED, REFERENCE, STARVED, TESTBEDS
 
@@ -36,12 +35,11 @@ def _plane(axes: Axes, comparisons: Comparisons, name: str) -> None:
         axes.plot(
             reference.mean_s, reference.fairness_norm, "x", color=COLOURS[scheme], markersize=6, alpha=0.7
         )
-    for scheme in comparisons[name].schemes:
-        _point(axes, comparisons[name], scheme, "o", scheme)
-    planned = comparisons.get(TESTBEDS[name])
-    for scheme in planned.schemes if planned else ():
-        assert planned is not None
-        _point(axes, planned, scheme, "D", f"{scheme}, own plan")
+    fairness = [reference.fairness_norm for reference in REFERENCE[name].values()]
+    for scenario, marker, plan in ((name, "o", ""), (TESTBEDS[name], "D", ", own plan")):
+        if scenario in comparisons:
+            of = comparisons[scenario]
+            fairness += [_point(axes, of, scheme, marker, f"{scheme}{plan}") for scheme in of.schemes]
     for scheme, (mean_s, jain) in PAPER_POINTS.items():
         axes.plot(mean_s, jain, "*", color=COLOURS[scheme], markersize=13, markeredgecolor="black")
         axes.annotate(
@@ -56,32 +54,20 @@ def _plane(axes: Axes, comparisons: Comparisons, name: str) -> None:
     axes.plot([], [], "*", color="#555555", label="paper (RF: raw Jain?)")
     axes.set(xlabel="mean latency Tw of the served, s", ylabel="F_norm", title=f"{name}: ± 95% over seeds")
     axes.set_xlim(left=0)
-    axes.set_ylim(
-        min(0.5, *(p.fairness_norm - 0.05 for p in REFERENCE[name].values()), _least(comparisons, name)), 1.01
-    )
+    axes.set_ylim(min(0.5, min(fairness) - 0.05), 1.01)
 
 
-def _least(comparisons: Comparisons, name: str) -> float:
-    """The lowest mean fairness of a testbed, a little less."""
-    means = [
-        i.mean
-        for scenario in (name, TESTBEDS[name])
-        if scenario in comparisons
-        for scheme in comparisons[scenario].schemes
-        if (i := comparisons[scenario].interval(scheme, "fairness_norm")) is not None
-    ]
-    return min(means, default=1.0) - 0.05
-
-
-def _point(axes: Axes, comparison: Comparison, scheme: str, marker: str, label: str) -> None:
+def _point(axes: Axes, comparison: Comparison, scheme: str, marker: str, label: str) -> float:
+    """The fairness of a scheme whose point is drawn; 1 if it was not measured."""
     x, y = (comparison.interval(scheme, n) for n in ("mean_latency_s", "fairness_norm"))
     if x is None or y is None:
-        return
+        return 1.0
     face = COLOURS[scheme] if marker == "o" else "white"
     axes.errorbar(
         x.mean, y.mean, xerr=x.half, yerr=y.half, fmt=marker, color=COLOURS[scheme], markerfacecolor=face,
         markersize=7, elinewidth=1, label=label,
     )  # fmt: skip
+    return y.mean
 
 
 def figure_6(comparisons: Comparisons) -> bytes:
@@ -104,22 +90,16 @@ def figure_6(comparisons: Comparisons) -> bytes:
 
 
 def _bars(axes: Axes, comparison: Comparison, name: str) -> None:
-    groups = [*comparison.models, "all"]
+    names = [f"{m} (LM4)" if m == STARVED else m for m in comparison.models] + ["all"]
     schemes = list(comparison.schemes)
-    width = 0.8 / max(len(schemes), 1)
+    width = 0.8 / len(schemes)
     for i, scheme in enumerate(schemes):
-        intervals = [_cell(comparison, scheme, model, name) for model in groups]
-        at = np.arange(len(groups)) + (i - (len(schemes) - 1) / 2) * width
+        by_model = [comparison.model_interval(scheme, model, name) for model in comparison.models]
+        intervals = [*by_model, comparison.interval(scheme, name)]
+        at = np.arange(len(names)) + (i - (len(schemes) - 1) / 2) * width
         means = [np.nan if i is None else i.mean for i in intervals]
         halves = [0.0 if i is None or i.half is None else i.half for i in intervals]
         axes.bar(
             at, means, width, yerr=halves, color=COLOURS[scheme], label=scheme, error_kw={"elinewidth": 0.7}
         )
-    names = [f"{m} (LM4)" if m == STARVED else m for m in groups]
-    axes.set_xticks(range(len(groups)), names)
-
-
-def _cell(comparison: Comparison, scheme: str, model: str, name: str) -> Interval | None:
-    if model == "all":
-        return comparison.interval(scheme, name)
-    return comparison.model_interval(scheme, model, name)
+    axes.set_xticks(range(len(names)), names)

@@ -33,14 +33,8 @@ def figure_7(results: EpochResults) -> bytes:
             label = f"{key[0]}, {key[1]}" + (" (reference)" if key == REFERENCE_RUN else "")
             left.plot(at, [i.mean for i in means], style, color=colour, label=label, linewidth=1.6)
             if all(i.half is not None for i in means):
-                left.fill_between(
-                    at,
-                    [i.low or 0.0 for i in means],
-                    [i.high or 0.0 for i in means],
-                    color=colour,
-                    alpha=0.13,
-                    linewidth=0,
-                )
+                low, high = zip(*((i.low, i.high) for i in means), strict=True)
+                left.fill_between(at, low, high, color=colour, alpha=0.13, linewidth=0)
             if key != REFERENCE_RUN:
                 _against(right, results, key)
         right.axhline(0, color="#999999", linewidth=0.8)
@@ -65,12 +59,11 @@ def figure_7(results: EpochResults) -> bytes:
 def _against(axes: Axes, results: EpochResults, key: tuple[str, str]) -> None:
     ours, truth = results.objectives(key), results.objectives(REFERENCE_RUN)
     seeds = sorted(ours.keys() & truth.keys())
-    if not seeds:
-        return
-    a, b = (np.mean([side[s] for s in seeds], axis=0) for side in (ours, truth))
-    colour, style = LINES[key]
-    ratio = 100 * (moving(a) / moving(b) - 1)
-    axes.plot(np.arange(1, len(ratio) + 1), ratio, style, color=colour, linewidth=1.6)
+    if seeds:
+        a, b = (np.mean([side[s] for s in seeds], axis=0) for side in (ours, truth))
+        colour, style = LINES[key]
+        ratio = 100 * (moving(a) / moving(b) - 1)
+        axes.plot(np.arange(1, len(ratio) + 1), ratio, style, color=colour, linewidth=1.6)
 
 
 def figure_adaptation(results: AdaptationResults) -> bytes:

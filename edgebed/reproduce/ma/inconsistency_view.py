@@ -15,8 +15,8 @@ from edgebed.reproduce.ma.inconsistency import BASES, FAIR_JAIN, LM4, STARVED, D
 
 def inconsistency_table(draws: Sequence[Draw]) -> Sheet:
     """How many draws reproduce one statement of the paper, the other, and both; and the nearest misses."""
-    groups = [(name, [d for d in draws if d.scenario == name]) for name in BASES]
-    rows = [_row(name, of) for name, of in [*groups, ("all", list(draws))] if of]
+    groups = {name: [d for d in draws if d.scenario == name] for name in BASES} | {"all": list(draws)}
+    rows = [_row(name, of) for name, of in groups.items() if of]
     columns = (
         "drawn around", "draws", f"RL fair (raw Jain ≥ {FAIR_JAIN})", f"AL starves {LM4} (success < {STARVED})", "both",
         f"highest Jain of RL where AL starves {LM4}", f"lowest {LM4} success of AL where RL is fair",

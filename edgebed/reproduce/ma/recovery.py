@@ -109,22 +109,21 @@ def slots_until_back(means: Floats, steady_s: float, swing: float = 0.0) -> int 
     """First index from which all means are within the tolerance of the steady state; None if the last is not."""
     if swing > UNSTEADY:
         return None
-    far = np.flatnonzero(np.abs(means - steady_s) > max(NEAR, swing) * steady_s * (1 + _ROUNDING))
-    if not len(far):
-        return 0
-    return None if far[-1] == len(means) - 1 else int(far[-1]) + 1
+    return stays_from(np.abs(means - steady_s) <= max(NEAR, swing) * steady_s * (1 + _ROUNDING))
+
+
+def stays_from(near: NDArray[np.bool_]) -> int | None:
+    """First index from which everything is near; None if the last is not."""
+    after_far = int(np.flatnonzero(~near).max(initial=-1)) + 1
+    return None if after_far == len(near) else after_far
 
 
 def _phase(cost_s: Floats, asked: Floats) -> tuple[float, float, Floats]:
     """Steady state of a phase, its swing, and the rolling means of the whole phase."""
-    at = _steady_start(len(cost_s))
+    at = len(cost_s) - ceil(SETTLED * len(cost_s))
     means = rolling(cost_s, asked)
     steady_s = _mean(cost_s[at:], asked[at:])
     return steady_s, float(np.abs(means[at:] - steady_s).max() / steady_s), means
-
-
-def _steady_start(slots: int) -> int:
-    return slots - ceil(SETTLED * slots)
 
 
 def _mean(cost_s: Floats, asked: Floats) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
+
+import numpy as np
 
 from edgebed.report import Comparison, RunResult, comparison_json
 from edgebed.report.stats import Interval, mean_interval
@@ -12,7 +14,7 @@ from edgebed.reproduce.common.results import Results
 from edgebed.reproduce.ma.epochs import Approach, approach
 from edgebed.reproduce.ma.recovery import Recovery, recovery
 from edgebed.reproduce.ma.settings import PHASES, POOR, REFERENCE_RUN, TRUE
-from edgebed.reproduce.ma.slots import Period, SlotFigures
+from edgebed.reproduce.ma.slots import SlotFigures
 
 
 class SchemeResults(Results[RunResult]):
@@ -46,16 +48,15 @@ class EpochResults(Results[SlotFigures]):
         """(start, memory) of what was run, in a fixed order."""
         return [(start, memory) for start in (POOR, TRUE) for memory in self.labels(start)]
 
-    def epochs(self, key: tuple[str, str]) -> dict[int, list[Period]]:
-        """Every epoch of every run by seed."""
-        return {seed: figures.epochs() for seed, figures in self.runs(*key).items()}
-
     def objectives(self, key: tuple[str, str]) -> dict[int, list[float]]:
         """J per epoch by seed; an epoch in which nothing was served counts with J = 1, the worst."""
-        return {
-            seed: [1.0 if e.objective is None else e.objective for e in epochs]
-            for seed, epochs in self.epochs(key).items()
-        }
+        return {seed: [e.objective for e in of.epochs()] for seed, of in self.runs(*key).items()}
+
+    def success(self, key: tuple[str, str]) -> dict[str, float]:
+        """Model to the share served in the last epoch, mean over the seeds in which it was asked for."""
+        last = [of.epochs()[-1].success for of in self.runs(*key).values()]
+        models = dict.fromkeys(model for success in last for model in success)
+        return {m: float(np.mean([success[m] for success in last if m in success])) for m in models}
 
     def by_epoch(self, key: tuple[str, str]) -> list[Interval]:
         """J per epoch with its interval over seeds."""
@@ -69,15 +70,14 @@ class EpochResults(Results[SlotFigures]):
     def to_json(self) -> dict[str, Any]:
         """`<start>.<memory>.objective` (per epoch, mean over seeds) and how it came to the truth's."""
         data: dict[str, Any] = {}
-        for start, memory in self.keys:
-            key = (start, memory)
+        for key in self.keys:
+            start, memory = key
             reached = self.approach(key)
-            success = [epochs[-1].success for epochs in self.epochs(key).values() if epochs]
             data.setdefault(start, {})[memory] = {
                 "seeds": list(self.runs(*key)),
                 "objective": [i.mean for i in self.by_epoch(key)],
                 "intervals": [None if i.low is None else [i.low, i.high] for i in self.by_epoch(key)],
-                "success_last_epoch": _mean_success(success),
+                "success_last_epoch": self.success(key),
                 "approach": None if reached is None else asdict(reached),
             }
         return data
@@ -98,24 +98,14 @@ class AdaptationResults(Results[SlotFigures]):
 
     def to_json(self) -> dict[str, Any]:
         """`<scenario>.schemes.<S>.phases.<phase>.slots | lost | excess_s | ...`."""
-        data: dict[str, Any] = {}
-        for setting in PHASES:
-            if not self.labels(setting):
-                continue
-            phases = self.recoveries(setting)
-            data[setting] = {
-                "schemes": {
-                    label: {
-                        "seeds": list(self.runs(setting, label)),
-                        "phases": {name: asdict(row[label]) for name, row in phases.items()},
-                    }
-                    for label in self.labels(setting)
-                }
+        return {name: {"schemes": self._schemes(name)} for name in PHASES if self.labels(name)}
+
+    def _schemes(self, setting: str) -> dict[str, Any]:
+        phases = self.recoveries(setting)
+        return {
+            label: {
+                "seeds": list(self.runs(setting, label)),
+                "phases": {name: asdict(row[label]) for name, row in phases.items()},
             }
-        return data
-
-
-def _mean_success(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    models = dict.fromkeys(m for row in rows for m in row)
-    means = {m: mean_interval([row.get(m) for row in rows]) for m in models}
-    return {m: i.mean for m, i in means.items() if i is not None}
+            for label in self.labels(setting)
+        }

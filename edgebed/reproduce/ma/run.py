@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edgebed.report.export import write_csv
-from edgebed.reproduce.common.cells import Cell, Wanted, cells
+from edgebed.reproduce.common.cells import Cell, cells
 from edgebed.reproduce.common.course import Paper, Part, Reproduction
 from edgebed.reproduce.common.course import reproduce as run_parts
 from edgebed.reproduce.ma.figures import figure_5, figure_6
@@ -106,20 +106,10 @@ def reproduce(
         parts.append(_schemes(cells(scheme_settings(), lambda _: count), only))
     if "fig7" in only:
         wanted = epoch_settings(QUICK_EPOCHS if quick else EPOCHS_RUN)
-        results = EpochResults((MEMORY, NO_MEMORY))
-        parts.append(_slots("figure 7", wanted, what_if, epoch_count, results.add, partial(_epochs, results)))
+        parts.append(_epochs(cells(wanted if what_if else by_estimate(wanted), lambda _: epoch_count)))
     if "adaptation" in only:
-        adapted = AdaptationResults(ADAPTING)
-        parts.append(
-            _slots(
-                "adaptation",
-                adaptation_settings(),
-                what_if,
-                count,
-                adapted.add,
-                partial(_adaptation, adapted),
-            )
-        )
+        wanted = adaptation_settings()
+        parts.append(_adaptation(cells(wanted if what_if else by_estimate(wanted), lambda _: count)))
     if "inconsistency" in only:
         parts.append(_draws(QUICK_DRAWS if quick else DRAWS))
     return run_parts(PAPER, folder, parts, quiet, workers)
@@ -145,33 +135,34 @@ def _schemes(todo: list[Cell], only: Collection[PartName]) -> Part[Cell, Any]:
     return Part("figures 5 and 6", todo, measure_scheme, results.add, conclude)
 
 
-def _slots(
-    title: str,
-    wanted: Wanted,
-    what_if: bool,
-    seeds: int,
-    take: Callable[[Cell, SlotFigures], None],
-    conclude: Callable[[Reproduction], None],
-) -> Part[Cell, SlotFigures]:
-    todo = cells(wanted if what_if else by_estimate(wanted), lambda _: seeds)
-    return Part(title, todo, measure_slots, take, conclude)
+def _epochs(todo: list[Cell]) -> Part[Cell, SlotFigures]:
+    """Figure 7. JSON: `<scenario of the epochs>.<start>.<memory>`, as the results have it."""
+    results = EpochResults((MEMORY, NO_MEMORY))
+
+    def conclude(done: Reproduction) -> None:
+        if results.keys:
+            done.found[EPOCHS] = results.to_json()
+            done.sheets["figure-7"] = figure_7_table(results)
+            done.pictures["figure-7"] = ("Figure 7: the objective over epochs", figure_7(results))
+
+    return Part("figure 7", todo, measure_slots, results.add, conclude)
 
 
-def _epochs(results: EpochResults, done: Reproduction) -> None:
-    """JSON: `<scenario of the epochs>.<start>.<memory>`, as the results have it."""
-    if results.keys:
-        done.found[EPOCHS] = results.to_json()
-        done.sheets["figure-7"] = figure_7_table(results)
-        done.pictures["figure-7"] = ("Figure 7: the objective over epochs", figure_7(results))
-
-
-def _adaptation(results: AdaptationResults, done: Reproduction) -> None:
+def _adaptation(todo: list[Cell]) -> Part[Cell, SlotFigures]:
     """JSON: `<scenario>.schemes.<S>.phases.<phase>`, as the results have it."""
-    recovered = results.to_json()
-    if recovered:
-        done.found |= recovered
-        done.sheets["adaptation"] = adaptation_table(results)
-        done.pictures["adaptation"] = ("Adaptation: a flipped mix, a lost node", figure_adaptation(results))
+    results = AdaptationResults(ADAPTING)
+
+    def conclude(done: Reproduction) -> None:
+        recovered = results.to_json()
+        if recovered:
+            done.found |= recovered
+            done.sheets["adaptation"] = adaptation_table(results)
+            done.pictures["adaptation"] = (
+                "Adaptation: a flipped mix, a lost node",
+                figure_adaptation(results),
+            )
+
+    return Part("adaptation", todo, measure_slots, results.add, conclude)
 
 
 def _draws(count: int) -> Part[Draw, Draw]:

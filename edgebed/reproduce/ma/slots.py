@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulation.domain.records import Record, RequestRecord, RunHeader
-from emulation.metrics.fairness import jain, jain_normalised, objective
+from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
 
 Floats = NDArray[np.float64]
 
@@ -44,33 +44,16 @@ class SlotFigures:
         cost: Floats = (self.latency_s + self.deadline_s * lost).sum(axis=1)
         return cost
 
-    def period(self, start: int, end: int) -> Period:
-        """Figures of the requests of slots start to end - 1."""
-        arrived, done, latency_s = (
-            a[start:end].sum(axis=0) for a in (self.arrived, self.done, self.latency_s)
-        )
-        success = {m: float(d / a) for m, a, d in zip(self.models, arrived, done, strict=True) if a > 0}
-        mean_s = float(latency_s.sum() / done.sum()) if done.sum() else None
-        fair = jain_normalised(jain(list(success.values())), len(success))
-        t_norm = None if mean_s is None else mean_s / self.deadline_s
-        return Period(success, mean_s, fair, objective(t_norm, fair, self.weight))
+    def period(self, start: int, end: int) -> EpochResult:
+        """Figures of the requests of slots start to end - 1; latencies count as shares of the deadline."""
+        sums = [a[start:end].sum(axis=0).tolist() for a in (self.arrived, self.done, self.latency_s)]
+        counts = {m: Counted(*of) for m, *of in zip(self.models, *sums, strict=True)}
+        return epoch_result_of(counts, self.deadline_s, self.weight)
 
-    def epochs(self) -> list[Period]:
+    def epochs(self) -> list[EpochResult]:
         """Figures of every whole epoch, by arrival."""
         last = self.slots - self.epoch_slots
         return [self.period(i, i + self.epoch_slots) for i in range(0, last + 1, self.epoch_slots)]
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """MA's figures over the requests that arrived in a stretch of slots."""
-
-    success: Mapping[str, float]
-    """Model to rho_i (eq. 5), for models that had arrivals."""
-    mean_s: float | None
-    fairness_norm: float | None
-    objective: float | None
-    """J (eq. 10) with the request-weighted mean."""
 
 
 class SlotTally:
@@ -107,11 +90,11 @@ class SlotTally:
             raise ValueError("figures by slot need a run with a deadline")
         arrived, done, latency_s = self._counts
         return SlotFigures(
-            models=header.models,
-            arrived=arrived,
-            done=done,
-            latency_s=latency_s,
-            deadline_s=header.deadline_s,
-            weight=header.objective_weight,
-            epoch_slots=header.epoch_slots,
+            header.models,
+            arrived,
+            done,
+            latency_s,
+            header.deadline_s,
+            header.objective_weight,
+            header.epoch_slots,
         )

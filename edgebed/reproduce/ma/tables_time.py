@@ -18,14 +18,14 @@ def figure_7_table(results: EpochResults) -> Sheet:
     """Epochs needed to be as good as with the truth, with and without case memory."""
     rows = [
         (
-            start, memory + (" (the reference)" if (start, memory) == REFERENCE_RUN else ""),
-            text(results.by_epoch((start, memory))[0], 3), text(reached.objective, 3),
+            key[0], key[1] + (" (the reference)" if key == REFERENCE_RUN else ""),
+            text(results.by_epoch(key)[0], 3), text(reached.objective, 3),
             percent_text(reached.first_epoch), percent_text(reached.last_epochs),
             _epochs(reached.first_near), _epochs(reached.stays_near),
-            _success(results, start, memory),
+            " ".join(f"{m} {share:.2f}" for m, share in results.success(key).items()),
         )
-        for start, memory in results.keys
-        if (reached := results.approach((start, memory))) is not None
+        for key in results.keys
+        if (reached := results.approach(key)) is not None
     ]  # fmt: skip
     columns = (
         "start", "planner of MA", "J, epoch 1", f"J, last {LAST} epochs", "epoch 1 against the truth",
@@ -43,11 +43,6 @@ def figure_7_table(results: EpochResults) -> Sheet:
 
 def _epochs(count: int | None) -> str:
     return NEVER if count is None else str(count)
-
-
-def _success(results: EpochResults, start: str, memory: str) -> str:
-    success = results.to_json()[start][memory]["success_last_epoch"]
-    return " ".join(f"{m} {v:.2f}" for m, v in success.items())
 
 
 def adaptation_table(results: AdaptationResults) -> Sheet:

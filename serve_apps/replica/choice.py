@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from emulation.domain.cluster import BackendEntry, TestbedConfig
@@ -11,17 +11,14 @@ from emulation.files import ConfigError
 from serve_apps.replica import Backend, backend_class
 
 
-def chosen(
-    testbed: TestbedConfig, node_id: str, model_id: str, default: str
-) -> tuple[str, Mapping[str, Any]]:
-    """Name and settings of the backend of a model on a node."""
-    entry = testbed.backend(node_id, model_id)
-    return (default, {}) if entry is None else (entry.backend, entry.settings)
+def chosen(testbed: TestbedConfig, node_id: str, model_id: str, default: str) -> BackendEntry:
+    """The backend of a model on a node and its settings."""
+    return testbed.backend(node_id, model_id) or BackendEntry(backend=default)
 
 
 def class_of(testbed: TestbedConfig, node_id: str, model_id: str, default: str) -> type[Backend]:
     """The backend of a model on a node. Raises `KeyError` for an unknown name."""
-    return backend_class(chosen(testbed, node_id, model_id, default)[0])
+    return backend_class(chosen(testbed, node_id, model_id, default).backend)
 
 
 def real_models(testbed: TestbedConfig, node_id: str, default: str) -> tuple[str, ...]:
@@ -68,7 +65,7 @@ def checked(
         real = [(n.id, m) for n in testbed.nodes for m in real_models(testbed, n.id, default)]
     except (KeyError, ImportError, AttributeError) as error:
         raise ConfigError(f"--backend {default}: {error.args[0]}") from error
-    themselves = [f"{model} on {node}" for node, model in real if not _stands_in(testbed, node, model)]
+    themselves = [f"{m} on {n}" for n, m in real if not chosen(testbed, n, m, default).stand_in]
     if themselves and speedup != 1.0:
         named = ", ".join(themselves)
         raise ConfigError(
@@ -83,15 +80,16 @@ def checked(
 
 def _check_width(testbed: TestbedConfig, node_id: str, model_id: str, default: str) -> None:
     """Raise `ConfigError` if a profile serves more requests at once than the backend can compute."""
-    name, settings = chosen(testbed, node_id, model_id, default)
-    backend: Any = backend_class(name)
-    can = backend.width(testbed.model(model_id).modality, dict(settings))
+    entry = chosen(testbed, node_id, model_id, default)
+    backend: Any = backend_class(entry.backend)
+    can = backend.width(testbed.model(model_id).modality, dict(entry.settings))
     for mode in testbed.modes(node_id, model_id):
         width = testbed.batching(node_id, model_id, mode).width
         if width > can:
             raise ConfigError(
-                f"profile of {model_id} on {node_id}, {mode}: batch width {width}, but backend {name} computes {can} "
-                "at once; leave batch out or make it narrower, or use backend vllm with a larger max_num_seqs"
+                f"profile of {model_id} on {node_id}, {mode}: batch width {width}, but backend {entry.backend} "
+                f"computes {can} at once; leave batch out or make it narrower, or use backend vllm with a larger "
+                "max_num_seqs"
             )
 
 
@@ -125,26 +123,17 @@ def _pack(needs: Sequence[float], rooms: Sequence[float]) -> bool:
 
 def _device(testbed: TestbedConfig, node_id: str, model_id: str) -> str:
     """Setting `device` of the backend of a model on a node."""
-    entry = testbed.backend(node_id, model_id)
-    return "mode" if entry is None else str(entry.settings.get("device", "mode"))
-
-
-def _stands_in(testbed: TestbedConfig, node_id: str, model_id: str) -> bool:
-    """Whether a model is there in the place of a larger one, so that its time may be stretched."""
-    entry = testbed.backend(node_id, model_id)
-    return entry is not None and entry.stand_in
+    return str(chosen(testbed, node_id, model_id, "emulated").settings.get("device", "mode"))
 
 
 def _checked(testbed: TestbedConfig, entry: BackendEntry) -> BackendEntry:
     """Its settings, checked for every kind of model it is for."""
     backend = backend_class(entry.backend)
-    models = [m for m in testbed.models if entry.model in (m.id, None) and _applies(testbed, entry, m.id)]
     settings = entry.settings
-    for modality in dict.fromkeys(m.modality for m in models):
+    for modality in dict.fromkeys(
+        model.modality
+        for model in testbed.models
+        if any(testbed.backend(node, model.id) is entry for node in testbed.hosts(model.id))
+    ):
         settings = backend.checked(modality, settings)
     return entry.model_copy(update={"settings": settings})
-
-
-def _applies(testbed: TestbedConfig, entry: BackendEntry, model_id: str) -> bool:
-    nodes = [n for n in testbed.hosts(model_id) if entry.node in (n, None)]
-    return any(testbed.backend(node, model_id) is entry for node in nodes)

@@ -60,10 +60,10 @@ def replica_target(
     testbed: TestbedConfig, node_id: str, model_id: str, backend: str, gpus: float
 ) -> RunTarget:
     """The Serve application of one model on one node. `backend`: where the testbed names none."""
-    name, settings = chosen(testbed, node_id, model_id, backend)
-    spec = BackendSpec(node_id, testbed.model(model_id), testbed.modes(node_id, model_id), settings)
+    entry = chosen(testbed, node_id, model_id, backend)
+    spec = BackendSpec(node_id, testbed.model(model_id), testbed.modes(node_id, model_id), entry.settings)
     return target(
-        app_name(node_id, model_id), Replica, spec, name, name=REPLICA, health_check_period_s=10.0,
+        app_name(node_id, model_id), Replica, spec, entry.backend, name=REPLICA, health_check_period_s=10.0,
         place={edge_resource(node_id): 0.001}, gpus=gpus if takes_gpu(testbed, node_id, model_id) else 0,
     )  # fmt: skip
 

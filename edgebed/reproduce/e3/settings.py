@@ -14,6 +14,8 @@ from edgebed.reproduce.common.true_profile import with_true_profile
 from emulation.domain.scenario import LengthKnowledge, Scenario
 from workloads.pools import PlanKind, random_pool
 
+PAPER_SCHEMES = ("fixed-heuristic", "round-robin", "e3", "oracle")
+BEST_STATIC = "best static"
 TUNE_SEEDS = range(1000, 1060)
 """Pools on which parameters were chosen; never reported."""
 TEST_SEEDS = range(0, 60)
@@ -21,31 +23,23 @@ TEST_SEEDS = range(0, 60)
 
 
 def _paper(
-    fixed_heuristic_s: float,
-    round_robin_s: float,
-    e3_s: float,
-    oracle_s: float,
+    *means_s: float,
     stutter: float | None = None,
-    static_stutter: float | None = None,
+    static: float | None = None,
     calls: tuple[int, int] | None = None,
 ) -> Mapping[str, PaperRow]:
     """Rows of one setting, by scheme. The stutter of the best static scheme is stated without its name."""
-    return {
-        "fixed-heuristic": PaperRow(fixed_heuristic_s),
-        "round-robin": PaperRow(round_robin_s),
-        "e3": PaperRow(e3_s, stutter=stutter, calls=calls),
-        "oracle": PaperRow(oracle_s),
-        BEST_STATIC: PaperRow(stutter=static_stutter),
-    }  # fmt: skip
+    rows = {s: PaperRow(mean_s) for s, mean_s in zip(PAPER_SCHEMES, means_s, strict=True)}
+    rows["e3"] = replace(rows["e3"], stutter=stutter, calls=calls)
+    return rows | {BEST_STATIC: PaperRow(stutter=static)}
 
 
-BEST_STATIC = "best static"
 PAPER: Mapping[str, Mapping[str, PaperRow]] = {
     "e3-warmup-0": _paper(19.475, 18.501, 14.364, 5.019),
     "e3-warmup-30": _paper(19.475, 18.501, 8.053, 5.019),
     "e3-warmup-100": _paper(19.475, 18.501, 6.936, 5.019),
-    "e3-semantic-a": _paper(19.332, 19.314, 5.277, 4.931, 0.0, 0.10, (11, 33)),
-    "e3-semantic-b": _paper(19.332, 19.314, 5.277, 4.931, 0.0, 0.10, (11, 33)),
+    "e3-semantic-a": _paper(19.332, 19.314, 5.277, 4.931, stutter=0.0, static=0.10, calls=(11, 33)),
+    "e3-semantic-b": _paper(19.332, 19.314, 5.277, 4.931, stutter=0.0, static=0.10, calls=(11, 33)),
     "e3-churn": _paper(16.232, 17.323, 5.653, 5.133, calls=(2, 6)),
     "e3-drift": _paper(16.602, 18.286, 5.256, 4.823, calls=(4, 16)),
 }
@@ -99,41 +93,37 @@ _PLANS: tuple[tuple[PlanKind, str], ...] = (
 )
 
 
+def _pools(name: str, title: str, skip: int = 0, **how: Any) -> Setting:
+    """A family of random pools; `how`: what `_pool` is told."""
+    return Setting(name, title, partial(_pool, **how), skip)
+
+
 def pool_settings() -> list[Setting]:
     """Random pools: sigma 0.5 per coefficient, cv 0.1, load 0.6 of the true capacity."""
-    settings = [
-        Setting(f"pool4-warmup-{n}", f"4 devices, warm-up {n}", partial(_pool, warmup=n), n)
-        for n in (0, 30, 100)
+    plans = [(4, *each) for each in _PLANS] + [(16, *each) for each in (("none", "no events"), *_PLANS)]
+    return [
+        *(_pools(f"pool4-warmup-{n}", f"4 devices, warm-up {n}", n, warmup=n) for n in (0, 30, 100)),
+        *(_pools(f"pool{d}-{p}", f"{d} devices, {title}", devices=d, plan=p) for d, p, title in plans),
     ]
-    for devices in (4, 16):
-        plans = _PLANS if devices == 4 else (("none", "no events"), *_PLANS)
-        settings += [
-            Setting(
-                f"pool{devices}-{plan}",
-                f"{devices} devices, {title}",
-                partial(_pool, devices=devices, plan=plan),
-            )
-            for plan, title in plans
-        ]
-    return settings
 
 
 def noisy_settings() -> list[Setting]:
     """The same four-device pools at cv 0.25."""
-    first = Setting("pool4-warmup-0-cv25", "4 devices, warm-up 0, cv 0.25", partial(_pool, cv=0.25))
-    plans = [(p, t) for p, t in _PLANS if p != "semantic-any"]
-    return [first] + [
-        Setting(f"pool4-{plan}-cv25", f"4 devices, {title}, cv 0.25", partial(_pool, plan=plan, cv=0.25))
-        for plan, title in plans
+    plans = [
+        ("warmup-0", "none", "warm-up 0"),
+        *((p, p, title) for p, title in _PLANS if p != "semantic-any"),
+    ]
+    return [
+        _pools(f"pool4-{name}-cv25", f"4 devices, {title}, cv 0.25", plan=plan, cv=0.25)
+        for name, plan, title in plans
     ]
 
 
 def knowledge_settings() -> list[Setting]:
     """The same pools where a router knows less of the output length; `exact` is `pool4-warmup-0`."""
-    kinds: tuple[LengthKnowledge, ...] = ("max_tokens", "predicted")
     return [
-        Setting(f"pool4-{kind}", f"4 devices, length knowledge {kind}", partial(_pool, knowledge=kind))
-        for kind in kinds
+        _pools(f"pool4-{kind}", f"4 devices, length knowledge {kind}", knowledge=kind)
+        for kind in ("max_tokens", "predicted")
     ]
 
 
@@ -192,12 +182,6 @@ def variants_of(setting: Setting) -> Sequence[Variant]:
     elif setting.name in {"pool4-semantic", "pool16-none"}:
         names = (*STATIC[:2], *PICKED, *OURS, *ORACLES)
     else:
-        names = (
-            "e3-prior",
-            "e3-nnls",
-            "e3-alone",
-            "e3",
-            *(o for o in ORACLES if o != "oracle-safe" or "semantic" in setting.name),
-        )
+        names = (*OURS, *(o for o in ORACLES if o != "oracle-safe" or "semantic" in setting.name))
     variants = [variant(n) for n in names]
     return [*variants, *ablations()] if setting.name in ABLATED else variants

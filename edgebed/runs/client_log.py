@@ -7,6 +7,7 @@ from there. The client's own view (`answered_s`: when it had the answer) and the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -44,9 +45,11 @@ def join_client_log(folder: Path) -> Run:
             joined.append(_joined(record, side or {}, log.pop(record.request_id, None), header))
         elif not isinstance(record, RunFooter):
             joined.append((record, side))
-    known = {m: n for m, n in footer.in_system.items() if n}
-    lost = [_never_arrived(result, header) for result in log.values()]
-    joined.extend((record, None) for record in lost if not _still_inside(record, known))
+    inside = Counter(footer.in_system)  # the server ends these itself; none must be closed twice
+    for result in log.values():
+        inside[result.model] -= 1
+        if inside[result.model] < 0:
+            joined.append((_never_arrived(result, header), None))
     requests = [record for record, _ in joined if isinstance(record, RequestRecord)]
     joined.append((_recount(footer, requests), None))
     write_records(folder, joined)
@@ -58,9 +61,6 @@ def _joined(
 ) -> RecordWithSide:
     if seen is None:
         return record, side
-    ended_s = record.ended_s
-    submitted_s = record.dispatched_s if record.dispatched_s is not None else record.ended_s
-    overhead_s = max(0.0, submitted_s - seen.intended_s) + max(0.0, seen.ended_s - ended_s)
     more = {
         "request_id": record.request_id,
         "answered_s": seen.ended_s,
@@ -69,16 +69,12 @@ def _joined(
         "client_outcome": seen.outcome,
     }
     if record.outcome == "done":
+        submitted_s = record.ended_s if record.dispatched_s is None else record.dispatched_s
+        overhead_s = max(0.0, submitted_s - seen.intended_s) + max(0.0, seen.ended_s - record.ended_s)
         more["platform_overhead_s"] = overhead_s / header.speedup
-    return (
-        replace(
-            record,
-            intended_s=seen.intended_s,
-            sent_s=record.sent_s if seen.sent_s is None else seen.sent_s,
-            counted=seen.intended_s < header.horizon_s,
-        ),
-        {**side, **more},
-    )
+    sent_s = record.sent_s if seen.sent_s is None else seen.sent_s
+    counted = seen.intended_s < header.horizon_s
+    return replace(record, intended_s=seen.intended_s, sent_s=sent_s, counted=counted), {**side, **more}
 
 
 def _never_arrived(seen: ClientResult, header: RunHeader) -> RequestRecord:
@@ -86,31 +82,17 @@ def _never_arrived(seen: ClientResult, header: RunHeader) -> RequestRecord:
     request = Request(seen.request_id, seen.model, "", seen.intended_s, inf, prompts=0)
     outcome: Outcome = "aborted" if seen.outcome in ("done", "aborted") else "error"
     counted, sent = seen.intended_s < header.horizon_s, Measured(attempt=0, sent_s=seen.sent_s)
-    reason = seen.error or "never reached a gateway"
-    return request_record(request, outcome, seen.ended_s, counted, sent, reason=reason)
-
-
-def _still_inside(record: RequestRecord, in_system: dict[str, int]) -> bool:
-    """Whether the server counts this request as in the system, so that it must not be closed twice."""
-    if in_system.get(record.model, 0) <= 0:
-        return False
-    in_system[record.model] -= 1
-    return True
+    why = seen.error or "never reached a gateway"
+    return request_record(request, outcome, seen.ended_s, counted, sent, reason=why)
 
 
 def _recount(footer: RunFooter, requests: Sequence[RequestRecord]) -> RunFooter:
     ends: dict[str, dict[str, int]] = {}
-    for record in requests:
-        model = ends.setdefault(record.model, {})
-        model[record.outcome] = model.get(record.outcome, 0) + 1
+    for (model, outcome), n in sorted(Counter((r.model, r.outcome) for r in requests).items()):
+        ends.setdefault(model, {})[outcome] = n
     arrived = {
         m: sum(ends.get(m, {}).values()) + footer.in_system.get(m, 0)
         for m in sorted({*ends, *footer.in_system})
     }
     last_s = max([footer.t_s, *(r.t_s for r in requests)])
-    return replace(
-        footer,
-        t_s=last_s,
-        arrived=arrived,
-        ends={m: dict(sorted(e.items())) for m, e in sorted(ends.items())},
-    )
+    return replace(footer, t_s=last_s, arrived=arrived, ends=ends)

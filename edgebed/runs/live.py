@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from edgebed.commands.console import progress_bar, say
@@ -72,14 +73,15 @@ def compare_live(
     began = time.time()
     with start_cluster(scenario, options) as cluster:
         say(f"gateway at {cluster.url}/v1 after {time.time() - began:.0f} s")
-        try:
-            for seed in seeds:
-                for scheme in schemes:
-                    runs.append(run_live(cluster, scenario, scheme, seed, layout, quiet))
-        except KeyboardInterrupt:
-            say("interrupted: reporting what was recorded")
-            check_parity = False
-            runs.extend(_recorded(layout, schemes, seeds, runs))
+        for seed, scheme in product(seeds, schemes):
+            try:
+                runs.append(run_live(cluster, scenario, scheme, seed, layout, quiet))
+            except KeyboardInterrupt:
+                say("interrupted: reporting what was recorded")
+                check_parity = False
+                folder = layout.run_folder(scheme, seed)
+                runs += [join_client_log(folder)] if (folder / CLIENT_LOG).exists() else []
+                break
     return runs, _parity(runs, scenario, quiet) if check_parity else None
 
 
@@ -231,18 +233,6 @@ def _watch(
         bar.update(settled_s, said)
     if load.returncode not in (0, None):
         say(f"[red]locust ended with code {load.returncode}; its words are in locust.log[/red]")
-
-
-def _recorded(layout: Layout, schemes: Sequence[str], seeds: Sequence[int], have: Sequence[Run]) -> list[Run]:
-    """The run that was cut short, as far as it was recorded."""
-    done = {(r.header.scheme, r.header.seed) for r in have}
-    found: list[Run] = []
-    for seed in seeds:
-        for scheme in schemes:
-            folder = layout.run_folder(scheme, seed)
-            if (scheme, seed) not in done and (folder / CLIENT_LOG).exists():
-                found.append(join_client_log(folder))
-    return found
 
 
 def _parity(runs: Sequence[Run], scenario: Scenario, quiet: bool) -> ParityReport:

@@ -23,7 +23,7 @@ from emulation.domain.ports import GlobalPlanner
 from emulation.domain.records import Record, RequestRecord
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario, SlottedSource
-from emulation.domain.snapshot import Arrived, ClusterSnapshot
+from emulation.domain.snapshot import ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.run import Arrival, Simulation
 from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
@@ -53,18 +53,17 @@ class _Fixed(GlobalPlanner):
 
 
 class _Tally:
-    """Counts requests of the horizon by model: arrived, served, sum of latencies."""
+    """Counts requests of the horizon by model."""
 
     def __init__(self, models: Sequence[str]) -> None:
-        self.counts = {m: [0, 0, 0.0] for m in models}
+        self.counts = {m: Counted(0, 0, 0.0) for m in models}
 
     def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
         if isinstance(record, RequestRecord) and record.counted:
-            count = self.counts[record.model]
-            count[0] += 1
+            asked, served, latency_s = self.counts[record.model]
             if record.outcome == "done":
-                count[1] += 1
-                count[2] += record.ended_s - record.intended_s
+                served, latency_s = served + 1, latency_s + (record.ended_s - record.intended_s)
+            self.counts[record.model] = Counted(asked + 1, served, latency_s)
 
 
 def _emulate(
@@ -84,8 +83,7 @@ def _emulate(
         tally,
     )
     simulation.run()
-    counts = {m: Counted(*count) for m, count in tally.counts.items()}
-    return epoch_result_of(counts, belief.objective.scale_s, belief.objective.weight)
+    return epoch_result_of(tally.counts, belief.objective.scale_s, belief.objective.weight)
 
 
 def _scenario(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
@@ -118,19 +116,16 @@ def _arrivals(belief: BelievedWorld, seed: int) -> list[Arrival]:
     rows.sort(key=lambda row: row[1])
     by_prompts = {m.id: m.features == "prompts" for m in belief.testbed.models}
     rng = stream(seed, "what-if/noise")
-    return [_arrival(i, a, t_s, belief, by_prompts[a.model], rng) for i, (a, t_s) in enumerate(rows)]
-
-
-def _arrival(i: int, one: Arrived, t_s: float, belief: BelievedWorld, by_prompts: bool, rng: Any) -> Arrival:
-    deadline_s = belief.objective.deadline_s
-    output = one.known_output_tokens
-    request = Request(
-        id=f"w{i:06d}", model=one.model, origin=one.origin, arrival_s=t_s,
-        deadline_s=inf if deadline_s is None else t_s + deadline_s, prompts=one.prompts,
-        prompt_tokens=one.prompt_tokens, known_output_tokens=output,
-    )  # fmt: skip
-    noise = gamma_noise(belief.service_cv, one.prompts if by_prompts else 1, rng)
-    return request, RequestTruth.drawn(int(output or 0), noise)
+    patience_s = inf if terms.deadline_s is None else terms.deadline_s
+    arrivals = []
+    for i, (one, t_s) in enumerate(rows):
+        output = one.known_output_tokens
+        request = Request(
+            f"w{i:06d}", one.model, one.origin, t_s, t_s + patience_s, one.prompts, one.prompt_tokens, output
+        )
+        noise = gamma_noise(belief.service_cv, one.prompts if by_prompts[one.model] else 1, rng)
+        arrivals.append((request, RequestTruth.drawn(int(output or 0), noise)))
+    return arrivals
 
 
 def _mean(draws: Sequence[EpochResult]) -> EpochResult:

@@ -56,7 +56,7 @@ class GapResults(Results[TaskRun]):
 
     def __init__(self, settings: Sequence[Setting], order: Sequence[str] = ()) -> None:
         super().__init__(order)
-        self.settings = list(settings)
+        self.settings = {setting.name: setting for setting in settings}
 
     def gap(self, setting: str, label: str, reference: str = ORACLE, skip: int = 0) -> Gap | None:
         """Gap over the seeds both have; None where either is missing."""
@@ -71,31 +71,27 @@ class GapResults(Results[TaskRun]):
         return [
             row
             for setting in self.settings
-            for label in self.labels(setting.name)
-            if (row := self._row(setting, label)) is not None
+            for label in self.labels(setting)
+            if (row := self.row(setting, label)) is not None
         ]
 
     def row(self, setting: str, label: str) -> GapRow | None:
         """One row, None if it was not run."""
-        known = next((s for s in self.settings if s.name == setting), None)
-        return None if known is None else self._row(known, label)
-
-    def _row(self, setting: Setting, label: str) -> GapRow | None:
-        ours, to_oracle = list(self.runs(setting.name, label).values()), self.gap(setting.name, label)
+        ours, to_oracle = list(self.runs(setting, label).values()), self.gap(setting, label)
         mean_s = mean_interval([fmean(o.latencies_s) for o in ours])
         if to_oracle is None or mean_s is None:
             return None
-        never = self.gap(setting.name, PRIOR)
+        never, known = self.gap(setting, PRIOR), self.settings[setting]
         stated = sum(o.predictions for o in ours)
         return GapRow(
-            setting=setting.name,
-            title=setting.title,
+            setting=setting,
+            title=known.title,
             label=label,
             mean_s=mean_s,
             gap=to_oracle,
-            gap_after_warmup=self.gap(setting.name, label, skip=setting.skip) if setting.skip else None,
-            gap_safe=self.gap(setting.name, label, SAFE),
-            gap_courteous=self.gap(setting.name, label, COURTEOUS),
+            gap_after_warmup=self.gap(setting, label, skip=known.skip) if known.skip else None,
+            gap_safe=self.gap(setting, label, SAFE),
+            gap_courteous=self.gap(setting, label, COURTEOUS),
             stutter_rate=fmean(fmean(o.stutters) for o in ours),
             overloaded=_share([o.peak_load for o in ours]),
             overloaded_avoiding=_share([o.peak_load_avoiding for o in ours]),

@@ -69,8 +69,8 @@ def _against(axes: Axes, results: EpochResults, key: tuple[str, str]) -> None:
 def figure_adaptation(results: AdaptationResults) -> bytes:
     """Latency (left, the lost counted with the deadline) and success (right) by slot of arrival, changes shaded."""
     names = [name for name in PHASES if results.labels(name)]
-    with plain_drawing(13, 3.8 * max(len(names), 1)) as figure:
-        grid = figure.subplots(max(len(names), 1), 2, squeeze=False)
+    with plain_drawing(13, 3.8 * len(names)) as figure:
+        grid = figure.subplots(len(names), 2, squeeze=False)
         for (left, right), name in zip(grid, names, strict=False):
             for label in results.labels(name):
                 _series(left, right, results, name, label)
@@ -85,10 +85,7 @@ def figure_adaptation(results: AdaptationResults) -> bytes:
             right.set(
                 title=f"{name}: success", xlabel="slot of arrival", ylabel="success ratio", ylim=(None, 1.01)
             )
-        if names:
-            figure.legend(
-                *grid[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COLOURS)
-            )
+        figure.legend(*grid[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(COLOURS))
         return png(figure)
 
 

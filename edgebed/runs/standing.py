@@ -43,16 +43,8 @@ def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standi
     checked_port(options.host, options.port)
     layout.root.mkdir(parents=True, exist_ok=True)
     log = layout.root / "up.log"
-    command = [
-        sys.executable,
-        "-m",
-        "edgebed.commands.main",
-        "up",
-        *arguments,
-        "--foreground",
-        "--out",
-        str(layout.root),
-    ]
+    options_too = [*arguments, "--foreground", "--out", str(layout.root)]
+    command = [sys.executable, "-m", "edgebed.commands.main", "up", *options_too]
     with log.open("wb") as words:
         owner = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True

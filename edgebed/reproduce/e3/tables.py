@@ -32,7 +32,7 @@ def table_5(results: GapResults) -> Sheet:
                     row.title, row.label, f"{1000 * theirs.mean_s:.0f}", percent(paper_gap(name, label), 0),
                     f"{1000 * row.mean_s.mean:.0f}" + (f" ± {1000 * row.mean_s.half:.0f}" if row.mean_s.half else ""),
                     gap_text(row.gap), gap_text(row.gap_after_warmup), gap_text(row.gap_safe),
-                    gap_text(results.gap(name, "e3-prior")), "easy" if row.easy and label == "e3" else "",
+                    gap_text(results.gap(name, "e3-prior")), _mark(row),
                 )
             )  # fmt: skip
     columns = (
@@ -66,21 +66,25 @@ def table_6(results: GapResults) -> Sheet:
         "setting", "paper E3 stutter", "our e3 (rules) stutter", "paper best static", "our best static",
         "paper calls / tools", "our calls / tools",
     )  # fmt: skip
-    return Sheet(
-        "Table 6: stutter and meta-control",
-        "Means over seeds; our reasoner is `rules`.",
-        columns,
-        tuple(rows),
-    )
+    note = "Means over seeds; our reasoner is `rules`."
+    return Sheet("Table 6: stutter and meta-control", note, columns, tuple(rows))
 
 
 def pools_table(results: GapResults) -> Sheet:
     """Every random pool setting and the bounds."""
-    rows = [
-        _pool_row(results, r)
-        for r in results.rows()
-        if r.overloaded is not None and not r.label.startswith("with")
-    ]
+    shown = [r for r in results.rows() if r.overloaded is not None and not r.label.startswith("with")]
+    rows = tuple(
+        (
+            r.title, r.label, gap_text(r.gap), percent(r.gap.median), percent(r.gap.p90),
+            percent(r.gap.share_negative, 0, False), gap_text(r.gap_after_warmup), gap_text(r.gap_safe),
+            gap_text(r.gap_courteous), percent(r.stutter_rate, 2, False), percent(r.overloaded, 0, False),
+            percent(r.overloaded_avoiding, 0, False),
+            NOT_MEASURED if r.within_80 is None else
+            f"{percent(r.within_80, 0, False)} / {percent(r.within_95, 0, False)}",
+            _mark(r),
+        )
+        for r in shown
+    )  # fmt: skip
     columns = (
         "setting", "scheme", "gap", "median", "p90", "negative", "after warm-up", "gap to safe Oracle",
         "gap to courteous Oracle", "stutter",
@@ -92,22 +96,11 @@ def pools_table(results: GapResults) -> Sheet:
         "those who come after. Overloaded: share of pools in which a type's true load exceeds 1 at some time. Last but "
         "one: share of actual service times inside the stated 80% and 95% intervals."
     )
-    return Sheet("Random pools", note, columns, tuple(rows))
+    return Sheet("Random pools", note, columns, rows)
 
 
-def _pool_row(results: GapResults, r: GapRow) -> tuple[str, ...]:
-    honest = (
-        NOT_MEASURED
-        if r.within_80 is None
-        else f"{percent(r.within_80, 0, False)} / {percent(r.within_95, 0, False)}"
-    )
-    return (
-        r.title, r.label, gap_text(r.gap), percent(r.gap.median), percent(r.gap.p90),
-        percent(r.gap.share_negative, 0, False), gap_text(r.gap_after_warmup), gap_text(r.gap_safe),
-        gap_text(r.gap_courteous),
-        percent(r.stutter_rate, 2, False), percent(r.overloaded, 0, False), percent(r.overloaded_avoiding, 0, False),
-        honest, "easy" if r.easy and r.label == "e3" else "",
-    )  # fmt: skip
+def _mark(row: GapRow) -> str:
+    return "easy" if row.easy and row.label == "e3" else ""
 
 
 def ablation_table(results: GapResults) -> Sheet:
@@ -144,9 +137,7 @@ def csv_text(rows: Sequence[GapRow]) -> str:
             (
                 r.setting, r.label, r.gap.n, _ms(r.mean_s.mean), _ms(r.mean_s.low), _ms(r.mean_s.high), r.gap.mean.mean,
                 r.gap.mean.low, r.gap.mean.high, r.gap.median, r.gap.p90, r.gap.share_negative,
-                None if r.gap_after_warmup is None else r.gap_after_warmup.mean.mean,
-                None if r.gap_safe is None else r.gap_safe.mean.mean,
-                None if r.gap_courteous is None else r.gap_courteous.mean.mean, r.stutter_rate, r.overloaded,
+                _mean(r.gap_after_warmup), _mean(r.gap_safe), _mean(r.gap_courteous), r.stutter_rate, r.overloaded,
                 r.overloaded_avoiding, r.easy, r.reasoner_calls, r.tool_calls, r.within_80, r.within_95,
             )
         )  # fmt: skip
@@ -155,3 +146,7 @@ def csv_text(rows: Sequence[GapRow]) -> str:
 
 def _ms(value_s: float | None) -> float | None:
     return None if value_s is None else 1000.0 * value_s
+
+
+def _mean(found: Gap | None) -> float | None:
+    return None if found is None else found.mean.mean

@@ -135,16 +135,13 @@ LONGEST_WAIT_S = 8.0
 class OpenAiLlm:
     """A model behind any OpenAI-compatible URL; where and which is configuration or environment (`OpenAiConfig`)."""
 
+    label: ReasonerLabel = OPENAI
+
     def __init__(self, config: OpenAiConfig | None = None) -> None:
         self.config = config or OpenAiConfig()
         self.asked = 0
         self.tokens = 0
         self._client: Any = None
-
-    @property
-    def label(self) -> ReasonerLabel:
-        """`openai`."""
-        return OPENAI
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_client": None}

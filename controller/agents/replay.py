@@ -41,6 +41,8 @@ def exchange(query: Query, reply: Reply) -> dict[str, Any]:
 class ReplayLlm:
     """Answers by key, in recorded order where a question was asked more than once."""
 
+    label: ReasonerLabel = "replay"
+
     def __init__(self, exchanges: Iterable[Mapping[str, Any]]) -> None:
         self._replies: dict[str, deque[Reply]] = defaultdict(deque)
         for one in exchanges:
@@ -58,11 +60,6 @@ class ReplayLlm:
         if not exchanges:
             raise ValueError(f"{record}: no exchange with a reasoner is recorded there")
         return cls(exchanges)
-
-    @property
-    def label(self) -> ReasonerLabel:
-        """`replay`."""
-        return "replay"
 
     def ask(self, query: Query) -> Reply:
         """What was answered then. Raises `ReplayMiss` if this was not asked (often enough) then."""

@@ -22,13 +22,10 @@ SURE = 2.0
 class RulesLlm:
     """Looks in the first round, acts in the second. Pure: the answer follows from the question."""
 
+    label: ReasonerLabel = RULES
+
     def __init__(self, config: MetaConfig | None = None) -> None:
         self._config = config or MetaConfig()
-
-    @property
-    def label(self) -> ReasonerLabel:
-        """`rules`."""
-        return RULES
 
     def ask(self, query: Query) -> Reply:
         """The rules for this kind of cause; what they have no rule for they leave alone."""

@@ -47,6 +47,8 @@ class ScriptedLlm:
     Every agent reads the file for itself: a line without `agent` is there for each of them.
     """
 
+    label: ReasonerLabel = "scripted"
+
     def __init__(self, lines: Sequence[ScriptLine]) -> None:
         self._left = [line for line in lines for _ in range(line.times)]
 
@@ -54,11 +56,6 @@ class ScriptedLlm:
     def read(cls, file: Path) -> Self:
         """From a file of JSON lines. Raises `ValueError` naming file and line."""
         return cls(read_lines(file, ScriptLine.model_validate_json, by_hand=True))
-
-    @property
-    def label(self) -> ReasonerLabel:
-        """`scripted`."""
-        return "scripted"
 
     def ask(self, query: Query) -> Reply:
         """The next line that fits. Raises `ScriptEnd` if none does."""

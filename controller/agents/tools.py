@@ -44,10 +44,13 @@ class Tool:
     name: str
     description: str
     arguments: type[Arguments]
-    acts: bool
-    """Whether it changes anything."""
-    promised: str | None
+    promised: str | None = None
     """Metric a call of it promises to move; None for tools that only look."""
+
+    @property
+    def acts(self) -> bool:
+        """Whether it changes anything."""
+        return self.promised is not None
 
     def schema(self) -> dict[str, Any]:
         """As the OpenAI API takes it."""

@@ -28,7 +28,8 @@ class Calibrated(PerformanceModel):
         self._suspect_sd = suspect_sd
         self._unlearned = pickle.dumps(base)
         self._factors: dict[ExecutorModel, float] = {}
-        self._refits: dict[ExecutorModel, PerformanceModel] = {}
+        self.refits: dict[ExecutorModel, PerformanceModel] = {}
+        """Models of their own, of the laws that were refitted."""
         self._fresh: dict[ExecutorModel, int] = {}
 
     # -- the port -------------------------------------------------------------------------------------------
@@ -36,36 +37,30 @@ class Calibrated(PerformanceModel):
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Calibrated service time, seconds."""
         law = (key.executor, key.model)
-        plain, factor = self._model(law).predict(key, x), self._factors.get(law, 1.0)
-        if factor == 1.0:
-            return plain
+        plain, factor = self._model(law).predict(key, x), self.factor(law)
         return Prediction(plain.mean_s * factor, plain.sd_s * factor, plain.samples)
 
     def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
         """Learn one result, less the regime's factor."""
         law = (key.executor, key.model)
-        self._model(law).observe(key, x, service_s / self._factors.get(law, 1.0), t_s)
-        left = self._fresh.get(law, 0)
-        if left > 1:
-            self._fresh[law] = left - 1
-        elif left:
-            del self._fresh[law]
+        self._model(law).observe(key, x, service_s / self.factor(law), t_s)
+        if self._fresh.get(law):
+            self._fresh[law] -= 1
 
     def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
         """Calibrated coefficients; at least `SUSPECT_U` uncertain while the law is under suspicion."""
         law = (key.executor, key.model)
         theta, uncertainty = self._model(law).theta(key)
-        factor = self._factors.get(law, 1.0)
-        if factor != 1.0:
-            theta = tuple(c * factor for c in theta)
-        return theta, max(uncertainty, SUSPECT_U) if law in self._fresh else uncertainty
+        factor = self.factor(law)
+        known = max(uncertainty, SUSPECT_U) if self.suspected(law) else uncertainty
+        return tuple(c * factor for c in theta), known
 
     def spread(self, key: PerfKey) -> Spread:
         """Covariance and noise of the calibrated law; wider while it is under suspicion."""
         law = (key.executor, key.model)
         model = self._model(law)
         plain = model.spread(key)
-        factor, extra = self._factors.get(law, 1.0), self._suspect_sd if law in self._fresh else 0.0
+        factor, extra = self.factor(law), self._suspect_sd if self.suspected(law) else 0.0
         if factor == 1.0 and extra == 0.0:
             return plain
         theta, _ = model.theta(key)
@@ -77,7 +72,7 @@ class Calibrated(PerformanceModel):
 
     def regime(self, executor: str, abnormal: bool) -> None:
         """A hint begins or ends: models that keep two laws apart do."""
-        for model in (self.base, *(m for (e, _), m in self._refits.items() if e == executor)):
+        for model in (self.base, *(m for (e, _), m in self.refits.items() if e == executor)):
             model.regime(executor, abnormal)
 
     # -- the knobs ------------------------------------------------------------------------------------------
@@ -88,10 +83,7 @@ class Calibrated(PerformanceModel):
 
     def set_factor(self, law: ExecutorModel, factor: float) -> None:
         """Put a factor in force."""
-        if factor == 1.0:
-            self._factors.pop(law, None)
-        else:
-            self._factors[law] = factor
+        self._factors[law] = factor
 
     def suspect(self, law: ExecutorModel, fresh: int) -> None:
         """Count as uncertain until `fresh` more results have come."""
@@ -106,21 +98,9 @@ class Calibrated(PerformanceModel):
     ) -> None:
         """Forget the law and learn these results (key, features, seconds, time) from the prior on."""
         fresh: PerformanceModel = pickle.loads(self._unlearned)
-        factor = self._factors.get(law, 1.0)
         for key, x, service_s, t_s in results:
-            fresh.observe(key, x, service_s / factor, t_s)
-        self._refits[law] = fresh
-
-    def own(self, law: ExecutorModel) -> PerformanceModel | None:
-        """The refitted model of a law; None if it is the common one's."""
-        return self._refits.get(law)
-
-    def put_back(self, law: ExecutorModel, model: PerformanceModel | None) -> None:
-        """Undo of `refit`: give the law the model it had."""
-        if model is None:
-            self._refits.pop(law, None)
-        else:
-            self._refits[law] = model
+            fresh.observe(key, x, service_s / self.factor(law), t_s)
+        self.refits[law] = fresh
 
     def _model(self, law: ExecutorModel) -> PerformanceModel:
-        return self._refits.get(law, self.base)
+        return self.refits.get(law, self.base)

@@ -8,12 +8,12 @@ from typing import Any
 from controller.agents.llm import LLM, Message, Query, Reply
 from controller.agents.loop import Dialogue, Thought, think
 from controller.agents.prompts import render
-from controller.agents.tools import Result
+from controller.agents.tools import Arguments, Result
 from controller.meta.audit import AuditTrail
 from controller.meta.config import MetaConfig
 from controller.meta.promises import Promises, Undo, undo_of
 from controller.meta.steered import SteeredFastPath
-from controller.meta.tool_types import NoArguments, SystemStatus
+from controller.meta.tool_types import SystemStatus
 from controller.meta.tools import TOOLS, MetaTools
 from controller.meta.triggers import Trigger
 
@@ -44,7 +44,7 @@ class Invocations:
         self._dialogue: Dialogue | None = None
         self._asked: Query | None = None
         self._asked_s = 0.0
-        self._undos: list[Undo] = []
+        self._undos: list[Undo | None] = []
 
     def raise_(self, trigger: Trigger) -> None:
         """Call the reasoner for this as soon as it is free."""
@@ -91,8 +91,7 @@ class Invocations:
         turn = self._dialogue.take(reply, self._run)
         undos = iter(self._undos)
         for one in turn.called:
-            acted = one.tool is not None and one.tool.acts and one.arguments is not None
-            undo = next(undos) if acted else None
+            undo = next(undos) if one.arguments is not None else None
             self._promises.audited(one, cause, undo, number, reply.thinking_s, reply.text)
         if self._dialogue.over:
             self._dialogue = self._trigger = None
@@ -106,8 +105,7 @@ class Invocations:
         return True
 
     def _run(self, name: str, arguments: Any) -> Result:
-        if TOOLS[name].acts:
-            self._undos.append(undo_of(self._steered, name, arguments))
+        self._undos.append(undo_of(self._steered, name, arguments))
         return self._tools.run(name, arguments)
 
     def _obsolete(self, trigger: Trigger) -> bool:
@@ -116,7 +114,7 @@ class Invocations:
 
     def _open(self, trigger: Trigger) -> None:
         self.count += 1
-        status = self._tools.run("get_system_status", NoArguments())
+        status = self._tools.run("get_system_status", Arguments())
         assert isinstance(status, SystemStatus)
         situation = {
             "cause": trigger.signature,

@@ -6,69 +6,52 @@ latency in predicted service times; `stutter_rate` of the device. Lower is bette
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from controller.agents.tools import Called
 from controller.meta.audit import AuditTrail
-from controller.meta.calibration import ExecutorModel
 from controller.meta.config import MetaConfig
-from controller.meta.observations import Observation, misfit
-from controller.meta.steered import Mask, SteeredFastPath
-from emulation.domain.ports import PerformanceModel
+from controller.meta.observations import misfit
+from controller.meta.steered import SteeredFastPath
 
 UNVERIFIED_AFTER = 5
 """Times `verdict_tasks` after which a promise nobody could measure is closed."""
 NOISE = {"residual": 0.1, "stretch": 1.5}
 """Values of a metric that refute nothing, however good it was before."""
+MASKING = ("set_device_risky", "clear_device_risky")
 
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """What was in force before a change; each field is None where the change does not touch it."""
+    """How to take back a change. Picklable, so of bound methods only."""
 
-    factor: tuple[ExecutorModel, float] | None = None
-    router: str | None = None
-    weights_ms: tuple[float, float] | None = None
-    models: tuple[tuple[ExecutorModel, PerformanceModel | None], ...] | None = None
-    mask: tuple[str, Mask | None] | None = None
-
-    def apply(self, steered: SteeredFastPath) -> None:
-        """Put it back."""
-        if self.factor is not None:
-            steered.set_factor(*self.factor)
-        if self.router is not None:
-            steered.set_router(self.router)  # type: ignore[arg-type]
-        if self.weights_ms is not None:
-            steered.set_weights(*self.weights_ms)
-        for law, model in self.models or ():
-            steered.put_back(law, model)
-        if self.mask is not None:
-            device, mask = self.mask
-            if mask is None:
-                steered.unmask(device)
-            else:
-                steered.mask(device, max(1, mask.until_task - steered.tasks), mask.by)
+    apply: Callable[[], None]
+    """Puts back what was in force before."""
+    in_force: Callable[[], Any]
+    """The value that is changed, as plain data."""
 
 
-def undo_of(steered: SteeredFastPath, tool: str, arguments: Any) -> Undo:
-    """How to take back a call that is about to be made; empty if it names what is not there."""
-    if tool == "update_calibration":
-        executor = steered.laws.get(arguments.device, {}).get(arguments.model)
-        if executor is None:
-            return Undo()
-        law = (executor, arguments.model)
-        return Undo(factor=(law, steered.calibration.factor(law)))
+def undo_of(steered: SteeredFastPath, tool: str, arguments: Any) -> Undo | None:
+    """How to take back a call that is about to be made; None if it changes nothing, or names what is not there."""
+    if tool == "update_calibration" and arguments.model in steered.laws.get(arguments.device, {}):
+        factor, law = (
+            steered.calibration.factor,
+            (steered.laws[arguments.device][arguments.model], arguments.model),
+        )
+        return Undo(partial(steered.set_factor, law, factor(law)), partial(factor, law))
     if tool == "switch_router":
-        return Undo(router=steered.router)
+        return Undo(partial(steered.set_router, steered.router), partial(getattr, steered, "router"))
     if tool == "set_router_params":
-        return Undo(weights_ms=steered.weights_ms())
+        return Undo(partial(steered.set_weights, *steered.weights_ms()), steered.weights_ms)
     if tool == "trigger_online_profile_update":
-        laws = [(executor, model) for laws in steered.laws.values() for model, executor in laws.items()]
-        return Undo(models=tuple((law, steered.calibration.own(law)) for law in laws))
-    if tool in ("set_device_risky", "clear_device_risky"):
-        return Undo(mask=(arguments.device, steered.masks.get(arguments.device)))
-    return Undo()
+        return Undo(partial(steered.put_refits_back, dict(steered.calibration.refits)), steered.refitted)
+    if tool in MASKING:
+        device, mask = arguments.device, steered.masks.get(arguments.device)
+        return Undo(partial(steered.put_mask_back, device, mask), partial(steered.ttl_left, device))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +70,10 @@ class Promise:
     undo: Undo
     reverts: bool
 
-    @property
-    def target(self) -> tuple[str, str | None, str | None]:
-        """A later act on the same target takes over the promise."""
-        return _target(self.tool, self.device, self.model)
-
-
-def _target(tool: str, device: str | None, model: str | None) -> tuple[str, str | None, str | None]:
-    return "mask" if tool in ("set_device_risky", "clear_device_risky") else tool, device, model
+    def takes_over(self, tool: str, device: str | None, model: str | None) -> bool:
+        """Whether an act by this tool is on the same target, and so takes over the promise."""
+        alike = tool == self.tool or (tool in MASKING and self.tool in MASKING)
+        return alike and (device, model) == (self.device, self.model)
 
 
 class Promises:
@@ -120,7 +99,7 @@ class Promises:
             return
         device, model = called.target
         before, _ = self._measure(metric, device, model, None)
-        for old in [p for p in self.open if p.target == _target(called.tool.name, device, model)]:
+        for old in [p for p in self.open if p.takes_over(called.tool.name, device, model)]:
             self._close(old, "superseded", None, 0)
         entry = self._trail.called(called, cause, invocation, thinking_s, reason, metric)
         self.open.append(
@@ -182,9 +161,9 @@ class Promises:
         revert = verdict == "refuted" and promise.reverts and self._config.revert
         old = new = None
         if revert:
-            old = self._in_force(promise)
-            promise.undo.apply(self._steered)
-            new = self._in_force(promise)
+            old = promise.undo.in_force()
+            promise.undo.apply()
+            new = promise.undo.in_force()
         judged = {
             "verdict": verdict, "of": promise.entry, "tool": promise.tool, "device": promise.device,
             "model": promise.model, "before": promise.before, "after": after, "n": n, "reverted": revert,
@@ -193,48 +172,34 @@ class Promises:
         said = f"{promise.metric} {_said(promise.before)} before, {_said(after)} after ({n})"
         self._trail.judged(promise.cause, judged, said, promise.metric)
 
-    def _in_force(self, promise: Promise) -> Any:
-        """The value a revert changes, as plain data."""
-        steered, undo = self._steered, promise.undo
-        if undo.factor is not None:
-            return steered.calibration.factor(undo.factor[0])
-        if undo.router is not None:
-            return steered.router
-        if undo.weights_ms is not None:
-            return steered.weights_ms()
-        if undo.mask is not None:
-            return steered.ttl_left(undo.mask[0])
-        return [f"{e}/{m}" for (e, m), _ in undo.models or () if steered.calibration.own((e, m)) is not None]
-
     def _measure(
         self, metric: str, device: str | None, model: str | None, promise: Promise | None
     ) -> tuple[float | None, int]:
         """The metric since the promise was made, or (None) over the tasks before now; and the number behind it."""
         results = list(self._steered.observations)
-        if promise is None:
-            results = (
-                results[-self._config.verdict_tasks :] if metric != "residual" else self._lately(results)
-            )
-        elif metric == "residual":
-            results = [o for o in results if o.ended_s > promise.made_s]
-        else:
-            results = [o for o in results if o.task > promise.made_task]
-        if metric == "residual":
-            fits = [
+        if promise is not None:
+            results = [
                 o
                 for o in results
-                if not o.mixed and device in (None, o.device) and model in (None, o.key.model)
+                if (o.ended_s > promise.made_s if metric == "residual" else o.task > promise.made_task)
             ]
+        elif metric == "residual":
+            since_s = self._steered.now_s - self._config.drift_window_s
+            results = [o for o in results if o.ended_s >= since_s]
+        else:
+            results = results[-self._config.verdict_tasks :]
+        here = [o for o in results if device in (None, o.device)]
+        if metric == "residual":
+            fits = [o for o in here if not o.mixed and model in (None, o.key.model)]
             return misfit(fits), sum(o.ratio is not None for o in fits)
         if metric == "stutter_rate":
-            here = [o for o in results if device in (None, o.device)]
-            return (sum(o.stutter for o in here) / len(here) if here else None), len(here)
+            return _mean([float(o.stutter) for o in here]), len(here)
         stretches = [o.stretch for o in results if o.stretch is not None]
-        return (sum(stretches) / len(stretches) if stretches else None), len(stretches)
+        return _mean(stretches), len(stretches)
 
-    def _lately(self, results: list[Observation]) -> list[Observation]:
-        since_s = self._steered.now_s - self._config.drift_window_s
-        return [o for o in results if o.ended_s >= since_s]
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def _said(value: float | None) -> str:

@@ -28,8 +28,6 @@ class Mask:
 
     until_task: int
     since_task: int
-    by: str
-    """`rule` or `reasoner`."""
 
 
 class SteeredFastPath:
@@ -105,17 +103,24 @@ class SteeredFastPath:
 
     # -- changing -------------------------------------------------------------------------------------------
 
-    def mask(self, device: str, ttl_tasks: int, by: str) -> None:
+    def mask(self, device: str, ttl_tasks: int) -> None:
         """Avoid the device for the next `ttl_tasks` tasks; a mask that is there gets this time to live."""
         old = self.masks.get(device)
         since = self.tasks if old is None else old.since_task
-        self.masks[device] = Mask(self.tasks + ttl_tasks, since, by)
+        self.masks[device] = Mask(self.tasks + ttl_tasks, since)
         self._set_risky(device, True)
 
     def unmask(self, device: str) -> None:
         """Let the device be used again."""
         if self.masks.pop(device, None) is not None:
             self._set_risky(device, False)
+
+    def put_mask_back(self, device: str, mask: Mask | None) -> None:
+        """Undo of `mask` and `unmask`: what is left of the mask that was in force, at least one task; or none."""
+        if mask is None:
+            self.unmask(device)
+        else:
+            self.mask(device, max(1, mask.until_task - self.tasks))
 
     def ttl_left(self, device: str) -> int | None:
         """Tasks for which the device is still avoided; None: it is not."""
@@ -158,10 +163,18 @@ class SteeredFastPath:
         self.calibration.refit(law, rows)
         self.fast_path.relearned(*law)
 
-    def put_back(self, law: ExecutorModel, model: PerformanceModel | None) -> None:
-        """Undo of `refit`."""
-        self.calibration.put_back(law, model)
-        self.fast_path.relearned(*law)
+    def refitted(self) -> list[str]:
+        """The laws that have a model of their own, as `executor/model`."""
+        return [f"{e}/{m}" for e, m in self._every_law() if (e, m) in self.calibration.refits]
+
+    def put_refits_back(self, refits: dict[ExecutorModel, PerformanceModel]) -> None:
+        """Undo of `refit`, for every law."""
+        self.calibration.refits = refits
+        for law in self._every_law():
+            self.fast_path.relearned(*law)
+
+    def _every_law(self) -> list[ExecutorModel]:
+        return [(executor, model) for laws in self.laws.values() for model, executor in laws.items()]
 
     def suspect(self, device: str) -> None:
         """The device was away: its estimates count as uncertain until they are refreshed."""

@@ -11,10 +11,6 @@ MAX_TTL_TASKS = 2000
 WINDOW_S = 60.0
 
 
-class NoArguments(Arguments):
-    """Nothing."""
-
-
 class Window(Arguments):
     """How far to look back."""
 

@@ -18,7 +18,6 @@ from controller.meta.tool_types import (
     ComputeDrift,
     DeviceStatus,
     DriftResult,
-    NoArguments,
     ParamsResult,
     ProfileResult,
     ProfileUpdate,
@@ -34,36 +33,28 @@ from controller.meta.tool_types import (
     UpdateCalibration,
 )
 
-
-def _tool(name: str, what: str, arguments: type[Arguments], promised: str | None = None) -> tuple[str, Tool]:
-    return name, Tool(name, what, arguments, promised is not None, promised)
-
-
-TOOLS: dict[str, Tool] = dict(
-    [
-        _tool("get_system_status", "Queues, waits, utilization, hints, masks and router.", NoArguments),
-        _tool("pull_observations", "The latest finished requests, and how many stuttered.", PullObservations),
-        _tool(
-            "compute_drift", "Observed / predicted service time of a device and model, and n.", ComputeDrift
-        ),
-        _tool(
-            "update_calibration",
-            "Set the calibration factor of a device and model.",
-            UpdateCalibration,
-            "residual",
-        ),
-        _tool("switch_router", "Change the fast path's scoring policy.", SwitchRouter, "stretch"),
-        _tool("set_router_params", "Change exploration weight and risk penalty.", SetRouterParams, "stretch"),
-        _tool(
-            "trigger_online_profile_update",
-            "Fit service laws from recent results alone.",
-            ProfileUpdate,
-            "residual",
-        ),
-        _tool("set_device_risky", "Avoid a device for the next tasks.", SetDeviceRisky, "stutter_rate"),
-        _tool("clear_device_risky", "Use a device again.", ClearDeviceRisky, "stutter_rate"),
-    ]
+_TOOLS = (
+    Tool("get_system_status", "Queues, waits, utilization, hints, masks and router.", Arguments),
+    Tool("pull_observations", "The latest finished requests, and how many stuttered.", PullObservations),
+    Tool("compute_drift", "Observed / predicted service time of a device and model, and n.", ComputeDrift),
+    Tool(
+        "update_calibration",
+        "Set the calibration factor of a device and model.",
+        UpdateCalibration,
+        "residual",
+    ),
+    Tool("switch_router", "Change the fast path's scoring policy.", SwitchRouter, "stretch"),
+    Tool("set_router_params", "Change exploration weight and risk penalty.", SetRouterParams, "stretch"),
+    Tool(
+        "trigger_online_profile_update",
+        "Fit service laws from recent results alone.",
+        ProfileUpdate,
+        "residual",
+    ),
+    Tool("set_device_risky", "Avoid a device for the next tasks.", SetDeviceRisky, "stutter_rate"),
+    Tool("clear_device_risky", "Use a device again.", ClearDeviceRisky, "stutter_rate"),
 )
+TOOLS: dict[str, Tool] = {tool.name: tool for tool in _TOOLS}
 """The registry: name to tool. One description serves rules, scripts and language models."""
 
 
@@ -79,7 +70,7 @@ class MetaTools:
         result: Result = method(arguments)
         return result
 
-    def _get_system_status(self, arguments: NoArguments) -> SystemStatus:
+    def _get_system_status(self, arguments: Arguments) -> SystemStatus:
         steered = self._steered
         explore_ms, risk_ms = steered.weights_ms()
         return SystemStatus(
@@ -175,7 +166,7 @@ class MetaTools:
     def _set_device_risky(self, arguments: SetDeviceRisky) -> RiskResult:
         device, steered = self._device(arguments.device), self._steered
         old = steered.ttl_left(device)
-        steered.mask(device, arguments.ttl_tasks, "reasoner")
+        steered.mask(device, arguments.ttl_tasks)
         return RiskResult(
             device=device, old=old, new=steered.ttl_left(device), alternative=steered.has_alternatives(device)
         )

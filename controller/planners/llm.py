@@ -66,8 +66,6 @@ WHAT_IF = Tool(
     "what_if",
     "Emulate a policy for one epoch on what is believed of the cluster; p and roles as in the answer.",
     PolicyArguments,
-    acts=False,
-    promised=None,
 )
 
 

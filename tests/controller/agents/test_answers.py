@@ -30,7 +30,7 @@ class Twice(Result):
     value: int
 
 
-TWICE = Tool("twice", "Doubles.", Wanted, acts=False, promised=None)
+TWICE = Tool("twice", "Doubles.", Wanted)
 
 
 def _run(name: str, arguments: Any) -> Result:

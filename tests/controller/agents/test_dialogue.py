@@ -89,7 +89,7 @@ class Twice(Result):
     value: int
 
 
-TOOLS = {"twice": Tool("twice", "Doubles.", Number, acts=True, promised=None)}
+TOOLS = {"twice": Tool("twice", "Doubles.", Number)}
 
 
 def _run(name: str, arguments: Any) -> Result:

@@ -30,7 +30,7 @@ def _knobs(stage: Stage) -> tuple[Any, ...]:
     laws = [(d, "m") for d in DEVICES]
     return (
         steered.router, steered.weights_ms(), {d: steered.ttl_left(d) for d in DEVICES},
-        [steered.calibration.factor(law) for law in laws], [steered.calibration.own(law) for law in laws],
+        [steered.calibration.factor(law) for law in laws], [steered.calibration.refits.get(law) for law in laws],
         [b.risky for b in steered.fast_path.view.beliefs.values()],
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ def test_only_what_is_no_event_keeps_the_minimum_gap() -> None:
 def test_a_mask_covers_exactly_its_tasks(ttl: int) -> None:
     stage = Stage(Silent())
     stage.serve(4)
-    stage.meta.steered.mask("d0", ttl, "reasoner")
+    stage.meta.steered.mask("d0", ttl)
     sent = stage.serve(ttl)
     assert "d0" not in sent
     assert stage.meta.steered.ttl_left("d0") is None

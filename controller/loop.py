@@ -44,8 +44,6 @@ class LoopConfig:
     thinking_s: float = 0.0
     """Virtual seconds from observing to landing; the world applies the decision that much later. A choice that states
     a thinking time of its own took that long instead."""
-    promised: str | None = None
-    """Metric the decisions of this loop are meant to move."""
     fallback: Fallback = "last_valid"
 
 
@@ -111,7 +109,6 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
             reason=choice.reason,
             reasoner=reasoner,
             thinking_s=self._charged_s(choice.thinking_s),
-            promised=self._config.promised,
             violations=violations,
             exchanges=choice.exchanges,
         )

@@ -92,28 +92,18 @@ class Observations:
         ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """Observed over predicted service time of one law, by the model as it is now."""
+def drift_of(results: Sequence[Observation], perf: PerformanceModel) -> tuple[float | None, float | None]:
+    """Observed over predicted seconds of results of one law, by the model as it is now; both None without results.
 
-    n: int
-    ratio: float | None
-    """None without results."""
-    relative_sd: float | None
-    """Believed standard deviation of the ratio if nothing had changed."""
-
-
-def drift_of(results: Sequence[Observation], perf: PerformanceModel) -> Drift:
-    """Sum of observed over sum of predicted seconds."""
+    Beside it the believed standard deviation of that ratio if nothing had changed.
+    """
     observed_s = predicted_s = variance = 0.0
     for one in results:
         now = perf.predict(one.key, one.x)
         observed_s += one.service_s or 0.0
         predicted_s += now.mean_s
         variance += now.sd_s**2
-    if not results or predicted_s <= 0:
-        return Drift(len(results), None, None)
-    return Drift(len(results), observed_s / predicted_s, variance**0.5 / predicted_s)
+    return (observed_s / predicted_s, variance**0.5 / predicted_s) if predicted_s > 0 else (None, None)
 
 
 def misfit(results: Sequence[Observation]) -> float | None:

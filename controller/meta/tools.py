@@ -118,13 +118,13 @@ class MetaTools:
     def _compute_drift(self, arguments: ComputeDrift) -> DriftResult:
         law = self._law(arguments.device, arguments.model)
         results = self._steered.results(arguments.device, arguments.model, arguments.window_s)
-        drift = drift_of(results, self._steered.calibration)
+        ratio, relative_sd = drift_of(results, self._steered.calibration)
         return DriftResult(
             device=arguments.device,
             model=arguments.model,
-            n=drift.n,
-            ratio=None if drift.ratio is None else round(drift.ratio, 4),
-            relative_sd=None if drift.relative_sd is None else round(drift.relative_sd, 4),
+            n=len(results),
+            ratio=None if ratio is None else round(ratio, 4),
+            relative_sd=None if relative_sd is None else round(relative_sd, 4),
             factor=self._steered.calibration.factor(law),
         )
 

@@ -8,31 +8,9 @@ Every class takes `(testbed, config, seed, objective, what_if)`, has a pydantic 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-from controller.objective import Objective
 from controller.planners.given import GivenPlanner
 from controller.planners.search import SearchPlanner
-from controller.whatif import WhatIf
-from emulation.domain.cluster import TestbedConfig
+from controller.registry import DeciderType
 from emulation.domain.ports import GlobalPlanner
 
-
-class PlannerType(Protocol):
-    """What every entry of `PLANNERS` is."""
-
-    Config: type[Any]
-
-    def __call__(
-        self,
-        testbed: TestbedConfig,
-        config: Any,
-        seed: int,
-        objective: Objective,
-        what_if: WhatIf | None = None,
-    ) -> GlobalPlanner: ...
-
-
-PLANNERS: dict[str, PlannerType] = {"search": SearchPlanner, "given": GivenPlanner}
-
-__all__ = ["PLANNERS", "PlannerType"]
+PLANNERS: dict[str, DeciderType[GlobalPlanner]] = {"search": SearchPlanner, "given": GivenPlanner}

@@ -119,9 +119,9 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
         )  # fmt: skip
 
     def _user(self, snapshot: ClusterSnapshot, boundary: EpochBoundary) -> str:
-        terms, good = self._objective, self._config.precedents
+        terms, most = self._objective, self._config.precedents
         experience, telemetry = self.experience, boundary.telemetry
-        precedents = experience.memory.precedents(telemetry, good=good, bad=-(-good // 3))
+        good, bad = experience.memory.precedents(telemetry, good=most, bad=-(-most // 3))
         deadline = (
             "requests never expire"
             if terms.deadline_s is None
@@ -133,7 +133,7 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
             nodes=nodes_told(self._testbed, telemetry.absent), cpu_law=cpu_law(self._testbed),
             models=models_told(self._testbed, experience.belief.testbed()),
             demand=demand_told(self._testbed, boundary.demand), baseline=self._baseline,
-            good=[case_told(c) for c in precedents.good], bad=[case_told(c) for c in precedents.bad],
+            good=[case_told(c) for c in good], bad=[case_told(c) for c in bad],
             telemetry=telemetry_told(snapshot, boundary.result, experience.policy),
             backlog=backlog_told(snapshot),
         )  # fmt: skip

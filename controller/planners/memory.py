@@ -56,15 +56,6 @@ class Case(Strict):
     epoch: int = Field(ge=0)
 
 
-class Precedents(Strict):
-    """Cases like the present one."""
-
-    good: tuple[Case, ...] = ()
-    """Best first."""
-    bad: tuple[Case, ...] = ()
-    """Worst first."""
-
-
 class MemoryConfig(Strict):
     """Size and place of the case memory."""
 
@@ -109,15 +100,16 @@ class CaseMemory:
         near = [one for one in distances if one[0] <= self.config.near]
         return [(d, c) for d, _, c in sorted(near, key=lambda one: one[:2])]
 
-    def precedents(self, telemetry: Telemetry, good: int = 2, bad: int = 1) -> Precedents:
-        """The best and the worst of the cases like this one, no policy twice, none both good and bad."""
+    def precedents(self, telemetry: Telemetry, good: int = 2, bad: int = 1) -> tuple[list[Case], list[Case]]:
+        """The cases like this one that went best, best first, and worst, worst first.
+
+        No policy is there twice, and none is both good and bad.
+        """
         by_policy: dict[str, list[Case]] = {}
         for _, case in self.like(telemetry):
             by_policy.setdefault(_key(case.roles), []).append(case)
         newest = sorted((cases[0] for cases in by_policy.values()), key=lambda c: (c.objective, c.epoch))
-        best = newest[:good]
-        worst = [c for c in reversed(newest[len(best) :])][:bad]
-        return Precedents(good=tuple(best), bad=tuple(worst))
+        return newest[:good], newest[good:][::-1][:bad]
 
     def _dispensable(self) -> int:
         order = sorted(range(len(self.cases)), key=lambda i: self.cases[i].objective)

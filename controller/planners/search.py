@@ -124,8 +124,8 @@ class SearchPlanner(GlobalPlanner):
         present = np.array([float(n not in telemetry.absent) for n in self._nodes])
         moves = Moves(table, demand, self._objective, self._config.moves, present)
         held = None if self._in_force is None else table.rows_of(self._in_force, self._nodes)
-        like = self.experience.memory.precedents(telemetry)
-        known = [c for c in (*like.good, *like.bad) if set(c.roles) <= set(self._nodes)]
+        good, bad = self.experience.memory.precedents(telemetry)
+        known = [c for c in (*good, *bad) if set(c.roles) <= set(self._nodes)]
         precedents = [(table.rows_of(case.roles, self._nodes), case) for case in known]
         return _Search(bed, table, moves, held, precedents)
 

@@ -6,7 +6,6 @@ Plain data and sentences.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,19 +25,11 @@ from emulation.rng import stream
 BASELINE_POLICIES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What random roles come to, by the fluid estimate: the mean over so many of them."""
+def random_baseline(testbed: TestbedConfig, objective: Objective, seed: int) -> dict[str, Any]:
+    """What random feasible roles on every node come to under the prior demand, by the fluid estimate.
 
-    policies: int
-    objective: float
-    latency_s: float
-    fairness: float
-    success: str
-
-
-def random_baseline(testbed: TestbedConfig, objective: Objective, seed: int) -> Baseline:
-    """Random feasible roles on every node under the prior demand."""
+    The mean over `policies` of them: `objective`, `latency_s`, `fairness`, and `success` per model in words.
+    """
     table = role_table(testbed, [feasible_configs(testbed, n.id) for n in testbed.nodes])
     rng = stream(seed, "planner:baseline")
     rows = table.first + rng.integers(table.count, size=(BASELINE_POLICIES, len(testbed.nodes)))
@@ -48,13 +39,13 @@ def random_baseline(testbed: TestbedConfig, objective: Objective, seed: int) -> 
     latency = (served * estimate.latency_s).sum(axis=1) / np.maximum(served.sum(axis=1), 1e-12)
     fair = [jain_normalised(jain([float(s) for s in row]), row.size) for row in estimate.success]
     success = {m.id: float(s) for m, s in zip(testbed.models, estimate.success.mean(axis=0), strict=True)}
-    return Baseline(
-        BASELINE_POLICIES,
-        float(estimate.objective.mean()),
-        float(latency.mean()),
-        sum(f for f in fair if f is not None) / len(fair),
-        per_model(success),
-    )
+    return {
+        "policies": BASELINE_POLICIES,
+        "objective": float(estimate.objective.mean()),
+        "latency_s": float(latency.mean()),
+        "fairness": sum(f for f in fair if f is not None) / len(fair),
+        "success": per_model(success),
+    }
 
 
 def nodes_told(testbed: TestbedConfig, absent: Sequence[str]) -> list[dict[str, Any]]:

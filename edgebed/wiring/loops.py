@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from controller.agents.answers import Asker
 from controller.agents.config import ROLES, AgentRole, AgentsConfig, SchedulerMode
@@ -15,14 +15,17 @@ from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLo
 from controller.objective import Objective
 from controller.planners import PLANNERS
 from controller.planners.llm import LlmPlanner
+from controller.registry import DeciderType
 from controller.schedulers import SCHEDULERS
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import Scheme
 from edgebed.runs.whatif import LowerLayers, WhatIfProcess
 from edgebed.wiring.reasoners import make_llm, parameters
-from emulation.domain.ports import DeploymentAgent, GlobalPlanner, PromptScheduler
+from emulation.domain.ports import Decider, GlobalPlanner, PromptScheduler
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
+
+MadeT = TypeVar("MadeT", bound=Decider[Any])
 
 
 class LoopBuilder:
@@ -70,7 +73,9 @@ class LoopBuilder:
     def deployer(self, node_id: str) -> DeploymentLoop:
         """The deployment loop of one node."""
         asker = self._asker("deployer", f"deployer:{node_id}")
-        rules = self._deployer_by_rules(node_id) if self._needs_rules(asker) else None
+        rules = None
+        if self._needs_rules(asker):
+            rules = self._made("deployer", DEPLOYERS, self._scheme.deployer, node_id=node_id)
         config = self._loop(asker)
         if asker is None:
             assert rules is not None
@@ -98,28 +103,30 @@ class LoopBuilder:
     # -- the rules of each role -----------------------------------------------------------------------------
 
     def _planner_by_rules(self) -> GlobalPlanner | None:
-        name = self._scheme.planner_for(self._scenario)
-        if name is None:
-            return None
-        plan = self._scenario.plan
+        name, plan = self._scheme.planner_for(self._scenario), self._scenario.plan
         defaults = {"plan": plan} if name == "given" and plan is not None else None
-        config = parameters(PLANNERS[name].Config, name, self._scenario, defaults)
-        with self._explained(f"planner {name}"):
-            return PLANNERS[name](self._testbed, config, self._seed, self._objective, self._what_if)
+        terms = {"objective": self._objective, "what_if": self._what_if}
+        return None if name is None else self._made("planner", PLANNERS, name, defaults, **terms)
 
     def _scheduler_by_rules(self) -> PromptScheduler | None:
         name = self._scheme.scheduler
+        defaults = {"mode": self._agents.mode} if name == "agent" else None
         if name is None:
             return None
-        defaults = {"mode": self._agents.mode} if name == "agent" else None
-        config = parameters(SCHEDULERS[name].Config, name, self._scenario, defaults)
-        return SCHEDULERS[name](self._testbed, config, self._seed, self._objective)
+        return self._made("scheduler", SCHEDULERS, name, defaults, objective=self._objective)
 
-    def _deployer_by_rules(self, node_id: str) -> DeploymentAgent:
-        name = self._scheme.deployer
-        config = parameters(DEPLOYERS[name].Config, name, self._scenario)
-        with self._explained(f"deployer {name}"):
-            return DEPLOYERS[name](self._testbed, node_id, config, self._seed)
+    def _made(
+        self,
+        role: AgentRole,
+        registry: Mapping[str, DeciderType[MadeT]],
+        name: str,
+        defaults: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> MadeT:
+        """A decider of a registry, with the parameters the scenario sets for it over the defaults."""
+        config = parameters(registry[name].Config, name, self._scenario, defaults)
+        with self._explained(f"{role} {name}"):
+            return registry[name](testbed=self._testbed, config=config, seed=self._seed, **more)
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

@@ -62,11 +62,11 @@ def a_view(t_s: float = 30.0) -> NodeView:
 
 
 def test_a_valid_answer_becomes_a_decision_that_explains_itself() -> None:
-    config = LoopConfig(reasoner="rules", thinking_s=2.5, promised="success_ratio")
+    config = LoopConfig(reasoner="rules", thinking_s=2.5)
     decision = deployment(GOOD, config=config).observe(a_view(30.0), "slot 1", now_s=33.0)
     assert decision.command == GOOD
     assert (decision.actor, decision.cause, decision.reason) == ("deployer:VM3", "slot 1", "scripted")
-    assert (decision.reasoner, decision.thinking_s, decision.promised) == ("rules", 2.5, "success_ratio")
+    assert (decision.reasoner, decision.thinking_s) == ("rules", 2.5)
     assert (decision.decided_at_s, decision.inputs_age_s) == (33.0, 3.0)
     assert decision.violations == ()
 

@@ -41,19 +41,21 @@ def test_precedents_are_good_and_bad_and_no_policy_is_both() -> None:
     memory = CaseMemory()
     for i, j in enumerate((0.3, 0.1, 0.9, 0.2)):
         memory.add(case(j, epoch=i, node=f"n{i}"))
-    found = memory.precedents(telemetry())
-    assert [c.objective for c in found.good] == [0.1, 0.2]
-    assert [c.objective for c in found.bad] == [0.9]
+    good, bad = memory.precedents(telemetry())
+    assert [c.objective for c in good] == [0.1, 0.2]
+    assert [c.objective for c in bad] == [0.9]
     alone = CaseMemory()
     alone.add(case(0.5))
-    assert (len(alone.precedents(telemetry()).good), alone.precedents(telemetry()).bad) == (1, ())
+    good, bad = alone.precedents(telemetry())
+    assert (len(good), bad) == (1, [])
 
 
 def test_of_one_policy_the_latest_outcome_counts() -> None:
     memory = CaseMemory()
     memory.add(case(0.1, epoch=0))
     memory.add(case(0.4, epoch=1))
-    assert [c.objective for c in memory.precedents(telemetry()).good] == [0.4]
+    good, _ = memory.precedents(telemetry())
+    assert [c.objective for c in good] == [0.4]
 
 
 def test_it_never_holds_more_than_its_size_and_keeps_best_worst_and_newest() -> None:

@@ -41,19 +41,19 @@ class OutputLengths:
 
     def expected_tokens(self, model: str, stated: float | None = None) -> float:
         """Predicted output tokens of the next answer of this model."""
-        if stated is not None:
-            share = self._shares.get(model)
-            return stated if share is None else stated * share.mean
-        tokens = self._tokens.get(model)
-        return self._prior if tokens is None else tokens.mean
+        unit, seen = self._figures(model, stated)
+        if seen is None:
+            return self._prior if stated is None else stated
+        return unit * seen.mean
 
     def sd_tokens(self, model: str, stated: float | None = None) -> float:
         """Standard deviation of the answer's length given that prediction; 0 while nothing is known of it."""
-        if stated is not None:
-            share = self._shares.get(model)
-            return 0.0 if share is None else stated * share.sd()
-        tokens = self._tokens.get(model)
-        return 0.0 if tokens is None else tokens.sd()
+        unit, seen = self._figures(model, stated)
+        return 0.0 if seen is None else unit * seen.sd()
+
+    def _figures(self, model: str, stated: float | None) -> tuple[float, _Running | None]:
+        """Tokens that the figures count in, and the figures: of shares where a number is stated."""
+        return (1.0, self._tokens.get(model)) if stated is None else (stated, self._shares.get(model))
 
     def observe(self, model: str, output_tokens: int, stated: float | None = None) -> None:
         """One finished answer, and the number its request stated. Raises `ValueError` on a negative length."""

@@ -160,6 +160,10 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     def _check(self, command: CommandT) -> list[str]:
         """Why the command is impossible; empty if it is not."""
 
+    def _random_pattern(self, node: str) -> dict[str, Mode]:
+        patterns = feasible_configs(self._testbed, node)
+        return patterns[int(self._rng.integers(len(patterns)))]
+
     @abstractmethod
     def _random(self) -> CommandT:
         """A valid command drawn from this loop's own stream."""
@@ -195,8 +199,7 @@ class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
         return node_violations(self._testbed, self.node_id, command.modes)
 
     def _random(self) -> NodeConfig:
-        patterns = feasible_configs(self._testbed, self.node_id)
-        return NodeConfig(self.node_id, patterns[int(self._rng.integers(len(patterns)))])
+        return NodeConfig(self.node_id, self._random_pattern(self.node_id))
 
 
 class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
@@ -240,10 +243,7 @@ class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
 
     def _random(self) -> MacroPolicy:
         """MA's random policy: a random feasible role per node, routing uniform over the hosts of a model."""
-        roles: dict[str, dict[str, Mode]] = {}
-        for node in self._testbed.nodes:
-            patterns = feasible_configs(self._testbed, node.id)
-            roles[node.id] = patterns[int(self._rng.integers(len(patterns)))]
+        roles = {node.id: self._random_pattern(node.id) for node in self._testbed.nodes}
         p: dict[str, dict[str, float]] = {}
         for model in self._testbed.models:
             routable = self._testbed.routable(model.id)

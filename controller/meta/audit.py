@@ -38,7 +38,6 @@ class AuditTrail:
 
     def exchanged(self, invocation: int, cause: str, thought: Thought, question: Query) -> None:
         """The reasoner was asked and answered, or failed to."""
-        failure = thought.reply.failure or thought.injected
         self._write(
             cause,
             {"invocation": invocation, "exchange": thought.exchange(question)},
@@ -46,8 +45,7 @@ class AuditTrail:
             reasoner=self._reasoner,
             age_s=thought.thinking_s,
             thinking_s=thought.thinking_s,
-            outcome="applied" if failure is None else "rejected",
-            violations=() if failure is None else (failure,),
+            error=thought.reply.failure or thought.injected,
         )
 
     def called(
@@ -76,8 +74,7 @@ class AuditTrail:
             choice["old"], choice["new"] = result["old"], result["new"]
         return self._write(
             cause, choice, reason, NONE if invocation is None else self._reasoner, age_s, promised=promised,
-            outcome="applied" if called.error is None else "rejected",
-            violations=() if called.error is None else (called.error,),
+            error=called.error,
         )  # fmt: skip
 
     def judged(self, cause: str, verdict: dict[str, Any], reason: str, metric: str) -> None:
@@ -99,7 +96,7 @@ class AuditTrail:
         thinking_s: float = 0.0,
         promised: str | None = None,
         outcome: str = "applied",
-        violations: tuple[str, ...] = (),
+        error: str | None = None,
     ) -> int:
         self._entries += 1
         now_s = self._steered.now_s
@@ -108,8 +105,8 @@ class AuditTrail:
                 t_s=now_s, actor="meta", cause=cause, inputs_age_s=age_s,
                 choice={"entry": self._entries, **choice},
                 reason=reason, reasoner=reasoner, thinking_s=thinking_s,
-                landed_s=now_s if outcome != "rejected" else None, promised=promised, outcome=outcome,
-                violations=violations,
+                landed_s=now_s if error is None else None, promised=promised,
+                outcome=outcome if error is None else "rejected", violations=() if error is None else (error,),
             )
         )  # fmt: skip
         return self._entries

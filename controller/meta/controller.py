@@ -55,7 +55,7 @@ class MetaController:
         """Devices that came back and have yet to show that they are as they were."""
         self._factors_before: dict[str, dict[str, float]] = {}
         """Device with a hint in force to model to calibration factor before its onset."""
-        self._warmup = _points(self.steered.warmup_tasks(), self.config.warmup_points)
+        self._warmup = _points(self.steered.warmup_tasks, self.config.warmup_points)
         self._notify: Callable[[], None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -120,10 +120,7 @@ class MetaController:
     def _onset(self, device: str, hints: tuple[str, ...]) -> None:
         steered = self.steered
         if self.config.risk_gate and set(hints) - NO_RISK:
-            self._by_rule(
-                "set_device_risky", {"device": device, "ttl_tasks": self.config.ttl_tasks}, f"onset:{device}",
-                "provisional: a hint came into force",
-            )  # fmt: skip
+            self._mask(device, f"onset:{device}", "provisional: a hint came into force")
         facts = {"hints": list(hints), "another_device_can_serve": steered.has_alternatives(device)}
         self._raise(Trigger("onset", device, facts=facts))
 
@@ -260,13 +257,8 @@ class MetaController:
                 "clear_device_risky", {"device": device}, f"expiry:{device}", "time to live is over"
             )
             return
-        masked = self.steered.tasks - mask.since_task
-        ttl_tasks = self.config.ttl_tasks
-        self._by_rule(
-            "set_device_risky", {"device": device, "ttl_tasks": ttl_tasks}, f"expiry:{device}",
-            "provisional: the hint is still in force",
-        )  # fmt: skip
-        facts = {"hints": list(hints), "masked_tasks": masked}
+        facts = {"hints": list(hints), "masked_tasks": self.steered.tasks - mask.since_task}
+        self._mask(device, f"expiry:{device}", "provisional: the hint is still in force")
         self._raise(Trigger("expiry", device, facts=facts))
 
     def _alarm(self, one: Observation, ratio: float) -> None:
@@ -281,6 +273,10 @@ class MetaController:
     def _suspected(self, device: str) -> bool:
         laws = self.steered.laws[device].items()
         return any(self.steered.calibration.suspected((executor, model)) for model, executor in laws)
+
+    def _mask(self, device: str, cause: str, reason: str) -> None:
+        arguments = {"device": device, "ttl_tasks": self.config.ttl_tasks}
+        self._by_rule("set_device_risky", arguments, cause, reason)
 
     def _by_rule(self, tool: str, arguments: dict[str, Any], cause: str, reason: str) -> None:
         """A tool call that needs no reasoner; audited like any other."""

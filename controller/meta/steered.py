@@ -7,7 +7,7 @@ them stand the masks with their time to live, the hints in force and the count o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from controller.fast_path import FastPath
 from controller.meta.calibration import Calibrated, ExecutorModel
@@ -52,7 +52,11 @@ class SteeredFastPath:
         }
         self.device_of = {e.id: e.node for e in testbed.executors()}
         self.laws = {
-            n.id: {m: self._executor(testbed, n.id, m) for m in testbed.hosted(n.id)} for n in testbed.nodes
+            n.id: {
+                m: next(e.id for e in testbed.executors() if e.node == n.id and m in e.models)
+                for m in testbed.hosted(n.id)
+            }
+            for n in testbed.nodes
         }
         """Device to model to executor."""
         router = fast_path.router
@@ -62,10 +66,8 @@ class SteeredFastPath:
             "explore_risk": ExploreRisk(),
             self.router: router,
         }
-
-    @staticmethod
-    def _executor(testbed: TestbedConfig, node: str, model: str) -> str:
-        return next(e.id for e in testbed.executors() if e.node == node and model in e.models)
+        self.warmup_tasks = self._routers["explore_risk"].warmup_tasks
+        """Length of the router's warm-up."""
 
     # -- looking --------------------------------------------------------------------------------------------
 
@@ -138,19 +140,12 @@ class SteeredFastPath:
 
     def set_weights(self, explore_weight_ms: float, risk_penalty_ms: float) -> None:
         """Change the weights of the score."""
-        changes: dict[str, Any] = {
-            "explore_s": explore_weight_ms / 1000.0,
-            "risk_penalty_s": risk_penalty_ms / 1000.0,
-        }
+        changes = {"explore_s": explore_weight_ms / 1000.0, "risk_penalty_s": risk_penalty_ms / 1000.0}
         self.fast_path.configure(self.fast_path.config.model_copy(update=changes))
 
     def weights_ms(self) -> tuple[float, float]:
         """Explore weight and risk penalty in force."""
         return self.fast_path.config.explore_s * 1000.0, self.fast_path.config.risk_penalty_s * 1000.0
-
-    def warmup_tasks(self) -> int:
-        """Length of the router's warm-up."""
-        return self._routers["explore_risk"].warmup_tasks
 
     def set_factor(self, law: ExecutorModel, factor: float) -> None:
         """Change the calibration of one law, at once and for what is queued there too."""

@@ -164,18 +164,20 @@ class MetaTools:
         return ProfileResult(fitted=fitted, old=old, new=new)
 
     def _set_device_risky(self, arguments: SetDeviceRisky) -> RiskResult:
-        device, steered = self._device(arguments.device), self._steered
-        old = steered.ttl_left(device)
-        steered.mask(device, arguments.ttl_tasks)
-        return RiskResult(
-            device=device, old=old, new=steered.ttl_left(device), alternative=steered.has_alternatives(device)
-        )
+        return self._risk(arguments.device, arguments.ttl_tasks)
 
     def _clear_device_risky(self, arguments: ClearDeviceRisky) -> RiskResult:
-        device, steered = self._device(arguments.device), self._steered
-        old = steered.ttl_left(device)
-        steered.unmask(device)
-        return RiskResult(device=device, old=old, new=None, alternative=steered.has_alternatives(device))
+        return self._risk(arguments.device, None)
+
+    def _risk(self, device: str, ttl_tasks: int | None) -> RiskResult:
+        """Mask the device for so many tasks; None: lift its mask."""
+        steered, old = self._steered, self._steered.ttl_left(self._device(device))
+        if ttl_tasks is None:
+            steered.unmask(device)
+        else:
+            steered.mask(device, ttl_tasks)
+        alternative = steered.has_alternatives(device)
+        return RiskResult(device=device, old=old, new=steered.ttl_left(device), alternative=alternative)
 
     def _device(self, device: str) -> str:
         if device not in self._steered.hints:

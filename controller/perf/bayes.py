@@ -55,13 +55,8 @@ class Bayes(PerformanceModel):
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Expected seconds of features x; the standard deviation covers noise and what is not yet known."""
-        theta = self._prior.law(key)
-        learned = self._keys.get(key)
-        if learned is None:
-            mean_s = sum(c * v for c, v in zip(theta, x, strict=True))
-        else:
-            mean_s = sum(c * v for c, v in zip(learned.law.theta(theta), x, strict=True))
-        spread = self.spread(key)
+        mean_s = sum(c * v for c, v in zip(self.theta(key)[0], x, strict=True))
+        learned, spread = self._keys.get(key), self.spread(key)
         known = (float(x[0]), float(x[1]) if len(x) == 2 else 0.0)
         sd_s = sqrt(spread.epistemic_variance(known) + (spread.noise_cv * mean_s) ** 2)
         return Prediction(mean_s, sd_s, 0 if learned is None else learned.samples)

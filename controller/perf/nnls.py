@@ -48,10 +48,7 @@ class Nnls(PerformanceModel):
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Expected seconds of features x; the standard deviation covers noise and ignorance."""
-        fit = self._fits.get(key)
-        if fit is None:
-            mean_s = sum(c * v for c, v in zip(self._prior.law(key), x, strict=True))
-            return Prediction(mean_s, self._config.prior_relative_sd * mean_s, 0)
+        fit = self._fit(key)
         mean_s = sum(c * v for c, v in zip(fit.theta, x, strict=True))
         return Prediction(mean_s, mean_s * sqrt(fit.residual**2 + fit.uncertainty**2), len(fit.samples))
 
@@ -59,17 +56,17 @@ class Nnls(PerformanceModel):
         """Learn one completion; values that are not finite, or negative, are ignored as broken feedback."""
         if not (isfinite(service_s) and service_s >= 0 and all(isfinite(v) and v >= 0 for v in x)):
             return
-        fit = self._fits.get(key)
-        if fit is None:
-            fit = self._fits[key] = Fit(self._prior.law(key), self._config)
+        fit = self._fits[key] = self._fit(key)
         fit.add(x, service_s)
 
     def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
         """Coefficients in seconds per feature, and relative uncertainty in [0, 1]."""
-        fit = self._fits.get(key)
-        if fit is None:
-            return self._prior.law(key), self._config.prior_relative_sd
+        fit = self._fit(key)
         return fit.theta, fit.uncertainty
+
+    def _fit(self, key: PerfKey) -> Fit:
+        """What was learned of the key, or the prior."""
+        return self._fits.get(key) or Fit(self._prior.law(key), self._config)
 
 
 class Fit:

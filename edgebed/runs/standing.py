@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,18 +90,14 @@ def load(
     speedup: float,
     url: str,
     log: Path,
-    on_look: Callable[[], None] = lambda: None,
 ) -> int:
     """Send a scenario's requests to an OpenAI-compatible URL; returns locust's exit code."""
     log.parent.mkdir(parents=True, exist_ok=True)
     process = start_load(scenario, seed, url, time.time() + 2.0, speedup, log)
     try:
-        while process.poll() is None:
-            on_look()
-            time.sleep(0.25)
+        return process.wait()
     finally:
         stop_load(process)
-    return process.returncode or 0
 
 
 def inject(url: str, event: dict[str, object], for_s: float) -> int:

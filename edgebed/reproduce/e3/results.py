@@ -8,8 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from edgebed.report.stats import Interval, mean_interval
-from edgebed.reproduce.common.cells import Setting
-from edgebed.reproduce.common.results import Results
+from edgebed.reproduce.common.cells import Results, Setting
 from edgebed.reproduce.e3.gaps import Gap, easy, gap
 from edgebed.reproduce.e3.runs import TaskRun
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgebed.report import Comparison, RunResult, comparison_json
 from edgebed.report.stats import Interval, mean_interval
-from edgebed.reproduce.common.results import Results
+from edgebed.reproduce.common.cells import Results
 from edgebed.reproduce.ma.epochs import Approach, approach
 from edgebed.reproduce.ma.recovery import Recovery, recovery
 from edgebed.reproduce.ma.settings import PHASES, POOR, REFERENCE_RUN, TRUE

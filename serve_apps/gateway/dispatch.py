@@ -275,7 +275,7 @@ class Dispatcher:
     async def _lost(self, work: Work, error: Exception) -> Answer:
         """A replica that broke: its node forgets the attempt, another one is made."""
         log.warning("%s: attempt %d at %s: %s", work.request.id, work.attempt, work.executor, error)
-        forget = (work.request.id, "its replica was lost")
+        forget = (work.request.id, "its replica was lost", work.attempt)
         try:
             await self._calls.call(self._runtime(work.executor), "cancel", *forget, limit_s=NODE_LIMIT_S)
         except Unreached as silent:
@@ -319,7 +319,8 @@ class Dispatcher:
 
     def _give_up(self, flight: Flight, work: Work) -> None:
         """The client is gone: so is the work."""
-        self._calls.tell(self._runtime(work.executor), "cancel", work.request.id)
+        gone = (work.request.id, "the client gave up", work.attempt)
+        self._calls.tell(self._runtime(work.executor), "cancel", *gone)
         self._feed_back(flight.request, work.executor, "aborted", attempt_of(work))
 
     def _feed_back(self, request: Request, executor: str, outcome: Outcome, measured: Measured) -> None:

@@ -69,12 +69,13 @@ class Runtime:
     """A node runtime that knows nothing but what it was asked."""
 
     def __init__(self) -> None:
-        self.cancelled: list[str] = []
+        self.cancelled: list[tuple[str, int | None]] = []
+        """(request id, attempt)"""
         self.turns: deque[Served | None] = deque()
         """Lifecycle cold: what its queue says of the next attempts; None: it is its turn."""
 
-    async def cancel(self, request_id: str, reason: str = "") -> bool:
-        self.cancelled.append(request_id)
+    async def cancel(self, request_id: str, reason: str = "", attempt: int | None = None) -> bool:
+        self.cancelled.append((request_id, attempt))
         return True
 
     async def turn(self, work: Work) -> Served | None:

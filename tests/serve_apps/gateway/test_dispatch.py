@@ -69,7 +69,7 @@ async def test_a_lost_replica_costs_an_attempt_and_its_node_forgets_the_old_one(
     gateway.path.plan.extend(["d0", "d1"])
     await gateway.answer()
     assert [(w.executor, w.attempt) for w in gateway.replicas.works] == [("d0", 1), ("d1", 2)]
-    assert gateway.nodes["d0"].cancelled == ["r1"]
+    assert gateway.nodes["d0"].cancelled == [("r1", 1)]
     assert gateway.path.ends == [("d0", "node_lost"), ("d1", "done")]
     assert [end[1] for end in gateway.batch.ends()] == ["done"]
 
@@ -233,7 +233,7 @@ async def test_a_client_that_gives_up_while_served_frees_its_executor(gateway: G
     serving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await serving
-    await until(lambda: gateway.nodes["d0"].cancelled == ["r1"])
+    await until(lambda: gateway.nodes["d0"].cancelled == [("r1", 1)])
     assert gateway.path.ends == [("d0", "aborted")]
     ((_, outcome, measured, _, _),) = gateway.batch.ends()
     assert outcome == "aborted"
@@ -278,7 +278,7 @@ async def test_a_client_that_leaves_a_stream_ends_the_work(gateway: Gateway) -> 
     first = await anext(items)
     assert isinstance(first, Delta)
     await items.aclose()  # type: ignore[attr-defined]
-    await until(lambda: gateway.nodes["d0"].cancelled == ["r1"])
+    await until(lambda: gateway.nodes["d0"].cancelled == [("r1", 1)])
     assert gateway.path.ends == [("d0", "aborted")]
     assert [end[1] for end in gateway.batch.ends()] == ["aborted"]
 
@@ -321,7 +321,7 @@ async def test_a_stream_that_ends_without_its_answer_is_a_lost_replica(gateway: 
     assert await gateway.text() == "a b c d"
     assert [w.attempt for w in gateway.replicas.works] == [1, 2]
     assert gateway.path.ends == [("d0", "node_lost"), ("d0", "done")]
-    assert gateway.nodes["d0"].cancelled == ["r1"]
+    assert gateway.nodes["d0"].cancelled == [("r1", 1)]
 
 
 @story
@@ -418,7 +418,7 @@ async def test_a_replica_that_is_silent_beyond_the_deadline_is_lost(gateway: Gat
         with pytest.raises(Refused) as refused:
             await gateway.answer(deadline_s=0.02)
     assert refused.value.outcome == "expired"
-    assert gateway.nodes["d0"].cancelled == ["r1"]
+    assert gateway.nodes["d0"].cancelled == [("r1", 1)]
 
 
 # -- lifecycle cold -----------------------------------------------

@@ -228,11 +228,13 @@ class Dispatcher:
     # -- one attempt -----------------------------------------------------------------------------------
 
     async def _attempt(self, flight: Flight, work: Work) -> Answer:
-        flight.until = self._patience_until(flight.request)
+        flight.until = _patience_until(flight.request, self.clock)
         try:
             async with flight.patience():
                 early = await self._turn(work)
-                return early or await self._replicas.serve(self._app(work), work)
+                return early or await self._replicas.serve(
+                    app_name(self._node_of[work.executor], work.request.model), work
+                )
         except asyncio.CancelledError:
             self._give_up(flight, work)
             raise
@@ -241,12 +243,16 @@ class Dispatcher:
 
     async def _attempt_stream(self, flight: Flight, work: Work) -> AsyncGenerator[Delta | Answer]:
         """Ends with an `Answer`, unless the client goes away first."""
-        flight.until = self._patience_until(flight.request)
+        flight.until = _patience_until(flight.request, self.clock)
         over = False
         try:
             async with flight.patience():
                 early = await self._turn(work)
-            items = self._early(early) if early else self._replicas.stream(self._app(work), work)
+            if early is not None:
+                over = True
+                yield early
+                return
+            items = self._replicas.stream(app_name(self._node_of[work.executor], work.request.model), work)
             while not over:
                 async with flight.patience():  # never while the client reads
                     item = await anext(items, None)
@@ -260,9 +266,6 @@ class Dispatcher:
         finally:
             if not over:
                 self._give_up(flight, work)
-
-    async def _early(self, answer: Answer) -> AsyncIterator[Delta | Answer]:
-        yield answer
 
     async def _turn(self, work: Work) -> Answer | None:
         """Lifecycle cold: wait in the node's queue first, so that a replica is only called when it is up."""
@@ -302,16 +305,6 @@ class Dispatcher:
             return work.earlier
         return max(written, work.earlier, key=lambda m: m.prompts_done)
 
-    def _patience_until(self, request: Request) -> float:
-        """When an attempt that began now is given up as lost, by the event loop's clock."""
-        patience_s = LONGEST_CALL_S
-        if request.deadline_s != inf:
-            patience_s = self.clock.wall_until_s(request.deadline_s) + CALL_MARGIN_S
-        return asyncio.get_running_loop().time() + patience_s
-
-    def _app(self, work: Work) -> str:
-        return app_name(self._node_of[work.executor], work.request.model)
-
     def _runtime(self, executor: str) -> str:
         return runtime_name(self._node_of[executor])
 
@@ -346,3 +339,11 @@ class Dispatcher:
             side["prefill_s"], side["decode_s"] = flight.timing.prefill_s, flight.timing.decode_s
         self._batch.add("end", request, outcome, when_s, measured, flight.decision, reason, side)
         return Refused(outcome, reason or outcome, fault=flight.fault)
+
+
+def _patience_until(request: Request, clock: LiveClock) -> float:
+    """When an attempt that began now is given up as lost, by the event loop's clock."""
+    patience_s = LONGEST_CALL_S
+    if request.deadline_s != inf:
+        patience_s = clock.wall_until_s(request.deadline_s) + CALL_MARGIN_S
+    return asyncio.get_running_loop().time() + patience_s

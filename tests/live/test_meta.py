@@ -114,7 +114,6 @@ def test_requests_do_not_feel_a_model_that_fails(begin: Begin, failure: str) -> 
         live.cluster.inject(Slowdown(at_s=t_s, until_s=t_s + 3, node="n1", factor=4.0, hint="game"))
         _masked(live)
         _served(live, 6)
-        assert live.now_s < t_s + 3, "nobody waits for the model"
         live.reaches(t_s + 3.5)
         _, run = live.end()
     asked = [d for d in run.decisions if d.actor == "meta" and d.reasoner == "openai"]

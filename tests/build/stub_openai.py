@@ -33,16 +33,13 @@ class Stub:
     def arrive(self, headers: dict[str, str], path: str, body: dict[str, Any]) -> None:
         with self.lock:
             self.seen.append((headers, path, body))
-            if self.stall_s and len(self.seen) == 1:
-                timer = threading.Timer(self.stall_s, self.over.set)
-                timer.daemon = True
-                timer.start()
             stalled = bool(self.stall_s) and not self.over.is_set()
             if stalled:
                 self.held.append(headers["X-Request-ID"])
         self.first.set()
         if stalled:
-            self.over.wait()
+            self.over.wait(self.stall_s)
+            self.over.set()  # whoever came first has waited longest
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.build.threads import left_behind
 from tests.build.waiting import eventually
@@ -30,6 +31,10 @@ FIRST = (
 )
 """What begins first, in this order: what takes long must not begin last, nor Ray start more often than it must."""
 DEATHS = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL)
+
+
+settings.register_profile("here", deadline=None)  # how long an example takes says nothing
+settings.load_profile("here")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

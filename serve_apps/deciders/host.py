@@ -198,6 +198,7 @@ class Host(ABC):
         self._policy_came.clear()
         grace_s = run.clock.wall_until_s(run.clock.now_s() + PLANNER_GRACE_SHARE * run.slot_s)
         try:
-            await asyncio.wait_for(self._policy_came.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await self._policy_came.wait()
         except TimeoutError:
             log.info("%s: goes on under the policy it has", self._name)

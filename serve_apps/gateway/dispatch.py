@@ -203,7 +203,8 @@ class Dispatcher:
         if request.deadline_s != inf:
             limit_s = min(limit_s, self.clock.wall_until_s(request.deadline_s))
         try:
-            await asyncio.wait_for(self._news.wait(), limit_s)
+            async with asyncio.timeout(limit_s):
+                await self._news.wait()
         except TimeoutError:
             return
 

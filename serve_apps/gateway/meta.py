@@ -71,7 +71,8 @@ class MetaLink:
 
     async def _carry(self, question: Any) -> None:
         asked_s = self._clock.now_s()
-        thought: Thought = await asyncio.wait_for(asyncio.to_thread(self._meta.think, question), LONGEST_S)
+        async with asyncio.timeout(LONGEST_S):
+            thought: Thought = await asyncio.to_thread(self._meta.think, question)
         rest_s = self._clock.wall_until_s(asked_s + thought.thinking_s)
         if rest_s > 0:
             await asyncio.sleep(rest_s)

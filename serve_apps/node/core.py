@@ -234,7 +234,8 @@ class NodeCore:
     async def _present(self) -> Attempts:
         if self._attempts is None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._taken_up.wait(), TAKE_UP_S)
+                async with asyncio.timeout(TAKE_UP_S):
+                    await self._taken_up.wait()
         if self._attempts is None:
             raise RuntimeError(f"node {self._node_id}: no run has begun")
         return self._attempts

@@ -57,7 +57,8 @@ class RayCalls:
         """See `Calls`."""
         reference = getattr(self.handle(name), method).remote(*args)
         try:
-            return await asyncio.wait_for(asyncio.ensure_future(reference), limit_s)
+            async with asyncio.timeout(limit_s):  # `wait_for` loses a cancellation that comes with the answer
+                return await reference
         except (RayError, TimeoutError) as error:
             raise _failure(name, method, error) from error
 

@@ -33,7 +33,8 @@ async def lives(actor: Any, limit_s: float, if_silent: bool) -> bool:
     `if_silent`: what it means that it says nothing for `limit_s` wall seconds.
     """
     try:
-        await asyncio.wait_for(asyncio.ensure_future(actor.__ray_ready__.remote()), limit_s)
+        async with asyncio.timeout(limit_s):
+            await actor.__ray_ready__.remote()
     except TimeoutError:
         return if_silent
     except RayError:

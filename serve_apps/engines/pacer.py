@@ -53,7 +53,7 @@ class Pacer:
         self._factors: tuple[float, ...] | None = (1.0,)
         self._over = False
         self._mark = 0.0
-        self._ahead = Ahead()
+        self._ahead = WorkOwed()
         self._computed_s = [0.0, 0.0]
         self._service_s = 0.0
 
@@ -142,7 +142,7 @@ class Pacer:
             raise Stopped
 
 
-class Ahead:
+class WorkOwed:
     """Work that was computed and the slower device would not have done yet, oldest first. Factors are finite."""
 
     def __init__(self) -> None:

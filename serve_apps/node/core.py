@@ -21,7 +21,7 @@ from serve_apps.records.batch import RecordBatch
 from serve_apps.records.progress import ProgressReport
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Configured, Hinted, Kept, NodeRun, Pace, Served, Work
+from serve_apps.wire.messages import Configured, Hinted, NodeCheckpoint, NodeRun, Pace, Served, Work
 from serve_apps.wire.names import RECORDER, runtime_name
 from serve_apps.wire.news import News
 from serve_apps.wire.restart import kept_of, part_of
@@ -54,7 +54,7 @@ class NodeCore:
         self._news: News[Changed | Hinted] = News()
         self._hints: tuple[str, ...] | None = None
         """As they were last told."""
-        self._kept = Kept(run_id="")
+        self._kept = NodeCheckpoint(run_id="")
         self._batch = RecordBatch(calls, self._name, period_s=0.5)
         self._report = ProgressReport(calls)
         self._senders: list[asyncio.Task[None]] = []
@@ -70,7 +70,7 @@ class NodeCore:
         self._processes = Processes(self._calls, self._attempts, self._batch) if run.cold else None
         self._batch.begin(run.run_id)
         self._report.begin(run.run_id)
-        self._kept, self._hints = Kept(run_id=run.run_id), None
+        self._kept, self._hints = NodeCheckpoint(run_id=run.run_id), None
         if not self._senders:
             self._senders = [asyncio.ensure_future(sender.run()) for sender in (self._batch, self._report)]
         self._news.begin(run.run_id)
@@ -101,7 +101,7 @@ class NodeCore:
         state, now_s = attempts.state, attempts.clock.now_s()
         for view in state.view(now_s).executors:
             self._batch.add("executor", Changed(now_s, view.id, view.state, view.mode, inf))
-        if isinstance(kept, Kept) and kept.run_id == run.run_id:
+        if isinstance(kept, NodeCheckpoint) and kept.run_id == run.run_id:
             self._kept = kept
             if kept.config is not None:
                 state.configure(kept.config, now_s)
@@ -240,7 +240,7 @@ class NodeCore:
             raise RuntimeError(f"node {self._node_id}: no run has begun")
         return self._attempts
 
-    def _keep(self, kept: Kept) -> None:
+    def _keep(self, kept: NodeCheckpoint) -> None:
         """Leave with the recorder what a restarted process of this node needs."""
         self._kept = kept
         self._calls.tell(RECORDER, "checkpoint", self._name, kept)

@@ -193,7 +193,7 @@ class NodeRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class NodeCheckpoint:
     """What a node runtime leaves with the recorder for the process that takes its place."""
 
     run_id: str

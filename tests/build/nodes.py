@@ -15,7 +15,7 @@ from emulation.executor import NodeState
 from serve_apps.node.attempts import Attempts
 from serve_apps.node.core import NodeCore
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Finished, Kept, NodeRun, ProcessChange, Work
+from serve_apps.wire.messages import Finished, NodeCheckpoint, NodeRun, ProcessChange, Work
 from serve_apps.wire.names import LAUNCHER, RECORDER, runtime_name
 from tests.build.calls import InMemoryCalls
 from tests.build.fakes import scenario
@@ -66,10 +66,10 @@ class Books:
     async def part(self, name: str) -> tuple[NodeRun, float | None] | None:
         return self.part_of
 
-    async def kept(self, name: str) -> Kept | None:
+    async def kept(self, name: str) -> NodeCheckpoint | None:
         return self.checkpoints.get(name)
 
-    async def checkpoint(self, name: str, kept: Kept) -> None:
+    async def checkpoint(self, name: str, kept: NodeCheckpoint) -> None:
         self.checkpoints[name] = kept
 
     async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:

@@ -44,7 +44,7 @@ def estimate(code: str) -> Worth:
 
 
 def test_its_own_plan_reaches_the_target_without_starving_a_model() -> None:
-    runs = emulated(SCENARIO.model_copy(update={"plan": None}), range(2))
+    runs = emulated(SCENARIO.model_copy(update={"plan": None}), range(3))
     assert mean(r.objective or 1.0 for r in runs) <= 0.105
     for run in runs:
         success = {m: s.success_ratio or 0.0 for m, s in run.per_model.items()}
@@ -56,7 +56,7 @@ def test_its_own_plan_reaches_the_target_without_starving_a_model() -> None:
 def test_the_estimate_ranks_plans_as_the_emulator_does() -> None:
     measured = []
     for code in PLANS:
-        runs = emulated(SCENARIO.model_copy(update={"plan": plan_of(code)}), range(1))
+        runs = emulated(SCENARIO.model_copy(update={"plan": plan_of(code)}), range(2))
         measured.append(mean(r.objective or 1.0 for r in runs))
     expected = [float(estimate(code).objective[0]) for code in PLANS]
     assert sorted(expected) == expected

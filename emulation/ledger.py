@@ -6,7 +6,7 @@ Both worlds keep their books here, so that one record format and one way of coun
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -30,11 +30,13 @@ from emulation.domain.records import (
     RunFooter,
     RunHeader,
 )
-from emulation.domain.request import Outcome, Request
+from emulation.domain.request import Fate, Outcome, Request
 from emulation.domain.snapshot import Arrived, TypeStats, Window, WorkStats
 from emulation.executor.notices import Changed
 from emulation.faults import Step
 
+Unfinished = tuple[Request, Measured | None, RoutingDecision | None]
+"""A request in the system when a run ends: its present attempt if it has one, and where it was sent."""
 MOST_ARRIVALS = 5_000
 """Requests of one epoch a planner is told one by one; of the rest it knows the counts."""
 
@@ -214,13 +216,19 @@ class Ledger:
             return self._last_window
         return window
 
-    def close(self, t_s: float, in_system: Mapping[str, int], interrupted: bool = False) -> RunFooter:
-        """Write the footer. Raises `ConservationError` if the books do not balance."""
+    def close(self, t_s: float, unfinished: Iterable[Unfinished], interrupted: bool = False) -> RunFooter:
+        """Write what is still in the system, and the footer. Raises `ConservationError` if the books do not balance."""
+        in_system: Counter[str] = Counter()
+        for request, measured, decision in unfinished:
+            in_system[request.model] += 1
+            if self._sink is not None:
+                counted = request.arrival_s < self._horizon_s
+                self._sink.write(request_record(request, "unfinished", t_s, counted, measured, decision))
         footer = RunFooter(
             t_s=t_s,
             arrived=dict(sorted(self.arrived.items())),
             ends={m: dict(sorted(e.items())) for m, e in sorted(self.ends.items())},
-            in_system={m: n for m, n in sorted(in_system.items()) if n},
+            in_system=dict(sorted(in_system.items())),
             interrupted=interrupted,
         )
         if self._sink is not None:
@@ -234,16 +242,16 @@ class Ledger:
 
 def request_record(
     request: Request,
-    outcome: Outcome,
+    outcome: Fate,
     t_s: float,
     counted: bool,
     measured: Measured | None = None,
     decision: RoutingDecision | None = None,
     reason: str = "",
 ) -> RequestRecord:
-    """The line of one request at its end; without `measured` it was never dispatched."""
+    """The line of one request at its end, or at that of the run; without `measured` it was never dispatched."""
     m = Measured(attempt=0) if measured is None else measured
-    served = m.started_s is not None
+    served = m.started_s is not None and outcome != "unfinished"
     return RequestRecord(
         t_s=t_s,
         request_id=request.id,
@@ -265,7 +273,7 @@ def request_record(
         predicted_s=decision.predicted_s if decision else None,
         predicted_sd_s=decision.sigma_s if decision else None,
         executor=m.executor,
-        mode=m.mode if served else None,
+        mode=m.mode if m.started_s is not None else None,
         outcome=outcome,
         stutter=m.stutter,
         counted=counted,

@@ -11,7 +11,6 @@ import orjson
 
 from emulation.domain.records import (
     READABLE_VERSIONS,
-    RECORD_VERSION,
     DecisionRecord,
     EventRecord,
     ExecutorRecord,
@@ -159,7 +158,7 @@ def rows_of(path: Path) -> list[tuple[Record, Mapping[str, Any] | None]]:
 def _of_version_1(record: Record, side: Mapping[str, Any] | None) -> tuple[Record, Mapping[str, Any] | None]:
     """A live request's end as version 2 means it: at its node, the gateway's and the client's times beside it."""
     if isinstance(record, RunHeader):
-        return replace(record, version=RECORD_VERSION), side
+        return replace(record, version=2), side
     if not isinstance(record, RequestRecord) or side is None or "node_ended_s" not in side:
         return record, side
     now = {k: v for k, v in side.items() if k not in ("node_ended_s", "overhead_s")}

@@ -38,6 +38,7 @@ _FAIR, _CONTROL = "Fairness and objective", "Control"
 
 _ABOUT = {
     "success_ratio": "served / arrived",
+    "unfinished": "arrived, and still in the system when the run ended",
     "goodput": "served in time, per second",
     "mean_latency_s": "from the intended send time; MA eq. 9, E3 eq. 4",
     "type_mean_latency_s": "each model weighs the same",
@@ -52,6 +53,7 @@ _ABOUT = {
 
 FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(_SERVICE, "success_ratio", "Success ratio", "success", "", "high", 3),
+    FigureSpec(_SERVICE, "unfinished", "Unfinished", "unfin.", "requests", "low"),
     FigureSpec(_SERVICE, "goodput", "Goodput", "goodput", "req/s", "high"),
     FigureSpec(_SERVICE, "goodput_prompts", "Goodput in prompts", "in prompts", "prompts/s", "high"),
     FigureSpec(_LATENCY, "mean_latency_s", "Mean, request-weighted Tw", "mean Tw", "s", "low"),
@@ -78,10 +80,13 @@ BY_NAME = {spec.name: spec for spec in FIGURES}
 
 
 def decimals_for(values: Iterable[float | None], fixed: int | None = None) -> int:
-    """Decimals that show three significant digits of the largest value, between 0 and 3."""
+    """Decimals that show three significant digits of the largest value, between 0 and 3; none where all are whole."""
     if fixed is not None:
         return fixed
-    top = max((abs(v) for v in values if v is not None), default=0.0)
+    known = [abs(v) for v in values if v is not None]
+    if known and all(v == floor(v) for v in known):
+        return 0
+    top = max(known, default=0.0)
     return 2 if top == 0 else min(3, max(0, 2 - floor(log10(top))))
 
 

@@ -13,7 +13,7 @@ from edgebed.report.model import Comparison
 from edgebed.report.stats import Interval
 from edgebed.report.theme import BAND, GRID, MUTED, OUTCOME_COLOURS, colours, drawing, quiet_x, svg
 from emulation.domain.records import EventRecord
-from emulation.domain.request import OUTCOMES
+from emulation.domain.request import FATES
 from emulation.metrics.series import latency_series
 
 BINS = 48
@@ -215,7 +215,7 @@ def ends_by_outcome(comparison: Comparison) -> str:
         axes = figure.subplots()
         left = np.zeros(len(schemes))
         arrived = np.array([max(1, sum(s.arrived for s in comparison.summaries(n))) for n in schemes])
-        for outcome in OUTCOMES:
+        for outcome in FATES:
             counts = np.array([sum(s.ends.get(outcome, 0) for s in comparison.summaries(n)) for n in schemes])
             if counts.any():
                 share = counts / arrived

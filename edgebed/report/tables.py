@@ -21,7 +21,7 @@ from edgebed.report.figures import (
 )
 from edgebed.report.model import Comparison, FaultEntry
 from edgebed.report.stats import Interval
-from emulation.domain.request import OUTCOMES
+from emulation.domain.request import FATES
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ MODEL_COLUMNS = (
     ("success_ratio", "success ratio", 3),
     ("mean_latency_s", "mean latency", None),
     ("p95_s", "p95", None),
+    ("unfinished", "unfinished", None),
     ("queue_mean_s", "queue", None),
     ("service_mean_s", "service", None),
     ("transfer_mean_s", "transfer", None),
@@ -138,10 +139,10 @@ def _model_text(name: str, interval: Interval | None, decimals: int) -> tuple[st
 def ends_rows(comparison: Comparison) -> list[FigureRow]:
     """How the counted requests ended, summed over seeds; outcomes that never happened are left out."""
     totals = {
-        name: {o: sum(s.ends.get(o, 0) for s in comparison.summaries(name)) for o in OUTCOMES}
+        name: {o: sum(s.ends.get(o, 0) for s in comparison.summaries(name)) for o in FATES}
         for name in comparison.schemes
     }
-    seen = [o for o in OUTCOMES if any(t[o] for t in totals.values())]
+    seen = [o for o in FATES if o == "unfinished" or any(t[o] for t in totals.values())]
     rows = [
         FigureRow(
             o, tuple(TableCell(number(t[o], 0), _share(t[o], sum(t.values()))) for t in totals.values())
@@ -221,6 +222,13 @@ def checks(comparison: Comparison) -> list[TableCell]:
     if cut:
         text = f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded"
         lines.append(TableCell(text, "CUT", "bad"))
+    unnamed = sum(r.summary.unnamed for r in results)
+    if unnamed:
+        text = (
+            f"{unnamed} requests were in the system when records of version 2 or older closed; these do not name them,"
+            " so they are in no figure"
+        )
+        lines.append(TableCell(text, "note", "muted"))
     lines += _invalid_answers(comparison)
     if comparison.faults is not None:
         rows = comparison.faults

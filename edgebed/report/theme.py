@@ -24,6 +24,7 @@ OUTCOME_COLOURS = {
     "node_lost": "#d1495b",
     "aborted": "#9aa4b2",
     "error": "#7b2d43",
+    "unfinished": "#3f4a5a",
 }
 # Stand-ins that become the page's own colours when the drawing is set into it.
 INK, MUTED, GRID, BAND = "#010203", "#020304", "#030405", "#040506"

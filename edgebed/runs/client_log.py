@@ -45,11 +45,7 @@ def join_client_log(folder: Path) -> Run:
             joined.append(_joined(record, side or {}, log.pop(record.request_id, None), header))
         elif not isinstance(record, RunFooter):
             joined.append((record, side))
-    inside = Counter(footer.in_system)  # the server ends these itself; none must be closed twice
-    for result in log.values():
-        inside[result.model] -= 1
-        if inside[result.model] < 0:
-            joined.append((_never_arrived(result, header), None))
+    joined += [(_never_arrived(result, header), None) for result in log.values()]
     requests = [record for record, _ in joined if isinstance(record, RequestRecord)]
     joined.append((_recount(footer, requests), None))
     write_records(folder, joined)
@@ -88,11 +84,9 @@ def _never_arrived(seen: ClientResult, header: RunHeader) -> RequestRecord:
 
 def _recount(footer: RunFooter, requests: Sequence[RequestRecord]) -> RunFooter:
     ends: dict[str, dict[str, int]] = {}
-    for (model, outcome), n in sorted(Counter((r.model, r.outcome) for r in requests).items()):
+    ended = Counter((r.model, r.outcome) for r in requests if r.outcome != "unfinished")
+    for (model, outcome), n in sorted(ended.items()):
         ends.setdefault(model, {})[outcome] = n
-    arrived = {
-        m: sum(ends.get(m, {}).values()) + footer.in_system.get(m, 0)
-        for m in sorted({*ends, *footer.in_system})
-    }
+    arrived = dict(sorted(Counter(r.model for r in requests).items()))
     last_s = max([footer.t_s, *(r.t_s for r in requests)])
     return replace(footer, t_s=last_s, arrived=arrived, ends=ends)

@@ -68,7 +68,7 @@ def replay(
     for node in nodes.values():
         while node.next_s() < inf:
             _advance(node, node.next_s(), jobs, ended)
-    recorded = {r.request_id: r for r in run.requests}
+    recorded = {r.request_id: r for r in run.requests if r.outcome != "unfinished"}
     requests = tuple(_record(recorded[i], jobs[i], notice) for i, notice in ended.items() if i in recorded)
     return replace(
         run, header=replace(run.header, world="virtual"), requests=requests, footer=_footer(run, requests)

@@ -5,6 +5,9 @@ times, pids and host facts go to a side file, joined by line number.
 
 Version 2: `ended_s` is when the work ended at its node, in every record. In version 1, that of a live run which was not
 joined with its client's log was when the gateway had the answer.
+
+Version 3: a request that is still in the system when the run ends has a line too, with the outcome `unfinished`.
+Before, it was only counted in the footer, by model.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from emulation.domain.request import Outcome
+from emulation.domain.request import Fate
 from emulation.domain.value import line
 
-RECORD_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+RECORD_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)
+NAMES_UNFINISHED = 3
+"""From this version on a record names the requests that were in the system when it closed."""
 World = Literal["virtual", "live"]
 
 
@@ -44,7 +49,7 @@ class RunHeader:
 
 @line
 class RequestRecord:
-    """One attempt-closing line per request: written once, when the request ends. Times in virtual seconds."""
+    """One line per request: written once, when it ends, or when the run does. Times in virtual seconds."""
 
     t_s: float
     """`ended_s`; orders the file."""
@@ -64,7 +69,8 @@ class RequestRecord:
     started_s: float | None
     ended_s: float
     """When its answer reached its origin, by its node's state machine; of one that never came to a node, when that was
-    settled. When the client had it stands in the side file (`answered_s`)."""
+    settled; of one that is unfinished, when the run ended. When the client had it stands in the side file
+    (`answered_s`)."""
     service_s: float | None
     """Time in service, slowdown and sharing included."""
     transfer_s: float
@@ -73,7 +79,7 @@ class RequestRecord:
     predicted_sd_s: float | None
     executor: str | None
     mode: str | None
-    outcome: Outcome
+    outcome: Fate
     stutter: bool
     counted: bool
     """Whether it arrived within the horizon; tail arrivals are not counted."""
@@ -147,6 +153,7 @@ class RunFooter:
     ends: dict[str, dict[str, int]]
     """Model to outcome to count."""
     in_system: dict[str, int]
+    """Model to requests that had not ended when the record closed; their lines say `unfinished`."""
     interrupted: bool = False
     kind: Literal["footer"] = "footer"
 

@@ -15,6 +15,11 @@ aborted: the client gave up, or the run ended. error: anything else, with the re
 
 OUTCOMES: tuple[Outcome, ...] = ("done", "expired", "rejected", "no_host", "node_lost", "aborted", "error")
 
+Fate = Outcome | Literal["unfinished"]
+"""What became of a request in a run: its end, or `unfinished`: it was still in the system when the run ended."""
+
+FATES: tuple[Fate, ...] = (*OUTCOMES, "unfinished")
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

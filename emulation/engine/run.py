@@ -6,7 +6,6 @@ feedback. One decision is told in `deciding.py`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -25,7 +24,7 @@ from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, FAULT, NODE, Ker
 from emulation.engine.meta import MetaLink
 from emulation.executor import Changed, Ended, Job, NodeState, Returned
 from emulation.faults import Step, apply, timeline
-from emulation.ledger import Ledger
+from emulation.ledger import Ledger, Unfinished
 
 Arrival = tuple[Request, RequestTruth]
 
@@ -72,7 +71,7 @@ class Simulation:
         self._held: dict[str, Job] = {}
         self._decisions: dict[str, RoutingDecision] = {}
         self._routing: Job
-        self._in_system: dict[str, Request] = {}
+        self._in_system: dict[str, Job] = {}
         self._settled_s = max([scenario.horizon_s, *(e.until_s for e in scenario.events)])
         """From here on nothing new is counted and every fault is undone, but for those of this very instant."""
         self._faults_left = 0
@@ -97,8 +96,14 @@ class Simulation:
             interrupted = True
         if self._meta is not None:
             self._meta.pass_records()
-        in_system = Counter(request.model for request in self._in_system.values())
-        return self.ledger.close(self.kernel.now_s, in_system, interrupted)
+        return self.ledger.close(self.kernel.now_s, self._unfinished(), interrupted)
+
+    def _unfinished(self) -> list[Unfinished]:
+        """What is in the system, in order of arrival."""
+        return [
+            (job.request, job.measured(False), self._decisions.get(request_id))
+            for request_id, job in self._in_system.items()
+        ]
 
     def true_service_s(self, executor: str, request_id: str) -> float:
         """For the oracle: present true service time, seconds, of a request being routed."""
@@ -136,8 +141,9 @@ class Simulation:
         self._next_arrival()
         request, truth = arrival
         self.ledger.arrive(request)
-        self._in_system[request.id] = request
-        self._dispatch(Job(request, truth, sent_s=self._sent_s.get(request.id)))
+        job = Job(request, truth, sent_s=self._sent_s.get(request.id))
+        self._in_system[request.id] = job
+        self._dispatch(job)
 
     def _dispatch(self, job: Job) -> None:
         request, now_s = job.request, self.kernel.now_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from emulation.domain.records import NAMES_UNFINISHED
 from emulation.metrics.view import RunView
 
 
@@ -22,10 +23,13 @@ class Conservation:
 def conservation(run: RunView) -> Conservation:
     """Check arrived = ends + in system per model, in the footer and against the request lines themselves.
 
+    Since version 3 what is in the system has lines too, and these are held against the footer as well.
+
     Tail requests are included: the law holds for all work, counted or not. A run without a footer was cut
     and proves nothing, so it is not ok.
     """
-    lines = Counter((r.model, str(r.outcome)) for r in run.requests)
+    lines = Counter((r.model, str(r.outcome)) for r in run.requests if r.outcome != "unfinished")
+    inside = Counter(r.model for r in run.requests if r.outcome == "unfinished")
     footer = run.footer
     if footer is None:
         return Conservation(
@@ -37,6 +41,11 @@ def conservation(run: RunView) -> Conservation:
         seen, said = lines[model, outcome], stated[model, outcome]
         if seen != said:
             problems.append(f"{model}: the footer states {said} {outcome}, the record has {seen}")
+    if run.header.version >= NAMES_UNFINISHED:
+        for model in sorted({*inside, *footer.in_system}):
+            seen, said = inside[model], footer.in_system.get(model, 0)
+            if seen != said:
+                problems.append(f"{model}: the footer states {said} in the system, the record names {seen}")
     problems += [
         f"request {i} ends {n} times" for i, n in Counter(r.request_id for r in run.requests).items() if n > 1
     ]

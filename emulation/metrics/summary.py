@@ -1,7 +1,7 @@
 """One run in figures.
 
 Latencies are in virtual seconds and over served requests only, so each stands beside the success ratio; only requests
-that arrived within the horizon count.
+that arrived within the horizon count. All of these do: one still in the system when the run ends was not served.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from emulation.domain.records import DecisionRecord, RequestRecord
-from emulation.domain.request import OUTCOMES
+from emulation.domain.records import NAMES_UNFINISHED, DecisionRecord, RequestRecord
+from emulation.domain.request import FATES
 from emulation.metrics.conservation import Conservation, conservation
 from emulation.metrics.fairness import jain, jain_normalised, objective
-from emulation.metrics.view import RunView, is_exchange, latency_s, mean, percentile, ratio
+from emulation.metrics.view import RunView, cut, is_exchange, last_s, latency_s, mean, percentile, ratio
 
 CONTROL_ACTORS = ("planner", "scheduler", "deployer", "meta")
 """Actors whose decisions are control calls; the router's are not, it decides every request."""
@@ -30,6 +30,8 @@ class ModelSummary:
     success_ratio: float | None
     mean_latency_s: float | None
     p95_s: float | None
+    unfinished: int
+    """Still in the system when the run ended; not served, and so part of what arrived."""
     queue_mean_s: float | None
     """All that is neither service nor transfer: waiting for a decision, a replica or its turn."""
     service_mean_s: float | None
@@ -49,8 +51,12 @@ class Summary:
     speedup: float
     arrived: int
     done: int
+    unfinished: int
+    """Of those that arrived, still in the system when the run ended."""
+    unnamed: int
+    """In the system when the record closed, and in no figure: a record before version 3 does not name them."""
     ends: dict[str, int]
-    """Outcome to count, counted requests only; every outcome is listed."""
+    """Outcome to count, counted requests only; every outcome is listed, `unfinished` last."""
     success_ratio: float | None
     mean_latency_s: float | None
     """Request-weighted mean over served requests: E3 eq. 4, and Tw of MA eq. 9 before division by tau."""
@@ -60,7 +66,7 @@ class Summary:
     p95_s: float | None
     p99_s: float | None
     goodput: float | None
-    """Requests served within their deadline per second of horizon."""
+    """Requests served within their deadline per second of horizon, as far as the run got."""
     goodput_prompts: float | None
     jain: float | None
     """MA eq. 6 over the types that had arrivals."""
@@ -112,6 +118,7 @@ def summarise(run: RunView) -> Summary:
     tw, tu = mean(latencies), mean(type_means)
     in_time = [r for r in served if _in_time(r, header.deadline_s)]
     decisions = [d for d in run.decisions if d.t_s < header.horizon_s]
+    span_s = min(header.horizon_s, last_s(run)) if cut(run) else header.horizon_s
     return Summary(
         scenario=header.scenario,
         scheme=header.scheme,
@@ -122,6 +129,8 @@ def summarise(run: RunView) -> Summary:
         speedup=header.speedup,
         arrived=len(counted),
         done=len(served),
+        unfinished=_unfinished(counted),
+        unnamed=_unnamed(run),
         ends=_ends(counted),
         success_ratio=ratio(len(served), len(counted)),
         mean_latency_s=tw,
@@ -129,8 +138,8 @@ def summarise(run: RunView) -> Summary:
         p50_s=percentile(latencies, 50),
         p95_s=percentile(latencies, 95),
         p99_s=percentile(latencies, 99),
-        goodput=ratio(len(in_time), header.horizon_s),
-        goodput_prompts=ratio(sum(r.prompts for r in in_time), header.horizon_s),
+        goodput=ratio(len(in_time), span_s),
+        goodput_prompts=ratio(sum(r.prompts for r in in_time), span_s),
         jain=raw,
         fairness_norm=fair,
         t_norm=_over(tw, header.deadline_s),
@@ -142,7 +151,7 @@ def summarise(run: RunView) -> Summary:
         control_calls=_control_calls(decisions),
         thinking_s=float(sum(d.thinking_s for d in decisions)),
         platform_overhead_s=percentile(platform_overheads_s(run.side), 50),
-        interrupted=run.footer is None or run.footer.interrupted,
+        interrupted=cut(run),
         conservation=conservation(run),
         per_model=per_model,
     )
@@ -173,6 +182,7 @@ def _model(records: Sequence[RequestRecord]) -> ModelSummary:
         success_ratio=ratio(len(latencies), len(records)),
         mean_latency_s=mean(latencies),
         p95_s=percentile(latencies, 95),
+        unfinished=_unfinished(records),
         queue_mean_s=mean(max(0.0, r.ended_s - r.intended_s - s - r.transfer_s) for r, s in served),
         service_mean_s=mean(s for _, s in served),
         transfer_mean_s=mean(r.transfer_s for r, _ in served),
@@ -181,7 +191,16 @@ def _model(records: Sequence[RequestRecord]) -> ModelSummary:
 
 def _ends(counted: Sequence[RequestRecord]) -> dict[str, int]:
     seen = Counter(str(r.outcome) for r in counted)
-    return {str(outcome): seen[outcome] for outcome in OUTCOMES}
+    return {str(fate): seen[fate] for fate in FATES}
+
+
+def _unfinished(records: Sequence[RequestRecord]) -> int:
+    return sum(r.outcome == "unfinished" for r in records)
+
+
+def _unnamed(run: RunView) -> int:
+    named = run.footer is None or run.header.version >= NAMES_UNFINISHED
+    return 0 if named or run.footer is None else sum(run.footer.in_system.values())
 
 
 def _in_time(record: RequestRecord, deadline_s: float | None) -> bool:

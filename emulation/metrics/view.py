@@ -44,6 +44,18 @@ def latency_s(record: RequestRecord) -> float | None:
     return record.ended_s - record.intended_s if record.outcome == "done" else None
 
 
+def cut(run: RunView) -> bool:
+    """Whether the run was cut short: by hand, or because its record was never closed."""
+    return run.footer is None or run.footer.interrupted
+
+
+def last_s(run: RunView) -> float:
+    """The latest time that the record of a run knows: when it ended, or was cut."""
+    lines = (run.requests, run.decisions, run.events, run.executors)
+    latest = [line.t_s for kind in lines for line in kind[-1:]]
+    return max([*latest, 0.0 if run.footer is None else run.footer.t_s], default=0.0)
+
+
 def node_of(executor: str) -> str:
     """Node of an executor id: `VM3/sd` is on `VM3`, the device `thor` is its own node."""
     return executor.split("/", 1)[0]

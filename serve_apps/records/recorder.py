@@ -86,11 +86,9 @@ class Recorder:
             return None
         self._ledger = self._sink = None
         self._set(replace(self._state, closed=True))
-        in_system: dict[str, int] = {}
-        for _, request in self._open.values():
-            in_system[request.model] = in_system.get(request.model, 0) + 1
         try:
-            return ledger.close(self._clock.now_s(), in_system, interrupted)
+            unfinished = [(request, None, None) for _, request in self._open.values()]
+            return ledger.close(self._clock.now_s(), unfinished, interrupted)
         finally:
             sink.close()
             if self._finished is not None:

@@ -112,8 +112,8 @@ def footer(requests: Iterable[RequestRecord], t_s: float = 200.0) -> RunFooter:
     return RunFooter(
         t_s=t_s,
         arrived={m: sum(c.values()) for m, c in ends.items()},
-        ends={m: dict(c) for m, c in ends.items()},
-        in_system={},
+        ends={m: {o: n for o, n in c.items() if o != "unfinished"} for m, c in ends.items()},
+        in_system={m: c["unfinished"] for m, c in ends.items() if c["unfinished"]},
     )
 
 

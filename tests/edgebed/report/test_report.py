@@ -153,7 +153,7 @@ def test_latency_never_stands_without_success(comparison: Comparison) -> None:
     assert labels[0] == "Success ratio"
     assert paired_rows(comparison)[0].label == "Success ratio"
     assert all(
-        len(row["cells"]) == 7 and row["cells"][1].text.startswith(("0.", "1."))
+        len(row["cells"]) == 8 and row["cells"][1].text.startswith(("0.", "1."))
         for row in model_rows(comparison)
     )
     for width in (60, 200):

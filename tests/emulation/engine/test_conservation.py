@@ -38,9 +38,13 @@ def _every_request_ends_once(scenario: Scenario, seed: int, run: Run) -> None:
     ended = Counter(r.request_id for r in run.requests)
     assert set(ended) <= set(asked)
     assert set(ended.values()) <= {1}
+    counted = {i for i, request in asked.items() if request.arrival_s < scenario.horizon_s}
+    assert {r.request_id for r in run.requests if r.counted} == counted, (
+        "done, lost or unfinished: all are named"
+    )
+    assert len(run.requests) == law.arrived
     if scenario.deadline_s is not None:
-        counted = {i for i, request in asked.items() if request.arrival_s < scenario.horizon_s}
-        assert counted <= set(ended), "with a deadline every counted request ends"
+        assert not [r for r in run.requests if r.counted and r.outcome == "unfinished"], "a deadline ends it"
         assert law.in_system == law.arrived - law.ended
         assert all(r.ended_s <= asked[r.request_id].deadline_s + 1e-9 for r in run.requests)
 

@@ -20,10 +20,18 @@ def test_a_lost_request_is_named_with_its_model() -> None:
     assert found.problems == ("b: 2 arrived, but 1 ended and 0 are in the system",)
 
 
-def test_requests_still_inside_are_accounted_for() -> None:
+def test_requests_still_inside_are_accounted_for_by_name() -> None:
+    requests = [request(0, 1), *(request(0, 9, outcome="unfinished") for _ in range(2))]
+    assert conservation(run(requests)).ok
+    found = conservation(replace(run(requests[:2]), footer=footer(requests)))
+    assert found.problems == ("a: the footer states 2 in the system, the record names 1",)
+
+
+def test_before_version_3_what_is_inside_is_only_counted() -> None:
     requests = [request(0, 1)]
     books = replace(footer(requests), arrived={"a": 3}, in_system={"a": 2})
-    assert conservation(replace(run(requests), footer=books)).ok
+    assert conservation(replace(run(requests, version=2), footer=books)).ok
+    assert not conservation(replace(run(requests), footer=books)).ok
 
 
 def test_a_footer_that_contradicts_the_record_is_caught() -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from emulation.metrics.series import latency_series
 from emulation.metrics.summary import platform_overheads_s, summarise
 from emulation.metrics.view import latency_s
-from tests.build.records import decision, header, request, run
+from tests.build.records import decision, footer, header, request, run
 
 
 def test_a_small_run_gives_the_figures_computed_by_hand() -> None:
@@ -52,6 +53,31 @@ def test_no_success_means_no_latency_rather_than_zero() -> None:
         assert figure is None
     assert summary.fairness_norm is None
     assert summary.per_model["a"].mean_latency_s is None
+
+
+def test_what_is_still_in_the_system_arrived_and_was_not_served() -> None:
+    inside = [request(1, 99, m, outcome="unfinished", service_s=None) for m in ("a", "b", "b")]
+    summary = summarise(run([request(0, 10, "a"), *inside], deadline_s=None))
+    assert (summary.arrived, summary.unfinished, summary.unnamed) == (4, 3, 0)
+    assert summary.success_ratio == pytest.approx(1 / 4)
+    assert [m.success_ratio for m in summary.per_model.values()] == pytest.approx([1 / 2, 0])
+    assert summary.jain == pytest.approx(0.5)
+    assert summary.mean_latency_s == pytest.approx(10)
+
+
+def test_an_older_record_says_how_many_requests_are_in_no_figure() -> None:
+    whole = run([request(0, 10)], version=2)
+    books = replace(footer(whole.requests), arrived={"a": 4}, in_system={"a": 3})
+    summary = summarise(replace(whole, footer=books))
+    assert (summary.arrived, summary.unfinished, summary.unnamed) == (1, 0, 3)
+
+
+def test_goodput_of_a_cut_run_is_over_the_time_it_ran() -> None:
+    whole = run([request(0, 10), request(5, 10)])
+    cut = replace(footer(whole.requests, t_s=20.0), interrupted=True)
+    assert summarise(replace(whole, footer=cut)).goodput == pytest.approx(2 / 20)
+    assert summarise(replace(whole, footer=None)).goodput == pytest.approx(2 / 15)
+    assert summarise(whole).goodput == pytest.approx(2 / 100)
 
 
 def test_an_empty_run_has_no_ratio_at_all() -> None:

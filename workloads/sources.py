@@ -17,6 +17,7 @@ from emulation.domain.scenario import (
     Source,
     TokenLengths,
 )
+from emulation.domain.slots import slot_of, slot_start_s, within_slot_s
 from emulation.rng import stream
 from workloads.lengths import choose, pick
 
@@ -82,9 +83,9 @@ def slotted(source: SlottedSource, draws: Draws) -> Drafted:
     empty = 0
     for slot, origin, model in product(slots, draws.origins, models):
         k = int(k_rng.integers(source.k_min, source.k_max + 1))
-        into_s = float(offset_rng.random()) * scenario.slot_s if source.offset == "uniform" else 0.0
+        share = float(offset_rng.random()) if source.offset == "uniform" else 0.0
         if k > 0:
-            drafts.append(draws.draft(slot * scenario.slot_s + into_s, model, (k,), origin))
+            drafts.append(draws.draft(within_slot_s(slot, share, scenario.slot_s), model, (k,), origin))
         else:
             empty += 1
     return drafts, {"k_zero": empty} if empty else {}
@@ -102,7 +103,8 @@ def burst(source: BurstSource, draws: Draws) -> Drafted:
     peak = max(source.base_rate_per_s, source.burst_rate_per_s)
 
     def kept(t_s: float) -> bool:
-        rate = source.burst_rate_per_s if t_s % period_s < source.on_s else source.base_rate_per_s
+        since_s = t_s - slot_start_s(slot_of(t_s, period_s), period_s)
+        rate = source.burst_rate_per_s if since_s < source.on_s else source.base_rate_per_s
         return float(rng.random()) * peak < rate
 
     return _mixed(source, filter(kept, _poisson(peak, draws.scenario.end_s, rng)), draws)
@@ -110,7 +112,7 @@ def burst(source: BurstSource, draws: Draws) -> Drafted:
 
 def periodic(source: PeriodicSource, draws: Draws) -> Drafted:
     """E3: a fixed inter-arrival time from t = 0, models in strict alternation, one prompt each."""
-    times = [i * source.interval_s for i in range(source.count)]
+    times = [slot_start_s(i, source.interval_s) for i in range(source.count)]
     drafts = [
         draws.draft(t, source.models[i % len(source.models)], (1,))
         for i, t in enumerate(times)

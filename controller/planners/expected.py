@@ -10,6 +10,7 @@ from controller.demand import Demand
 from controller.objective import Objective
 from controller.whatif import BelievedWorld
 from emulation.domain.cluster import TestbedConfig
+from emulation.domain.slots import slot_start_s
 from emulation.domain.snapshot import Arrived, ClusterSnapshot
 
 
@@ -82,12 +83,12 @@ def _spread(testbed: TestbedConfig, terms: Objective, demand: Demand) -> tuple[A
         sizes = [max(1, round(mean * (0.25 + 0.5 * k))) for k in range(4)]
         sent = 0
         for slot in range(terms.epoch_slots):
+            begin_s = slot_start_s(slot, terms.slot_s)
             while sent < floor(per_slot * (slot + 1)):
                 prompts = sizes[(sent * 7 + slot) % len(sizes)] if by_prompts else 1
                 tokens = 0 if by_prompts else int(TYPICAL_TOKENS[0])
                 output = None if by_prompts else TYPICAL_TOKENS[1]
-                arrivals.append(
-                    Arrived(slot * terms.slot_s, model.id, nodes[sent % len(nodes)], prompts, tokens, output)
-                )
+                node = nodes[sent % len(nodes)]
+                arrivals.append(Arrived(begin_s, model.id, node, prompts, tokens, output))
                 sent += 1
     return tuple(sorted(arrivals, key=lambda a: a.t_s))

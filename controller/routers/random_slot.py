@@ -8,13 +8,14 @@ from controller.fast_view import FastView, Pool
 from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.cluster import Strict
 from emulation.domain.request import Request
+from emulation.domain.slots import slot_of
 from emulation.rng import stream
 
 
 class RandomSlot(Router):
     """A uniform draw over the feasible nodes per (origin, model, slot), kept for the slot (MA schemes R*).
 
-    slot = floor(arrival / slot_s). The draw depends on (seed, origin, model, slot) only, not on what was
+    The slot is that of the intended send time. The draw depends on (seed, origin, model, slot) only, not on what was
     routed before, so every scheme and both worlds draw alike.
     """
 
@@ -33,7 +34,7 @@ class RandomSlot(Router):
         """The column drawn for this origin, model and slot."""
         if not pool.open:
             return ALL_AWAY
-        share = self._draw(request.origin, pool.model, int(request.arrival_s // self.config.slot_s))
+        share = self._draw(request.origin, pool.model, slot_of(request.arrival_s, self.config.slot_s))
         return pool.open[int(share * len(pool.open))], "drawn for the slot"
 
     def _draw(self, origin: str, model: str, slot: int) -> float:

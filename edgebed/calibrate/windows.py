@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.records import RequestRecord
 from emulation.domain.scenario import Scenario
+from emulation.domain.slots import slot_start_s
 from emulation.metrics.summary import summarise
 from emulation.metrics.view import RunView
 
@@ -64,7 +65,7 @@ def run_stats(run: RunView, scenario: Scenario, window_slots: int) -> RunStats:
 
 
 def _window(run: RunView, scenario: Scenario, first: int, end: int) -> WindowStats:
-    from_s, to_s = first * scenario.slot_s, end * scenario.slot_s
+    from_s, to_s = slot_start_s(first, scenario.slot_s), slot_start_s(end, scenario.slot_s)
     image_models = {m.id for m in scenario.testbed.models if m.modality != "text"}
     arrived = [r for r in run.requests if from_s <= r.intended_s < to_s]
     of_image = [r for r in arrived if r.model in image_models]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgebed.report.stats import Interval
 from edgebed.report.theme import BAND, GRID, MUTED, OUTCOME_COLOURS, colours, drawing, quiet_x, svg
 from emulation.domain.records import EventRecord
 from emulation.domain.request import FATES
+from emulation.domain.slots import slot_start_s
 from emulation.metrics.series import latency_series
 
 BINS = 48
@@ -75,13 +77,14 @@ def latency_over_time(comparison: Comparison) -> str:
     The line is the mean over seeds, the band around it (for few schemes) the lowest and highest seed.
     """
     header = comparison.results[0].run.header
-    bin_s = max(header.slot_s, header.horizon_s / BINS)
+    slots = ceil(header.slots / BINS)
+    middle_s = slot_start_s(slots, header.slot_s) / 2
     palette = colours(comparison.schemes)
     with drawing(9.6, 4.8) as figure:
         top, low = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
         for name, results in comparison.schemes.items():
-            series = [latency_series(r.run, bin_s) for r in results]
-            t_s = [b.t_s + bin_s / 2 for b in series[0]]
+            series = [latency_series(r.run, slots) for r in results]
+            t_s = [b.t_s + middle_s for b in series[0]]
             banded = len(series) > 1 and len(comparison.schemes) <= MANY
             tops = [[b.mean_latency_s for b in s] for s in series]
             _line(top, t_s, tops, palette[name], comparison.label(name), banded)

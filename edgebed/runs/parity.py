@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import floor, sqrt
+from math import sqrt
 from statistics import mean, stdev
 
 from numpy.random import Generator
@@ -23,7 +23,9 @@ from edgebed.report.model import ParityReport, ParityRow
 from edgebed.runs.pool import each
 from edgebed.runs.replay import replay
 from edgebed.runs.virtual import simulate
+from emulation.domain.records import DecisionRecord
 from emulation.domain.scenario import Scenario
+from emulation.domain.slots import slot_start_s
 from emulation.recording import MemorySink, Run
 from emulation.rng import stream
 from workloads.generate import generate
@@ -78,9 +80,11 @@ def measured_overhead(run: Run) -> Overhead:
         if d.actor != "router" and d.landed_s is not None:
             looked_s = d.t_s - d.inputs_age_s
             lands[d.actor].append((d.t_s, d.landed_s - looked_s - d.thinking_s))
-            slot = floor(looked_s / run.header.slot_s + 1e-9)
-            if slot % run.header.epoch_slots:  # at an epoch boundary it waits for the planner: no overhead
-                lands[f"look:{d.actor}"].append((d.t_s, looked_s - slot * run.header.slot_s))
+            slot = _slot_told(d)
+            # At an epoch boundary it waits for the planner: that is no overhead.
+            if slot is not None and slot % run.header.epoch_slots:
+                late_s = looked_s - slot_start_s(slot, run.header.slot_s)
+                lands[f"look:{d.actor}"].append((d.t_s, late_s))
     heard = {side["request_id"]: side["heard_s"] for side in run.side.values() if "heard_s" in side}
     lands["gateway"] = [
         (r.ended_s, heard[r.request_id] - r.ended_s)
@@ -93,6 +97,12 @@ def measured_overhead(run: Run) -> Overhead:
         if r.attempt == 1 and r.dispatched_s is not None
     )
     return Overhead(Delays.of(sends), {kind: Delays.of(pairs) for kind, pairs in lands.items()})
+
+
+def _slot_told(decision: DecisionRecord) -> int | None:
+    """The slot a scheduler or deployment agent was asked to decide for, by its cause; None: another cause."""
+    kind, _, number = decision.cause.partition(" ")
+    return int(number) if kind == "slot" and number.isdecimal() else None
 
 
 def parity(

@@ -19,6 +19,7 @@ from edgebed.runs.live import run_plan, start_cluster, start_load, stop_load
 from emulation.domain.events import Event
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.scenario import Scenario
+from emulation.domain.slots import slots_until
 from emulation.files import ConfigError
 from emulation.recording import rows_of, write_records
 from serve_apps.testbed.live import LiveOptions
@@ -150,7 +151,7 @@ def close_endless(folder: Path) -> None:
 
     def closed(record: Record) -> Record:
         if isinstance(record, RunHeader):
-            return replace(record, horizon_s=end_s, slots=max(1, round(end_s / slot_s)))
+            return replace(record, horizon_s=end_s, slots=max(1, slots_until(end_s, slot_s)))
         return replace(record, counted=True) if isinstance(record, RequestRecord) else record
 
     write_records(folder, [(closed(record), side) for record, side in rows])

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.events import Event, Leave, LinkDelay, LlmOutage, ReplicaCrash
+from emulation.domain.slots import slot_start_s
 from emulation.domain.strict import check_known
 
 LengthKnowledge = Literal["exact", "max_tokens", "predicted"]
@@ -176,12 +177,12 @@ class Scenario(Strict):
     @property
     def horizon_s(self) -> float:
         """Virtual seconds of counted arrivals."""
-        return self.slots * self.slot_s
+        return slot_start_s(self.slots, self.slot_s)
 
     @property
     def end_s(self) -> float:
         """Virtual seconds at which arrivals stop."""
-        return (self.slots + self.tail_slots) * self.slot_s
+        return slot_start_s(self.slots + self.tail_slots, self.slot_s)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -17,6 +17,7 @@ from emulation.domain.ports import Completion, FastPath, RecordSink
 from emulation.domain.records import RunFooter, RunHeader
 from emulation.domain.request import Outcome, Request
 from emulation.domain.scenario import Scenario
+from emulation.domain.slots import slot_start_s
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.control import ControlPlane
 from emulation.engine.deciding import Deciding
@@ -258,5 +259,5 @@ class Simulation:
             ended = sum(ends.total() for ends in ledger.ends.values())
             self._on_slot(SimulationProgress(now_s, scenario.end_s, ledger.arrived.total(), ended))
         if now_s < self._give_up_s and (now_s < scenario.end_s or self._in_system):
-            self.kernel.at((slot + 1) * scenario.slot_s, CONTROL, self._tick, slot + 1)
+            self.kernel.at(slot_start_s(slot + 1, scenario.slot_s), CONTROL, self._tick, slot + 1)
         self._deciding.slot(slot)

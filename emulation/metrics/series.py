@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emulation.domain.records import RequestRecord
+from emulation.domain.slots import slot_of, slot_start_s
 from emulation.metrics.view import RunView, latency_s, mean, percentile, ratio
 
 
@@ -23,21 +23,20 @@ class SeriesBin:
     success_ratio: float | None
 
 
-def latency_series(run: RunView, bin_s: float, model: str | None = None) -> list[SeriesBin]:
-    """Latency and success of the counted requests, binned by intended send time; every bin up to the horizon.
+def latency_series(run: RunView, slots: int = 1, model: str | None = None) -> list[SeriesBin]:
+    """Latency and success of the counted requests, by the slots they were meant to be sent in, so many to a bin.
 
-    Raises `ValueError` if `bin_s` is not positive.
+    Every bin up to the horizon; the last may hold fewer slots. Raises `ValueError` unless `slots` is at least 1.
     """
-    if bin_s <= 0:
-        raise ValueError(f"bin_s must be > 0, not {bin_s:g}")
-    bins: list[list[RequestRecord]] = [
-        [] for _ in range(max(1, math.ceil(run.header.horizon_s / bin_s - 1e-9)))
-    ]
+    if slots < 1:
+        raise ValueError(f"slots of a bin must be >= 1, not {slots}")
+    slot_s = run.header.slot_s
+    bins: list[list[RequestRecord]] = [[] for _ in range(0, run.header.slots, slots)]
     for record in run.requests:
-        index = int(record.intended_s // bin_s)
+        index = slot_of(record.intended_s, slot_s) // slots
         if record.counted and 0 <= index < len(bins) and model in (None, record.model):
             bins[index].append(record)
-    return [_bin(i * bin_s, records) for i, records in enumerate(bins)]
+    return [_bin(slot_start_s(i * slots, slot_s), records) for i, records in enumerate(bins)]
 
 
 def _bin(t_s: float, records: Sequence[RequestRecord]) -> SeriesBin:

@@ -19,6 +19,7 @@ from controller.agents.llm import ReasonerError
 from controller.loop import ControlLoop
 from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
 from emulation.domain.scenario import PLANNER_GRACE_SHARE
+from emulation.domain.slots import slot_of, slot_start_s
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from serve_apps.deciders.control_run import ControlRun
 from serve_apps.deciders.telemetry import Telemetry
@@ -129,14 +130,18 @@ class Host(ABC):
     # -- deciding -----------------------------------------------------------------------------------------
 
     async def _tick(self, run: ControlRun, loop: Loop) -> None:
-        period_s = self._period_s(run)
+        slots = self._period_slots(run)
         if self._first is not None and not await self._made(self._first, 0):
             return
+        number = 0
         while True:
-            number = int(run.clock.now_s() / period_s + 1e-9) + 1
-            if number * period_s >= run.end_s:
+            # A clock may be read a moment before the boundary that was slept for: it is not slept for again.
+            slot = slot_of(run.clock.now_s(), run.slot_s)
+            number = max(slot // slots, number) + 1
+            begin_s = slot_start_s(number * slots, run.slot_s)
+            if begin_s >= run.end_s:
                 return
-            await asyncio.sleep(run.clock.wall_until_s(number * period_s))
+            await asyncio.sleep(run.clock.wall_until_s(begin_s))
             if self._policies is not None and number % run.epoch_slots == 0:
                 await self._await_policy(run)
             if not await self._made(self._decide(run, loop, number), number):
@@ -170,8 +175,8 @@ class Host(ABC):
         self._batch.add("decide", decision, done.landed_s, outcome, done.violations, done.changes, side)
         await self._batch.flush()
 
-    def _period_s(self, run: ControlRun) -> float:
-        return run.slot_s
+    def _period_slots(self, run: ControlRun) -> int:
+        return 1
 
     def _cause(self, number: int) -> str:
         return f"slot {number}"

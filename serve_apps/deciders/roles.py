@@ -17,8 +17,8 @@ from serve_apps.wire.names import runtime_name
 class PlannerHost(Host):
     """Global planner: once per epoch; scheduler, deployment agents and gateways follow its policy."""
 
-    def _period_s(self, run: ControlRun) -> float:
-        return run.slot_s * run.epoch_slots
+    def _period_slots(self, run: ControlRun) -> int:
+        return run.epoch_slots
 
     def _cause(self, number: int) -> str:
         return f"epoch {number}"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulation.domain.records import Record, RequestRecord, RunHeader
+from emulation.domain.slots import slot_of
 from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
 
 Floats = NDArray[np.float64]
@@ -76,7 +77,7 @@ class SlotTally:
 
     def _count(self, record: RequestRecord) -> None:
         assert self._header is not None
-        slot = min(int(record.intended_s / self._header.slot_s + 1e-9), self._header.slots - 1)
+        slot = slot_of(record.intended_s, self._header.slot_s)
         cell = self._counts[:, slot, self._column[record.model]]
         cell[0] += 1
         if record.outcome == "done":

@@ -156,14 +156,14 @@ def test_a_summary_is_plain_json() -> None:
 
 
 def test_series_keeps_empty_bins_and_bins_by_intended_time() -> None:
-    bins = latency_series(run([request(5, 50), request(9, 10, outcome="expired"), request(31, 2, "b")]), 10)
+    bins = latency_series(run([request(5, 50), request(9, 10, outcome="expired"), request(31, 2, "b")]))
     assert len(bins) == 10
     assert (bins[0].arrived, bins[0].done, bins[0].mean_latency_s) == (2, 1, pytest.approx(50))
     assert bins[0].success_ratio == pytest.approx(0.5)
     assert bins[1].mean_latency_s is None
     assert bins[1].success_ratio is None
-    assert [b.done for b in latency_series(run([request(5, 50), request(31, 2, "b")]), 50, "b")] == [1, 0]
-    with pytest.raises(ValueError, match="bin_s"):
+    assert [b.done for b in latency_series(run([request(5, 50), request(31, 2, "b")]), 5, "b")] == [1, 0]
+    with pytest.raises(ValueError, match="slots of a bin"):
         latency_series(run(), 0)
 
 

@@ -156,7 +156,7 @@ class SimpyPool:
                 device,
                 outcome,
                 now_s,
-                Measured(mode="gpu", service_s=service_s or 0.0, output_tokens=tokens),
+                Measured(mode="gpu", turn_s=service_s, turn_prompts=request.prompts, output_tokens=tokens),
             )
         )
         if done:

@@ -72,7 +72,7 @@ def measure(nodes: int, requests: int) -> dict[str, dict[str, float]]:
                 executor,
                 "done",
                 now_s,
-                Measured(mode="gpu", service_s=predicted_s * 1.1, output_tokens=32),
+                Measured(mode="gpu", turn_s=predicted_s * 1.1, turn_prompts=done.prompts, output_tokens=32),
             )
             t3 = clock()
             path.completed(completion)

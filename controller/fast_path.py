@@ -18,7 +18,7 @@ from controller.routers.router import HOLD, Router
 from controller.scoring import guide_penalty_s, rank, soft_bias_s
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
-from emulation.domain.ports import Completion, MetaController, PerfKey, PerformanceModel
+from emulation.domain.ports import Completion, Lesson, MetaController, PerfKey, PerformanceModel
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
 
@@ -58,7 +58,7 @@ class FastPath:
         self.lengths = OutputLengths(self.config.prior_output_tokens)
         self.view = FastView(testbed, perf)
         self._where: dict[str, Belief] = {}
-        self._unlearned: list[Completion] = []
+        self._unlearned: list[tuple[Completion, Lesson]] = []
         """Ends heard and not yet learned: they are told the performance model in the router's batches."""
         self._weights: Mapping[tuple[str, str], float] = {}
         for belief in self.view.beliefs.values():
@@ -115,28 +115,26 @@ class FastPath:
             return
         self._hear(completion.ended_s)
         self._forget(request.id, completion.ended_s)
-        if completion.service_s is None:
+        lesson = completion.lesson(self.view.pools[request.model].features)
+        if lesson is None:
             return
-        self._unlearned.append(completion)
+        self._unlearned.append((completion, lesson))
         if len(self._unlearned) < self.router.learn_batch:
             return
         batch, self._unlearned = self._unlearned, []
         for each in batch:
-            self._learn(each, each.service_s or 0.0)
+            self._learn(*each)
 
     def _forget(self, request_id: str, now_s: float) -> None:
         belief = self._where.pop(request_id)
         belief.backlog.remove(request_id, now_s)
         belief.publish()
 
-    def _learn(self, completion: Completion, service_s: float) -> None:
-        request = completion.request
+    def _learn(self, completion: Completion, lesson: Lesson) -> None:
+        request, (x, service_s) = completion.request, lesson
         belief = self.view.beliefs[completion.executor]
         pool, column = _place(belief, request.model)
-        if pool.features == 1:
-            x: tuple[float, ...] = (request.prompts,)
-        else:
-            x = (request.prompt_tokens, completion.measured.output_tokens)
+        if pool.features == 2:
             self.lengths.observe(
                 request.model, completion.measured.output_tokens, request.known_output_tokens
             )

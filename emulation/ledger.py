@@ -261,6 +261,7 @@ def request_record(
         prompt_tokens=request.prompt_tokens,
         output_tokens=m.output_tokens,
         input_tokens=m.input_tokens,
+        turn_s=m.turn_s if outcome == "done" else None,
         attempt=m.attempt,
         intended_s=request.arrival_s,
         sent_s=request.arrival_s if m.sent_s is None else m.sent_s,

@@ -229,16 +229,17 @@ class MetaController:
         request = completion.request
         key = PerfKey(completion.executor, request.model, completion.measured.mode)
         pool = self.fast_path.view.pools[request.model]
-        tokens = (float(request.prompt_tokens), float(completion.measured.output_tokens))
-        x = tokens if pool.features == 2 else (float(request.prompts),)
+        lesson = completion.lesson(pool.features)
+        x, service_s = ((), None) if lesson is None else lesson
         predicted_s = sd_s = 0.0
-        if completion.service_s is not None:
+        if service_s is not None:
             predicted = self.steered.calibration.predict(key, x)
             predicted_s, sd_s = predicted.mean_s, predicted.sd_s
         return Observation(
             flight.device, key, x, flight.task, completion.ended_s,
-            completion.ended_s - request.arrival_s, completion.service_s, predicted_s, sd_s, completion.outcome,
+            completion.ended_s - request.arrival_s, service_s, predicted_s, sd_s, completion.outcome,
             completion.measured.stutter, flight.hinted, flight.mixed,
+            completion.measured.turn_prompts == request.prompts,
         )  # fmt: skip
 
     def _state_changed(self, device: str) -> None:

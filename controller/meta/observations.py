@@ -40,7 +40,7 @@ class Observation:
     ended_s: float
     latency_s: float
     service_s: float | None
-    """None unless it was served to the end."""
+    """By the device that finished it, for the share it served, whose features are `x`; None: it tells nothing."""
     predicted_s: float
     """Of the service time, by the model as it was just before this result, with the true features."""
     sd_s: float
@@ -48,6 +48,8 @@ class Observation:
     stutter: bool
     hinted: bool
     mixed: bool
+    whole: bool = True
+    """Whether the device served all of it."""
 
     @property
     def ratio(self) -> float | None:
@@ -57,7 +59,9 @@ class Observation:
     @property
     def stretch(self) -> float | None:
         """Latency in units of the predicted service time: how much a request suffered, whatever its size."""
-        return None if self.service_s is None or self.predicted_s <= 0 else self.latency_s / self.predicted_s
+        if self.service_s is None or self.predicted_s <= 0 or not self.whole:
+            return None
+        return self.latency_s / self.predicted_s
 
 
 class Observations:

@@ -98,7 +98,7 @@ class MetaTools:
 
     def _pull_observations(self, arguments: PullObservations) -> RecentResults:
         recent = self._steered.observations.since(self._steered.now_s - arguments.window_s)
-        done = [o.latency_s for o in recent if o.service_s is not None]
+        done = [o.latency_s for o in recent if o.outcome == "done"]
         rows = tuple(
             ResultRow(
                 device=o.device, model=o.key.model, outcome=o.outcome, ended_s=round(o.ended_s, 3),

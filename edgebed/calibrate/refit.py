@@ -16,10 +16,11 @@ from emulation.domain.records import RequestRecord
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.metrics.contention import service_end_s
+from emulation.metrics.view import in_one_go
 from emulation.recording import Run
 
-_SLACK, _SLACK_S = 1.1, 0.1
-"""A request that took longer from start to end than this many times its service, and this more, was interrupted."""
+_SLACK_S = 0.1
+"""Overlap in service, seconds, that is only the inexactness of two clocks."""
 
 Key = tuple[str, Literal["cpu", "gpu"], str | None]
 """Model, mode, and node where the testbed has a law for that node alone."""
@@ -64,10 +65,7 @@ def _whole(record: RequestRecord, side: Mapping[str, Any]) -> bool:
     """Whether it was done in its first attempt without an interruption, and its replica said what it computed."""
     if record.outcome != "done" or record.attempt != 1 or not side.get("prefill_s"):
         return False
-    if record.started_s is None or record.service_s is None:
-        return False
-    at_node_s = record.ended_s - record.transfer_s - record.started_s
-    return at_node_s <= _SLACK * record.service_s + _SLACK_S and service_end_s(record) <= record.ended_s
+    return in_one_go(record) and service_end_s(record) <= record.ended_s
 
 
 def _in_batches(run: Run) -> set[str]:

@@ -11,7 +11,8 @@ from emulation.domain.cluster import Mode
 class Measured:
     """One attempt up to its end, or until it was given back. Times in virtual seconds; None: it did not come to that.
 
-    Service, finished prompts and stutter are those of all attempts so far: work goes on where it was left.
+    Service, finished prompts and stutter are those of all attempts so far: work goes on where it was left. A turn is
+    one stretch in service, on one executor in one mode; only the last one tells how fast that is.
     """
 
     attempt: int = 1
@@ -25,8 +26,12 @@ class Measured:
     """First time in service."""
     service_s: float = 0.0
     """Time in service, slowdown and sharing included."""
+    turn_s: float | None = None
+    """What of it the last turn took, less what it stood still; None: nobody can tell it apart from the rest."""
+    turn_prompts: int = 0
+    """Prompts finished in the last turn."""
     work_s: float = 0.0
-    """The same, each second weighted by the share of its resource the attempt had."""
+    """The last turn, each second weighted by the share of its resource the attempt had."""
     interrupted: bool = False
     """Whether it was ever taken out of service unfinished."""
     prompts_done: int = 0

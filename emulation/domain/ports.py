@@ -123,6 +123,10 @@ class OracleView(Protocol):
         """Whether a request dispatched there now would stutter (E3 eq. 3)."""
 
 
+Lesson = tuple[tuple[float, ...], float]
+"""Features of served work, and the seconds it took."""
+
+
 @value
 class Completion:
     """Feedback after a request ended: the only thing a controller learns from (E3's information contract)."""
@@ -136,10 +140,20 @@ class Completion:
     teaches: bool = True
     """Whether its service time tells of the executor's ordinary law."""
 
-    @property
-    def service_s(self) -> float | None:
-        """Time in service, to learn from; None unless it was served to the end under ordinary conditions."""
-        return self.measured.service_s if self.teaches and self.outcome == "done" else None
+    def lesson(self, features: int) -> Lesson | None:
+        """What the executor that finished it did for it: features of the share it served, and the seconds that took.
+
+        `features`: how many its service law has. None unless it was served to the end under ordinary conditions, or
+        where it is not known what of its service was that executor's, or what share a law of tokens served.
+        """
+        took, request = self.measured, self.request
+        if not self.teaches or self.outcome != "done" or took.turn_s is None:
+            return None
+        if features == 1:
+            return (float(took.turn_prompts),), took.turn_s
+        if took.turn_prompts < request.prompts:
+            return None
+        return (float(request.prompt_tokens), float(took.output_tokens)), took.turn_s
 
 
 class FastPath(Protocol):

@@ -7,7 +7,7 @@ Version 2: `ended_s` is when the work ended at its node, in every record. In ver
 joined with its client's log was when the gateway had the answer.
 
 Version 3: a request that is still in the system when the run ends has a line too, with the outcome `unfinished`.
-Before, it was only counted in the footer, by model.
+Before, it was only counted in the footer, by model. `turn_s` says what of `service_s` is of the executor that finished.
 """
 
 from __future__ import annotations
@@ -86,6 +86,9 @@ class RequestRecord:
     reason: str = ""
     input_tokens: int | None = None
     """Tokens a real text model read, by its own tokenizer; None: emulated, or it never finished."""
+    turn_s: float | None = None
+    """Of `service_s`, what its last time in service took, at `executor` in `mode`, less what it stood still there: what
+    may be learned of that executor. All of it where it was served in one go; None: not done, or not known."""
     kind: Literal["request"] = "request"
 
 

@@ -43,16 +43,18 @@ class ComputedWork:
     ) -> bool:
         """The work is over, after so many seconds over all attempts; false if it is not in service.
 
-        `input_tokens`: by the model's own tokenizer; None: it has none.
+        Whoever computed says what the attempt took in all: of one that was interrupted, or stood still, the last turn
+        cannot be told apart. `input_tokens`: by the model's own tokenizer; None: it has none.
         """
         self._advance(now_s)
         placed = self._placed(request_id)
         if placed is not None:
             lane, job = placed
             lane.sync(now_s)
-            alone = job.work_s / job.service_s if job.service_s > 0 and job.attempt == 1 else 1.0
-            job.service_s = service_s
-            job.work_s = service_s * alone  # what the rest of its batch took is not its work
+            emulated_s, job.service_s = job.service_s - job.service_before_s, service_s
+            job.told_apart = not job.interrupted and job.stood_s == 0.0
+            alone = job.work_s / emulated_s if emulated_s > 0 else 1.0
+            job.work_s = (job.turn_s or 0.0) * alone  # what the rest of its batch took is not its work
             job.counted_tokens = (input_tokens, output_tokens)
             self._service.finish(lane, now_s)
         self._refresh()

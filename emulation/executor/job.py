@@ -35,11 +35,19 @@ class Job:
     service_s: float = 0.0
     """Seconds in service so far, over all interruptions."""
     work_s: float = 0.0
-    """The same, each second weighted by the share of its resource the job had."""
+    """Of the last turn, each second weighted by the share of its resource the job had."""
+    stood_s: float = 0.0
+    """Of the last turn, seconds in which it was in service and stood still."""
+    told_apart: bool = True
+    """Whether it is known what of `service_s` was the last turn."""
     interrupted: bool = False
     """Whether it was ever taken out of service unfinished."""
     prompts_done: int = 0
     """Progress record: an interrupted job resumes after its last finished prompt."""
+    service_before_s: float = 0.0
+    """`service_s` when the last turn began."""
+    prompts_before: int = 0
+    """`prompts_done` when the last turn began."""
     uplink_s: float = 0.0
     downlink_s: float = 0.0
     stutter: bool = False
@@ -60,6 +68,21 @@ class Job:
         """Go on from what earlier attempts at the request finished."""
         self.prompts_done, self.service_s = earlier.prompts_done, earlier.service_s
         self.started_s = earlier.started_s
+
+    def begin_turn(self) -> None:
+        """It comes into service."""
+        self.service_before_s, self.prompts_before = self.service_s, self.prompts_done
+        self.work_s = self.stood_s = 0.0
+
+    @property
+    def turn_s(self) -> float | None:
+        """Seconds of the last turn so far, less those in which it stood still; None: not known."""
+        return self.service_s - self.service_before_s - self.stood_s if self.told_apart else None
+
+    @property
+    def turn_prompts(self) -> int:
+        """Prompts finished in the last turn."""
+        return self.prompts_done - self.prompts_before
 
     @property
     def remaining_units(self) -> float:

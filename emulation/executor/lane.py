@@ -42,6 +42,7 @@ class Lane:
     def begin(self, job: Job, unit_s: float, share: float, now_s: float) -> None:
         """Put a job in service."""
         self.job = job
+        job.begin_turn()
         self.remaining_units = job.remaining_units
         self.unit_s = unit_s
         self.share = share
@@ -54,8 +55,7 @@ class Lane:
         if self.job is not None and now_s > self.synced_s:
             elapsed = now_s - self.synced_s
             self.remaining_units = max(0.0, self.remaining_units - elapsed * self.share / self.unit_s)
-            self.job.service_s += elapsed
-            self.job.work_s += elapsed * self.share
+            self._count(self.job, elapsed)
             self.synced_s = now_s
 
     def rerate(self, unit_s: float, share: float, now_s: float) -> None:
@@ -72,12 +72,25 @@ class Lane:
         job = self.job
         if job is None:
             return None
-        rest_s = max(0.0, now_s - self.synced_s)
-        job.service_s += rest_s
-        job.work_s += rest_s * self.share
+        self._count(job, max(0.0, now_s - self.synced_s))
         self.job = None
         self.finish_s = inf
         return job
+
+    def _count(self, job: Job, elapsed_s: float) -> None:
+        job.service_s += elapsed_s
+        if self.frozen:
+            job.stood_s += elapsed_s
+        else:
+            job.work_s += elapsed_s * self.share
+
+    def freeze(self, frozen: bool, now_s: float) -> bool:
+        """The job in service is paused, or goes on; whether that is news."""
+        if frozen == self.frozen:
+            return False
+        self.sync(now_s)
+        self.frozen = frozen
+        return True
 
     def break_off(self, now_s: float) -> Job | None:
         """Take the job out of service at its last finished prompt; None if idle."""

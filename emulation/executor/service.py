@@ -129,8 +129,7 @@ class Service:
             for lane in executor.lanes:
                 if lane.job is not None:
                     lane.rerate(self.unit_s(executor, lane.job), lane.share, now_s)
-                    was, lane.frozen = lane.frozen, self.speed.paused(lane.job.request.model)
-                    thawed = thawed or was != lane.frozen
+                    thawed = lane.freeze(self.speed.paused(lane.job.request.model), now_s) or thawed
         for executor in self.executors:
             if thawed:
                 self.share_out(executor, now_s)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emulation.domain.records import RequestRecord
+from emulation.metrics.view import in_one_go
 
 _Z_80, _Z_95 = 1.2815515655446004, 1.959963984540054
 
@@ -26,12 +27,13 @@ class Calibration:
 def calibration(records: Iterable[RequestRecord]) -> Calibration | None:
     """Calibration of the predictions of these requests; None where no decision stated an uncertainty.
 
-    A request that a change of its device met between decision and service counts like any other.
+    A request that a change of its device met between decision and service counts like any other; one that was moved,
+    interrupted or stood still does not: what it took in all is no one executor's time for it.
     """
     rows = [
         (r.predicted_s, r.predicted_sd_s, r.service_s)
         for r in records
-        if r.outcome == "done" and r.service_s is not None and r.predicted_s and r.predicted_sd_s
+        if r.outcome == "done" and in_one_go(r) and r.predicted_s and r.predicted_sd_s
     ]
     if not rows:
         return None

@@ -66,6 +66,19 @@ def on_target(record: RequestRecord, node: str, model: str | None = None) -> boo
     return record.executor is not None and node_of(record.executor) == node and model in (None, record.model)
 
 
+def in_one_go(record: RequestRecord) -> bool:
+    """Whether a request that is done was served by one executor from begin to end, and never stood still.
+
+    Records of before version 3 do not say; there it is what took about as long from start to end as its service.
+    """
+    if record.turn_s is not None:
+        return record.turn_s == record.service_s
+    if record.started_s is None or record.service_s is None:
+        return False
+    at_node_s = record.ended_s - record.transfer_s - record.started_s
+    return record.attempt <= 1 and at_node_s <= 1.1 * record.service_s + 0.1
+
+
 def is_exchange(decision: DecisionRecord) -> bool:
     """Whether it is a question to a reasoner and its reply, not what was decided."""
     return isinstance(decision.choice, dict) and "exchange" in decision.choice

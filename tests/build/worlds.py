@@ -98,7 +98,10 @@ def completion(
     stutter: bool = False,
 ) -> Completion:
     """The end of a request on a GPU executor; without a service time it expired unserved."""
-    measured = Measured(mode="gpu", service_s=service_s or 0.0, output_tokens=output_tokens, stutter=stutter)
+    measured = Measured(
+        mode="gpu", service_s=service_s or 0.0, turn_s=service_s, turn_prompts=request.prompts,
+        output_tokens=output_tokens, stutter=stutter,
+    )  # fmt: skip
     how = outcome or ("expired" if service_s is None else "done")
     return Completion(request, executor, how, at_s, measured)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from emulation.domain.events import Slowdown
+from emulation.domain.measured import Measured
 from emulation.faults import Step, timeline
 from serve_apps.node import core as core_module
 from serve_apps.wire.messages import Served, Work
@@ -90,6 +91,17 @@ async def test_a_second_attempt_ends_the_first_and_is_served() -> None:
         1.5,
         2,
     )
+
+
+@in_a_loop
+async def test_what_goes_on_here_tells_of_this_node_only() -> None:
+    node = device()
+    await node.begin()
+    earlier = Measured(prompts_done=1, service_s=95.0, started_s=0.0)
+    moved = await serving(node, 1, prompts=3, attempt=2, earlier=earlier)
+    node.clock.go_to(5.0)
+    took = (await moved).measured
+    assert (took.service_s, took.turn_s, took.turn_prompts) == (97.0, 2.0, 2)
 
 
 @in_a_loop

@@ -135,9 +135,9 @@ class FastPath:
         belief = self.view.beliefs[completion.executor]
         pool, column = _place(belief, request.model)
         if pool.features == 2:
-            self.lengths.observe(
-                request.model, completion.measured.output_tokens, request.known_output_tokens
-            )
+            said, stated = completion.measured.output_tokens, request.known_output_tokens
+            each = None if stated is None else stated / request.prompts
+            self.lengths.observe(request.model, said / request.prompts, each)
         if not self.perf.learns:
             return
         key = PerfKey(belief.name, request.model, completion.measured.mode)
@@ -151,12 +151,12 @@ class FastPath:
         if pool.features == 1:
             return float(request.prompts), 0.0
         tokens = self.lengths.expected_tokens(request.model, request.known_output_tokens)
-        return float(request.prompt_tokens), float(tokens)
+        return float(request.prompt_tokens), float(tokens * _answers(request))
 
     def _length_sd(self, request: Request, pool: Pool) -> float:
-        return (
-            self.lengths.sd_tokens(request.model, request.known_output_tokens) if pool.features == 2 else 0.0
-        )
+        if pool.features == 1:
+            return 0.0
+        return self.lengths.sd_tokens(request.model, request.known_output_tokens) * _answers(request)
 
     def _hear(self, now_s: float) -> None:
         if now_s > self.view.now_s:
@@ -242,6 +242,11 @@ class FastPath:
             pool.set_bias(
                 column, tier_s, soft_bias_s(u, config.explore_s, belief.risky, config.risk_penalty_s, guide_s)
             )
+
+
+def _answers(request: Request) -> int:
+    """Answers whose lengths add up: those of all prompts, unless what is stated is of all of them already."""
+    return request.prompts if request.known_output_tokens is None else 1
 
 
 def _place(belief: Belief, model: str) -> tuple[Pool, int]:

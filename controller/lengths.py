@@ -55,10 +55,13 @@ class OutputLengths:
         """Tokens that the figures count in, and the figures: of shares where a number is stated."""
         return (1.0, self._tokens.get(model)) if stated is None else (stated, self._shares.get(model))
 
-    def observe(self, model: str, output_tokens: int, stated: float | None = None) -> None:
-        """One finished answer, and the number its request stated. Raises `ValueError` on a negative length."""
+    def observe(self, model: str, output_tokens: float, stated: float | None = None) -> None:
+        """One finished answer (of several to one request: their mean), and the number its request stated.
+
+        Raises `ValueError` on a negative length.
+        """
         if output_tokens < 0:
-            raise ValueError(f"output_tokens must be >= 0, not {output_tokens}")
+            raise ValueError(f"output_tokens must be >= 0, not {output_tokens:g}")
         self._tokens.setdefault(model, _Running()).add(float(output_tokens))
         if stated is not None and stated > 0:
             self._shares.setdefault(model, _Running()).add(output_tokens / stated)

@@ -16,6 +16,7 @@ from typing import Any
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import OUTCOMES, Outcome, Request
+from emulation.domain.request_id import of_load
 from emulation.png import png
 
 IMAGE_SIZE = "256x256"
@@ -50,8 +51,12 @@ def build_call(
     max_tokens: int | None,
     stream_share: float = 0.0,
     api_key: str | None = None,
+    load_id: str = "",
 ) -> HttpCall:
-    """The HTTP call of a request. `max_tokens`: limit its client states; `stream_share`: of text requests."""
+    """The HTTP call of a request.
+
+    `max_tokens`: limit its client states; `stream_share`: of text requests; `load_id`: of the load it is part of.
+    """
     stream = model.modality == "text" and model.features == "tokens" and is_streamed(request.id, stream_share)
     path, payload, answers = _payload(request, model, max_tokens)
     if stream:
@@ -60,7 +65,7 @@ def build_call(
         "Content-Type": "application/json",
         "Accept": "text/event-stream" if stream else "application/json",
         "Accept-Encoding": "identity",
-        "X-Request-ID": request.id,
+        "X-Request-ID": of_load(load_id, request.id),
         "X-Edge-Origin": request.origin,
     }
     if api_key:

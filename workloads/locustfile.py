@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ def add_options(parser: LocustArgumentParser) -> None:
     add(
         "--client-log", env_var="EDGEBED_CLIENT_LOG", default="client.jsonl", help="one JSON line per request"
     )
+    add(
+        "--plain-ids",
+        action="store_true",
+        help="call requests as the scenario does: for a testbed that no other load is sent to",
+    )
     timeout = "wall seconds before a client without a deadline gives up"
     add("--request-timeout", type=float, env_var="EDGEBED_REQUEST_TIMEOUT", default=600.0, help=timeout)
     grace = "wall seconds a client waits past the deadline, and the run for its last request"
@@ -68,7 +74,7 @@ class Session:
         self._runner: Any = environment.runner
         self._options: Any = environment.parsed_options
         self._assigned: dict[str, Any] | None = None
-        """This process's share of the coming test: index, count, t0_wall_s. Used once."""
+        """This process's share of the coming test: index, count, t0_wall_s, load_id. Used once."""
         self._run: OpenLoopRun | None = None
         self._sending: Any = None
         self._missing: set[int] = set()
@@ -83,7 +89,8 @@ class Session:
         """A test starts: share out the work (master) or begin to send."""
         t0_wall_s = self._options.t0 or self._now_s() + LEAD_S
         if not isinstance(self._runner, WorkerRunner):
-            self._assigned = {"index": 0, "count": 1, "t0_wall_s": t0_wall_s}
+            load_id = "" if self._options.plain_ids else uuid.uuid4().hex[:8]
+            self._assigned = {"index": 0, "count": 1, "t0_wall_s": t0_wall_s, "load_id": load_id}
         assigned, self._assigned = self._assigned, None
         if assigned is None:
             return
@@ -109,7 +116,7 @@ class Session:
     def _now_s(self) -> float:
         return time.monotonic() + self._clock_offset_s
 
-    def _job(self, index: int, count: int, t0_wall_s: float) -> Job:
+    def _job(self, index: int, count: int, t0_wall_s: float, load_id: str) -> Job:
         options = self._options
         scenario = load_scenario(options.scenario)
         speedup = options.speedup or scenario.live.speedup
@@ -124,6 +131,7 @@ class Session:
             timeout_s=request_timeout_s(scenario, speedup, options.request_timeout, options.grace),
             grace_s=options.grace,
             api_key=os.environ.get("EDGEBED_API_KEY"),
+            load_id=load_id,
         )
 
     def _send_all(self, job: Job) -> None:
@@ -150,7 +158,8 @@ class Session:
         workers = sorted(client.id for client in self._runner.clients.ready)
         self._missing, self._answered = set(range(len(workers))), 0
         for index, worker in enumerate(workers):
-            data = {"index": index, "count": len(workers), "t0_wall_s": job.timeline.t0_wall_s}
+            share = {"index": index, "count": len(workers), "load_id": job.load_id}
+            data = {**share, "t0_wall_s": job.timeline.t0_wall_s}
             self._runner.send_message("edgebed_share", data, client_id=worker)
         last_s = job.timeline.wall_s(job.scenario.end_s) + job.timeout_s + 2 * job.grace_s
         gevent.spawn_later(max(0.0, last_s - self._now_s()), self._end_late, self._missing)

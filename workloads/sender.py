@@ -15,6 +15,7 @@ from gevent.pool import Group  # type: ignore[import-untyped]
 from geventhttpclient.useragent import UserAgent
 
 from emulation.domain.request import Request
+from emulation.domain.request_id import of_load
 from emulation.domain.scenario import Scenario
 from workloads.client import Answer, HttpCall, build_call
 from workloads.generate import Workload
@@ -42,6 +43,8 @@ class Job:
     timeout_s: float
     grace_s: float
     api_key: str | None = None
+    load_id: str = ""
+    """In the name of every request, so that another load on the same testbed calls none so; empty: there is none."""
 
 
 @dataclass(slots=True)
@@ -106,8 +109,10 @@ class OpenLoopRun:
     def _send(self, request: Request) -> None:
         sent_s, aborted = self._now_s(), True
         limit = self._job.workload.max_tokens.get(request.id)
-        share_streamed = self._job.scenario.live.stream_share
-        call = build_call(request, self._models[request.model], limit, share_streamed, self._job.api_key)
+        call = build_call(
+            request, self._models[request.model], limit, self._job.scenario.live.stream_share, self._job.api_key,
+            self._job.load_id,
+        )  # fmt: skip
         reply = _Reply(failure="the run was stopped")
         timer = gevent.Timeout.start_new(self._job.timeout_s)
         try:
@@ -142,7 +147,7 @@ class OpenLoopRun:
         answer, first_s = reply.answer, reply.first_token_s
         ended = "error" if reply.failure or answer is None else answer.outcome()
         result = ClientResult(
-            request_id=request.id,
+            request_id=of_load(self._job.load_id, request.id),
             model=request.model,
             intended_s=request.arrival_s,
             sent_s=None if sent_s is None else virtual_s(sent_s),

@@ -6,7 +6,7 @@ Service times come from the profile, faults, dispatches and lengths from the rec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf, isfinite
 from typing import Any, Literal, get_args
@@ -21,6 +21,7 @@ from edgebed.runs.virtual import simulate
 from emulation.domain.profile import ProfileFile
 from emulation.domain.records import RequestRecord
 from emulation.domain.request import Request
+from emulation.domain.request_id import scenario_id_of
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.files import ConfigError, did_you_mean
@@ -228,10 +229,11 @@ def _items(run: Run, scenario: Scenario, drawn: Workload, real: frozenset[str]) 
     for r in run.requests:
         if not r.origin:  # it never arrived
             continue
-        request, truth = known.get(r.request_id, (None, None))
-        request = request or _request(r, scenario)
+        named = scenario_id_of(r.request_id)
+        request, truth = known.get(named, (None, None))
+        request = _request(r, scenario) if request is None else replace(request, id=r.request_id)
         if truth is None or r.executor is None or r.executor in real:
-            limit = drawn.max_tokens.get(r.request_id, longest[r.model])
+            limit = drawn.max_tokens.get(named, longest[r.model])
             truth = _recorded(r, scenario, limit)
         found[r.request_id] = (request, truth)
     return found

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from edgebed.commands.console import out, say
 from edgebed.commands.options import (
@@ -85,10 +86,17 @@ def up(
 
 
 def down() -> None:
-    """Take the standing testbed down; its record is closed."""
+    """Take the standing testbed down; its record is closed. Exit code 1 if anything went wrong with it."""
     from edgebed.runs.standing import down as take_down
 
-    out.print("down" if take_down() else "no testbed stands here")
+    ended = take_down()
+    if ended is None:
+        out.print("no testbed stands here")
+    elif ended.failure:
+        say(f"down, but not as it should be: {escape(ended.failure)}; records and up.log in {ended.folder}")
+        raise typer.Exit(1)
+    else:
+        out.print("down")
 
 
 def load(

@@ -17,6 +17,7 @@ from typing import Any
 from emulation.domain.measured import Measured
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.request import Outcome, Request
+from emulation.domain.request_id import client_id_of
 from emulation.jsonl import RecordError
 from emulation.ledger import request_record
 from emulation.recording import Run, read_run, rows_of, write_records
@@ -42,7 +43,7 @@ def join_client_log(folder: Path) -> Run:
     joined: list[RecordWithSide] = []
     for record, side in rows:
         if isinstance(record, RequestRecord):
-            joined.append(_joined(record, side or {}, log.pop(record.request_id, None), header))
+            joined.append(_joined(record, side or {}, log.pop(client_id_of(record.request_id), None), header))
         elif not isinstance(record, RunFooter):
             joined.append((record, side))
     joined += [(_never_arrived(result, header), None) for result in log.values()]

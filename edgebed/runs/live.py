@@ -133,8 +133,9 @@ def run_live(
     (folder / CLIENT_LOG).unlink(missing_ok=True)
     t0_wall = cluster.begin_run(run_plan(scenario, scheme, seed, folder), lead_s=LEAD_S)
     load = start_load(
-        layout.root / SCENARIO_FILE, seed, cluster.url, t0_wall, scenario.live.speedup, folder / CLIENT_LOG
-    )
+        layout.root / SCENARIO_FILE, seed, cluster.url, t0_wall, scenario.live.speedup, folder / CLIENT_LOG,
+        plain_ids=True,
+    )  # fmt: skip
     interrupted = True
     try:
         _watch(cluster, scenario, scheme, load, t0_wall, quiet)
@@ -181,13 +182,18 @@ def _with_case_file(scenario: Scenario, folder: Path) -> Scenario:
 
 
 def start_load(
-    scenario: Path | str, seed: int, url: str, t0_wall: float, speedup: float, client_log: Path
-) -> subprocess.Popen[bytes]:
-    """Locust, headless, in a process (and group) of its own; its words go to `locust.log` beside the client's log."""
+    scenario: Path | str, seed: int, url: str, t0_wall: float, speedup: float, client_log: Path,
+    plain_ids: bool = False,
+) -> subprocess.Popen[bytes]:  # fmt: skip
+    """Locust, headless, in a process (and group) of its own; its words go to `locust.log` beside the client's log.
+
+    `plain_ids`: call requests as the scenario does, where no other load is sent; else by a name of the load's own.
+    """
     command = [
         sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "-u", "1", "-r", "1", "-H", url,
         "--only-summary", "--skip-log-setup", "--scenario", str(scenario), "--seed", str(seed),
         "--t0", f"{t0_wall:.6f}", "--speedup", str(speedup), "--client-log", str(client_log),
+        *(["--plain-ids"] if plain_ids else []),
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     with client_log.with_name("locust.log").open("wb") as words:

@@ -13,6 +13,7 @@ from math import inf
 from emulation.domain.actions import NodeConfig
 from emulation.domain.records import DecisionRecord, RequestRecord, RunFooter
 from emulation.domain.request import Request
+from emulation.domain.request_id import scenario_id_of
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.executor import Ended, Job, NodeState
@@ -97,11 +98,13 @@ def _dispatches(
     ends = {r.request_id: r for r in run.requests}
     actions: list[_Action] = []
     for request_id, decisions in routes.items():
-        if request_id not in known:
+        named = request_id if request_id in known else scenario_id_of(request_id)
+        if named not in known:
             raise RecordError(
                 f"request {request_id!r} is not of scenario {run.header.scenario!r} with this seed"
             )
-        jobs.setdefault(request_id, Job(*known[request_id]))
+        request, truth = known[named]
+        jobs.setdefault(request_id, Job(replace(request, id=request_id), truth))
         end = ends.get(request_id)
         for number, decision in enumerate(decisions, start=1):
             t_s = decision.t_s

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
@@ -22,9 +22,16 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.slots import slots_until
 from emulation.files import ConfigError
 from emulation.recording import rows_of, write_records
-from serve_apps.testbed.live import LiveOptions
+from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
-from serve_apps.testbed.standing import Standing, read_standing, stand
+from serve_apps.testbed.standing import (
+    Standing,
+    how_it_ended,
+    read_standing,
+    read_state,
+    say_how_it_ended,
+    stand,
+)
 
 STATE = Path(os.environ.get("EDGEBED_STATE", Path.home() / ".edgebed" / "testbed.json"))
 UP_TIMEOUT_S = 240.0
@@ -69,20 +76,47 @@ def serve_in_foreground(
             f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
         )
         try:
-            stand(cluster, STATE)
+            stand(cluster, STATE, layout.root)
         finally:
+            close_run(cluster, folder)
+
+
+def close_run(cluster: LiveCluster, folder: Path) -> None:
+    """End the run of a testbed that stayed, and leave word of how that went for whoever took it down.
+
+    Raises what went wrong; what was recorded is kept as far as it came.
+    """
+    failure = ""
+    try:
+        try:
             cluster.end_run()
+        finally:
             close_endless(folder)
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        say_how_it_ended(STATE, failure)
 
 
-def down() -> bool:
-    """Take the standing testbed down; False if there is none. Raises `ConfigError` if it does not go."""
-    standing = read_standing(STATE)
+@dataclass(frozen=True, slots=True)
+class Down:
+    """A testbed that stood and is gone."""
+
+    folder: str
+    failure: str
+    """What went wrong on the way, in a line; empty if nothing did."""
+
+
+def down() -> Down | None:
+    """Take the standing testbed down; None if there is none. Raises `ConfigError` if it does not go."""
+    standing = read_state(STATE)
     if standing is None:
-        return False
+        return None
     if not standing.end():
         raise ConfigError(f"process {standing.pid} did not end within a minute; look at its up.log")
-    return True
+    STATE.unlink(missing_ok=True)
+    return Down(standing.folder, how_it_ended(STATE, standing))
 
 
 def load(
@@ -144,9 +178,11 @@ def speedup_of(url: str) -> float | None:
 
 
 def close_endless(folder: Path) -> None:
-    """Give the record of a testbed that stayed its true horizon; every request in it counts."""
+    """Give the record of a testbed that stayed its true horizon; every request in it counts. One that was cut stays."""
     rows = rows_of(folder)
-    end_s = max((r.t_s for r, _ in rows if isinstance(r, RunFooter)), default=0.0)
+    end_s = next((r.t_s for r, _ in rows if isinstance(r, RunFooter)), None)
+    if end_s is None:  # it was cut
+        return
     slot_s = next(r.slot_s for r, _ in rows if isinstance(r, RunHeader))
 
     def closed(record: Record) -> Record:

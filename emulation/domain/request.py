@@ -34,10 +34,11 @@ class Request:
     deadline_s: float
     """Absolute; infinity where there is none."""
     prompts: int = 1
-    """K: number of prompts in the batch (feature `prompts`)."""
+    """K: number of prompts in the batch, which is the number of answers."""
     prompt_tokens: int = 0
-    """n_in (feature `tokens`)."""
+    """n_in (feature `tokens`), over all prompts."""
     known_output_tokens: float | None = None
-    """Output length a decider may use, by the scenario's length knowledge: exact, max_tokens, or None (predict it)."""
+    """Output length a decider may use, over all answers, by the scenario's length knowledge: exact, max_tokens, or None
+    (predict it)."""
     up_bytes: int = 0
     down_bytes: int = 0

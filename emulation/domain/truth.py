@@ -16,9 +16,9 @@ class RequestTruth:
     """Hidden facts of one request, the same for every scheme and both worlds."""
 
     output_tokens: int = 0
-    """True n_out (feature `tokens`)."""
+    """True n_out (feature `tokens`), over all answers to the request."""
     noise: tuple[float, ...] = (1.0,)
-    """Multiplier of the service time, mean 1; one per prompt for `prompts`, a single one for `tokens`."""
+    """Multiplier of the service time, mean 1; one per prompt, and a single one for a request of one answer."""
     input_tokens: int | None = None
     """True n_in, by the tokenizer of a real model; None: what the gateway counted, `Request.prompt_tokens`."""
 

@@ -81,7 +81,9 @@ class Speed:
         return factors[0], factors[1]
 
     def unit_s(self, mode: Mode, request: Request, truth: RequestTruth) -> float:
-        """True seconds per unit of this request's work on a whole idle resource; infinity while it is paused.
+        """True seconds per unit (prompt) of this request's work on a whole idle resource; infinity while it is paused.
+
+        Tokens are those of the whole request: each of its prompts is an equal part of the work.
 
         s = sum_i theta_i * ratio_i * prod_c factor_c(i) * x_i (E3 eqs. 1 and 2): the ratios are the hidden mismatch,
         the conditions c the hidden slowdowns in force.
@@ -91,18 +93,22 @@ class Speed:
             healthy = self._healthy[law]
             if len(healthy) == 1:
                 return healthy[0] or _LEAST_S
-            return healthy[0] * _read(request, truth) + healthy[1] * truth.output_tokens or _LEAST_S
+            whole_s = healthy[0] * _read(request, truth) + healthy[1] * truth.output_tokens
+            return whole_s / len(truth.noise) or _LEAST_S
         if self.paused(request.model):
             return inf
         theta, ratios = self._theta[law]
-        x = (_read(request, truth), truth.output_tokens) if len(theta) == 2 else (1.0,)
+        x: tuple[float, ...] = (1.0,)
+        parts = 1
+        if len(theta) == 2:
+            x, parts = (_read(request, truth), truth.output_tokens), len(truth.noise)
         total = 0.0
         for i, (coefficient, feature) in enumerate(zip(theta, x, strict=True)):
             value = coefficient * ratios[i] * feature
             for condition in self._of(request.model):
                 value *= condition.factor(i)
             total += value
-        return total or _LEAST_S
+        return total / parts or _LEAST_S
 
     def batching(self, executor: Executor) -> Batching:
         """How it serves its model in the mode it is in."""

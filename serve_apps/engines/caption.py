@@ -59,13 +59,16 @@ class CaptionEngine:
     def check(self, work: Work) -> None:
         """Raises `BadAsk` if a picture cannot be read."""
         for picture in dict.fromkeys(work.ask.pictures):
-            read_picture(picture)
+            read_picture(picture, work.ask.said_in)
 
     def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
         """One caption. Raises `Stopped`."""
         most = min(work.ask.max_tokens or self._default_tokens, self._most_tokens)
         return self._caption(
-            read_picture(work.ask.pictures[index]), Wanted.of(work, index, most), pacer, emit
+            read_picture(work.ask.pictures[index], work.ask.said_in),
+            Wanted.of(work, index, most),
+            pacer,
+            emit,
         )
 
     def _caption(self, picture: Any, wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:
@@ -111,19 +114,19 @@ class _Looking:
         return said.logits[0, -1]
 
 
-def read_picture(uri: str) -> Any:
-    """The picture of a data URI. Raises `BadAsk` if there is none; nothing is ever fetched."""
+def read_picture(uri: str, field: str = "messages") -> Any:
+    """The picture of a data URI. Raises `BadAsk` of this field if there is none; nothing is ever fetched."""
     pil: Any = need("PIL.Image")
     head, comma, coded = uri.partition(",")
     if not head.startswith("data:") or not comma:
-        raise BadAsk(f"image_url {uri[:40]!r} is not a data URI; pictures are not fetched", "messages")
+        raise BadAsk(f"image_url {uri[:40]!r} is not a data URI; pictures are not fetched", field)
     try:
         raw = base64.b64decode(coded, validate=True)
         picture = pil.open(BytesIO(raw))
         if picture.width * picture.height > MAX_PIXELS:
-            raise BadAsk(f"image of {picture.width}x{picture.height} is too large", "messages")
+            raise BadAsk(f"image of {picture.width}x{picture.height} is too large", field)
         return picture.convert("RGB")
     except (binascii.Error, OSError, SyntaxError, ValueError, pil.DecompressionBombError) as error:
         if isinstance(error, BadAsk):
             raise
-        raise BadAsk(f"an image cannot be read: {error}", "messages") from error
+        raise BadAsk(f"an image cannot be read: {error}", field) from error

@@ -5,17 +5,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from math import inf
+from typing import Any
 
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
-from serve_apps.wire.ask import Sampling
-from serve_apps.wire.messages import Piece, Work
+from serve_apps.wire.ask import Sampling, first_stop
+from serve_apps.wire.messages import Finish, Piece, Work
 
 Emit = Callable[[str, int], None]
 """Called with new text and the number of tokens it stands for."""
-Finish = Literal["stop", "length"]
-"""Why an answer ended."""
 UNFINISHED = "\ufffd"
 """What a tokenizer says for bytes that are not yet a whole character."""
 
@@ -57,8 +56,12 @@ class TokenSampler:
 class Detokenizer:
     """Turns tokens to text as they come, holding back half characters and what may begin a stop sequence."""
 
-    def __init__(self, decode: Callable[[list[int]], str], stop: Sequence[str], emit: Emit) -> None:
+    def __init__(
+        self, decode: Callable[[list[int]], str], stop: Sequence[str], emit: Emit, min_tokens: int = 0
+    ) -> None:
+        """`min_tokens`: what is said up to this one is never part of a stop sequence."""
         self._decode = decode
+        self._min_tokens = min_tokens
         self._stop = tuple(s for s in stop if s)
         self._emit = emit
         self._ids: list[int] = []
@@ -79,17 +82,15 @@ class Detokenizer:
         if self._decode(self._ids[self._from :]).endswith(UNFINISHED):
             return
         self._take()
-        ends_at = [at for at in (self._held.find(s) for s in self._stop) if at >= 0]
-        if ends_at:
-            self._held, self.stopped = self._held[: min(ends_at)], True
-            self._tell(len(self._held))
-        else:
-            self._tell(len(self._held) - self._may_begin_stop())
+        self._look_for_stop()
+        may_end = self.stopped or not self._counts()
+        self._tell(len(self._held) - (0 if may_end else self._may_begin_stop()))
 
     def end(self) -> None:
-        """No token follows: say what was held back."""
+        """No token follows: say what was held back, up to a stop sequence in it; that sets `stopped` too."""
         if not self.stopped:
             self._take()
+            self._look_for_stop()
             self._tell(len(self._held))
         if self._untold:
             self._say("", self._untold)
@@ -110,6 +111,15 @@ class Detokenizer:
         before = self._decode(self._ids[self._from : self._said])
         self._held += self._decode(self._ids[self._from :])[len(before) :]
         self._from, self._said = self._said, len(self._ids)
+
+    def _counts(self) -> bool:
+        """Whether a stop sequence would count by now."""
+        return len(self._ids) > self._min_tokens
+
+    def _look_for_stop(self) -> None:
+        at = first_stop(self._held, self._stop) if self._counts() else None
+        if at is not None:
+            self._held, self.stopped = self._held[:at], True
 
     def _tell(self, characters: int) -> None:
         """Say the first of the held text; a token stays with the rest, so that no text ever stands for none."""
@@ -142,11 +152,15 @@ class Wanted:
     seed: int = 0
     ignore_end: bool = False
     prompt_tokens: int = 0
+    min_tokens: int = 0
 
     @classmethod
     def of(cls, work: Work, index: int, max_tokens: int, prompt_tokens: int = 0) -> Wanted:
         """An answer that some work asks for."""
-        return cls(max_tokens, work.ask.sampling, seed_of(work, index), work.ask.ignore_eos, prompt_tokens)
+        ask = work.ask
+        return cls(
+            max_tokens, ask.sampling, seed_of(work, index), ask.ignore_eos, prompt_tokens, ask.min_tokens
+        )
 
 
 FIRST_CALL = Wanted(2, Sampling(temperature=0.0), ignore_end=True)
@@ -172,13 +186,15 @@ class Decoder:
         Raises `Stopped` when the node wants no more of it.
         """
         sample = TokenSampler(wanted.sampling, self._temperature, wanted.seed)
-        text = Detokenizer(self._decode, wanted.sampling.stop, emit)
+        text = Detokenizer(self._decode, wanted.sampling.stop, emit, wanted.min_tokens)
         torch: Any = need("torch")
         finish: Finish = "length"
         with torch.inference_mode():
             pacer.begin()
             logits = first()
             for number in range(wanted.max_tokens):
+                if number < wanted.min_tokens:
+                    logits[list(self._end_tokens)] = -inf
                 token = sample(logits)
                 pacer.lap(min(number, 1))
                 ended = token in self._end_tokens and not wanted.ignore_end
@@ -190,4 +206,4 @@ class Decoder:
                 if number + 1 < wanted.max_tokens:
                     logits = step(token)
         text.end()
-        return text.piece(finish, wanted.prompt_tokens)
+        return text.piece("stop" if text.stopped else finish, wanted.prompt_tokens)

@@ -69,7 +69,7 @@ class PictureEngine:
         """One picture, as a PNG file. Raises `Stopped`."""
         sampling = work.ask.sampling
         picture = self._draw(
-            work.ask.inputs[min(index, len(work.ask.inputs) - 1)],
+            str(work.ask.inputs[min(index, len(work.ask.inputs) - 1)]),
             work.ask.size or (self._side, self._side),
             sampling.steps or self._settings.steps,
             self._settings.guidance if sampling.guidance is None else sampling.guidance,

@@ -32,11 +32,14 @@ class Prompts:
 
     def ids(self, work: Work, index: int) -> list[int]:
         """Tokens of a prompt, at least one; a model that knows how to write a conversation gets one."""
+        given = work.ask.inputs[index]
+        if isinstance(given, tuple):
+            return list(given) or self.start()
         if work.ask.turns and self._tokenizer.chat_template:
             turns = [{"role": role, "content": text} for role, text in work.ask.turns]
             encoded = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
         else:
-            encoded = self._tokenizer(work.ask.inputs[index])
+            encoded = self._tokenizer(given)
         ids: list[int] = encoded["input_ids"]
         return ids or self.start()
 
@@ -44,6 +47,12 @@ class Prompts:
         """What stands before the first word."""
         start = self._tokenizer.bos_token_id
         return [start if start is not None else 0]
+
+    def check(self, work: Work, ids: list[int]) -> None:
+        """Raises `BadAsk` if a token is none of the model's."""
+        known = len(self._tokenizer)
+        if max(ids) >= known:
+            raise BadAsk(f"token {max(ids)} is not one of the model's {known}", work.ask.said_in)
 
     def limit(self, work: Work, prompt_tokens: int) -> int:
         """Longest answer. Raises `BadAsk` if it does not fit beside the prompt."""
@@ -53,7 +62,7 @@ class Prompts:
             wanted = f" and {asked} asked for" if asked else ""
             raise BadAsk(
                 f"{prompt_tokens} tokens of prompt{wanted} do not fit in the model's {self._context}",
-                "max_tokens" if asked and room > 0 else "messages",
+                work.ask.limited_in if asked and room > 0 else work.ask.said_in,
             )
         return asked or min(self._default_tokens, room)
 
@@ -81,9 +90,11 @@ class PromptEngine(ABC):
         return len(work.ask.inputs)
 
     def check(self, work: Work) -> None:
-        """Raises `BadAsk` if a prompt does not fit."""
+        """Raises `BadAsk` if a prompt does not fit, or has tokens the model does not know."""
         for index in range(self.choices(work)):
-            self._prompts.limit(work, len(self._prompts.ids(work, index)))
+            ids = self._prompts.ids(work, index)
+            self._prompts.check(work, ids)
+            self._prompts.limit(work, len(ids))
 
     def run(self, work: Work, index: int, pacer: Pacer, emit: Emit) -> Piece:
         """One answer. Raises `Stopped`."""

@@ -16,12 +16,12 @@ from pydantic import Field, field_validator
 from emulation.domain.cluster import Mode
 from emulation.files import ConfigError
 from serve_apps.engines.batching import BatchPacer, Loop, StepGain
-from serve_apps.engines.decoding import Detokenizer, Emit, Finish, Wanted
+from serve_apps.engines.decoding import Detokenizer, Emit, Wanted
 from serve_apps.engines.loading import Account, Loader, LoadFacts
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
 from serve_apps.engines.prompting import PromptEngine, Prompts, TextSettings
-from serve_apps.wire.messages import Piece
+from serve_apps.wire.messages import Finish, Piece
 
 CPU_CACHE_GB = 0.5
 """Memory for keys and values on a CPU; vLLM itself would take nearly all of the machine's."""
@@ -92,7 +92,7 @@ class VllmEngine(PromptEngine):
 
     def answer(self, ids: list[int], wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:
         """The answer to these tokens, in the batch with others. Raises `Stopped`."""
-        text = Detokenizer(self._prompts.decode, wanted.sampling.stop, emit)
+        text = Detokenizer(self._prompts.decode, wanted.sampling.stop, emit, wanted.min_tokens)
         finish: Finish = "length"
         prompt, params = self._inputs.tokens_input(ids), self._params(wanted)
         with self._loop.answer(prompt, params, cast(BatchPacer, pacer)) as steps:
@@ -102,7 +102,7 @@ class VllmEngine(PromptEngine):
                 if step.finish is not None:
                     finish = step.finish
         text.end()
-        return text.piece(finish, wanted.prompt_tokens)
+        return text.piece("stop" if text.stopped else finish, wanted.prompt_tokens)
 
     def _params(self, wanted: Wanted) -> Any:
         """How vLLM chooses tokens and when it ends; stop sequences are its own, so that their step is the last."""
@@ -113,6 +113,7 @@ class VllmEngine(PromptEngine):
             top_p=1.0 if sampling.top_p is None else max(sampling.top_p, _LEAST_TOP_P),
             seed=wanted.seed,
             max_tokens=wanted.max_tokens,
+            min_tokens=wanted.min_tokens,
             ignore_eos=wanted.ignore_end,
             stop=stop,
             detokenize=bool(stop),

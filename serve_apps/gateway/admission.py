@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import inf
 
 from emulation.domain.cluster import Modality, ModelSpec
 from emulation.domain.request import Request
+from emulation.domain.request_id import may_be_given
 from serve_apps.gateway.dispatch import Dispatcher
-from serve_apps.gateway.http import Exchange, HttpError
+from serve_apps.gateway.http import ONCE, Exchange, HttpError
+from serve_apps.gateway.names import NameTaken
 from serve_apps.wire.ask import Ask, BadAsk
 from serve_apps.wire.secret import Secret
 from workloads.lengths import payload_bytes
 
-_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.:/\-]{0,127}$")
 _IMAGES = "/v1/images/generations"
 
 
@@ -47,31 +47,45 @@ class Admission:
         message = f"the model {model_id[:80]!r} does not exist"
         raise HttpError(404, message, param="model", code="model_not_found")
 
-    def admit(self, exchange: Exchange, ask: Ask) -> tuple[Dispatcher, Request]:
-        """The request an ask becomes, and who serves it. Raises `HttpError`, or `BadAsk` for a bad ask or header."""
+    @contextmanager
+    def admitted(self, exchange: Exchange, ask: Ask) -> Iterator[tuple[Dispatcher, Request]]:
+        """Who serves an ask, and the request it becomes; its client's name for it is taken until it is over.
+
+        Raises `HttpError`, or `BadAsk` for a bad ask or header.
+        """
         dispatcher = self.dispatcher()
         run = dispatcher.run
         spec = self.model(ask.model)
         _check_modality(ask, spec.modality, exchange.scope["path"])
-        request_id = _request_id(exchange, dispatcher)
+        given = _name(exchange)
         by_tokens = spec.features == "tokens"
-        prompt_tokens = ask.prompt_tokens if by_tokens else 0
-        up_bytes, down_bytes = payload_bytes(spec, ask.prompts, prompt_tokens, ask.max_tokens)
+        prompt_tokens = ask.prompt_tokens * ask.each if by_tokens else 0
+        limit = None if ask.max_tokens is None else ask.max_tokens * ask.prompts
+        up_bytes, down_bytes = payload_bytes(spec, ask.prompts, prompt_tokens, limit)
         arrival_s = _intended(exchange, dispatcher.clock.now_s())
-        known = ask.max_tokens if by_tokens and run.length_knowledge != "predicted" else None
-        request = Request(
-            id=request_id,
-            model=ask.model,
-            origin=_origin(exchange, [n.id for n in run.testbed.nodes]),
-            arrival_s=arrival_s,
-            deadline_s=inf if run.deadline_s is None else arrival_s + run.deadline_s,
-            prompts=ask.prompts,
-            prompt_tokens=prompt_tokens,
-            known_output_tokens=None if known is None else float(known),
-            up_bytes=up_bytes,
-            down_bytes=down_bytes,
-        )
-        return dispatcher, request
+        known = limit if by_tokens and run.length_knowledge != "predicted" else None
+        origin = _origin(exchange, [n.id for n in run.testbed.nodes])
+        try:
+            with dispatcher.names.claimed(given) as request_id:
+                yield (
+                    dispatcher,
+                    Request(
+                        id=request_id,
+                        model=ask.model,
+                        origin=origin,
+                        arrival_s=arrival_s,
+                        deadline_s=inf if run.deadline_s is None else arrival_s + run.deadline_s,
+                        prompts=ask.prompts,
+                        prompt_tokens=prompt_tokens,
+                        known_output_tokens=None if known is None else float(known),
+                        up_bytes=up_bytes,
+                        down_bytes=down_bytes,
+                    ),
+                )
+        except NameTaken as error:
+            message = f"request {given!r} is in flight"
+            wrong = {"param": "X-Request-ID", "code": "duplicate_request"}
+            raise HttpError(409, message, headers=ONCE, **wrong) from error
 
 
 def _check_modality(ask: Ask, modality: Modality, path: str) -> None:
@@ -79,23 +93,17 @@ def _check_modality(ask: Ask, modality: Modality, path: str) -> None:
         where = _IMAGES if modality == "image" else "/v1/chat/completions"
         raise BadAsk(f"model {ask.model!r} is a {modality} model: use {where}", "model")
     if modality == "caption" and ask.images == 0:
-        raise BadAsk(f"model {ask.model!r} captions images: give at least one image_url part", "messages")
+        raise BadAsk(f"model {ask.model!r} captions images: give at least one image_url part", ask.said_in)
     if modality == "text" and ask.images:
-        raise BadAsk(f"model {ask.model!r} reads text only: it cannot take image_url parts", "messages")
+        raise BadAsk(f"model {ask.model!r} reads text only: it cannot take image_url parts", ask.said_in)
 
 
-def _request_id(exchange: Exchange, dispatcher: Dispatcher) -> str:
-    """The client's own id, or a new one. From here on the answer carries it."""
+def _name(exchange: Exchange) -> str:
+    """What the client calls its request, or what we call it if it says nothing; the answer carries it."""
     given = exchange.header(b"x-request-id")
-    if given is None:
-        given = f"x-{uuid.uuid4().hex}"
-    elif not _ID.match(given):
+    if given is not None and not may_be_given(given):
         raise BadAsk("X-Request-ID must be 1 to 128 letters, digits or _.:/-", "X-Request-ID")
-    elif given in dispatcher.flights:
-        message = f"request {given!r} is in flight"
-        raise HttpError(409, message, param="X-Request-ID", code="duplicate_request")
-    exchange.request_id = given.encode()
-    return given
+    return exchange.request_id.decode()
 
 
 def _origin(exchange: Exchange, nodes: list[str]) -> str:

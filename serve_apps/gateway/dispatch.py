@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from math import inf
@@ -22,6 +23,7 @@ from emulation.domain.ports import Completion, FastPath
 from emulation.domain.request import Outcome, Request
 from emulation.executor import Changed
 from serve_apps.gateway.flight import Flight, Refused, Told, attempt_of
+from serve_apps.gateway.names import Names
 from serve_apps.gateway.replicas import Replicas
 from serve_apps.records.batch import RecordBatch
 from serve_apps.replica.choice import class_of
@@ -65,10 +67,11 @@ class Dispatcher:
         self.run = run
         self.clock = clock
         self.fast_path = fast_path
+        self.names = Names()
         self.flights: dict[str, Flight] = {}
-        self.ends: dict[tuple[str, str], int] = {}
+        self.ends: Counter[tuple[str, str]] = Counter()
         """(model, outcome) to requests ended here."""
-        self.latency_sum_s: dict[str, float] = {}
+        self.latency_sum_s: defaultdict[str, float] = defaultdict(float)
         self._batch = batch
         self._replicas = replicas
         self._calls = calls
@@ -136,7 +139,7 @@ class Dispatcher:
                 work = await self._next(flight, work, answer)
             return answer
 
-    async def stream(self, request: Request, ask: Ask) -> AsyncIterator[Delta | Answer]:
+    async def stream(self, request: Request, ask: Ask) -> AsyncGenerator[Delta | Answer]:
         """Like `answer`, its text on the way, the `Answer` last. A second attempt goes on where the first stopped."""
         with self._flight(request, ask) as flight:
             work: Work | None = await self._choose(flight)
@@ -175,8 +178,7 @@ class Dispatcher:
                 raise self._end(flight, "rejected", decision.reason)
             if decision.action == "no_host":
                 raise self._end(flight, "no_host", decision.reason)
-            executor = decision.executor
-            node = None if executor is None else self._node_of.get(executor)
+            executor, node = decision.executor, self._node_of.get(decision.executor or "")
             if executor is None or node is None or executor in self._away:
                 await self._hold(request, HELD_LOOK_S)
             elif node == flight.avoided:
@@ -325,13 +327,11 @@ class Dispatcher:
         now_s = self.clock.now_s()
         request, measured = flight.request, flight.last_attempt()
         self.flights.pop(request.id, None)
-        key = (request.model, outcome)
-        self.ends[key] = self.ends.get(key, 0) + 1
+        self.ends[request.model, outcome] += 1
         side: dict[str, Any] = {"wall": time.time(), "request_id": request.id, "sent_s": flight.sent_s}
         side["heard_s"] = side["answered_s"] = now_s
         if outcome == "done":
-            total_s = self.latency_sum_s.get(request.model, 0.0)
-            self.latency_sum_s[request.model] = total_s + now_s - request.arrival_s
+            self.latency_sum_s[request.model] += now_s - request.arrival_s
         when_s = now_s if ended_s is None else ended_s
         if outcome == "done" and measured is not None and measured.attempt == 1:
             before_s = max(0.0, (measured.dispatched_s or 0.0) - flight.sent_s)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from prometheus_client import generate_latest
@@ -21,10 +21,14 @@ class Counted(Protocol):
     """What is read of the run in progress."""
 
     clock: LiveClock
-    ends: dict[tuple[str, str], int]
-    """(model, outcome) to requests that ended."""
-    latency_sum_s: dict[str, float]
-    """Model to virtual seconds from arrival to end, summed over requests done."""
+
+    @property
+    def ends(self) -> Mapping[tuple[str, str], int]:
+        """(model, outcome) to requests that ended."""
+
+    @property
+    def latency_sum_s(self) -> Mapping[str, float]:
+        """Model to virtual seconds from arrival to end, summed over requests done."""
 
     @property
     def flights(self) -> Collection[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ import orjson
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
+from emulation.domain.request_id import may_be_given
 from serve_apps.wire.secret import Secret
 
 log = logging.getLogger("edgebed")
@@ -25,6 +27,8 @@ MAX_BODY_BYTES = 32 * 2**20
 JSON = b"application/json"
 Headers = tuple[tuple[bytes, bytes], ...]
 T = TypeVar("T")
+ONCE: Headers = ((b"x-should-retry", b"false"),)
+"""Of an answer that must not make a client send its request again by itself; OpenAI's own clients obey it."""
 
 
 @dataclass(eq=False)
@@ -55,8 +59,10 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._begun = False
-        self.request_id: bytes | None = None
-        """Echoed in the answer's headers once it is known."""
+        given = self.header(b"x-request-id")
+        named = given is not None and may_be_given(given)
+        self.request_id = given.encode() if given and named else b"x-%s" % uuid.uuid4().hex.encode()
+        """The client's name for its request, or ours; in the headers of every answer."""
 
     def header(self, name: bytes) -> str | None:
         """A header by its lower-case name; None if absent."""
@@ -97,6 +103,7 @@ class Exchange:
         finally:
             gone.cancel()
             work.cancel()
+            await asyncio.wait((work,))  # nobody may wait for what is not over
 
     async def _gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -129,10 +136,9 @@ class Exchange:
             await self.json(error.body(), error.status, error.headers)
 
     async def _begin(self, status: int, *headers: tuple[bytes, bytes]) -> None:
-        echoed = () if self.request_id is None else ((b"x-request-id", self.request_id),)
         self._begun = True
-        start = {"type": "http.response.start", "status": status, "headers": [*headers, *echoed]}
-        await self._send(start)
+        echoed = (b"x-request-id", self.request_id)
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, echoed]})
 
 
 Handler = Callable[[Exchange], Awaitable[None]]

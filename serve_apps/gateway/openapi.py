@@ -51,7 +51,7 @@ def _post(form: Form[Any]) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _json(_ref(form.body.__name__))},
         "responses": {
             "200": {"description": "The answer", "content": content},
-            **{status: _error() for status in ("400", "401", "404", "408", "409", "413", "503")},
+            **{status: _error() for status in ("400", "401", "404", "409", "413", "422", "503")},
         },
     }
 

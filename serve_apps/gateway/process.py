@@ -24,6 +24,7 @@ from emulation.executor import Changed
 from serve_apps.gateway.dispatch import Dispatcher
 from serve_apps.gateway.front import Front
 from serve_apps.gateway.meta import MetaLink
+from serve_apps.gateway.names import Names
 from serve_apps.gateway.replicas import ServeReplicas
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import RayCalls, Unreached
@@ -114,6 +115,7 @@ class Gateway:
             await self._replicas.warm_up(app_name(n, m) for n in nodes for m in run.testbed.hosted(n))
         this_actor = ray.get_runtime_context().current_actor
         checkpoint = await self._calls.call(RECORDER, "join", run.run_id, self._source, this_actor)
+        dispatcher.names = Names(await self._calls.call(RECORDER, "place", self._source))
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
         followers |= self._followers_of(dispatcher)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -18,6 +19,7 @@ from emulation.executor import Changed, Ended, Job, NodeState, Returned
 from serve_apps.node.waiters import Waiter, produced
 from serve_apps.records.progress import ProgressReport
 from serve_apps.replica.choice import real_models
+from serve_apps.replica.content import kept_tokens
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Finished, NodeRun, Served, Work
 from workloads.truth_table import TruthTable
@@ -84,9 +86,12 @@ class Attempts:
             self.cancel(request.id, "dispatched again")
             known.answer(Served(outcome="aborted", ended_s=self.clock.now_s(), reason="dispatched again"))
         now_s = self.advance()
-        truth = self._truth.truth(request, work.ask.max_tokens, work.ask.ignore_eos)
+        ask = work.ask
+        truth = self._truth.truth(request, ask.max_tokens, ask.ignore_eos, ask.min_tokens)
         if request.model in self._real:  # nobody knows it yet
             truth = RequestTruth.unknown(len(truth.noise))
+        elif ask.sampling.stop:
+            truth = replace(truth, output_tokens=kept_tokens(work, truth.output_tokens))
         job = Job(request, truth, work.attempt, sent_s=work.sent_s)
         job.resume(work.earlier)
         ended: asyncio.Future[Served] = asyncio.get_running_loop().create_future()

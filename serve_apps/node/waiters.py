@@ -47,16 +47,20 @@ class Waiter:
 
 
 def produced(testbed: TestbedConfig, node_id: str, waiter: Waiter, done: float | None) -> tuple[int, int]:
-    """Tokens produced so far and in all, given the done share of the service; reading the input comes first, by the
-    profiled law."""
+    """Tokens produced so far and in all, given the done share of the service.
+
+    One answer after the other, each an equal part; reading its prompt comes first, by the profiled law.
+    """
     job, work = waiter.job, waiter.work
     total = total_tokens(testbed.model(job.request.model), work, job.truth.output_tokens)
     if done is None:
         return 0, total
+    answers = job.request.prompts
+    each, whole = total // answers, min(int(done * answers + 1e-9), answers)
     theta = testbed.theta(node_id, job.request.model, job.mode) or ()
     prefill = 0.0
     if len(theta) == 2:
         reading_s = theta[0] * job.request.prompt_tokens
         prefill = reading_s / max(reading_s + theta[1] * job.truth.output_tokens, 1e-12)
-    share = (done - prefill) / max(1.0 - prefill, 1e-12)
-    return min(total, int(total * share + 1e-9)) if share > 0 else 0, total
+    share = (done * answers - whole - prefill) / max(1.0 - prefill, 1e-12)
+    return min(total, whole * each + max(0, int(each * share + 1e-9))), total

@@ -55,6 +55,8 @@ class Recorder:
         self._joined: set[str] = set()
         self._joining = asyncio.Condition()
         self._gateways: dict[str, Any] = {}
+        self._took_part: list[str] = []
+        """Gateway processes that took up the present run, in order."""
 
     # -- a run --------------------------------------------------------------------------------------------
 
@@ -63,7 +65,7 @@ class Recorder:
         if self._ledger is not None:
             await self.close(interrupted=True)
         self._parts, self._checkpoints, self._numbers = parts, {}, {}
-        self._open, self._joined = {}, set()
+        self._open, self._joined, self._took_part = {}, set(), []
         self._clock = LiveClock(plan.scenario.live.speedup)
         self._folder = Path(plan.folder)
         self._sink = JsonlSink(self._folder, flush_every=1_000_000)
@@ -116,12 +118,19 @@ class Recorder:
         """A gateway takes up a run; returns the last checkpoint, if any. Requests that a gateway which is no more had
         open are closed as errors. `actor`: its own handle, by which it is asked whether it lives, on whatever host."""
         self._gateways[source] = actor
+        if source not in self._took_part:
+            self._took_part.append(source)
         if run_id == self._state.run_id and self._ledger is not None:
             for other in {s for s, _ in self._open.values()} - {source}:
                 gateway = self._gateways.get(other)
                 if gateway is None or not await lives(gateway, ALIVE_TIMEOUT_S, if_silent=False):
                     self._close_open(other)
         return self._checkpoints.get("gateway")
+
+    async def place(self, source: str) -> int:
+        """How many gateway processes took up the present run before this one."""
+        before = self._took_part
+        return before.index(source) if source in before else len(before)
 
     def _close_open(self, source: str) -> None:
         """What this gateway had in flight is lost."""

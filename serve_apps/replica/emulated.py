@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from serve_apps.replica.base import BackendSpec, Synthetic
-from serve_apps.replica.content import answer, deltas, rest
+from serve_apps.replica.content import answer, deltas, rest, text_of
 from serve_apps.wire.calls import Calls, RayCalls
 from serve_apps.wire.messages import Answer, Delta, Served, Work
 from serve_apps.wire.names import runtime_name
@@ -33,7 +33,7 @@ class Emulated(Synthetic):
     async def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
         """One attempt, its words at the emulated pace; captions come whole, at the end."""
         model, sent, over = self._spec.model, 0, False
-        choices = work.request.prompts if model.features == "prompts" else 1
+        choices = work.request.prompts
         try:
             async for item in self._calls.stream(self._node, "stream", work):
                 if isinstance(item, Served):
@@ -45,7 +45,7 @@ class Emulated(Synthetic):
                     return
                 if model.modality != "caption":
                     produced, total = item
-                    for delta in deltas(sent, produced, max(total // choices, 1)):
+                    for delta in deltas(text_of(work.ask, total // choices)[0], sent, produced):
                         yield delta
                     sent = produced
         finally:

@@ -16,7 +16,8 @@ class Noop(Synthetic):
     async def serve(self, work: Work) -> Answer:
         """The whole answer, now."""
         at_s = work.dispatched_s
-        measured = Measured(output_tokens=work.ask.max_tokens or 1, enqueued_s=at_s, started_s=at_s)
+        tokens = (work.ask.max_tokens or 1) * work.request.prompts
+        measured = Measured(output_tokens=tokens, enqueued_s=at_s, started_s=at_s)
         return answer(self._spec.model, work, Served(outcome="done", ended_s=at_s, measured=measured))
 
     async def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:

@@ -178,7 +178,9 @@ class Real:
     async def _complete(self, attempt: _Attempt) -> None:
         """Tell the node that the work is over; one that took the turn away just then hears it at the next turn."""
         tokens = sum(p.tokens for p in attempt.pieces)
-        read = _prompt_tokens(attempt) or None
+        read = (
+            sum(p.prompt_tokens for p in attempt.pieces) or None
+        )  # what was computed: every choice reads its prompt
         service_s = attempt.pacer.timing().service_s
         while attempt.served is None:
             await attempt.turn.wait()
@@ -234,8 +236,7 @@ class Real:
 
 def _prompt_tokens(attempt: _Attempt) -> int:
     """Tokens of the input by the model's own tokenizer; a prompt with several choices counts once."""
-    read = (p.prompt_tokens for p in attempt.pieces)
-    return sum(dict(zip(attempt.work.ask.inputs, read, strict=False)).values())
+    return sum(p.prompt_tokens for p in attempt.pieces[:: attempt.work.ask.each])
 
 
 class Transformers(Real):

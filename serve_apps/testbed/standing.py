@@ -31,6 +31,8 @@ class Standing:
     testbed: str
     """The inventory, as JSON."""
     options: dict[str, str | int]
+    folder: str = ""
+    """Where its records are."""
 
     def attach(self) -> LiveCluster:
         """Join it. Raises `ConnectionError` if it does not answer."""
@@ -54,20 +56,48 @@ class Standing:
 def read_standing(path: Path) -> Standing | None:
     """The testbed of this state file; None if there is none, or its owner is gone (the file is then
     removed)."""
-    try:
-        found = Standing(**orjson.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
-    if not found.alive():
+    found = read_state(path)
+    if found is not None and not found.alive():
         path.unlink(missing_ok=True)
         return None
     return found
 
 
-def stand(cluster: LiveCluster, path: Path) -> None:
+def read_state(path: Path) -> Standing | None:
+    """What a state file says, whether its owner lives or not; None if there is none."""
+    try:
+        return Standing(**orjson.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def say_how_it_ended(path: Path, failure: str) -> None:
+    """Leave beside the state file of this process's testbed whether all went well as it was taken down (empty: yes)."""
+    word = {"pid": os.getpid(), "started": started_at(os.getpid()), "failure": failure}
+    write_whole(_end_of(path), orjson.dumps(word))
+
+
+def how_it_ended(path: Path, ended: Standing) -> str:
+    """What went wrong as a testbed was taken down, in its owner's words; empty if nothing did. Read once."""
+    try:
+        word = orjson.loads(_end_of(path).read_bytes())
+        ours = (word["pid"], word["started"]) == (ended.pid, ended.started)
+        failure = str(word["failure"])
+    except (OSError, ValueError, KeyError, TypeError):
+        ours, failure = False, ""
+    _end_of(path).unlink(missing_ok=True)
+    return failure if ours else "its process ended before it had closed the record"
+
+
+def _end_of(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.ended{path.suffix}")
+
+
+def stand(cluster: LiveCluster, path: Path, folder: Path) -> None:
     """Write the state file and keep the testbed up until SIGTERM or SIGINT; the file is gone afterwards.
 
-    The caller then stops the cluster. Call it from the main thread of the process that started the cluster.
+    The caller then stops the cluster. Call it from the main thread of the process that started the cluster. `folder`:
+    where its records are.
     """
     asked = threading.Event()
 
@@ -78,7 +108,7 @@ def stand(cluster: LiveCluster, path: Path) -> None:
     pid = os.getpid()
     state = Standing(
         pid, started_at(pid) or 0, cluster.address, cluster.url, cluster.testbed.model_dump_json(),
-        asdict(cluster.options),
+        asdict(cluster.options), str(folder),
     )  # fmt: skip
     write_whole(path, orjson.dumps(asdict(state)))
     try:

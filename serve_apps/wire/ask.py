@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 
@@ -26,27 +27,43 @@ class Ask:
 
     model: str
     prompts: int = 1
+    """Answers that are wanted: `each` to every prompt."""
+    each: int = 1
     prompt_tokens: int = 0
-    """Whitespace words, the emulated tokenizer."""
+    """Whitespace words of all prompts, each counted once: the emulated tokenizer."""
     max_tokens: int | None = None
-    """Limit the client stated."""
+    """Limit the client stated, of every answer."""
+    min_tokens: int = 0
+    """Least length of every answer; until then no stop sequence counts either."""
     ignore_eos: bool = False
     stream: bool = False
     include_usage: bool = False
     size: tuple[int, int] | None = None
     """Pixels asked of an image model, width and height."""
     images: int = 0
-    inputs: tuple[str, ...] = ()
-    """Prompts, one per choice, for backends that read them."""
+    inputs: tuple[str | tuple[int, ...], ...] = ()
+    """Prompts, one per choice, for backends that read them: text, or tokens of the model's own."""
     turns: tuple[tuple[str, str], ...] = ()
     """A conversation as (role, text), for models whose tokenizer knows how to write one."""
     pictures: tuple[str, ...] = ()
     """Images to caption, as data URIs."""
     sampling: Sampling = Sampling()
+    said_in: str = "messages"
+    """Field of the client's body that holds what is asked, and below the one that limits the answer."""
+    limited_in: str = "max_tokens"
 
     def slim(self) -> Ask:
         """The same without what only a real model reads."""
         return replace(self, inputs=(), turns=(), pictures=())
+
+
+def first_stop(text: str, stops: Iterable[str], start: int = 0) -> int | None:
+    """Where a text ends because of stop sequences: where the one begins that is complete first; None: nowhere.
+
+    Of several that are complete at once the longest counts. However the text comes in, it is the same place.
+    """
+    found = [(at + len(stop), at) for stop in stops if stop and (at := text.find(stop, start)) >= 0]
+    return min(found)[1] if found else None
 
 
 class BadAsk(ValueError):

@@ -21,6 +21,9 @@ from emulation.domain.truth import WorldTruth
 from emulation.faults import Step
 from serve_apps.wire.ask import Ask
 
+Finish = Literal["stop", "length"]
+"""Why an answer ended."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
@@ -33,7 +36,7 @@ class Piece:
     prompt_tokens: int = 0
     said: tuple[tuple[str, int], ...] = ()
     """How it was streamed: (text, tokens). Said again by another attempt, so that a client's stream goes on."""
-    finish: Literal["stop", "length"] = "stop"
+    finish: Finish = "stop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +118,8 @@ class Answer:
     completion_tokens: int = 0
     prompt_tokens: int | None = None
     """By the tokenizer of a real model; None: what the gateway counted."""
-    finish: tuple[str, ...] = ()
-    """Why each choice of a real model ended."""
+    finish: tuple[Finish, ...] = ()
+    """Why each choice ended; empty: it is known from its length."""
     fault: str | None = None
     """Field of the request that makes it impossible: the client's mistake, not the model's."""
     kept: tuple[Piece, ...] = ()

@@ -13,6 +13,7 @@ import orjson
 from emulation.domain.cluster import GpuSpec, ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
 from emulation.domain.request import Request
 from serve_apps.gateway.front import Front
+from serve_apps.gateway.names import Names
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served
 from serve_apps.wire.secret import Keys
@@ -50,6 +51,9 @@ class MadeUpRun:
         self.run = RUN
         self.clock = SimpleNamespace(now_s=lambda: 100.0)
         self.flights: dict[str, object] = {"taken": None}
+        self.names = Names()
+        self._taken = self.names.claimed("taken")
+        self._taken.__enter__()
         self.ends: dict[tuple[str, str], int] = {("gpt2", "done"): 3}
         self.latency_sum_s: dict[str, float] = {"gpt2": 4.5}
         self.asked: list[tuple[Request, Ask]] = []

@@ -57,5 +57,10 @@ async def until(what: Callable[[], Any], timeout_s: float = LONG_S) -> Any:
 
 async def news_arrives() -> None:
     """Let whatever is under way in this event loop come to rest: what a node said reaches its replica."""
-    for _ in range(50):
+    await turns(50)
+
+
+async def turns(count: int) -> None:
+    """Let the event loop go round so often."""
+    for _ in range(count):
         await asyncio.sleep(0)

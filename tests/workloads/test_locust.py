@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from emulation.domain.request_id import scenario_id_of
 from emulation.files import load_scenario
 from tests.build.stub_openai import Stub, serving
 from workloads.generate import generate
@@ -64,10 +65,10 @@ def locust(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def run_alone(scenario_file: Path, url: str) -> list[ClientResult]:
+def run_alone(scenario_file: Path, url: str, *more: str) -> list[ClientResult]:
     log = scenario_file.with_suffix(".jsonl")
     options = ["--headless", "-H", url, "--scenario", str(scenario_file), "--client-log", str(log)]
-    output, _ = (process := locust(*options, "--seed", "5", "--grace", "10")).communicate(timeout=90)
+    output, _ = (process := locust(*options, "--seed", "5", "--grace", "10", *more)).communicate(timeout=90)
     assert process.returncode == 0, output
     assert "Traceback" not in output
     return client_log(log)
@@ -79,7 +80,7 @@ def test_sends_on_while_the_server_stalls_and_charges_the_stall_to_everyone_who_
     intended = [r for r, _ in generate(load_scenario(scenario_file), 5).items]
     with serving(Stub(stall_s=2.0)) as stub:
         log = run_alone(scenario_file, stub.url)
-    assert [r.request_id for r in log] == [r.id for r in intended]
+    assert [scenario_id_of(r.request_id) for r in log] == [r.id for r in intended]
     assert {r.outcome for r in log} == {"done"}
     assert len(stub.held) >= 5, "requests must keep leaving while none is answered"
     by_id = {r.request_id: r for r in log}
@@ -93,8 +94,17 @@ def test_sends_on_while_the_server_stalls_and_charges_the_stall_to_everyone_who_
         r.intended_s <= r.sent_s <= (r.first_token_s or r.ended_s) <= r.ended_s for r in log if r.sent_s
     )
     assert all(r.sent_s is not None for r in log)
-    assert sorted(headers["X-Request-ID"] for headers, _, _ in stub.seen) == [r.id for r in intended]
+    assert sorted(headers["X-Request-ID"] for headers, _, _ in stub.seen) == [r.request_id for r in log]
     assert all(headers["Authorization"] == "Bearer test-key" for headers, _, _ in stub.seen)
+
+
+def test_two_loads_call_no_two_requests_alike_unless_told_that_they_are_alone(scenario_file: Path) -> None:
+    with serving(Stub()) as stub:
+        first, second = (run_alone(scenario_file, stub.url) for _ in range(2))
+        plain = run_alone(scenario_file, stub.url, "--plain-ids")
+    assert not {r.request_id for r in first} & {r.request_id for r in second}
+    assert [scenario_id_of(r.request_id) for r in first] == [r.request_id for r in plain]
+    assert [r.first_token_s is None for r in first] == [r.first_token_s is None for r in plain]
 
 
 def test_refusals_and_broken_streams_are_results_with_one_line_each(scenario_file: Path) -> None:
@@ -137,8 +147,9 @@ def test_two_workers_send_every_request_once(scenario_file: Path) -> None:
     assert master.returncode == 0, output
     results = client_log(log)
     intended = [r.id for r, _ in generate(load_scenario(scenario_file), 5).items]
-    assert [r.request_id for r in results] == intended
-    assert sorted(headers["X-Request-ID"] for headers, _, _ in stub.seen) == intended
+    assert [scenario_id_of(r.request_id) for r in results] == intended
+    assert len({r.request_id.partition("/")[0] for r in results}) == 1, "both are of the same load"
+    assert sorted(headers["X-Request-ID"] for headers, _, _ in stub.seen) == [r.request_id for r in results]
     assert {p.name for p in log.parent.glob("*.jsonl")} == {"small.w0.jsonl", "small.w1.jsonl"}
 
 
@@ -151,7 +162,7 @@ def test_a_terminated_run_still_logs_every_request_once(scenario_file: Path) -> 
         process.terminate()
         output, _ = process.communicate(timeout=60)
     results = client_log(log)
-    assert [r.request_id for r in results] == [
+    assert [scenario_id_of(r.request_id) for r in results] == [
         r.id for r, _ in generate(load_scenario(scenario_file), 5).items
     ]
     assert {r.outcome for r in results} == {"aborted"}

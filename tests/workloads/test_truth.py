@@ -85,3 +85,26 @@ def test_mismatch_is_log_normal_per_coefficient_and_the_same_for_a_seed() -> Non
     mean = sum(logs) / len(logs)
     assert abs(mean) < 4 * 0.3 / math.sqrt(len(logs))
     assert abs(math.sqrt(sum((x - mean) ** 2 for x in logs) / len(logs)) - 0.3) < 0.02
+
+
+def test_a_requests_truth_is_the_scenarios_whatever_load_sends_it_and_however_often() -> None:
+    for request, truth in generate(WORLD, 7).items[:20]:
+        for name in (f"4f2a91c0/{request.id}", f"{request.id}~2", f"4f2a91c0/{request.id}~g1.3"):
+            assert TABLE.truth(replace(request, id=name)) == truth
+
+
+def test_what_a_client_calls_alike_is_answered_alike() -> None:
+    assert TABLE.truth(ad_hoc("mine")) == TABLE.truth(ad_hoc("mine~2")) != TABLE.truth(ad_hoc("other"))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 9), st.integers(1, 50), st.integers(0, 50))
+def test_k_answers_are_each_as_long_as_one_and_at_least_as_long_as_wanted(
+    prompts: int, max_tokens: int, least: int
+) -> None:
+    least = min(least, max_tokens)
+    one = TABLE.truth(ad_hoc("x"), max_tokens, min_tokens=least)
+    several = TABLE.truth(ad_hoc("x", prompts=prompts), max_tokens, min_tokens=least)
+    assert several.output_tokens == prompts * one.output_tokens
+    assert least <= one.output_tokens <= max_tokens
+    assert len(several.noise) == prompts

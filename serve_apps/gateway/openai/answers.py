@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any
 
 from serve_apps.gateway.http import sse
@@ -41,7 +41,7 @@ async def chunks(
     say: Callable[[str], dict[str, Any]],
     opening: dict[str, Any] | None,
     ending: dict[str, Any],
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Chunks of a stream of choices: `say` makes fields of a choice's new text, `opening` comes before the first."""
     ask, head = asked.ask, _head(asked, prefix, kind)
     opened: set[int] = set()

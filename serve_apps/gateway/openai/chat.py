@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from pydantic import Field
@@ -32,7 +32,7 @@ def chat_completion(asked: Asked[ChatBody], answer: Answer) -> dict[str, Any]:
     return whole(asked, answer, "chatcmpl", "chat.completion", said)
 
 
-def _events(asked: Asked[ChatBody], items: AsyncIterator[Delta | Answer]) -> AsyncIterator[bytes]:
+def _events(asked: Asked[ChatBody], items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
     return chunks(
         asked,
         items,

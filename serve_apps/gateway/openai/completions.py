@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -44,7 +44,7 @@ def _whole(asked: Asked[CompletionBody], answer: Answer) -> dict[str, Any]:
     return whole(asked, answer, "cmpl", "text_completion", [{"text": text} for text in texts])
 
 
-def _events(asked: Asked[CompletionBody], items: AsyncIterator[Delta | Answer]) -> AsyncIterator[bytes]:
+def _events(asked: Asked[CompletionBody], items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
     kind = "text_completion"
     return chunks(asked, items, "cmpl", kind, lambda text: {"text": text}, opening=None, ending={"text": ""})
 

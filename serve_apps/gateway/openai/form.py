@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from emulation.domain.request import Request
 from serve_apps.gateway.admission import Admission
 from serve_apps.gateway.flight import Refused
-from serve_apps.gateway.http import Exchange, HttpError
+from serve_apps.gateway.http import ONCE, Exchange, HttpError
 from serve_apps.gateway.openai.bodies import Body
 from serve_apps.wire.ask import Ask, BadAsk
 from serve_apps.wire.messages import Answer, Delta
@@ -37,7 +38,7 @@ class Form(Generic[BodyT]):
     body: type[BodyT]
     whole: Callable[[Asked[BodyT], Answer], dict[str, Any]]
     """The answer in one piece."""
-    events: Callable[[Asked[BodyT], AsyncIterator[Delta | Answer]], AsyncIterator[bytes]] | None = None
+    events: Callable[[Asked[BodyT], AsyncIterator[Delta | Answer]], AsyncGenerator[bytes]] | None = None
     """The answer as server-sent events; None: never streamed."""
 
     async def serve(self, admission: Admission, exchange: Exchange) -> None:
@@ -46,14 +47,17 @@ class Form(Generic[BodyT]):
         body = await self._read(exchange)
         try:
             ask = body.ask()
-            dispatcher, request = admission.admit(exchange, ask)
-            asked = Asked(request, ask, body)
-            if ask.stream and self.events is not None:
-                events = self.events(asked, dispatcher.stream(request, ask))
-                await exchange.unless_left(exchange.stream(events))
-            else:
+            with admission.admitted(exchange, ask) as (dispatcher, request):
+                asked = Asked(request, ask, body)
+                if ask.stream and self.events is not None:
+                    async with (
+                        aclosing(dispatcher.stream(request, ask)) as items,
+                        aclosing(self.events(asked, items)) as events,
+                    ):
+                        await exchange.unless_left(exchange.stream(events))
+                    return
                 answer = await exchange.unless_left(dispatcher.answer(request, ask))
-                await exchange.json(self.whole(asked, answer))
+            await exchange.json(self.whole(asked, answer))
         except BadAsk as error:
             raise HttpError(400, str(error), param=error.param) from error
         except Refused as refused:
@@ -72,10 +76,13 @@ class Form(Generic[BodyT]):
 
 
 def _refusal(refused: Refused) -> HttpError:
-    """How a request that did not end well is answered: the client's mistake, too late, or try again."""
+    """How a request that did not end well is answered: the client's mistake, too late, or try again.
+
+    Clients send again by themselves what is answered 408, 409, 429 or 5xx; one that came too late must not come thrice.
+    """
     if refused.fault is not None:
         return HttpError(400, str(refused), param=refused.fault)
     if refused.outcome == "expired":
-        return HttpError(408, str(refused), "server_error", code="expired")
+        return HttpError(422, str(refused), "server_error", code="expired", headers=ONCE)
     retry = ((b"retry-after", b"%d" % max(1, round(refused.retry_after_s))),)
     return HttpError(503, str(refused), "server_error", code=refused.outcome, headers=retry)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import count
 from typing import Annotated, Any
 
@@ -31,7 +31,7 @@ class ResponsesBody(GeneratedBody):
         return conversation(self, [*first, *said], self.max_output_tokens)
 
 
-async def _events(asked: Asked[ResponsesBody], items: AsyncIterator[Delta | Answer]) -> AsyncIterator[bytes]:
+async def _events(asked: Asked[ResponsesBody], items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
     """Typed events, numbered from 0. The first wait for the first item."""
     numbers, created, text = count(), int(time.time()), ""
     at_item: dict[str, Any] = {"output_index": 0}

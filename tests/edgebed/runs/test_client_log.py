@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgebed.runs.client_log import CLIENT_LOG, join_client_log
+from emulation.ledger import Ledger
 from emulation.metrics.conservation import conservation
 from emulation.metrics.summary import summarise
-from emulation.recording import write_records
+from emulation.recording import JsonlSink, write_records
+from tests.build import fakes
 from tests.build.records import footer, header, request
 from workloads.load import ClientResult
+
+WORLD = fakes.scenario(fakes.device_testbed())
 
 
 def seen(request_id: str, intended_s: float, outcome: str = "aborted") -> str:
@@ -36,3 +40,34 @@ def test_a_request_the_gateway_still_held_is_unfinished_whatever_its_client_made
     }
     assert conservation(run).ok
     assert (summarise(run).arrived, summarise(run).success_ratio) == (3, 1 / 3)
+
+
+def test_a_request_that_was_renamed_is_joined_by_what_its_client_called_it(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path)
+    ledger = Ledger(fakes.header(WORLD), sink, WORLD.testbed)
+    one = fakes.request(1, 5.0)
+    for named in (
+        one,
+        replace(one, id=f"{one.id}~1.2"),
+        replace(fakes.request(2, 6.0), id="4f2a91c0/r000002~3"),
+    ):
+        ledger.arrive(named)
+        ledger.end(named, "done", 9.0)
+    ledger.close(10.0, {})
+    sink.close()
+    seen = [("r000001", 4.0), ("4f2a91c0/r000002", 5.5)]
+    lines = [
+        ClientResult(
+            request_id=name, model="m", intended_s=t_s, ended_s=9.5, latency_wall_s=1.0, outcome="done"
+        ).model_dump_json()
+        for name, t_s in seen
+    ]
+    (tmp_path / CLIENT_LOG).write_text("\n".join(lines) + "\n")
+    run = join_client_log(tmp_path)
+    assert [(r.request_id, r.intended_s) for r in run.requests] == [
+        ("r000001", 4.0),
+        ("r000001~1.2", 5.0),
+        ("4f2a91c0/r000002~3", 5.5),
+    ]
+    assert run.footer is not None
+    assert run.footer.arrived == {"m": 3}

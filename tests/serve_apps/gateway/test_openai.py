@@ -133,7 +133,7 @@ def test_streams_a_response_as_typed_events_in_order() -> None:
 
 def test_a_stream_that_fails_before_its_first_chunk_has_a_status_of_its_own() -> None:
     reply = asked("/v1/chat/completions", {**CHAT, "stream": True}, MadeUpRun(Refused("expired", "too late")))
-    assert (reply.status, reply.error()["code"]) == (408, "expired")
+    assert (reply.status, reply.error()["code"]) == (422, "expired")
     assert reply.headers["content-type"] == "application/json"
 
 
@@ -178,7 +178,7 @@ def test_a_body_that_is_no_json_says_so() -> None:
 @pytest.mark.parametrize(
     ("refused", "status", "code", "retry"),
     [
-        (Refused("expired", "late"), 408, "expired", None),
+        (Refused("expired", "late"), 422, "expired", None),
         (Refused("no_host", "nowhere", retry_after_s=7.2), 503, "no_host", "7"),
         (Refused("error", "broke", retry_after_s=0.0), 503, "error", "1"),
         (Refused("error", "13 is too many", fault="max_tokens"), 400, None, None),

@@ -1,0 +1,90 @@
+"""A testbed that stays says how it went down; nothing here starts one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from edgebed.commands.main import app
+from edgebed.runs import standing as module
+from emulation.recording import JsonlSink, read_run
+from serve_apps.testbed.standing import Standing, say_how_it_ended, started_at
+from serve_apps.wire.calls import Unreached
+from tests.build.fakes import device_testbed, header, scenario
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state file of a testbed whose owner is this very process; asked to end, it does nothing and is gone."""
+    path = tmp_path / "testbed.json"
+    monkeypatch.setattr(module, "STATE", path)
+    monkeypatch.setattr(Standing, "end", lambda self: True)
+    return path
+
+
+def stands(state: Path, pid: int | None = None) -> None:
+    import dataclasses
+
+    import orjson
+
+    pid = pid or os.getpid()
+    known = Standing(pid, started_at(pid) or 0, "a", "http://x", "{}", {}, "runs/here")
+    state.write_bytes(orjson.dumps(dataclasses.asdict(known)))
+
+
+class Cluster:
+    """A cluster that ends its run as a test says."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def end_run(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def cut_record(folder: Path) -> None:
+    sink = JsonlSink(folder)
+    sink.write(header(scenario(device_testbed())))
+    sink.close()
+
+
+def test_books_that_do_not_balance_are_what_down_reports(state: Path, tmp_path: Path) -> None:
+    cut_record(tmp_path)
+    stands(state)
+    broken: Any = Cluster(Unreached("recorder.close: ConservationError: arrived {'m': 2}, ends {'m': 1}"))
+    with pytest.raises(Unreached):
+        module.close_run(broken, tmp_path)
+    result = CliRunner().invoke(app, ["down"])
+    assert result.exit_code == 1
+    assert "ConservationError" in result.output
+    assert "runs/here" in result.output
+    assert read_run(tmp_path).footer is None, "and a record that was cut is left as it is"
+
+
+def test_down_says_down_where_all_went_well(state: Path, tmp_path: Path) -> None:
+    cut_record(tmp_path)
+    stands(state)
+    whole: Any = Cluster()
+    module.close_run(whole, tmp_path)
+    result = CliRunner().invoke(app, ["down"])
+    assert (result.exit_code, result.output.strip()) == (0, "down")
+    again = CliRunner().invoke(app, ["down"])
+    assert (again.exit_code, again.output.strip()) == (0, "no testbed stands here")
+
+
+def test_an_owner_that_died_without_a_word_is_no_success(state: Path) -> None:
+    stands(state, pid=2**22 + 1)
+    result = CliRunner().invoke(app, ["down"])
+    assert result.exit_code == 1
+    assert "ended before it had closed the record" in " ".join(result.output.split())
+
+
+def test_the_word_of_another_testbed_is_not_taken_for_this_one(state: Path) -> None:
+    say_how_it_ended(state, "")
+    stands(state, pid=2**22 + 1)
+    assert CliRunner().invoke(app, ["down"]).exit_code == 1

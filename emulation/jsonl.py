@@ -33,10 +33,11 @@ def read_lines(
             continue
         try:
             parsed.append(parse(line))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             if last and not by_hand:
                 break
-            raise RecordError(f"{file}, line {number}: {_complaint(error)}{remedy}") from error
+            kind = type(error) if isinstance(error, RecordError) else RecordError
+            raise kind(f"{file}, line {number}: {_complaint(error)}{remedy}") from error
     return parsed
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import IO, Any, get_args
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from emulation.domain.records import (
     READABLE_VERSIONS,
@@ -23,9 +25,9 @@ from emulation.jsonl import RecordError, read_lines
 
 RECORD_FILE = "record.jsonl"
 SIDE_FILE = "side.jsonl"
-_TYPES: dict[str, type] = {
-    str(fields(cls)[-1].default): cls for cls in get_args(Record)
-}  # the last is `kind`
+_KINDS = {str(fields(cls)[-1].default): cls for cls in get_args(Record)}  # the last is `kind`
+_ADAPTERS: dict[str, TypeAdapter[Record]] = {kind: TypeAdapter(cls) for kind, cls in _KINDS.items()}
+_FIELDS = {kind: {f.name for f in fields(cls)} for kind, cls in _KINDS.items()}
 _PRIORITY = {"header": 0, "event": 1, "executor": 2, "request": 3, "decision": 4, "footer": 9}
 
 
@@ -57,18 +59,30 @@ def decode(line: bytes) -> Record:
     """The record of one line. Raises `RecordError` on anything else."""
     try:
         data = orjson.loads(line)
-        cls = _TYPES[data["kind"]]
-        names = {f.name for f in fields(cls)}
-        unknown = set(data) - names
+        kind = data["kind"]
+        if kind == "header":
+            _check_version(data.get("version", 1))
+        unknown = data.keys() - _FIELDS[kind]
         if unknown:
-            raise RecordError(f"unknown fields {sorted(unknown)} in a {data['kind']} record")
-        for name in ("candidates", "violations", "models"):
-            if isinstance(data.get(name), list):
-                data[name] = tuple(tuple(v) if isinstance(v, list) else v for v in data[name])
-        record: Record = cls(**data)
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise RecordError(f"unknown fields {sorted(unknown)} in a {kind} record")
+        return _ADAPTERS[kind].validate_python(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RecordError(f"not a record: {where}: {first['msg'].lower()}") from error
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"not a record: {error}") from error
-    return record
+
+
+def _check_version(version: object) -> None:
+    if version not in READABLE_VERSIONS:
+        raise VersionError(
+            f"record version {version}; this edgebed reads {', '.join(map(str, READABLE_VERSIONS))}: use a newer one"
+        )
+
+
+class VersionError(RecordError):
+    """A record of a format version that this program does not know."""
 
 
 def canonical_order(record: Record) -> tuple[int, float, int]:
@@ -130,6 +144,15 @@ class JsonlSink:
         if self._side is not None:
             self._side.close()
 
+    def discard(self) -> None:
+        """Close both files and remove them: of a run that failed nothing half-written stays."""
+        for file in (self._out, self._side):
+            if file is not None:
+                with suppress(OSError):  # what it still holds may be what cannot be written
+                    file.close()
+        for name in (RECORD_FILE, SIDE_FILE):
+            (self._folder / name).unlink(missing_ok=True)
+
 
 def write_records(folder: Path, rows: Iterable[tuple[Record, Mapping[str, Any] | None]]) -> None:
     """Write records with their side data in canonical order: each file appears whole, or not at all."""
@@ -147,12 +170,24 @@ def rows_of(path: Path) -> list[tuple[Record, Mapping[str, Any] | None]]:
         records = read_lines(file, decode)
     except OSError as error:
         raise RecordError(f"{file}: {error.strerror}; give a run folder that holds {RECORD_FILE}") from error
-    beside = file.with_name(SIDE_FILE)
-    side = {row.pop("line"): row for row in read_lines(beside, orjson.loads)} if beside.exists() else {}
-    rows = [(record, side.get(i)) for i, record in enumerate(records)]
+    side = _side_rows(file.with_name(SIDE_FILE))
+    rows: list[tuple[Record, Mapping[str, Any] | None]] = [(r, side.get(i)) for i, r in enumerate(records)]
     if records and isinstance(records[0], RunHeader) and records[0].version == 1:
         return [_of_version_1(*row) for row in rows]
     return rows
+
+
+def _side_rows(file: Path) -> dict[int, dict[str, Any]]:
+    """Line of the record to what stands beside it."""
+
+    def parsed(line: bytes) -> tuple[int, dict[str, Any]]:
+        row = orjson.loads(line)
+        return int(row.pop("line")), row
+
+    try:
+        return dict(read_lines(file, parsed)) if file.exists() else {}
+    except OSError as error:
+        raise RecordError(f"{file}: {error.strerror}") from error
 
 
 def _of_version_1(record: Record, side: Mapping[str, Any] | None) -> tuple[Record, Mapping[str, Any] | None]:
@@ -170,11 +205,21 @@ def _of_version_1(record: Record, side: Mapping[str, Any] | None) -> tuple[Recor
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: through a temporary file beside it and a rename."""
+    """Write a file whole or not at all: through a temporary file beside it and a rename.
+
+    Raises `OSError` naming the file; whatever happens, nothing half-written stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary), temporary):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def as_run(records: Iterable[Record], side: Mapping[int, Mapping[str, Any]] | None = None) -> Run:
@@ -182,8 +227,7 @@ def as_run(records: Iterable[Record], side: Mapping[int, Mapping[str, Any]] | No
     records = list(records)
     if not records or not isinstance(records[0], RunHeader):
         raise RecordError("a run begins with its header")
-    if records[0].version not in READABLE_VERSIONS:
-        raise RecordError(f"record version {records[0].version}, this program reads {READABLE_VERSIONS}")
+    _check_version(records[0].version)
     return Run(
         header=records[0],
         requests=tuple(r for r in records if isinstance(r, RequestRecord)),
@@ -204,4 +248,4 @@ def read_run(path: Path) -> Run:
     try:
         return as_run([record for record, _ in rows], {i: side for i, (_, side) in enumerate(rows) if side})
     except RecordError as error:
-        raise RecordError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error

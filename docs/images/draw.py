@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from edgebed.report import compare_runs, plots, theme, timelines
 from edgebed.runs.comparison import played_events
+from edgebed.runs.kept import kept_runs
 from edgebed.runs.layout import layout_of
 
 HERE = Path(__file__).parent
@@ -21,7 +22,7 @@ COLOURS = {theme.INK: "#1c2430", theme.MUTED: "#5b6675", theme.GRID: "#dfe3e8", 
 def main(folder: Path) -> None:
     """Write demo-latency.png and demo-modes.png."""
     layout = layout_of(folder)
-    runs, scenario = layout.runs(), layout.scenario()
+    runs, scenario = kept_runs(layout).runs(), layout.scenario()
     comparison = compare_runs(runs, played_events(runs, scenario))
     _fix_colours()
     plots.latency_over_time(comparison)

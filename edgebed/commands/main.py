@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from controller.agents.llm import ReasonerError
 from edgebed.commands.calibrate import app as calibrate_app
-from edgebed.commands.console import out, print_rows, say
+from edgebed.commands.concluding import conclude_and_show
+from edgebed.commands.console import print_rows, say
 from edgebed.commands.models import app as models_app
 from edgebed.commands.options import (
     AddressOption,
     BackendOption,
+    BaselineOption,
     JsonOption,
     OutOption,
     RayletsOption,
     ReasonerOption,
+    ResumeOption,
     ScenarioArgument,
     SeedOption,
     adjusted,
@@ -30,6 +33,7 @@ from edgebed.commands.options import (
 from edgebed.commands.profile import profile, profiles
 from edgebed.commands.reproduce import app as reproduce_app
 from edgebed.commands.standing import down, inject, load, up
+from edgebed.runs.failure import WorkError
 from emulation.files import ConfigError
 from emulation.jsonl import RecordError
 from workloads.traces import TraceError
@@ -56,6 +60,15 @@ def main() -> None:
     except (ConfigError, RecordError, TraceError, ReasonerError) as error:
         say(f"[red]error:[/red] {_escaped(str(error))}")
         sys.exit(2)
+    except WorkError as error:
+        say(f"[red]error:[/red] {_escaped(str(error))}")
+        sys.exit(1)
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        say(f"[red]error:[/red] {_escaped(f'{where}{error.strerror}')}")
+        sys.exit(1)
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(130)
@@ -105,10 +118,19 @@ def simulate(
     seed: SeedOption = 0,
     reasoner: ReasonerOption = None,
     folder: OutOption = None,
+    resume: ResumeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run one scheme on one seed in virtual time."""
-    compare(scenario, schemes=scheme, seeds=str(seed), reasoner=reasoner, folder=folder, as_json=as_json)
+    compare(
+        scenario,
+        schemes=scheme,
+        seeds=str(seed),
+        reasoner=reasoner,
+        folder=folder,
+        resume=resume,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -136,10 +158,12 @@ def compare(
     backend: BackendOption = "emulated",
     reasoner: ReasonerOption = None,
     folder: OutOption = None,
+    resume: ResumeOption = False,
+    baseline: BaselineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare schemes on the same requests and events, in virtual time or live."""
-    from edgebed.runs.comparison import check, compare_virtual, conclude
+    from edgebed.runs.comparison import check, compare_virtual
     from edgebed.runs.layout import Layout
     from edgebed.wiring.reasoners import with_reasoner
     from emulation.files import load_scenario
@@ -156,15 +180,23 @@ def compare(
 
         loaded, backend = with_backend(loaded, backend, speedup)
         loaded = as_live(loaded, backend)
-        runs, parity = compare_live(
-            loaded, names, numbers, layout, port, check_parity, as_json, backend, address, raylets
+        outcome = compare_live(
+            loaded,
+            names,
+            numbers,
+            layout,
+            port,
+            check_parity,
+            as_json,
+            backend,
+            address,
+            raylets,
+            baseline,
+            resume,
         )
     else:
-        runs, parity = compare_virtual(loaded, names, numbers, layout, quiet=as_json), None
-    if not runs:
-        say("nothing was finished, so there is nothing to report")
-        raise typer.Exit(130)
-    _show(conclude(runs, loaded, layout, parity), layout, as_json)
+        outcome = compare_virtual(loaded, names, numbers, layout, as_json, baseline, resume)
+    conclude_and_show(layout, as_json, outcome)
 
 
 @app.command()
@@ -188,17 +220,13 @@ for command in (up, down, load, inject):
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="A folder that compare, simulate or demo wrote.")],
+    baseline: BaselineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the report of recorded runs again, and print its table."""
-    from edgebed.runs.comparison import conclude
     from edgebed.runs.layout import layout_of
 
-    layout = layout_of(folder)
-    scenario, runs = layout.scenario(), layout.runs()
-    if not runs:
-        raise ConfigError(f"{folder}: holds no run; give a folder that `edgebed compare` wrote")
-    _show(conclude(runs, scenario, layout), layout, as_json)
+    conclude_and_show(layout_of(folder), as_json, baseline=baseline)
 
 
 @app.command()
@@ -225,16 +253,6 @@ def replay(
         print_rows(("model", "recorded mean", "replayed mean", "difference", "within 2%"), shown)
     if not all(row.ok for row in rows):
         raise typer.Exit(1)
-
-
-def _show(comparison: Any, layout: Any, as_json: bool) -> None:
-    from edgebed.report import comparison_json, print_table
-
-    if as_json:
-        print_json({**comparison_json(comparison), "report": str(layout.report), "folder": str(layout.root)})
-        return
-    print_table(comparison, out)
-    say(f"report: {layout.report}")
 
 
 def _escaped(text: str) -> str:

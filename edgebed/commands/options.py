@@ -20,6 +20,16 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", help="Folder for records and report; default: runs/<name>.")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of requests, noise and draws.")]
+ResumeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resume", help="Go on with what --out holds: runs that are there and whole are not made again."
+    ),
+]
+BaselineOption = Annotated[
+    str | None,
+    typer.Option("--baseline", help="The scheme that the others are compared with; default: the first."),
+]
 ReasonerOption = Annotated[
     str | None,
     typer.Option(

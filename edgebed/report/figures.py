@@ -26,6 +26,8 @@ class FigureSpec:
     decimals: int | None = None
     """Fixed number of decimals; None: three significant digits of the largest value in the row."""
     scale: float = 1.0
+    count: bool = False
+    """Whether it counts something."""
 
     @property
     def about(self) -> str:
@@ -53,7 +55,7 @@ _ABOUT = {
 
 FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(_SERVICE, "success_ratio", "Success ratio", "success", "", "high", 3),
-    FigureSpec(_SERVICE, "unfinished", "Unfinished", "unfin.", "requests", "low"),
+    FigureSpec(_SERVICE, "unfinished", "Unfinished", "unfin.", "requests", "low", count=True),
     FigureSpec(_SERVICE, "goodput", "Goodput", "goodput", "req/s", "high"),
     FigureSpec(_SERVICE, "goodput_prompts", "Goodput in prompts", "in prompts", "prompts/s", "high"),
     FigureSpec(_LATENCY, "mean_latency_s", "Mean, request-weighted Tw", "mean Tw", "s", "low"),
@@ -65,8 +67,8 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(_FAIR, "fairness_norm", "Jain index, normalised", "Jain norm.", "", "high", 3),
     FigureSpec(_FAIR, "objective", "Objective J", "J", "", "low", 3),
     FigureSpec(_CONTROL, "stutter_rate", "Stutter rate", "stutter", "", "low", 3),
-    FigureSpec(_CONTROL, "reconfigurations", "Reconfigurations", "reconf.", "", "low"),
-    FigureSpec(_CONTROL, "control_calls_total", "Control calls", "calls", "", ""),
+    FigureSpec(_CONTROL, "reconfigurations", "Reconfigurations", "reconf.", "", "low", count=True),
+    FigureSpec(_CONTROL, "control_calls_total", "Control calls", "calls", "", "", count=True),
     FigureSpec(_CONTROL, "thinking_s", "Thinking charged", "thinking", "s", "low"),
     FigureSpec(_CONTROL, "platform_overhead_s", "Platform overhead", "overhead", "ms", "low", scale=1000.0),
 )
@@ -79,12 +81,13 @@ PAIRED: tuple[str, ...] = (
 BY_NAME = {spec.name: spec for spec in FIGURES}
 
 
-def decimals_for(values: Iterable[float | None], fixed: int | None = None) -> int:
-    """Decimals that show three significant digits of the largest value, between 0 and 3; none where all are whole."""
+def decimals_for(values: Iterable[float | None], fixed: int | None = None, count: bool = False) -> int:
+    """Decimals that show three significant digits of the largest value, between 0 and 3; counts have none where all
+    are whole."""
     if fixed is not None:
         return fixed
     known = [abs(v) for v in values if v is not None]
-    if known and all(v == floor(v) for v in known):
+    if count and all(v == floor(v) for v in known):
         return 0
     top = max(known, default=0.0)
     return 2 if top == 0 else min(3, max(0, 2 - floor(log10(top))))

@@ -43,6 +43,16 @@ class FaultEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A run of the comparison that counts in no mean, and why."""
+
+    scheme: str
+    seed: int
+    how: Literal["missing", "cut", "failed", "unreadable"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class ParityRow:
     """One live figure against the virtual world; `low` and `high` bound what passes."""
 
@@ -81,6 +91,10 @@ class Comparison:
     faults: tuple[FaultEntry, ...] | None = None
     """The fault ledger of every run; None without an event plan."""
     note: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+    """Runs that were to be made, or were made in part, and count in no mean."""
+    remarks: tuple[str, ...] = ()
+    """What a reader must know of where the records come from."""
 
     def summaries(self, scheme: str) -> list[Summary]:
         """Figures of a scheme, one per run."""
@@ -118,6 +132,18 @@ class Comparison:
         return not any(r.landed is False or r.recovered is False for r in self.faults)
 
     @property
+    def complete(self) -> bool:
+        """Whether every run that was to be made is here, whole."""
+        return not self.left_out and not any(r.summary.interrupted for r in self.results)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every check holds: nothing failed or was cut, the books balance, faults landed, worlds agree."""
+        conserved = all(r.summary.conservation.ok for r in self.results)
+        disagree = self.parity is not None and self.parity.ok is False
+        return self.complete and conserved and self.faults_valid is not False and not disagree
+
+    @property
     def results(self) -> list[RunResult]:
         """Every run, scheme by scheme."""
         return [r for results in self.schemes.values() for r in results]
@@ -152,6 +178,8 @@ def compare_runs(
     sites: Mapping[str, str] | None = None,
     parity: ParityReport | None = None,
     note: str = "",
+    left_out: Sequence[LeftOut] = (),
+    remarks: Sequence[str] = (),
 ) -> Comparison:
     """Group runs by scheme (and by world, where a scheme ran in both) and measure all of them.
 
@@ -176,6 +204,8 @@ def compare_runs(
         parity=parity,
         faults=_ledger(schemes, events, sites) if events else None,
         note=note,
+        left_out=tuple(left_out),
+        remarks=tuple(remarks),
     )
 
 

@@ -9,10 +9,13 @@ from math import sqrt
 import numpy as np
 from scipy import stats
 
+LEAST = 3
+"""Values an interval needs: of two, Student's t is 12.7, and whatever it says is no information."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over seeds with its confidence interval; low and high are None for fewer than two values."""
+    """A mean over seeds with its confidence interval; low and high are None for fewer than `LEAST` values."""
 
     mean: float
     low: float | None
@@ -33,6 +36,8 @@ class Interval:
 def mean_interval(values: Sequence[float | None], level: float = 0.95) -> Interval | None:
     """Mean and Student-t interval of one figure over seeds; seeds without a measurement (None) are left out.
 
+    There is no interval of fewer than `LEAST` values.
+
     None if no seed has one. Raises `ValueError` if `level` is not between 0 and 1.
     """
     if not 0 < level < 1:
@@ -41,7 +46,7 @@ def mean_interval(values: Sequence[float | None], level: float = 0.95) -> Interv
     if not len(kept):
         return None
     mean = float(kept.mean())
-    if len(kept) < 2:
+    if len(kept) < LEAST:
         return Interval(mean, None, None, len(kept))
     half = float(stats.t.ppf(0.5 + level / 2, len(kept) - 1) * kept.std(ddof=1) / sqrt(len(kept)))
     return Interval(mean, mean - half, mean + half, len(kept))

@@ -47,27 +47,43 @@ class FigureRow:
 
 def main_rows(comparison: Comparison) -> list[FigureRow]:
     """One row per figure that any run measured, one cell per scheme: mean and 95% interval over seeds."""
-    rows = []
+    counts = [len(results) for results in comparison.schemes.values()]
+    rows = [_runs_row(comparison)] if len(comparison.results) > 1 else []
     for spec in FIGURES:
         intervals = [comparison.interval(name, spec.name) for name in comparison.schemes]
         if any(i is not None for i in intervals) and not (
             spec.name == "thinking_s" and not any(i and i.mean for i in intervals)
         ):
             rows.append(
-                FigureRow(spec.label, _cells(spec, intervals), spec.group, spec.unit, spec.about, spec.short)
+                FigureRow(
+                    spec.label, _cells(spec, intervals, counts), spec.group, spec.unit, spec.about, spec.short
+                )
             )
     return rows
 
 
-def _cells(spec: FigureSpec, intervals: list[Interval | None]) -> tuple[TableCell, ...]:
-    decimals = decimals_for([i.mean * spec.scale for i in intervals if i is not None], spec.decimals)
+def _runs_row(comparison: Comparison) -> FigureRow:
+    """n of every column."""
+    cells = tuple(TableCell(number(len(own), 0)) for own in comparison.schemes.values())
+    return FigureRow("Runs", cells, FIGURES[0].group, "n", "whole ones, a seed each", "n")
+
+
+def _cells(
+    spec: FigureSpec, intervals: list[Interval | None], counts: Sequence[int]
+) -> tuple[TableCell, ...]:
+    """One cell per scheme; a mean over fewer runs than its column has says over how many."""
+    decimals = decimals_for(
+        [i.mean * spec.scale for i in intervals if i is not None], spec.decimals, spec.count
+    )
     shown = [None if i is None else round(i.mean * spec.scale, decimals) for i in intervals]
     distinct = {v for v in shown if v is not None}
     best = (min if spec.better == "low" else max)(distinct) if spec.better and len(distinct) > 1 else None
-    return tuple(
-        TableCell(*with_interval(i, decimals, spec.scale), "best" if v is not None and v == best else "")
-        for i, v in zip(intervals, shown, strict=True)
-    )
+    cells = []
+    for i, v, count in zip(intervals, shown, counts, strict=True):
+        text, half = with_interval(i, decimals, spec.scale)
+        over = "" if i is None or i.n == count else f" (n {i.n})"
+        cells.append(TableCell(text, (half + over).strip(), "best" if v is not None and v == best else ""))
+    return tuple(cells)
 
 
 def paired_rows(comparison: Comparison) -> list[FigureRow]:
@@ -114,6 +130,7 @@ def model_rows(comparison: Comparison) -> list[dict[str, Any]]:
                 if (i := comparison.model_interval(s, m, name))
             ],
             fixed,
+            count=name == "unfinished",
         )
         for name, _, fixed in MODEL_COLUMNS
     }
@@ -222,6 +239,8 @@ def checks(comparison: Comparison) -> list[TableCell]:
     if cut:
         text = f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded"
         lines.append(TableCell(text, "CUT", "bad"))
+    lines += _left_out(comparison)
+    lines += [TableCell(text, "note", "muted") for text in (*_few(comparison), *comparison.remarks)]
     unnamed = sum(r.summary.unnamed for r in results)
     if unnamed:
         text = (
@@ -243,6 +262,41 @@ def checks(comparison: Comparison) -> list[TableCell]:
         text = f"two worlds agree in {sum(r.ok for r in parity.rows)} of {len(parity.rows)} comparisons"
         lines.append(_check(parity.ok, text))
     return lines
+
+
+def _left_out(comparison: Comparison) -> list[TableCell]:
+    """Every run that counts in no mean, each failure by itself; that the columns rest on different seeds."""
+    lines = [
+        TableCell(f"{o.scheme}, seed {o.seed}: {o.why}", "FAILED", "bad")
+        for o in comparison.left_out
+        if o.how in ("failed", "unreadable")
+    ]
+    for how, text in (("cut", "cut short"), ("missing", "not run")):
+        of = [o for o in comparison.left_out if o.how == how]
+        if of:
+            named = ", ".join(f"{o.scheme} seed {o.seed}" for o in of[:4])
+            more = f" and {len(of) - 4} more" if len(of) > 4 else ""
+            lines.append(
+                TableCell(f"{len(of)} runs were {text} and are in no mean: {named}{more}", "CUT", "bad")
+            )
+    return lines
+
+
+def _few(comparison: Comparison) -> list[str]:
+    """What must be said of the number of seeds."""
+    counts = {name: len(results) for name, results in comparison.schemes.items()}
+    said = []
+    if len(set(counts.values())) > 1:
+        named = ", ".join(f"{name} {n}" for name, n in counts.items())
+        said.append(
+            f"columns rest on different numbers of runs: {named}; differences are over the seeds both have"
+        )
+    if min(counts.values()) == 2:
+        said.append(
+            "no interval under three seeds: of two, the 95% interval is 12.7 standard errors wide to either side"
+            " (Student's t with one degree of freedom), which says nothing"
+        )
+    return said
 
 
 def _invalid_answers(comparison: Comparison) -> list[TableCell]:

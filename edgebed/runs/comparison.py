@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
+from rich.markup import escape
 
 from edgebed.commands.console import progress_bar, say
 from edgebed.report import Comparison, ParityReport, compare_runs, write_csv, write_report
+from edgebed.runs.failure import Failure
+from edgebed.runs.kept import kept_runs
 from edgebed.runs.layout import Layout
+from edgebed.runs.manifest import check_baseline, manifest_of
 from edgebed.runs.virtual import Task, run_tasks
 from edgebed.wiring.controllers import build_controllers, find_scheme
 from edgebed.wiring.reasoners import check_reasoner
@@ -34,41 +39,101 @@ def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> Non
 
 
 def compare_virtual(
-    scenario: Scenario, schemes: Sequence[str], seeds: Sequence[int], layout: Layout, quiet: bool = False
-) -> list[Run]:
-    """Run every scheme on every seed in virtual time, on all cores; records are in the layout's folders.
+    scenario: Scenario, schemes: Sequence[str], seeds: Sequence[int], layout: Layout, quiet: bool = False,
+    baseline: str | None = None, resume: bool = False,
+) -> Outcome:  # fmt: skip
+    """Run every scheme on every seed in virtual time, seed by seed on all cores; records are in the layout's folders.
 
-    Ctrl-C stops early: what was finished is returned.
+    With `resume` what is there and whole is not run again. Ctrl-C stops early. Raises `ConfigError` if the folder is
+    not this comparison's.
     """
-    layout.save_scenario(scenario)
-    tasks = [Task(s, k, layout.run_folder(s, k)) for s in schemes for k in seeds]
-    runs: dict[tuple[str, int], Run] = {}
+    wanted = manifest_of(scenario, schemes, seeds, "virtual", baseline)
+    manifest = layout.claim(scenario, wanted, resume)
+    known = kept_runs(layout).whole if resume else {}
+    tasks = [Task(*pair, layout.run_folder(*pair)) for pair in manifest.pairs() if pair not in known]
+    outcome = Outcome(dict(known))
     with progress_bar(f"{scenario.name}, virtual", len(tasks), quiet) as bar:
         try:
-            for task in run_tasks(scenario, tasks):
-                run = read_run(task.folder)
-                runs[task.scheme, task.seed] = run
-                bar.step(figures(summarise(run)))
+            for task, failure in run_tasks(scenario, tasks):
+                outcome.note(task, failure)
+                bar.step(
+                    f"{task}: FAILED" if failure else figures(summarise(outcome.runs[task.scheme, task.seed]))
+                )
         except KeyboardInterrupt:
-            say(f"interrupted: reporting the {len(runs)} of {len(tasks)} runs that were finished")
-    return [runs[t.scheme, t.seed] for t in tasks if (t.scheme, t.seed) in runs]
+            outcome.interrupted = True
+            say("interrupted: reporting what was finished")
+    return outcome
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What the runs of one command came to."""
+
+    runs: dict[tuple[str, int], Run] = field(default_factory=dict)
+    failed: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Why a run has no record."""
+    interrupted: bool = False
+    parity: ParityReport | None = None
+
+    def note(self, task: Task, failure: Failure | None) -> None:
+        """One run ended."""
+        pair = (task.scheme, task.seed)
+        if failure is None:
+            self.runs[pair] = read_run(task.folder)
+        else:
+            self.failed[pair] = failure.said
+            say(f"[red]{escape(f'{task}: {failure.said}')}[/red]")
 
 
 def conclude(
-    runs: Sequence[Run],
-    scenario: Scenario,
-    layout: Layout,
-    parity: ParityReport | None = None,
-    note: str = "",
-) -> Comparison:
-    """Measure the runs, and write report and CSV. Raises `ValueError` if there is no run."""
-    sites = {n.id: n.site for n in scenario.testbed.nodes}
-    comparison = compare_runs(
-        runs, played_events(runs, scenario), sites=sites, parity=parity, note=note or scenario.note
+    layout: Layout, outcome: Outcome | None = None, baseline: str | None = None, note: str = ""
+) -> Comparison | None:
+    """What a folder holds as a comparison; None if no run of it is whole.
+
+    A report that is asked for of cut runs alone (no `outcome`) shows these, each marked.
+
+    The same for the command that made the runs and for a report later. Raises `ConfigError` or `RecordError` if
+    something in the folder does not belong there, and for a baseline that it does not have.
+    """
+    scenario = layout.scenario()
+    made = outcome or Outcome()
+    kept = kept_runs(layout, made.runs, made.failed)
+    runs = kept.runs() or (list(kept.cut.values()) if outcome is None else [])
+    if not runs:
+        return None
+    return compare_runs(
+        runs,
+        played_events(runs, scenario),
+        baseline=_baseline(baseline or kept.baseline, runs, given=baseline is not None),
+        sites={n.id: n.site for n in scenario.testbed.nodes},
+        parity=made.parity,
+        note=note or scenario.note,
+        left_out=kept.left_out,
+        remarks=kept.remarks,
     )
+
+
+def _baseline(wanted: str | None, runs: Sequence[Run], given: bool) -> str | None:
+    schemes = list(dict.fromkeys(run.header.scheme for run in runs))
+    if given:
+        check_baseline(wanted, schemes)
+    return wanted if wanted in schemes else None  # the comparison's own may have no whole run
+
+
+def nothing_whole(layout: Layout, failed: Mapping[tuple[str, int], str] | None = None) -> str:
+    """Why there is nothing to show of a folder."""
+    left_out = kept_runs(layout, failed=failed).left_out
+    if not left_out:
+        return f"{layout.root}: holds no run; give a folder that `edgebed compare` wrote"
+    first = ", ".join(f"{o.scheme} seed {o.seed} ({o.how}: {o.why})" for o in left_out[:3])
+    more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+    return f"{layout.root}: holds no whole run, so there is nothing to compare: {first}{more}"
+
+
+def write_files(comparison: Comparison, layout: Layout) -> None:
+    """Report and CSV beside the records. Raises `OSError` if they cannot be written; neither is left half-written."""
     write_report(comparison, layout.report)
     write_csv(comparison, layout.root / "summary.csv")
-    return comparison
 
 
 def played_events(runs: Sequence[Run], scenario: Scenario) -> list[Event]:

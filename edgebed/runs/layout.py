@@ -7,18 +7,22 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from edgebed.runs.manifest import MANIFEST_FILE, Manifest, check_baseline, joined, read_manifest
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
-from emulation.recording import RECORD_FILE, Run, read_run, write_whole
+from emulation.recording import RECORD_FILE, SIDE_FILE, write_whole
 
 SCENARIO_FILE = "scenario.json"
 CASES_FILE = "cases.jsonl"
 """In the folder of a live run: the planner's cases."""
+UP_LOG = "up.log"
+"""What a testbed that stays has said; written before the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The folder of a comparison: `<scheme>/seed-<n>/record.jsonl` per run, `scenario.json`, `report.html`."""
+    """The folder of a comparison: `<scheme>/seed-<n>/record.jsonl` per run, `scenario.json`, `comparison.json` with
+    what was to be run, `report.html`."""
 
     root: Path
 
@@ -30,6 +34,35 @@ class Layout:
     def report(self) -> Path:
         """The HTML report."""
         return self.root / "report.html"
+
+    def claim(self, scenario: Scenario, wanted: Manifest, resume: bool = False) -> Manifest:
+        """Make the folder that of a comparison; with `resume`, of one that goes on. Returns its manifest.
+
+        Raises `ConfigError` if the folder holds anything else, cannot be written, or is of another experiment.
+        """
+        held = empty_or_held(self.root)
+        manifest = read_manifest(self.root) if held else None
+        if manifest is not None and not resume:
+            raise ConfigError(
+                f"{self.root}: holds a comparison of {', '.join(manifest.plan)} already; add --resume to go on with it,"
+                " or give another folder with --out"
+            )
+        if held and manifest is None:
+            raise ConfigError(
+                f"{self.root}: is not empty and no comparison of this version (it holds {held}); give another folder"
+                " with --out"
+            )
+        if manifest is not None:
+            wanted = joined(manifest, wanted, self.root)
+        check_baseline(wanted.baseline, wanted.plan)
+        try:
+            wanted.write(self.root)
+            self.save_scenario(scenario)
+        except (PermissionError, NotADirectoryError, FileExistsError) as error:
+            raise ConfigError(
+                f"{self.root}: cannot be written: {error.strerror}; give another folder"
+            ) from error
+        return wanted
 
     def save_scenario(self, scenario: Scenario) -> None:
         """Keep the scenario as it was run, so that reports and replays need nothing else."""
@@ -49,22 +82,65 @@ class Layout:
                 f"{file}: not a scenario this version can read: {error.errors()[0]['msg']}"
             ) from error
 
-    def runs(self) -> list[Run]:
-        """Every run in the folder, in the order their folders were made. Raises `RecordError` for a broken record."""
-        files = sorted(
-            self.root.glob(f"*/seed-*/{RECORD_FILE}"),
-            key=lambda f: (f.parent.parent.stat().st_ctime, _seed(f)),
-        )
-        return [read_run(file) for file in files]
+    def records(self) -> list[Path]:
+        """Folders of runs that are there, whatever is in them, in order of their names."""
+        found = (file.parent for file in self.root.glob(f"*/seed-*/{RECORD_FILE}"))
+        return sorted((f for f in found if seed_of(f) is not None), key=lambda f: (f.parent.name, seed_of(f)))
+
+
+def empty_or_held(root: Path) -> str:
+    """What a folder holds, in a few words; empty if it is not there or holds nothing.
+
+    Raises `ConfigError` for what is no folder or cannot be looked into.
+    """
+    try:
+        names = sorted(entry.name for entry in root.iterdir() if entry.name != UP_LOG)
+    except FileNotFoundError:
+        return ""
+    except NotADirectoryError as error:
+        raise ConfigError(f"{root}: is a file; give a folder with --out") from error
+    except OSError as error:
+        raise ConfigError(f"{root}: cannot be looked into: {error.strerror}; give another folder") from error
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def fresh_folder(root: Path) -> Path:
+    """The folder, made if need be. Raises `ConfigError` unless it is empty and can be written: results of different
+    calls are not mixed."""
+    held = empty_or_held(root)
+    if held:
+        raise ConfigError(f"{root}: is not empty (it holds {held}); give another folder with --out")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe = root / ".probe"
+        probe.touch()
+        probe.unlink()
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise ConfigError(f"{root}: cannot be written: {error.strerror}; give another folder") from error
+    return root
 
 
 def layout_of(folder: Path) -> Layout:
-    """The comparison a folder belongs to: itself, or the one above if a single run's folder is given."""
+    """The comparison a folder belongs to: itself, or the one above if a single run's folder is given.
+
+    Raises `ConfigError` if it is not there.
+    """
+    if not folder.exists():
+        raise ConfigError(f"{folder}: no such folder; give one that `edgebed compare` or `simulate` wrote")
     for root in (folder, *list(folder.parents)[:2]):
-        if (root / SCENARIO_FILE).exists():
+        if (root / MANIFEST_FILE).exists() or (root / SCENARIO_FILE).exists():
             return Layout(root)
     return Layout(folder)
 
 
-def _seed(record: Path) -> int:
-    return int(record.parent.name.removeprefix("seed-"))
+def clear_run(folder: Path) -> None:
+    """Remove what an earlier try left of a run."""
+    for name in (RECORD_FILE, SIDE_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def seed_of(run_folder: Path) -> int | None:
+    """The seed that the name of a run's folder states; None if it is no such name."""
+    number = run_folder.name.removeprefix("seed-")
+    return int(number) if number.isdecimal() else None

@@ -7,21 +7,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
+
+from rich.markup import escape
 
 from edgebed.commands.console import progress_bar, say
 from edgebed.report import ParityReport
 from edgebed.runs.client_log import CLIENT_LOG, join_client_log
-from edgebed.runs.comparison import figures
-from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout
+from edgebed.runs.comparison import Outcome, figures
+from edgebed.runs.failure import Failure
+from edgebed.runs.kept import kept_runs
+from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout, clear_run
+from edgebed.runs.manifest import manifest_of
 from edgebed.runs.parity import CLOSED_LOOP_RUNS, parity
 from edgebed.runs.processes import process_figures, process_line
+from edgebed.runs.virtual import note_failure, note_of
 from edgebed.wiring.agent_llm import with_agent_llm
 from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.metrics.summary import summarise
+from emulation.metrics.view import cut
 from emulation.recording import Run
 from serve_apps.engines.loading import LoadFacts
 from serve_apps.replica.choice import checked as checked_backends
@@ -50,11 +56,15 @@ def compare_live(
     backend: str = "emulated",
     address: str | None = None,
     raylets: bool = False,
-) -> tuple[list[Run], ParityReport | None]:
-    """Run every scheme on every seed, one after the other, on one live cluster.
+    baseline: str | None = None,
+    resume: bool = False,
+) -> Outcome:
+    """Run every scheme on every seed, seed by seed, on one live cluster.
 
-    Ctrl-C ends the present run early, keeps what was recorded and reports it. Nothing is left running.
-    Raises `ConfigError` if parity is asked of lifecycle cold: virtual time has no real processes to agree with.
+    With `resume` what is there and whole is not run again. Ctrl-C ends the present run early and keeps what was
+    recorded. A run that fails leaves why beside its record; the others go on. Nothing is left running. Raises
+    `ConfigError` if the folder is not this comparison's, or parity is asked of lifecycle cold: virtual time has no real
+    processes to agree with.
     """
     cold = scenario.live.lifecycle == "cold"
     if cold and check_parity:
@@ -66,23 +76,38 @@ def compare_live(
         port=port, lifecycle=scenario.live.lifecycle, backend=backend, address=address, raylets=raylets
     )
     checked_port(options.host, options.port)  # before anything is started or written
-    layout.save_scenario(scenario)
-    runs: list[Run] = []
+    manifest = layout.claim(scenario, manifest_of(scenario, schemes, seeds, "live", baseline), resume)
+    outcome = Outcome(dict(kept_runs(layout).whole) if resume else {})
+    left = [pair for pair in manifest.pairs() if pair not in outcome.runs]
+    if not left:
+        outcome.parity = _parity(list(outcome.runs.values()), scenario, quiet) if check_parity else None
+        return outcome
+    note = note_of(scenario)
     replicas = "replicas as they are asked for" if cold else f"{len(scenario.testbed.executors())} replicas"
     say(f"starting Ray, {replicas} on {len(scenario.testbed.nodes)} edge nodes ...")
     began = time.time()
     with start_cluster(scenario, options) as cluster:
         say(f"gateway at {cluster.url}/v1 after {time.time() - began:.0f} s")
-        for seed, scheme in product(seeds, schemes):
+        for scheme, seed in left:
+            folder = layout.run_folder(scheme, seed)
             try:
-                runs.append(run_live(cluster, scenario, scheme, seed, layout, quiet))
+                clear_run(folder)
+                note.write(folder)
+                outcome.runs[scheme, seed] = run_live(cluster, scenario, scheme, seed, layout, quiet)
             except KeyboardInterrupt:
+                outcome.interrupted = True
                 say("interrupted: reporting what was recorded")
-                check_parity = False
-                folder = layout.run_folder(scheme, seed)
-                runs += [join_client_log(folder)] if (folder / CLIENT_LOG).exists() else []
+                if (folder / CLIENT_LOG).exists():
+                    outcome.runs[scheme, seed] = join_client_log(folder)
                 break
-    return runs, _parity(runs, scenario, quiet) if check_parity else None
+            except Exception as error:
+                failure = Failure.of(error)
+                outcome.failed[scheme, seed] = failure.said
+                say(f"[red]{escape(f'{scheme}, seed {seed}: {failure.said}')}[/red]")
+                note_failure(folder, note, failure, keep_record=True)
+    if check_parity and not outcome.interrupted:
+        outcome.parity = _parity([r for r in outcome.runs.values() if not cut(r)], scenario, quiet)
+    return outcome
 
 
 def as_live(scenario: Scenario, backend: str = "emulated") -> Scenario:

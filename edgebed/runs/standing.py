@@ -14,8 +14,10 @@ import httpx2
 from pydantic import TypeAdapter, ValidationError
 
 from edgebed.commands.console import say
-from edgebed.runs.layout import Layout
+from edgebed.runs.layout import UP_LOG, Layout, fresh_folder
 from edgebed.runs.live import run_plan, start_cluster, start_load, stop_load
+from edgebed.runs.manifest import manifest_of
+from edgebed.runs.virtual import note_of
 from emulation.domain.events import Event
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.scenario import Scenario
@@ -49,8 +51,7 @@ def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standi
     if standing is not None:
         raise ConfigError(f"a testbed stands already at {standing.url}; end it with `edgebed down`")
     checked_port(options.host, options.port)
-    layout.root.mkdir(parents=True, exist_ok=True)
-    log = layout.root / "up.log"
+    log = fresh_folder(layout.root) / UP_LOG
     options_too = [*arguments, "--foreground", "--out", str(layout.root)]
     command = [sys.executable, "-m", "edgebed.commands.main", "up", *options_too]
     with log.open("wb") as words:
@@ -66,8 +67,9 @@ def serve_in_foreground(
     """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running."""
     checked_port(options.host, options.port)
     scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
-    layout.save_scenario(scenario)
+    layout.claim(scenario, manifest_of(scenario, [scheme], [seed], "live", None))
     folder = layout.run_folder(scheme, seed)
+    note_of(scenario).write(folder)
     plan = run_plan(scenario, scheme, seed, folder)
     endless = replace(plan, header=replace(plan.header, horizon_s=_ENDLESS_S), endless=True)
     with start_cluster(scenario, options) as cluster:

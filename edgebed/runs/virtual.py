@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from controller.schemes import Scheme
-from edgebed.runs.pool import each, stopping
+from edgebed.runs.failure import Failure
+from edgebed.runs.layout import clear_run
+from edgebed.runs.manifest import RunNote
+from edgebed.runs.pool import Ended, each_ended, stopping
+from edgebed.runs.provenance import origin
 from edgebed.wiring.controllers import OracleTruth, build_controllers, find_scheme, run_header
+from edgebed.wiring.identity import plain_scenario
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import RunFooter
 from emulation.domain.request import Request
@@ -74,14 +80,20 @@ class Task:
     seed: int
     folder: Path
 
+    def __str__(self) -> str:
+        return f"{self.scheme}, seed {self.seed}"
 
-def _run_task(scenario: Scenario, task: Task) -> Task:
+
+def _run_task(scenario: Scenario, note: RunNote, task: Task) -> None:
+    clear_run(task.folder)
+    note.write(task.folder)
     sink = JsonlSink(task.folder)
     try:
         simulate(scenario, task.scheme, task.seed, sink, on_slot=end_if_asked)
-    finally:
         sink.close()
-    return task
+    except BaseException:
+        sink.discard()
+        raise
 
 
 def end_if_asked(_: SimulationProgress) -> None:
@@ -90,9 +102,30 @@ def end_if_asked(_: SimulationProgress) -> None:
         raise KeyboardInterrupt
 
 
-def run_tasks(scenario: Scenario, tasks: Sequence[Task], workers: int | None = None) -> Iterator[Task]:
-    """Run every task, `workers` at a time (default: one per core), yielding each as it ends.
+def run_tasks(
+    scenario: Scenario, tasks: Sequence[Task], workers: int | None = None
+) -> Iterator[tuple[Task, Failure | None]]:
+    """Run every task, `workers` at a time (default: one per core), yielding each as it ends, with why it failed.
 
-    Ctrl-C cuts the runs in progress short, their books closed; they are yielded before it is raised.
+    Of a run that failed no record stays, but the note beside it says why. Ctrl-C cuts the runs in progress short, their
+    books closed; they are yielded before it is raised.
     """
-    yield from each(partial(_run_task, scenario), tasks, workers)
+    note = note_of(scenario)
+    ended: Ended[Task, None]
+    for ended in each_ended(partial(_run_task, scenario, note), tasks, workers):
+        if ended.failure is not None:
+            note_failure(ended.item.folder, note, ended.failure)
+        yield ended.item, ended.failure
+
+
+def note_of(scenario: Scenario) -> RunNote:
+    """What stands beside every record that this command writes."""
+    return RunNote(origin=origin(), experiment=plain_scenario(scenario))
+
+
+def note_failure(folder: Path, note: RunNote, failure: Failure, keep_record: bool = False) -> None:
+    """Leave why a run failed, in the place of its record or beside it; where there is no room for that, nothing."""
+    if not keep_record:
+        clear_run(folder)
+    with suppress(OSError):
+        note.model_copy(update={"failed": failure.said, "trace": failure.trace}).write(folder)

@@ -75,7 +75,7 @@ def _emulate(
     tally = _Tally([m.id for m in belief.testbed.models])
     simulation = Simulation(
         scenario,
-        run_header(scenario, scheme, 0, "virtual"),
+        run_header(scenario, scheme, 0, "virtual", identify=False),
         arrivals,
         WorldTruth(),
         controllers.fast_path,

@@ -22,6 +22,7 @@ from controller.routers.oracle import Oracle
 from controller.routers.router import Router
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES, Scheme
+from edgebed.wiring.identity import edgebed_version, identity_of
 from edgebed.wiring.loops import LoopBuilder
 from edgebed.wiring.mirror import Mirror, MirroredFastPath
 from edgebed.wiring.reasoners import make_reasoner, parameters, reasoner_label
@@ -90,9 +91,12 @@ def build_controllers(
     )
 
 
-def run_header(scenario: Scenario, scheme: Scheme, seed: int, world: World) -> RunHeader:
-    """What a record and every table state about a run."""
+def run_header(
+    scenario: Scenario, scheme: Scheme, seed: int, world: World, identify: bool = True
+) -> RunHeader:
+    """What a record and every table state about a run; `identify`: with the digests, which a what-if does not need."""
     live = scenario.live
+    identity = identity_of(scenario) if identify else None
     return RunHeader(
         scenario=scenario.name,
         scheme=scheme.name,
@@ -108,6 +112,9 @@ def run_header(scenario: Scenario, scheme: Scheme, seed: int, world: World) -> R
         horizon_s=scenario.horizon_s,
         deadline_s=scenario.deadline_s,
         objective_weight=scenario.objective_weight,
+        edgebed=edgebed_version(),
+        scenario_digest=None if identity is None else identity.scenario,
+        testbed_digest=None if identity is None else identity.testbed,
     )
 
 

@@ -8,6 +8,8 @@ joined with its client's log was when the gateway had the answer.
 
 Version 3: a request that is still in the system when the run ends has a line too, with the outcome `unfinished`.
 Before, it was only counted in the footer, by model. `turn_s` says what of `service_s` is of the executor that finished.
+The header says what wrote it, and has digests of scenario and testbed. None of this depends on where or when a virtual
+run was made: host, command, commit and date stand beside the record.
 """
 
 from __future__ import annotations
@@ -43,6 +45,12 @@ class RunHeader:
     horizon_s: float
     deadline_s: float | None
     objective_weight: float
+    edgebed: str | None = None
+    """Version of the program that wrote it; null before format version 3."""
+    scenario_digest: str | None = None
+    """SHA-256 of the canonical JSON of the validated scenario, its testbed apart and trace files by their content."""
+    testbed_digest: str | None = None
+    """SHA-256 of the canonical JSON of the validated testbed."""
     version: int = RECORD_VERSION
     kind: Literal["header"] = "header"
 

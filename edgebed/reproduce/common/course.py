@@ -14,6 +14,7 @@ import orjson
 
 from edgebed.commands.console import progress_bar, say
 from edgebed.report.plain import Picture, Sheet, plain_page
+from edgebed.runs.layout import fresh_folder
 from edgebed.runs.pool import each
 from emulation.recording import write_whole
 
@@ -112,8 +113,8 @@ def reproduce(
     quiet: bool = False,
     workers: int | None = None,
 ) -> Reproduction:
-    """Run, measure and write. Ctrl-C reports what was finished."""
-    done = Reproduction(folder)
+    """Run, measure and write. Ctrl-C reports what was finished. Raises `ConfigError` unless the folder is empty."""
+    done = Reproduction(fresh_folder(folder))
     try:
         for part in parts:
             part.run(done, paper, quiet, workers)

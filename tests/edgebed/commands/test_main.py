@@ -146,8 +146,16 @@ def test_ctrl_c_keeps_and_reports_what_was_finished(tmp_path: Path) -> None:
     eventually(lambda: process.poll() is not None or len(list(out.glob("*/seed-*/record.jsonl"))) >= 5, 60.0)
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
+    assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     data = json.loads(stdout)
-    assert 1 <= len(data["schemes"]["RR"]["seeds"]) <= 61
+    seeds = data["schemes"]["RR"]["seeds"]
+    assert 1 <= len(seeds) <= 61
+    assert all(scheme["seeds"] == seeds for scheme in data["schemes"].values()), "whole seeds only"
+    assert not data["checks"]["complete"]
+    assert {left["how"] for left in data["left_out"]} <= {"cut", "missing"}
     assert (out / "report.html").exists()
+    assert not list(out.rglob(".*.part"))
+    again = json.loads(edgebed("report", str(out), "--json", code=1).stdout)
+    assert again["schemes"] == data["schemes"]
+    assert again["paired"] == data["paired"]

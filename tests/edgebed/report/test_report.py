@@ -150,7 +150,7 @@ def test_runs_that_serve_nothing_have_no_latency_anywhere() -> None:
 
 def test_latency_never_stands_without_success(comparison: Comparison) -> None:
     labels = [row.label for row in main_rows(comparison)]
-    assert labels[0] == "Success ratio"
+    assert labels[:2] == ["Runs", "Success ratio"]
     assert paired_rows(comparison)[0].label == "Success ratio"
     assert all(
         len(row["cells"]) == 8 and row["cells"][1].text.startswith(("0.", "1."))

@@ -1,0 +1,66 @@
+"""The end of every command that has runs to show: table, files, and an exit code that says whether all is well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+
+from edgebed.commands.console import out, say
+from edgebed.commands.options import print_json
+from emulation.files import ConfigError
+
+if TYPE_CHECKING:
+    from edgebed.report import Comparison
+    from edgebed.runs.comparison import Outcome
+    from edgebed.runs.layout import Layout
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def conclude_and_show(
+    layout: Layout, as_json: bool, outcome: Outcome | None = None, baseline: str | None = None
+) -> None:
+    """Print what the folder holds, and write report and CSV. `outcome`: of the runs this command made, if any.
+
+    Leaves with 130 after an interrupt, and with 1 if anything failed, was cut, does not hold or was not written.
+    Raises `ConfigError` if the folder holds no run at all.
+    """
+    from edgebed.runs.comparison import conclude, nothing_whole
+
+    interrupted = outcome is not None and outcome.interrupted
+    comparison = conclude(layout, outcome, baseline)
+    if comparison is None:
+        if outcome is None:
+            raise ConfigError(nothing_whole(layout))
+        say(escape(nothing_whole(layout, outcome.failed)))
+        raise typer.Exit(INTERRUPTED if interrupted else FAILED)
+    _print(comparison, layout, as_json)
+    written = _written(comparison, layout)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if not comparison.sound or not written:
+        raise typer.Exit(FAILED)
+
+
+def _print(comparison: Comparison, layout: Layout, as_json: bool) -> None:
+    from edgebed.report import comparison_json, print_table
+
+    if as_json:
+        print_json({**comparison_json(comparison), "report": str(layout.report), "folder": str(layout.root)})
+    else:
+        print_table(comparison, out)
+
+
+def _written(comparison: Comparison, layout: Layout) -> bool:
+    """Whether report and CSV were written; if not, why is said."""
+    from edgebed.runs.comparison import write_files
+
+    try:
+        write_files(comparison, layout)
+    except OSError as error:
+        say(f"[red]error:[/red] {escape(f'{error.filename}: not written: {error.strerror}')}")
+        return False
+    say(f"report: {layout.report}")
+    return True

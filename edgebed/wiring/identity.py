@@ -1,0 +1,94 @@
+"""What an experiment is, as a digest: two runs belong together where scenario and testbed have the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from emulation.domain.scenario import Scenario, TraceSource
+
+_ABSENT = "absent"
+_AGENT = "the testbed's own"
+
+
+class Identity(NamedTuple):
+    """Digests (SHA-256, hexadecimal) of the canonical JSON of the validated scenario and of its testbed."""
+
+    scenario: str
+    """Of everything but the testbed; a trace file counts by its content, not by its name."""
+    testbed: str
+
+
+def identity_of(scenario: Scenario) -> Identity:
+    """The digests of a scenario and of its testbed."""
+    plain = plain_scenario(scenario)
+    testbed = plain.pop("testbed")
+    return Identity(_digest(plain), _digest(testbed))
+
+
+def plain_scenario(scenario: Scenario) -> dict[str, Any]:
+    """A scenario as plain data; the path of a trace file is replaced by its name and the digest of its content."""
+    plain: dict[str, Any] = scenario.model_dump(mode="json")
+    for source, given in zip(plain["workload"], scenario.workload, strict=True):
+        if isinstance(given, TraceSource):
+            source["trace"] = _trace(given.trace)
+    agent = scenario.testbed.agent_llm
+    if agent is not None:  # its port is whatever was free
+        plain["testbed"]["agent_llm"]["port"] = 0
+        for given in plain["controllers"].values():
+            openai = given.get("openai")
+            if isinstance(openai, dict) and openai.get("base_url") == agent.url:
+                openai["base_url"] = _AGENT
+    return plain
+
+
+def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
+    """Every field in which two pieces of plain data differ, as `workload[0].rate_per_s: 2.0, now 3.0`."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys((*old, *new)):
+            inner = f"{where}.{key}" if where else str(key)
+            yield from differences(old.get(key, _ABSENT), new.get(key, _ABSENT), inner)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (a, b) in enumerate(zip(old, new, strict=True)):
+            yield from differences(a, b, f"{where}[{i}]")
+    elif isinstance(old, list) and isinstance(new, list):
+        yield f"{where}: {len(old)} entries, now {len(new)}"
+    elif old != new:
+        yield f"{where}: {_short(old)}, now {_short(new)}"
+
+
+@cache
+def edgebed_version() -> str:
+    """The version of this program."""
+    try:
+        return version("edgebed")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _digest(plain: Any) -> str:
+    return sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _trace(named: str) -> str:
+    path = Path(named)
+    try:
+        found = path.stat()
+        return f"{path.name} (sha256 {_content(path, found.st_mtime_ns, found.st_size)[:16]})"
+    except OSError:
+        return named  # a packaged one, or one that is no more
+
+
+@cache
+def _content(path: Path, _changed_ns: int, _size: int) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def _short(value: Any, limit: int = 80) -> str:
+    text = value if value == _ABSENT else json.dumps(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

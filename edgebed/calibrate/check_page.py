@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import orjson
 from matplotlib.axes import Axes
-from rich.table import Table
 
 from edgebed.calibrate.check import Check, Compared, TypeCheck
 from edgebed.report.figures import NOT_MEASURED
-from edgebed.report.plain import Sheet, plain_page
+from edgebed.report.plain import plain_page
+from edgebed.report.sheet import Sheet
 from edgebed.report.theme import SCHEME_COLOURS, plain_drawing, png
 from emulation.files import ConfigError
 from emulation.recording import write_whole
@@ -37,12 +37,9 @@ def verdict(check: Check) -> str:
     return f"Outside {check.within:.0%} of the live mean latency: {', '.join(outside)}."
 
 
-def table(check: Check) -> Table:
+def table(check: Check) -> Sheet:
     """Two lines per model: latency, and time in service alone."""
-    shown = Table(*COLUMNS, box=None, caption=_HOW[check.decisions], caption_justify="left")
-    for row in _rows(check):
-        shown.add_row(*row)
-    return shown
+    return Sheet("", _HOW[check.decisions], COLUMNS, tuple(_rows(check)), keys=2)
 
 
 def to_json(check: Check) -> dict[str, Any]:
@@ -76,7 +73,7 @@ def write_report(folder: Path, check: Check) -> Path:
     page = plain_page(
         title=f"Real models against their laws: {header.scenario}, {header.scheme}, seed {header.seed}",
         paragraphs=[verdict(check), _HOW[check.decisions]],
-        sheets=[Sheet("", "", COLUMNS, tuple(_rows(check)))],
+        sheets=[table(check)],
         pictures=[("Live against virtual", plot)],
         notes_title="Laws in force",
         notes=[f"{name}: {source}" for name, source in check.laws.items()],

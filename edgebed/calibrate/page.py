@@ -8,59 +8,49 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.table import Table
 
 from edgebed.calibrate.evaluate import EvaluatedFigure
 from edgebed.calibrate.lyapunov import FIGURES, CalibratedCoefficients, Settings
 from edgebed.report.figures import NOT_MEASURED
+from edgebed.report.sheet import Sheet
 from edgebed.report.stats import Interval
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import write_whole
 
 
-def trials_table(calibrated: CalibratedCoefficients) -> Table:
+def trials_table(calibrated: CalibratedCoefficients) -> Sheet:
     """One line per set of coefficients that was tried."""
     names = list(calibrated.start)
     columns = ("#", "moved", *names, "mean latency", "F_norm", "success", "GPU busy", "flips/slot", "J", "")
-    table = Table(
-        *columns,
-        box=None,
-        title="Calibration of the Lyapunov deployer",
-        title_justify="left",
-        caption="Means over the calibration seeds. A move that does not lower J is taken back.",
-    )
-    for trial in calibrated.trials:
-        m = trial.measured
-        table.add_row(
+    rows = [
+        (
             str(trial.iteration),
             " ".join(trial.moved) or "start",
             *(f"{trial.coefficients[n]:g}" for n in names),
-            _text(m.mean_latency_s, ".1f", " s"),
-            _text(m.fairness_norm, ".3f"),
-            _text(m.success_ratio, ".3f"),
-            _text(m.gpu_utilisation, ".2f"),
-            f"{m.flips_per_slot:.2f}",
-            f"{m.objective:.4f}",
+            _text(trial.measured.mean_latency_s, ".1f", " s"),
+            _text(trial.measured.fairness_norm, ".3f"),
+            _text(trial.measured.success_ratio, ".3f"),
+            _text(trial.measured.gpu_utilisation, ".2f"),
+            f"{trial.measured.flips_per_slot:.2f}",
+            f"{trial.measured.objective:.4f}",
             "kept" if trial.kept else "taken back",
         )
-    return table
+        for trial in calibrated.trials
+    ]
+    note = "Means over the calibration seeds. A move that does not lower J is taken back."
+    return Sheet("Calibration of the Lyapunov deployer", note, columns, tuple(rows), keys=2)
 
 
-def evaluation_table(rows: Sequence[EvaluatedFigure]) -> Table:
+def evaluation_table(rows: Sequence[EvaluatedFigure]) -> Sheet:
     """Start against result, with 95% intervals over seeds."""
-    table = Table(
-        *("scheme", "figure", "start", "calibrated", "difference"),
-        box=None,
-        title="On other seeds",
-        title_justify="left",
-        caption="Means with 95% intervals; the difference is paired by seed.",
+    cells = tuple(
+        (row.scheme, row.figure, _interval(row.start), _interval(row.found), _interval(row.difference, "+"))
+        for row in rows
     )
-    for row in rows:
-        table.add_row(
-            row.scheme, row.figure, _interval(row.start), _interval(row.found), _interval(row.difference, "+")
-        )
-    return table
+    columns = ("scheme", "figure", "start", "calibrated", "difference")
+    note = "Means with 95% intervals; the difference is paired by seed."
+    return Sheet("On other seeds", note, columns, cells, keys=2)
 
 
 def to_json(

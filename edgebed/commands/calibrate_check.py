@@ -47,6 +47,7 @@ def check(
     from edgebed.calibrate.check_page import table, to_json, verdict, write_report
     from edgebed.calibrate.refit import refit as fit_again
     from edgebed.calibrate.refit import write_refit
+    from edgebed.report.sheet import print_sheet
     from edgebed.runs.layout import layout_of
     from emulation.files import load_profile
 
@@ -65,7 +66,7 @@ def check(
         said = {**to_json(found), "report": str(page), "refit": [str(path) for path in written]}
         print_json(said)
     else:
-        out.print(table(found))
+        print_sheet(table(found), out)
         out.print(verdict(found))
     say(f"report: {page}")
     for path in written:

@@ -6,11 +6,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 WIDE = 200
 """Columns where stdout is a file or a pipe: tables are not broken for a terminal that is not there."""
@@ -55,9 +53,8 @@ def say(text: str) -> None:
     err.print(text, highlight=False)
 
 
-def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]], **look: Any) -> None:
-    """A table without lines on stdout."""
-    table = Table(*columns, box=None, **look)
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table without lines on stdout. Raises `ValueError` for a row of another number of cells."""
+    from edgebed.report.sheet import Sheet, print_sheet  # takes a while to import: only when there is a table
+
+    print_sheet(Sheet("", "", tuple(columns), tuple(tuple(row) for row in rows)), out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgebed.commands.console import print_rows, say
+from edgebed.commands.console import out, say
 from edgebed.commands.options import JsonOption, print_json
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def _show(done: Reproduction, as_json: bool) -> None:
     if as_json:
         print_json(done.to_json())
         return
+    from edgebed.report.sheet import print_sheet
+
     for sheet in done.sheets.values():
-        print_rows(sheet.columns, sheet.rows, title=sheet.title, caption=sheet.note, title_justify="left")
+        print_sheet(sheet, out)
     say(f"report: {done.folder / 'report.html'}")

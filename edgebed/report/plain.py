@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from base64 import b64encode
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
+from edgebed.report.sheet import Sheet
+
 Picture = tuple[str, bytes]
 """Title and PNG."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """One table: what it shows, its columns and its cells as text."""
-
-    title: str
-    note: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def csv(self) -> bytes:
-        """The table as it is shown, cells as text."""
-        out = io.StringIO()
-        csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([self.columns, *self.rows])
-        return out.getvalue().encode()
 
 
 @cache

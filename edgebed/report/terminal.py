@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from edgebed.report.model import Comparison
+from edgebed.report.sheet import fits, print_cells
 from edgebed.report.tables import FigureRow, TableCell, checks, main_rows, paired_rows, run_line
 
 
@@ -33,42 +33,35 @@ _STYLE = {"best": "bold", "good": "green", "bad": "red", "muted": "dim", "": ""}
 
 
 def _print(console: Console, rows: list[FigureRow], schemes: list[str]) -> None:
-    side_by_side = _by_figure(rows, schemes)
-    wanted = console.measure(side_by_side, options=console.options.update(max_width=10_000)).maximum
-    if wanted <= console.width:
-        console.print(side_by_side)
+    head, body = _by_figure(rows, schemes)
+    if fits(head, body, console.width):
+        print_cells(console, "figures", head, body, numeric=True)
         return
     success = [row for row in rows if row.short == "success"]
     for group, found in groupby(rows, key=lambda row: row.group):
         beside = success if group.startswith(("Latency", "Fairness")) else []
-        console.print(_by_scheme(group, beside + list(found), schemes))
+        print_cells(console, group, *_by_scheme(group, beside + list(found), schemes), numeric=True)
 
 
-def _by_figure(rows: list[FigureRow], schemes: list[str]) -> Table:
-    table = _table()
-    for column in ("", *schemes):
-        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+Grid = tuple[list[Text], list[list[Text]]]
+"""Headings, and rows of as many cells."""
+
+
+def _by_figure(rows: list[FigureRow], schemes: list[str]) -> Grid:
+    body: list[list[Text]] = []
     for group, found in groupby(rows, key=lambda row: row.group):
-        table.add_row(Text(group, style="cyan"))
+        body.append([Text(group, style="cyan"), *(Text() for _ in schemes)])
         for row in found:
             name = Text(f"  {row.label}") + Text(f" {row.unit}", style="dim")
-            table.add_row(name, *(_text(cell) for cell in row.cells))
-    return table
+            body.append([name, *(_text(cell) for cell in row.cells)])
+    return [Text(), *(Text(name) for name in schemes)], body
 
 
-def _by_scheme(group: str, rows: list[FigureRow], schemes: list[str]) -> Table:
-    table = _table()
-    table.add_column(Text(group.split()[0], style="cyan"), no_wrap=True)
-    for row in rows:
-        heading = Text(row.short) + Text(f" {row.unit}" if row.unit else "", style="dim")
-        table.add_column(heading, justify="right")
-    for i, scheme in enumerate(schemes):
-        table.add_row(scheme, *(_text(row.cells[i]) for row in rows))
-    return table
-
-
-def _table() -> Table:
-    return Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+def _by_scheme(group: str, rows: list[FigureRow], schemes: list[str]) -> Grid:
+    head = [Text(group.split()[0], style="cyan")]
+    head += [Text(row.short) + Text(f" {row.unit}" if row.unit else "", style="dim") for row in rows]
+    body = [[Text(scheme), *(_text(row.cells[i]) for row in rows)] for i, scheme in enumerate(schemes)]
+    return head, body
 
 
 def _text(cell: TableCell) -> Text:

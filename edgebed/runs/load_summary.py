@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
+from edgebed.report.sheet import print_cells
 from workloads.load import ClientResult
 
 
@@ -23,15 +23,16 @@ def summarise_load(log: Sequence[ClientResult]) -> dict[str, Any]:
 def print_load(summary: dict[str, Any], console: Console) -> None:
     """Print a summary as a table, one line per model."""
     figures = ("mean", "p50", "p95", "p99")
-    table = Table("model", "sent", "done", "success", *figures, "first token p50", "other ends", box=None)
+    columns = ("model", "sent", "done", "success", *figures, "first token p50", "other ends")
+    rows = []
     for name, row in summary.items():
         latency = row["latency_s"]
         others = ", ".join(f"{outcome} {n}" for outcome, n in row["ends"].items() if outcome != "done") or "–"
         shown = [_seconds(latency[key]) for key in figures]
         first = _seconds(row["first_token_s"]["p50"])
         success = "–" if row["success_ratio"] is None else f"{row['success_ratio']:.3f}"
-        table.add_row(name, str(row["sent"]), str(row["ends"].get("done", 0)), success, *shown, first, others)
-    console.print(table)
+        rows.append((name, str(row["sent"]), str(row["ends"].get("done", 0)), success, *shown, first, others))
+    print_cells(console, "load", columns, rows)
     console.print("virtual seconds, from the intended send time", style="dim")
 
 

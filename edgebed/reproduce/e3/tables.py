@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from edgebed.report.figures import NOT_MEASURED
-from edgebed.report.plain import Sheet
+from edgebed.report.sheet import Sheet
 from edgebed.reproduce.common.paper import percent, percent_text
 from edgebed.reproduce.e3.gaps import Gap
 from edgebed.reproduce.e3.results import GapResults, GapRow
@@ -43,7 +43,7 @@ def table_5(results: GapResults) -> Sheet:
         "Both semantic plans stand beside the paper's one. Easy: a router that never learns comes within 3x of our "
         "gap, as it must where the truth is the profile. ± is a 95% interval over seeds (request lengths)."
     )
-    return Sheet("Table 5: mean latency and Oracle gap", note, columns, tuple(rows))
+    return Sheet("Table 5: mean latency and Oracle gap", note, columns, tuple(rows), keys=2)
 
 
 def table_6(results: GapResults) -> Sheet:
@@ -96,7 +96,7 @@ def pools_table(results: GapResults) -> Sheet:
         "those who come after. Overloaded: share of pools in which a type's true load exceeds 1 at some time. Last but "
         "one: share of actual service times inside the stated 80% and 95% intervals."
     )
-    return Sheet("Random pools", note, columns, rows)
+    return Sheet("Random pools", note, columns, rows, keys=2)
 
 
 def _mark(row: GapRow) -> str:

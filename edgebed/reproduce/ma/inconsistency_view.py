@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.patches import Rectangle
 
 from edgebed.report.figures import NOT_MEASURED
-from edgebed.report.plain import Sheet
+from edgebed.report.sheet import Sheet
 from edgebed.report.theme import plain_drawing, png
 from edgebed.reproduce.ma.inconsistency import BASES, FAIR_JAIN, LM4, STARVED, Draw, satisfying_both
 

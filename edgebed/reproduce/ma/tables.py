@@ -7,7 +7,7 @@ from functools import partial
 
 from edgebed.report import Comparison
 from edgebed.report.figures import NOT_MEASURED
-from edgebed.report.plain import Sheet
+from edgebed.report.sheet import Sheet
 from edgebed.reproduce.common.paper import PaperRow, text
 from edgebed.reproduce.ma.settings import (
     FAIRNESS_BAND,
@@ -40,7 +40,7 @@ def figure_5_table(comparisons: Comparisons) -> Sheet:
         f"{FAIRNESS_BAND} of its F_norm. J rewards refusing work, so read it beside success. Schemes with planner "
         "or agents are run by `rules`."
     )
-    return Sheet("Figure 5: latency against fairness", note, columns, tuple(rows))
+    return Sheet("Figure 5: latency against fairness", note, columns, tuple(rows), keys=3)
 
 
 def _row(comparison: Comparison, scheme: str, testbed: str, own: bool) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def figure_6_table(comparisons: Comparisons) -> Sheet:
         "without links have none). Queueing: waiting for a decision, for a replica to start, and for its turn. "
         "Inference: from start to end of service, sharing included."
     )
-    return Sheet("Figure 6: latency and success of each model", note, columns, tuple(rows))
+    return Sheet("Figure 6: latency and success of each model", note, columns, tuple(rows), keys=3)
 
 
 class NotMeasured(LookupError):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgebed.report.figures import number
-from edgebed.report.plain import Sheet
-from edgebed.reproduce.common.paper import percent_text, text
+from edgebed.report.sheet import Sheet
+from edgebed.reproduce.common.paper import percent, percent_text, text
 from edgebed.reproduce.ma.epochs import LAST, NEAR, WINDOW
 from edgebed.reproduce.ma.recovery import UNSTEADY, Recovery
 from edgebed.reproduce.ma.recovery import WINDOW as SLOTS
@@ -38,7 +38,7 @@ def figure_7_table(results: EpochResults) -> Sheet:
         f"until a mean over {WINDOW} epochs and all seeds was within {NEAR:.0%} of the reference's, first and for "
         "good. J by requests that arrived in the epoch."
     )
-    return Sheet("Figure 7: the objective over epochs", note, columns, tuple(rows))
+    return Sheet("Figure 7: the objective over epochs", note, columns, tuple(rows), keys=2)
 
 
 def _epochs(count: int | None) -> str:
@@ -69,14 +69,14 @@ def adaptation_table(results: AdaptationResults) -> Sheet:
         "again, with replacement. Excess: above the new steady state, and for the whole phase against the 20 "
         "slots before it; per run. A slot is 30 s."
     )
-    return Sheet("Adaptation: back within 10% of the new steady state", note, columns, tuple(rows))
+    return Sheet("Adaptation: back within 10% of the new steady state", note, columns, tuple(rows), keys=3)
 
 
 def _cells(recovery: Recovery) -> tuple[str, ...]:
     ends = tuple(NEVER if end is None else str(end) for end in (recovery.low, recovery.high))
     return (
-        number(recovery.before_s, 0), number(recovery.steady_s, 0), number(recovery.peak_s, 0), _epochs(recovery.slots),
-        f"{ends[0]} to {ends[1]}", number(recovery.excess_s / 3600.0, 1), number(recovery.lost, 1),
-        number(recovery.phase_excess_s / 3600.0, 1),
+        number(recovery.before_s, 0), number(recovery.steady_s, 0), number(recovery.peak_s, 0),
+        percent(recovery.swing, 0, signed=False), _epochs(recovery.slots), f"{ends[0]} to {ends[1]}",
+        number(recovery.excess_s / 3600.0, 1), number(recovery.lost, 1), number(recovery.phase_excess_s / 3600.0, 1),
         f"{number(recovery.phase_lost, 1)} of {recovery.phase_requests:.0f}",
     )  # fmt: skip

@@ -14,6 +14,7 @@ from edgebed.commands.main import app
 from edgebed.reproduce.common.cells import Cell, Setting, Wanted, cells, scenario_of, variant
 from edgebed.reproduce.ma.epochs import approach, moving
 from edgebed.reproduce.ma.recovery import recovery, rolling, slots_until_back
+from edgebed.reproduce.ma.results import AdaptationResults
 from edgebed.reproduce.ma.run import QUICK_EPOCHS, parts_of
 from edgebed.reproduce.ma.runs import measure_slots
 from edgebed.reproduce.ma.settings import (
@@ -37,11 +38,13 @@ from edgebed.reproduce.ma.settings import (
     scheme_settings,
 )
 from edgebed.reproduce.ma.slots import SlotFigures
+from edgebed.reproduce.ma.tables_time import adaptation_table
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.events import Leave
 from emulation.domain.scenario import Scenario, SlottedSource
 from emulation.files import ConfigError, load_scenario
 from emulation.metrics.summary import summarise
+from tests.build.terminals import cut, written_sheets
 from workloads.generate import generate
 from workloads.mismatch import world_truth
 
@@ -198,6 +201,19 @@ def test_counting_by_slot_gives_the_figures_of_the_whole_record() -> None:
     assert found.done.sum() == summary.done
 
 
+def test_every_cell_of_the_adaptation_table_stands_under_its_heading() -> None:
+    results = AdaptationResults(ADAPTING)
+    setting = next(s for s in adaptation_settings() if s.name == FLIP)
+    step = [10.0] * 100 + [30.0] * 150 + [10.0] * 100
+    results.add(Cell(setting, variant("MA"), 0), figures(step))
+    sheet = adaptation_table(results)
+    found = dict(zip(sheet.columns, sheet.rows[0], strict=True))
+    assert (found["scenario"], found["change"], found["scheme"]) == (FLIP, "text to image", "MA")
+    assert (found["before s"], found["new steady state s"], found["it swings by"]) == ("10", "30", "0%")
+    assert (found["slots to be back"], found["95% range"]) == ("0", "0 to 0")
+    assert found["lost in the phase"] == "0.0 of 1500"
+
+
 # -- settings -------------------------------------------------------------------------------------------------
 
 
@@ -329,6 +345,10 @@ def test_command_writes_every_file_and_prints_the_promised_keys(tmp_path: Path) 
         assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
         assert len((tmp_path / f"{stem}.csv").read_text().splitlines()) > 2
     page = (tmp_path / "report.html").read_text()
+    assert [c.rows for c in written_sheets(tmp_path) if c.title == "adaptation"][0][0][6].endswith("%")
+    for sheet in written_sheets(tmp_path):
+        assert not cut(sheet, 80), sheet.title
+        assert not cut(sheet, 40), sheet.title
     assert page.count("<img") == 5
     assert page.count("<table>") == 6
     assert not list(tmp_path.glob(".*"))

@@ -16,3 +16,110 @@ from edgebed.commands.console import progress_bar, say
 from edgebed.report.plain import Picture, plain_page
 from edgebed.report.sheet import Sheet
 from edgebed.runs.layout import fresh_folder
+from edgebed.runs.pool import each
+from emulation.recording import write_whole
+
+Item = TypeVar("Item")
+Left = TypeVar("Left")
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """What the page of a reproduction says beside its tables and figures."""
+
+    name: str
+    """Of the sub-command."""
+    title: str
+    intro: str
+    """`{took}` stands for what the runs took."""
+    deviations: tuple[str, ...]
+    """Where ours differs from the paper, and why."""
+    ours: tuple[str, ...]
+    """Schemes whose rows stand out."""
+
+
+@dataclass(slots=True)
+class Reproduction:
+    """What was found, and where it is written."""
+
+    folder: Path
+    sheets: dict[str, Sheet] = field(default_factory=dict)
+    """Stem of its CSV to table, in the order of the page."""
+    pictures: dict[str, Picture] = field(default_factory=dict)
+    """Stem of its PNG to title and picture."""
+    found: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Title of a part that was finished to the wall seconds of its runs."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that was found, what the runs took, and the folder."""
+        return {**self.found, "seconds": self.seconds, "folder": str(self.folder)}
+
+    def write(self, paper: Paper) -> None:
+        """Tables and figures as HTML, CSV, PNG and JSON, each file whole or not at all."""
+        for stem, (_, data) in self.pictures.items():
+            write_whole(self.folder / f"{stem}.png", data)
+        for stem, sheet in self.sheets.items():
+            write_whole(self.folder / f"{stem}.csv", sheet.csv())
+        options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
+        write_whole(self.folder / "results.json", orjson.dumps(self.to_json(), option=options))
+        took = ", ".join(f"{title} {seconds:.0f} s" for title, seconds in self.seconds.items())
+        page = plain_page(
+            paper.title,
+            [paper.intro.format(took=took or "none was finished")],
+            tuple(self.sheets.values()),
+            tuple(self.pictures.values()),
+            "Where ours differs from the paper, and why",
+            paper.deviations,
+            paper.ours,
+        )
+        write_whole(self.folder / "report.html", page)
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Item, Left]):
+    """Runs to make, and what becomes of them."""
+
+    title: str
+    items: Sequence[Item]
+    work: Callable[[Item], Left | None]
+    """Picklable; None for a run that was cut short, which is left out."""
+    take: Callable[[Item, Left], None]
+    conclude: Callable[[Reproduction], None]
+    """Adds tables, figures and JSON of what was taken, which an interrupt may have left incomplete or empty."""
+
+    def run(self, done: Reproduction, paper: Paper, quiet: bool, workers: int | None) -> None:
+        """Make every run and conclude. On Ctrl-C what was finished is concluded before `KeyboardInterrupt` goes on."""
+        start_s = perf_counter()
+        try:
+            with progress_bar(f"reproduce {paper.name}, {self.title}", len(self.items), quiet) as bar:
+                for item, left in each(partial(_paired, self.work), self.items, workers):
+                    if left is not None:
+                        self.take(item, left)
+                        bar.step(str(item))
+            done.seconds[self.title] = round(perf_counter() - start_s, 1)
+            say(f"{self.title}: {done.seconds[self.title]:.0f} s on {workers or cpu_count()} cores")
+        finally:
+            self.conclude(done)
+
+
+def _paired(work: Callable[[Item], Left], item: Item) -> tuple[Item, Left]:
+    return item, work(item)
+
+
+def reproduce(
+    paper: Paper,
+    folder: Path,
+    parts: Sequence[Part[Any, Any]],
+    quiet: bool = False,
+    workers: int | None = None,
+) -> Reproduction:
+    """Run, measure and write. Ctrl-C reports what was finished. Raises `ConfigError` unless the folder is empty."""
+    done = Reproduction(fresh_folder(folder))
+    try:
+        for part in parts:
+            part.run(done, paper, quiet, workers)
+    except KeyboardInterrupt:
+        say("interrupted: reporting the runs that were finished")
+    done.write(paper)
+    return done

@@ -77,9 +77,8 @@ class _Worker:
         self.number: int | None = None
         """Of the item in hand."""
         inherited = [self.ours, *(other.ours for other in others)]
-        with _deaf():
-            self.process = _context.Process(target=_serve, args=(theirs, inherited, work, todo))
-            self.process.start()
+        self.process = _context.Process(target=_serve, args=(theirs, inherited, work, todo))
+        self.process.start()
         theirs.close()
 
     def take(self, number: int) -> None:
@@ -194,18 +193,5 @@ def _counting() -> Iterator[list[int]]:
     before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
     try:
         yield heard
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Processes forked meanwhile ignore SIGINT for good; this one only for the moment."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
     finally:
         signal.signal(signal.SIGINT, before)

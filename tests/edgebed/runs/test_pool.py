@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from edgebed.runs.pool import each, stopping
 
 
@@ -20,3 +23,51 @@ def test_a_pool_that_ended_asks_nobody_to_stop() -> None:
     assert not stopping()
     assert list(each(_square, [3], workers=2)) == [9]
     assert not stopping()
+
+
+INTERRUPTED = """
+import faulthandler, os, random, signal, threading, time
+from edgebed.runs.pool import each, stopping
+
+faulthandler.dump_traceback_later(90, exit=True)
+inside = False
+
+def heard(*_):
+    if inside:
+        raise KeyboardInterrupt
+
+def work(number):
+    return sum(range(300 + number % 7))
+
+def strike(after_s):
+    time.sleep(after_s)
+    os.killpg(0, signal.SIGINT)
+
+signal.signal(signal.SIGINT, heard)
+dice = random.Random(0)
+for turn in range(12):
+    killer = threading.Thread(target=strike, args=(dice.uniform(0.0, 0.3),))
+    count, interrupted = 0, False
+    killer.start()
+    try:
+        inside = True
+        for result in each(work, range(3000), workers=2):
+            count += 1
+    except KeyboardInterrupt:
+        interrupted = True
+    inside = False
+    killer.join()
+    assert not stopping()
+    assert interrupted or count == 3000
+    print(turn, count, flush=True)
+"""
+
+
+def test_an_interrupt_at_any_instant_ends_the_pool() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, start_new_session=True
+    )
+    assert done.returncode == 0, done.stderr
+    counts = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    assert len(counts) == 12
+    assert any(count < 3000 for count in counts)

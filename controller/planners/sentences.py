@@ -20,6 +20,7 @@ from emulation.domain.cluster import Mode, NodeSpec, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.metrics.fairness import EpochResult, jain, jain_normalised
+from emulation.metrics.shares import share_percent
 from emulation.rng import stream
 
 BASELINE_POLICIES = 64
@@ -146,7 +147,7 @@ def telemetry_told(snapshot: ClusterSnapshot, result: EpochResult | None, policy
             for (node, model, _), w in snapshot.window.work.items()
             if policy.roles.get(node, {}).get(model, "off") == "off"
         )
-        said += f" {100.0 * off / total:.1f}% of the served requests were served outside the roles."
+        said += f" {share_percent(off / total)} of the served requests were served outside the roles."
     return said
 
 
@@ -184,5 +185,5 @@ def shares_told(p: Mapping[str, Mapping[str, float]]) -> str:
     parts = []
     for model, shares in sorted(p.items()):
         ordered = sorted(((s, n) for n, s in shares.items() if s > 0), key=lambda one: (-one[0], one[1]))
-        parts.append(f"{model} to " + ", ".join(f"{n} {100 * s:.0f}%" for s, n in ordered))
+        parts.append(f"{model} to " + ", ".join(f"{n} {share_percent(s, 0)}" for s, n in ordered))
     return "; ".join(parts)

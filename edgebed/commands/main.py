@@ -235,21 +235,21 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Replay a run's own arrivals and decisions in virtual time, and compare the per-type means."""
-    from dataclasses import asdict
-
+    from edgebed.report.export import parity_json
     from edgebed.runs.layout import layout_of
     from edgebed.runs.parity import replay_rows
     from emulation.recording import read_run
 
     rows = replay_rows(read_run(folder), layout_of(folder).scenario())
     if as_json:
-        print_json({"replay": [asdict(row) for row in rows], "ok": all(row.ok for row in rows)})
+        print_json({"replay": [parity_json(row) for row in rows], "ok": all(row.ok for row in rows)})
     else:
         shown = []
         for row in rows:
             again = "–" if row.virtual_mean_s is None else f"{row.virtual_mean_s:.2f} s"
             apart = "–" if row.relative_difference is None else f"{100 * row.relative_difference:+.2f}%"
-            shown.append((row.model, f"{row.live_mean_s:.2f} s", again, apart, "yes" if row.ok else "no"))
+            recorded = "–" if row.live_mean_s is None else f"{row.live_mean_s:.2f} s"
+            shown.append((row.model, recorded, again, apart, "yes" if row.ok else "no"))
         print_rows(("model", "recorded mean", "replayed mean", "difference", "within 2%"), shown)
     if not all(row.ok for row in rows):
         raise typer.Exit(1)

@@ -7,8 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from controller.scoring import AVOID_S, OFF_S, UNROUTED_S
 from edgebed.report.figures import number
 from emulation.domain.records import DecisionRecord
+from emulation.metrics.shares import share_percent
 from emulation.recording import Run
 
 PER_ACTOR = 6
@@ -71,10 +73,19 @@ def route_lines(run: Run, limit: int = ROUTES) -> list[dict[str, Any]]:
             "request": d.request_id or "",
             "choice": compact(d.choice),
             "reason": d.reason,
-            "candidates": [(executor, number(score, 2)) for executor, score in d.candidates[:4]],
+            "candidates": [(executor, score_text(score)) for executor, score in d.candidates[:4]],
         }
         for d in routes[step // 2 :: step][:limit]
     ]
+
+
+def score_text(score_s: float) -> str:
+    """A candidate's score in seconds; of one that was avoided, as what: the tier it is in is no time."""
+    if score_s >= UNROUTED_S:
+        return "masked: not routed to"
+    if score_s >= OFF_S:
+        return "masked: off"
+    return "masked" if score_s >= AVOID_S else number(score_s, 2)
 
 
 def _line(decision: DecisionRecord) -> dict[str, str]:
@@ -151,7 +162,7 @@ def _pairs(modes: dict[str, Any]) -> str:
 
 
 def _shares(nodes: dict[str, float]) -> str:
-    return ", ".join(f"{node} {share:.0%}" for node, share in nodes.items())
+    return ", ".join(f"{node} {share_percent(share, 0)}" for node, share in nodes.items())
 
 
 def _destinations(table: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebed.report.figures import BY_NAME
-from edgebed.report.model import Comparison
+from edgebed.report.model import Comparison, ParityRow
 from edgebed.report.stats import Interval
 from edgebed.report.tables import MODEL_COLUMNS
 from edgebed.runs.processes import process_figures
@@ -40,7 +40,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
             if comparison.baseline is not None and name != comparison.baseline
         },
         "faults": None if comparison.faults is None else [asdict(r) for r in comparison.faults],
-        "parity": None if comparison.parity is None else [asdict(r) for r in comparison.parity.rows],
+        "parity": None if comparison.parity is None else [parity_json(r) for r in comparison.parity.rows],
         "left_out": [asdict(o) for o in comparison.left_out],
         "remarks": list(comparison.remarks),
         "checks": {
@@ -50,6 +50,11 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
             "parity_ok": None if comparison.parity is None else comparison.parity.ok,
         },
     }
+
+
+def parity_json(row: ParityRow) -> dict[str, Any]:
+    """One comparison of the two worlds; `ok` null is `not distinguishable`."""
+    return {**asdict(row), "width": row.width, "verdict": row.verdict}
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:

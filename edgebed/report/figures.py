@@ -8,6 +8,7 @@ from math import floor, log10
 from typing import Literal
 
 from edgebed.report.stats import Interval
+from emulation.metrics.shares import share_text
 
 NOT_MEASURED = "–"
 
@@ -93,20 +94,29 @@ def decimals_for(values: Iterable[float | None], fixed: int | None = None, count
     return 2 if top == 0 else min(3, max(0, 2 - floor(log10(top))))
 
 
-def number(value: float | None, decimals: int, signed: bool = False) -> str:
-    """A number with thousands separated by thin spaces, or the dash of a missing measurement."""
+SHARES = frozenset(("success_ratio", "jain", "fairness_norm", "stutter_rate"))
+"""Figures between 0 and 1, of which 1 means all (or equal) and nothing less."""
+
+
+def number(value: float | None, decimals: int, signed: bool = False, share: bool = False) -> str:
+    """A number with thousands separated by thin spaces, or the dash of a missing measurement.
+
+    A `share` reads 1 only where it is all, and 0 only where it is nothing.
+    """
     if value is None:
         return NOT_MEASURED
+    if share and not signed and 0.0 <= value <= 1.0:
+        return share_text(value, decimals)
     value = round(value, decimals) + 0.0  # no minus before a zero
     text = f"{value:+,.{decimals}f}" if signed and value else f"{value:,.{decimals}f}"
     return text.replace(",", "\u2009").replace("-", "\u2212")
 
 
 def with_interval(
-    found: Interval | None, decimals: int, scale: float = 1.0, signed: bool = False
+    found: Interval | None, decimals: int, scale: float = 1.0, signed: bool = False, share: bool = False
 ) -> tuple[str, str]:
     """(mean, half width) as text; the second is empty where there is no interval."""
     if found is None:
         return NOT_MEASURED, ""
     half = "" if found.half is None else f"± {number(found.half * scale, decimals)}"
-    return number(found.mean * scale, decimals, signed), half
+    return number(found.mean * scale, decimals, signed, share), half

@@ -9,8 +9,8 @@ from typing import Any
 from markupsafe import Markup
 
 from edgebed.report.decisions import control_lines, route_lines
-from edgebed.report.figures import NOT_MEASURED, decimals_for, number
-from edgebed.report.model import Comparison, ParityReport, compare_runs
+from edgebed.report.model import Comparison, compare_runs
+from edgebed.report.parity_table import PARITY_COLUMNS, parity_rows
 from edgebed.report.plain import template
 from edgebed.report.tables import (
     MODEL_COLUMNS,
@@ -62,7 +62,8 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "models": model_rows(comparison),
         "ends": ends_rows(comparison),
         "faults": fault_lines(comparison.faults or ()),
-        "parity": [] if comparison.parity is None else _parity(comparison.parity),
+        "parity": [] if comparison.parity is None else parity_rows(comparison.parity),
+        "parity_columns": PARITY_COLUMNS,
         "examples": _examples(comparison),
     }
 
@@ -89,28 +90,6 @@ def _examples(comparison: Comparison) -> list[dict[str, Any]]:
             "routes": route_lines(results[0].run),
         }
         for name, results in comparison.schemes.items()
-    ]
-
-
-def _parity(report: ParityReport) -> list[dict[str, str | bool]]:
-    means = [v for r in report.rows for v in (r.live_mean_s, r.virtual_mean_s)]
-    digits = decimals_for(means)
-    return [
-        {
-            "scheme": r.scheme,
-            "kind": r.kind,
-            "model": r.model,
-            "live": number(r.live_mean_s, digits),
-            "virtual": number(r.virtual_mean_s, digits),
-            "difference": NOT_MEASURED
-            if r.relative_difference is None
-            else f"{number(100 * r.relative_difference, 1, signed=True)}%",
-            "bounds": NOT_MEASURED
-            if r.low is None or r.high is None
-            else f"{number(r.low, digits)} to {number(r.high, digits)}",
-            "ok": r.ok,
-        }
-        for r in report.rows
     ]
 
 

@@ -14,6 +14,9 @@ from emulation.metrics.fault_row import FaultRow
 from emulation.metrics.summary import Summary, summarise
 from emulation.recording import Run
 
+WIDEST = 0.15
+"""Half width, as a share of its middle, of the widest range that still says something when a live mean lies in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -54,7 +57,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class ParityRow:
-    """One live figure against the virtual world; `low` and `high` bound what passes."""
+    """One live figure against the virtual world; `low` and `high` bound what agrees."""
 
     scheme: str
     kind: Literal["replay", "closed-loop"]
@@ -64,7 +67,20 @@ class ParityRow:
     relative_difference: float | None
     low: float | None
     high: float | None
-    ok: bool
+    ok: bool | None
+    """None: not distinguishable, as the range is so wide that nearly anything would lie in it."""
+
+    @property
+    def width(self) -> float | None:
+        """Half of the range as a share of its middle: how far off a live mean may be and still agree."""
+        if self.low is None or self.high is None or self.low + self.high <= 0:
+            return None
+        return (self.high - self.low) / (self.high + self.low)
+
+    @property
+    def verdict(self) -> str:
+        """`agree`, `disagree` or `not distinguishable`."""
+        return {True: "agree", False: "disagree", None: "not distinguishable"}[self.ok]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +90,20 @@ class ParityReport:
     rows: tuple[ParityRow, ...]
 
     @property
-    def ok(self) -> bool:
-        """Whether every row passes."""
-        return all(r.ok for r in self.rows)
+    def ok(self) -> bool | None:
+        """Whether every row that can tell agrees; None if none can."""
+        told = [r.ok for r in self.rows if r.ok is not None]
+        return all(told) if told else None
+
+    @property
+    def said(self) -> str:
+        """How many comparisons have power, how many of these agree, and how many tell nothing."""
+        told = [r for r in self.rows if r.ok is not None]
+        blind = len(self.rows) - len(told)
+        text = f"two worlds: {sum(bool(r.ok) for r in told)} of {len(told)} comparisons with power agree"
+        if blind:
+            text += f"; {blind} not distinguishable (a range wider than ±{WIDEST:.0%} of its mean)"
+        return text
 
 
 @dataclass(frozen=True, slots=True)

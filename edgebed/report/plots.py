@@ -17,6 +17,7 @@ from emulation.domain.records import EventRecord
 from emulation.domain.request import FATES
 from emulation.domain.slots import slot_start_s
 from emulation.metrics.series import latency_series
+from emulation.metrics.shares import share_percent
 
 BINS = 48
 """Points of a plot over time, at most; never finer than a slot."""
@@ -158,7 +159,7 @@ def _name_points(
     taken: list[tuple[float, float]] = []
     for name, (x, y) in sorted(points.items(), key=lambda p: p[1]):
         success = comparison.interval(name, "success_ratio")
-        served = "" if success is None else f"\n{100 * success.mean:.0f}% served"
+        served = "" if success is None else f"\n{share_percent(success.mean)} served"
         free = [
             (offset, rise)
             for offset, rise in PLACES

@@ -14,6 +14,7 @@ from edgebed.report.figures import (
     FIGURES,
     NOT_MEASURED,
     PAIRED,
+    SHARES,
     FigureSpec,
     decimals_for,
     number,
@@ -22,6 +23,7 @@ from edgebed.report.figures import (
 from edgebed.report.model import Comparison, FaultEntry
 from edgebed.report.stats import Interval
 from emulation.domain.request import FATES
+from emulation.metrics.shares import share_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def _cells(
     best = (min if spec.better == "low" else max)(distinct) if spec.better and len(distinct) > 1 else None
     cells = []
     for i, v, count in zip(intervals, shown, counts, strict=True):
-        text, half = with_interval(i, decimals, spec.scale)
+        text, half = with_interval(i, decimals, spec.scale, share=spec.name in SHARES)
         over = "" if i is None or i.n == count else f" (n {i.n})"
         cells.append(TableCell(text, (half + over).strip(), "best" if v is not None and v == best else ""))
     return tuple(cells)
@@ -149,7 +151,7 @@ def model_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _model_text(name: str, interval: Interval | None, decimals: int) -> tuple[str, str]:
-    mean_text, half = with_interval(interval, decimals)
+    mean_text, half = with_interval(interval, decimals, share=name in SHARES)
     return mean_text, half if name in ("success_ratio", "mean_latency_s", "p95_s") else ""
 
 
@@ -173,7 +175,7 @@ def ends_rows(comparison: Comparison) -> list[FigureRow]:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f}%" if whole else ""
+    return share_percent(part / whole) if whole else ""
 
 
 def fault_lines(rows: Sequence[FaultEntry]) -> list[dict[str, Any]]:
@@ -259,8 +261,9 @@ def checks(comparison: Comparison) -> list[TableCell]:
             text += f" ({len(rows) - len(known)} not exercised)"
         lines.append(_check(bool(comparison.faults_valid), text))
     if (parity := comparison.parity) is not None:
-        text = f"two worlds agree in {sum(r.ok for r in parity.rows)} of {len(parity.rows)} comparisons"
-        lines.append(_check(parity.ok, text))
+        lines.append(
+            TableCell(parity.said, "note", "muted") if parity.ok is None else _check(parity.ok, parity.said)
+        )
     return lines
 
 

@@ -7,7 +7,8 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
-from edgebed.report.model import Comparison
+from edgebed.report.model import Comparison, ParityReport
+from edgebed.report.parity_table import PARITY_COLUMNS, parity_rows
 from edgebed.report.sheet import fits, print_cells
 from edgebed.report.tables import FigureRow, TableCell, checks, main_rows, paired_rows, run_line
 
@@ -25,8 +26,20 @@ def print_table(comparison: Comparison, console: Console | None = None) -> None:
         title = f"Difference to {comparison.label(str(comparison.baseline))}, seed by seed"
         console.print(Text(f"\n{title}", style="bold"))
         _print(console, paired, others)
+    if comparison.parity is not None:
+        _print_parity(console, comparison.parity)
     for check in checks(comparison):
         console.print(Text(f" {check.aside} ", style=_STYLE[check.tone]) + Text(f" {check.text}"))
+
+
+def _print_parity(console: Console, report: ParityReport) -> None:
+    """The closed loop row by row, and of the replay what does not agree."""
+    telling = [row for row in report.rows if row.kind == "closed-loop" or not row.ok]
+    if not telling:
+        return
+    console.print(Text("\nTwo worlds", style="bold"))
+    rows = [[_text(cell) for cell in row] for row in parity_rows(ParityReport(tuple(telling)))]
+    print_cells(console, "two worlds", PARITY_COLUMNS, rows, keys=3)
 
 
 _STYLE = {"best": "bold", "good": "green", "bad": "red", "muted": "dim", "": ""}

@@ -106,7 +106,7 @@ def conclude(
         played_events(runs, scenario),
         baseline=_baseline(baseline or kept.baseline, runs, given=baseline is not None),
         sites={n.id: n.site for n in scenario.testbed.nodes},
-        parity=made.parity,
+        parity=made.parity or layout.parity(),
         note=note or scenario.note,
         left_out=kept.left_out,
         remarks=kept.remarks,
@@ -132,6 +132,8 @@ def nothing_whole(layout: Layout, failed: Mapping[tuple[str, int], str] | None =
 
 def write_files(comparison: Comparison, layout: Layout) -> None:
     """Report and CSV beside the records. Raises `OSError` if they cannot be written; neither is left half-written."""
+    if comparison.parity is not None:
+        layout.save_parity(comparison.parity)
     write_report(comparison, layout.report)
     write_csv(comparison, layout.root / "summary.csv")
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from edgebed.report.model import ParityReport
 from edgebed.runs.manifest import MANIFEST_FILE, Manifest, check_baseline, joined, read_manifest
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE, SIDE_FILE, write_whole
 
 SCENARIO_FILE = "scenario.json"
+PARITY_FILE = "parity.json"
 CASES_FILE = "cases.jsonl"
 """In the folder of a live run: the planner's cases."""
 UP_LOG = "up.log"
 """What a testbed that stays has said; written before the rest."""
+
+
+_PARITY: TypeAdapter[ParityReport] = TypeAdapter(ParityReport)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +63,24 @@ class Layout:
         try:
             wanted.write(self.root)
             self.save_scenario(scenario)
+            (self.root / PARITY_FILE).unlink(missing_ok=True)
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             raise ConfigError(
                 f"{self.root}: cannot be written: {error.strerror}; give another folder"
             ) from error
         return wanted
+
+    def save_parity(self, report: ParityReport) -> None:
+        """Keep what the check of both worlds found, so that a report later says the same."""
+        write_whole(self.root / PARITY_FILE, _PARITY.dump_json(report, indent=1))
+
+    def parity(self) -> ParityReport | None:
+        """What was found; None if it was not asked for, or runs were added since. Raises `ConfigError`."""
+        file = self.root / PARITY_FILE
+        try:
+            return _PARITY.validate_json(file.read_bytes()) if file.exists() else None
+        except (OSError, ValidationError) as error:
+            raise ConfigError(f"{file}: not what this version of edgebed wrote; remove it") from error
 
     def save_scenario(self, scenario: Scenario) -> None:
         """Keep the scenario as it was run, so that reports and replays need nothing else."""

@@ -3,7 +3,8 @@
 (a) replay: the run's own arrivals and decisions through the virtual state machines give the same per-type means.
 (b) closed loop: the live mean of each type lies in the 95% prediction range of virtual runs whose
 controllers decide for themselves, jittered by the overhead measured live (a fraction of a second of arrival jitter
-alone moves backlog-driven schemes by percents, so a single undisturbed run says nothing).
+alone moves backlog-driven schemes by percents, so a single undisturbed run says nothing). A range that is wide tells
+nothing about a mean that lies in it: such a row neither agrees nor disagrees.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import sqrt
 from statistics import mean, stdev
@@ -19,7 +20,7 @@ from statistics import mean, stdev
 from numpy.random import Generator
 from scipy import stats
 
-from edgebed.report.model import ParityReport, ParityRow
+from edgebed.report.model import WIDEST, ParityReport, ParityRow
 from edgebed.runs.pool import each
 from edgebed.runs.replay import replay
 from edgebed.runs.virtual import simulate
@@ -121,14 +122,16 @@ def parity(
 
 
 def replay_rows(run: Run, scenario: Scenario) -> list[ParityRow]:
-    """Definition (a): one row per model that was served."""
+    """Definition (a): one row per model that either world served."""
     live, virtual = type_means(run), type_means(replay(run, scenario))
     rows: list[ParityRow] = []
-    for model, live_s in live.items():
-        virtual_s = virtual.get(model)
-        difference = None if virtual_s is None else (virtual_s - live_s) / live_s
-        low, high = live_s * (1 - REPLAY_TOLERANCE), live_s * (1 + REPLAY_TOLERANCE)
-        ok = virtual_s is not None and low <= virtual_s <= high
+    for model in (m for m in run.header.models if m in live or m in virtual):
+        live_s, virtual_s = live.get(model), virtual.get(model)
+        low = high = difference = None
+        if live_s is not None:
+            low, high = live_s * (1 - REPLAY_TOLERANCE), live_s * (1 + REPLAY_TOLERANCE)
+            difference = None if virtual_s is None else (virtual_s - live_s) / live_s
+        ok = virtual_s is not None and low is not None and high is not None and low <= virtual_s <= high
         rows.append(
             ParityRow(run.header.scheme, "replay", model, live_s, virtual_s, difference, low, high, ok)
         )
@@ -138,7 +141,7 @@ def replay_rows(run: Run, scenario: Scenario) -> list[ParityRow]:
 def closed_loop_rows(
     run: Run, scenario: Scenario, count: int = CLOSED_LOOP_RUNS, on_run: Callable[[], None] = lambda: None
 ) -> list[ParityRow]:
-    """Definition (b): one row per model that was served."""
+    """Definition (b): one row per model that either world served."""
     overhead = measured_overhead(run)
     pool: dict[str, list[float]] = defaultdict(list)
     jittered = partial(_jittered, as_landed(scenario, run), run.header.scheme, run.header.seed, overhead)
@@ -146,18 +149,31 @@ def closed_loop_rows(
         for model, value in means.items():
             pool[model].append(value)
         on_run()
-    rows: list[ParityRow] = []
     live = type_means(run)
-    for model, live_s in live.items():
-        values = pool.get(model, [])
-        low, high = prediction_range(values)
-        center = mean(values) if values else None
-        difference = None if center is None else (center - live_s) / live_s
-        ok = low is not None and high is not None and low <= live_s <= high
-        rows.append(
-            ParityRow(run.header.scheme, "closed-loop", model, live_s, center, difference, low, high, ok)
-        )
-    return rows
+    return [
+        closed_loop_row(run.header.scheme, model, live.get(model), pool.get(model, ()))
+        for model in run.header.models
+        if model in live or model in pool
+    ]
+
+
+def closed_loop_row(scheme: str, model: str, live_s: float | None, virtual: Sequence[float]) -> ParityRow:
+    """A live mean against those of virtual runs.
+
+    It disagrees if it lies outside their range, or only one world served the model at all. It agrees if it lies in a
+    range of at most `WIDEST`; in a wider one nearly anything would, so that tells nothing.
+    """
+    low, high = prediction_range(virtual)
+    center = mean(virtual) if virtual else None
+    difference = None if center is None or live_s is None else (center - live_s) / live_s
+    row = ParityRow(scheme, "closed-loop", model, live_s, center, difference, low, high, None)
+    if live_s is None or center is None:
+        return replace(row, ok=False)
+    if low is None or high is None:
+        return row
+    if not low <= live_s <= high:
+        return replace(row, ok=False)
+    return replace(row, ok=True) if row.width is not None and row.width <= WIDEST else row
 
 
 def as_landed(scenario: Scenario, run: Run) -> Scenario:

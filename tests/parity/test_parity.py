@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgebed.runs.parity import closed_loop_rows, measured_overhead, prediction_range, replay_rows
+import pytest
+
+from edgebed.report.model import ParityReport
+from edgebed.runs.parity import (
+    closed_loop_row,
+    closed_loop_rows,
+    measured_overhead,
+    prediction_range,
+    replay_rows,
+)
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.files import load_scenario
 from emulation.recording import Run
@@ -46,3 +55,49 @@ def test_the_prediction_range_widens_for_few_values() -> None:
     assert high is not None
     assert low < 1.0 < 3.0 < high
     assert prediction_range([1.0]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("live_s", "virtual", "verdict"),
+    [
+        (10.0, (9.9, 10.0, 10.1, 10.0), "agree"),
+        (12.0, (9.9, 10.0, 10.1, 10.0), "disagree"),
+        (19.7, (3.0, 36.0, 10.0, 30.0, 20.0), "not distinguishable"),
+        (14.0, (3.0, 36.0, 10.0, 30.0, 20.0), "not distinguishable"),
+        (500.0, (3.0, 36.0, 10.0, 30.0, 20.0), "disagree"),
+        (10.0, (10.0,), "not distinguishable"),
+        (10.0, (), "disagree"),
+        (None, (10.0, 10.1), "disagree"),
+    ],
+)
+def test_a_range_in_which_nearly_anything_would_lie_tells_nothing(
+    live_s: float | None, virtual: tuple[float, ...], verdict: str
+) -> None:
+    row = closed_loop_row("AL", "a", live_s, virtual)
+    assert row.verdict == verdict
+    if verdict == "agree":
+        assert row.width is not None
+        assert row.width <= 0.15
+
+
+def test_the_head_line_counts_the_comparisons_with_power() -> None:
+    agrees = closed_loop_row("AL", "a", 10.0, (9.9, 10.0, 10.1))
+    blind = closed_loop_row("AL", "b", 14.1, (3.2, 36.1, 20.0))
+    differs = closed_loop_row("AL", "c", 12.0, (9.9, 10.0, 10.1))
+    assert blind.relative_difference == pytest.approx(0.402, abs=0.01)
+    assert ParityReport((agrees, agrees, blind)).ok is True
+    assert (
+        "2 of 2 comparisons with power agree; 1 not distinguishable"
+        in ParityReport((agrees, agrees, blind)).said
+    )
+    assert "1 of 2 comparisons with power agree" in ParityReport((agrees, differs)).said
+    assert ParityReport((agrees, differs)).ok is False
+    assert ParityReport((blind,)).ok is None
+
+
+def test_a_model_that_only_one_world_served_is_a_disagreement() -> None:
+    scenario = load_scenario("demo")
+    run = simulate_in_memory(scenario, "sect", 1)
+    gone = replace(run, requests=tuple(r for r in run.requests if r.model != "sd"))
+    rows = {row.model: row for row in closed_loop_rows(gone, scenario, count=3)}
+    assert (rows["sd"].live_mean_s, rows["sd"].verdict) == (None, "disagree")

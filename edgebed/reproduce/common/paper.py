@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edgebed.report.figures import NOT_MEASURED, with_interval
 from edgebed.report.stats import Interval
+from emulation.metrics.shares import share_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,10 @@ class PaperRow:
 
 
 def percent(value: float | None, digits: int = 1, signed: bool = True) -> str:
-    """A share as a percentage."""
+    """A difference as a signed percentage, or a share as one that is 100% only where it is all."""
     if value is None:
         return NOT_MEASURED
-    return f"{100 * value:+.{digits}f}%" if signed else f"{100 * value:.{digits}f}%"
+    return f"{100 * value:+.{digits}f}%" if signed else share_percent(value, digits)
 
 
 def percent_text(share: Interval | None) -> str:
@@ -37,7 +38,7 @@ def percent_text(share: Interval | None) -> str:
     return percent(share.mean) + ("" if share.half is None else f" ± {100 * share.half:.1f}")
 
 
-def text(figure: Interval | None, decimals: int) -> str:
-    """A mean with half of its 95% interval."""
-    mean, half = with_interval(figure, decimals)
+def text(figure: Interval | None, decimals: int, share: bool = False) -> str:
+    """A mean with half of its 95% interval; a `share` reads 1 only where it is all."""
+    mean, half = with_interval(figure, decimals, share=share)
     return f"{mean} {half}".rstrip()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from edgebed.report import Comparison
-from edgebed.report.figures import NOT_MEASURED
+from edgebed.report.figures import NOT_MEASURED, SHARES
 from edgebed.report.sheet import Sheet
 from edgebed.reproduce.common.paper import PaperRow, text
 from edgebed.reproduce.ma.settings import (
@@ -49,7 +49,7 @@ def _row(comparison: Comparison, scheme: str, testbed: str, own: bool) -> tuple[
     beside = f"{paper.mean or NOT_MEASURED} / {paper.jain or NOT_MEASURED}"
 
     def mean(name: str, decimals: int) -> str:
-        return text(comparison.interval(scheme, name), decimals)
+        return text(comparison.interval(scheme, name), decimals, share=name in SHARES)
 
     return (
         testbed, comparison.label(scheme), ("own" if own else "given") if planned else "",
@@ -81,7 +81,12 @@ def figure_6_table(comparisons: Comparisons) -> Sheet:
         ("success_ratio", 2), ("mean_latency_s", 0), ("transfer_mean_s", 2), ("queue_mean_s", 0), ("service_mean_s", 0),
     )  # fmt: skip
     rows = [
-        (name, of.label(scheme), model, *(text(of.model_interval(scheme, model, n), d) for n, d in figures))
+        (
+            name,
+            of.label(scheme),
+            model,
+            *(text(of.model_interval(scheme, model, n), d, share=n in SHARES) for n, d in figures),
+        )
         for name, of in comparisons.items()
         for scheme in of.schemes
         for model in of.models

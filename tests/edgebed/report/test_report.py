@@ -20,13 +20,13 @@ from edgebed.report import (
     write_csv,
     write_report,
 )
-from edgebed.report.decisions import compact
+from edgebed.report.decisions import compact, route_lines
 from edgebed.report.html import render
 from edgebed.report.plots import event_bands
 from edgebed.report.tables import checks, main_rows, model_rows, paired_rows
 from edgebed.report.timelines import stretches
 from tests.build.comparisons import EVENTS, synthetic_comparison, synthetic_run
-from tests.build.records import event, request, run, state
+from tests.build.records import decision, event, request, run, state
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,53 @@ def test_the_page_carries_ledger_and_parity(page: str) -> None:
     assert "Fault ledger" in page
     assert "closed-loop" in page
     assert "+20.0%" in page
+    assert "+40.8%" in page
+    assert "±77.3%" in page
+    assert "not distinguishable" in page
+
+
+def test_the_terminal_shows_the_width_beside_the_verdict(comparison: Comparison) -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_table(comparison, console)
+    text = console.export_text()
+    line = next(line for line in text.splitlines() if "+40.8%" in line)
+    assert "±77.3%" in line
+    assert line.rstrip().endswith("not distinguishable")
+    assert "1 of 2 comparisons with power agree; 1 not distinguishable" in text
+
+
+def test_a_verdict_in_json_is_one_of_three(comparison: Comparison) -> None:
+    rows = comparison_json(comparison)["parity"]
+    assert {(row["ok"], row["verdict"]) for row in rows} == {
+        (True, "agree"), (False, "disagree"), (None, "not distinguishable")
+    }  # fmt: skip
+
+
+def test_nearly_all_served_is_not_all() -> None:
+    lost = request(0, 5, "b", outcome="expired")
+    nearly = compare_runs([run([*(request(0, 1) for _ in range(5999)), lost], scheme="MA")])
+    rows = {row.label: row.cells[0].text for row in main_rows(nearly)}
+    assert rows["Success ratio"] == ">0.999"
+    page = render(nearly)
+    assert "100.0%" not in page
+    assert "&gt;99.9%" in page
+
+
+def test_two_seeds_have_no_interval_and_the_report_says_why() -> None:
+    two = compare_runs([synthetic_run("sect", seed) for seed in (1, 2)])
+    page = render(two)
+    assert "±" not in page
+    assert "12.7" in page
+    assert comparison_json(two)["schemes"]["sect"]["intervals"]["mean_latency_s"] is None
+
+
+def test_an_avoided_candidate_shows_why_and_no_penalty_in_seconds() -> None:
+    scores = (("n1/a", 1.25), ("n2/a", 1_000_002.5), ("n3/a", 1_000_000_001.97), ("n4/a", 1_001_000_001.97))
+    route = decision(5, "router", request_id="r7", choice="n1/a", candidates=scores)
+    (line,) = route_lines(run(decisions=[route]))
+    assert line["candidates"] == [
+        ("n1/a", "1.25"), ("n2/a", "masked"), ("n3/a", "masked: off"), ("n4/a", "masked: off")
+    ]  # fmt: skip
 
 
 def test_a_report_is_written_whole_or_not_at_all(

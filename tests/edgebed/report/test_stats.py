@@ -21,6 +21,12 @@ def test_a_single_seed_has_a_mean_and_no_interval() -> None:
     assert not found.excludes_zero
 
 
+def test_two_seeds_have_a_mean_and_no_interval_either() -> None:
+    found = mean_interval([5.0, 7.0])
+    assert found is not None
+    assert (found.mean, found.half, found.n) == (6.0, None, 2)
+
+
 def test_nothing_measured_is_none() -> None:
     assert mean_interval([]) is None
     assert mean_interval([None, None]) is None

@@ -19,6 +19,8 @@ def prompt_tokens(ask: Ask, answer: Answer) -> int:
 
 def finish_reason(answer: Answer, ask: Ask, choice: int = 0) -> str:
     """What a real model said of this choice; else `length` if it is as long as the client's limit allows."""
+    if ask.images:
+        return "length" if "length" in answer.finish else "stop"
     if answer.finish:
         return answer.finish[min(choice, len(answer.finish) - 1)]
     each = answer.completion_tokens // max(len(answer.texts), 1)
@@ -57,7 +59,9 @@ async def chunks(
             opened.add(item.choice)
             yield chunk(item.choice, say(item.text))
         else:
-            for index in sorted(opened) or [0]:
+            for index in range(1 if ask.images else ask.prompts):
+                if opening is not None and index not in opened:
+                    yield chunk(index, opening)
                 yield chunk(index, ending, finish_reason(item, ask, index))
             if ask.include_usage:
                 yield sse({**head, "choices": [], "usage": _usage(ask, item)})

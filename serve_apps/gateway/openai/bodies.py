@@ -1,17 +1,20 @@
-"""What the bodies of the endpoints share. Unknown fields are ignored, wrong types refused."""
+"""What the bodies of the endpoints share. Unknown fields are ignored, wrong types refused; see `fields.py`."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from serve_apps.gateway.openai.fields import IGNORED, Only
 from serve_apps.wire.ask import Ask, BadAsk, Sampling
 
 MAX_CHOICES = 128
 MAX_TOKENS = 131_072
+MOST_WORDS = 1_048_576
+"""Tokens of all answers to one request: so much text is held at once."""
 
 
 def _printable(text: str) -> str:
@@ -25,6 +28,8 @@ Count = Annotated[int, Field(ge=1, le=MAX_CHOICES)]
 Limit = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 Stop = Text | Annotated[list[Text], Field(max_length=4)]
 """Where an answer ends; OpenAI's API takes up to four."""
+Anything = dict[str, Any]
+"""An object nobody looks into."""
 
 
 class Shape(BaseModel):
@@ -34,22 +39,57 @@ class Shape(BaseModel):
 
 
 class Body(Shape):
-    """Base of all bodies."""
+    """Base of all bodies. What it does not know is kept, to be looked at by name."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: Text = Field(min_length=1, max_length=256)
+    user: Annotated[Text | None, IGNORED] = None
 
     @abstractmethod
     def ask(self) -> Ask:
         """What it asks of a model. Raises `BadAsk`."""
 
+    @classmethod
+    def kinds(cls) -> list[type[Body]]:
+        """Every kind of body that derives from this one, and it itself."""
+        return [cls, *(kind for child in cls.__subclasses__() for kind in child.kinds())]
+
 
 class GeneratedBody(Body):
-    """Base of what is answered in text."""
+    """Base of what is answered in text. The last fields are of other servers than OpenAI's."""
 
     stream: bool | None = None
-    ignore_eos: bool | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    ignore_eos: bool | None = None
+    """Answer until the limit."""
+    min_tokens: Annotated[int, Field(ge=0, le=MAX_TOKENS)] | None = None
+    """Least length of an answer."""
+    top_k: Annotated[Any, Only("sampling from the k likeliest is not done", -1, 0)] = None
+    min_p: Annotated[Any, Only("sampling by a least probability is not done", 0, 0.0)] = None
+    repetition_penalty: Annotated[Any, Only("repetitions are not penalised", 1, 1.0)] = None
+    length_penalty: Annotated[Any, Only("lengths are not penalised", 1, 1.0)] = None
+    use_beam_search: Annotated[Any, Only("answers are not searched for", False)] = None
+    stop_token_ids: Annotated[Any, Only("answers end at stop sequences, not at tokens", [])] = None
+    include_stop_str_in_output: Annotated[Any, Only("stop sequences are cut off", False)] = None
+    bad_words: Annotated[Any, Only("no words are kept out of answers", [])] = None
+    allowed_token_ids: Annotated[Any, Only("no tokens are kept out of answers")] = None
+    prompt_logprobs: Annotated[Any, Only("no probabilities are told")] = None
+    truncate_prompt_tokens: Annotated[Any, Only("prompts are not cut", -1)] = None
+    guided_json: Annotated[Any, Only("answers follow no schema")] = None
+    guided_regex: Annotated[Any, Only("answers follow no schema")] = None
+    guided_choice: Annotated[Any, Only("answers follow no schema")] = None
+    guided_grammar: Annotated[Any, Only("answers follow no schema")] = None
+    structured_outputs: Annotated[Any, Only("answers follow no schema")] = None
+    chat_template: Annotated[Any, Only("the model's own template is used")] = None
+    continue_final_message: Annotated[
+        Any, Only("a conversation is always answered by a new message", False)
+    ] = None
+    add_generation_prompt: Annotated[
+        Any, Only("a conversation is always answered by a new message", True)
+    ] = None
+    skip_special_tokens: Annotated[Any, Only("special tokens are never told", True)] = None
 
     def include_usage(self) -> bool:
         """Whether the last chunk of a stream is to carry the token counts."""
@@ -59,11 +99,29 @@ class GeneratedBody(Body):
         """How a real model is to answer."""
         return Sampling(temperature=self.temperature, top_p=self.top_p)
 
+    def limits(self, max_tokens: int | None, choices: int, limited_in: str) -> dict[str, Any]:
+        """Fields of an `Ask` that say how long answers may be. Raises `BadAsk` for what cannot be."""
+        least = self.min_tokens or 0
+        if max_tokens is not None and least > max_tokens:
+            raise BadAsk(f"min_tokens {least} is above {limited_in} {max_tokens}", "min_tokens")
+        if choices * max(max_tokens or 0, least) > MOST_WORDS:
+            raise BadAsk(f"{choices} answers of {max_tokens} tokens; {MOST_WORDS} in all at most", limited_in)
+        return {
+            "max_tokens": max_tokens,
+            "min_tokens": least,
+            "ignore_eos": bool(self.ignore_eos),
+            "limited_in": limited_in,
+            "stream": bool(self.stream),
+            "include_usage": self.include_usage(),
+            "sampling": self.sampling(),
+        }
+
 
 class StreamOptions(Shape):
     """`include_usage`: a last chunk carries the token counts."""
 
     include_usage: bool | None = None
+    include_obfuscation: Annotated[bool | None, IGNORED] = None
 
 
 class ChoicesBody(GeneratedBody):
@@ -74,6 +132,9 @@ class ChoicesBody(GeneratedBody):
     stream_options: StreamOptions | None = None
     seed: int | None = None
     stop: Stop | None = None
+    frequency_penalty: Annotated[Any, Only("repetitions are not penalised", 0, 0.0)] = None
+    presence_penalty: Annotated[Any, Only("repetitions are not penalised", 0, 0.0)] = None
+    logit_bias: Annotated[Any, Only("no tokens are favoured", {})] = None
 
     def include_usage(self) -> bool:
         """As the client's `stream_options` say."""
@@ -85,78 +146,21 @@ class ChoicesBody(GeneratedBody):
         return replace(super().sampling(), seed=self.seed, stop=tuple(stop))
 
 
-class ImageUrl(Shape):
-    """Where an image is; a data URI holds it itself. It is never fetched."""
+class TextFormat(Shape):
+    """The form an answer is wanted in."""
 
-    url: Text = Field(min_length=1)
-
-
-class TextPart(Shape):
-    """A piece of text in a message."""
-
-    type: Literal["text", "input_text", "output_text"]
-    text: Text
+    type: Annotated[str, Only("answers are plain text", "text")]
 
 
-class ImagePart(Shape):
-    """A picture in a message."""
+class Tool(Shape):
+    """Something a model might call. Models here call nothing, which `tool_choice` may leave to them."""
 
-    type: Literal["image_url"]
-    image_url: ImageUrl
-
-
-class InputImagePart(Shape):
-    """A picture in an item of `/v1/responses`."""
-
-    type: Literal["input_image"]
-    image_url: Text = Field(min_length=1)
+    type: Text
 
 
-Part = Annotated[TextPart | ImagePart | InputImagePart, Field(discriminator="type")]
-
-
-class Message(Shape):
-    """One turn of a conversation."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Text | list[Part] | None = None
-
-
-def conversation(
-    body: GeneratedBody, messages: list[Message], max_tokens: int | None, choices: int = 1
-) -> Ask:
-    """One answer to a conversation, or so many choices; for models that caption, one for each picture in it.
-
-    Raises `BadAsk` if there are more pictures than an answer may have choices.
-    """
-    texts: list[str] = []
-    pictures: list[str] = []
-    turns: list[tuple[str, str]] = []
-    for message in messages:
-        said = [message.content] if isinstance(message.content, str) else []
-        for part in message.content if isinstance(message.content, list) else ():
-            if isinstance(part, TextPart):
-                said.append(part.text)
-            else:
-                pictures.append(part.image_url.url if isinstance(part, ImagePart) else part.image_url)
-        texts.extend(said)
-        turns.append((message.role, "\n".join(said)))
-    if len(pictures) > MAX_CHOICES:
-        raise BadAsk(f"{len(pictures)} images, at most {MAX_CHOICES}", "messages")
-    return Ask(
-        model=body.model,
-        prompts=len(pictures) or choices,
-        prompt_tokens=words(texts),
-        max_tokens=max_tokens,
-        ignore_eos=bool(body.ignore_eos),
-        stream=bool(body.stream),
-        include_usage=body.include_usage(),
-        inputs=("\n".join(texts),) * choices,
-        images=len(pictures),
-        turns=tuple(turns),
-        pictures=tuple(pictures),
-        sampling=body.sampling(),
-    )
+Tools = Annotated[list[Tool], Field(max_length=1024)]
+ToolChoice = Annotated[Any, Only("no tool is ever called, so none can be required", "auto", "none")]
+Metadata = Annotated[dict[str, str], Field(max_length=16)]
 
 
 def words(texts: list[str]) -> int:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from serve_apps.gateway.openai.answers import chunks, whole
-from serve_apps.gateway.openai.bodies import ChoicesBody, Limit, Message, conversation
+from serve_apps.gateway.openai.bodies import (
+    Anything,
+    ChoicesBody,
+    Limit,
+    Metadata,
+    Text,
+    TextFormat,
+    ToolChoice,
+    Tools,
+)
+from serve_apps.gateway.openai.conversation import Message, conversation
+from serve_apps.gateway.openai.fields import IGNORED, Only
 from serve_apps.gateway.openai.form import Asked, Form
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta
@@ -19,10 +30,35 @@ class ChatBody(ChoicesBody):
 
     messages: list[Message] = Field(min_length=1, max_length=2048)
     max_completion_tokens: Limit | None = None
+    response_format: TextFormat | None = None
+    tools: Annotated[Tools | None, IGNORED] = None
+    functions: Annotated[list[Anything] | None, IGNORED] = None
+    tool_choice: ToolChoice = None
+    function_call: ToolChoice = None
+    parallel_tool_calls: Annotated[bool | None, IGNORED] = None
+    logprobs: Annotated[Any, Only("no probabilities are told", False)] = None
+    top_logprobs: Annotated[Any, Only("no probabilities are told", 0)] = None
+    modalities: Annotated[Any, Only("answers are text", ["text"])] = None
+    audio: Annotated[Any, Only("answers are text")] = None
+    moderation: Annotated[Any, Only("nothing is moderated")] = None
+    web_search_options: Annotated[Any, Only("nothing is searched")] = None
+    metadata: Annotated[Metadata | None, IGNORED] = None
+    prediction: Annotated[Anything | None, IGNORED] = None
+    prompt_cache_key: Annotated[Text | None, IGNORED] = None
+    prompt_cache_options: Annotated[Anything | None, IGNORED] = None
+    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, IGNORED] = None
+    reasoning_effort: Annotated[Text | None, IGNORED] = None
+    safety_identifier: Annotated[Text | None, IGNORED] = None
+    service_tier: Annotated[Text | None, IGNORED] = None
+    store: Annotated[bool | None, IGNORED] = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, IGNORED] = None
 
     def ask(self) -> Ask:
-        """A conversation: one answer, n for models that serve prompts in batches; K captions for K pictures."""
-        return conversation(self, self.messages, self.max_completion_tokens or self.max_tokens, self.n or 1)
+        """A conversation: n answers; K captions for K pictures."""
+        turns = [message.turn() for message in self.messages]
+        limited_in = "max_tokens" if self.max_completion_tokens is None else "max_completion_tokens"
+        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return conversation(self, turns, limit, self.n or 1, limited_in=limited_in)
 
 
 def chat_completion(asked: Asked[ChatBody], answer: Answer) -> dict[str, Any]:

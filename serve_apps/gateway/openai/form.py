@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -14,6 +15,7 @@ from serve_apps.gateway.admission import Admission
 from serve_apps.gateway.flight import Refused
 from serve_apps.gateway.http import ONCE, Exchange, HttpError
 from serve_apps.gateway.openai.bodies import Body
+from serve_apps.gateway.openai.fields import Complaint, complaint, misplaced, names
 from serve_apps.wire.ask import Ask, BadAsk
 from serve_apps.wire.messages import Answer, Delta
 
@@ -66,13 +68,23 @@ class Form(Generic[BodyT]):
     async def _read(self, exchange: Exchange) -> BodyT:
         raw = await exchange.body()
         try:
-            return self.body.model_validate_json(raw)
+            body = self.body.model_validate_json(raw)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"]) or None
-            message = f"{where}: {first['msg']}" if where else first["msg"]
-            code = "invalid_type" if where else "invalid_json"
-            raise HttpError(400, message, param=where, code=code) from error
+            raise _refused(complaint(error, raw)) from error
+        wrong = misplaced(body, _known_somewhere())
+        if wrong is not None:
+            raise _refused(wrong)
+        return body
+
+
+@cache
+def _known_somewhere() -> frozenset[str]:
+    """Fields that an answer of some endpoint depends on."""
+    return frozenset(name for kind in Body.kinds() for name in names(kind, ignored=False))
+
+
+def _refused(wrong: Complaint) -> HttpError:
+    return HttpError(400, wrong.message, param=wrong.param, code=wrong.code)
 
 
 def _refusal(refused: Refused) -> HttpError:

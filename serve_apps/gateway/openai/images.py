@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from serve_apps.gateway.openai.bodies import Body, Text, words
+from serve_apps.gateway.openai.fields import IGNORED, Only
 from serve_apps.gateway.openai.form import Asked, Form
 from serve_apps.wire.ask import Ask, BadAsk, Sampling
 from serve_apps.wire.messages import Answer
 
 MAX_SIDE = 2048
-_SIZE = re.compile(r"^([1-9][0-9]{0,4})x([1-9][0-9]{0,4})$")
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
 
 class ImageBody(Body):
@@ -29,11 +30,29 @@ class ImageBody(Body):
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Denoising steps; like `seed` and `guidance_scale` beyond what OpenAI's own API has."""
     guidance_scale: Annotated[float, Field(ge=0, le=100)] | None = None
+    stream: Annotated[Any, Only("pictures are not streamed", False)] = None
+    partial_images: Annotated[Any, Only("pictures are not streamed", 0)] = None
+    output_format: Annotated[Any, Only("pictures are PNG files", "png")] = None
+    output_compression: Annotated[Any, Only("PNG files lose nothing", 100)] = None
+    background: Annotated[Any, Only("pictures have an opaque background", "auto", "opaque")] = None
+    quality: Annotated[Any, Only("there is one quality; ask for steps", "auto", "standard")] = None
+    style: Annotated[Any, Only("there is one style", "vivid")] = None
+    complexity: Annotated[Any, Only("there is one complexity")] = None
+    frame_count: Annotated[Any, Only("pictures do not move", 1)] = None
+    frame_duration_ms: Annotated[Any, Only("pictures do not move")] = None
+    svg: Annotated[Any, Only("pictures are PNG files")] = None
+    negative_prompt: Annotated[Any, Only("nothing is kept out of pictures", "")] = None
+    num_inference_steps: Annotated[Any, Only("it is called steps here")] = None
+    moderation: Annotated[Text | None, IGNORED] = None
+    safety_identifier: Annotated[Text | None, IGNORED] = None
 
     def ask(self) -> Ask:
+        """n pictures."""
         return Ask(
             model=self.model,
             prompts=self.n or 1,
+            each=self.n or 1,
+            said_in="prompt",
             prompt_tokens=words([self.prompt]),
             size=parse_size(self.size),
             inputs=(self.prompt,),
@@ -45,7 +64,7 @@ def parse_size(size: str | None) -> tuple[int, int] | None:
     """`WxH` in pixels; None (or `auto`): the model's default. Raises `BadAsk` on anything else."""
     if size is None or size == "auto":
         return None
-    found = _SIZE.match(size)
+    found = _SIZE.fullmatch(size)
     if found is None:
         raise BadAsk(f"size {size[:40]!r} is not of the form 512x512", "size")
     width, height = int(found[1]), int(found[2])

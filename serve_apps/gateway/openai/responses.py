@@ -5,30 +5,96 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import count
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from serve_apps.gateway.http import sse
-from serve_apps.gateway.openai.answers import prompt_tokens
-from serve_apps.gateway.openai.bodies import GeneratedBody, Limit, Message, Text, conversation
+from serve_apps.gateway.openai.answers import finish_reason, prompt_tokens
+from serve_apps.gateway.openai.bodies import (
+    Anything,
+    GeneratedBody,
+    Limit,
+    Metadata,
+    Shape,
+    StreamOptions,
+    Text,
+    TextFormat,
+    ToolChoice,
+)
+from serve_apps.gateway.openai.conversation import Turn, conversation
+from serve_apps.gateway.openai.fields import IGNORED, Only
 from serve_apps.gateway.openai.form import Asked, Form
+from serve_apps.gateway.openai.items import Item
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta
 
 
-class ResponsesBody(GeneratedBody):
-    """`POST /v1/responses`: text, or a list of message items."""
+class TextSettings(Shape):
+    """The form of an answer in text."""
 
-    input: Text | Annotated[list[Message], Field(min_length=1, max_length=2048)]
+    format: TextFormat | None = None
+    verbosity: Annotated[Literal["low", "medium", "high"] | None, IGNORED] = None
+
+
+def _told(name: str) -> str:
+    if name.endswith("logprobs"):
+        raise ValueError("no probabilities are told")
+    return name
+
+
+def _kind(value: Any) -> str:
+    return "items" if isinstance(value, list) else "text"
+
+
+Input = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[list[Item], Field(min_length=1, max_length=2048), Tag("items")],
+    Discriminator(_kind),
+]
+
+
+class ResponsesBody(GeneratedBody):
+    """`POST /v1/responses`: text, or a list of items. What is marked ignored is said again in the answer."""
+
+    input: Input
     instructions: Text | None = None
     max_output_tokens: Limit | None = None
+    stream_options: StreamOptions | None = None
+    text: TextSettings | None = None
+    tool_choice: ToolChoice = None
+    include: list[Annotated[Text, AfterValidator(_told)]] | None = None
+    """Parts of items that are never part of our answers."""
+    top_logprobs: Annotated[Any, Only("no probabilities are told", 0)] = None
+    background: Annotated[Any, Only("answers are given at once, or not at all", False)] = None
+    conversation: Annotated[Any, Only("conversations are not stored; send earlier turns as input")] = None
+    previous_response_id: Annotated[Any, Only("answers are not stored; send earlier turns as input")] = None
+    prompt: Annotated[Any, Only("there are no stored prompts; send input")] = None
+    context_management: Annotated[Any, Only("conversations are not shortened", [])] = None
+    moderation: Annotated[Any, Only("nothing is moderated")] = None
+    access_programs: Annotated[Any, Only("there are no access programs", {})] = None
+    tools: Annotated[list[Anything] | None, Field(max_length=1024), IGNORED] = None
+    parallel_tool_calls: Annotated[bool | None, IGNORED] = None
+    max_tool_calls: Annotated[Annotated[int, Field(ge=1)] | None, IGNORED] = None
+    metadata: Annotated[Metadata | None, IGNORED] = None
+    image: Annotated[Anything | None, IGNORED] = None
+    prompt_cache_key: Annotated[Text | None, IGNORED] = None
+    prompt_cache_options: Annotated[Anything | None, IGNORED] = None
+    prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, IGNORED] = None
+    reasoning: Annotated[Anything | None, IGNORED] = None
+    safety_identifier: Annotated[Text | None, IGNORED] = None
+    service_tier: Annotated[Text | None, IGNORED] = None
+    store: Annotated[bool | None, IGNORED] = None
+    truncation: Annotated[Literal["auto", "disabled"] | None, IGNORED] = None
 
     def ask(self) -> Ask:
         """One answer."""
-        said = [Message(role="user", content=self.input)] if isinstance(self.input, str) else self.input
-        first = [Message(role="system", content=self.instructions)] if self.instructions else []
-        return conversation(self, [*first, *said], self.max_output_tokens)
+        turns: list[Turn] = [("system", [self.instructions], [])] if self.instructions else []
+        if isinstance(self.input, str):
+            turns.append(("user", [self.input], []))
+        else:
+            turns += [item.turn() for item in self.input]
+        limit = self.max_output_tokens
+        return conversation(self, turns, limit, said_in="input", limited_in="max_output_tokens")
 
 
 async def _events(asked: Asked[ResponsesBody], items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
@@ -58,43 +124,75 @@ async def _events(asked: Asked[ResponsesBody], items: AsyncIterator[Delta | Answ
             yield event("response.output_text.done", {**at_part, "text": text, "logprobs": []})
             yield event("response.content_part.done", {**at_part, "part": message["content"][0]})
             yield event("response.output_item.done", {**at_item, "item": message})
-            yield event("response.completed", {"response": whole})
+            yield event(f"response.{whole['status']}", {"response": whole})
 
 
 def _response(
     asked: Asked[ResponsesBody], answer: Answer | None, created: int | None = None
 ) -> dict[str, Any]:
-    """The response object; without an answer, that of a response in progress."""
-    output: list[dict[str, Any]] = []
-    usage: dict[str, Any] | None = None
+    """The response object; without an answer, that of a response in progress. One that ended at its limit is
+    incomplete."""
+    now = int(time.time())
+    status, output, usage, why = "in_progress", list[Any](), None, None
     if answer is not None:
-        output = [_message(asked, "completed", [_part("\n".join(answer.texts))])]
-        read, written = prompt_tokens(asked.ask, answer), answer.completion_tokens
-        usage = {
-            "input_tokens": read,
-            "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens": written,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": read + written,
-        }
+        status = "completed"
+        if finish_reason(answer, asked.ask) == "length":
+            status, why = "incomplete", {"reason": "max_output_tokens"}
+        output = [_message(asked, status, [_part("\n".join(answer.texts))])]
+        usage = _usage(asked.ask, answer)
     return {
         "id": f"resp-{asked.request.id}",
         "object": "response",
-        "created_at": int(time.time()) if created is None else created,
-        "status": "in_progress" if answer is None else "completed",
+        "created_at": now if created is None else created,
+        "completed_at": now if status == "completed" else None,
+        "status": status,
         "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "metadata": {},
+        "incomplete_details": why,
         "model": asked.request.model,
         "output": output,
-        "parallel_tool_calls": False,
-        "temperature": None,
-        "tool_choice": "none",
-        "tools": [],
-        "top_p": None,
-        "max_output_tokens": asked.ask.max_tokens,
         "usage": usage,
+        **_said_again(asked.body),
+    }
+
+
+def _usage(ask: Ask, answer: Answer) -> dict[str, Any]:
+    read, written = prompt_tokens(ask, answer), answer.completion_tokens
+    return {
+        "input_tokens": read,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": written,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": read + written,
+    }
+
+
+def _said_again(body: ResponsesBody) -> dict[str, Any]:
+    """What the client asked for, in the answer's own fields."""
+    verbosity = body.text.verbosity if body.text is not None else None
+    return {
+        "background": False,
+        "instructions": body.instructions,
+        "max_output_tokens": body.max_output_tokens,
+        "max_tool_calls": body.max_tool_calls,
+        "metadata": body.metadata or {},
+        "parallel_tool_calls": body.parallel_tool_calls is not False,
+        "previous_response_id": None,
+        "prompt_cache_key": body.prompt_cache_key,
+        "reasoning": {"effort": None, "summary": None, **(body.reasoning or {})},
+        "safety_identifier": body.safety_identifier,
+        "service_tier": "default",
+        "store": False,
+        "temperature": body.temperature,
+        "text": {
+            "format": {"type": "text"},
+            **({"verbosity": verbosity} if verbosity is not None else {}),
+        },
+        "tool_choice": body.tool_choice or "auto",
+        "tools": body.tools or [],
+        "top_logprobs": 0,
+        "top_p": body.top_p,
+        "truncation": body.truncation or "disabled",
+        "user": body.user,
     }
 
 
@@ -113,7 +211,7 @@ def _message(asked: Asked[ResponsesBody], status: str, content: list[dict[str, A
 
 
 def _part(text: str) -> dict[str, Any]:
-    return {"type": "output_text", "text": text, "annotations": []}
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 RESPONSES = Form(

@@ -24,7 +24,7 @@ from rich.table import Table
 from emulation.recording import write_whole
 
 HERE = Path(__file__).parent
-_PACKAGES = ("numpy", "orjson", "pydantic", "ray", "simpy", "torch", "uvicorn")
+_PACKAGES = ("h11", "numpy", "orjson", "pydantic", "ray", "simpy", "torch")
 
 
 def names() -> list[str]:

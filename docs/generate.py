@@ -23,6 +23,7 @@ from edgebed.commands.main import app
 from edgebed.wiring.controllers import REGISTRIES
 from emulation.domain import cluster, events, records, scenario
 from emulation.files import list_scenarios, load_scenario
+from serve_apps.gateway.server.settings import HttpSettings
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
@@ -181,6 +182,14 @@ def testbed_page() -> str:
     ) + "\n".join(model_section(cls) for cls in TESTBED)
 
 
+def http_settings_page() -> str:
+    """Limits of the gateway's HTTP server."""
+    return (
+        "# Settings of the gateway's HTTP server\n\nYAML for `edgebed up --http FILE`; unknown keys are errors. "
+        "Without a file the defaults hold.\nWhat is refused, and how it is answered: [HTTP API](http.md).\n\n"
+    ) + model_section(HttpSettings, "Keys")
+
+
 def record_page() -> str:
     """Lines of a run record."""
     text = (
@@ -305,6 +314,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "testbed.md": testbed_page,
     "records.md": record_page,
     "cli.md": cli_page,
+    "http-settings.md": http_settings_page,
     "schemes.md": scheme_page,
     "parameters.md": parameter_page,
 }

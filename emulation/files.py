@@ -83,6 +83,11 @@ def load_profile(name_or_path: str | Path) -> ProfileFile:
     return _validated(ProfileFile, _read(path), path)
 
 
+def load_settings(schema: type[_Schema], path: Path) -> _Schema:
+    """Settings of a kind from a YAML file. Raises `ConfigError`."""
+    return _validated(schema, _read(path), path)
+
+
 def did_you_mean(name: str, known: Sequence[str]) -> str:
     """`did you mean 'x'?` where a known name is close, else the list of known names."""
     close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -22,6 +22,9 @@ from edgebed.commands.options import (
     print_json,
 )
 from emulation.files import ConfigError
+
+if TYPE_CHECKING:
+    from serve_apps.gateway.server.settings import HttpSettings
 
 
 def up(
@@ -44,6 +47,20 @@ def up(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay in this terminal; Ctrl-C ends it.")
     ] = False,
+    http: Annotated[
+        Path | None,
+        typer.Option(
+            "--http", help="YAML file of the gateway's limits; see docs/reference/http-settings.md."
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="Name clients may call the gateway by; *.lan for all below."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option("--allow-origin", help="Origin whose web pages may call /v1, as https://page.example."),
+    ] = None,
     folder: OutOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,7 +84,7 @@ def up(
     layout = Layout(folder or default_folder(f"up-{loaded.name}"))
     options = LiveOptions(
         host=host, port=port, lifecycle=loaded.live.lifecycle, backend=backend, raylets=raylets,
-        address=address,
+        address=address, http=_http_settings(http, allow_host or [], allow_origin or []),
     )  # fmt: skip
     if foreground:
         serve_in_foreground(loaded, scheme, seed, options, layout)
@@ -83,6 +100,28 @@ def up(
     if (agent := TestbedConfig.model_validate_json(standing.testbed).agent_llm) is not None:
         out.print(f"the agents' model: {agent.url}")
     out.print("next: edgebed load, edgebed inject slowdown --node ..., edgebed down", style="dim")
+
+
+def _http_settings(file: Path | None, hosts: list[str], origins: list[str]) -> HttpSettings:
+    """The file's, with these names and origins beside its own. Raises `ConfigError`."""
+    from pydantic import ValidationError
+
+    from emulation.files import load_settings
+    from serve_apps.gateway.server.settings import HttpSettings
+
+    found = HttpSettings() if file is None else load_settings(HttpSettings, file)
+    kinds = {
+        "allow_hosts": (hosts, "--allow-host", "a host name without port, *.example.org, or *"),
+        "allow_origins": (origins, "--allow-origin", "scheme://host[:port] or *"),
+    }
+    for field, (given, option, form) in kinds.items():
+        for value in given:
+            try:
+                HttpSettings.model_validate({field: [value]})
+            except ValidationError:
+                raise ConfigError(f"{option} {value!r} is not {form}") from None
+    added = {"allow_hosts": (*found.allow_hosts, *hosts), "allow_origins": (*found.allow_origins, *origins)}
+    return found.model_copy(update=added)
 
 
 def down() -> None:

@@ -10,7 +10,7 @@ from emulation.domain.cluster import Modality, ModelSpec
 from emulation.domain.request import Request
 from emulation.domain.request_id import may_be_given
 from serve_apps.gateway.dispatch import Dispatcher
-from serve_apps.gateway.http import ONCE, Exchange, HttpError
+from serve_apps.gateway.http import CHALLENGE, ONCE, Exchange, HttpError
 from serve_apps.gateway.names import NameTaken
 from serve_apps.wire.ask import Ask, BadAsk
 from serve_apps.wire.secret import Secret
@@ -29,7 +29,8 @@ class Admission:
     def authorise(self, exchange: Exchange) -> None:
         """Raises `HttpError` 401 without the key, if there is one."""
         if self._api_key is not None and not exchange.bears(self._api_key):
-            raise HttpError(401, "missing or wrong API key", "authentication_error", code="invalid_api_key")
+            message = "missing or wrong API key; send `Authorization: Bearer <key>`"
+            raise HttpError(401, message, "authentication_error", code="invalid_api_key", headers=CHALLENGE)
 
     def dispatcher(self) -> Dispatcher:
         """The run in progress. Raises `HttpError` 503 between runs."""

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from emulation.domain.cluster import Strict
 from emulation.domain.events import Event
-from serve_apps.gateway.http import Exchange, HttpError
+from serve_apps.gateway.http import CHALLENGE, Exchange, HttpError
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.names import EVENTS, RECORDER
 from serve_apps.wire.secret import Secret
@@ -35,9 +35,9 @@ class ControlFront:
 
     async def inject(self, exchange: Exchange) -> None:
         """An event of the plan's format, its times in virtual seconds of the run; answered with its number."""
-        raw = await self._body(exchange)
+        self._authorise(exchange)
         try:
-            event: Event = _EVENT.validate_json(raw)
+            event: Event = await exchange.parsed(_EVENT.validate_json)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             raise HttpError(400, f"event: {first['msg']} at {list(first['loc'])}", param="event") from error
@@ -45,9 +45,9 @@ class ControlFront:
 
     async def block(self, exchange: Exchange) -> None:
         """Stall this gateway for some wall seconds: everything it does waits (tests)."""
-        raw = await self._body(exchange)
+        self._authorise(exchange)
         try:
-            body = Block.model_validate_json(raw)
+            body = await exchange.parsed(Block.model_validate_json)
         except ValidationError as error:
             raise HttpError(400, f"seconds must be in (0, {MAX_BLOCK_S:g}]", param="seconds") from error
         time.sleep(body.seconds)
@@ -58,20 +58,19 @@ class ControlFront:
         self._authorise(exchange)
         await exchange.json(await self._ask(RECORDER, "progress"))
 
-    async def _body(self, exchange: Exchange) -> bytes:
-        self._authorise(exchange)
-        kind = (exchange.header(b"content-type") or "").partition(";")[0].strip()
-        if kind != "application/json":
-            raise HttpError(415, "Content-Type must be application/json")
-        return await exchange.body()
-
     def _authorise(self, exchange: Exchange) -> None:
-        if self._token is not None and exchange.bears(self._token):
-            return
-        client = exchange.scope.get("client") or ("",)
-        if not (self._local and client[0] in _LOOPBACK):
+        """Raises `HttpError` 401 or 403 for whom control is not, 404 for a path that hides what it is in `%..`."""
+        scope = exchange.scope
+        if scope.get("raw_path", scope["path"].encode()) != scope["path"].encode():
+            raise HttpError(404, "no such path", code="not_found")
+        local = self._local and (scope.get("client") or ("",))[0] in _LOOPBACK
+        if self._token is None:
+            if not local:
+                message = "control is for this machine only unless EDGEBED_TOKEN is set"
+                raise HttpError(403, message, "permission_error", code="forbidden")
+        elif not exchange.bears(self._token) and not (local and exchange.header(b"authorization") is None):
             message = "control needs the token of EDGEBED_TOKEN"
-            raise HttpError(403, message, "permission_error", code="forbidden")
+            raise HttpError(401, message, "authentication_error", code="invalid_token", headers=CHALLENGE)
 
     async def _ask(self, name: str, method: str, *args: Any) -> Any:
         try:

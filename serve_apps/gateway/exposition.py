@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import accumulate
 from typing import Protocol
 
 from prometheus_client import generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from serve_apps.gateway.server.books import LAG_BOUNDS_S, Books
 from serve_apps.vram.ledger import Claim, Gpu
 from serve_apps.wire.clock import LiveClock
 
@@ -80,7 +82,32 @@ def _of_gpus(accounts: Accounts) -> list[Metric]:
     return [total, claimed, used]
 
 
-def exposition(run: Counted | None, accounts: Accounts = ()) -> bytes:
+def _of_server(books: Books) -> list[Metric]:
+    """What was answered, what is open and held, and how late the event loop is."""
+    answers = CounterMetricFamily("edgebed_http_answers", "Answers of the gateway", labels=["status"])
+    for status, count in sorted(books.answers.items()):
+        answers.add_metric([str(status)], count)
+    open_now = GaugeMetricFamily(
+        "edgebed_http_connections", "Connections of clients", value=len(books.connections)
+    )
+    held = GaugeMetricFamily(
+        "edgebed_http_body_bytes", "Bytes of large bodies in the gateway", value=books.body_bytes
+    )
+    bounds = [*(f"{bound:g}" for bound in LAG_BOUNDS_S), "+Inf"]
+    lag = HistogramMetricFamily(
+        "edgebed_loop_lag_seconds",
+        "Wall seconds the event loop woke up too late",
+        buckets=list(zip(bounds, accumulate(books.lags), strict=True)),
+        sum_value=books.lag_sum_s,
+    )
+    return [answers, open_now, held, lag]
+
+
+def exposition(run: Counted | None, accounts: Accounts = (), books: Books | None = None) -> bytes:
     """The text a scraper reads; of a run nothing between runs, of GPUs nothing where no real model is on one."""
-    metrics = [*(_of_run(run) if run is not None else ()), *(_of_gpus(accounts) if accounts else ())]
+    metrics = [
+        *(_of_run(run) if run is not None else ()),
+        *(_of_server(books) if books is not None else ()),
+        *(_of_gpus(accounts) if accounts else ()),
+    ]
     return generate_latest(_Read(metrics))

@@ -17,6 +17,7 @@ from serve_apps.gateway.exposition import Accounts, exposition
 from serve_apps.gateway.http import Exchange, router
 from serve_apps.gateway.openai.models import list_models, show_model
 from serve_apps.gateway.openapi import FORMS, describe
+from serve_apps.gateway.server.books import Books
 from serve_apps.replica.choice import has_ledger
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.names import VRAM
@@ -28,9 +29,17 @@ log = logging.getLogger("edgebed")
 class Front:
     """Handlers of all paths. `current` gives the run in progress, or None between runs."""
 
-    def __init__(self, host: str, keys: Keys, current: Callable[[], Dispatcher | None], calls: Calls) -> None:
+    def __init__(
+        self,
+        host: str,
+        keys: Keys,
+        current: Callable[[], Dispatcher | None],
+        calls: Calls,
+        books: Books | None = None,
+    ) -> None:
         self._current = current
         self._calls = calls
+        self._books = books
         self._admission = Admission(current, keys.api)
         self._control = ControlFront(host, keys.control, calls)
 
@@ -66,7 +75,7 @@ class Front:
 
     async def _metrics(self, exchange: Exchange) -> None:
         accounts = await self._accounts()
-        text = exposition(self._current(), accounts)
+        text = exposition(self._current(), accounts, self._books)
         await exchange.reply(200, text, b"text/plain; version=0.0.4; charset=utf-8")
 
     async def _accounts(self) -> Accounts:

@@ -1,4 +1,4 @@
-"""HTTP over ASGI, no more than the gateway needs: bodies of bounded size, streams, errors in the OpenAI shape.
+"""HTTP over ASGI, no more than the gateway needs: bodies of JSON, streams, errors in the OpenAI shape.
 
 Starlette's router finds the path. Between it and a handler stands nothing but an `Endpoint`, which turns what a
 handler raises into an answer.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
@@ -23,8 +25,16 @@ from serve_apps.wire.secret import Secret
 
 log = logging.getLogger("edgebed")
 
-MAX_BODY_BYTES = 32 * 2**20
 JSON = b"application/json"
+CHALLENGE = ((b"www-authenticate", b'Bearer realm="edgebed"'),)
+"""What an answer 401 says of how to ask."""
+BRIEF_BYTES = 64 * 1024
+"""A body up to this size is read by the event loop itself; a larger one by a thread."""
+JSON_VALUES = 500_000
+"""Most values in a body, where the server says nothing else (`HttpSettings.values`)."""
+_TOKENS = re.compile(rb'"(?:[^"\\]+|\\.)*"|([,\[{])', re.S)
+"""Strings of a JSON text, and what stands before or between its values."""
+_CHARSETS = ("", "utf-8", "utf8", "us-ascii")
 Headers = tuple[tuple[bytes, bytes], ...]
 T = TypeVar("T")
 ONCE: Headers = ((b"x-should-retry", b"false"),)
@@ -59,37 +69,65 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._begun = False
-        given = self.header(b"x-request-id")
-        named = given is not None and may_be_given(given)
-        self.request_id = given.encode() if given and named else b"x-%s" % uuid.uuid4().hex.encode()
+        self.request_id = answer_id(self._raw(b"x-request-id"))
         """The client's name for its request, or ours; in the headers of every answer."""
 
     def header(self, name: bytes) -> str | None:
         """A header by its lower-case name; None if absent."""
-        for key, value in self.scope["headers"]:
-            if key == name:
-                return bytes(value).decode("latin-1")
-        return None
+        found = self._raw(name)
+        return None if found is None else found.decode("latin-1")
 
     def bears(self, secret: Secret) -> bool:
-        """Whether the client gave this key or token."""
-        given = (self.header(b"authorization") or "").removeprefix("Bearer ").strip()
-        return hmac.compare_digest(given.encode(), secret.value.encode())
+        """Whether the client gave this key or token, once and as `Bearer`."""
+        given = [bytes(value) for key, value in self.scope["headers"] if key == b"authorization"]
+        if len(given) != 1:
+            return False
+        scheme, _, credentials = given[0].partition(b" ")
+        known = hmac.compare_digest(credentials.strip(b" "), secret.value.encode())
+        return known and scheme.lower() == b"bearer"
 
-    async def body(self) -> bytes:
-        """The whole body. Raises `HttpError` 413 as soon as it is too large, `ClientLeft` if the client left."""
-        chunks, size = [], 0
+    async def parsed(self, read: Callable[[bytes], T]) -> T:
+        """What `read` makes of the body, which is JSON; a large one is read by a thread: the loop goes on meanwhile.
+
+        Raises `HttpError` 415 for a body that says it is something else, 413 for one of too many values, `ClientLeft`
+        if the client left.
+        """
+        self._check_kind()
+        raw = await self._body()
+        if len(raw) <= BRIEF_BYTES:
+            return read(raw)
+        most = self.scope.get("state", {}).get("json_values", JSON_VALUES)
+
+        def bounded() -> T:
+            if has_more_values(raw, most):
+                raise HttpError(413, f"more than {most} values in one body", code="body_too_large")
+            return read(raw)
+
+        return await asyncio.to_thread(bounded)
+
+    def _check_kind(self) -> None:
+        kind, _, options = (self.header(b"content-type") or "").lower().partition(";")
+        charset = next(
+            (o.partition("=")[2] for o in options.split(";") if o.strip().startswith("charset=")), ""
+        )
+        if kind.strip() != "application/json" or charset.strip(' "') not in _CHARSETS:
+            raise HttpError(415, "Content-Type must be application/json", code="unsupported_media_type")
+        if (self.header(b"content-encoding") or "identity").strip().lower() != "identity":
+            plain = ((b"accept-encoding", b"identity"),)
+            raise HttpError(415, "send the body uncompressed", code="unsupported_media_type", headers=plain)
+
+    async def _body(self) -> bytes:
+        chunks = []
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientLeft
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                raise HttpError(413, f"body larger than {MAX_BODY_BYTES} bytes")
-            chunks.append(chunk)
+            chunks.append(message.get("body", b""))
             if not message.get("more_body", False):
                 return b"".join(chunks)
+
+    def _raw(self, name: bytes) -> bytes | None:
+        return next((bytes(value) for key, value in self.scope["headers"] if key == name), None)
 
     async def unless_left(self, serving: Awaitable[T]) -> T:
         """What the work brings. If the client leaves first, the work is cancelled and `ClientLeft` raised."""
@@ -137,15 +175,16 @@ class Exchange:
 
     async def _begin(self, status: int, *headers: tuple[bytes, bytes]) -> None:
         self._begun = True
-        echoed = (b"x-request-id", self.request_id)
-        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, echoed]})
+        named = [*headers, (b"x-request-id", self.request_id)]
+        start = {"type": "http.response.start", "status": status, "headers": named}
+        await self._send(start)
 
 
 Handler = Callable[[Exchange], Awaitable[None]]
 
 
 class Endpoint:
-    """The ASGI application of one path, which has one method: any other is answered 405."""
+    """The ASGI application of one path, which has one method (and HEAD with GET): any other is answered 405."""
 
     def __init__(self, handler: Handler, method: str | None = None) -> None:
         self._handler = handler
@@ -155,7 +194,7 @@ class Endpoint:
         """Serve one request. What the handler did not mean to raise is logged and answered 500."""
         exchange = Exchange(scope, receive, send)
         try:
-            if self._method is not None and scope["method"] != self._method:
+            if self._method is not None and scope["method"] not in _allowed(self._method):
                 raise _not_allowed(scope, self._method)
             await self._handler(exchange)
         except HttpError as error:
@@ -178,9 +217,28 @@ async def _not_found(exchange: Exchange) -> None:
     raise HttpError(404, f"no such path: {method} {path[:200]}", code="not_found")
 
 
-def _not_allowed(scope: Scope, allowed: str) -> HttpError:
+def _not_allowed(scope: Scope, method: str) -> HttpError:
     message = f"{scope['method']} is not allowed on {scope['path'][:200]}"
-    return HttpError(405, message, code="method_not_allowed", headers=((b"allow", allowed.encode()),))
+    return HttpError(
+        405, message, code="method_not_allowed", headers=((b"allow", ", ".join(_allowed(method)).encode()),)
+    )
+
+
+def _allowed(method: str) -> tuple[str, ...]:
+    return ("GET", "HEAD") if method == "GET" else (method,)
+
+
+def answer_id(given: bytes | None) -> bytes:
+    """The id an answer carries: the client's own if it is 1 to 128 letters, digits or `_.:/-`, else a new one."""
+    named = given is not None and may_be_given(given.decode("latin-1"))
+    return given if given is not None and named else b"x-" + uuid.uuid4().hex.encode()
+
+
+def has_more_values(raw: bytes, most: int) -> bool:
+    """Whether a JSON text has more values than this: what it costs to read goes by their number."""
+    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) < most:
+        return False
+    return next(islice((found for found in _TOKENS.finditer(raw) if found[1]), most, None), None) is not None
 
 
 def sse(payload: dict[str, Any]) -> bytes:

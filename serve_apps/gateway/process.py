@@ -11,14 +11,11 @@ import asyncio
 import logging
 import os
 import pickle
-import socket
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import ray
-import uvicorn
 
 from emulation.executor import Changed
 from serve_apps.gateway.dispatch import Dispatcher
@@ -26,6 +23,9 @@ from serve_apps.gateway.front import Front
 from serve_apps.gateway.meta import MetaLink
 from serve_apps.gateway.names import Names
 from serve_apps.gateway.replicas import ServeReplicas
+from serve_apps.gateway.server.books import Books
+from serve_apps.gateway.server.listener import listen, open_socket
+from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
@@ -48,9 +48,9 @@ CHECKPOINT_S = 2.0
 
 
 class Gateway:
-    """One gateway process. Several may share the port (SO_REUSEPORT)."""
+    """One gateway process. Several of ours may share a port."""
 
-    def __init__(self, host: str, port: int, keys: Keys) -> None:
+    def __init__(self, host: str, port: int, keys: Keys, http: HttpSettings, shared: bool = False) -> None:
         self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_node_id()}:{os.getpid()}"
         self._calls = RayCalls()
         self._replicas = ServeReplicas()
@@ -58,14 +58,10 @@ class Gateway:
         self._dispatcher: Dispatcher | None = None
         self._following: list[asyncio.Task[None]] = []
         self._meta: MetaLink | None = None
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                Front(host, keys, lambda: self._dispatcher, self._calls).app(),
-                http="httptools", loop="none", ws="none", lifespan="off", access_log=False,
-                log_level="warning", timeout_keep_alive=75, server_header=False, date_header=False,
-            )
-        )  # fmt: skip
-        self._serving = asyncio.ensure_future(self._server._serve([open_socket(host, port)]))
+        books = Books(http)
+        app = Front(host, keys, lambda: self._dispatcher, self._calls, books).app()
+        serving = listen(app, open_socket(host, port, shared), host, http, books)
+        self._serving = asyncio.ensure_future(serving)
         runs: Follower[RunState] = Follower(self._calls, RECORDER, "", self._take_up)
         self._loops = [asyncio.ensure_future(w) for w in (runs.run(), self._send_records(), self._save())]
 
@@ -180,23 +176,3 @@ class Gateway:
                 )
             except Unreached as error:
                 log.warning("gateway: no checkpoint: %s", error)
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """A listening TCP socket that other gateways may share; waits a little for a predecessor's to close."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for attempt in range(20):
-        found = socket.socket(family, socket.SOCK_STREAM)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            found.bind((host, port))
-            found.listen(2048)
-        except OSError:
-            found.close()
-            if attempt == 19:
-                raise
-            time.sleep(0.1)
-        else:
-            return found
-    raise AssertionError("unreachable")

@@ -12,6 +12,7 @@ from ray.serve.schema import LoggingConfig
 
 from emulation.domain.cluster import TestbedConfig
 from serve_apps.gateway.process import Gateway
+from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.replica import BackendSpec
 from serve_apps.replica.choice import chosen, takes_gpu
 from serve_apps.replica.deployment import Replica
@@ -48,10 +49,12 @@ def target(
     return RunTarget(target=deployment.bind(*args), name=app, route_prefix=None)
 
 
-def gateway_target(host: str, port: int, count: int, place: Mapping[str, float]) -> RunTarget:
+def gateway_target(
+    host: str, port: int, http: HttpSettings, count: int, place: Mapping[str, float]
+) -> RunTarget:
     """The gateway's application: `count` processes that share one port, where the resources of `place` are."""
     return target(
-        GATEWAY_APP, Gateway, host, port, Keys.of_environment(), place=place, num_replicas=count,
+        GATEWAY_APP, Gateway, host, port, Keys.of_environment(), http, count > 1, place=place, num_replicas=count,
         health_check_period_s=1.0, health_check_timeout_s=10.0,
     )  # fmt: skip
 

@@ -27,6 +27,7 @@ from emulation.files import ConfigError
 from serve_apps.deciders.events import EventPlayer
 from serve_apps.deciders.roles import DeployerHost, PlannerHost, SchedulerHost
 from serve_apps.engines.loading import LoadFacts
+from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.node.core import NodeCore
 from serve_apps.records.recorder import Recorder
 from serve_apps.replica import backend_class
@@ -88,6 +89,8 @@ class LiveOptions:
     """Of the gateway; 0: any free one."""
     lifecycle: Lifecycle = "warm"
     backend: str = "emulated"
+    http: HttpSettings = HttpSettings()
+    """How the gateway treats its clients."""
     gateways: int = 1
     raylets: bool = False
     """One raylet per edge node instead of one for all, so that a node can really be killed (slower start)."""
@@ -212,7 +215,8 @@ class LiveCluster:
     def _start_apps(self, share: float) -> None:
         serve.start(proxy_location="Disabled", logging_config=QUIET)
         place = self.base.place if self.base is not None else {}
-        targets = [gateway_target(self.options.host, self.options.port, self.options.gateways, place)]
+        options = self.options
+        targets = [gateway_target(options.host, options.port, options.http, options.gateways, place)]
         if self.testbed.agent_llm is not None:
             targets.append(agent_target(self.testbed, self.testbed.agent_llm))
         if self.options.lifecycle == "warm":

@@ -40,6 +40,7 @@ DONE = Served(outcome="done", ended_s=1.0)
 SAID = Answer(served=DONE, texts=("two words",), completion_tokens=2)
 DELTAS = (Delta(choice=0, text="two ", tokens=1), Delta(choice=0, text="words", tokens=1))
 NO_KEYS = Keys()
+AS_JSON = {"Content-Type": "application/json"}
 PICTURE = "data:image/png;base64,AAAA"
 CHAT = {"model": "gpt2", "messages": [{"role": "user", "content": "hi there"}]}
 
@@ -125,7 +126,7 @@ async def ask_app(
     client: str = "10.0.0.7",
     leaves: asyncio.Event | None = None,
 ) -> Reply:
-    """One request to an ASGI application; the client leaves when the event says so."""
+    """One request to an ASGI application, of JSON if nothing else is said; the client leaves when the event says so."""
     reply = Reply()
     waiting = [
         {"type": "http.request", "body": c, "more_body": i + 1 < len(chunks)} for i, c in enumerate(chunks)
@@ -149,7 +150,7 @@ async def ask_app(
 
     scope = {
         "type": "http", "method": method, "path": path, "client": (client, 5),
-        "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
+        "headers": [(k.lower().encode(), v.encode()) for k, v in (AS_JSON | dict(headers)).items()],
     }  # fmt: skip
     await asyncio.wait_for(app(scope, receive, send), 10)
     return reply

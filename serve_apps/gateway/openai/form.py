@@ -46,9 +46,8 @@ class Form(Generic[BodyT]):
     async def serve(self, admission: Admission, exchange: Exchange) -> None:
         """From the client's body to its answer."""
         admission.authorise(exchange)
-        body = await self._read(exchange)
         try:
-            ask = body.ask()
+            body, ask = await exchange.parsed(self._read)
             with admission.admitted(exchange, ask) as (dispatcher, request):
                 asked = Asked(request, ask, body)
                 if ask.stream and self.events is not None:
@@ -65,8 +64,7 @@ class Form(Generic[BodyT]):
         except Refused as refused:
             raise _refusal(refused) from refused
 
-    async def _read(self, exchange: Exchange) -> BodyT:
-        raw = await exchange.body()
+    def _read(self, raw: bytes) -> tuple[BodyT, Ask]:
         try:
             body = self.body.model_validate_json(raw)
         except ValidationError as error:
@@ -74,7 +72,7 @@ class Form(Generic[BodyT]):
         wrong = misplaced(body, _known_somewhere())
         if wrong is not None:
             raise _refused(wrong)
-        return body
+        return body, body.ask()
 
 
 @cache

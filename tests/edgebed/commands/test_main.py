@@ -159,3 +159,22 @@ def test_ctrl_c_keeps_and_reports_what_was_finished(tmp_path: Path) -> None:
     again = json.loads(edgebed("report", str(out), "--json", code=1).stdout)
     assert again["schemes"] == data["schemes"]
     assert again["paired"] == data["paired"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--allow-host", "a/b"), "--allow-host 'a/b' is not a host name"),
+        (("--allow-origin", "page.example"), "--allow-origin 'page.example' is not scheme://host"),
+        (("--http", "nosuch.yaml"), "nosuch.yaml: cannot be read"),
+    ],
+)
+def test_up_refuses_names_and_limits_that_are_none(arguments: tuple[str, str], told: str) -> None:
+    assert told in " ".join(edgebed("up", "demo", *arguments, code=2).stderr.split())
+
+
+def test_up_names_the_limit_that_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "http.yaml"
+    path.write_text("connections: 0\n")
+    told = " ".join(edgebed("up", "demo", "--http", str(path), code=2).stderr.split())
+    assert "connections: input should be greater than or equal to 1" in told

@@ -8,10 +8,25 @@ from serve_apps.wire.secret import Keys, Secret
 from tests.build.asgi import CHAT, MadeUpRun, asked
 
 
-@pytest.mark.parametrize(("given", "status"), [("Bearer open", 200), ("Bearer shut", 401), ("", 401)])
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ("Bearer open", 200),
+        ("bearer open", 200),
+        ("BeArEr   open", 200),
+        ("Bearer shut", 401),
+        ("Bearer Open", 401),
+        ("open", 401),
+        ("Basic open", 401),
+        ("Bearer", 401),
+        ("", 401),
+    ],
+)
 def test_clients_need_the_key_if_there_is_one(given: str, status: int) -> None:
     keys, headers = Keys(api=Secret("open")), {"Authorization": given}
-    assert asked("/v1/models", run=MadeUpRun(), headers=headers, keys=keys).status == status
+    reply = asked("/v1/models", run=MadeUpRun(), headers=headers, keys=keys)
+    assert reply.status == status
+    assert reply.headers.get("www-authenticate", "").startswith("Bearer") == (status == 401)
     assert asked("/v1/chat/completions", CHAT, MadeUpRun(), headers=headers, keys=keys).status == status
 
 

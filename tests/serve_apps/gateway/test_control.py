@@ -9,40 +9,52 @@ from serve_apps.wire.secret import Keys, Secret
 from tests.build.asgi import MadeUpCalls, asked
 
 LEAVE = {"kind": "leave", "node": "d1", "at_s": 1.0, "until_s": 9.0}
-AS_JSON = {"Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize(
     ("host", "client", "token", "given", "status"),
     [
         ("127.0.0.1", "127.0.0.1", None, "", 200),
+        ("127.0.0.1", "127.0.0.1", None, "Bearer of an SDK", 200),
         ("127.0.0.1", "10.0.0.7", None, "", 403),
         ("0.0.0.0", "127.0.0.1", None, "", 403),
         ("0.0.0.0", "10.0.0.7", "open", "Bearer open", 200),
-        ("0.0.0.0", "10.0.0.7", "open", "Bearer shut", 403),
-        ("0.0.0.0", "10.0.0.7", "open", "", 403),
+        ("0.0.0.0", "10.0.0.7", "open", "bearer open", 200),
+        ("0.0.0.0", "10.0.0.7", "open", "BEARER  open ", 200),
+        ("0.0.0.0", "10.0.0.7", "open", "Bearer shut", 401),
+        ("0.0.0.0", "10.0.0.7", "open", "open", 401),
+        ("0.0.0.0", "10.0.0.7", "open", "Basic open", 401),
+        ("0.0.0.0", "10.0.0.7", "open", "Beareropen", 401),
+        ("0.0.0.0", "10.0.0.7", "open", "Bearer", 401),
+        ("0.0.0.0", "10.0.0.7", "open", None, 401),
+        ("127.0.0.1", "127.0.0.1", "open", None, 200),
+        ("127.0.0.1", "127.0.0.1", "open", "Bearer open", 200),
+        ("127.0.0.1", "127.0.0.1", "open", "Bearer shut", 401),
+        ("127.0.0.1", "127.0.0.1", "open", "open", 401),
+        ("127.0.0.1", "127.0.0.1", "open", "", 401),
     ],
 )
 def test_control_is_for_loopback_or_bearers_of_the_token(
-    host: str, client: str, token: str | None, given: str, status: int
+    host: str, client: str, token: str | None, given: str | None, status: int
 ) -> None:
     keys = Keys(control=None if token is None else Secret(token))
     calls = MadeUpCalls({"t_s": 3.0})
     reply = asked(
         "/control/progress",
-        headers={"Authorization": given},
+        headers={} if given is None else {"Authorization": given},
         keys=keys,
         calls=calls,
         host=host,
         client=client,
     )
     assert reply.status == status
+    assert (status == 401) == ("www-authenticate" in reply.headers)
     assert len(calls.called) == (status == 200)
 
 
 def test_control_injects_an_event_and_says_its_number() -> None:
     calls = MadeUpCalls(7)
-    reply = asked("/control/inject", LEAVE, headers=AS_JSON, calls=calls, client="127.0.0.1")
+    reply = asked("/control/inject", LEAVE, calls=calls, client="127.0.0.1")
     assert (reply.status, reply.json()) == (200, {"event": 7})
     assert calls.called[0][1] == "inject"
     assert calls.called[0][2].node == "d1"
@@ -57,13 +69,14 @@ def test_control_injects_an_event_and_says_its_number() -> None:
 )
 def test_control_says_why_an_event_was_not_taken(outcome: Exception, status: int, message: str) -> None:
     calls = MadeUpCalls(outcome)
-    reply = asked("/control/inject", LEAVE, headers=AS_JSON, calls=calls, client="127.0.0.1")
+    reply = asked("/control/inject", LEAVE, calls=calls, client="127.0.0.1")
     assert (reply.status, reply.error()["message"]) == (status, message)
 
 
 def test_control_refuses_what_is_no_event_or_not_declared_as_json() -> None:
-    bad = asked("/control/inject", {"kind": "meteor"}, headers=AS_JSON, client="127.0.0.1")
+    bad = asked("/control/inject", {"kind": "meteor"}, client="127.0.0.1")
     assert (bad.status, bad.error()["param"]) == (400, "event")
-    assert asked("/control/inject", LEAVE, client="127.0.0.1").status == 415
-    stall = asked("/control/block", {"seconds": -1}, headers=AS_JSON, client="127.0.0.1")
+    plain = {"Content-Type": "text/plain"}
+    assert asked("/control/inject", LEAVE, client="127.0.0.1", headers=plain).status == 415
+    stall = asked("/control/block", {"seconds": -1}, client="127.0.0.1")
     assert (stall.status, stall.error()["param"]) == (400, "seconds")

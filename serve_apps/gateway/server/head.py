@@ -1,0 +1,201 @@
+"""A request's first part, its request line and headers: read strictly, or refused.
+
+h11 parses. What it forgives, and what two servers in a row could understand differently (request smuggling), is
+refused here: line ends other than CRLF, folded lines, control characters, two ways to say how long the body is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+import h11
+
+from serve_apps.gateway.http import Headers, HttpError
+from serve_apps.gateway.server.hosts import host_of
+from serve_apps.gateway.server.settings import HttpSettings
+
+END = b"\r\n\r\n"
+FOUL = "a line end that is not CRLF, a folded line or a control character"
+_FINE = bytes(byte for byte in range(256) if byte in b"\t\r\n" or (byte >= 0x20 and byte != 0x7F))
+"""Bytes that may stand in a head; what else there is would be control characters."""
+_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+) HTTP/([0-9])\.([0-9])\r\n")
+_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(.*?)[ \t]*\r$")
+_CODING = re.compile(rb"(?im)^transfer-encoding:")
+_TARGET = re.compile(
+    rb"(?:https?://(?P<authority>[^/?#]+))?(?P<path>/[^?#]*|(?=\?|$))(?:\?(?P<query>[^#]*))?", re.I
+)
+_ESCAPED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a request says before its body."""
+
+    method: str
+    path: str
+    """Decoded; the parts below are as sent."""
+    raw_path: bytes
+    query: bytes
+    version: str
+    host: str
+    """As sent, port included; empty where HTTP/1.0 names none."""
+    headers: Headers
+    """Names in lower case."""
+    length: int | None
+    """Bytes of the body; None: it comes in chunks."""
+    expects: bool
+    """The client sends its body only after we asked for it (`100-continue`)."""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first of this name; None if absent."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+def look(buffer: bytearray, seen: int, settings: HttpSettings) -> int:
+    """Where the head at the start of `buffer` ends; -1 while it is incomplete. `seen` bytes have been looked at before.
+
+    Raises `HttpError` as soon as it is clear that it will be refused.
+    """
+    end = buffer.find(END, max(0, seen - len(END)))
+    head_bytes = len(buffer) if end < 0 else end + len(END)
+    if _is_foul(buffer[:head_bytes]):
+        raise malformed(FOUL)
+    line_end = buffer.find(b"\r\n", 0, settings.header_bytes)
+    line_bytes = line_end if line_end >= 0 else len(buffer)
+    if line_bytes > settings.target_bytes + len(b"OPTIONS  HTTP/1.1"):
+        raise HttpError(414, f"request target longer than {settings.target_bytes} bytes", code="uri_too_long")
+    if head_bytes > settings.header_bytes:
+        raise _too_large(f"request line and headers larger than {settings.header_bytes} bytes")
+    if buffer.count(b"\n", 0, head_bytes) > settings.headers + 2:
+        raise _too_large(f"more than {settings.headers} header lines")
+    return -1 if end < 0 else head_bytes
+
+
+def read_head(connection: h11.Connection, raw: bytes, settings: HttpSettings) -> Head:
+    """The head that `raw` is, all of it and nothing more; `connection` then reads the body. Raises `HttpError`."""
+    line = _LINE.match(raw)
+    if line is None:
+        raise malformed("the request line")
+    method, target, *version = line.groups()
+    if version not in ([b"1", b"0"], [b"1", b"1"]):
+        raise HttpError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here", code="http_version_not_supported")
+    if len(target) > settings.target_bytes:
+        raise HttpError(414, f"request target longer than {settings.target_bytes} bytes", code="uri_too_long")
+    if method not in _METHODS:
+        raise HttpError(501, f"unknown method {method[:40].decode()!r}", code="method_not_implemented")
+    if method == b"CONNECT":
+        raise HttpError(405, "CONNECT is not allowed here", code="method_not_allowed")
+    old = version[1] == b"0"
+    length = _length(raw, old, settings)
+    headers = _headers(connection, raw)
+    authority, path, query = _split(method, target)
+    return Head(
+        method=method.decode(),
+        path=_decoded(path),
+        raw_path=path,
+        query=query,
+        version=(b".".join(version)).decode(),
+        host=_host(headers, authority, old),
+        headers=headers,
+        length=length,
+        expects=_expects(headers),
+    )
+
+
+def _is_foul(part: bytes | bytearray) -> bool:
+    """Whether a head that begins like this cannot be one."""
+    lines = part.count(b"\n")
+    stray = part.count(b"\r") - part.endswith(b"\r") - lines
+    folded = b"\n " in part or b"\n\t" in part
+    return bool(stray or folded or part.count(b"\r\n") != lines or part.translate(None, _FINE))
+
+
+def malformed(what: str) -> HttpError:
+    """A request that is not HTTP as it should be."""
+    return HttpError(400, f"malformed request: {what}", code="malformed_request")
+
+
+def too_large(settings: HttpSettings) -> HttpError:
+    """A body nobody takes."""
+    return HttpError(413, f"body larger than {settings.body_bytes} bytes", code="body_too_large")
+
+
+def _too_large(message: str) -> HttpError:
+    return HttpError(431, message, code="headers_too_large")
+
+
+def _headers(connection: h11.Connection, raw: bytes) -> Headers:
+    connection.receive_data(raw)
+    try:
+        request = connection.next_event()
+    except h11.RemoteProtocolError as error:
+        raise malformed(str(error)[:200]) from error
+    if not isinstance(request, h11.Request):
+        raise malformed("the request line")
+    return tuple((bytes(name).lower(), bytes(value)) for name, value in request.headers.raw_items())
+
+
+def _split(method: bytes, target: bytes) -> tuple[bytes | None, bytes, bytes]:
+    """Authority (None where the target names none), path and query of a request target."""
+    if target == b"*" and method == b"OPTIONS":
+        return None, b"*", b""
+    found = _TARGET.fullmatch(target)
+    if found is None or not (found["authority"] or found["path"]):
+        raise malformed("the request target")
+    return found["authority"], found["path"] or b"/", found["query"] or b""
+
+
+def _decoded(path: bytes) -> str:
+    if _ESCAPED.search(path):
+        raise malformed("a percent sign in the path that encodes nothing")
+    try:
+        decoded = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise malformed("the path is not UTF-8") from error
+    if not decoded.isprintable():
+        raise malformed("a control character in the path")
+    return decoded
+
+
+def _host(headers: Headers, authority: bytes | None, old: bool) -> str:
+    """Whom the request is for, by the URL in its request line if there is one, else by its Host header."""
+    named = [value for name, value in headers if name == b"host"]
+    if len(named) > 1 or (not named and not old):
+        raise malformed("exactly one Host header is needed")
+    given = authority or (named[0] if named else None)
+    if given is None:
+        return ""
+    if authority is not None and named and authority.lower() != named[0].lower():
+        raise malformed("the URL and the Host header name different hosts")
+    try:
+        host = given.decode("ascii")
+        host_of(host)
+    except ValueError as error:
+        raise malformed("the Host header") from error
+    return host
+
+
+def _length(raw: bytes, old: bool, settings: HttpSettings) -> int | None:
+    fields = raw.index(b"\n") + 1
+    lengths = _LENGTH.findall(raw, fields)
+    if _CODING.search(raw, fields):
+        if lengths or old:
+            raise malformed("Transfer-Encoding beside Content-Length, or in HTTP/1.0")
+        return None
+    if not lengths:
+        return 0
+    if len(lengths) > 1 or not lengths[0].isdigit():
+        raise malformed("Content-Length")
+    if len(lengths[0]) > 18 or int(lengths[0]) > settings.body_bytes:
+        raise too_large(settings)
+    return int(lengths[0])
+
+
+def _expects(headers: Headers) -> bool:
+    expected = [value.lower() for name, value in headers if name == b"expect"]
+    if any(value != b"100-continue" for value in expected):
+        raise HttpError(417, "only Expect: 100-continue is understood", code="expectation_failed")
+    return bool(expected)

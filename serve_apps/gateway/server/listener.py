@@ -1,0 +1,91 @@
+"""The gateway's socket, and the server behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import resource
+import socket
+import time
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from serve_apps.gateway.server.books import Books
+from serve_apps.gateway.server.connection import Connection
+from serve_apps.gateway.server.hosts import Guard
+from serve_apps.gateway.server.settings import HttpSettings
+
+BACKLOG = 2048
+MUCH_BYTES = 8 * 2**20
+"""Freed bytes of bodies that are worth giving back to the system."""
+LOOK_S = 0.25
+"""Wall seconds between looks at whose time is over, and at how late the event loop is."""
+_WAITS = 50
+"""Tries, a tenth of a second apart, to take the port after a predecessor."""
+
+
+def open_socket(host: str, port: int, shared: bool = False) -> socket.socket:
+    """A listening TCP socket; waits a little for a predecessor's to close.
+
+    `shared`: several gateways of ours answer on one port. Then other processes of the same user can listen on it
+    too, and take part of the requests. Raises `OSError` if the port stays taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(_WAITS):
+        try:
+            return _bound(family, host, port, shared)
+        except OSError:
+            time.sleep(0.1)
+    return _bound(family, host, port, shared)
+
+
+def _bound(family: socket.AddressFamily, host: str, port: int, shared: bool) -> socket.socket:
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        found.bind((host, port))
+        found.listen(BACKLOG)
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+async def listen(app: ASGIApp, sock: socket.socket, host: str, settings: HttpSettings, books: Books) -> None:
+    """Answer clients for ever. `host`: the address or name clients may call us by, as we listen on it."""
+    if settings.allow_origins:
+        app = CORSMiddleware(
+            app, allow_origins=settings.allow_origins, allow_methods=("GET", "POST"), allow_headers=("*",),
+            expose_headers=("x-request-id", "retry-after"),
+        )  # fmt: skip
+    _raise_file_limit()
+    guard = Guard(host, settings)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Connection(app, guard, settings, books), sock=sock, backlog=BACKLOG
+    )
+    async with server:
+        while True:
+            due_s = loop.time() + LOOK_S
+            await asyncio.sleep(LOOK_S)
+            books.late(max(0.0, loop.time() - due_s))
+            books.look(loop.time())
+            if books.freed_bytes > MUCH_BYTES:
+                books.freed_bytes = 0
+                _give_memory_back()
+
+
+def _give_memory_back() -> None:
+    """What large bodies took: glibc keeps it for the next ones otherwise. Other C libraries are left alone."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _raise_file_limit() -> None:
+    """As many open files as this process may have: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,111 @@
+"""For whom a request is, and from whose page it comes: strangers' pages reach neither models nor control."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from serve_apps.gateway.server.hosts import host_of, is_ours
+from serve_apps.gateway.server.listener import open_socket
+from serve_apps.gateway.server.settings import HttpSettings
+from tests.build.http_server import CHAT, Server, get, post, request
+
+CLOSE = "Connection: close"
+PAGE = "https://page.example"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with Server(HttpSettings(allow_hosts=("gateway.lan", "*.edge.example"), allow_origins=(PAGE,))) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8000", "localhost.evil.example", "edge.example", "xlocalhost"]
+)
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/control/progress", "/nothing"])
+def test_a_request_for_somebody_else_is_misdirected(server: Server, host: str, path: str) -> None:
+    (got,) = server.ask(get(path, f"Host: {host}"))
+    assert (got.status, got.error()["code"]) == (421, "wrong_host")
+    (got,) = server.ask(request("GET", f"http://{host}{path}", f"Host: {host}"))
+    assert got.status == 421
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost", "LOCALHOST:1234", "localhost.", "127.0.0.1", "127.0.0.1:8000", "127.1.2.3", "[::1]:8000",
+        "10.1.2.3", "gateway.lan", "Gateway.LAN:80", "n1.edge.example",
+    ],
+)  # fmt: skip
+def test_a_request_for_us_is_answered(server: Server, host: str) -> None:
+    assert [g.status for g in server.ask(get("/health", f"Host: {host}", CLOSE))] == [200]
+
+
+def test_the_name_it_listens_on_is_its_own() -> None:
+    assert is_ours("box.lan", "Box.lan", ())
+    assert not is_ours("box.lan", "0.0.0.0", ())
+    assert is_ours("anything.example", "0.0.0.0", ("*",))
+    assert host_of("[fe80::1]:80") == "fe80::1"
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://localhost:9999", "file://", "https://page.example.evil"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_a_stranger_s_page_is_refused(server: Server, origin: str, method: str) -> None:
+    lines = ("Access-Control-Request-Method: POST",) if method == "OPTIONS" else ()
+    raw = (
+        post("/v1/chat/completions", CHAT, f"Origin: {origin}")
+        if method == "POST"
+        else request(method, "/v1/models", f"Origin: {origin}", *lines)
+    )
+    (got,) = server.ask(raw)
+    assert (got.status, got.error()["code"]) == (403, "wrong_origin")
+    assert "access-control-allow-origin" not in got.headers
+    assert not server.run.asked
+
+
+def test_its_own_page_may_call(server: Server) -> None:
+    lines = ("Host: localhost:8000", "Origin: http://localhost:8000", CLOSE)
+    assert [g.status for g in server.ask(get("/health", *lines))] == [200]
+
+
+def test_an_allowed_page_may_call_the_models_and_not_control(server: Server) -> None:
+    asks = (
+        "Access-Control-Request-Method: POST",
+        "Access-Control-Request-Headers: authorization, content-type",
+        CLOSE,
+    )
+    (got,) = server.ask(request("OPTIONS", "/v1/chat/completions", f"Origin: {PAGE}", *asks))
+    assert (got.status, got.headers["access-control-allow-origin"]) == (200, PAGE)
+    assert "authorization" in got.headers["access-control-allow-headers"]
+    (got,) = server.ask(get("/v1/models", f"Origin: {PAGE}", CLOSE))
+    assert (got.status, got.headers["access-control-allow-origin"]) == (200, PAGE)
+    assert "x-request-id" in got.headers["access-control-expose-headers"]
+    for raw in (
+        get("/control/progress", f"Origin: {PAGE}"),
+        post("/control/block", {"seconds": 1}, f"Origin: {PAGE}"),
+    ):
+        assert [g.status for g in server.ask(raw)] == [403]
+
+
+def test_without_allowed_pages_nothing_is_said_to_any() -> None:
+    with Server() as server:
+        (got,) = server.ask(request("OPTIONS", "/v1/chat/completions", CLOSE))
+        assert (got.status, got.headers["allow"]) == (405, "POST")
+        assert [g.status for g in server.ask(get("/v1/models", f"Origin: {PAGE}"))] == [403]
+
+
+def test_a_port_that_is_answered_on_is_nobody_else_s() -> None:
+    with open_socket("127.0.0.1", 0) as ours, socket.socket() as theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match="in use"):
+            theirs.bind(ours.getsockname())
+
+
+def test_several_gateways_of_ours_share_a_port() -> None:
+    with open_socket("127.0.0.1", 0, shared=True) as one:
+        open_socket("127.0.0.1", one.getsockname()[1], shared=True).close()

@@ -40,7 +40,7 @@ def conclude_and_show(
     written = _written(comparison, layout)
     if interrupted:
         raise typer.Exit(INTERRUPTED)
-    if not comparison.sound or not written:
+    if not comparison.sound or not written or (outcome is not None and outcome.broken):
         raise typer.Exit(FAILED)
 
 

@@ -73,6 +73,8 @@ class Outcome:
     failed: dict[tuple[str, int], str] = field(default_factory=dict)
     """Why a run has no record."""
     interrupted: bool = False
+    broken: str = ""
+    """What else could not be done."""
     parity: ParityReport | None = None
 
     def note(self, task: Task, failure: Failure | None) -> None:

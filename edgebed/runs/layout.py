@@ -132,8 +132,10 @@ def fresh_folder(root: Path) -> Path:
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / ".probe"
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.write_bytes(bytes(4096))  # a full disk is better known now than when all is done
+        finally:
+            probe.unlink(missing_ok=True)
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise ConfigError(f"{root}: cannot be written: {error.strerror}; give another folder") from error
     return root

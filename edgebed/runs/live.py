@@ -12,10 +12,9 @@ from pathlib import Path
 from rich.markup import escape
 
 from edgebed.commands.console import progress_bar, say
-from edgebed.report import ParityReport
 from edgebed.runs.client_log import CLIENT_LOG, join_client_log
 from edgebed.runs.comparison import Outcome, figures
-from edgebed.runs.failure import Failure
+from edgebed.runs.failure import Failure, WorkError
 from edgebed.runs.kept import kept_runs
 from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout, clear_run
 from edgebed.runs.manifest import manifest_of
@@ -26,6 +25,7 @@ from edgebed.wiring.agent_llm import with_agent_llm
 from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
+from emulation.jsonl import RecordError
 from emulation.metrics.summary import summarise
 from emulation.metrics.view import cut
 from emulation.recording import Run
@@ -80,7 +80,8 @@ def compare_live(
     outcome = Outcome(dict(kept_runs(layout).whole) if resume else {})
     left = [pair for pair in manifest.pairs() if pair not in outcome.runs]
     if not left:
-        outcome.parity = _parity(list(outcome.runs.values()), scenario, quiet) if check_parity else None
+        if check_parity:
+            _add_parity(outcome, scenario, quiet)
         return outcome
     note = note_of(scenario)
     replicas = "replicas as they are asked for" if cold else f"{len(scenario.testbed.executors())} replicas"
@@ -106,7 +107,7 @@ def compare_live(
                 say(f"[red]{escape(f'{scheme}, seed {seed}: {failure.said}')}[/red]")
                 note_failure(folder, note, failure, keep_record=True)
     if check_parity and not outcome.interrupted:
-        outcome.parity = _parity([r for r in outcome.runs.values() if not cut(r)], scenario, quiet)
+        _add_parity(outcome, scenario, quiet)
     return outcome
 
 
@@ -266,6 +267,15 @@ def _watch(
         say(f"[red]locust ended with code {load.returncode}; its words are in locust.log[/red]")
 
 
-def _parity(runs: Sequence[Run], scenario: Scenario, quiet: bool) -> ParityReport:
-    with progress_bar("parity with virtual time", len(runs) * (CLOSED_LOOP_RUNS + 1), quiet) as bar:
-        return parity(runs, scenario, on_run=bar.step)
+def _add_parity(outcome: Outcome, scenario: Scenario, quiet: bool) -> None:
+    """Hold every whole run against virtual time; what goes wrong there takes no table of the live runs with it."""
+    runs = [run for run in outcome.runs.values() if not cut(run)]
+    try:
+        with progress_bar("parity with virtual time", len(runs) * (CLOSED_LOOP_RUNS + 1), quiet) as bar:
+            outcome.parity = parity(runs, scenario, on_run=bar.step)
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+        say("interrupted: parity was not checked to the end, and is left out")
+    except (WorkError, RecordError) as error:
+        outcome.broken = f"parity could not be checked: {error}"
+        say(f"[red]{escape(outcome.broken)}[/red]")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from os import cpu_count
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 import orjson
+from rich.markup import escape
 
 from edgebed.commands.console import progress_bar, say
 from edgebed.report.plain import Picture, plain_page
 from edgebed.report.sheet import Sheet
 from edgebed.runs.layout import fresh_folder
-from edgebed.runs.pool import each
+from edgebed.runs.pool import each_ended
 from emulation.recording import write_whole
 
 Item = TypeVar("Item")
@@ -50,10 +50,19 @@ class Reproduction:
     found: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     """Title of a part that was finished to the wall seconds of its runs."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """A run that is missing to the error that it failed with."""
+    interrupted: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was found, what the runs took, and the folder."""
-        return {**self.found, "seconds": self.seconds, "folder": str(self.folder)}
+        states = {"failed": self.failed, "complete": self.complete}
+        return {**self.found, "seconds": self.seconds, **states, "folder": str(self.folder)}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run was made."""
+        return not self.failed and not self.interrupted
 
     def write(self, paper: Paper) -> None:
         """Tables and figures as HTML, CSV, PNG and JSON, each file whole or not at all."""
@@ -64,9 +73,14 @@ class Reproduction:
         options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
         write_whole(self.folder / "results.json", orjson.dumps(self.to_json(), option=options))
         took = ", ".join(f"{title} {seconds:.0f} s" for title, seconds in self.seconds.items())
+        missing = [f"FAILED, and in no figure: {item}: {said}" for item, said in self.failed.items()]
+        if self.interrupted:
+            missing.insert(
+                0, "CUT: this reproduction was interrupted; every figure is over the runs that were made."
+            )
         page = plain_page(
             paper.title,
-            [paper.intro.format(took=took or "none was finished")],
+            [*missing, paper.intro.format(took=took or "none was finished")],
             tuple(self.sheets.values()),
             tuple(self.pictures.values()),
             "Where ours differs from the paper, and why",
@@ -93,18 +107,17 @@ class Part(Generic[Item, Left]):
         start_s = perf_counter()
         try:
             with progress_bar(f"reproduce {paper.name}, {self.title}", len(self.items), quiet) as bar:
-                for item, left in each(partial(_paired, self.work), self.items, workers):
-                    if left is not None:
-                        self.take(item, left)
-                        bar.step(str(item))
+                for ended in each_ended(self.work, self.items, workers):
+                    if ended.failure is not None:
+                        done.failed[str(ended.item)] = ended.failure.said
+                        say(escape(f"FAILED {ended.item}: {ended.failure.said}"))
+                    elif ended.result is not None:
+                        self.take(ended.item, ended.result)
+                    bar.step(str(ended.item))
             done.seconds[self.title] = round(perf_counter() - start_s, 1)
             say(f"{self.title}: {done.seconds[self.title]:.0f} s on {workers or cpu_count()} cores")
         finally:
             self.conclude(done)
-
-
-def _paired(work: Callable[[Item], Left], item: Item) -> tuple[Item, Left]:
-    return item, work(item)
 
 
 def reproduce(
@@ -114,12 +127,16 @@ def reproduce(
     quiet: bool = False,
     workers: int | None = None,
 ) -> Reproduction:
-    """Run, measure and write. Ctrl-C reports what was finished. Raises `ConfigError` unless the folder is empty."""
+    """Run, measure and write. Ctrl-C reports what was finished; a run that fails is left out, and named.
+
+    Raises `ConfigError` unless the folder is empty.
+    """
     done = Reproduction(fresh_folder(folder))
     try:
         for part in parts:
             part.run(done, paper, quiet, workers)
     except KeyboardInterrupt:
+        done.interrupted = True
         say("interrupted: reporting the runs that were finished")
     done.write(paper)
     return done

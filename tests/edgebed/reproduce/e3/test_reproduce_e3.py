@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from statistics import fmean
 
@@ -102,8 +103,12 @@ def test_command_writes_page_tables_and_figures_and_prints_the_promised_keys(
         assert {"oracle_gap", "mean_latency_ms", "stutter_rate"} <= set(row)
     assert found["e3-semantic-a"]["e3"]["stutter_rate"] == 0.0
     assert found["e3-drift"]["oracle"]["oracle_gap"] == 0.0
-    for name in ("rows.csv", "table-5.csv", "table-6.csv"):
+    for name in ("rows.csv", "table-5.csv", "table-6.csv", "courtesy.csv", "pools.csv"):
         assert len((tmp_path / name).read_text().splitlines()) > 1, f"{name} has rows"
+    for name in ("table-5.csv", "pools.csv"):
+        heads = next(csv.reader((tmp_path / name).read_text().splitlines()))
+        gap = next(i for i, head in enumerate(heads) if head in ("gap", "our gap"))
+        assert heads[gap + 1] == "gap to courteous Oracle", "beside the gap to the paper's"
     for name in ("figure-3.png", "figure-4.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "report.html").read_text().count("<img") == 2

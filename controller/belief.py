@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
-from pydantic import Field
-
 from emulation.domain.cluster import Mode, ProfileEntry, Strict, TestbedConfig
+from emulation.domain.quantities import Deviation
 from emulation.domain.snapshot import Window, WorkStats
 
 ServiceKey = tuple[str, str, Mode]
@@ -23,11 +22,11 @@ ServiceKey = tuple[str, str, Mode]
 class BeliefConfig(Strict):
     """How far the profile is trusted, and how fast it is unlearned."""
 
-    prior_sigma: float = Field(default=0.5, gt=0)
+    prior_sigma: Deviation = 0.5
     """Standard deviation of log(true / profiled) before anything is seen."""
-    request_cv: float = Field(default=0.4, gt=0)
+    request_cv: Deviation = 0.4
     """Coefficient of variation of one request's service time about its law."""
-    certain: float = Field(default=0.03, gt=0)
+    certain: Deviation = 0.03
     """Standard deviation below which no law is held for known: so speeds that drift are followed."""
 
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from controller.capacity import Floats
 from controller.objective import Objective
 from emulation.domain.cluster import Strict, TestbedConfig
+from emulation.domain.quantities import Range, SomeFraction
 from emulation.domain.snapshot import ClusterSnapshot
 
 
 class DemandPrior(Strict):
     """Guess before anything has arrived: equal rates for all models; the defaults are MA's K ~ U{0..8}."""
 
-    prompts_per_slot: float = Field(default=4.0, gt=0)
+    prompts_per_slot: Annotated[float, Range(0.000001, 1_000_000, "prompts")] = 4.0
     """Prompts of one model that enter at one node in one slot."""
-    prompts_per_request: float = Field(default=4.5, gt=0)
-    least_share: float = Field(default=0.02, gt=0, le=1)
+    prompts_per_request: Annotated[float, Range(0.001, 10_000, "prompts")] = 4.5
+    least_share: SomeFraction = 0.02
     """A model nobody asked for counts with this share of the busiest one's rate, so that it keeps a host."""
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-
-from pydantic import Field
+from typing import Annotated
 
 from controller.backlog import Entry
 from controller.fast_view import Belief, FastView, Pool
@@ -19,6 +18,7 @@ from controller.scoring import guide_penalty_s, rank, soft_bias_s
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.ports import Completion, Lesson, MetaController, PerfKey, PerformanceModel
+from emulation.domain.quantities import Range, Seconds
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
 
@@ -26,13 +26,13 @@ from emulation.domain.snapshot import ExecutorState
 class FastPathConfig(Strict):
     """Parameters of the score, in seconds."""
 
-    explore_s: float = Field(default=0.0, ge=0)
+    explore_s: Seconds = 0.0
     """Bonus of a law nothing is known of (uncertainty 1); E3's explore_weight."""
-    risk_penalty_s: float = Field(default=60.0, ge=0)
+    risk_penalty_s: Seconds = 60.0
     """Penalty of a risky executor beside its hard avoidance; E3's risk_penalty."""
-    eta_s: float = Field(default=0.0, ge=0)
+    eta_s: Seconds = 0.0
     """Weight of the guide's -log p."""
-    prior_output_tokens: float = Field(default=128.0, gt=0)
+    prior_output_tokens: Annotated[float, Range(0.001, 1_000_000, "tokens")] = 128.0
     """Expected answer length until one was seen, where requests do not state theirs."""
 
 

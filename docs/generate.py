@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 import yaml
@@ -21,7 +22,9 @@ from pydantic.fields import FieldInfo
 from controller.schemes import SCHEMES
 from edgebed.commands.main import app
 from edgebed.wiring.controllers import REGISTRIES
-from emulation.domain import cluster, events, records, scenario
+from emulation.domain import cluster, events, quantities, records, scenario, sharing
+from emulation.domain.agent_llm import AgentLlm
+from emulation.domain.quantities import Range, Words
 from emulation.files import list_scenarios, load_scenario
 from serve_apps.gateway.server.settings import HttpSettings
 
@@ -34,10 +37,13 @@ TESTBED = (
     cluster.TestbedConfig,
     cluster.ModelSpec,
     cluster.NodeSpec,
-    cluster.GpuSpec,
+    sharing.GpuSpec,
     cluster.ProfileEntry,
-    cluster.CpuLaw,
+    sharing.Batching,
+    sharing.CpuLaw,
     cluster.LinkSpec,
+    cluster.BackendEntry,
+    AgentLlm,
 )
 LINES = (
     records.RunHeader,
@@ -113,9 +119,9 @@ def model_section(cls: type[BaseModel], title: str = "", level: int = 2) -> str:
     rows = [
         [
             f"`{name}`",
-            f"`{cell(written.get(name, ''))}`",
+            f"`{cell(plain(written.get(name, '')))}`",
             default(info),
-            cell(described(info, docs.get(name, said(name)))),
+            cell(described(name, info, docs.get(name, said(name)))),
         ]
         for name, info in cls.model_fields.items()
     ]
@@ -138,15 +144,58 @@ def default(info: FieldInfo) -> str:
     return f"`{cell(str(list(value) if isinstance(value, tuple) else value))}`"
 
 
-def described(info: FieldInfo, text: str) -> str:
-    """The field's own words and its bounds."""
-    limits = [
-        f"{sign} {getattr(m, name)}"
-        for m in info.metadata
-        for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"), ("min_length", "length ≥"))
-        if getattr(m, name, None) is not None
-    ]
-    return " ".join([text, f"({', '.join(limits)})" if limits else ""]).strip()
+def described(name: str, info: FieldInfo, text: str) -> str:
+    """The field's own words, and what may stand there: range and unit of its numbers, the shape of a new name."""
+    said = list(dict.fromkeys(_limits(info.annotation, tuple(info.metadata))))
+    if name in ("id", "name"):
+        said += [f"{m.what}, at most {m.longest} characters" for m in info.metadata if isinstance(m, Words)]
+    return " ".join([text, f"({'; '.join(said)})" if said else ""]).strip()
+
+
+def _limits(annotation: Any, metadata: tuple[Any, ...] = ()) -> Iterator[str]:
+    for m in metadata:
+        if isinstance(m, Range):
+            yield m.said
+        elif isinstance(m, FieldInfo):
+            yield from _limits(None, tuple(m.metadata))
+        elif (least := getattr(m, "min_length", None)) is not None:
+            yield f"at least {least}"
+        elif (most := getattr(m, "max_length", None)) is not None:
+            yield f"at most {most}"
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        yield from _limits(inner, tuple(more))
+    elif not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        for part in get_args(annotation):
+            if not isinstance(part, str):
+                yield from _limits(part)
+
+
+_PLAIN = {
+    name: {float: "float", int: "int", str: "str"}.get(get_args(kind)[0], "")
+    for name, kind in vars(quantities).items()
+    if get_origin(kind) is Annotated
+}
+"""Our names for numbers and words, and what they are in Python's terms."""
+
+
+def plain(annotation: str) -> str:
+    """An annotation as it is written in the code, in Python's terms; bounds stand in the words beside it."""
+    annotation = re.sub(r"Annotated\[(\w+), Range\([^()]*\)\]", r"\1", annotation)
+    annotation = re.sub(
+        r"Annotated\[(tuple\[\w+, \.\.\.\]), Field\([^()]*\), AfterValidator\(\w+\)\]", r"\1", annotation
+    )
+    return re.sub(
+        r"\b[A-Z]\w+\b", lambda m: _PLAIN.get(m.group()) or LOCAL.get(m.group(), m.group()), annotation
+    )
+
+
+LOCAL = {
+    "Switching": "float", "Hint": "str", "Mix": "dict[str, float]", "Origins": "tuple[str, ...]",
+    "Models": "tuple[str, ...]", "Overhead": "float", "Exponent": "float",
+    "Width": "int", "Floor": "float", "Setting": "bool | int | float | str",
+}  # fmt: skip
+"""The same, of names that stand where they are used."""
 
 
 # -- pages ----------------------------------------------------------------------------------------------------

@@ -21,6 +21,10 @@ IMAGE_DOWN_BYTES = 150_000
 """Nominal PNG an image request returns, per prompt."""
 
 
+_LEAST_CV = 1e-6
+"""Below it no noise is drawn: the gamma's shape would be too large a number."""
+
+
 def pick(shares: Mapping[str, float], u: float) -> str:
     """The key whose cumulative share covers u in [0, 1); shares need not sum to 1.
 
@@ -38,8 +42,8 @@ def choose(options: Sequence[T], rng: Generator) -> T:
 
 
 def gamma_noise(cv: float, count: int, rng: Generator) -> list[float]:
-    """`count` multipliers of service time: gamma, mean 1, coefficient of variation `cv`; ones for cv 0."""
-    if cv == 0.0:
+    """`count` multipliers of service time: gamma, mean 1, coefficient of variation `cv`; ones below a millionth."""
+    if cv < _LEAST_CV:
         return [1.0] * count
     return [float(v) for v in rng.gamma(shape=cv**-2, scale=cv**2, size=count)]
 

@@ -8,7 +8,8 @@ the header.
    `rate_per_s` the smallest number that fills it at that rate, without it all rows up to its end. A file that
    is shorter ends the demand early.
 2. Time. The first row read arrives at 0, later ones at their distance from it. With `rate_per_s`, all gaps
-   are multiplied by one factor so that the rows read have that mean rate: clumps and lulls keep their shape.
+   are multiplied by one factor so that the rows read have that mean rate: clumps and lulls keep their shape. Rows that
+   share one timestamp have no gap to multiply, and are refused.
 3. Model. Row r takes the model whose cumulative share of `mix` covers the r-th draw of a stream named
    after the source, so a row keeps its model whatever `start_row` and `rows` are.
 4. Origin. Likewise, uniform over `origins`.
@@ -19,7 +20,8 @@ the header.
 6. Accounting. Rows read = requests emitted + rows dropped, by reason: `over_limit`, `after_end` (arrival
    after the run), `empty` (a zero token count: a failed call in the trace).
 
-A row that cannot be read is never skipped: `TraceError` names file, line, value and fix.
+A row that cannot be read is never skipped: `TraceError` names file, line, value and fix. Blank lines at the end are no
+rows. The text is UTF-8, with or without a byte order mark; a file whose name ends in `.gz` is unpacked.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from __future__ import annotations
 import csv
 import gzip
 import math
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +38,12 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import TextIO
 
-from emulation.domain.scenario import TraceSource
+from emulation.domain.complaints import printable
+from emulation.domain.effort import MOST_REQUESTS
+from emulation.domain.quantities import shown
+from emulation.domain.scenario import Scenario, TraceSource
+from emulation.files import is_file
+from emulation.yaml_text import not_utf8
 from workloads.lengths import pick
 from workloads.sources import Draft, Drafted, Draws
 
@@ -45,10 +53,15 @@ PACKAGED = {
     "azure-code": DATA / "azure_llm_2023_code_busy8000.csv",
 }
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+_MOST_TOKENS = 10**9
+"""Of a row, before the limits of its source; a larger count is no count."""
 
 
 class TraceError(ValueError):
     """A trace file or row that cannot be read; the message names file, line, value and fix."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class TraceRow:
 def trace_path(name_or_path: str) -> Path:
     """File of a packaged trace or of a path. Raises `TraceError` if there is none."""
     path = PACKAGED.get(name_or_path, Path(name_or_path))
-    if not path.is_file():
+    if not is_file(path):
         known = ", ".join(PACKAGED)
         raise TraceError(f"no trace {name_or_path!r}; packaged: {known}; or give the path of a CSV file")
     return path
@@ -72,45 +85,78 @@ def trace_path(name_or_path: str) -> Path:
 
 def read_rows(path: Path, start_row: int = 0) -> Iterator[TraceRow]:
     """Rows from `start_row` on, lazily; `.gz` too. Raises `TraceError` at the first row it cannot read."""
-    with _open(path) as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        if tuple(header) != COLUMNS:
-            raise TraceError(f"{path}: line 1: columns {','.join(header)!r}; expected {','.join(COLUMNS)!r}")
-        previous_s = -math.inf
-        for number, cells in enumerate(reader):
-            if number < start_row:
-                continue
-            row = _parse(path, number, cells)
-            if row.t_s < previous_s:
-                raise _bad(path, number, "TIMESTAMP", cells[0], "earlier than the row before; sort the file")
-            previous_s = row.t_s
-            yield row
+    lines = _lines(path)
+    _, header = next(lines, (1, []))
+    if tuple(header) != COLUMNS:
+        found = shown(",".join(header))
+        raise TraceError(
+            f"{path}: line 1: columns {found}; expected {','.join(COLUMNS)!r}, separated by commas"
+        )
+    previous_s, blank = -math.inf, 0
+    for number, (line, cells) in enumerate(lines):
+        if not cells:
+            blank = blank or line
+            continue
+        if blank:
+            raise TraceError(f"{path}: line {blank}: is blank, and rows follow; remove it")
+        if number < start_row:
+            continue
+        row = _parse(path, line, number, cells)
+        if row.t_s < previous_s:
+            raise _bad(path, line, "TIMESTAMP", cells[0], "earlier than the row before; sort the file")
+        previous_s = row.t_s
+        yield row
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number, from 1, and cells of every line, the header's first. Raises `TraceError` if the file cannot be read."""
+    line = 0
+    try:
+        with _open(path) as file:
+            reader = csv.reader(file, strict=True)
+            for cells in reader:
+                line = reader.line_num
+                yield line, cells
+    except UnicodeDecodeError as error:
+        raise TraceError(f"{path}: after line {line}: {not_utf8(error)}") from None
+    except csv.Error as error:
+        raise TraceError(f"{path}: line {line + 1}: {error}; correct or remove the row") from None
+    except gzip.BadGzipFile:
+        raise TraceError(
+            f"{path}: is not compressed by gzip, as its name says; compress or rename it"
+        ) from None
+    except (EOFError, zlib.error):
+        raise TraceError(
+            f"{path}: after line {line}: its compressed data is cut or damaged; copy it again"
+        ) from None
+    except OSError as error:
+        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _open(path: Path) -> TextIO:
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", newline="", encoding="utf-8")
-    return path.open(newline="", encoding="utf-8")
+        return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
+    return path.open(newline="", encoding="utf-8-sig")
 
 
-def _bad(path: Path, number: int, column: str, value: str, why: str) -> TraceError:
-    return TraceError(f"{path}: line {number + 2}: {column} {value!r}: {why}")
+def _bad(path: Path, line: int, column: str, value: str, why: str) -> TraceError:
+    return TraceError(f"{path}: line {line}: {column} {shown(value)}: {why}")
 
 
-def _parse(path: Path, number: int, cells: list[str]) -> TraceRow:
+def _parse(path: Path, line: int, number: int, cells: list[str]) -> TraceRow:
     if len(cells) != len(COLUMNS):
         text = ",".join(cells)
         why = f"has {len(cells)} of {len(COLUMNS)} columns; complete or remove the row"
-        raise _bad(path, number, "row", text, why)
+        raise _bad(path, line, "row", text, why)
     try:
         t_s = _seconds(cells[0])
     except ValueError:
         why = "not a time; write YYYY-MM-DD HH:MM:SS.ffffff"
-        raise _bad(path, number, "TIMESTAMP", cells[0], why) from None
+        raise _bad(path, line, "TIMESTAMP", cells[0], why) from None
     for column, cell in zip(COLUMNS[1:], cells[1:], strict=True):
-        if not (cell.isascii() and cell.isdigit()):
-            raise _bad(path, number, column, cell, "not a whole number >= 0; correct or remove the row")
+        if not (cell.isascii() and cell.isdigit() and len(cell) < 20 and int(cell) <= _MOST_TOKENS):
+            why = f"not a whole number from 0 to {_MOST_TOKENS}; correct or remove the row"
+            raise _bad(path, line, column, cell, why)
     return TraceRow(number, t_s, int(cells[1]), int(cells[2]))
 
 
@@ -141,22 +187,41 @@ def trace(source: TraceSource, draws: Draws) -> Drafted:
     return drafts, dict(dropped)
 
 
+def check_traces(scenario: Scenario) -> None:
+    """Read every row that a run of the scenario would. Raises `TraceError`."""
+    for source in scenario.workload:
+        if isinstance(source, TraceSource):
+            _rows_read(trace_path(source.trace), source, scenario.end_s)
+
+
 def _rows_read(path: Path, source: TraceSource, end_s: float) -> list[TraceRow]:
     rows = read_rows(path, source.start_row)
     count = source.rows
     if count is None and source.rate_per_s is not None:
         count = math.ceil(source.rate_per_s * end_s)
-    found = list(islice(rows, 1 if count is None else count))
+    most = MOST_REQUESTS + 1
+    found = list(islice(rows, 1 if count is None else min(count, most)))
     if found and count is None:
-        found += takewhile(lambda row: row.t_s - found[0].t_s < end_s, rows)
+        found += islice(takewhile(lambda row: row.t_s - found[0].t_s < end_s, rows), most)
+    if not found and source.start_row == 0:
+        raise TraceError(f"{path}: holds no row below its header")
     if not found:
         raise TraceError(f"{path}: no row at start_row {source.start_row}; choose a smaller start_row")
+    if len(found) > MOST_REQUESTS:
+        raise TraceError(
+            f"{path}: more than {MOST_REQUESTS} rows fall into the run; give rows, or lower slots"
+        )
+    if source.rate_per_s is not None and len(found) > 1 and found[-1].t_s == found[0].t_s:
+        raise TraceError(
+            f"{path}: its {len(found)} rows from start_row {source.start_row} share one timestamp, so no factor gives"
+            " them a rate; choose other rows, or leave out rate_per_s"
+        )
     return found
 
 
 def _arrivals(rows: Sequence[TraceRow], rate_per_s: float | None) -> list[float]:
     first_s, span_s = rows[0].t_s, rows[-1].t_s - rows[0].t_s
-    scale = 1.0 if rate_per_s is None or span_s == 0 else (len(rows) - 1) / (rate_per_s * span_s)
+    scale = 1.0 if rate_per_s is None or len(rows) == 1 else (len(rows) - 1) / (rate_per_s * span_s)
     return [(row.t_s - first_s) * scale for row in rows]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -11,6 +11,7 @@ from controller.agents.reasoner import split_choice
 from controller.belief import BeliefConfig
 from controller.planners.memory import MemoryConfig
 from emulation.domain.cluster import Strict
+from emulation.domain.quantities import Length, Range, Seconds, SomeLine, Tokens
 
 AgentRole = Literal["planner", "scheduler", "deployer"]
 ROLES: tuple[AgentRole, ...] = ("planner", "scheduler", "deployer")
@@ -25,35 +26,35 @@ random policy; rules: the rules of that role; random: MA's random policy."""
 class AgentOpenAiConfig(OpenAiConfig):
     """As for the meta-controller, with room for a whole policy. Calls and tokens are counted per agent."""
 
-    answer_tokens: int = Field(default=4096, ge=1)
+    answer_tokens: Tokens = 4096
 
 
 class AgentsConfig(Strict):
     """Agents of the hierarchy (MA). Of a scheme, only the roles it has count."""
 
-    planner: str = "rules"
+    planner: SomeLine = "rules"
     """rules, openai, scripted:<file> or replay:<file or folder of runs>; likewise for the other roles. A planner that
     is not `rules` plans even where the scenario gives a plan."""
-    scheduler: str = "rules"
-    deployer: str = "rules"
+    scheduler: SomeLine = "rules"
+    deployer: SomeLine = "rules"
     mode: SchedulerMode = "table"
     """Of the scheduler, whoever thinks. table: a destination per (origin, model) for the whole slot (MA); guided: a
     mask and weights, and the router chooses per request (`fast_path.eta_s`: how much a weight counts against time)."""
-    repairs: int = Field(default=2, ge=0, le=10)
+    repairs: Annotated[int, Range(0, 10, "answers")] = 2
     """Times an agent may answer again after an invalid answer, each time told what was wrong with it."""
-    max_rounds: int = Field(default=2, ge=0, le=10)
+    max_rounds: Annotated[int, Range(0, 10, "rounds")] = 2
     """Rounds of tool calls per decision, for agents that have tools."""
     fallback: Fallback = "last_valid"
-    precedents: int = Field(default=3, ge=0)
+    precedents: Annotated[int, Range(0, 100, "cases")] = 3
     """Cases a planner is shown as the best; as the worst, a third as many, rounded up."""
-    what_if_draws: int = Field(default=1, ge=1)
+    what_if_draws: Annotated[int, Range(1, 100, "draws")] = 1
     """Draws of service noise per policy a planner asks about."""
-    what_if_s: float = Field(default=2.0, ge=0)
+    what_if_s: Seconds = 2.0
     """Virtual seconds of thinking charged per draw, as emulating takes time too. Ours."""
-    overload_s: float | None = Field(default=None, gt=0)
+    overload_s: Length | None = None
     """Seconds of waiting work above which a host counts as overloaded, so that a scheduler may leave the roles; None:
     half the deadline, or ten slots."""
-    models: dict[AgentRole, str] = Field(default_factory=dict)
+    models: dict[AgentRole, SomeLine] = Field(default_factory=dict)
     """Role to model name, where it is not that of `openai`."""
     openai: AgentOpenAiConfig = AgentOpenAiConfig()
     memory: MemoryConfig = MemoryConfig()

@@ -13,12 +13,11 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
-
-from pydantic import Field
+from typing import Annotated, Any, Literal, Protocol
 
 from controller.agents.reasoner import OPENAI, ReasonerLabel
 from emulation.domain.cluster import Strict
+from emulation.domain.quantities import Patience, Range, SomeLine, Tokens
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -110,22 +109,22 @@ class LLM(Protocol):
 class OpenAiConfig(Strict):
     """Where the model is and how patient we are. Wall seconds."""
 
-    base_url: str | None = None
+    base_url: SomeLine | None = None
     """None: EDGEBED_LLM_BASE_URL, and if that is not set, the SDK's own default."""
-    model: str | None = None
+    model: SomeLine | None = None
     """None: EDGEBED_LLM_MODEL. The key is never configuration: OPENAI_API_KEY."""
-    timeout_s: float = Field(default=20.0, gt=0)
+    timeout_s: Patience = 20.0
     """Of one HTTP request."""
-    attempts: int = Field(default=3, ge=1)
+    attempts: Annotated[int, Range(1, 100, "requests")] = 3
     """Requests per query: timeouts, lost connections, 429 and 5xx are tried again."""
-    backoff_s: float = Field(default=0.5, ge=0)
+    backoff_s: Annotated[float, Range(0, 3600, "s of wall time")] = 0.5
     """Before the second attempt; doubled for each further one; a `Retry-After` is respected up to 8 s."""
-    max_calls: int = Field(default=500, ge=1)
+    max_calls: Annotated[int, Range(1, 1_000_000_000, "queries")] = 500
     """Queries per run."""
-    max_tokens: int = Field(default=1_000_000, ge=1)
+    max_tokens: Annotated[int, Range(1, 1_000_000_000_000, "tokens")] = 1_000_000
     """Tokens per run, prompts included."""
-    answer_tokens: int = Field(default=1024, ge=1)
-    temperature: float | None = Field(default=0.0, ge=0)
+    answer_tokens: Tokens = 1024
+    temperature: Annotated[float, Range(0, 5)] | None = 0.0
     """None: not sent (some models take none)."""
 
 

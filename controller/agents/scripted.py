@@ -12,6 +12,7 @@ from pydantic import Field
 from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
 from controller.agents.reasoner import ReasonerLabel
 from emulation.domain.cluster import Strict
+from emulation.domain.quantities import Count, Seconds
 from emulation.jsonl import read_lines
 
 
@@ -33,11 +34,11 @@ class ScriptLine(Strict):
     """Only for agents whose name begins with this (planner, scheduler, deployer:<node>, meta); None: for any."""
     on: str | None = None
     """Only for questions whose cause begins with this; None: for the next question, whatever it is."""
-    times: int = Field(default=1, ge=1)
+    times: Count = 1
     """So many questions are answered with it."""
     calls: tuple[ScriptCall, ...] = ()
     text: str = ""
-    thinking_s: float = Field(default=0.0, ge=0)
+    thinking_s: Seconds = 0.0
     failure: str | None = None
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from pydantic import Field
+from typing import Annotated
 
 from controller.deployers.patterns import Pattern, hungriest_first
 from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.feasibility import node_violations
 from emulation.domain.ports import DeploymentAgent
+from emulation.domain.quantities import Range
 from emulation.domain.snapshot import NodeView
 
 
 class AgentConfig(Strict):
     """When the agent may depart from its role."""
 
-    strand_prompts: float = Field(default=1.0, gt=0)
+    strand_prompts: Annotated[float, Range(0.001, 1_000_000, "prompts")] = 1.0
     """Prompts of a model outside the role from which it is hosted until they are done."""
 
 

@@ -13,14 +13,15 @@ from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Modality, ModelSpec, Strict, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
 from emulation.domain.ports import DeploymentAgent
+from emulation.domain.quantities import Fraction, Name, Range, SomeGigabytes
 from emulation.domain.snapshot import ExecutorView, NodeView
 
 _VOID = -1e18
 """Value of a step that the pending rule forbids; sinks any pattern that contains it."""
 
-Coefficient = Annotated[float, Field(ge=0, le=1e6)]
+Coefficient = Annotated[float, Range(0, 1_000_000)]
 """A weight or price of eqs. 15-19; bounded, so that no score is infinite or no number at all."""
-Floor = Annotated[float, Field(ge=0, le=1)]
+Floor = Fraction
 
 
 class LyapunovConfig(Strict):
@@ -48,15 +49,15 @@ class LyapunovConfig(Strict):
     """kappa of eq. 19: how much a queued prompt adds to the churn cost."""
     alpha_cpu: Coefficient = 1.0
     """alpha_cpu of every model not named below."""
-    alpha_cpu_of: dict[str, Coefficient] = Field(default_factory=dict)
+    alpha_cpu_of: dict[Name, Coefficient] = Field(default_factory=dict)
     """alpha_cpu per model."""
-    alpha_gpu: dict[str, Coefficient] = Field(default_factory=dict)
+    alpha_gpu: dict[Name, Coefficient] = Field(default_factory=dict)
     """alpha_gpu per model; a model that is absent takes its default below."""
     alpha_gpu_small_text: Coefficient = 1.0
     alpha_gpu_large_text: Coefficient = 1.2
     alpha_gpu_image: Coefficient = 1.5
     """For models that read or make images."""
-    large_text_ram_gb: float = Field(default=6.0, gt=0)
+    large_text_ram_gb: SomeGigabytes = 6.0
     """A text model that holds at least this much RAM counts as large."""
     slices: Literal["busy", "held"] = "busy"
     """What uses up GPU headroom: slices whose executor is busy (as for cores), or all that are allocated."""

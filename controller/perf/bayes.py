@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite, sqrt
-
-from pydantic import Field
+from typing import Annotated
 
 from controller.perf.change import Alarm
 from controller.perf.prior import Prior
 from controller.perf.ratio_belief import RatioBelief
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
+from emulation.domain.quantities import Range, SomeFraction
 
 _FEW = 2.0
 """Samples the noise's own uncertainty is worth when it is stated."""
@@ -36,15 +36,15 @@ class Bayes(PerformanceModel):
     class Config(Strict):
         """Parameters."""
 
-        prior_relative_sd: float = Field(default=0.5, gt=0, le=2)
+        prior_relative_sd: Annotated[float, Range(0.000001, 2, "relative")] = 0.5
         """Believed standard deviation of true / profiled, per coefficient, before any sample."""
-        noise_cv: float = Field(default=0.15, gt=0, le=1)
+        noise_cv: SomeFraction = 0.15
         """First guess of the coefficient of variation of service times."""
-        noise_weight: float = Field(default=2.0, gt=0)
+        noise_weight: Annotated[float, Range(0.000001, 1_000_000, "requests")] = 2.0
         """Samples the first guess counts for."""
-        noise_window: float = Field(default=60.0, ge=5)
+        noise_window: Annotated[float, Range(5, 1_000_000, "requests")] = 60.0
         """Samples after which older ones stop counting for the noise."""
-        forget: float = Field(default=0.0, ge=0, lt=0.2)
+        forget: Annotated[float, Range(0, 0.199, "per request")] = 0.0
         """Share by which the covariance grows per sample: slow drift without an alarm."""
         alarm: Alarm.Config = Alarm.Config()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
 from emulation.domain.cluster import Strict
+from emulation.domain.quantities import CountOrNone, DeviationOrNone, Range, Sigmas
 
 
 class Alarm:
@@ -13,21 +14,21 @@ class Alarm:
     class Config(Strict):
         """Parameters, in standard deviations unless said otherwise."""
 
-        jump: float = Field(default=4.5, gt=0)
+        jump: Annotated[float, Range(0.001, 1000, "standard deviations")] = 4.5
         """One surprise that is a change by itself."""
-        slack: float = Field(default=1.0, ge=0)
+        slack: Sigmas = 1.0
         """What each surprise must exceed to add up."""
-        limit: float = Field(default=5.0, gt=0)
+        limit: Annotated[float, Range(0.001, 1_000_000, "standard deviations")] = 5.0
         """Sum that is a change."""
-        after: int = Field(default=0, ge=0)
+        after: CountOrNone = 0
         """Samples before which nothing is a change: the prior itself may be far off."""
-        same: float = Field(default=3.0, gt=0)
+        same: Annotated[float, Range(0.001, 1000, "standard deviations")] = 3.0
         """A law put aside comes back if it explains the surprising sample this well."""
-        scale_sd: float = Field(default=0.3, ge=0)
+        scale_sd: DeviationOrNone = 0.3
         """Relative uncertainty of a common factor after a change, beside the one seen."""
-        coefficient_sd: float = Field(default=0.3, ge=0)
+        coefficient_sd: DeviationOrNone = 0.3
         """Relative uncertainty of each coefficient after a change."""
-        return_sd: float = Field(default=0.1, ge=0)
+        return_sd: DeviationOrNone = 0.1
         """The same, of a law that came back."""
 
     __slots__ = ("_config", "_down", "_up", "changes")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from math import isfinite, sqrt
-
-from pydantic import Field
+from typing import Annotated
 
 from controller.perf.prior import Prior
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.ports import PerfKey, PerformanceModel, Prediction
+from emulation.domain.quantities import Range, SomeFraction
 
 _FLOOR = 1e-3
 """Share of the prior's weight that stays when the window is full: decides what the data leave open."""
@@ -34,11 +34,11 @@ class Nnls(PerformanceModel):
     class Config(Strict):
         """Parameters."""
 
-        window: int = Field(default=60, ge=2)
+        window: Annotated[int, Range(2, 100_000, "requests")] = 60
         """Completions per key that count."""
-        prior_weight: float = Field(default=1.0, gt=0)
+        prior_weight: Annotated[float, Range(0.000001, 1_000_000, "requests")] = 1.0
         """Pseudo-observations per coefficient while nothing has been observed."""
-        prior_relative_sd: float = Field(default=0.5, gt=0, le=1)
+        prior_relative_sd: SomeFraction = 0.5
         """Believed standard deviation of the truth relative to the profile, before any sample."""
 
     def __init__(self, testbed: TestbedConfig, config: Config | None = None) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.ports import PerfKey, PerformanceModel, Prediction
+from emulation.domain.quantities import Fraction
 
 
 class Prior(PerformanceModel):
@@ -22,7 +21,7 @@ class Prior(PerformanceModel):
     class Config(Strict):
         """Parameters."""
 
-        relative_sd: float = Field(default=0.5, ge=0, le=1)
+        relative_sd: Fraction = 0.5
         """Believed standard deviation of the true service time relative to the profiled one."""
 
     def __init__(self, testbed: TestbedConfig, config: Config | None = None) -> None:

@@ -8,14 +8,15 @@ which part of its work is spent on requests that miss it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from controller.capacity import Floats
 from controller.demand import Demand
 from controller.objective import Objective
 from emulation.domain.cluster import Strict
+from emulation.domain.quantities import Range, SomeFraction
 from emulation.metrics.fairness import jain_normalised_rows, weighed
 
 _FOREVER_S = 1e9
@@ -26,17 +27,17 @@ _MOST_REQUESTS = 24.0
 class EstimateConfig(Strict):
     """Constants of the fluid estimate; calibrated against the emulator on bristol-A."""
 
-    slots: int = Field(default=6, ge=1)
+    slots: Annotated[int, Range(1, 1000, "slots")] = 6
     """Slots of list scheduling after which the finish of a slot's requests is read."""
-    dispersion: float = Field(default=1.7, gt=0)
+    dispersion: Annotated[float, Range(0.001, 1000)] = 1.7
     """Variance over mean of the prompts of one model that arrive in a slot (K uniform over 0..8: 1.67)."""
-    useful_share: float = Field(default=0.5, gt=0, le=1)
+    useful_share: SomeFraction = 0.5
     """Share of an overloaded FIFO's capacity that goes to requests which still meet the deadline."""
-    late_share: float = Field(default=0.92, gt=0, le=1)
+    late_share: SomeFraction = 0.92
     """Mean latency of those, as a share of the deadline."""
-    spare_weight: float = Field(default=0.01, ge=0)
+    spare_weight: Annotated[float, Range(0, 1000)] = 0.01
     """Price of mean utilisation in the score: of plans of like J, the one with room for surprises wins."""
-    latency_weight: float = Field(default=0.1, ge=0)
+    latency_weight: Annotated[float, Range(0, 1000)] = 0.1
     """Price of Tw / tau in the score, beside its part in J: of plans of like J, the faster one wins."""
 
 

@@ -11,19 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
-
 from emulation.domain.cluster import Mode, Strict
+from emulation.domain.quantities import CountOrNone, Fraction, Range, Seconds, SomeLine
 from emulation.jsonl import read_lines
 from emulation.recording import write_whole
 
-Share = Annotated[float, Field(ge=0)]
+Demand = Annotated[float, Range(0, 1_000_000_000, "prompts per s")]
+Figure = Annotated[float, Range(-1_000_000, 1_000_000)]
 
 
 class Telemetry(Strict):
     """What cases are compared by: demand and who is there."""
 
-    prompts_per_s: dict[str, Share]
+    prompts_per_s: dict[str, Demand]
     """Model to prompts (or requests, for models counted in tokens) that enter per second."""
     absent: tuple[str, ...] = ()
     """Nodes that are away, sorted."""
@@ -43,27 +43,27 @@ class Case(Strict):
     """One epoch: h = (telemetry, policy, F_norm, T_norm) of the paper, with what its sentences need."""
 
     telemetry: Telemetry
-    p: dict[str, dict[str, float]]
+    p: dict[str, dict[str, Fraction]]
     roles: dict[str, dict[str, Mode]]
-    success: dict[str, float]
+    success: dict[str, Fraction]
     """Model to share of requests served in time."""
-    latency_s: dict[str, float]
+    latency_s: dict[str, Seconds]
     """Model to mean latency of those, seconds."""
-    fairness_norm: float
-    latency_norm: float
-    objective: float
+    fairness_norm: Figure
+    latency_norm: Figure
+    objective: Figure
     """J of MA eq. 10 as it was measured; lower is better."""
-    epoch: int = Field(ge=0)
+    epoch: CountOrNone
 
 
 class MemoryConfig(Strict):
     """Size and place of the case memory."""
 
-    size: int = Field(default=64, ge=0)
+    size: Annotated[int, Range(0, 10_000, "cases")] = 64
     """Cases kept; 0: none, every epoch begins from nothing."""
-    file: str | None = None
+    file: SomeLine | None = None
     """JSON lines; None: the memory ends with its planner."""
-    near: float = Field(default=0.7, gt=0)
+    near: Annotated[float, Range(0.000001, 1_000_000)] = 0.7
     """Distance within which a case counts as like the present one."""
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from controller.capacity import Floats, Ints, RoleTable, unit_rate
 from controller.demand import Demand
@@ -15,15 +15,16 @@ from controller.objective import Objective
 from controller.planners.estimate import EstimateConfig, Worth, worth
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
+from emulation.domain.quantities import Range
 
 
 class MovesConfig(Strict):
     """Size of the search and constants of the estimate."""
 
-    sweeps: int = Field(default=6, ge=1)
-    pair_width: int = Field(default=6, ge=0)
+    sweeps: Annotated[int, Range(1, 100, "sweeps")] = 6
+    pair_width: Annotated[int, Range(0, 50, "roles")] = 6
     """Roles per node that are tried in pair moves; 0: none."""
-    margin: float = Field(default=0.1, ge=0)
+    margin: Annotated[float, Range(0, 10, "times the demand")] = 0.1
     """Share by which demand is taken to be higher than counted: what starts, changes of plan and uneven tables cost."""
     estimate: EstimateConfig = EstimateConfig()
 

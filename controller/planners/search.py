@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from controller.belief import BeliefConfig
 from controller.capacity import Ints, RoleTable, role_table
@@ -28,6 +28,7 @@ from controller.whatif import WhatIf
 from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.ports import GlobalPlanner
+from emulation.domain.quantities import Range, Sigmas
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.rng import stream
 
@@ -35,21 +36,21 @@ from emulation.rng import stream
 class SearchConfig(Strict):
     """How widely it searches, how deeply it looks, and what it believes."""
 
-    starts: int = Field(default=8, ge=1)
+    starts: Annotated[int, Range(1, 1000, "starts")] = 8
     """Random starts, beside full activation, the plan in force and the good precedents."""
-    shortlist: int = Field(default=6, ge=0)
+    shortlist: Annotated[int, Range(0, 100, "plans")] = 6
     """Plans that are emulated; 0: the estimate decides alone."""
-    near: float = Field(default=0.15, ge=0)
+    near: Annotated[float, Range(0, 10, "times the best")] = 0.15
     """Only plans whose estimate is within this share of the best one's are worth emulating."""
-    draws: int = Field(default=2, ge=1)
+    draws: Annotated[int, Range(1, 100, "draws")] = 2
     """Draws of service noise each of them is emulated with."""
-    keep_gain: float = Field(default=0.03, ge=0)
+    keep_gain: Annotated[float, Range(0, 1)] = 0.03
     """A new plan must promise a score this share lower, or the one in force is kept (changes cost)."""
-    optimism: float = Field(default=0.0, ge=0)
+    optimism: Sigmas = 0.0
     """Standard deviations by which a law is taken to be faster than believed: what is little known gets tried."""
-    case_weight: float = Field(default=1.0, ge=0)
+    case_weight: Annotated[float, Range(0, 1_000_000)] = 1.0
     """Weight of what precedents came to, against what is forecast for them now."""
-    thinking_slots: float = Field(default=1.0, ge=0)
+    thinking_slots: Annotated[float, Range(0, 1000, "slots")] = 1.0
     """Slots of virtual time charged for emulating the short list; the first plan, made before a run begins, is free."""
     moves: MovesConfig = MovesConfig()
     prior: DemandPrior = DemandPrior()

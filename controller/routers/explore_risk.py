@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from math import sqrt
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from controller.fast_view import FastView, Pool
 from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.cluster import Strict
+from emulation.domain.quantities import Range
 from emulation.domain.request import Request
 
 
@@ -29,18 +30,18 @@ class ExploreRisk(Router):
     class Config(Strict):
         """Parameters."""
 
-        explore: float = Field(default=1.0, ge=0, le=4)
+        explore: Annotated[float, Range(0, 4, "standard deviations")] = 1.0
         """Standard deviations of optimism; 0 is SECT."""
-        courtesy: float = Field(default=0.0, ge=0, le=10)
+        courtesy: Annotated[float, Range(0, 10, "times the wait")] = 0.0
         """Extra weight of the wait: joining a queue delays those who come after, an idle slower device nobody.
 
         Selfish joining is excessive (Naor 1969); 0 is E3's score, 2 what the schemes of ours use.
         """
-        return_hazard: float = Field(default=0.02, ge=0, lt=1)
+        return_hazard: Annotated[float, Range(0, 0.999, "per request")] = 0.02
         """Chance, per request of the model, that a device which became slower has recovered."""
-        warmup_tasks: int = Field(default=0, ge=0, le=10_000)
+        warmup_tasks: Annotated[int, Range(0, 10_000, "requests")] = 0
         """Requests that are forced to go in turn."""
-        warmup_batch: int = Field(default=5, ge=1, le=100)
+        warmup_batch: Annotated[int, Range(1, 100, "requests")] = 5
         """Completions after which the performance model is updated during warm-up (E3: every 5 tasks)."""
 
     def __init__(self, config: Config | None = None, seed: int = 0) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from controller.fast_view import FastView, Pool
 from controller.routers.router import ALL_AWAY, Pick, Router
 from controller.scoring import AVOID_S
 from emulation.domain.cluster import Strict
 from emulation.domain.ports import OracleView
+from emulation.domain.quantities import Range
 from emulation.domain.request import Request
 
 
@@ -25,7 +26,7 @@ class Oracle(Router):
     class Config(Strict):
         """Parameters."""
 
-        courtesy: float = Field(default=0.0, ge=0, le=10)
+        courtesy: Annotated[float, Range(0, 10, "times the wait")] = 0.0
         """Extra weight of the wait, as in `explore_risk`: an Oracle that is not myopic."""
         avoid_stutter: bool = False
         """Keep off executors in a degraded state while another can serve: the Oracle that pays for no stutter."""

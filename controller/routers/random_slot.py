@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
 from controller.fast_view import FastView, Pool
 from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.cluster import Strict
+from emulation.domain.quantities import SlotLength
 from emulation.domain.request import Request
 from emulation.domain.slots import slot_of
 from emulation.rng import stream
@@ -22,7 +21,7 @@ class RandomSlot(Router):
     class Config(Strict):
         """Parameters."""
 
-        slot_s: float = Field(default=30.0, gt=0)
+        slot_s: SlotLength = 30.0
         """Length of a slot in seconds."""
 
     def __init__(self, config: Config | None = None, seed: int = 0) -> None:

@@ -22,12 +22,16 @@ from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.metrics.summary import Summary, summarise
 from emulation.recording import Run, read_run
+from workloads.traces import check_traces
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> None:
-    """Everything that can be wrong with names and parameters, before anything runs. Raises `ConfigError`."""
+    """Everything that can be wrong with names, parameters and traces, before anything runs. Raises `ConfigError`.
+
+    What is allowed and yet hardly meant is said as a warning.
+    """
     doubled = {s for s in schemes if list(schemes).count(s) > 1}
     if doubled:
         raise ConfigError(f"schemes must differ: {sorted(doubled)} is named twice")
@@ -36,6 +40,9 @@ def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> Non
         check_reasoner(row, scenario, live)
         if live or row.router != "oracle":
             build_controllers(row, scenario, 0)
+    check_traces(scenario)
+    for doubt in scenario.doubts():
+        say(f"warning: {doubt}")
 
 
 def compare_virtual(

@@ -5,7 +5,7 @@ The same `Controllers` object drives the discrete-event engine and, pickled to i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,13 +132,31 @@ class OracleTruth:
 
 
 def check_parameters(scenario: Scenario) -> None:
-    """Raise `ConfigError` for a `controllers` entry that no registry has."""
-    known = {name for registry in REGISTRIES.values() for name in registry}
+    """Raise `ConfigError` for a `controllers` entry that no registry has, or with a parameter that is wrong.
+
+    Whether a scheme that runs uses it or not. Of a name in two registries, one must take the parameters; what a run
+    uses is checked again when it is built.
+    """
+    known: dict[str, list[Any]] = {}
+    for registry in REGISTRIES.values():
+        for name, kind in registry.items():
+            known.setdefault(name, []).append(getattr(kind, "Config", kind))
     for name in scenario.controllers:
         if name not in known:
             raise ConfigError(
                 f"scenario {scenario.name!r}: controllers names unknown {name!r}; {did_you_mean(name, sorted(known))}"
             )
+        _one_takes_it(known[name], name, scenario)
+
+
+def _one_takes_it(configs: Sequence[Any], name: str, scenario: Scenario) -> None:
+    for config in configs[:-1]:
+        try:
+            parameters(config, name, scenario)
+        except ConfigError:
+            continue
+        return
+    parameters(configs[-1], name, scenario)
 
 
 def _supervised(

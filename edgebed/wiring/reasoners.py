@@ -18,6 +18,7 @@ from controller.agents.rules import RulesLlm
 from controller.agents.scripted import ScriptedLlm
 from controller.meta.config import MetaConfig
 from controller.schemes import Scheme
+from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE
@@ -49,17 +50,13 @@ def parameters(
 ) -> ConfigT:
     """What the scenario sets under `controllers.<name>`, over the defaults.
 
-    Raises `ConfigError` naming the field, the value and the known ones.
+    Raises `ConfigError` naming the field, the value and what it may be.
     """
     try:
         return cls.model_validate({**(defaults or {}), **scenario.controllers.get(name, {})})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"scenario {scenario.name!r}: controllers.{name}.{where} = {first.get('input')!r}: {first['msg']};"
-            f" known parameters: {sorted(cls.model_fields)}"
-        ) from error
+        said = complaint(cls, error, root=f"controllers.{name}")
+        raise ConfigError(f"scenario {scenario.name!r}: {said}") from error
 
 
 def reasoner_label(scheme: Scheme, scenario: Scenario) -> str:

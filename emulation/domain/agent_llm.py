@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from emulation.domain.quantities import (
+    Gigabytes,
+    Line,
+    NodeName,
+    Note,
+    Patience,
+    Port,
+    Range,
+    Setting,
+    SomeLine,
+    Tokens,
+)
 from emulation.domain.strict import Strict
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -18,26 +30,26 @@ class AgentLlm(Strict):
     What it takes of a GPU the node's models do not have, in both worlds. Only a live testbed starts it.
     """
 
-    source: str = Field(min_length=1)
+    source: SomeLine
     """A local folder, or the id of a model on the Hugging Face hub."""
-    node: str
-    gpu_share: float = Field(default=0.0, ge=0, lt=1)
+    node: NodeName
+    gpu_share: Annotated[float, Range(0, 0.999)] = 0.0
     """Share of one GPU of the node, as Ray counts; the rest is left to its models. 0: it runs on the CPU."""
-    vram_gb: float = Field(default=0.0, ge=0)
+    vram_gb: Gigabytes = 0.0
     """vRAM it takes, of the node's first GPU that has more."""
-    host: str = "127.0.0.1"
+    host: SomeLine = "127.0.0.1"
     """Address it listens on, and by which the controllers reach it: the node's own where they run elsewhere."""
-    port: int = Field(default=0, ge=0, le=65535)
+    port: Port = 0
     """0: any free one, on a loopback address only."""
-    max_model_len: int | None = Field(default=None, ge=1)
+    max_model_len: Tokens | None = None
     """Most tokens of prompt and answer together; None: what the model was made for."""
-    chat_template: str | None = None
+    chat_template: Note | None = None
     """File, or the template itself, for models whose tokenizer has none."""
-    tool_call_parser: str | None = "hermes"
+    tool_call_parser: Line | None = "hermes"
     """How the model writes tool calls, by vLLM's names; None: it is told of no tools."""
-    start_timeout_s: float = Field(default=600.0, gt=0)
+    start_timeout_s: Patience = 600.0
     """Wall seconds until it must answer."""
-    settings: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    settings: dict[SomeLine, Setting] = Field(default_factory=dict)
     """Further options of vLLM's server, without dashes: `dtype: bfloat16`; true stands for a flag."""
 
     @model_validator(mode="after")

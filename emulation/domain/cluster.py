@@ -10,123 +10,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from emulation.domain.agent_llm import AgentLlm
-from emulation.domain.sharing import ONE_BY_ONE, Batching, CpuLaw, GpuSpec
+from emulation.domain.inventory import BackendEntry as BackendEntry
+from emulation.domain.inventory import Features as Features
+from emulation.domain.inventory import LinkSpec as LinkSpec
+from emulation.domain.inventory import Modality as Modality
+from emulation.domain.inventory import Mode as Mode
+from emulation.domain.inventory import ModelSpec as ModelSpec
+from emulation.domain.inventory import NodeSpec as NodeSpec
+from emulation.domain.inventory import ProfileEntry as ProfileEntry
+from emulation.domain.quantities import Name, Note
+from emulation.domain.sharing import ONE_BY_ONE, Batching, CpuLaw
 from emulation.domain.strict import Strict as Strict
-from emulation.domain.strict import check_known
+from emulation.domain.strict import check_known, check_unique
 
-Mode = Literal["off", "cpu", "gpu"]
-"""Where an executor runs: nowhere, on the node's CPU cores, or on a slice of one GPU."""
-
-Modality = Literal["text", "caption", "image"]
-"""text: text to text; caption: image to text; image: text to image."""
-
-Features = Literal["prompts", "tokens"]
-"""The request features x of the linear law s = theta . x: (K,) prompts, or (n_in, n_out) tokens."""
-
-
-class ModelSpec(Strict):
-    """One generative model as the testbed hosts it."""
-
-    id: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")
-    modality: Modality
-    features: Features = "prompts"
-    modes: tuple[Literal["cpu", "gpu"], ...] = ("cpu", "gpu")
-    """Modes the model can run in at all."""
-    route_to: Literal["any", "gpu_nodes"] = "any"
-    """gpu_nodes: requests are only routed to nodes with a GPU (MA: LM3 and LM4 never go to VM2), though a node
-    without one may still serve its own on CPU."""
-    min_ram_gb: float = Field(default=0.0, ge=0)
-    ram_gb: float = Field(default=0.0, ge=0)
-    """RAM a deployed replica holds, in either mode."""
-    vram_gb: float = Field(default=0.0, ge=0)
-    """vRAM a replica on a GPU holds."""
-    init_s: float = Field(default=0.0, ge=0)
-    """Seconds from start to ready, once the resources are free."""
-    unload_s: float = Field(default=0.0, ge=0)
-    """Seconds a stopped replica still holds its resources."""
-
-
-class NodeSpec(Strict):
-    """One edge node."""
-
-    id: str = Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-#]*$")
-    site: str = "edge"
-    cores: int = Field(default=1, ge=1)
-    ram_gb: float = Field(default=8.0, gt=0)
-    gpus: tuple[GpuSpec, ...] = ()
-    hosting: Literal["pods", "device"] = "pods"
-    """pods: one executor per (node, model) with a lifecycle; device: one always-ready FIFO for all its models."""
-    models: tuple[str, ...] | None = None
-    """Models this node may host; None: every model it has a profile and a feasible mode for."""
-    speed: float = Field(default=1.0, gt=0)
-    """Known speed relative to the profile entries that apply to it (2.0: half the seconds)."""
-
-    @property
-    def gpu_slices(self) -> int:
-        """vGPUs of the whole node."""
-        return sum(gpu.slices for gpu in self.gpus)
-
-
-class ProfileEntry(Strict):
-    """Profiled service law of a model in a mode: s = theta . x, seconds, on a whole idle resource.
-
-    theta has one coefficient (seconds per prompt) for features `prompts`, two (seconds per input token,
-    seconds per output token) for `tokens`. Papers: E3 eqs. 1 and 2; MA's L_q of eq. 7.
-    """
-
-    model: str
-    mode: Literal["cpu", "gpu"]
-    node: str | None = None
-    """None applies to every node without an entry of its own."""
-    theta: tuple[float, ...] = Field(min_length=1, max_length=2)
-    batch: Batching = ONE_BY_ONE
-    """One by one unless stated; not on nodes with hosting `device`, which are one FIFO for all their models."""
-    source: str = ""
-
-    @model_validator(mode="after")
-    def _positive(self) -> Self:
-        if any(c < 0 for c in self.theta) or not any(c > 0 for c in self.theta):
-            raise ValueError(
-                f"theta {self.theta} of {self.model}/{self.mode}: coefficients must be >= 0, one > 0"
-            )
-        return self
-
-
-class BackendEntry(Strict):
-    """What really runs behind replicas, live; the virtual world emulates everything by its profile all the same."""
-
-    model: str | None = None
-    """None: every model without an entry of its own."""
-    node: str | None = None
-    """None: on every node without an entry of its own."""
-    backend: str = Field(min_length=1)
-    """`emulated`, `transformers`, `diffusers`, ..., or a dotted path `package.module:Class`."""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """Of this backend, which checks them: for real models the `source` of the weights above all."""
-    stand_in: bool = False
-    """A small real model in the place of a larger one: the time it takes counts `speedup` times. Any other real
-    model allows speedup 1 only."""
-
-
-class LinkSpec(Strict):
-    """Symmetric path between two sites (or a site and itself)."""
-
-    a: str
-    b: str
-    latency_s: float = Field(default=0.0, ge=0)
-    bandwidth_mbps: float | None = Field(default=None, gt=0)
-    """None: transmission time is not modelled, only latency."""
-
-    def transfer_s(self, size_bytes: int) -> float:
-        """Seconds to carry `size_bytes` one way (X_q of MA eq. 7 is the sum of both ways)."""
-        if self.bandwidth_mbps is None:
-            return self.latency_s
-        return self.latency_s + size_bytes * 8e-6 / self.bandwidth_mbps
+MOST_PATTERNS = 60_000
+"""Ways to switch the models of one node on and off: deployers look at every one of them."""
 
 
 class TestbedConfig(Strict):
@@ -138,26 +42,23 @@ class TestbedConfig(Strict):
 
     __test__ = False  # not a pytest class
 
-    name: str
-    note: str = ""
-    models: tuple[ModelSpec, ...] = Field(min_length=1)
-    nodes: tuple[NodeSpec, ...] = Field(min_length=1)
-    profile: tuple[ProfileEntry, ...] = Field(min_length=1)
-    links: tuple[LinkSpec, ...] = ()
+    name: Name
+    note: Note = ""
+    models: tuple[ModelSpec, ...] = Field(min_length=1, max_length=128)
+    nodes: tuple[NodeSpec, ...] = Field(min_length=1, max_length=1_024)
+    profile: tuple[ProfileEntry, ...] = Field(min_length=1, max_length=100_000)
+    links: tuple[LinkSpec, ...] = Field(default=(), max_length=100_000)
     cpu: CpuLaw = CpuLaw()
-    backends: tuple[BackendEntry, ...] = ()
+    backends: tuple[BackendEntry, ...] = Field(default=(), max_length=100_000)
     """Where none applies, replicas emulate (or run what `--backend` says)."""
     agent_llm: AgentLlm | None = None
     """A chat model for the controllers' reasoners, hosted by the testbed itself."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        model_ids = [m.id for m in self.models]
-        node_ids = [n.id for n in self.nodes]
-        for kind, ids in (("model", model_ids), ("node", node_ids)):
-            doubled = {i for i in ids if ids.count(i) > 1}
-            if doubled:
-                raise ValueError(f"{kind} ids must be unique: {sorted(doubled)} appear twice")
+        model_ids = dict.fromkeys(m.id for m in self.models)
+        node_ids = dict.fromkeys(n.id for n in self.nodes)
+        self._check_unique()
         for entry in self.profile:
             check_known("profile", (entry.model,), model_ids, "model")
             check_known("profile", (entry.node,), node_ids, "node")
@@ -177,14 +78,47 @@ class TestbedConfig(Strict):
         if self.agent_llm is not None:
             check_known("agent_llm", (self.agent_llm.node,), node_ids, "node")
             _beside(self.agent_llm, next(n for n in self.nodes if n.id == self.agent_llm.node))
+        sites = {n.site for n in self.nodes}
+        for i, link in enumerate(self.links):
+            check_known(f"links[{i}]", (link.a, link.b), sites, "site")
         for node in self.nodes:
             check_known(f"node {node.id!r}", node.models or (), model_ids, "model")
+            self._check_hosting(node)
         for model_id in model_ids:
             if not self.routable(model_id):
                 raise ValueError(
                     f"model {model_id!r} has no feasible node: no node has both a profile and a mode for it"
                 )
         return self
+
+    def _check_unique(self) -> None:
+        """Nothing is stated twice: of two entries for the same, one would silently not count."""
+        check_unique("models", (m.id for m in self.models), "id")
+        check_unique("nodes", (n.id for n in self.nodes), "id")
+        check_unique(
+            "profile", (f"{e.model}/{e.mode} on {e.node or 'every node'}" for e in self.profile), "law of"
+        )
+        check_unique("backends", (f"{e.model} on {e.node}" for e in self.backends), "entry for")
+        check_unique("links", (" and ".join(sorted((link.a, link.b))) for link in self.links), "path between")
+        for node in self.nodes:
+            check_unique(f"models of node {node.id!r}", node.models or (), "model")
+
+    def _check_hosting(self, node: NodeSpec) -> None:
+        """A device serves something, and the patterns of a node's pods can be looked through one by one."""
+        hosted = self.hosted(node.id)
+        if node.hosting == "device":
+            if not hosted:
+                raise ValueError(
+                    f"node {node.id!r} is a device that can serve no model: give it one that it has a profile and the"
+                    " memory for, or remove it"
+                )
+            return
+        patterns = prod(len(self.modes(node.id, m)) + 1 for m in hosted)
+        if patterns > MOST_PATTERNS:
+            raise ValueError(
+                f"node {node.id!r} can host {len(hosted)} models in {patterns:.3g} patterns, which is more than"
+                f" {MOST_PATTERNS}: name fewer under its models"
+            )
 
     @cached_property
     def _index(self) -> _Index:

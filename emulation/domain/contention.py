@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from emulation.domain.sharing import Batching
+from emulation.domain.quantities import Count, Range, Seconds, SomeFraction, Tiny
+from emulation.domain.sharing import Batching, Exponent, Overhead
 from emulation.domain.strict import Strict
+
+Feature = Annotated[float, Range(0, 1_000_000, "prompts or tokens")]
+"""Of a request, as a law counts it."""
+RelativeSpeed = Annotated[float, Range(0.000001, 1_000, "times as fast")]
+"""Of one among several, relative to being alone."""
+RelativeError = Annotated[float, Range(0, 1_000_000, "relative")]
 
 
 class Colocated(Strict):
     """So many processes computed the same request over and over, all at once."""
 
-    processes: int = Field(ge=1)
-    services_s: tuple[float, ...] = Field(min_length=1)
+    processes: Count
+    services_s: tuple[Seconds, ...] = Field(min_length=1, max_length=100_000)
     """Service times measured while all were busy, of every process, in the order of processes."""
-    median_s: float = Field(gt=0)
-    speed: float = Field(gt=0)
+    median_s: Tiny
+    speed: RelativeSpeed
     """Of one of them, relative to being alone: the median alone over this one."""
 
 
 class Contention(Strict):
     """A contention curve, and the sharing law of the world that fits it."""
 
-    x: tuple[float, ...] = Field(min_length=1, max_length=2)
+    x: tuple[Feature, ...] = Field(min_length=1, max_length=2)
     """Features of the request that was computed: (n_in, n_out) tokens, or (K,) prompts."""
-    fraction: float | None = Field(default=None, gt=0, le=1)
+    fraction: SomeFraction | None = None
     """Share of the GPU each process was held to: its memory, and its threads where MPS runs; None: to none."""
-    points: tuple[Colocated, ...] = Field(min_length=2)
+    points: tuple[Colocated, ...] = Field(min_length=2, max_length=1_000)
     sharing: Literal["none", "processor", "cores"]
     """none: they do not disturb each other. processor: a GPU, by `GpuSpec.share`. cores: a CPU, by `CpuLaw.share`."""
-    overhead: float | None = Field(default=None, ge=0)
+    overhead: Overhead | None = None
     """Of `processor`: what a testbed's `gpus: overhead` takes."""
-    exponent: float | None = Field(default=None, ge=0)
+    exponent: Exponent | None = None
     """Of `cores`: what a testbed's `cpu: exponent` takes."""
-    residual: float = Field(ge=0)
+    residual: RelativeError
     """Root mean square of (law's speed - measured) / measured, at more than one process."""
-    worst_error: float = Field(ge=0)
+    worst_error: RelativeError
     """Largest |law's speed - measured| / measured."""
 
     @model_validator(mode="after")
@@ -55,26 +62,26 @@ class Contention(Strict):
 class InBatch(Strict):
     """So many requests of one size, computed over and over in the same batch."""
 
-    requests: int = Field(ge=1)
-    services_s: tuple[float, ...] = Field(min_length=1)
+    requests: Count
+    services_s: tuple[Seconds, ...] = Field(min_length=1, max_length=100_000)
     """Service times measured while all were there, of every place."""
-    median_s: float = Field(gt=0)
-    speed: float = Field(gt=0)
+    median_s: Tiny
+    speed: RelativeSpeed
     """Of one of them, relative to being alone: the median alone over this one."""
 
 
 class BatchCurve(Strict):
     """Speeds by batch size, and the law of the world that fits them: 1 / (1 + cost (n - 1))."""
 
-    x: tuple[float, ...] = Field(min_length=1, max_length=2)
+    x: tuple[Feature, ...] = Field(min_length=1, max_length=2)
     """Features of the request that was computed."""
-    points: tuple[InBatch, ...] = Field(min_length=2)
-    width: int = Field(ge=2)
+    points: tuple[InBatch, ...] = Field(min_length=2, max_length=1_000)
+    width: Annotated[int, Range(2, 1024, "requests")]
     """Largest batch that was measured."""
-    cost: float = Field(ge=0)
-    residual: float = Field(ge=0)
+    cost: Overhead
+    residual: RelativeError
     """Root mean square of (law's speed - measured) / measured, at more than one request."""
-    worst_error: float = Field(ge=0)
+    worst_error: RelativeError
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -7,6 +7,20 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from emulation.domain.cluster import Strict
+from emulation.domain.quantities import (
+    Factor,
+    Instant,
+    Length,
+    Name,
+    NodeName,
+    Range,
+    Seed,
+    SomeFraction,
+    Until,
+    Words,
+)
+
+Hint = Annotated[str, Words("one line, not empty, without control characters", 100, empty=False)]
 
 InFlight = Literal["requeue", "fail", "resume"]
 """What happens to work on a node that leaves: dispatched again elsewhere, lost, or continued on return
@@ -14,10 +28,10 @@ after the last finished prompt."""
 
 
 class Timed(Strict):
-    """An event in virtual seconds, undone at `until_s`."""
+    """An event in virtual seconds, undone at `until_s`; never, if that is `.inf`."""
 
-    at_s: float = Field(ge=0)
-    until_s: float = Field(gt=0)
+    at_s: Instant
+    until_s: Until
     visible: Literal["onset", "never"] = "onset"
     """onset: a coarse hint is exposed while it lasts, its magnitude never; never: hidden."""
 
@@ -38,11 +52,11 @@ class Slowdown(Timed):
     """A node (or one model on it) serves `factor` times slower; work in service is slowed too."""
 
     kind: Literal["slowdown"] = "slowdown"
-    node: str
-    model: str | None = None
-    factor: float = Field(gt=0)
+    node: NodeName
+    model: Name | None = None
+    factor: Factor
     stutter: bool = True
-    hint: str = "degraded"
+    hint: Hint = "degraded"
     """Coarse name exposed while visible, for example `game` or `overheating`."""
 
 
@@ -51,22 +65,22 @@ class Drift(Timed):
 
     kind: Literal["drift"] = "drift"
     visible: Literal["onset", "never"] = "never"
-    node: str
-    model: str | None = None
-    factors: tuple[float, ...] = Field(min_length=1, max_length=2)
+    node: NodeName
+    model: Name | None = None
+    factors: tuple[Factor, ...] = Field(min_length=1, max_length=2)
 
 
 class Ramp(Timed):
     """A slowdown that grows linearly from 1 to `factor` in `steps` equal steps, then holds until its end."""
 
     kind: Literal["ramp"] = "ramp"
-    node: str
-    model: str | None = None
-    factor: float = Field(gt=0)
-    ramp_s: float = Field(gt=0)
-    steps: int = Field(default=10, ge=1, le=1000)
+    node: NodeName
+    model: Name | None = None
+    factor: Factor
+    ramp_s: Length
+    steps: Annotated[int, Range(1, 1_000, "steps")] = 10
     stutter: bool = True
-    hint: str = "degraded"
+    hint: Hint = "degraded"
 
 
 class Pause(Timed):
@@ -74,29 +88,29 @@ class Pause(Timed):
     work waits. Nothing is lost, but deadlines go on. Replicas that start or stop meanwhile do so."""
 
     kind: Literal["pause"] = "pause"
-    node: str
-    model: str | None = None
-    hint: str = "unresponsive"
+    node: NodeName
+    model: Name | None = None
+    hint: Hint = "unresponsive"
 
 
 class Error(Timed):
     """A broken replica: what would come into service on the node (or of the model there) ends at once, as `error`."""
 
     kind: Literal["error"] = "error"
-    node: str
-    model: str | None = None
-    rate: float = Field(default=1.0, gt=0, le=1)
+    node: NodeName
+    model: Name | None = None
+    rate: SomeFraction = 1.0
     """Probability, drawn per request and attempt: the same ones fail under every scheme and in both worlds."""
-    seed: int = 0
+    seed: Seed = 0
     """Another seed fails other requests."""
-    hint: str = "failing"
+    hint: Hint = "failing"
 
 
 class Leave(Timed):
     """A node leaves at `at_s` and returns at `until_s`."""
 
     kind: Literal["leave"] = "leave"
-    node: str
+    node: NodeName
     in_flight: InFlight = "requeue"
 
 
@@ -104,9 +118,9 @@ class LinkDelay(Timed):
     """Extra latency between two sites, each way."""
 
     kind: Literal["link_delay"] = "link_delay"
-    a: str
-    b: str
-    extra_s: float = Field(gt=0)
+    a: Name
+    b: Name
+    extra_s: Annotated[float, Range(0.000001, 86_400, "virtual s each way")]
 
     @property
     def target(self) -> str:
@@ -118,8 +132,8 @@ class ReplicaCrash(Timed):
     """One executor dies at `at_s`; it starts again by itself, not before `until_s`. Its work stays queued."""
 
     kind: Literal["replica_crash"] = "replica_crash"
-    node: str
-    model: str
+    node: NodeName
+    model: Name
 
 
 LlmFailure = Literal[

@@ -7,102 +7,116 @@ results.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from emulation.domain.cluster import Modality, ProfileEntry, Strict
-from emulation.domain.contention import BatchCurve, Contention
+from emulation.domain.contention import BatchCurve, Contention, Feature, RelativeError
+from emulation.domain.quantities import (
+    Coefficient,
+    Line,
+    Measured,
+    Megabytes,
+    Name,
+    NodeName,
+    Note,
+    Range,
+    Seconds,
+    Seed,
+    Threads,
+    Tiny,
+)
 from emulation.domain.sharing import ONE_BY_ONE
 
 
 class Provenance(Strict):
     """Where and how it was measured."""
 
-    date: str
-    device: str
+    date: Line
+    device: Line
     """Name of the processor."""
-    threads: int = Field(ge=1)
-    dtype: str
-    source: str
+    threads: Threads
+    dtype: Line
+    source: Line
     """Checkpoint: a hub id, or the name of a local folder."""
-    parameters: int = Field(ge=1)
+    parameters: Annotated[int, Range(1, 10**15)]
     modality: Modality
-    setting: dict[str, float] = Field(default_factory=dict)
+    setting: dict[Line, Measured] = Field(default_factory=dict)
     """What was held fixed: tokens per caption, pixels and steps of an image."""
-    import_s: float = Field(ge=0)
-    weights_s: float = Field(ge=0)
-    first_call_s: float = Field(ge=0)
-    ram_mb: float = Field(ge=0)
-    vram_mb: float = Field(ge=0)
+    import_s: Seconds
+    weights_s: Seconds
+    first_call_s: Seconds
+    ram_mb: Megabytes
+    vram_mb: Megabytes
 
 
 class FittedRun(Strict):
     """The live run it was fitted to."""
 
-    date: str
+    date: Line
     """Of the run, UTC."""
-    scenario: str
-    scheme: str
-    seed: int
-    nodes: tuple[str, ...] = Field(min_length=1)
+    scenario: Line
+    scheme: Line
+    seed: Seed
+    nodes: tuple[NodeName, ...] = Field(min_length=1, max_length=1_024)
     """Whose requests were used."""
-    source: str
+    source: Line
     """Checkpoint: a hub id, or the name of a local folder."""
 
 
 class Derived(Strict):
     """The published result it was derived from, and how."""
 
-    date: str
+    date: Line
     """Of publication."""
-    origin: str
+    origin: Note
     """What was published, and by whom."""
-    device: str
-    result: str
+    device: Line
+    result: Note
     """Where the figures stand."""
-    figures: dict[str, float] = Field(min_length=1)
+    figures: dict[Line, Measured] = Field(min_length=1)
     """As published, milliseconds."""
-    assumptions: tuple[str, ...]
+    assumptions: tuple[Note, ...]
     """What the figures do not say, and we decided."""
 
 
 class Point(Strict):
     """One measured request."""
 
-    x: tuple[float, ...] = Field(min_length=1, max_length=2)
+    x: tuple[Feature, ...] = Field(min_length=1, max_length=2)
     """(n_in, n_out) tokens, or (K,) prompts."""
-    service_s: float = Field(gt=0)
-    prefill_s: float = Field(ge=0)
-    decode_s: float = Field(ge=0)
+    service_s: Tiny
+    prefill_s: Seconds
+    decode_s: Seconds
 
 
 class Law(Strict):
     """s = theta . x by non-negative least squares; what is said of its quality is None where nothing was fitted."""
 
-    theta: tuple[float, ...] = Field(min_length=1, max_length=2)
+    theta: tuple[Coefficient, ...] = Field(min_length=1, max_length=2)
     """Seconds per feature."""
-    low: tuple[float, ...] | None = None
-    high: tuple[float, ...] | None = None
+    low: tuple[Measured, ...] | None = None
+    high: tuple[Measured, ...] | None = None
     """Ends of the 95% interval of each coefficient, by Student's t."""
-    r2: float | None = Field(default=None, le=1)
+    r2: Annotated[float, Range(-(10**12), 1)] | None = None
     """Share of the variance of the service times that the law explains."""
-    residual_sd_s: float | None = Field(default=None, ge=0)
-    worst_error: float | None = Field(default=None, ge=0)
+    residual_sd_s: Seconds | None = None
+    worst_error: RelativeError | None = None
     """Largest |law - measured| / measured over the points."""
 
 
 class ProfileFile(Strict):
     """The law of one model on one device. Exactly one of `measured`, `run` and `derived` says where it comes from."""
 
-    model: str
+    model: Name
     mode: Literal["cpu", "gpu"]
-    node: str | None = None
+    node: NodeName | None = None
     measured: Provenance | None = None
     run: FittedRun | None = None
     derived: Derived | None = None
     law: Law
-    points: tuple[Point, ...] = ()
+    points: tuple[Point, ...] = Field(default=(), max_length=100_000)
     """What the law was fitted to; a derived one has none."""
     contention: Contention | None = None
     """What co-located replicas take from each other, where that was measured too."""

@@ -6,22 +6,26 @@ curves call the same functions.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-
+from emulation.domain.quantities import Range, SomeGigabytes
 from emulation.domain.strict import Strict
+
+Overhead = Annotated[float, Range(0, 100, "times")]
+"""Extra time that one more neighbour costs, over the time alone."""
+Exponent = Annotated[float, Range(0, 10)]
+Width = Annotated[int, Range(1, 1024, "requests")]
 
 
 class GpuSpec(Strict):
     """One physical GPU, divided in slices (vGPUs)."""
 
-    slices: int = Field(default=1, ge=1)
-    vram_gb: float = Field(default=24.0, gt=0)
+    slices: Annotated[int, Range(1, 64, "vGPUs")] = 1
+    vram_gb: SomeGigabytes = 24.0
     sharing: Literal["none", "static", "processor"] = "processor"
     """Contention law: none (slices do not disturb each other), static (each slice has 1/slices of the GPU
     always), processor (the busy executors share it equally)."""
-    overhead: float = Field(default=0.0, ge=0)
+    overhead: Overhead = 0.0
     """Extra time per additional busy executor under processor sharing."""
 
     def share(self, busy: int) -> float:
@@ -39,8 +43,8 @@ class GpuSpec(Strict):
 class CpuLaw(Strict):
     """Speed of an executor with c cores: (c / reference_cores) ** exponent; cores split equally over CPU executors."""
 
-    reference_cores: float = Field(default=16.0, gt=0)
-    exponent: float = Field(default=0.7, ge=0)
+    reference_cores: Annotated[float, Range(0.01, 4096, "cores")] = 16.0
+    exponent: Exponent = 0.7
 
     def share(self, cores: float, executors: int) -> float:
         """Speed of each of `executors` that split the cores of a node, relative to the reference cores."""
@@ -58,9 +62,9 @@ class Batching(Strict):
     processor sharing. The cost is measured (`edgebed profile --batch`).
     """
 
-    width: int = Field(ge=1, le=1024)
+    width: Width
     """Most requests in service at once."""
-    cost: float = Field(default=0.0, ge=0)
+    cost: Overhead = 0.0
 
     def speed(self, n: int) -> float:
         """Speed of each of `n` requests in service, relative to one alone."""

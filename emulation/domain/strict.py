@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from emulation.domain.complaints import did_you_mean
+from emulation.domain.quantities import shown
+
 
 class Strict(BaseModel):
-    """Base of every format we own: unknown keys are errors and instances are frozen."""
+    """Base of every format we own: unknown keys are errors and instances are frozen.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Infinity is `"Infinity"` in JSON, which has no number for it, and is read again as a number.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class NoParams(Strict):
@@ -21,4 +28,15 @@ def check_known(where: str, names: Iterable[str | None], known: Collection[str],
     """Raise `ValueError` for the first name that is not known; None names nothing."""
     for name in names:
         if name is not None and name not in known:
-            raise ValueError(f"{where} names unknown {what} {name!r}; known: {sorted(known)}")
+            raise ValueError(
+                f"{where} names unknown {what} {shown(name)}; {did_you_mean(name, sorted(known))}"
+            )
+
+
+def check_unique(where: str, names: Iterable[Any], what: str) -> None:
+    """Raise `ValueError` for the first name that is there twice."""
+    seen: set[Any] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{where}: {what} {shown(name)} is there twice; remove one")
+        seen.add(name)

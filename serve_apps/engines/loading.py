@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 
 from emulation.domain.cluster import Mode, Strict
+from emulation.domain.quantities import SomeFraction, Threads
 from emulation.files import ConfigError
 from serve_apps.engines.gpus import cap, fold_visible, look, reserved_mb
 from serve_apps.engines.needs import need
@@ -30,11 +31,11 @@ class RealSettings(Strict):
     """mode: where the executor's mode says; cpu, cuda: there, whatever the mode says."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """auto: float32 on a CPU (half precision is slower there), float16 on a GPU."""
-    threads: int = Field(default=1, ge=1)
+    threads: Threads = 1
     """CPU threads of a replica."""
     device_map: str | None = None
     """Spread over several GPUs or slices by accelerate: auto, balanced, ..."""
-    gpu_memory_share: float | None = Field(default=None, gt=0, le=1)
+    gpu_memory_share: SomeFraction | None = None
     """Largest share of the GPU's memory the process may take."""
     memory_cap: Literal["none", "claim"] = "none"
     """claim: the process may take no more of a GPU than it claimed of the vRAM ledger: what grows fails alone."""

@@ -64,7 +64,7 @@ def test_a_source_over_all_slots_draws_what_it_always_drew() -> None:
     [
         ({"from_slot": 9, "until_slot": 9}, "until_slot 9 must be after from_slot 9"),
         ({"from_slot": 30}, "workload.0..from_slot 30 is after the last slot, 29"),
-        ({"from_slot": -1}, "greater than or equal to 0"),
+        ({"from_slot": -1}, "from 0 to 1,000,000 slots, not -1"),
     ],
 )
 def test_a_phase_that_cannot_be_is_refused(slots: dict[str, int], message: str) -> None:

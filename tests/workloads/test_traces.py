@@ -10,7 +10,7 @@ import pytest
 
 from tests.build.workloads import TRACE, scenario
 from workloads.generate import Workload, generate
-from workloads.traces import PACKAGED, TraceError, read_rows
+from workloads.traces import PACKAGED, TraceError, read_rows, trace_path
 
 SHA256 = {
     "azure-conv": "11ca4929bc9413c5b4fd5631e4d31043aec0bad97de65d2af7ebd3156719b753",
@@ -113,7 +113,7 @@ def test_compressed_traces_read_the_same(tmp_path: Path) -> None:
         ("2023-11-16 18:34:15.6x,425,72\n", "TIMESTAMP"),
         ("2023-11-16 18:34:14.0,425,72\n", "earlier than the row before"),
         ("2023-11-16 18:34:15.63,425,72,9\n", "4 of 3 columns"),
-        ("\n", "0 of 3 columns"),
+        ("\n2023-11-16 18:34:16.0,1,1\n", "line 3: is blank, and rows follow"),
     ],
 )
 def test_a_garbled_row_raises_one_error_that_names_file_line_and_value(
@@ -137,3 +137,78 @@ def test_a_missing_trace_a_wrong_header_and_a_start_beyond_the_end_are_told(tmp_
         replay(trace=str(headless))
     with pytest.raises(TraceError, match="start_row 9"):
         replay(trace=str(trace(tmp_path, GOOD)), start_row=9)
+
+
+def test_a_byte_order_mark_line_ends_and_blank_last_lines_change_nothing(tmp_path: Path) -> None:
+    plain = list(read_rows(trace(tmp_path, GOOD, GOOD)))
+    other = tmp_path / "u.csv"
+    for text in ("\ufeff{}", "{}\n\n \n".replace(" ", ""), "{}"):
+        for end in ("\n", "\r\n", "\r"):
+            other.write_bytes(text.replace("{}", HEADER + GOOD + GOOD).replace("\n", end).encode())
+            assert list(read_rows(other)) == plain
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "line 1: columns ''; expected"),
+        (HEADER.encode(), "holds no row below its header"),
+        (HEADER.replace(",", ";").encode(), "separated by commas"),
+        (HEADER.encode() + "2023-11-16 18:34:15,\u00fc,1\n".encode("latin-1"), "is not UTF-8 (byte 0xfc)"),
+        (HEADER.encode("utf-16"), "is not UTF-8"),
+        (HEADER.encode() + b'"2023-11-16 18:34:15,1,1\n' * 3, "line 2: "),
+        (HEADER.encode() + b"2023-11-16 18:34:15,1\x00,1\n", "line 2: "),
+        (HEADER.encode() + b"2023-11-16 18:34:15," + b"9" * 5000 + b",1\n", "not a whole number from 0 to"),
+        (HEADER.encode() + b"2023-11-16 18:34:15," + b"9" * 200_000 + b",1\n", "line 2: "),
+        (HEADER.encode() + b"2023-11-16 18:34:15,-0,1\n", "ContextTokens '-0': not a whole number"),
+        (HEADER.encode() + b"2023-11-16 18:34:15,NaN,1\n", "ContextTokens 'NaN'"),
+        (HEADER.encode() + b"inf,1,1\n", "TIMESTAMP 'inf': not a time"),
+        (HEADER.encode() + b'"a\nb",1,1\n', "line 3: TIMESTAMP 'a\\nb'"),
+        (HEADER.encode() + b"\x1b[31m,1,1\n", "TIMESTAMP '\\x1b[31m'"),
+        (gzip.compress(HEADER.encode()), "is not UTF-8"),
+    ],
+    ids=lambda value: repr(value[-25:]),
+)
+def test_a_trace_that_cannot_be_read_is_told_in_one_line(tmp_path: Path, data: bytes, told: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    with pytest.raises(TraceError) as caught:
+        replay(trace=str(path))
+    assert told in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ((HEADER + GOOD).encode(), "is not compressed by gzip"),
+        (b"", "line 1: columns ''"),
+        (gzip.compress((HEADER + GOOD * 5000).encode())[:-40], "is cut or damaged"),
+        (gzip.compress((HEADER + GOOD * 5000).encode())[:12] + b"\xff" * 40, "is cut or damaged"),
+    ],
+    ids=["plain", "empty", "cut", "damaged"],
+)
+def test_a_packed_trace_that_is_none_or_cut_is_told_in_one_line(
+    tmp_path: Path, data: bytes, told: str
+) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(data)
+    with pytest.raises(TraceError, match="t.csv.gz: ") as caught:
+        list(read_rows(path))
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", ".", "x" * 5000, "a\x00b", "no\x1b[31m.csv"])
+def test_a_trace_that_is_no_file_is_told(name: str) -> None:
+    with pytest.raises(TraceError, match="no trace") as caught:
+        trace_path(name)
+    assert str(caught.value).isprintable()
+
+
+def test_rows_of_one_instant_have_no_rate(tmp_path: Path) -> None:
+    path = str(trace(tmp_path, GOOD, GOOD, GOOD))
+    with pytest.raises(TraceError, match="share one timestamp"):
+        replay(trace=path, rate_per_s=1.0)
+    assert len(replay(trace=path, rate_per_s=None).items) == 3
+    assert len(replay(trace=path, rate_per_s=1.0, rows=1).items) == 1

@@ -1,0 +1,206 @@
+"""Every number of every file has finite bounds and every word a shape; a value outside them is one clear message."""
+
+from __future__ import annotations
+
+import copy
+import types
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from math import inf, isfinite, nan
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from controller.agents.scripted import ScriptLine
+from controller.planners.memory import Case
+from edgebed.wiring.controllers import REGISTRIES, check_parameters
+from emulation.domain.cluster import TestbedConfig
+from emulation.domain.complaints import complaint
+from emulation.domain.effort import MOST_REQUESTS
+from emulation.domain.profile import ProfileFile
+from emulation.domain.quantities import Range, Words
+from emulation.domain.scenario import Scenario
+from emulation.files import (
+    ConfigError,
+    list_profiles,
+    list_scenarios,
+    list_testbeds,
+    load_profile,
+    load_scenario,
+    load_testbed,
+)
+from serve_apps.engines.loading import RealSettings
+from workloads.generate import generate
+from workloads.traces import TraceError
+
+PARAMETERS = {getattr(kind, "Config", kind) for registry in REGISTRIES.values() for kind in registry.values()}
+ROOTS = (Scenario, TestbedConfig, ProfileFile, ScriptLine, Case, RealSettings, *sorted(PARAMETERS, key=str))
+NAMES_OF_OTHERS = {
+    ("RealSettings", "source"), ("RealSettings", "device_map"), ("RealSettings", "revision"),
+    ("ScriptLine", "agent"), ("ScriptLine", "on"), ("ScriptLine", "text"), ("ScriptLine", "failure"),
+    ("ScriptCall", "name"), ("ScriptCall", "arguments"), ("Case", "p"), ("Case", "roles"), ("Case", "success"),
+    ("Case", "latency_s"), ("Telemetry", "prompts_per_s"), ("Telemetry", "absent"), ("StaticConfig", "plan"),
+    ("GivenConfig", "plan"),
+}  # fmt: skip
+"""Words that are checked where they are used: against the names that exist, or by a library."""
+
+
+def models_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Every model in an annotation, and those in its fields."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for info in annotation.model_fields.values():
+            yield from models_of(info.annotation)
+    for part in get_args(annotation):
+        yield from models_of(part)
+
+
+MODELS = sorted({model for root in ROOTS for model in models_of(root)}, key=str)
+FIELDS = [(model, name) for model in MODELS for name in model.model_fields]
+
+
+def leaves(annotation: Any, metadata: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """The simple types in an annotation, each with what it is annotated with."""
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        yield from leaves(inner, (*metadata, *more))
+    elif get_origin(annotation) in (Union, types.UnionType):
+        for part in get_args(annotation):
+            yield from leaves(part, metadata)
+    elif get_origin(annotation) in (tuple, dict):
+        for part in get_args(annotation):
+            yield from leaves(part)
+    elif get_origin(annotation) is not Literal:
+        yield annotation, metadata
+
+
+@pytest.mark.parametrize(("model", "name"), FIELDS, ids=lambda p: getattr(p, "__qualname__", p))
+def test_every_number_of_a_file_has_finite_bounds_and_every_word_a_shape(model: Any, name: str) -> None:
+    info = model.model_fields[name]
+    for kind, metadata in leaves(info.annotation, tuple(info.metadata)):
+        if any(type(m).__name__ == "BeforeValidator" for m in metadata):
+            continue  # an option of a program of others: bool, number or word
+        if kind in (int, float):
+            bounds = [m for m in metadata if isinstance(m, Range)]
+            assert bounds, f"{model.__qualname__}.{name} has no Range"
+            assert all(isfinite(b.low) and isfinite(b.high) and b.low <= b.high for b in bounds)
+            assert not bounds[0].endless or name == "until_s", "only what never returns is infinite"
+        if kind is str and (model.__qualname__, name) not in NAMES_OF_OTHERS:
+            assert any(isinstance(m, Words) for m in metadata), f"{model.__qualname__}.{name} is any text"
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__qualname__)
+def test_every_default_lies_within_its_own_bounds(model: type[BaseModel]) -> None:
+    for info in model.model_fields.values():
+        if not info.is_required():
+            kind: Any = info.annotation
+            for more in info.metadata:
+                kind = Annotated[kind, more]
+            TypeAdapter(kind).validate_python(info.get_default(call_default_factory=True))
+
+
+# -- every number of every packaged file, replaced ------------------------------------------------------------
+
+VALUES = (
+    nan,
+    inf,
+    -inf,
+    -1,
+    0,
+    -0.0,
+    1e-300,
+    1e300,
+    2**70,
+    "x",
+    "",
+    None,
+    [],
+    {},
+    True,
+    "../../x",
+    "a\x1b[31mb",
+)
+KINDS: dict[str, tuple[Any, Any, Any]] = {
+    "scenario": (Scenario, list_scenarios, load_scenario),
+    "testbed": (TestbedConfig, list_testbeds, load_testbed),
+    "profile": (ProfileFile, list_profiles, load_profile),
+}
+
+
+@cache
+def packaged(kind: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = KINDS[kind][2](name).model_dump(mode="json")
+    return found
+
+
+def scalars(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in a file a number or a word stands; of a list only its first item of each shape."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from scalars(inner, (*at, key))
+    elif isinstance(value, list):
+        shapes: set[str] = set()
+        for i, inner in enumerate(value):
+            shape = str(sorted(inner)) if isinstance(inner, dict) else type(inner).__name__
+            if shape not in shapes:
+                shapes.add(shape)
+                yield from scalars(inner, (*at, i))
+    elif value is not None:
+        yield at
+
+
+def places() -> list[tuple[str, str, tuple[Any, ...]]]:
+    """Every number and word of the packaged files, each key once per kind of file."""
+    seen: set[tuple[Any, ...]] = set()
+    found = []
+    for kind, (_, names, _) in KINDS.items():
+        for name in names():
+            for at in scalars(packaged(kind, name)):
+                key = (kind, *(step for step in at if isinstance(step, str)))
+                if key not in seen:
+                    seen.add(key)
+                    found.append((kind, name, at))
+    return found
+
+
+def with_value(content: dict[str, Any], at: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    changed: Any = copy.deepcopy(content)
+    inner = changed
+    for step in at[:-1]:
+        inner = inner[step]
+    inner[at[-1]] = value
+    return changed  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("kind", "name", "at"), places(), ids=lambda p: str(p).replace(" ", ""))
+def test_any_value_in_a_packaged_file_loads_or_is_told_in_one_line(
+    kind: str, name: str, at: tuple[Any, ...]
+) -> None:
+    schema = KINDS[kind][0]
+    for value in VALUES:
+        try:
+            loaded = schema.model_validate(with_value(packaged(kind, name), at, value))
+        except ValidationError as error:
+            told = complaint(schema, error)
+            assert "\n" not in told
+            assert told.isprintable()
+            assert "pydantic" not in told
+            assert len(told) < 2_000
+            continue
+        free = {"controllers", "settings"} & set(at)
+        assert value is not True or free or isinstance(_at(packaged(kind, name), at), bool), (
+            "true is no number"
+        )
+        if isinstance(loaded, Scenario):
+            with suppress(ConfigError, TraceError):
+                check_parameters(loaded)
+                if at[0] != "testbed":
+                    assert len(generate(loaded, 0).items) <= MOST_REQUESTS
+
+
+def _at(content: Any, at: tuple[Any, ...]) -> Any:
+    for step in at:
+        content = content[step]
+    return content

@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
-from emulation.domain.cluster import GpuSpec, ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
+from emulation.domain.cluster import ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
 from emulation.domain.request import Request
+from emulation.domain.sharing import GpuSpec
 from serve_apps.gateway.front import Front
 from serve_apps.gateway.names import Names
 from serve_apps.wire.ask import Ask

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
+
+from emulation.domain.complaints import printable
 
 _Parsed = TypeVar("_Parsed")
 
@@ -25,7 +28,7 @@ def read_lines(
     `ValueError`, `TypeError` or `KeyError`; that raises `RecordError`, its text ending in `remedy`. Raises `OSError` if
     the file cannot be read.
     """
-    lines = file.read_bytes().split(b"\n")
+    lines = file.read_bytes().removeprefix(BOM_UTF8).split(b"\n")
     parsed: list[_Parsed] = []
     for number, line in enumerate(lines, start=1):
         last = number == len(lines)
@@ -44,6 +47,7 @@ def read_lines(
 def _complaint(error: Exception) -> str:
     """The first complaint of a schema, with the field it is about; of anything else its own text."""
     if not isinstance(error, ValidationError):
-        return str(error)
+        return printable(str(error))
     first = error.errors(include_url=False)[0]
-    return ": ".join([*filter(None, [".".join(map(str, first["loc"]))]), first["msg"]])
+    said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+    return printable(": ".join([*filter(None, [".".join(map(str, first["loc"]))]), said]))

@@ -7,15 +7,17 @@ Every question a reasoner is asked, and what it answered, stands in the decision
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import orjson
 
 from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
 from controller.agents.reasoner import ReasonerLabel
+from emulation.domain.quantities import CountOrNone, Range, Seconds
+from emulation.domain.strict import Strict
 from emulation.jsonl import read_lines
 
 
@@ -38,17 +40,33 @@ def exchange(query: Query, reply: Reply) -> dict[str, Any]:
     }
 
 
+class Recorded(Strict):
+    """An exchange as it stands in a record."""
+
+    key: str
+    agent: str
+    round: CountOrNone
+    asked: str
+    text: str
+    calls: tuple[tuple[str, str, str], ...]
+    """Id, name and arguments of each tool call."""
+    thinking_s: Seconds
+    failure: str | None
+    tokens: Annotated[int, Range(0, 1_000_000_000_000, "tokens")]
+    injected: str | None = None
+    """How it failed by an event of the plan, if it did."""
+
+
 class ReplayLlm:
     """Answers by key, in recorded order where a question was asked more than once."""
 
     label: ReasonerLabel = "replay"
 
-    def __init__(self, exchanges: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, exchanges: Iterable[Recorded]) -> None:
         self._replies: dict[str, deque[Reply]] = defaultdict(deque)
         for one in exchanges:
-            calls = tuple(ToolCall(*call) for call in one["calls"])
-            reply = Reply(calls, one["text"], one["thinking_s"], one["failure"], one["tokens"])
-            self._replies[one["key"]].append(reply)
+            calls = tuple(ToolCall(*call) for call in one.calls)
+            self._replies[one.key].append(Reply(calls, one.text, one.thinking_s, one.failure, one.tokens))
 
     @classmethod
     def read(cls, record: Path) -> Self:
@@ -72,11 +90,19 @@ class ReplayLlm:
         return replies.popleft()
 
 
-def _exchanges(line: bytes) -> list[dict[str, Any]]:
-    """The exchange on a line of a record or a recording; none for one that was put in by hand."""
+def _exchanges(line: bytes) -> list[Recorded]:
+    """The exchange on a line of a record or a recording; none for one that was put in by hand.
+
+    Raises `ValueError` for an exchange that is not as it was recorded.
+    """
     if b'"key"' not in line:
         return []
     row = orjson.loads(line)
+    if not isinstance(row, dict):
+        return []
     choice = row.get("choice")
     held = choice.get("exchange") if isinstance(choice, dict) else row if "key" in row else None
-    return [held] if isinstance(held, dict) and not held.get("injected") else []
+    if held is None:
+        return []
+    found = Recorded.model_validate(held)
+    return [] if found.injected else [found]

@@ -145,7 +145,7 @@ Tokens = Annotated[int, Range(1, 1_000_000, "tokens")]
 Requests = Annotated[int, Range(1, 1_000_000, "requests")]
 Rows = Annotated[int, Range(1, 10_000_000, "rows")]
 RowNumber = Annotated[int, Range(0, 10_000_000, "rows")]
-Coefficient = Annotated[float, Range(0, 100_000, "s per prompt or token")]
+Coefficient = Annotated[float, Range(0, 1_000_000, "s per prompt or token")]
 """Of a service law."""
 Factor = Annotated[float, Range(0.001, 10_000, "times slower")]
 Speed = Annotated[float, Range(0.001, 1_000, "times as fast")]

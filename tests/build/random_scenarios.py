@@ -84,11 +84,13 @@ def events(draw: DrawFn, testbed: TestbedConfig) -> dict[str, Any]:
         event |= {"node": node, "model": draw(st.sampled_from((None, model)))}
         event |= {"visible": draw(st.sampled_from(("onset", "never")))}
     factor = draw(st.sampled_from((0.5, 3.0, 40.0)))
+    affected = [event["model"]] if event.get("model") else testbed.hosted(node)
+    by_tokens = any(testbed.model(m).features == "tokens" for m in affected)
     return (
         event
         | {
             "slowdown": {"factor": factor},
-            "drift": {"factors": (factor, 1.0)},
+            "drift": {"factors": (factor, 1.0) if by_tokens else (factor,)},
             "ramp": {"factor": factor, "ramp_s": 10.0, "steps": 4},
             "pause": {},
             "error": {"rate": draw(st.sampled_from((0.3, 1.0)))},

@@ -147,7 +147,7 @@ def node(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        (law(theta=[float("inf"), 1]), "profile[0].theta[0]: must be a number from 0 to 100,000"),
+        (law(theta=[float("inf"), 1]), "profile[0].theta[0]: must be a number from 0 to 1,000,000"),
         (law(theta=[1e300, 1]), "profile[0].theta[0]"),
         (law(theta=[-1, 1]), "profile[0].theta[0]"),
         (law(theta=[0, 0]), "profile[0]: theta of"),

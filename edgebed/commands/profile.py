@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -53,6 +53,9 @@ def profile(
         float | None,
         typer.Option("--fraction", min=0.01, max=1.0, help="Share of the GPU each of them is held to."),
     ] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Write it even if other work took most of the processor's time.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure a real model over a grid of sizes, fit the linear law, write a profile both worlds read."""
@@ -76,6 +79,7 @@ def profile(
     wanted = Measurement(
         source=source, model=model, modality=modality, backend=name, device=device, dtype=dtype,
         threads=threads, grid=grid, seed=seed, levels=levels, batches=at_once, fraction=fraction,
+        anyway=anyway,
     )  # fmt: skip
     profiled = measured(wanted, as_json)
     write_profile(file, profiled)
@@ -113,7 +117,9 @@ def _show(file: Path, profiled: ProfileFile, as_json: bool) -> None:
     law = profiled.law
     if as_json:
         head = {"file": str(file), "model": profiled.model, "mode": profiled.mode}
-        said = head | law.model_dump(mode="json")
+        said: dict[str, Any] = head | law.model_dump(mode="json")
+        if profiled.measured is not None:
+            said["cpu_share"] = profiled.measured.cpu_share
         if profiled.contention is not None:
             said["contention"] = profiled.contention.model_dump(mode="json", exclude_none=True)
         if profiled.batch is not None:

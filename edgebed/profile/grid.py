@@ -9,6 +9,7 @@ from datetime import date
 from math import inf
 from pathlib import Path
 
+from edgebed.profile.busy import Computing
 from emulation.domain.cluster import Modality
 from emulation.domain.profile import Point, Provenance
 from emulation.domain.request import Request
@@ -49,10 +50,11 @@ def measure(
     grid: Grid,
     seed: int,
     on_point: Callable[[int, int], None] = lambda done, of: None,
+    computing: Computing | None = None,
 ) -> list[Point]:
     """Run every size `repeats` times, undisturbed, one after the other; the first run is thrown away.
 
-    Raises `BadAsk` if a size is more than the model can do.
+    `computing` counts what was measured. Raises `BadAsk` if a size is more than the model can do.
     """
     sizes = grid.sizes(modality) * grid.repeats
     order = stream(seed, "profile").permutation(len(sizes))
@@ -61,13 +63,17 @@ def measure(
         engine.check(work)
     run_once(engine, works[0])
     points = []
+    computing = computing or Computing(1)
     for number, work in enumerate(works):
-        points.append(run_once(engine, work))
+        with computing.counted():
+            points.append(run_once(engine, work))
         on_point(number + 1, len(works))
     return points
 
 
-def described(engine: Engine, modality: Modality, grid: Grid, source: str) -> Provenance:
+def described(
+    engine: Engine, modality: Modality, grid: Grid, source: str, cpu_share: float | None = None
+) -> Provenance:
     """Where and how it was measured."""
     facts = engine.facts
     setting: dict[str, float] = {}
@@ -89,6 +95,7 @@ def described(engine: Engine, modality: Modality, grid: Grid, source: str) -> Pr
         first_call_s=round(facts.first_call_s, 4),
         ram_mb=round(facts.ram_mb, 1),
         vram_mb=round(facts.vram_mb, 1),
+        cpu_share=None if cpu_share is None else round(cpu_share, 3),
     )
 
 

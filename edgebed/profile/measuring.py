@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from edgebed.commands.console import progress_bar, say
 from edgebed.profile.batch import measure_batches
+from edgebed.profile.busy import Computing, checked
 from edgebed.profile.colocate import Colocation, colocate, shared_settings
 from edgebed.profile.fit import fit
 from edgebed.profile.grid import Grid, described, measure, middle, run_once, work_of
@@ -45,6 +46,8 @@ class Measurement:
     """Requests in one batch; empty: they are not measured."""
     fraction: float | None = None
     """Share of the GPU each of several processes is held to."""
+    anyway: bool = False
+    """Whether a profile is wanted even if other work on the machine took most of the time."""
 
     @property
     def mode(self) -> Literal["cpu", "gpu"]:
@@ -53,7 +56,11 @@ class Measurement:
 
 
 def measured(wanted: Measurement, quiet: bool) -> ProfileFile:
-    """The profile. Raises `ConfigError` for a backend that runs no such model, or sizes that the model cannot do."""
+    """The profile.
+
+    Raises `ConfigError` for a backend that runs no such model, sizes that the model cannot do, and on a machine that is
+    so busy that nothing is measured.
+    """
     held, environment = shared_settings(wanted.fraction, wanted.device)
     backend, modality, grid = _backend(wanted.backend), wanted.modality, wanted.grid
     settings = {
@@ -62,20 +69,25 @@ def measured(wanted: Measurement, quiet: bool) -> ProfileFile:
     in_batch = {"max_num_seqs": max(wanted.batches)} if wanted.batches else {}
     given = backend.checked(modality, settings | in_batch)
     say(f"loading {wanted.source} ...")
+    computing = Computing(wanted.threads)
     try:
         engine = backend.engines[modality][1](backend.settings_of(modality, given), ("cpu",))
         points = len(grid.sizes(modality)) * grid.repeats
         with progress_bar(f"{wanted.model}, {wanted.device}", points, quiet) as bar:
             times = measure(
-                engine, modality, grid, wanted.seed, lambda done, of: bar.update(done, f"{done} of {of}")
-            )
+                engine, modality, grid, wanted.seed, lambda done, of: bar.update(done, f"{done} of {of}"),
+                computing,
+            )  # fmt: skip
     except BadAsk as error:
         raise ConfigError(f"{wanted.source}: {error}") from error
+    share = computing.share() if wanted.mode == "cpu" else None
+    if share is not None and (busy := checked(share, wanted.anyway)) is not None:
+        say(f"[red]{busy}[/red]")
     name = Path(wanted.source).name if Path(wanted.source).is_dir() else wanted.source
     profile = ProfileFile(
         model=wanted.model,
         mode=wanted.mode,
-        measured=described(engine, modality, grid, name),
+        measured=described(engine, modality, grid, name, share),
         law=fit(times),
         points=tuple(times),
         batch=_batches(engine, wanted, quiet) if wanted.batches else None,

@@ -15,6 +15,7 @@ from emulation.domain.cluster import Modality, ProfileEntry, Strict
 from emulation.domain.contention import BatchCurve, Contention, Feature, RelativeError
 from emulation.domain.quantities import (
     Coefficient,
+    Fraction,
     Line,
     Measured,
     Megabytes,
@@ -49,6 +50,10 @@ class Provenance(Strict):
     first_call_s: Seconds
     ram_mb: Megabytes
     vram_mb: Megabytes
+    cpu_share: Fraction | None = None
+    """Share of the measured time that the model computed; below 0.9 something else took the processor.
+
+    None: on a GPU, or not known."""
 
 
 class FittedRun(Strict):

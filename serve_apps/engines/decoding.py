@@ -1,4 +1,4 @@
-"""Token by token: choosing the next one, turning tokens to text, and seeing a stop sequence come."""
+"""Token by token: turning tokens to text, seeing a stop sequence come, and running a model to the end of an answer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
+from serve_apps.engines.sampling import NONE, Defaults, TokenSampler
 from serve_apps.wire.ask import Sampling, first_stop
 from serve_apps.wire.messages import Finish, Piece, Work
 
@@ -28,29 +29,6 @@ def seed_of(work: Work, index: int) -> int:
     given = work.ask.sampling.seed
     base = zlib.crc32(work.request.id.encode()) if given is None else given
     return (base + index) % 2**63
-
-
-class TokenSampler:
-    """Draws tokens by temperature and top-p (nucleus sampling, Holtzman et al. 2020); 0 takes the likeliest."""
-
-    def __init__(self, sampling: Sampling, default_temperature: float, seed: int) -> None:
-        self._torch: Any = need("torch")
-        given = sampling.temperature
-        self._temperature = default_temperature if given is None else given
-        self._top_p = sampling.top_p
-        self._generator = self._torch.Generator().manual_seed(seed)
-
-    def __call__(self, logits: Any) -> int:
-        """The next token's id. `logits`: shape (vocabulary,). Draws on the CPU: one seed, any device."""
-        if self._temperature <= 0.0:
-            return int(logits.argmax())
-        torch = self._torch
-        odds = torch.softmax(logits.float().cpu() / self._temperature, dim=-1)
-        if self._top_p is not None and self._top_p < 1.0:
-            ranked, order = odds.sort(descending=True)
-            ranked[ranked.cumsum(0) - ranked > self._top_p] = 0.0
-            odds = torch.zeros_like(odds).scatter(0, order, ranked)
-        return int(torch.multinomial(odds, 1, generator=self._generator))
 
 
 class Detokenizer:
@@ -171,21 +149,33 @@ class Decoder:
     """Runs a model to the end of an answer, token by token."""
 
     def __init__(
-        self, decode: Callable[[list[int]], str], end_tokens: frozenset[int], temperature: float
+        self,
+        decode: Callable[[list[int]], str],
+        end_tokens: frozenset[int],
+        temperature: float,
+        defaults: Defaults = NONE,
     ) -> None:
-        """`decode`: tokens to text; `temperature`: where the client states none."""
-        self._decode = decode
+        """`decode`: tokens to text; `temperature`: where neither client nor checkpoint (`defaults`) states one."""
+        self._decode, self._defaults = decode, defaults
         self._end_tokens = end_tokens
         self._temperature = temperature
 
     def answer(
-        self, wanted: Wanted, first: Callable[[], Any], step: Callable[[int], Any], pacer: Pacer, emit: Emit
+        self,
+        wanted: Wanted,
+        first: Callable[[], Any],
+        step: Callable[[int], Any],
+        pacer: Pacer,
+        emit: Emit,
+        read: Sequence[int] = (),
     ) -> Piece:
         """One answer. `first` reads the input, `step` says a token; both return the logits of the next, (vocabulary,).
 
+        `read`: tokens of the input.
+
         Raises `Stopped` when the node wants no more of it.
         """
-        sample = TokenSampler(wanted.sampling, self._temperature, wanted.seed)
+        sample = TokenSampler(wanted.sampling, self._temperature, wanted.seed, self._defaults, read)
         text = Detokenizer(self._decode, wanted.sampling.stop, emit, wanted.min_tokens)
         torch: Any = need("torch")
         finish: Finish = "length"

@@ -10,6 +10,7 @@ from serve_apps.engines.loading import Account, Loader
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
 from serve_apps.engines.prompting import PromptEngine, Prompts, TextSettings
+from serve_apps.engines.sampling import Defaults
 from serve_apps.wire.messages import Piece
 
 
@@ -37,9 +38,10 @@ class TextEngine(PromptEngine):
         self._model = loader.model(model.from_pretrained).eval()
         context = int(getattr(described, "max_position_embeddings", None) or 2**20)
         self._prompts = Prompts(tokens, context, settings.max_tokens)
-        ends = self._model.generation_config.eos_token_id
+        generation = self._model.generation_config
+        ends = generation.eos_token_id
         ends = frozenset([ends] if isinstance(ends, int) else ends or [])
-        self._decoder = Decoder(self._prompts.decode, ends, temperature=1.0)
+        self._decoder = Decoder(self._prompts.decode, ends, 1.0, Defaults.of(generation))
         self.facts = loader.facts([self._model], self.first_call)
 
     def pacer(self) -> Pacer:
@@ -49,7 +51,7 @@ class TextEngine(PromptEngine):
     def answer(self, ids: list[int], wanted: Wanted, pacer: Pacer, emit: Emit) -> Piece:
         """The answer to these tokens. Raises `Stopped`."""
         read = _Reading(self._model, self._loader.torch)
-        return self._decoder.answer(wanted, lambda: read(ids), lambda token: read([token]), pacer, emit)
+        return self._decoder.answer(wanted, lambda: read(ids), lambda token: read([token]), pacer, emit, ids)
 
 
 class _Reading:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 from pydantic import Field, field_validator
@@ -21,6 +22,7 @@ from serve_apps.engines.loading import Account, Loader, LoadFacts
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
 from serve_apps.engines.prompting import PromptEngine, Prompts, TextSettings
+from serve_apps.engines.sampling import Defaults
 from serve_apps.wire.messages import Finish, Piece
 
 CPU_CACHE_GB = 0.5
@@ -75,6 +77,8 @@ class VllmEngine(PromptEngine):
             engine = cast(Any, self._loop.engine)
             context = int(engine.model_config.max_model_len)
             self._prompts = Prompts(engine.get_tokenizer(), context, settings.max_tokens)
+            said: dict[str, Any] = engine.model_config.try_get_generation_config()
+            self._defaults = Defaults.of(SimpleNamespace(**said))
             facts = loader.facts([], self.first_call)
         except ConfigError:
             raise
@@ -106,11 +110,16 @@ class VllmEngine(PromptEngine):
 
     def _params(self, wanted: Wanted) -> Any:
         """How vLLM chooses tokens and when it ends; stop sequences are its own, so that their step is the last."""
-        sampling = wanted.sampling
+        sampling, defaults = wanted.sampling, self._defaults
         stop = [s for s in sampling.stop if s]
+        top_p = defaults.top_p if sampling.top_p is None else sampling.top_p
+        given = (sampling.temperature, defaults.temperature, 1.0)
         return self._sampling.SamplingParams(
-            temperature=1.0 if sampling.temperature is None else sampling.temperature,
-            top_p=1.0 if sampling.top_p is None else max(sampling.top_p, _LEAST_TOP_P),
+            temperature=next(t for t in given if t is not None),
+            top_p=1.0 if top_p is None else max(top_p, _LEAST_TOP_P),
+            top_k=defaults.top_k or 0,
+            min_p=defaults.min_p or 0.0,
+            repetition_penalty=defaults.repetition_penalty or 1.0,
             seed=wanted.seed,
             max_tokens=wanted.max_tokens,
             min_tokens=wanted.min_tokens,

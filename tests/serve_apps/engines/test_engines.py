@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
+import orjson
 import pytest
 from PIL import Image
 
@@ -77,6 +79,36 @@ def test_a_stop_sequence_cuts_the_answer_before_it(text: TextEngine) -> None:
     assert cut.text == whole[: whole.index(stop)]
     assert cut.finish == "stop"
     assert cut.tokens < 24
+
+
+def test_a_checkpoint_says_how_it_wants_to_be_sampled_where_the_client_does_not(
+    text: TextEngine, tiny: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "gpt2"
+    copytree(tiny / "gpt2", folder)
+    config = orjson.loads((folder / "generation_config.json").read_bytes())
+    (folder / "generation_config.json").write_bytes(orjson.dumps({**config, "do_sample": True, "top_k": 1}))
+    own = TextEngine(TextSettings(source=str(folder)), ("cpu",))
+    greedy = answer(text, text_work(1, temperature=0.0)).text
+    assert answer(own, text_work(1)).text == greedy != answer(text, text_work(1)).text
+
+
+def test_an_answer_is_at_least_as_long_as_it_is_wanted(
+    text: TextEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = frozenset(range(0, 990, 2))  # every second token
+    monkeypatch.setattr(text, "_decoder", Decoder(text._prompts.decode, ends, temperature=1.0))
+    assert all(12 <= answer(text, text_work(n, min_tokens=12)).tokens <= 24 for n in range(1, 8))
+
+
+def test_a_prompt_may_be_tokens_of_the_models_own(text: TextEngine) -> None:
+    ids = text._prompts.ids(text_work(), 0)
+    same = answer(text, text_work(inputs=(tuple(ids),), temperature=0.0))
+    assert same.text == answer(text, text_work(temperature=0.0)).text
+    assert same.prompt_tokens == len(ids)
+    with pytest.raises(BadAsk, match="not one of the model's") as error:
+        text.check(text_work(inputs=((5, 2**30),), said_in="prompt"))
+    assert error.value.param == "prompt"
 
 
 def test_the_end_token_ends_an_answer_unless_it_is_ignored(

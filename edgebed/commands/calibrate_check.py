@@ -12,6 +12,7 @@ from edgebed.commands.options import print_json
 from emulation.files import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
+    from emulation.domain.scenario import Scenario
     from emulation.recording import Run
 
 
@@ -48,14 +49,12 @@ def check(
     from edgebed.calibrate.refit import refit as fit_again
     from edgebed.calibrate.refit import write_refit
     from edgebed.report.sheet import print_sheet
-    from edgebed.runs.layout import layout_of
     from emulation.files import load_profile
 
     how = next((d for d in DECISIONS if d == decisions), None)
     if how is None:
         raise ConfigError(f"--decisions {decisions!r}; {did_you_mean(decisions, DECISIONS)}")
-    run, own = _one_run(folder)
-    scenario = layout_of(own).scenario()
+    run, scenario, own = _one_run(folder)
     given = [load_profile(name) for name in profile or ()]
     found = run_again(run, scenario, how, within, given)
     page = write_report(report or own, found)
@@ -75,14 +74,16 @@ def check(
         raise typer.Exit(1)
 
 
-def _one_run(folder: Path) -> tuple[Run, Path]:
-    """The run in a folder, or the only one below it, and its own folder."""
-    from emulation.recording import RECORD_FILE, read_run
+def _one_run(folder: Path) -> tuple[Run, Scenario, Path]:
+    """The run in a folder, or the only one below it, its scenario, and its own folder."""
+    from edgebed.runs.kept import one_run
+    from emulation.recording import RECORD_FILE
 
     if (folder / RECORD_FILE).exists():
-        return read_run(folder), folder
+        return *one_run(folder), folder
     below = sorted(file.parent for file in folder.glob(f"*/seed-*/{RECORD_FILE}"))
     if len(below) > 1:
         named = ", ".join(str(f) for f in below)
         raise ConfigError(f"{folder}: holds {len(below)} runs; give the folder of one: {named}")
-    return (read_run(below[0]), below[0]) if below else (read_run(folder), folder)
+    own = below[0] if below else folder
+    return *one_run(own), own

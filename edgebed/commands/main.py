@@ -236,11 +236,10 @@ def replay(
 ) -> None:
     """Replay a run's own arrivals and decisions in virtual time, and compare the per-type means."""
     from edgebed.report.export import parity_json
-    from edgebed.runs.layout import layout_of
+    from edgebed.runs.kept import one_run
     from edgebed.runs.parity import replay_rows
-    from emulation.recording import read_run
 
-    rows = replay_rows(read_run(folder), layout_of(folder).scenario())
+    rows = replay_rows(*one_run(folder))
     if as_json:
         print_json({"replay": [parity_json(row) for row in rows], "ok": all(row.ok for row in rows)})
     else:

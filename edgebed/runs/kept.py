@@ -9,9 +9,9 @@ from typing import Any
 
 from controller.schemes import SCHEMES
 from edgebed.report.model import LeftOut
-from edgebed.runs.layout import Layout, seed_of
+from edgebed.runs.layout import SCENARIO_FILE, Layout, layout_of, seed_of
 from edgebed.runs.manifest import Manifest, read_manifest, read_note, said_differences
-from edgebed.wiring.identity import Identity
+from edgebed.wiring.identity import Identity, differences, plain_scenario
 from emulation.domain.records import RunHeader
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -57,6 +57,7 @@ def kept_runs(
     if manifest is None:
         _without_manifest(layout, kept)
         return kept
+    _check_scenario(layout, manifest)
     kept.baseline = manifest.baseline
     failed = failed or {}
     planned = {layout.run_folder(*pair): pair for pair in _by_scheme(manifest)}
@@ -70,6 +71,36 @@ def kept_runs(
     if len(versions) > 1:
         kept.remarks.append(f"its runs were made by different versions of edgebed: {', '.join(versions)}")
     return kept
+
+
+def one_run(folder: Path) -> tuple[Run, Scenario]:
+    """The run of a folder and the scenario it is of. Raises `ConfigError` or `RecordError` unless they fit."""
+    run, layout = read_run(folder), layout_of(folder)
+    manifest = read_manifest(layout.root)
+    if manifest is None:
+        scenario = layout.scenario()
+        _check_fits(folder, run.header, scenario)
+        return run, scenario
+    _check_belongs(folder, run.header, (run.header.scheme, run.header.seed), manifest, _experiment(folder))
+    return run, _check_scenario(layout, manifest)
+
+
+def _check_scenario(layout: Layout, manifest: Manifest) -> Scenario:
+    """The scenario beside the records, as they were made with it; a trace file may be gone since."""
+    scenario = layout.scenario()
+    now = plain_scenario(scenario)
+    apart = [d for d in differences(manifest.experiment, now) if ".trace: " not in d]
+    if apart:
+        raise ConfigError(
+            f"{layout.root / SCENARIO_FILE}: was changed after the runs were made: {'; '.join(apart[:6])};"
+            " put it back, or compare into another folder"
+        )
+    return scenario
+
+
+def _experiment(folder: Path) -> Mapping[str, Any] | None:
+    note = read_note(folder)
+    return None if note is None else note.experiment
 
 
 def _by_scheme(manifest: Manifest) -> list[Pair]:

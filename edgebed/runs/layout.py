@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,10 @@ UP_LOG = "up.log"
 """What a testbed that stays has said; written before the rest."""
 
 
+_CHOICE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
+}  # fmt: skip
+"""Errors of a folder that was chosen badly."""
 _PARITY: TypeAdapter[ParityReport] = TypeAdapter(ParityReport)
 
 
@@ -64,10 +69,8 @@ class Layout:
             wanted.write(self.root)
             self.save_scenario(scenario)
             (self.root / PARITY_FILE).unlink(missing_ok=True)
-        except (PermissionError, NotADirectoryError, FileExistsError) as error:
-            raise ConfigError(
-                f"{self.root}: cannot be written: {error.strerror}; give another folder"
-            ) from error
+        except OSError as error:
+            raise _not_writable(self.root, error) from error
         return wanted
 
     def save_parity(self, report: ParityReport) -> None:
@@ -136,9 +139,16 @@ def fresh_folder(root: Path) -> Path:
             probe.write_bytes(bytes(4096))  # a full disk is better known now than when all is done
         finally:
             probe.unlink(missing_ok=True)
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise ConfigError(f"{root}: cannot be written: {error.strerror}; give another folder") from error
+    except OSError as error:
+        raise _not_writable(root, error) from error
     return root
+
+
+def _not_writable(root: Path, error: OSError) -> Exception:
+    """What to raise: the user's choice of a folder is his mistake, a full disk is not."""
+    if error.errno in _CHOICE:
+        return ConfigError(f"{root}: cannot be written: {error.strerror}; give another folder with --out")
+    return error
 
 
 def layout_of(folder: Path) -> Layout:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edgebed.runs.comparison import compare_virtual, conclude
-from edgebed.runs.kept import kept_runs
+from edgebed.runs.kept import kept_runs, one_run
 from edgebed.runs.layout import Layout
 from edgebed.runs.manifest import MANIFEST_FILE, RUN_FILE, read_manifest, read_note
 from edgebed.wiring.identity import identity_of
@@ -161,6 +161,14 @@ def test_a_run_of_another_experiment_in_the_folder_is_refused_by_its_difference(
     shutil.move(folder / "RR" / "seed-0", folder / "sect" / "seed-1")
     with pytest.raises(ConfigError, match="is of RR, seed 0, and does not belong"):
         conclude(Layout(folder))
+
+
+def test_a_scenario_that_was_changed_since_is_refused_by_report_and_replay(folder: Path) -> None:
+    file = folder / "scenario.json"
+    file.write_text(file.read_text().replace('"deadline_s": 60.0', '"deadline_s": 30.0'))
+    for look in (lambda: conclude(Layout(folder)), lambda: one_run(folder / "AL" / "seed-0")):
+        with pytest.raises(ConfigError, match=r"scenario.json: was changed.*deadline_s: 60.0, now 30.0"):
+            look()
 
 
 def test_a_run_of_the_same_experiment_may_be_added_by_hand(folder: Path, tmp_path: Path) -> None:

@@ -179,12 +179,23 @@ class Ledger:
         if self._sink is not None:
             self._sink.write(record, side)
 
-    def event(self, step: Step, t_s: float, side: Mapping[str, Any] | None = None) -> None:
-        """A step of the event plan was applied."""
+    def event(
+        self,
+        step: Step,
+        t_s: float,
+        side: Mapping[str, Any] | None = None,
+        in_force: Mapping[str, tuple[float | None, float | None]] | None = None,
+    ) -> None:
+        """A step of the event plan was applied.
+
+        `in_force`: node to the magnitude of the event's effect by the node's own state, before the step and after it.
+        """
         if self._sink is not None:
             detail: dict[str, Any] = {"value": step.value}
             if step.phase == "onset":
                 detail["spec"] = step.spec.model_dump()
+            if in_force:
+                detail["in_force"] = {node: list(both) for node, both in in_force.items()}
             record = EventRecord(
                 t_s, step.event, step.spec.kind, step.spec.target, step.phase, step.visible, detail
             )
@@ -305,14 +316,10 @@ def plain(command: NodeConfig | RouteGuide | MacroPolicy) -> dict[str, Any]:
         return {
             "table": {f"{origin}|{model}": node for (origin, model), node in sorted(command.table.items())},
             "masked": sorted(command.masked),
-            "weights": {
-                f"{model}|{node}": round(w, 6) for (model, node), w in sorted(command.weights.items())
-            },
+            "weights": {f"{model}|{node}": w for (model, node), w in sorted(command.weights.items())},
         }
     return {
-        "p": {
-            m: {n: round(w, 6) for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())
-        },
+        "p": {m: {n: w for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())},
         "roles": {n: dict(sorted(r.items())) for n, r in sorted(command.roles.items())},
         "admission_limit_s": {m: v for m, v in sorted(command.admission_limit_s.items()) if v != inf},
     }

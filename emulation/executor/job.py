@@ -109,7 +109,13 @@ class Job:
         return done, left, 0.0
 
     def prompts_left(self, remaining_units: float | None = None) -> float:
-        """Unfinished prompts, fractional if `remaining_units` says how far the one in service is."""
-        units = self.remaining_units if remaining_units is None else remaining_units
-        whole = sum(self.truth.noise)
-        return len(self.truth.noise) * units / whole if whole > 0 else 0.0
+        """Unfinished prompts: a whole number, less the done share of the one in service, if `remaining_units` tells it.
+
+        Counted, so that no sum of what is hidden shows in it.
+        """
+        count = len(self.truth.noise)
+        if remaining_units is None:
+            return float(count - self.prompts_done)
+        done, left, after = self.finished(remaining_units)
+        share = (remaining_units - after) / (left - after) if left > after else 0.0
+        return count - done - 1 + min(max(share, 0.0), 1.0)

@@ -27,6 +27,8 @@ class Lifecycle:
         self._service = service
         self._executors = service.executors
         self._external_init = external_init
+        self._down_until_s: dict[str, float] = {}
+        """Executor that crashed to when it may start again, whatever is done to it meanwhile."""
         if self._spec.hosting == "device":
             self._power_on()
 
@@ -63,10 +65,13 @@ class Lifecycle:
         return refused
 
     def hurry(self, executor_id: str, state: ExecutorState, now_s: float) -> None:
-        """What an executor waits for has happened: its timer is due now, if it still is in this state."""
+        """What an executor waits for has happened: its timer is due, if it still is in this state.
+
+        One that crashed is not ready before it may start again.
+        """
         executor = self._service.by_id[executor_id]
         if executor.state == state:
-            executor.timer_s = now_s
+            executor.timer_s = self._may_start_s(executor, now_s) if state == "starting" else now_s
 
     def _wanted(self, modes: Mapping[str, Mode], now_s: float) -> list[tuple[Executor, Mode]]:
         wanted = [(e, modes.get(e.spec.models[0], "off")) for e in self._executors]
@@ -110,8 +115,8 @@ class Lifecycle:
     def _start_pending(self, t_s: float) -> None:
         for executor in self._executors:
             if executor.state == "pending" and allocate(executor, self._executors, self._models, self._spec):
-                init_s = self._models[executor.spec.models[0]].init_s
-                self._change(executor, "starting", inf if self._external_init else t_s + init_s, t_s)
+                ready_s = self._may_start_s(executor, t_s) + self._models[executor.spec.models[0]].init_s
+                self._change(executor, "starting", inf if self._external_init else ready_s, t_s)
                 self._service.share_out(executor, t_s)
 
     def _share_out_cpu(self, t_s: float) -> None:
@@ -149,12 +154,20 @@ class Lifecycle:
         self._start_pending(now_s)
 
     def crash(self, model: str, now_s: float, until_s: float) -> None:
-        """The replica of a model dies; it starts again at `until_s`. Its work stays queued."""
+        """The replica of a model dies; it starts again at `until_s`. Its work stays queued.
+
+        Neither switching it off and on nor a return of its node brings it back earlier.
+        """
         for executor in self._executors:
             if model in executor.spec.models and executor.state in ("ready", "starting"):
+                self._down_until_s[executor.spec.id] = self._may_start_s(executor, until_s)
                 executor.interrupt(now_s)
                 self._service.share_out(executor, now_s)
-                self._change(executor, "starting", until_s + self._models[model].init_s, now_s)
+                ready_s = self._may_start_s(executor, now_s) + self._models[model].init_s
+                self._change(executor, "starting", ready_s, now_s)
+
+    def _may_start_s(self, executor: Executor, t_s: float) -> float:
+        return max(t_s, self._down_until_s.get(executor.spec.id, t_s))
 
     def _change(self, executor: Executor, state: ExecutorState, timer_s: float, t_s: float) -> None:
         executor.state = state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import orjson
 import pytest
 
 from controller.objective import Objective
@@ -14,6 +15,7 @@ from emulation.domain.feasibility import policy_violations
 from emulation.domain.ports import GlobalPlanner
 from emulation.domain.snapshot import ClusterSnapshot, TypeStats, Window
 from emulation.files import list_testbeds, load_scenario, load_testbed
+from emulation.ledger import plain
 from tests.build.views import random_snapshot
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
@@ -39,6 +41,17 @@ def test_policies_are_valid_and_deterministic(name: str, bed: str) -> None:
     for policy in policies:
         assert policy_violations(TESTBEDS[bed], policy) == []
     assert policies == answers(build(name, bed), bed)
+
+
+@every_planner
+def test_what_is_recorded_of_a_policy_passes_the_check_that_it_passed(name: str, bed: str) -> None:
+    nodes = [n.id for n in TESTBEDS[bed].nodes]
+    odd = {m.id: {n: 1 / len(nodes) for n in nodes} for m in TESTBEDS[bed].models}
+    for policy in (*answers(build(name, bed), bed), MacroPolicy(p=odd, roles={})):
+        said = orjson.loads(orjson.dumps(plain(policy)))
+        kept = MacroPolicy(said["p"], said["roles"], said["admission_limit_s"])
+        assert policy_violations(TESTBEDS[bed], kept) == policy_violations(TESTBEDS[bed], policy)
+        assert kept.p == {m: {n: w for n, w in p.items() if w > 0} for m, p in policy.p.items()}
 
 
 @every_planner

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal, Protocol
 
 from emulation.domain.cluster import TestbedConfig
@@ -35,11 +36,33 @@ class Step:
         return self.spec.visible == "onset"
 
 
+class Effects(Protocol):
+    """What the state machine of a node says of the events in force there."""
+
+    def slowed(self, event: int) -> float | None:
+        """How many times slower this event makes the work it hits, over all coefficients; None: there is none."""
+
+    def stands_still(self, event: int) -> float | None:
+        """1 if what this event hits stands still by it, else 0; None: it hits nothing there."""
+
+    def fails(self, event: int) -> float | None:
+        """Probability with which this event makes requests fail; None: it hits nothing there."""
+
+    def away(self) -> float:
+        """1 if the node is away, else 0."""
+
+    def delay_s(self, event: int) -> float:
+        """Seconds this event adds to every transfer, each way."""
+
+
 class FaultTarget(Protocol):
     """What a fault may do to a node; `emulation.executor.NodeState` in both worlds."""
 
     @property
     def site(self) -> str: ...
+
+    @property
+    def effects(self) -> Effects: ...
 
     def set_condition(
         self,
@@ -94,10 +117,12 @@ class Fault:
     value: Callable[[Any], float] = lambda event: 0.0
     """Magnitude of its onset, or of its undo where it rises in steps."""
     plan: Callable[[Any, int, TestbedConfig, float], list[Step]] = _on_off
+    in_force: Callable[[Effects, int], float | None] = lambda effects, event: None
+    """Magnitude of its effect by the state of a node; None where it has none there, or only records can tell."""
 
     def steps(self, event: Any, index: int, testbed: TestbedConfig) -> list[Step]:
-        """The timed changes of an event, onset first, undo last."""
-        return self.plan(event, index, testbed, self.value(event))
+        """The timed changes of an event, onset first, undo last; what would never come is left out."""
+        return [step for step in self.plan(event, index, testbed, self.value(event)) if step.at_s < inf]
 
 
 def _condition(of: Callable[[Any, float], Condition]) -> Apply:
@@ -135,22 +160,48 @@ def _of_reasoners(event: Any, node: FaultTarget, now_s: float, step: Step) -> No
     """Nothing to do on a node; the control plane is told by whoever plays the plan."""
 
 
+def _slowed(effects: Effects, event: int) -> float | None:
+    return effects.slowed(event)
+
+
+def _stands_still(effects: Effects, event: int) -> float | None:
+    return effects.stands_still(event)
+
+
+def _fails(effects: Effects, event: int) -> float | None:
+    return effects.fails(event)
+
+
+def _away(effects: Effects, event: int) -> float | None:
+    return effects.away()
+
+
+def _delay_s(effects: Effects, event: int) -> float | None:
+    return effects.delay_s(event)
+
+
 _slower = _condition(lambda event, factor: Condition(slowdown=factor, stutter=event.stutter))
 """E3's hidden degraded state (eq. 3)."""
 
 FAULTS: dict[str, Fault] = {
-    "slowdown": Fault(_slower, lambda event: event.factor),
+    "slowdown": Fault(_slower, lambda event: event.factor, in_force=_slowed),
     "drift": Fault(  # a hidden step in the coefficients of the service law (E3)
-        _condition(lambda event, _: Condition(per_coefficient=event.factors)), lambda event: event.factors[0]
+        _condition(lambda event, _: Condition(per_coefficient=event.factors)),
+        lambda event: event.factors[0],
+        in_force=_slowed,
     ),
-    "ramp": Fault(_slower, lambda event: 1.0, _rising),
-    "pause": Fault(_condition(lambda event, _: Condition(paused=True, stutter=True))),
+    "ramp": Fault(_slower, lambda event: 1.0, _rising, _slowed),
+    "pause": Fault(
+        _condition(lambda event, _: Condition(paused=True, stutter=True)),
+        in_force=_stands_still,
+    ),
     "error": Fault(
         _condition(lambda event, rate: Condition(error_rate=rate, error_seed=event.seed)),
         lambda event: event.rate,
+        in_force=_fails,
     ),
-    "leave": Fault(_leave),
-    "link_delay": Fault(_delay, lambda event: event.extra_s),
+    "leave": Fault(_leave, in_force=_away),
+    "link_delay": Fault(_delay, lambda event: event.extra_s, in_force=_delay_s),
     "replica_crash": Fault(_crash),
     "llm_outage": Fault(_of_reasoners),
 }
@@ -166,3 +217,8 @@ def timeline(events: Sequence[Event], testbed: TestbedConfig) -> list[Step]:
 def apply(step: Step, node: FaultTarget, now_s: float) -> None:
     """Apply one step to one of its nodes."""
     FAULTS[step.spec.kind].apply(step.spec, node, now_s, step)
+
+
+def in_force(step: Step, node: FaultTarget) -> float | None:
+    """Magnitude of the effect of a step's event at a node now, by the node's own state; None: it cannot tell."""
+    return FAULTS[step.spec.kind].in_force(node.effects, step.event)

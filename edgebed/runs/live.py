@@ -249,7 +249,7 @@ def _watch(
 ) -> None:
     """Show how far the run is until the load generator is done and every event is undone."""
     speedup = scenario.live.speedup
-    settled_s = max([scenario.end_s, *(e.until_s for e in scenario.events)])
+    settled_s = max(scenario.end_s, scenario.settled_s)
     last_wall = t0_wall + (settled_s + (scenario.deadline_s or 0.0)) / speedup + PATIENCE_S
     with progress_bar(f"{scheme}, live", settled_s, quiet) as bar:
         while load.poll() is None or (time.time() - t0_wall) * speedup < settled_s:

@@ -40,6 +40,9 @@ Lifecycle = Literal["warm", "cold"]
 """warm: replica processes stay up, initialisation runs on the virtual clock; cold: they really start and stop."""
 
 
+PATIENCE_HORIZONS = 100
+"""Horizons after the last arrival for which a client without a deadline is waited for."""
+
 PLANNER_GRACE_SHARE = 0.2
 """At an epoch boundary scheduler and deployment agents give the planner this share of a slot before they go on."""
 
@@ -98,6 +101,23 @@ class Scenario(Strict):
     def end_s(self) -> float:
         """Virtual seconds at which arrivals stop."""
         return slot_start_s(self.slots + self.tail_slots, self.slot_s)
+
+    @property
+    def latest_s(self) -> float:
+        """Virtual seconds until which an event that has begun is waited for."""
+        return self.end_s + max(self.deadline_s or 0.0, PATIENCE_HORIZONS * self.horizon_s)
+
+    @property
+    def settled_s(self) -> float:
+        """Virtual seconds from which on nothing new counts, and no event is to end that begins and ends in the run."""
+        ends = [e.until_s for e in self.events if e.at_s < self.end_s and e.until_s <= self.latest_s]
+        return max([self.horizon_s, *ends])
+
+    @property
+    def give_up_s(self) -> float:
+        """Virtual seconds at which a run ends, whatever is still in the system: no client waits that long."""
+        patience_s = self.deadline_s or PATIENCE_HORIZONS * self.horizon_s
+        return max(self.settled_s, self.end_s + patience_s)
 
     def doubts(self) -> list[str]:
         """What is allowed and yet hardly meant, a sentence each."""

@@ -21,10 +21,11 @@ from emulation.domain.slots import slot_start_s
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.control import ControlPlane
 from emulation.engine.deciding import Deciding
-from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, FAULT, NODE, Kernel
+from emulation.engine.faulting import PlayedPlan
+from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, NODE, Kernel
 from emulation.engine.meta import MetaLink
 from emulation.executor import Changed, Ended, Job, NodeState, Returned
-from emulation.faults import Step, apply, timeline
+from emulation.faults import Step
 from emulation.ledger import Ledger, Unfinished
 
 Arrival = tuple[Request, RequestTruth]
@@ -73,15 +74,16 @@ class Simulation:
         self._decisions: dict[str, RoutingDecision] = {}
         self._routing: Job
         self._in_system: dict[str, Job] = {}
-        self._settled_s = max([scenario.horizon_s, *(e.until_s for e in scenario.events)])
-        """From here on nothing new is counted and every fault is undone, but for those of this very instant."""
-        self._faults_left = 0
+        self._settled_s, self._give_up_s = scenario.settled_s, scenario.give_up_s
+        self._plan = PlayedPlan(scenario, self.kernel, self.nodes, self.ledger, self._played)
+        self._moved_s = 0.0
+        """When a request was last seen to get on, or more of them were to come."""
+        starts_s = max(m.init_s + m.unload_s for m in scenario.testbed.models)
+        self._longest_still_s = max(scenario.horizon_s, 2 * starts_s)
         self._meta = None if control.meta is None else MetaLink(control, self.kernel, self.nodes, self.ledger)
         self._deciding = Deciding(
             scenario, control, self.kernel, self.nodes, self.ledger, fast_path, self._settle
         )
-        patience_s = scenario.deadline_s or 100 * scenario.horizon_s
-        self._give_up_s = max(self._settled_s, scenario.end_s + patience_s)
 
     def run(self) -> RunFooter:
         """Run to the end of every counted request; returns the conserved books.
@@ -121,10 +123,6 @@ class Simulation:
         return self._node_of[executor].oracle.stutters(model)
 
     def _begin(self) -> None:
-        steps = timeline(self.scenario.events, self.scenario.testbed)
-        self._faults_left = len(steps)
-        for step in steps:
-            self.kernel.at(step.at_s, FAULT, self._fault, step)
         for executor in (e for node in self.nodes.values() for e in node.view(0.0).executors):
             self._fast_path.executor_changed(executor.id, executor.state, executor.mode, 0.0)
         self.kernel.at(0.0, CONTROL, self._tick, 0)
@@ -184,9 +182,10 @@ class Simulation:
 
     def _close(self, request: Request, outcome: Outcome, t_s: float, measured: Measured, reason: str) -> None:
         del self._in_system[request.id]
+        self._moved_s = self.kernel.now_s
         decision = self._decisions.pop(request.id, None)
         self.ledger.end(request, outcome, t_s, measured, decision, reason)
-        if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s and self._faults_left == 0:
+        if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s and self._plan.left == 0:
             self.kernel.stop()
 
     # -- one node -----------------------------------------------------------------------------------------
@@ -240,13 +239,9 @@ class Simulation:
         if self._held:
             self.kernel.at(self.kernel.now_s, ARRIVAL, lambda _: self._retry_held())
 
-    def _fault(self, step: Step) -> None:
-        self._faults_left -= 1
-        self.ledger.event(step, self.kernel.now_s)
+    def _played(self, step: Step) -> None:
         for node_id in step.nodes:
-            node = self.nodes[node_id]
-            apply(step, node, self.kernel.now_s)
-            self._settle(node)
+            self._settle(self.nodes[node_id])
         if isinstance(step.spec, LlmOutage):
             self._control.outage(step.spec.failure if step.phase == "onset" else None)
         if self._meta is not None:
@@ -259,5 +254,22 @@ class Simulation:
             ended = sum(ends.total() for ends in ledger.ends.values())
             self._on_slot(SimulationProgress(now_s, scenario.end_s, ledger.arrived.total(), ended))
         if now_s < self._give_up_s and (now_s < scenario.end_s or self._in_system):
-            self.kernel.at(slot_start_s(slot + 1, scenario.slot_s), CONTROL, self._tick, slot + 1)
+            if self._stuck():
+                self.kernel.stop()
+                return
+            next_s = slot_start_s(slot + 1, scenario.slot_s)
+            self._plan.goes_on(next_s)
+            self.kernel.at(next_s, CONTROL, self._tick, slot + 1)
         self._deciding.slot(slot)
+
+    def _stuck(self) -> bool:
+        """Whether nothing will change for those who wait: all have come, and for a whole horizon none of them got on.
+
+        Where requests have deadlines these end them.
+        """
+        now_s = self.kernel.now_s
+        if self.scenario.deadline_s is not None:
+            return False
+        if now_s < max(self.scenario.end_s, self._settled_s) or any(n.working for n in self.nodes.values()):
+            self._moved_s = now_s
+        return now_s - self._moved_s > self._longest_still_s

@@ -18,6 +18,7 @@ from emulation.domain.request import Outcome
 from emulation.domain.snapshot import NodeView
 from emulation.domain.truth import Condition, WorldTruth
 from emulation.executor.computed import ComputedWork
+from emulation.executor.effects import NodeEffects
 from emulation.executor.executor import Executor
 from emulation.executor.job import Job
 from emulation.executor.lane import Lane, Milestone
@@ -33,7 +34,8 @@ from emulation.executor.telemetry import node_view
 class NodeState:
     """State machine of one node: its time, and the one door to all that its parts do.
 
-    Of its parts `computed` is for whoever computes work that is real, `oracle` for an oracle; the others are its own.
+    Of its parts `computed` is for whoever computes work that is real, `oracle` for an oracle, `effects` for whoever
+    plays events; the others are its own.
 
     With `external_init`, starting an executor waits for `mark_ready` and draining for `mark_stopped` instead of
     the emulated times (lifecycle `cold`, where processes really start and stop). Service of the models in `real`
@@ -64,6 +66,8 @@ class NodeState:
         self.oracle = NodeOracle(self._service, self.advance)
         """The truth, for an oracle that is given it on purpose."""
         self._paths = Paths(testbed, node_id)
+        self.effects = NodeEffects(self._service, self._paths)
+        """What events do here, for whoever plays them."""
         self._inbound: list[tuple[float, int, Job]] = []
         self._deadlines: list[tuple[float, int, Job]] = []
         self._sequence = 0
@@ -73,6 +77,11 @@ class NodeState:
     def available(self) -> bool:
         """Whether the node is there."""
         return self._service.available
+
+    @property
+    def working(self) -> bool:
+        """Whether anything in service makes progress."""
+        return any(e.working for e in self._executors)
 
     # -- time ---------------------------------------------------------------------------------------------
 

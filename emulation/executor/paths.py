@@ -24,6 +24,10 @@ class Paths:
         else:
             self._extra.pop(event, None)
 
+    def delay_s(self, event: int) -> float:
+        """Extra seconds each way by this event."""
+        return self._extra.get(event, ("", 0.0))[1]
+
     def time(self, job: Job) -> None:
         """Set the uplink and downlink time of a job (X_q of MA eq. 7)."""
         request = job.request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, prod
 
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.request import Request
@@ -47,6 +47,34 @@ class Speed:
             self._conditions[event] = (model, condition, hint)
         self._in_force.clear()
         self.stops = any(c.paused or c.error_rate > 0 for _, c, _ in self._conditions.values())
+
+    def in_force(self, event: int) -> Condition | None:
+        """What an event puts in force on a model that is here; healthy if nothing, None if no model is."""
+        hit = self._conditions.get(event)
+        if hit is None:
+            return HEALTHY if self._theta else None
+        model, condition, _ = hit
+        return next(
+            (condition for m, _ in self._theta if model in (None, m) and condition in self._of(m)), None
+        )
+
+    def slowed_by(self, event: int) -> float | None:
+        """How many times slower an event makes a model here, beside all others in force; None if no model is here.
+
+        The geometric mean over the coefficients of its law, as work is timed by it now.
+        """
+        hit = self._conditions.get(event)
+        if hit is None:
+            return 1.0 if self._theta else None
+        for (model, _), (theta, _) in self._theta.items():
+            if hit[0] in (None, model):
+                others = [c for e, (m, c, _) in self._conditions.items() if e != event and m in (None, model)]
+                ratios = [
+                    prod(c.factor(i) for c in self._of(model)) / prod(c.factor(i) for c in others)
+                    for i in range(len(theta))
+                ]
+                return prod(ratios) ** (1.0 / len(ratios))
+        return None
 
     def hints(self) -> tuple[str, ...]:
         """Exposed hints of the conditions in force, sorted."""

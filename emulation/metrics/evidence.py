@@ -1,7 +1,11 @@
 """The fault ledger: for each event of a plan, the evidence that it landed on its target and was undone.
 
-From records only. `landed` is None where the run cannot tell, because nothing was there to be hit ("not
-exercised"); False means that something was there and the fault did not show. A run with a False is invalid.
+From records only. `landed` is None where the run cannot tell: nothing was there to be hit ("not exercised"), too
+little work passed to tell a fault from chance, or the run ended before it began. False means that enough was there and
+the fault did not show. A run with a False is invalid.
+
+In the virtual world the state of the nodes themselves is in the record and decides (`engine_state.py`); what is
+measured here on requests is for the live one, and for what only records can tell.
 """
 
 from __future__ import annotations
@@ -9,15 +13,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import exp, inf, log, sqrt
+from math import inf, log
 from statistics import median
 
 from emulation.domain.events import Drift, Event, Ramp, Slowdown
 from emulation.domain.records import DecisionRecord, RequestRecord
+from emulation.metrics.engine_state import drift_factor, has_state, state_row
 from emulation.metrics.fault_row import Case, FaultRow, active_in, end_s, states_before, window_of
-from emulation.metrics.service_factor import ServedSpan, Span, slowdown_factor
+from emulation.metrics.service_factor import ServedSpan, Slowed, Span, slowdown_factor
 from emulation.metrics.stops import error_row, pause_row
 from emulation.metrics.view import RunView, is_exchange, node_of
+
+TOO_LITTLE = "too little work passed to tell"
 
 
 def fault_ledger(
@@ -36,13 +43,14 @@ def _row(run: RunView, events: Sequence[Event], index: int, sites: Mapping[str, 
     blank = FaultRow(index, event.kind, event.target)
     if window is None:
         if end_s(run) <= event.at_s:
-            return replace(blank, note="the run ended before it")
+            return replace(blank, note="never began: the run ended before it")
         return replace(blank, landed=False, note="no onset recorded")
     (onset_s, undo_s), (unit, measure) = window, _EVIDENCE[event.kind]
     ended = undo_s < inf
     blank = replace(blank, onset_s=onset_s, undo_s=undo_s if ended else None, unit=unit)
     span = window if ended else (onset_s, max(end_s(run), onset_s))
-    row = measure(Case(run, events, blank, span, sites))
+    case = Case(run, events, blank, span, sites)
+    row = state_row(case) if has_state(run.events, index, event) else measure(case)
     if ended:
         return row
     notes = filter(None, (row.note, "still in force when the run ended"))
@@ -58,14 +66,30 @@ def _slow_row(case: Case) -> FaultRow:
     before = [s for s in clean if s.start_s < span[0]]
     after = [s for s in clean if s.start_s >= span[1]]
     during = [s for s in here if s.overlap_s(span) > 0]
-    reference = before if slowdown_factor(during, before, span) is not None else after
-    effect = slowdown_factor(during, reference, span)
-    if effect is None:
+    found = slowdown_factor(during, before, span)
+    reference = after if found is None else before
+    found = found or slowdown_factor(during, after, span)
+    if found is None:
         return case.row(expected=expected, note=_why_unmeasured(during, span))
-    landed = _shows(effect, expected)
-    recovered = landed if reference is after else _is_back(after, before, expected)
-    note = "" if recovered is not None else "nothing comparable was served after it"
-    return case.row(landed=landed, effect=effect, expected=expected, recovered=recovered, note=note)
+    landed = _shows(found, expected)
+    if landed is None:
+        return case.row(
+            effect=found.factor, expected=expected, note=f"{TOO_LITTLE} ({found.requests} requests)"
+        )
+    recovered: bool | None = landed
+    note = ""
+    if reference is before:
+        back = slowdown_factor(after, before, (0.0, inf))
+        still = None if back is None else _shows(back, expected)
+        recovered = None if still is None else not still
+        note = "nothing comparable was served after it" if back is None else TOO_LITTLE + " after it"
+    return case.row(
+        landed=landed,
+        effect=found.factor,
+        expected=expected,
+        recovered=recovered,
+        note="" if recovered is not None else note,
+    )
 
 
 def _full_effect(event: Slowdown | Drift | Ramp, span: Span) -> tuple[Span, float]:
@@ -73,21 +97,18 @@ def _full_effect(event: Slowdown | Drift | Ramp, span: Span) -> tuple[Span, floa
     if isinstance(event, Slowdown):
         return span, event.factor
     if isinstance(event, Drift):
-        moved = [f for f in event.factors if f != 1.0] or [1.0]
-        return span, exp(sum(log(f) for f in moved) / len(event.factors))
+        return span, drift_factor(event)
     start_s = min(span[0] + event.ramp_s, (span[0] + span[1]) / 2)
     reached = min(1.0, (start_s - span[0]) / event.ramp_s)
     return (start_s, span[1]), 1 + (event.factor - 1) * reached
 
 
-def _shows(effect: float, expected: float) -> bool:
-    """Nearer to the expected factor than to 1, on a log scale."""
-    return effect >= sqrt(expected) if expected >= 1 else effect <= sqrt(expected)
-
-
-def _is_back(after: Sequence[ServedSpan], before: Sequence[ServedSpan], expected: float) -> bool | None:
-    effect = slowdown_factor(after, before, (0.0, inf))
-    return None if effect is None else not _shows(effect, expected)
+def _shows(found: Slowed, expected: float) -> bool | None:
+    """Nearer to the expected factor than to 1, on a log scale; None where chance could bring it to either side."""
+    beyond = log(found.factor) - log(expected) / 2
+    if abs(beyond) < found.doubt:
+        return None
+    return (beyond > 0) == (expected >= 1)
 
 
 def _why_unmeasured(during: Sequence[ServedSpan], span: Span) -> str:

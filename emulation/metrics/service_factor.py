@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import log, pi, sqrt
 from statistics import median
 from typing import Any
 
@@ -28,6 +29,8 @@ Floats = NDArray[np.floating[Any]]
 
 FEW = 4
 """Below this many requests only one coefficient is fitted."""
+USUAL_SCATTER, SCATTER_TRUST = 0.15, 2.0
+"""Scatter of a service time about its law, on a log scale, that is taken for granted, and the requests it is worth."""
 GPU_GAMMA, CPU_GAMMA, GAMMA_TRUST = 1.0, 0.6, 0.5
 """What a busy GPU neighbour and a further CPU executor are taken to cost until the data say otherwise (half the
 speed, and half the cores at exponent 0.7), and the weight of that against one request."""
@@ -68,16 +71,27 @@ def served_on(run: RunView, node: str, model: str | None) -> list[ServedSpan]:
     return sorted(spans, key=lambda s: s.start_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """How many times slower requests were served than a law says, and how far chance alone may have moved that."""
+
+    factor: float
+    doubt: float
+    """Half of its 95% range, on a log scale."""
+    requests: int
+    """So many it is the median of."""
+
+
 def slowdown_factor(
     during: Sequence[ServedSpan], reference: Sequence[ServedSpan], span: Span
-) -> float | None:
+) -> Slowed | None:
     """Median service time in the span over the reference's, the part served outside the span taken out.
 
     Only requests that spent at least half of their service in the span count. None if none did, or the
     reference has none of the same executor, model and mode.
     """
     law = law_of(reference)
-    factors = []
+    factors: list[float] = []
     for item in during:
         nominal, inside = law(item), item.overlap_s(span)
         if nominal is None or inside < 0.5 * item.service_s:
@@ -85,7 +99,27 @@ def slowdown_factor(
         work_inside_s = nominal - (item.service_s - inside)
         if work_inside_s > 0.1 * nominal:
             factors.append(inside / work_inside_s)
-    return median(factors) if factors else None
+    if not factors:
+        return None
+    return Slowed(median(factors), _doubt(factors, reference, law), len(factors))
+
+
+def _doubt(
+    factors: Sequence[float],
+    reference: Sequence[ServedSpan],
+    law: Callable[[ServedSpan], float | None],
+) -> float:
+    """Two standard errors of the logarithm of a median of these factors against a law through that reference.
+
+    The scatter of one request is that about the law and about the median together, drawn towards `USUAL_SCATTER` while
+    there are few. The median of n costs pi / 2 over n of its square, the law about one over the reference's size.
+    """
+    middle = median(factors)
+    apart = [log(f / middle) for f in factors]
+    about = [log(i.service_s / s) for i in reference if (s := law(i)) is not None and i.service_s > 0]
+    squares = sum(v * v for v in (*apart, *about)) + SCATTER_TRUST * USUAL_SCATTER**2
+    scatter = squares / max(len(apart) + len(about) - 2 + SCATTER_TRUST, SCATTER_TRUST)
+    return 2.0 * sqrt(scatter * (pi / 2 / len(factors) + 1.0 / max(len(about), 1)))
 
 
 def law_of(reference: Sequence[ServedSpan]) -> Callable[[ServedSpan], float | None]:

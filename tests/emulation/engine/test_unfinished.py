@@ -51,7 +51,7 @@ def test_a_record_names_what_was_in_the_system_when_it_closed() -> None:
 
 
 def test_success_over_time_counts_them_where_they_arrived() -> None:
-    assert [b.success_ratio for b in latency_series(half_waits(), 5.0)] == pytest.approx([3 / 5, 2 / 5])
+    assert [b.success_ratio for b in latency_series(half_waits(), 5)] == pytest.approx([3 / 5, 2 / 5])
 
 
 def test_one_in_service_when_the_run_ends_says_where() -> None:

@@ -76,6 +76,8 @@ def test_whatever_happened_before_it_the_lesson_is_the_law_of_who_finished_it(
     for after_s, what in story:
         now_s += after_s
         heard(now_s)
+        if what == "requeue" and not there.available:  # one of them must be there to go on
+            there.join(now_s)
         HAPPENS[what](here, now_s)
         heard(now_s)
         here, there = there, here

@@ -71,7 +71,7 @@ def test_an_event_that_never_began_did_not_land() -> None:
 def test_an_event_after_the_end_of_the_run_is_not_held_against_it() -> None:
     (row,) = fault_ledger(run(steady()), [Slowdown(at_s=900, until_s=950, node="n1", factor=2)])
     assert row.landed is None
-    assert row.note == "the run ended before it"
+    assert row.note == "never began: the run ended before it"
 
 
 def test_long_and_short_outputs_are_compared_by_their_law() -> None:

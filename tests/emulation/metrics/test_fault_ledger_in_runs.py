@@ -11,6 +11,7 @@ from emulation.domain.events import Slowdown
 from emulation.domain.records import EventRecord
 from emulation.files import load_scenario
 from emulation.metrics.evidence import fault_ledger
+from emulation.recording import Run
 
 DEMO = load_scenario("demo")
 
@@ -40,3 +41,36 @@ def test_every_event_of_the_demo_lands_and_ends() -> None:
         ("slowdown", True, True),
         ("leave", True, True),
     ]
+
+
+def measured_only(run: Run) -> Run:
+    """The same record from a world whose state nobody asked: a live one."""
+    bare = [replace(e, detail={k: v for k, v in e.detail.items() if k != "in_force"}) for e in run.events]
+    return replace(run, events=tuple(bare))
+
+
+@pytest.mark.parametrize(("scheme", "seed"), [("RL", 0), ("RR", 3), ("LL", 1), ("AL", 0), ("sect", 2)])
+def test_where_chance_may_be_the_reason_measuring_says_so_and_neither_yes_nor_no(
+    scheme: str, seed: int
+) -> None:
+    row = fault_ledger(measured_only(simulate_in_memory(DEMO, scheme, seed)), DEMO.events)[0]
+    assert row.landed is not False
+    assert (row.landed is None) == (scheme in ("RL", "RR", "LL"))
+    if row.landed is None:
+        assert row.note.startswith("too little work passed to tell")
+
+
+def test_what_the_state_of_a_node_does_not_show_did_not_land() -> None:
+    run = simulate_in_memory(DEMO, "sect", 1)
+    for seen, why in (([1.0, 1.0], "never in force"), ([1.0, 2.0], "weaker than planned")):
+        broken = [_shown(e, seen) if e.event == 0 and e.phase == "onset" else e for e in run.events]
+        assert fault_ledger(replace(run, events=tuple(broken)), DEMO.events)[0].landed is False, why
+    early = [_shown(e, [1.0, 1.0]) if e.event == 0 and e.phase == "undo" else e for e in run.events]
+    row = fault_ledger(replace(run, events=tuple(early)), DEMO.events)[0]
+    assert (row.landed, row.note) == (False, "it was over before its end")
+    stays = [_shown(e, [2.5, 2.5]) if e.event == 0 and e.phase == "undo" else e for e in run.events]
+    assert fault_ledger(replace(run, events=tuple(stays)), DEMO.events)[0].recovered is False
+
+
+def _shown(event: EventRecord, values: list[float]) -> EventRecord:
+    return replace(event, detail={**event.detail, "in_force": {"arc-b60": values}})

@@ -194,20 +194,32 @@ def _fault_line(entries: list[FaultEntry]) -> dict[str, Any]:
     expected = [e.expected for e in entries if e.expected is not None]
     digits = 0 if all(v == round(v) for v in effects) else 2
     return asdict(entries[0]) | {
-        "landed": _verdict([e.landed for e in entries]),
+        "landed": _verdict([e.landed for e in entries], _unknown(entries)),
         "effect": NOT_MEASURED if not effects else number(mean(effects), digits),
         "expected": NOT_MEASURED if not expected else f"{mean(expected):.4g}",
-        "recovered": _verdict([e.recovered for e in entries]),
+        "recovered": _verdict([e.recovered for e in entries], _unknown(entries)),
         "note": "; ".join(dict.fromkeys(e.note for e in entries if e.note)),
     }
 
 
-def _verdict(values: list[bool | None]) -> TableCell:
-    """yes or no with the number of runs that can tell, or the dash where none can."""
+def _unknown(entries: list[FaultEntry]) -> str:
+    """What stands where no run can tell whether an event landed."""
+    notes = {e.note.partition(":")[0] for e in entries}
+    return (
+        "never began"
+        if notes == {"never began"}
+        else "not exercised"
+        if "not exercised" in notes
+        else "cannot tell"
+    )
+
+
+def _verdict(values: list[bool | None], unknown: str) -> TableCell:
+    """yes or no with the number of runs that can tell, or what is said where none can."""
     known = [v for v in values if v is not None]
     aside = f"{sum(known)} of {len(values)}" if len(values) > 1 and known else ""
     if not known:
-        return TableCell("not exercised", tone="muted")
+        return TableCell(unknown, tone="muted")
     return TableCell("yes" if all(known) else "no", aside, "good" if all(known) else "bad")
 
 
@@ -251,20 +263,25 @@ def checks(comparison: Comparison) -> list[TableCell]:
         )
         lines.append(TableCell(text, "note", "muted"))
     lines += _invalid_answers(comparison)
-    if comparison.faults is not None:
-        rows = comparison.faults
-        known = [r for r in rows if r.landed is not None]
-        text = f"{sum(bool(r.landed) for r in known)} of {len(known)} faults landed on their target"
-        back = [r for r in rows if r.recovered is not None]
-        text += f", {sum(bool(r.recovered) for r in back)} of {len(back)} were seen to end"
-        if len(known) < len(rows):
-            text += f" ({len(rows) - len(known)} not exercised)"
-        lines.append(_check(bool(comparison.faults_valid), text))
+    if comparison.faults:
+        lines.append(_faults_check(comparison.faults, bool(comparison.faults_valid)))
     if (parity := comparison.parity) is not None:
         lines.append(
             TableCell(parity.said, "note", "muted") if parity.ok is None else _check(parity.ok, parity.said)
         )
     return lines
+
+
+def _faults_check(rows: Sequence[FaultEntry], valid: bool) -> TableCell:
+    known = [r for r in rows if r.landed is not None]
+    back = [r for r in rows if r.recovered is not None]
+    if not known and not back:
+        return TableCell(f"no run can tell whether any of {len(rows)} faults landed", "note", "muted")
+    text = f"{sum(bool(r.landed) for r in known)} of {len(known)} faults landed on their target"
+    text += f", {sum(bool(r.recovered) for r in back)} of {len(back)} were seen to end"
+    if len(known) < len(rows):
+        text += f" ({len(rows) - len(known)} not exercised, or too little to tell)"
+    return _check(valid, text)
 
 
 def _left_out(comparison: Comparison) -> list[TableCell]:

@@ -23,8 +23,9 @@ from edgebed.report import (
 from edgebed.report.decisions import compact, route_lines
 from edgebed.report.html import render
 from edgebed.report.plots import event_bands
-from edgebed.report.tables import checks, main_rows, model_rows, paired_rows
+from edgebed.report.tables import checks, fault_lines, main_rows, model_rows, paired_rows
 from edgebed.report.timelines import stretches
+from emulation.metrics.evidence import TOO_LITTLE
 from tests.build.comparisons import EVENTS, synthetic_comparison, synthetic_run
 from tests.build.records import decision, event, request, run, state
 
@@ -254,7 +255,12 @@ def test_faults_of_the_synthetic_runs_landed(comparison: Comparison) -> None:
     assert comparison.faults is not None
     assert len(comparison.faults) == 9 * len(EVENTS)
     assert comparison.faults_valid
-    assert all(r.landed for r in comparison.faults)
+    unknown = [r for r in comparison.faults if not r.landed]
+    assert [(r.landed, r.note.partition(" (")[0]) for r in unknown] == [(None, TOO_LITTLE)]
+    (line, _) = [f for f in fault_lines(comparison.faults) if f["scheme"] == "MA"]
+    assert (line["landed"].text, line["landed"].aside) == ("yes", "2 of 3")
+    (line, _) = fault_lines([r for r in comparison.faults if r.scheme == "MA" and r.seed == 1])
+    assert line["landed"].text == "cannot tell"
 
 
 def test_a_run_that_loses_a_request_fails_its_check() -> None:

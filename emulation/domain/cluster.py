@@ -175,14 +175,14 @@ class TestbedConfig(Strict):
         return self._index.hosted[node_id]
 
     def executors(self) -> tuple[ExecutorSpec, ...]:
-        """Every executor, in inventory order: one per device that hosts a model, or one per (node, hostable model)."""
+        """Every executor of the testbed, in inventory order: one per device, or one per (node, hostable model)."""
         return tuple(executor for node in self.nodes for executor in self.executors_of(node.id))
 
     def executors_of(self, node_id: str) -> tuple[ExecutorSpec, ...]:
-        """The executors of one node; none where it hosts nothing. Raises `KeyError` if there is no node of this id."""
+        """The executors of one node. Raises `KeyError` if there is none of this id."""
         hosted = self.hosted(node_id)
         if self.node(node_id).hosting == "device":
-            return (ExecutorSpec(id=node_id, node=node_id, models=hosted),) if hosted else ()
+            return (ExecutorSpec(id=node_id, node=node_id, models=hosted),)
         return tuple(ExecutorSpec(id=f"{node_id}/{m}", node=node_id, models=(m,)) for m in hosted)
 
     def link(self, site_a: str, site_b: str) -> LinkSpec:

@@ -90,11 +90,7 @@ def events(draw: DrawFn, testbed: TestbedConfig) -> dict[str, Any]:
         event
         | {
             "slowdown": {"factor": factor},
-<<<<<<< HEAD
             "drift": {"factors": (factor, 1.0) if by_tokens else (factor,)},
-=======
-            "drift": {"factors": (factor,)},
->>>>>>> 2ab0ef3 (The engine's own state proves its faults; a run ends although an event does not)
             "ramp": {"factor": factor, "ramp_s": 10.0, "steps": 4},
             "pause": {},
             "error": {"rate": draw(st.sampled_from((0.3, 1.0)))},

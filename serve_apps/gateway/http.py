@@ -213,12 +213,12 @@ def router(endpoints: Iterable[tuple[str, str, Handler]]) -> Router:
 
 
 async def _not_found(exchange: Exchange) -> None:
-    method, path = exchange.scope["method"], exchange.scope["path"]
+    method, path = exchange.scope["method"][:40], exchange.scope["path"]
     raise HttpError(404, f"no such path: {method} {path[:200]}", code="not_found")
 
 
 def _not_allowed(scope: Scope, method: str) -> HttpError:
-    message = f"{scope['method']} is not allowed on {scope['path'][:200]}"
+    message = f"{scope['method'][:40]} is not allowed on {scope['path'][:200]}"
     return HttpError(
         405, message, code="method_not_allowed", headers=((b"allow", ", ".join(_allowed(method)).encode()),)
     )

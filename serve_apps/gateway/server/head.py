@@ -27,7 +27,6 @@ _TARGET = re.compile(
     rb"(?:https?://(?P<authority>[^/?#]+))?(?P<path>/[^?#]*|(?=\?|$))(?:\?(?P<query>[^#]*))?", re.I
 )
 _ESCAPED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-_METHODS = {b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +83,6 @@ def read_head(connection: h11.Connection, raw: bytes, settings: HttpSettings) ->
         raise HttpError(505, "only HTTP/1.0 and HTTP/1.1 are spoken here", code="http_version_not_supported")
     if len(target) > settings.target_bytes:
         raise HttpError(414, f"request target longer than {settings.target_bytes} bytes", code="uri_too_long")
-    if method not in _METHODS:
-        raise HttpError(501, f"unknown method {method[:40].decode()!r}", code="method_not_implemented")
     if method == b"CONNECT":
         raise HttpError(405, "CONNECT is not allowed here", code="method_not_allowed")
     old = version[1] == b"0"

@@ -67,13 +67,17 @@ async def listen(app: ASGIApp, sock: socket.socket, host: str, settings: HttpSet
     server = await loop.create_server(
         lambda: Connection(app, guard, settings, books), sock=sock, backlog=BACKLOG
     )
+    freed_bytes = 0
     async with server:
         while True:
             due_s = loop.time() + LOOK_S
             await asyncio.sleep(LOOK_S)
             books.late(max(0.0, loop.time() - due_s))
             books.look(loop.time())
-            if books.freed_bytes > MUCH_BYTES:
+            freed_bytes, before = books.freed_bytes, freed_bytes
+            if (
+                MUCH_BYTES < freed_bytes == before
+            ):  # nothing was freed since the last look: all of it is really gone
                 books.freed_bytes = 0
                 _give_memory_back()
 

@@ -32,8 +32,8 @@ BRIEF_BYTES = 64 * 1024
 """A body up to this size is read by the event loop itself; a larger one by a thread."""
 JSON_VALUES = 500_000
 """Most values in a body, where the server says nothing else (`HttpSettings.values`)."""
-_TOKENS = re.compile(rb'"(?:[^"\\]+|\\.)*"|([,\[{])', re.S)
-"""Strings of a JSON text, and what stands before or between its values."""
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([,\[{])', re.S)
+"""Strings of a JSON text, and what stands before or between its values; looks at no byte twice."""
 _CHARSETS = ("", "utf-8", "utf8", "us-ascii")
 Headers = tuple[tuple[bytes, bytes], ...]
 T = TypeVar("T")

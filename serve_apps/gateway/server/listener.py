@@ -17,6 +17,13 @@ from serve_apps.gateway.server.hosts import Guard
 from serve_apps.gateway.server.settings import HttpSettings
 
 BACKLOG = 2048
+ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
+"""A client whose machine is gone is noticed within half a minute, also while it waits for its answer."""
 MUCH_BYTES = 8 * 2**20
 """Freed bytes of bodies that are worth giving back to the system."""
 LOOK_S = 0.25
@@ -43,6 +50,8 @@ def open_socket(host: str, port: int, shared: bool = False) -> socket.socket:
 def _bound(family: socket.AddressFamily, host: str, port: int, shared: bool) -> socket.socket:
     found = socket.socket(family, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for level, option, value in ALIVE:  # connections have them from here
+        found.setsockopt(level, option, value)
     if shared:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:

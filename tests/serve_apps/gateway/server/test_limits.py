@@ -155,6 +155,13 @@ def test_a_value_too_many_in_a_body_is_refused() -> None:
         many = {**CHAT, "note": [1] * 1100, "text": "x" * 70_000}
         (got,) = server.ask(post("/v1/chat/completions", many, "Connection: close"))
         assert (got.status, got.error()["code"]) == (413, "body_too_large")
+        for end in (b'"' + b"a" * 500_000, b'"' + b'\\"' * 250_000, b"[" * 70_000, b'"\\'):
+            (got,) = server.ask(
+                post(
+                    "/v1/chat/completions", b'{"note": "' + b"," * 70_000 + b'", ' + end, "Connection: close"
+                )
+            )
+            assert got.status in (400, 413)
         text = {**CHAT, "note": 'a, b, [c], {d} "e", \\' * 10_000}
         assert [g.status for g in server.ask(post("/v1/chat/completions", text, "Connection: close"))] == [
             200

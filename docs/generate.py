@@ -103,8 +103,9 @@ def first_paragraph(cls: type) -> str:
 
 
 def cell(text: str) -> str:
-    """Text that may stand in a table cell."""
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    """Text that may stand in a table cell; code in it is as it was."""
+    parts = text.replace("|", "\\|").split("`")
+    return "`".join(part if i % 2 else part.replace("<", "&lt;") for i, part in enumerate(parts))
 
 
 def table(heads: list[str], rows: Iterator[list[str]] | list[list[str]]) -> str:
@@ -246,8 +247,8 @@ def record_page() -> str:
         f"{records.RECORD_VERSION}, in virtual seconds, ordered by (time, priority, order of writing);\npriorities: "
         "event, executor, request, decision. The header is first, the footer last; a record without a footer\nwas "
         "cut. In virtual time the same scenario, scheme and seed give the same bytes. What is not canonical (wall\n"
-        "clock, pid, host, the client's view) is in `side.jsonl`, each row with the `line` it belongs to (the header\n"
-        "is line 0). What was not measured is null, never 0.\n\n"
+        "clock, pid, host, the client's view) is in `side.jsonl`, each row with the `line` it belongs to (the "
+        "header\nis line 0). What was not measured is null, never 0.\n\n"
         "Of a live request its side row has `heard_s`, when the gateway had the answer, and `answered_s`, when the "
         "client had it\n(before its log is joined: the gateway's time). Records of version 1 still open: where "
         "their `ended_s` was a gateway's time,\nit is read as the node's, which their side rows have.\n\n"
@@ -266,9 +267,27 @@ def record_page() -> str:
 def cli_page() -> str:
     """Commands."""
     text = (
-        "# Command line\n\n`edgebed <command> --help` says the same. Exit codes: 0 done; 1 a check failed (`replay`, "
-        "`load`); 2 wrong input,\nwith one message; 130 interrupted before anything was finished. Ctrl-C in `compare` "
-        "keeps and reports what was recorded.\n\n"
+        "# Command line\n\n`edgebed <command> --help` says the same; `edgebed --version` which version it is, "
+        "`edgebed --install-completion` lets the shell complete\ncommands, options, scenarios and schemes. "
+        "`python -m edgebed` is the same program.\n\n## Exit codes\n\n"
+        + table(
+            ["code", "what"],
+            [
+                ["0", "done"],
+                [
+                    "1",
+                    "it was tried and failed: a check, a run, every request of a `load`, a server that is not there",
+                ],
+                ["2", "wrong input, with one message; nothing was started or written"],
+                ["130", "interrupted by Ctrl-C; what was finished is reported"],
+            ],
+        )
+        + "\n## Where files go\n\nResults: a new folder under `runs/` in the current folder, or under EDGEBED_RUNS "
+        "where that is set; `--out` names\nanother. What outlives a command: `~/.edgebed`, or EDGEBED_HOME: "
+        "`testbed.json` while a testbed stands, and "
+        "`tiny-...`,\nthe models of `--backend real-tiny`. Nothing else is written anywhere.\n\n"
+        "Results are on standard output, how far it is on standard error: a bar on a terminal, plain lines elsewhere, "
+        "nothing\nwith `--json` or `--quiet`. An option that would have no effect is an error.\n\n"
     )
     for name, found in commands():
         arguments = [p for p in found.params if p.param_type_name == "argument"]
@@ -324,9 +343,9 @@ def scheme_page() -> str:
     ]
     return (
         "# Schemes\n\nA scheme is a row of `SCHEMES` in `controller/schemes.py`: names in the registries of "
-        "[parameters](parameters.md).\nIn tables a scheme run by rules is written `MA (rules)`. Where a scenario gives "
-        "a `plan`, schemes with a planner\nfollow it (planner `given`). Deployers act on nodes with `hosting: pods` "
-        "only; a device is always on.\n\n"
+        "[parameters](parameters.md).\nIn tables a scheme run by rules is written `MA (rules)`. Where a "
+        "scenario gives a `plan`, schemes with a planner\nfollow it (planner `given`). Deployers act on nodes "
+        "with `hosting: pods` only; a device is always on.\n\n"
     ) + table(heads, rows)
 
 
@@ -334,8 +353,8 @@ def parameter_page() -> str:
     """Parameters of every controller."""
     text = (
         "# Parameters of controllers\n\nA scenario sets them under `controllers`, by registry name: "
-        "`controllers: {lyapunov: {v: 2.0}}`. They hold for every\nscheme that uses that controller. An unknown name "
-        "or parameter is an error.\n"
+        "`controllers: {lyapunov: {v: 2.0}}`. They hold for every\nscheme that uses that controller. An "
+        "unknown name or parameter is an error.\n"
     )
     for port in REGISTRIES:
         text += f"\n## {PORTS.get(port, f'{port.capitalize()}s')}\n"

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.complaints import complaint, printable
-from emulation.domain.complaints import did_you_mean as did_you_mean
+from emulation.domain.complaints import complaint
+from emulation.domain.mistakes import ConfigError as ConfigError
+from emulation.domain.mistakes import did_you_mean as did_you_mean
 from emulation.domain.profile import ProfileFile
 from emulation.domain.scenario import Scenario
 from emulation.yaml_text import YamlError, read_yaml
@@ -17,13 +18,6 @@ from emulation.yaml_text import YamlError, read_yaml
 _Schema = TypeVar("_Schema", bound=BaseModel)
 
 _HERE = Path(__file__).parent
-
-
-class ConfigError(ValueError):
-    """What cannot be used. The message is one line: file, field, value and fix of the first mistake."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
 
 
 def list_scenarios() -> list[str]:

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from emulation.domain.complaints import printable
+from emulation.domain.mistakes import Mistake, printable
 
 _Parsed = TypeVar("_Parsed")
 
 
-class RecordError(ValueError):
+class RecordError(Mistake, ValueError):
     """A file of JSON lines that cannot be read: names the file, the line and what is wrong."""
 
 

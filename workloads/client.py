@@ -146,12 +146,12 @@ class Answer:
         except ValueError:
             message = None
         if not isinstance(message, dict):
-            self.error = f"not a JSON object: {raw[:80]!r}"
+            self.error = f"not OpenAI's interface, the answer is no JSON object: {_shown(raw)}"
             return {}
         problem = message.get("error")
-        if problem or self.status >= 400:
-            problem = problem if isinstance(problem, dict) else {"message": str(problem or raw[:200])}
-            self.error, self._code = str(problem.get("message")), str(problem.get("code"))
+        if problem or self.status >= 300:
+            problem = problem if isinstance(problem, dict) else {"message": problem or _stray(message)}
+            self.error, self._code = str(problem.get("message") or _shown(raw)), str(problem.get("code"))
         else:
             self._count(message)
         return message
@@ -160,7 +160,23 @@ class Answer:
         usage = message.get("usage")
         if isinstance(usage, dict) and isinstance(usage.get("completion_tokens"), int):
             self.output_tokens = usage["completion_tokens"]
+        if self.call.stream:
+            return
         expected = self.call.answers
         found = message.get("data", message.get("choices"))
-        if expected is not None and (not isinstance(found, list) or len(found) != expected):
-            self.error = f"{len(found) if isinstance(found, list) else 0} answers of {expected}"
+        if not isinstance(found, list) or not found:
+            shown = _shown(json.dumps(message).encode())
+            self.error = f"not OpenAI's interface, the answer has no choices: {shown}"
+        elif expected is not None and len(found) != expected:
+            self.error = f"{len(found)} answers of {expected}"
+
+
+def _shown(raw: bytes) -> str:
+    """The beginning of an answer that was not understood, on one line."""
+    text = " ".join(raw[:400].decode(errors="replace").split())
+    return repr(text if len(text) <= 80 else text[:80] + "...")
+
+
+def _stray(message: Mapping[str, Any]) -> Any:
+    """What servers of other habits call the message of an error."""
+    return message.get("message") or message.get("detail")

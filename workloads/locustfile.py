@@ -27,6 +27,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from emulation.files import load_scenario
+from workloads.failures import reason_of
 from workloads.generate import generate
 from workloads.load import ClientResult, worker_log
 from workloads.open_loop import Timeline, request_timeout_s
@@ -150,7 +151,7 @@ class Session:
             name=name,
             response_time=1000.0 * wall_s,
             response_length=result.output_tokens or 0,
-            exception=RuntimeError(result.outcome) if failed else None,
+            exception=RuntimeError(f"{result.outcome}: {reason_of(result)}") if failed else None,
             context={"request_id": result.request_id},
         )
 

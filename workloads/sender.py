@@ -18,6 +18,7 @@ from emulation.domain.request import Request
 from emulation.domain.request_id import of_load
 from emulation.domain.scenario import Scenario
 from workloads.client import Answer, HttpCall, build_call
+from workloads.failures import spoken
 from workloads.generate import Workload
 from workloads.load import ClientResult
 from workloads.open_loop import Timeline, share
@@ -120,7 +121,7 @@ class OpenLoopRun:
             aborted, reply.failure = False, None
         except (Exception, gevent.Timeout) as error:  # whatever it is, the request gets its line in the log
             aborted = self._now_s() - sent_s >= self._job.timeout_s
-            reply.failure = "no end before the client gave up" if aborted else repr(error)
+            reply.failure = "no end before the client gave up" if aborted else spoken(error)
         finally:
             timer.close()
             self._record(request, sent_s, reply, aborted)

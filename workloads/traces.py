@@ -38,8 +38,8 @@ from itertools import islice, takewhile
 from pathlib import Path
 from typing import TextIO
 
-from emulation.domain.complaints import printable
 from emulation.domain.effort import MOST_REQUESTS
+from emulation.domain.mistakes import Mistake
 from emulation.domain.quantities import shown
 from emulation.domain.scenario import Scenario, TraceSource
 from emulation.files import is_file
@@ -57,11 +57,8 @@ _MOST_TOKENS = 10**9
 """Of a row, before the limits of its source; a larger count is no count."""
 
 
-class TraceError(ValueError):
+class TraceError(Mistake, ValueError):
     """A trace file or row that cannot be read; the message names file, line, value and fix."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
 
 
 @dataclass(frozen=True, slots=True)

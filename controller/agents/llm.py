@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from controller.agents.reasoner import OPENAI, ReasonerLabel
 from emulation.domain.cluster import Strict
+from emulation.domain.mistakes import Mistake
 from emulation.domain.quantities import Patience, Range, SomeLine, Tokens
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -93,7 +94,7 @@ class Reply:
     tokens: int = 0
 
 
-class ReasonerError(LookupError):
+class ReasonerError(Mistake, LookupError):
     """A reasoner that answers from a file has no answer: the run cannot go on."""
 
 

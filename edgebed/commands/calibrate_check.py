@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgebed.commands.console import out, say
-from edgebed.commands.options import print_json
-from emulation.files import ConfigError, did_you_mean
+from edgebed.commands.options import JsonOption, QuietOption, print_json
+from emulation.domain.mistakes import ConfigError
 
 if TYPE_CHECKING:
     from emulation.domain.scenario import Scenario
@@ -17,46 +17,69 @@ if TYPE_CHECKING:
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of one live run on real models.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", exists=True, file_okay=False, help="The folder of one live run on real models."
+        ),
+    ],
     decisions: Annotated[
-        str,
-        typer.Option("--decisions", help="recorded: requests go where they went; own: controllers decide."),
+        Literal["recorded", "own"],
+        typer.Option(
+            "--decisions",
+            help="recorded: every request goes where it went in the run. own: the controllers decide again.",
+        ),
     ] = "recorded",
     within: Annotated[
-        float, typer.Option("--within", min=0.0, help="Largest relative difference of a per-type mean.")
+        float,
+        typer.Option(
+            "--within",
+            min=0.0,
+            max=10.0,
+            help="Largest difference of a model's mean latency that passes, relative to the run; 0.1 is 10%.",
+        ),
     ] = 0.10,
     profile: Annotated[
         list[str] | None,
         typer.Option(
-            "--profile", help="A profile (packaged or a file) in place of the testbed's; repeatable."
+            "--profile",
+            help="A profile, packaged or a file, in the place of the testbed's own; repeatable. By default the "
+            "testbed's.",
         ),
     ] = None,
     refit: Annotated[
         Path | None,
-        typer.Option("--refit", help="Folder for profiles fitted to this run, one file per model and mode."),
+        typer.Option(
+            "--refit",
+            file_okay=False,
+            help="Folder for new profiles fitted to this run, a file for each model and mode. By default none "
+            "are made.",
+        ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--out", help="Folder for page, plot and figures; default: the run's own.")
+        Path | None,
+        typer.Option(
+            "--out",
+            file_okay=False,
+            help="Folder for page, plot and figures. By default the run's own folder.",
+        ),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of a table.")
-    ] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Replay a live run on real models by their profiles in virtual time; exit code 1 if its means are too far off."""
-    from edgebed.calibrate.check import DECISIONS, real_places
+    """Run a live run on real models again by their profiles; exit code 1 if they are too far off."""
     from edgebed.calibrate.check import check as run_again
+    from edgebed.calibrate.check import real_places
     from edgebed.calibrate.check_page import table, to_json, verdict, write_report
     from edgebed.calibrate.refit import refit as fit_again
     from edgebed.calibrate.refit import write_refit
     from edgebed.report.sheet import print_sheet
     from emulation.files import load_profile
 
-    how = next((d for d in DECISIONS if d == decisions), None)
-    if how is None:
-        raise ConfigError(f"--decisions {decisions!r}; {did_you_mean(decisions, DECISIONS)}")
-    run, scenario, own = _one_run(folder)
     given = [load_profile(name) for name in profile or ()]
-    found = run_again(run, scenario, how, within, given)
+    run, scenario, own = _one_run(folder)
+    say(f"running {run.header.scenario}, {run.header.scheme} again by its profiles ...")
+    found = run_again(run, scenario, decisions, within, given)
     page = write_report(report or own, found)
     written = (
         [] if refit is None else write_refit(refit, fit_again(run, scenario, real_places(run, scenario)))

@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
 
-from edgebed.commands.console import out, say
+from edgebed.commands.console import complain, out, say
+from edgebed.commands.entry import FAILED, INTERRUPTED
 from edgebed.commands.options import print_json
-from emulation.files import ConfigError
+from emulation.domain.mistakes import ConfigError
 
 if TYPE_CHECKING:
     from edgebed.report import Comparison
     from edgebed.runs.comparison import Outcome
     from edgebed.runs.layout import Layout
-
-FAILED, INTERRUPTED = 1, 130
 
 
 def conclude_and_show(
@@ -34,7 +32,7 @@ def conclude_and_show(
     if comparison is None:
         if outcome is None:
             raise ConfigError(nothing_whole(layout))
-        say(escape(nothing_whole(layout, outcome.failed)))
+        complain(nothing_whole(layout, outcome.failed))
         raise typer.Exit(INTERRUPTED if interrupted else FAILED)
     _print(comparison, layout, as_json)
     written = _written(comparison, layout)
@@ -60,7 +58,7 @@ def _written(comparison: Comparison, layout: Layout) -> bool:
     try:
         write_files(comparison, layout)
     except OSError as error:
-        say(f"[red]error:[/red] {escape(f'{error.filename}: not written: {error.strerror}')}")
+        complain(f"{error.filename}: not written: {error.strerror}")
         return False
     say(f"report: {layout.report}")
     return True

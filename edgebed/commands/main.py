@@ -8,23 +8,30 @@ from typing import Annotated
 
 import typer
 
-from controller.agents.llm import ReasonerError
 from edgebed.commands.calibrate import app as calibrate_app
+from edgebed.commands.command import Command
 from edgebed.commands.concluding import conclude_and_show
-from edgebed.commands.console import print_rows, say
+from edgebed.commands.console import out, print_rows
+from edgebed.commands.entry import run
+from edgebed.commands.load import load
 from edgebed.commands.models import app as models_app
 from edgebed.commands.options import (
     AddressOption,
     BackendOption,
     BaselineOption,
     JsonOption,
+    LifecycleOption,
     OutOption,
+    QuietOption,
     RayletsOption,
     ReasonerOption,
     ResumeOption,
     ScenarioArgument,
+    SchemeOption,
     SeedOption,
+    SpeedupOption,
     adjusted,
+    check_reasoner_thinks,
     default_folder,
     names_of,
     print_json,
@@ -32,96 +39,62 @@ from edgebed.commands.options import (
 )
 from edgebed.commands.profile import profile, profiles
 from edgebed.commands.reproduce import app as reproduce_app
-from edgebed.commands.standing import down, inject, load, up
-from edgebed.runs.failure import WorkError
-from emulation.files import ConfigError
-from emulation.jsonl import RecordError
-from workloads.traces import TraceError
+from edgebed.commands.standing import down, inject, up
+
+RUNS = "Compare"
+LIVE = "A live testbed that stays"
+RECORDS = "From records"
+PAPERS = "The papers' experiments"
+MODELS = "Real models and their profiles"
+LISTS = "What there is"
 
 app = typer.Typer(
-    help="Compare resource managers for generative inference at the edge, in virtual time and live on Ray.",
+    help="Compare controllers for generative inference at the edge: in virtual time, or live on Ray under real "
+    "HTTP load.",
+    epilog="A first run, seconds long: `edgebed compare demo`. Results go to `runs/` here (EDGEBED_RUNS), what "
+    "outlives a command to `~/.edgebed` (EDGEBED_HOME).",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.add_typer(models_app, name="models")
-app.command("profile")(profile)
-app.command("profiles")(profiles)
-app.add_typer(calibrate_app, name="calibrate")
-app.add_typer(reproduce_app, name="reproduce")
 
 
 def main() -> None:
-    """Entry point: wrong input is one message and exit code 2, never a traceback."""
-    try:
-        app()
-    except (ConfigError, RecordError, TraceError, ReasonerError) as error:
-        say(f"[red]error:[/red] {_escaped(str(error))}")
-        sys.exit(2)
-    except WorkError as error:
-        say(f"[red]error:[/red] {_escaped(str(error))}")
-        sys.exit(1)
-    except OSError as error:
-        if error.strerror is None:
-            raise
-        where = "" if error.filename is None else f"{error.filename}: "
-        say(f"[red]error:[/red] {_escaped(f'{where}{error.strerror}')}")
-        sys.exit(1)
-    except KeyboardInterrupt:
-        say("interrupted")
-        sys.exit(130)
+    """Entry point: what a user can cause is one message and an exit code, never a traceback."""
+    sys.exit(run(app))
 
 
-@app.command()
-def schemes(as_json: JsonOption = False) -> None:
-    """List the schemes: every system of both papers, and ours."""
-    from controller.schemes import SCHEMES
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
 
-    rows = [
-        {
-            "name": s.label(), "scheme": s.name, "paper": s.paper, "router": s.router, "perf": s.perf,
-            "scheduler": s.scheduler, "deployer": s.deployer, "planner": s.planner, "reasoner": s.reasoner,
-            "summary": s.summary,
-        }
-        for s in SCHEMES.values()
-    ]  # fmt: skip
-    if as_json:
-        print_json(rows)
-        return
-    parts = ("paper", "router", "scheduler", "deployer", "planner")
-    shown = [[str(row[n] or "–") for n in ("name", *parts, "summary")] for row in rows]
-    print_rows(("scheme", *parts, "what it does"), shown)
+        out.print(f"edgebed {version('edgebed')}", highlight=False)
+        raise typer.Exit
 
 
-@app.command()
-def scenarios(as_json: JsonOption = False) -> None:
-    """List the packaged scenarios."""
-    from emulation.files import list_scenarios, load_scenario
-
-    found = [load_scenario(name) for name in list_scenarios()]
-    if as_json:
-        print_json([{"name": s.name, "testbed": s.testbed.name, "note": s.note.strip()} for s in found])
-        return
-    columns = ("scenario", "testbed", "nodes", "slots", "events", "what it is")
-    sizes = [(str(len(s.testbed.nodes)), str(s.slots), str(len(s.events))) for s in found]
-    print_rows(
-        columns, [(s.name, s.testbed.name, *n, s.note.strip()) for s, n in zip(found, sizes, strict=True)]
-    )
+@app.callback()
+def edgebed(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave."),
+    ] = False,
+) -> None:
+    """Takes what stands before the command."""
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RUNS)
 def simulate(
     scenario: ScenarioArgument,
-    scheme: Annotated[str, typer.Option("--scheme", help="See `edgebed schemes`.")] = "sect",
+    scheme: SchemeOption = "sect",
     seed: SeedOption = 0,
     reasoner: ReasonerOption = None,
     folder: OutOption = None,
     resume: ResumeOption = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run one scheme on one seed in virtual time."""
+    """Run one scheme on one seed in virtual time, and report it."""
     compare(
         scenario,
         schemes=scheme,
@@ -133,25 +106,41 @@ def simulate(
     )
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RUNS)
 def compare(
     scenario: ScenarioArgument,
     schemes: Annotated[
-        str, typer.Option("--schemes", help="Comma-separated, in the order of the tables.")
+        str,
+        typer.Option(
+            "--schemes",
+            help="The schemes to compare, comma-separated, in the order of the tables; `edgebed schemes` lists "
+            "them.",
+        ),
     ] = "AL,MA,sect",
     seeds: Annotated[
-        str, typer.Option("--seeds", help="`0,1,2` or `0-11`; each is paired across schemes.")
+        str,
+        typer.Option(
+            "--seeds",
+            help="One run per scheme and seed: `0,1,2` or `0-11`. With the same seed all schemes get the same "
+            "requests.",
+        ),
     ] = "0",
-    live: Annotated[bool, typer.Option("--live", help="On a Ray cluster under real HTTP load.")] = False,
-    check_parity: Annotated[
-        bool, typer.Option("--check-parity", help="With --live: check it against virtual time.")
+    live: Annotated[
+        bool, typer.Option("--live", help="Run on Ray under real HTTP load, in the place of virtual time.")
     ] = False,
-    speedup: Annotated[
-        float | None, typer.Option("--speedup", min=0.01, help="Live: virtual seconds per second.")
-    ] = None,
-    lifecycle: Annotated[str | None, typer.Option("--lifecycle", help="Live: warm or cold.")] = None,
+    check_parity: Annotated[
+        bool,
+        typer.Option(
+            "--check-parity", help="Check afterwards that virtual time gives the same latencies; with --live."
+        ),
+    ] = False,
+    speedup: SpeedupOption = None,
+    lifecycle: LifecycleOption = None,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="Live: gateway port; 0 picks one.")
+        int,
+        typer.Option(
+            "--port", min=0, max=65535, help="Port of the gateway; 0 takes any free one; with --live."
+        ),
     ] = 0,
     raylets: RayletsOption = False,
     address: AddressOption = None,
@@ -160,6 +149,7 @@ def compare(
     folder: OutOption = None,
     resume: ResumeOption = False,
     baseline: BaselineOption = None,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare schemes on the same requests and events, in virtual time or live."""
@@ -171,8 +161,7 @@ def compare(
     loaded = with_reasoner(adjusted(load_scenario(scenario), speedup, lifecycle), reasoner)
     names, numbers = names_of(schemes), seeds_of(seeds)
     check(loaded, names, live)
-    if check_parity and not live:
-        raise ConfigError("--check-parity compares a live run with virtual time; add --live")
+    check_reasoner_thinks(reasoner, names)
     layout = Layout(folder or default_folder(loaded.name))
     if live:
         from edgebed.models.tiny import with_backend
@@ -199,28 +188,37 @@ def compare(
     conclude_and_show(layout, as_json, outcome)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RUNS)
 def demo(
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Gateway port; 0 picks one.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port of the gateway; 0 takes any free one.")
+    ] = 0,
     backend: BackendOption = "emulated",
     folder: OutOption = None,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Three schemes live on this machine, a slowdown and a node that leaves, and a report: what `make demo` runs."""
+    """Compare three schemes live on this machine, with a slowdown and a node that leaves: four minutes."""
     emulated = backend == "emulated"  # only of emulated models the virtual world knows the service times
     compare(
         "demo", live=True, check_parity=emulated, port=port, backend=backend, folder=folder, as_json=as_json
     )
 
 
-for command in (up, down, load, inject):
-    app.command()(command)
+for command in (up, load, inject, down):
+    app.command(cls=Command, rich_help_panel=LIVE)(command)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RECORDS)
 def report(
-    folder: Annotated[Path, typer.Argument(help="A folder that compare, simulate or demo wrote.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder that compare, simulate, demo or up wrote.", exists=True, file_okay=False
+        ),
+    ],
     baseline: BaselineOption = None,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the report of recorded runs again, and print its table."""
@@ -229,12 +227,18 @@ def report(
     conclude_and_show(layout_of(folder), as_json, baseline=baseline)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel=RECORDS)
 def replay(
-    folder: Annotated[Path, typer.Argument(help="The folder of one recorded run, live or virtual.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="The folder of one recorded run, `<out>/<scheme>/seed-<n>`.", exists=True, file_okay=False
+        ),
+    ],
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay a run's own arrivals and decisions in virtual time, and compare the per-type means."""
+    """Replay a run's arrivals and decisions in virtual time; exit code 1 if a mean latency differs by over 2%."""
     from edgebed.report.export import parity_json
     from edgebed.runs.kept import one_run
     from edgebed.runs.parity import replay_rows
@@ -254,8 +258,48 @@ def replay(
         raise typer.Exit(1)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+@app.command(cls=Command, rich_help_panel=LISTS)
+def schemes(as_json: JsonOption = False) -> None:
+    """List the schemes that can be compared: every system of both papers, and ours."""
+    from controller.schemes import SCHEMES
+
+    rows = [
+        {
+            "name": s.label(), "scheme": s.name, "paper": s.paper, "router": s.router, "perf": s.perf,
+            "scheduler": s.scheduler, "deployer": s.deployer, "planner": s.planner, "reasoner": s.reasoner,
+            "summary": s.summary,
+        }
+        for s in SCHEMES.values()
+    ]  # fmt: skip
+    if as_json:
+        print_json(rows)
+        return
+    parts = ("paper", "router", "scheduler", "deployer", "planner")
+    shown = [[str(row[n] or "–") for n in ("name", *parts, "summary")] for row in rows]
+    print_rows(("scheme", *parts, "what it does"), shown)
+
+
+@app.command(cls=Command, rich_help_panel=LISTS)
+def scenarios(as_json: JsonOption = False) -> None:
+    """List the packaged scenarios: a testbed, its requests, and what goes wrong."""
+    from emulation.files import list_scenarios, load_scenario
+
+    found = [load_scenario(name) for name in list_scenarios()]
+    if as_json:
+        print_json([{"name": s.name, "testbed": s.testbed.name, "note": s.note.strip()} for s in found])
+        return
+    columns = ("scenario", "testbed", "nodes", "slots", "events", "what it is")
+    sizes = [(str(len(s.testbed.nodes)), str(s.slots), str(len(s.events))) for s in found]
+    print_rows(
+        columns, [(s.name, s.testbed.name, *n, s.note.strip()) for s, n in zip(found, sizes, strict=True)]
+    )
+
+
+app.add_typer(reproduce_app, name="reproduce", rich_help_panel=PAPERS)
+app.add_typer(calibrate_app, name="calibrate", rich_help_panel=MODELS)
+app.add_typer(models_app, name="models", rich_help_panel=MODELS)
+app.command("profile", cls=Command, rich_help_panel=MODELS)(profile)
+app.command("profiles", cls=Command, rich_help_panel=LISTS)(profiles)
 
 
 if __name__ == "__main__":

@@ -4,49 +4,57 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edgebed.commands.command import Command
 from edgebed.commands.console import print_rows, say
-from edgebed.commands.options import print_json
-from emulation.files import ConfigError, did_you_mean
+from edgebed.commands.options import JsonOption, QuietOption, print_json
 
 if TYPE_CHECKING:
     from edgebed.models.checkpoints import Made
 
-app = typer.Typer(help="Make model checkpoints for the real backends.", no_args_is_help=True)
+app = typer.Typer(help="Make models with random weights, to be run as real ones.", no_args_is_help=True)
 
-FolderArgument = Annotated[Path, typer.Argument(help="Where to; must not be there yet.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of the weights.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON list instead of a table.")]
-_DTYPES = ("float32", "float16", "bfloat16")
+FolderArgument = Annotated[Path, typer.Argument(help="The folder to make; it must not be there yet.")]
+SeedOption = Annotated[
+    int,
+    typer.Option("--seed", min=0, help="Number that the random weights come from; the same gives the same."),
+]
 
 
-@app.command("make-tiny")
-def make_tiny(folder: FolderArgument, seed: SeedOption = 0, as_json: JsonOption = False) -> None:
-    """All four architectures with random weights, a few megabytes in all: to try and to test the real code."""
+@app.command("make-tiny", cls=Command)
+def make_tiny(
+    folder: FolderArgument, seed: SeedOption = 0, quiet: QuietOption = False, as_json: JsonOption = False
+) -> None:
+    """Make small models of all four architectures with random weights: a few megabytes, to try the real code."""
     from edgebed.models import checkpoints
 
     say("making tiny checkpoints (seconds) ...")
     _show(checkpoints.make_tiny(folder, seed), as_json)
 
 
-@app.command("make-random")
+@app.command("make-random", cls=Command)
 def make_random(
-    name: Annotated[str, typer.Argument(help="gpt2, gpt2-large, blip-large or sd-v1-5.")],
+    name: Annotated[
+        Literal["gpt2", "gpt2-large", "blip-large", "sd-v1-5"],
+        typer.Argument(help="The published model to resemble."),
+    ],
     folder: FolderArgument,
-    dtype: Annotated[str, typer.Option("--dtype", help="float32, float16 or bfloat16.")] = "float32",
+    dtype: Annotated[
+        Literal["float32", "float16", "bfloat16"],
+        typer.Option("--dtype", help="Number format of the weights."),
+    ] = "float32",
     seed: SeedOption = 0,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """One full-size model with random weights: costs what the published one costs, says nothing sensible."""
+    """Make one full-size model with random weights: same cost as the published one, no sense."""
     from edgebed.models import checkpoints
 
-    if dtype not in _DTYPES:
-        raise ConfigError(f"--dtype {dtype!r}; {did_you_mean(dtype, _DTYPES)}")
     say(f"making {name} with random weights (up to a minute or two) ...")
-    _show([checkpoints.make_random(name, folder, seed, dtype)], as_json)  # type: ignore[arg-type]
+    _show([checkpoints.make_random(name, folder, seed, dtype)], as_json)
 
 
 def _show(made: list[Made], as_json: bool) -> None:

@@ -3,53 +3,150 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 import typer
 
-from emulation.files import ConfigError
+from edgebed.places import runs_folder
+from emulation.domain.mistakes import ConfigError
+
+
+def scenario_names() -> list[str]:
+    """Packaged scenarios, for the shell's completion."""
+    from emulation.files import list_scenarios
+
+    return list_scenarios()
+
+
+def scheme_names() -> list[str]:
+    """Schemes, for the shell's completion."""
+    from controller.schemes import SCHEMES
+
+    return list(SCHEMES)
+
+
+def _check_address(address: str | None) -> str | None:
+    if address not in (None, "auto"):
+        host, colon, port = address.rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+            raise ConfigError(f"--address {address!r}: is no Ray cluster; give auto, or its head's HOST:PORT")
+    return address
+
 
 ScenarioArgument = Annotated[
-    str, typer.Argument(help="A packaged scenario (see `edgebed scenarios`) or a YAML file.")
+    str,
+    typer.Argument(
+        help="The scenario: a packaged name (`edgebed scenarios` lists them) or the path of a YAML file.",
+        autocompletion=scenario_names,
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+SchemeOption = Annotated[
+    str,
+    typer.Option(
+        "--scheme",
+        help="The scheme that decides: a name from `edgebed schemes`.",
+        autocompletion=scheme_names,
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Print the result as JSON on standard output, and nothing else but warnings and errors.",
+    ),
+]
+QuietOption = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Say nothing of how far it is; warnings and errors are still shown."),
+]
 OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Folder for records and report; default: runs/<name>.")
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Folder for the records and the report. By default a new one, `runs/<name>-<time>`; the environment "
+        "variable EDGEBED_RUNS names another folder in the place of `runs`.",
+        file_okay=False,
+    ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of requests, noise and draws.")]
+SeedOption = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        help="Number that all random draws come from: which requests, how long each takes. The same seed gives "
+        "the same run.",
+    ),
+]
 ResumeOption = Annotated[
     bool,
     typer.Option(
-        "--resume", help="Go on with what --out holds: runs that are there and whole are not made again."
+        "--resume",
+        help="Go on with what the folder of --out holds: runs that are there and whole are not made again.",
     ),
 ]
 BaselineOption = Annotated[
     str | None,
-    typer.Option("--baseline", help="The scheme that the others are compared with; default: the first."),
+    typer.Option(
+        "--baseline",
+        help="The scheme that the others are compared with. By default the first of --schemes.",
+        autocompletion=scheme_names,
+    ),
 ]
 ReasonerOption = Annotated[
     str | None,
     typer.Option(
         "--reasoner",
-        help="Of every agent and meta-controller: rules, openai, scripted:<file> or replay:<file>.",
+        metavar="NAME",
+        help="What thinks where a scheme has agents: `rules` (a deterministic program), `openai` (a language "
+        "model, named by the EDGEBED_LLM_* variables), `scripted:FILE` or `replay:FILE` (answers from a file). "
+        "By default as the scenario says, else `rules`.",
+    ),
+]
+SpeedupOption = Annotated[
+    float | None,
+    typer.Option(
+        "--speedup",
+        min=0.01,
+        help="Virtual seconds per second of real time; 10 plays ten minutes in one. By default as the scenario "
+        "says.",
+    ),
+]
+LifecycleOption = Annotated[
+    Literal["warm", "cold"] | None,
+    typer.Option(
+        "--lifecycle",
+        help="warm: the processes of all models stay up, and starting a model is emulated. cold: they are really "
+        "started and stopped, at speedup 1 only. By default as the scenario says.",
     ),
 ]
 RayletsOption = Annotated[
     bool,
-    typer.Option("--raylets", help="Live: one raylet per edge node, so that nodes can really be killed."),
+    typer.Option(
+        "--raylets",
+        help="Give each edge node a Ray node of its own, so that one can really be killed. Starts more slowly.",
+    ),
 ]
 AddressOption = Annotated[
     str | None,
-    typer.Option("--address", help="Live: Ray cluster to join (auto, host:port); default: our own."),
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        callback=_check_address,
+        help="Join the Ray cluster at this address (`auto`: the one of this machine). By default one is "
+        "started here.",
+    ),
 ]
 BackendOption = Annotated[
     str,
     typer.Option(
         "--backend",
-        help="Live, of models the testbed names none for: emulated, or real-tiny (every model by a tiny real one).",
+        help="What answers for the models that the testbed file gives no backend: `emulated` (synthetic "
+        "answers at the profile's pace) or `real-tiny` (small real models with random weights, made at their "
+        "first use).",
     ),
 ]
 
@@ -71,6 +168,18 @@ def adjusted(scenario: Any, speedup: float | None, lifecycle: str | None) -> Any
             f"{' '.join(f'--{n} {v}' for n, v in given.items())}: {error.errors()[0]['msg']}"
         ) from error
     return scenario.model_copy(update={"live": live})
+
+
+def check_reasoner_thinks(reasoner: str | None, schemes: Sequence[str]) -> None:
+    """Raise `ConfigError` if `--reasoner` is given and none of the schemes has anything that thinks."""
+    from controller.schemes import SCHEMES
+
+    if reasoner is None or any(SCHEMES[name].meta is not None or SCHEMES[name].agents() for name in schemes):
+        return
+    some = ", ".join(n for n, s in SCHEMES.items() if s.meta is not None or s.agents())
+    raise ConfigError(
+        f"--reasoner has no effect on {', '.join(schemes)}, which ask none: compare one of {some}"
+    )
 
 
 def names_of(text: str) -> list[str]:
@@ -99,7 +208,7 @@ def seeds_of(text: str) -> list[int]:
 
 def default_folder(name: str) -> Path:
     """Where records go if nobody says so."""
-    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    return runs_folder() / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
 def print_json(data: Any) -> None:

@@ -4,80 +4,119 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from edgebed.commands.console import out, print_rows
-from edgebed.commands.options import print_json
-from emulation.domain.cluster import Modality
-from emulation.domain.contention import BatchCurve, Contention
-from emulation.domain.profile import ProfileFile
-from emulation.files import ConfigError, did_you_mean
+from edgebed.commands.options import JsonOption, QuietOption, print_json
+from emulation.domain.mistakes import ConfigError
 
-_BACKENDS: dict[Modality, str] = {"text": "transformers", "caption": "transformers", "image": "diffusers"}
+if TYPE_CHECKING:
+    from emulation.domain.contention import BatchCurve, Contention
+    from emulation.domain.profile import ProfileFile
 
 
 def profile(
-    source: Annotated[str, typer.Argument(help="A local folder, or the id of a model on the hub.")],
-    file: Annotated[Path, typer.Argument(help="The profile file to write (YAML).")],
-    model: Annotated[str, typer.Option("--model", help="Its id in testbed files.")],
-    kind: Annotated[str, typer.Option("--modality", help="text, caption or image.")] = "text",
+    source: Annotated[
+        str, typer.Argument(help="The model: a local folder, or its id on the Hugging Face hub.")
+    ],
+    file: Annotated[Path, typer.Argument(help="The profile file to write (YAML).", dir_okay=False)],
+    model: Annotated[str, typer.Option("--model", help="The id that testbed files give this model.")],
+    kind: Annotated[
+        Literal["text", "caption", "image"],
+        typer.Option(
+            "--modality", help="What it makes: text from text, captions of images, or images from text."
+        ),
+    ] = "text",
     backend_name: Annotated[
-        str | None,
-        typer.Option("--backend", help="transformers, diffusers or vllm; by default as the kind of model."),
+        Literal["transformers", "diffusers", "vllm"] | None,
+        typer.Option(
+            "--backend", help="The library that runs it. By default diffusers for images, else transformers."
+        ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, float16 or bfloat16.")] = "auto",
-    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
+    device: Annotated[
+        Literal["cpu", "cuda"], typer.Option("--device", help="Where it runs: the CPU, or an NVIDIA GPU.")
+    ] = "cpu",
+    dtype: Annotated[
+        Literal["auto", "float32", "float16", "bfloat16"],
+        typer.Option("--dtype", help="Number format of the weights; auto: as the model's files have it."),
+    ] = "auto",
+    threads: Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads it may use.")] = 1,
     inputs: Annotated[
-        str, typer.Option("--inputs", help="Text: prompt tokens to measure.")
+        str,
+        typer.Option("--inputs", help="Lengths of the prompt to measure, in tokens, comma-separated (text)."),
     ] = "16,128,384,768",
-    outputs: Annotated[str, typer.Option("--outputs", help="Text: generated tokens.")] = "1,16,48,96",
-    prompts: Annotated[str, typer.Option("--prompts", help="Captions or pictures per request.")] = "1,2,3",
-    size: Annotated[str, typer.Option("--size", help="Pictures: width x height.")] = "256x256",
-    steps: Annotated[int, typer.Option("--steps", min=1, help="Pictures: denoising steps.")] = 20,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Measurements of each size.")] = 2,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of measurements.")] = 0,
+    outputs: Annotated[
+        str,
+        typer.Option(
+            "--outputs", help="Lengths of the answer to measure, in tokens, comma-separated (text)."
+        ),
+    ] = "1,16,48,96",
+    prompts: Annotated[
+        str,
+        typer.Option(
+            "--prompts", help="Images per request to measure, comma-separated (captions and images)."
+        ),
+    ] = "1,2,3",
+    size: Annotated[
+        str, typer.Option("--size", help="Size of the images to make, width x height in pixels (images).")
+    ] = "256x256",
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, max=10_000, help="Denoising steps of an image (images).")
+    ] = 20,
+    repeats: Annotated[
+        int, typer.Option("--repeats", min=1, max=1000, help="How often each size is measured.")
+    ] = 2,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Number that the order of the measurements is drawn from.")
+    ] = 0,
     together: Annotated[
         str | None,
-        typer.Option("--colocate", help="Also measure so many processes at once, for example 1,2,4."),
+        typer.Option(
+            "--colocate",
+            help="Measure also so many processes at the same time, for example 1,2,4. By default only one.",
+        ),
     ] = None,
     batches: Annotated[
         str | None,
         typer.Option(
-            "--batch", help="With vllm: also measure so many requests in one batch, for example 1,2,4,8."
+            "--batch",
+            help="Measure also so many requests in one batch, for example 1,2,4,8, with --backend vllm. By "
+            "default only one.",
         ),
     ] = None,
     fraction: Annotated[
         float | None,
-        typer.Option("--fraction", min=0.01, max=1.0, help="Share of the GPU each of them is held to."),
+        typer.Option(
+            "--fraction",
+            min=0.01,
+            max=1.0,
+            help="Share of the GPU that each process of --colocate is held to, up to 1. By default all of it.",
+        ),
     ] = None,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Write it even if other work took most of the processor's time.")
+        bool,
+        typer.Option(
+            "--anyway", help="Write the profile even if other work took most of the processor's time."
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Measure a real model over a grid of sizes, fit the linear law, write a profile both worlds read."""
+    """Measure how long a real model takes by the size of its requests, and write a profile for testbed files."""
     from edgebed.profile.file import write_profile
     from edgebed.profile.grid import Grid
     from edgebed.profile.measuring import Measurement, measured
 
-    modality = next((m for m in _BACKENDS if m == kind), None)
-    if modality is None:
-        raise ConfigError(f"--modality {kind!r}; {did_you_mean(kind, list(_BACKENDS))}")
-    name = backend_name or _BACKENDS[modality]
+    name = backend_name or ("diffusers" if kind == "image" else "transformers")
     at_once, levels = _levels("--batch", batches), _levels("--colocate", together)
-    if at_once and name != "vllm":
-        raise ConfigError(f"--batch: backend {name} computes one request at a time; add --backend vllm")
-    if not levels and fraction is not None:
-        raise ConfigError("--fraction is of co-located processes; add --colocate 1,2,4")
     grid = Grid(
         _numbers("--inputs", inputs), _numbers("--outputs", outputs), _numbers("--prompts", prompts),
         _pixels(size), steps, repeats,
     )  # fmt: skip
     wanted = Measurement(
-        source=source, model=model, modality=modality, backend=name, device=device, dtype=dtype,
+        source=source, model=model, modality=kind, backend=name, device=device, dtype=dtype,
         threads=threads, grid=grid, seed=seed, levels=levels, batches=at_once, fraction=fraction,
         anyway=anyway,
     )  # fmt: skip
@@ -172,10 +211,15 @@ def batch_table(curve: BatchCurve) -> None:
 
 
 def profiles(
-    name: Annotated[str | None, typer.Argument(help="Show this one, with all it says of its source.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="Show only this profile, a packaged name or a file, with all it says of its source."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """List the packaged profiles, for the `profile` of a testbed; or show one, or a file."""
+    """List the packaged profiles: how long models take on which device; or show one."""
     from emulation.files import list_profiles, load_profile
 
     named = {n: load_profile(n) for n in ([name] if name is not None else list_profiles())}

@@ -1,70 +1,97 @@
-"""The commands of a live testbed that stays: `up`, `load`, `inject`, `down`."""
+"""The commands of a live testbed that stays: `up`, `inject`, `down`; `load` has a file of its own."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.markup import escape
 
-from edgebed.commands.console import out, say
+from edgebed.commands.command import given_words
+from edgebed.commands.console import complain, out
 from edgebed.commands.options import (
     AddressOption,
     BackendOption,
     JsonOption,
+    LifecycleOption,
     OutOption,
+    QuietOption,
     RayletsOption,
+    SchemeOption,
     SeedOption,
+    SpeedupOption,
     adjusted,
     default_folder,
     print_json,
+    scenario_names,
 )
-from emulation.files import ConfigError
+from emulation.domain.mistakes import ConfigError
 
 if TYPE_CHECKING:
     from serve_apps.gateway.server.settings import HttpSettings
 
 
 def up(
+    ctx: typer.Context,
     scenario: Annotated[
-        str, typer.Argument(help="Testbed and live settings; its requests are sent by `edgebed load`.")
+        str,
+        typer.Argument(
+            help="The scenario whose testbed stands up; its requests are sent by `edgebed load`, its events "
+            "are not played.",
+            autocompletion=scenario_names,
+        ),
     ] = "demo",
-    scheme: Annotated[str, typer.Option("--scheme", help="See `edgebed schemes`.")] = "MA",
+    scheme: SchemeOption = "MA",
     seed: SeedOption = 0,
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; control needs EDGEBED_TOKEN off loopback.")
+        str,
+        typer.Option(
+            "--host",
+            help="Address to listen on. On any but a loopback address, `inject` needs the token in EDGEBED_TOKEN.",
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Gateway port; 0 picks one.")] = 8000,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port of the gateway; 0 takes any free one.")
+    ] = 8000,
     raylets: RayletsOption = False,
     address: AddressOption = None,
     backend: BackendOption = "emulated",
-    speedup: Annotated[
-        float | None, typer.Option("--speedup", min=0.01, help="Virtual seconds per second.")
-    ] = None,
-    lifecycle: Annotated[str | None, typer.Option("--lifecycle", help="warm or cold.")] = None,
+    speedup: SpeedupOption = None,
+    lifecycle: LifecycleOption = None,
     foreground: Annotated[
-        bool, typer.Option("--foreground", help="Stay in this terminal; Ctrl-C ends it.")
+        bool, typer.Option("--foreground", help="Stay in this terminal until Ctrl-C takes the testbed down.")
     ] = False,
     http: Annotated[
         Path | None,
         typer.Option(
-            "--http", help="YAML file of the gateway's limits; see docs/reference/http-settings.md."
+            "--http",
+            exists=True,
+            dir_okay=False,
+            help="YAML file with limits of the HTTP server, as docs/reference/http-settings.md has them. By "
+            "default those stand.",
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", help="Name clients may call the gateway by; *.lan for all below."),
+        typer.Option(
+            "--allow-host",
+            metavar="NAME",
+            help="Another name by which clients may call it, *.lan for all names below lan; repeatable.",
+        ),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option("--allow-origin", help="Origin whose web pages may call /v1, as https://page.example."),
+        typer.Option(
+            "--allow-origin",
+            metavar="ORIGIN",
+            help="A web site whose pages may call it from a browser, as https://page.example; repeatable.",
+        ),
     ] = None,
     folder: OutOption = None,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start a live testbed that stays, with an OpenAI-compatible gateway."""
+    """Start a live testbed that stays until `edgebed down`, behind an OpenAI-compatible address."""
     from dataclasses import asdict
 
     from edgebed.models.tiny import with_backend
@@ -89,8 +116,7 @@ def up(
     if foreground:
         serve_in_foreground(loaded, scheme, seed, options, layout)
         return
-    say(f"starting Ray and {len(loaded.testbed.executors())} replicas ...")
-    standing = bring_up(options, layout, sys.argv[2:])
+    standing = bring_up(options, layout, given_words(ctx, without=("as_json", "quiet", "folder")))
     if as_json:
         print_json({**asdict(standing), "folder": str(layout.root)})
         return
@@ -126,75 +152,70 @@ def _http_settings(file: Path | None, hosts: list[str], origins: list[str]) -> H
 
 def down() -> None:
     """Take the standing testbed down; its record is closed. Exit code 1 if anything went wrong with it."""
-    from edgebed.runs.standing import down as take_down
+    from edgebed.runs.testbed_client import down as take_down
 
     ended = take_down()
     if ended is None:
         out.print("no testbed stands here")
     elif ended.failure:
-        say(f"down, but not as it should be: {escape(ended.failure)}; records and up.log in {ended.folder}")
+        complain(f"down, but not as it should be: {ended.failure}; records and up.log in {ended.folder}")
         raise typer.Exit(1)
     else:
         out.print("down")
-
-
-def load(
-    scenario: Annotated[str, typer.Argument(help="Whose requests to send.")] = "demo",
-    url: Annotated[
-        str | None, typer.Option("--url", help="Any OpenAI-compatible URL; default: the standing testbed.")
-    ] = None,
-    seed: SeedOption = 0,
-    speedup: Annotated[
-        float | None, typer.Option("--speedup", min=0.01, help="Default: the testbed's, else the scenario's.")
-    ] = None,
-    log: Annotated[Path, typer.Option("--log", help="The client's log, one JSON line per request.")] = Path(
-        "runs/client.jsonl"
-    ),
-    as_json: JsonOption = False,
-) -> None:
-    """Load a gateway with a scenario's requests, open loop, and sum up what the client saw."""
-    from edgebed.runs.load_summary import print_load, summarise_load
-    from edgebed.runs.standing import load as send
-    from edgebed.runs.standing import speedup_of, standing_url
-    from emulation.files import load_scenario
-    from workloads.load import client_log
-
-    loaded = load_scenario(scenario)
-    where = standing_url(url)
-    code = send(scenario, seed, speedup or speedup_of(where) or loaded.live.speedup, where, log)
-    summary = summarise_load(client_log(log))
-    if as_json:
-        print_json(summary)
-    else:
-        print_load(summary, out)
-    if code:
-        raise typer.Exit(1)
 
 
 def inject(
     kind: Annotated[
         str,
         typer.Argument(
-            help="slowdown, drift, ramp, pause, error, leave, link_delay, replica_crash or llm_outage."
+            help="What goes wrong: slowdown, drift, ramp, pause, error, leave, link_delay, replica_crash or "
+            "llm_outage."
         ),
     ],
     for_s: Annotated[
-        float, typer.Option("--for", min=0.001, help="Virtual seconds until it is undone.")
+        float,
+        typer.Option("--for", min=0.001, help="How long it lasts, in virtual seconds; then it is undone."),
     ] = 60.0,
-    node: Annotated[str | None, typer.Option("--node")] = None,
-    model: Annotated[str | None, typer.Option("--model")] = None,
-    factor: Annotated[float | None, typer.Option("--factor", help="Times slower.")] = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            "--node",
+            help="The node it happens to; every kind but link_delay and llm_outage needs one. By default none.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Only this model on the node. By default all of its models.")
+    ] = None,
+    factor: Annotated[
+        float | None,
+        typer.Option("--factor", help="How many times slower: slowdown and ramp need it. By default none."),
+    ] = None,
     in_flight: Annotated[
-        str | None, typer.Option("--in-flight", help="leave: requeue, fail or resume.")
+        Literal["requeue", "fail", "resume"] | None,
+        typer.Option(
+            "--in-flight",
+            help="What becomes of the work on a node that leaves: it goes elsewhere, is lost, or goes on when "
+            "the node is back. By default requeue.",
+        ),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Any other field, as name=value; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any other field of the event, as a scenario file has it; repeatable.",
+        ),
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", help="Default: the standing testbed.")] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url", metavar="URL", help="Where the testbed is. By default the one that `edgebed up` left."
+        ),
+    ] = None,
 ) -> None:
     """Make something go wrong on the live testbed, from now on for a while."""
-    from edgebed.runs.standing import inject as play
-    from edgebed.runs.standing import standing_url
+    from edgebed.runs.testbed_client import inject as play
+    from edgebed.runs.testbed_client import standing_url
 
     given = {"node": node, "model": model, "factor": factor, "in_flight": in_flight}
     event: dict[str, object] = {"kind": kind, **{name: v for name, v in given.items() if v is not None}}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from pathlib import Path
 
 from edgebed.commands.console import say
 from edgebed.models.checkpoints import TINY, make_tiny
+from edgebed.places import home
 from emulation.domain.cluster import BackendEntry, ModelSpec
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -44,9 +44,8 @@ def with_backend(scenario: Scenario, backend: str, speedup: float | None) -> tup
 
 
 def tiny_folder() -> Path:
-    """Where they are kept, by what they are: other shapes are another folder. `EDGEBED_TINY` overrules it."""
-    given = os.environ.get("EDGEBED_TINY")
-    return Path(given) if given else Path.home() / ".edgebed" / f"tiny-{zlib.crc32(repr(TINY).encode()):08x}"
+    """Where they are kept, by what they are: other shapes are another folder."""
+    return home() / f"tiny-{zlib.crc32(repr(TINY).encode()):08x}"
 
 
 def _make(folder: Path) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
-from rich.markup import escape
 
-from edgebed.commands.console import progress_bar, say
+from edgebed.commands.console import progress_bar, warn
 from edgebed.report import Comparison, ParityReport, compare_runs, write_csv, write_report
 from edgebed.runs.failure import Failure
 from edgebed.runs.kept import kept_runs
@@ -42,7 +41,7 @@ def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> Non
             build_controllers(row, scenario, 0)
     check_traces(scenario)
     for doubt in scenario.doubts():
-        say(f"warning: {doubt}")
+        warn(doubt)
 
 
 def compare_virtual(
@@ -68,7 +67,7 @@ def compare_virtual(
                 )
         except KeyboardInterrupt:
             outcome.interrupted = True
-            say("interrupted: reporting what was finished")
+            warn("interrupted: reporting what was finished")
     return outcome
 
 
@@ -91,7 +90,7 @@ class Outcome:
             self.runs[pair] = read_run(task.folder)
         else:
             self.failed[pair] = failure.said
-            say(f"[red]{escape(f'{task}: {failure.said}')}[/red]")
+            warn(f"{task} FAILED: {failure.said}")
 
 
 def conclude(

@@ -9,16 +9,11 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.agents.llm import ReasonerError
-from emulation.files import ConfigError
-from emulation.jsonl import RecordError
-from workloads.traces import TraceError
-
-USERS: tuple[type[Exception], ...] = (ConfigError, RecordError, TraceError, ReasonerError)
-"""Errors about what the user gave: their text says all there is to say."""
+from edgebed.commands.console import Failed
+from emulation.domain.mistakes import Mistake
 
 
-class WorkError(RuntimeError):
+class WorkError(Failed):
     """Work in another process failed; the message names item, error and place."""
 
 
@@ -36,7 +31,7 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """Of an exception."""
-        if isinstance(error, USERS):
+        if isinstance(error, Mistake):
             return cls(str(error), "", error if _travels(error) else None)
         trace = "".join(traceback.format_exception(error))
         return cls(said_of(error), trace)

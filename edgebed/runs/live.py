@@ -9,9 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.markup import escape
-
-from edgebed.commands.console import progress_bar, say
+from edgebed.commands.console import progress_bar, say, warn
 from edgebed.runs.client_log import CLIENT_LOG, join_client_log
 from edgebed.runs.comparison import Outcome, figures
 from edgebed.runs.failure import Failure, WorkError
@@ -97,14 +95,14 @@ def compare_live(
                 outcome.runs[scheme, seed] = run_live(cluster, scenario, scheme, seed, layout, quiet)
             except KeyboardInterrupt:
                 outcome.interrupted = True
-                say("interrupted: reporting what was recorded")
+                warn("interrupted: reporting what was recorded")
                 if (folder / CLIENT_LOG).exists():
                     outcome.runs[scheme, seed] = join_client_log(folder)
                 break
             except Exception as error:
                 failure = Failure.of(error)
                 outcome.failed[scheme, seed] = failure.said
-                say(f"[red]{escape(f'{scheme}, seed {seed}: {failure.said}')}[/red]")
+                warn(f"{scheme}, seed {seed} FAILED: {failure.said}")
                 note_failure(folder, note, failure, keep_record=True)
     if check_parity and not outcome.interrupted:
         _add_parity(outcome, scenario, quiet)
@@ -257,14 +255,12 @@ def _watch(
             said = f"t {max(progress.t_s, 0):.0f} s: {progress.arrived} arrived, {progress.ended} ended"
             bar.update(min(max(progress.t_s, 0.0), settled_s), said)
             if time.time() > last_wall:
-                say(
-                    f"[red]the load generator did not end {PATIENCE_S:.0f} s after the run; stopping it[/red]"
-                )
+                warn(f"the load generator did not end {PATIENCE_S:.0f} s after the run; stopping it")
                 return
             time.sleep(LOOK_S)
         bar.update(settled_s, said)
     if load.returncode not in (0, None):
-        say(f"[red]locust ended with code {load.returncode}; its words are in locust.log[/red]")
+        warn(f"locust ended with code {load.returncode}; its words are in locust.log")
 
 
 def _add_parity(outcome: Outcome, scenario: Scenario, quiet: bool) -> None:
@@ -275,7 +271,7 @@ def _add_parity(outcome: Outcome, scenario: Scenario, quiet: bool) -> None:
             outcome.parity = parity(runs, scenario, on_run=bar.step)
     except KeyboardInterrupt:
         outcome.interrupted = True
-        say("interrupted: parity was not checked to the end, and is left out")
+        warn("interrupted: parity was not checked to the end, and is left out")
     except (WorkError, RecordError) as error:
         outcome.broken = f"parity could not be checked: {error}"
-        say(f"[red]{escape(outcome.broken)}[/red]")
+        warn(outcome.broken)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from emulation.domain.mistakes import did_you_mean
 from emulation.domain.quantities import shown
 
 Location = Sequence[int | str]
 """A pydantic error location: field names, list indices, keys, and the tags of discriminated unions."""
-
-_MOST_NAMES = 60
-"""Names that a message lists."""
 
 
 def complaint(schema: Any, error: ValidationError, root: str = "") -> str:
@@ -26,20 +23,6 @@ def complaint(schema: Any, error: ValidationError, root: str = "") -> str:
     errors = _root_causes(error)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return _explained(schema, errors[0], root) + more
-
-
-def printable(text: str) -> str:
-    """A message as a terminal may be sent it: what does not print, line ends aside, as Python escapes it."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """`did you mean 'x'?` where a known name is close, and the known names."""
-    names = ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")
-    close = difflib.get_close_matches(name[:200].lower(), [k.lower() for k in known], n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {next(k for k in known if k.lower() == close[0])!r}? known: {names}"
-    return f"known: {names}"
 
 
 def _root_causes(error: ValidationError) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from emulation.domain.complaints import did_you_mean
+from emulation.domain.mistakes import did_you_mean
 from emulation.domain.quantities import shown
 
 

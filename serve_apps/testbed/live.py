@@ -2,7 +2,7 @@
 
 `LiveCluster.start` brings Ray up on free ports with one process per actor and one Serve application per
 (node, model); `begin_run` hands every process its part and starts the clock; `end_run` closes the books;
-`stop` leaves nothing running. `LiveCluster.attach` joins a testbed that `edgebed up` left standing.
+`stop` leaves nothing running.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ from serve_apps.testbed.parts import parts_of
 from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.ray_cluster import (
     RayCluster,
-    attach,
-    disconnect,
     importable,
     join,
     quieten,
@@ -103,15 +101,13 @@ class LiveOptions:
 class LiveCluster:
     """A live testbed. Use as a context manager, or call `stop`."""
 
-    def __init__(
-        self, testbed: TestbedConfig, options: LiveOptions, address: str, base: RayCluster | None = None
-    ) -> None:
+    def __init__(self, testbed: TestbedConfig, options: LiveOptions, address: str, base: RayCluster) -> None:
         self.testbed = testbed
         self.options = options
         self.address = address
         """Ray address other processes can join."""
         self.base = base
-        """The Ray it stands on; None for a process that only attached."""
+        """The Ray it stands on."""
         self.calls = RayCalls()
         self._handles: dict[str, Any] = {}
         """An actor lives as long as somebody has the handle it was made with."""
@@ -148,25 +144,17 @@ class LiveCluster:
             raise
         return cluster
 
-    @classmethod
-    def attach(cls, address: str, testbed: TestbedConfig, options: LiveOptions) -> Self:
-        """Join a testbed that stays. Raises `ConnectionError` if none answers at this address."""
-        quieten()
-        attach(address)
-        return cls(testbed, options, address)
-
     def stop(self) -> None:
-        """Take everything down that `start` brought up; an attached process only lets go."""
+        """Take everything down that `start` brought up."""
         if not ray.is_initialized():
             return
         try:
-            if self.base is not None:
-                serve_shutdown: Any = serve.shutdown
-                serve_shutdown()
+            serve_shutdown: Any = serve.shutdown
+            serve_shutdown()
         except Exception as error:  # whatever is broken, the processes must go
             log.warning("serve.shutdown: %s", error)
         finally:
-            (self.base.stop if self.base is not None else disconnect)()
+            self.base.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -209,13 +197,12 @@ class LiveCluster:
             max_restarts=restarts,
             max_concurrency=UNLIMITED,
             num_cpus=0,
-            resources=dict(place or (self.base.place if self.base is not None else {})),
+            resources=dict(place or self.base.place),
         ).remote(*args)
 
     def _start_apps(self, share: float) -> None:
         serve.start(proxy_location="Disabled", logging_config=QUIET)
-        place = self.base.place if self.base is not None else {}
-        options = self.options
+        place, options = self.base.place, self.options
         targets = [gateway_target(options.host, options.port, options.http, options.gateways, place)]
         if self.testbed.agent_llm is not None:
             targets.append(agent_target(self.testbed, self.testbed.agent_llm))

@@ -103,11 +103,6 @@ def join(address: str, testbed: TestbedConfig) -> RayCluster:
     return RayCluster(address, disconnect, place)
 
 
-def attach(address: str) -> None:
-    """Join as one who only uses it. Raises `ConnectionError` if none answers at this address."""
-    ray.init(address=address, **_QUIET)
-
-
 def disconnect() -> None:
     """Let go of Ray, and leave no thread behind that would still call it."""
     shutdown: Any = ray.shutdown

@@ -50,6 +50,13 @@ def serving(stub: Stub) -> Iterator[Stub]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def do_GET(self) -> None:
+            if self.path == "/v1/models":
+                names = ["gpt2", "gpt2-large", "batch", "blip", "sd"]
+                self._json(200, {"object": "list", "data": [{"id": name} for name in names]})
+            else:
+                self._json(404, {"error": {"message": "not here", "code": "not_found"}})
+
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             stub.arrive(dict(self.headers), self.path, body)

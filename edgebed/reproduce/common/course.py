@@ -10,9 +10,8 @@ from time import perf_counter
 from typing import Any, Generic, TypeVar
 
 import orjson
-from rich.markup import escape
 
-from edgebed.commands.console import progress_bar, say
+from edgebed.commands.console import progress_bar, say, warn
 from edgebed.report.plain import Picture, plain_page
 from edgebed.report.sheet import Sheet
 from edgebed.runs.layout import fresh_folder
@@ -110,7 +109,7 @@ class Part(Generic[Item, Left]):
                 for ended in each_ended(self.work, self.items, workers):
                     if ended.failure is not None:
                         done.failed[str(ended.item)] = ended.failure.said
-                        say(escape(f"FAILED {ended.item}: {ended.failure.said}"))
+                        warn(f"FAILED {ended.item}: {ended.failure.said}")
                     elif ended.result is not None:
                         self.take(ended.item, ended.result)
                     bar.step(str(ended.item))
@@ -137,6 +136,6 @@ def reproduce(
             part.run(done, paper, quiet, workers)
     except KeyboardInterrupt:
         done.interrupted = True
-        say("interrupted: reporting the runs that were finished")
+        warn("interrupted: reporting the runs that were finished")
     done.write(paper)
     return done

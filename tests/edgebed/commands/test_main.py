@@ -8,56 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 import pytest
-import yaml
 
-from edgebed.commands.main import main
+from tests.build.command_line import edgebed, small
 from tests.build.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "edgebed.commands.main"]
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed."""
-
-    stdout: str
-    stderr: str
-
-
-def edgebed(*arguments: str, code: int = 0) -> Said:
-    """Run the command in this process, as its entry point does."""
-    out, err = StringIO(), StringIO()
-    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
-        patched.setattr(sys, "argv", ["edgebed", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-    said = Said(out.getvalue(), err.getvalue())
-    assert (ended.value.code or 0) == code, said
-    return said
-
-
-def small(folder: Path, **changes: object) -> Path:
-    """A scenario of a few slots on the packaged demo testbed."""
-    scenario = {
-        "name": "small",
-        "testbed": "demo",
-        "workload": [{"kind": "poisson", "rate_per_s": 1.0, "mix": {"gpt2": 0.7, "sd": 0.3}}],
-        "slot_s": 20,
-        "slots": 4,
-        "epoch_slots": 2,
-        "deadline_s": 60,
-        **changes,
-    }
-    path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump(scenario))
-    return path
 
 
 def test_compare_writes_records_report_and_the_promised_json_keys(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.models
 def test_every_packaged_scenario_can_run_on_tiny_real_models(
     name: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDGEBED_TINY", str(tiny))
+    monkeypatch.setattr("edgebed.models.tiny.tiny_folder", lambda: tiny)
     scenario, default = with_backend(load_scenario(name), "real-tiny", None)
     ready = as_live(scenario, default)
     assert ready.live.speedup <= SPEEDUP
@@ -35,7 +35,7 @@ def test_every_packaged_scenario_can_run_on_tiny_real_models(
 
 
 def test_checkpoints_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGEBED_TINY", str(tmp_path / "made"))
+    monkeypatch.setenv("EDGEBED_HOME", str(tmp_path / "made"))
     with_backend(load_scenario("demo"), "real-tiny", None)
     first = sorted((p, p.stat().st_mtime_ns) for p in tiny_folder().rglob("*"))
     with_backend(load_scenario("demo"), "real-tiny", None)
@@ -43,7 +43,7 @@ def test_checkpoints_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_speedup_that_was_asked_for_is_kept(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGEBED_TINY", str(tiny))
+    monkeypatch.setattr("edgebed.models.tiny.tiny_folder", lambda: tiny)
     demo = load_scenario("demo")
     scenario, default = with_backend(demo, "real-tiny", demo.live.speedup)
     assert as_live(scenario, default).live.speedup == demo.live.speedup > SPEEDUP
@@ -52,7 +52,7 @@ def test_a_speedup_that_was_asked_for_is_kept(tiny: Path, monkeypatch: pytest.Mo
 def test_what_is_no_stand_in_holds_the_clock_to_its_own_pace(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDGEBED_TINY", str(tiny))
+    monkeypatch.setattr("edgebed.models.tiny.tiny_folder", lambda: tiny)
     scenario, default = with_backend(load_scenario("demo"), "real-tiny", None)
     first, *others = scenario.testbed.backends
     mixed = (first.model_copy(update={"stand_in": False}), *others)

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from edgebed.commands.main import app
 from edgebed.runs import standing as module
 from emulation.recording import JsonlSink, read_run
-from serve_apps.testbed.standing import Standing, say_how_it_ended, started_at
+from serve_apps.testbed.standing import say_how_it_ended
+from serve_apps.testbed.state import Standing, started_at
 from serve_apps.wire.calls import Unreached
 from tests.build.fakes import device_testbed, header, scenario
 
@@ -21,7 +22,7 @@ from tests.build.fakes import device_testbed, header, scenario
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state file of a testbed whose owner is this very process; asked to end, it does nothing and is gone."""
     path = tmp_path / "testbed.json"
-    monkeypatch.setattr(module, "STATE", path)
+    monkeypatch.setenv("EDGEBED_HOME", str(tmp_path))
     monkeypatch.setattr(Standing, "end", lambda self: True)
     return path
 

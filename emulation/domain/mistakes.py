@@ -1,0 +1,34 @@
+"""What a user can put right: errors whose message is all that he is shown, and help with names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+_MOST_NAMES = 60
+"""Names that a message lists."""
+
+
+class Mistake(Exception):
+    """Something given that cannot be used: the message names it, its value and the fix; the exit code is 2."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+class ConfigError(Mistake, ValueError):
+    """A file or an option that cannot be used: file, field, value and fix of the first mistake."""
+
+
+def printable(text: str) -> str:
+    """A message as a terminal may be sent it: what does not print, line ends aside, as Python escapes it."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """`did you mean 'x'?` where a known name is close, and the known names."""
+    names = ", ".join(known[:_MOST_NAMES]) + (", ..." if len(known) > _MOST_NAMES else "")
+    close = difflib.get_close_matches(name[:200].lower(), [k.lower() for k in known], n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {next(k for k in known if k.lower() == close[0])!r}? known: {names}"
+    return f"known: {names}"

@@ -14,7 +14,7 @@ from controller.backlog import Entry
 from controller.fast_view import Belief, FastView, Pool
 from controller.lengths import OutputLengths
 from controller.routers.router import HOLD, Router
-from controller.scoring import guide_penalty_s, rank, soft_bias_s
+from controller.scoring import AVOID_S, guide_penalty_s, rank, soft_bias_s
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.ports import Completion, Lesson, MetaController, PerfKey, PerformanceModel
@@ -30,6 +30,9 @@ class FastPathConfig(Strict):
     """Bonus of a law nothing is known of (uncertainty 1); E3's explore_weight."""
     risk_penalty_s: Seconds = 60.0
     """Penalty of a risky executor beside its hard avoidance; E3's risk_penalty."""
+    risk_bound: Annotated[float, Range(1, 1000, "times")] | None = None
+    """How far hard avoidance of a risky executor goes: it is given up for a request that would take more than so many
+    times as long everywhere else as there, both as predicted. Absent: it never is while another can serve (E3)."""
     eta_s: Seconds = 0.0
     """Weight of the guide's -log p."""
     prior_output_tokens: Annotated[float, Range(0.001, 1_000_000, "tokens")] = 128.0
@@ -76,6 +79,8 @@ class FastPath:
         site = view.site_of(request.origin)
         moved_bytes = request.up_bytes + request.down_bytes
         pool.evaluate(site, x, moved_bytes, now_s, self._length_sd(request, pool))
+        if self.config.risk_bound is not None and pool.at_risk:
+            self._bound_risk(pool, self.config.risk_bound)
         column, reason = self.router.choose(request, pool, view)
         if column < 0:
             return RoutingDecision(None, "hold" if column == HOLD else "no_host", reason)
@@ -124,6 +129,14 @@ class FastPath:
         batch, self._unlearned = self._unlearned, []
         for each in batch:
             self._learn(*each)
+
+    def _bound_risk(self, pool: Pool, bound: float) -> None:
+        """Score risky executors like others where every other one would take `bound` times as long."""
+        elsewhere_s = min((pool.score.item(c) for c in pool.open if c not in pool.at_risk), default=inf)
+        for column in sorted(pool.at_risk):
+            here_s = pool.score.item(column) - AVOID_S - self.config.risk_penalty_s
+            if inf > elsewhere_s > bound * here_s:
+                pool.score[column] = here_s
 
     def _forget(self, request_id: str, now_s: float) -> None:
         belief = self._where.pop(request_id)
@@ -239,6 +252,10 @@ class FastPath:
         for pool, column in belief.places:
             guide_s = guide_penalty_s(self._weights.get((pool.model, belief.node)), config.eta_s)
             u = pool.uncertainty.item(column)
+            if belief.risky and not belief.masked and tier_s == AVOID_S:
+                pool.at_risk.add(column)
+            else:
+                pool.at_risk.discard(column)
             pool.set_bias(
                 column, tier_s, soft_bias_s(u, config.explore_s, belief.risky, config.risk_penalty_s, guide_s)
             )

@@ -46,6 +46,8 @@ class Pool:
         """Admission limit of the policy in force."""
         self.open: list[int] = list(range(self.routable))
         """Routable columns present and not under hard avoidance; all present ones where none is so."""
+        self.at_risk: set[int] = set()
+        """Columns under hard avoidance for their risk alone: present, up, and not masked by the guide."""
         size = len(nodes)
         self.theta = [np.zeros(size), np.zeros(size)]
         self.prior_theta = [np.zeros(size), np.zeros(size)]

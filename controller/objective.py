@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emulation.domain.scenario import Scenario
+from emulation.domain.scenario import Scenario, SlotOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Objective:
     """tau; None: requests never expire."""
     weight: float = 0.5
     """lambda of MA eq. 10."""
+    slot_order: SlotOrder = "dispatch-first"
+    """When within a slot deployment agents look."""
 
     @classmethod
     def of(cls, scenario: Scenario) -> Objective:
@@ -29,6 +31,7 @@ class Objective:
             slots=scenario.slots,
             deadline_s=scenario.deadline_s,
             weight=scenario.objective_weight,
+            slot_order=scenario.slot_order,
         )
 
     @property

@@ -65,6 +65,10 @@ _ROWS = (
         "oracle-courteous", "ours", "the oracle with the wait counted three times: not myopic", "oracle",
         router_params={"courtesy": 2.0},
     ),
+    Scheme(
+        "oracle-courteous-safe", "ours", "oracle-courteous, kept off stuttering devices as e3 is", "oracle",
+        router_params={"courtesy": 2.0, "avoid_stutter": True},
+    ),
     Scheme("e3", "E3", "shortest completion, learning with change detection, exploring, meta-controlled",
            "explore_risk", "bayes", meta="e3", reasoner=RULES, router_params={"courtesy": 2.0}),
     Scheme("e3-nnls", "E3", "the paper's own model: windowed least squares, no optimism, meta-controlled",

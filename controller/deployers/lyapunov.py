@@ -59,8 +59,9 @@ class LyapunovConfig(Strict):
     """For models that read or make images."""
     large_text_ram_gb: SomeGigabytes = 6.0
     """A text model that holds at least this much RAM counts as large."""
-    slices: Literal["busy", "held"] = "busy"
-    """What uses up GPU headroom: slices whose executor is busy (as for cores), or all that are allocated."""
+    slices: Literal["busy", "held"] = "held"
+    """What uses up GPU headroom: all slices that are allocated (a free vGPU is one that a pod could get), or only those
+    whose executor is busy (as for cores)."""
     image_modalities: tuple[Modality, ...] = ("caption", "image")
     """Modalities whose share of the local backlog is phi_img (the paper calls LM3 and LM4 the image LMs)."""
 
@@ -84,8 +85,8 @@ class LyapunovDeployer(DeploymentAgent):
 
     The score is a sum over models of the value of one step (model, mode), so all patterns are scored by one
     product of a (patterns, 3 models) 0/1 matrix, built once, with the vector of step values. Headroom eta is
-    measured before the action, from the view, as shares of the node's: cores that are not busy, RAM that is
-    not allocated, slices whose executor is not busy.
+    measured before the action, from the view, as shares of the node's: cores that are not busy, RAM and slices that
+    are not allocated.
     Raises `ValueError` at construction for a weight of a model the testbed does not have.
     """
 

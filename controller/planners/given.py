@@ -11,7 +11,7 @@ from controller.planners.policy import proportional
 from controller.whatif import WhatIf
 from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
-from emulation.domain.feasibility import node_violations
+from emulation.domain.feasibility import given_plan_violations
 from emulation.domain.ports import GlobalPlanner
 from emulation.domain.snapshot import ClusterSnapshot
 
@@ -25,7 +25,7 @@ class GivenConfig(Strict):
 
 
 class GivenPlanner(GlobalPlanner):
-    """Raises `ValueError` at construction if the plan cannot run on the testbed."""
+    """Raises `ValueError` at construction if the plan breaks a rule that planned ones obey."""
 
     Config = GivenConfig
 
@@ -37,7 +37,7 @@ class GivenPlanner(GlobalPlanner):
         objective: Objective,
         what_if: WhatIf | None = None,
     ) -> None:
-        wrong = [v for node, modes in config.plan.items() for v in node_violations(testbed, node, modes)]
+        wrong = given_plan_violations(testbed, config.plan)
         if wrong:
             raise ValueError(f"given plan: {'; '.join(wrong)}")
         self._testbed = testbed

@@ -39,6 +39,9 @@ class ExploreRisk(Router):
         """
         return_hazard: Annotated[float, Range(0, 0.999, "per request")] = 0.02
         """Chance, per request of the model, that a device which became slower has recovered."""
+        probe_share: Annotated[float, Range(0, 0.5, "of a model's requests")] = 0.0
+        """Budget of probes: the share of a model's requests that may go to an idle device nothing was heard of for
+        as long, to see whether it has become faster. 0: none (E3)."""
         warmup_tasks: Annotated[int, Range(0, 10_000, "requests")] = 0
         """Requests that are forced to go in turn."""
         warmup_batch: Annotated[int, Range(1, 100, "requests")] = 5
@@ -70,6 +73,8 @@ class ExploreRisk(Router):
         if self._warming:
             at = bisect_left(pool.open, self._next.get(pool.model, 0))
             return pool.open[at % len(pool.open)], "warm-up"
+        if self.config.probe_share and (column := self._due_probe(pool)) is not None:
+            return column, "probe"
         explore = self.config.explore
         if self.config.courtesy:
             pool.score += self.config.courtesy * pool.wait
@@ -78,6 +83,17 @@ class ExploreRisk(Router):
             if pool.before and self.config.return_hazard:
                 self._hope(pool, view.x)
         return int(pool.score.argmin()), "explore_risk"
+
+    def _due_probe(self, pool: Pool) -> int | None:
+        """Of the idle devices that were not heard of for 1 / share requests the one longest silent, every 1 / share
+        requests; None where it is not time, or there is none."""
+        period = round(1.0 / self.config.probe_share)
+        if (pool.sent + 1) % period:
+            return None
+        silent = [
+            c for c in pool.open if pool.wait.item(c) <= 0.0 and pool.sent - pool.heard.item(c) >= period
+        ]
+        return min(silent, key=pool.heard.item, default=None)
 
     def _hope(self, pool: Pool, x: tuple[float, float]) -> None:
         """Executors that became slower and stand idle may be their old selves again: probe them now and then.

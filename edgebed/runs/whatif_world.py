@@ -99,6 +99,7 @@ def _scenario(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
         epoch_slots=2 * horizon_slots,
         slots=horizon_slots,
         tail_slots=ceil(TAIL_SHARE * horizon_slots),
+        slot_order=terms.slot_order,
         deadline_s=terms.deadline_s,
         objective_weight=terms.weight,
         service_cv=belief.service_cv,

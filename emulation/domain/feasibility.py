@@ -95,22 +95,44 @@ def plan_violations(testbed: TestbedConfig, policy: MacroPolicy) -> list[str]:
     violations = policy_violations(testbed, policy)
     pods = [n.id for n in testbed.nodes if n.hosting == "pods"]
     violations.extend(f"roles lack node {n!r}" for n in pods if n not in policy.roles)
+    violations.extend(role_violations(testbed, policy.roles))
     for model in testbed.models:
-        routable = testbed.routable(model.id)
-        hosts = [n for n in routable if policy.roles.get(n, {}).get(model.id, "off") != "off"]
-        violations.extend(
-            f"roles put {model.id} on {n}, to which it may not be routed"
-            for n, role in policy.roles.items()
-            if n not in routable and role.get(model.id, "off") != "off"
-        )
-        if not hosts and any(n in pods for n in routable):
-            violations.append(f"no role hosts {model.id}")
+        hosts = _hosts(testbed, policy.roles, model.id)
         violations.extend(
             f"p[{model.id}] sends {share:g} to {n}, whose role does not host it"
             for n, share in policy.p.get(model.id, {}).items()
-            if share > 0 and n in pods and n in routable and n not in hosts
+            if share > 0 and n in pods and n in testbed.routable(model.id) and n not in hosts
         )
     return violations
+
+
+def role_violations(testbed: TestbedConfig, roles: Mapping[str, Mapping[str, Mode]]) -> list[str]:
+    """Why these roles, each of which its node can run, are no plan together: what nobody may use, what has no host."""
+    pods = {n.id for n in testbed.nodes if n.hosting == "pods"}
+    violations: list[str] = []
+    for model in testbed.models:
+        routable = testbed.routable(model.id)
+        violations.extend(
+            f"roles put {model.id} on {n}, to which it may not be routed"
+            for n, role in roles.items()
+            if n not in routable and role.get(model.id, "off") != "off"
+        )
+        if not _hosts(testbed, roles, model.id) and any(n in pods for n in routable):
+            violations.append(f"no role hosts {model.id}")
+    return violations
+
+
+def given_plan_violations(testbed: TestbedConfig, plan: Mapping[str, Mapping[str, Mode]]) -> list[str]:
+    """Why a plan that was written by hand is none, by the rules that planned ones obey; a node it leaves out is off."""
+    known = {n.id for n in testbed.nodes}
+    violations = [f"names unknown node {n!r}" for n in plan if n not in known]
+    violations += [v for n, modes in plan.items() if n in known for v in node_violations(testbed, n, modes)]
+    return violations or role_violations(testbed, plan)
+
+
+def _hosts(testbed: TestbedConfig, roles: Mapping[str, Mapping[str, Mode]], model: str) -> list[str]:
+    """Nodes the model may be routed to, and whose role has it."""
+    return [n for n in testbed.routable(model) if roles.get(n, {}).get(model, "off") != "off"]
 
 
 def table_violations(testbed: TestbedConfig, table: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.effort import check_effort
 from emulation.domain.events import Drift, Event, Leave, LinkDelay, LlmOutage, ReplicaCrash
-from emulation.domain.feasibility import node_violations
+from emulation.domain.feasibility import given_plan_violations
 from emulation.domain.quantities import (
     Fraction,
     Length,
@@ -42,6 +42,11 @@ Lifecycle = Literal["warm", "cold"]
 
 PATIENCE_HORIZONS = 100
 """Horizons after the last arrival for which a client without a deadline is waited for."""
+
+SlotOrder = Literal["dispatch-first", "deploy-first"]
+"""What comes first in a slot. dispatch-first: deployment agents look once the requests that come at its begin are
+dispatched, so they see them queued (MA section V-E); deploy-first: they look before, and those requests wait a slot
+for an answer to their backlog."""
 
 PLANNER_GRACE_SHARE = 0.2
 """At an epoch boundary scheduler and deployment agents give the planner this share of a slot before they go on."""
@@ -77,6 +82,8 @@ class Scenario(Strict):
     """Slots whose arrivals are counted."""
     tail_slots: SlotNumber = 0
     """Slots after the horizon in which arrivals go on uncounted."""
+    slot_order: SlotOrder = "dispatch-first"
+    """When within a slot deployment agents look: after its first requests were dispatched, or before."""
     deadline_s: Length | None = 900.0
     """tau; None: requests never expire."""
     objective_weight: Fraction = 0.5
@@ -149,10 +156,9 @@ class Scenario(Strict):
         return self
 
     def _check_plan(self) -> None:
-        for node, modes in (self.plan or {}).items():
-            check_known("plan", (node,), {n.id for n in self.testbed.nodes}, "node")
-            if wrong := node_violations(self.testbed, node, modes):
-                raise ValueError(f"plan.{node}: {'; '.join(wrong)}")
+        check_known("plan", self.plan or (), {n.id for n in self.testbed.nodes}, "node")
+        if self.plan is not None and (wrong := given_plan_violations(self.testbed, self.plan)):
+            raise ValueError(f"plan: {'; '.join(wrong)}")
 
 
 def check_event(event: Event, testbed: TestbedConfig, where: str) -> None:

@@ -10,7 +10,7 @@ from emulation.domain.ports import FastPath
 from emulation.domain.scenario import PLANNER_GRACE_SHARE, Scenario
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.engine.control import ControlPlane
-from emulation.engine.kernel import DELIVERY, LANDING, Kernel
+from emulation.engine.kernel import DELIVERY, DISPATCHED, LANDING, Kernel
 from emulation.executor import NodeState
 from emulation.ledger import Ledger
 
@@ -64,6 +64,12 @@ class Deciding:
         """Scheduler and deployment agents; at an epoch boundary after the planner, if it is not too late."""
         if self._control.scheduler is not None:
             self.tell(self._schedule, slot, "look:scheduler")
+        if self._scenario.slot_order == "dispatch-first":
+            self._kernel.at(self._kernel.now_s, DISPATCHED, self._deployers, slot)
+        else:
+            self._deployers(slot)
+
+    def _deployers(self, slot: int) -> None:
         for node_id in self._control.deployers:
             self.tell(self._deploy, (node_id, slot), f"look:deployer:{node_id}")
 

@@ -15,7 +15,9 @@ CONTROL = 3
 """Slot and epoch ticks see the state after everything that happened up to them ..."""
 LANDING = 4
 ARRIVAL = 5
-"""... and requests arriving at a slot boundary see the decisions of that slot."""
+"""... and requests arriving at a slot boundary see the decisions of that slot, ..."""
+DISPATCHED = 6
+"""... but for those of deployment agents that look once these requests are queued."""
 
 Callback = Callable[[Any], None]
 

@@ -38,9 +38,10 @@ class Lifecycle:
         """Apply an activation pattern; returns what was refused and why (empty: all of it was applied).
 
         An infeasible pattern is refused whole. Stops come first, then starts one by one, longest queue first (ties:
-        inventory order); once an executor has to wait for resources (or one is still starting from before), further
-        changes that need resources are voided (MA section V-D), but for moves off a GPU slice that a pending executor
-        waits for, as both would wait for ever. Interrupted work stays queued, at its last finished prompt.
+        inventory order). While a pod of an earlier pattern is still pending (it waits for resources, or starts),
+        changes that need resources are voided (MA section V-D), but for moves off a GPU slice that such a pod waits
+        for, as both would wait for ever. What drains is not pending, and the starts of one pattern do not void each
+        other. Interrupted work stays queued, at its last finished prompt.
         """
         if self._spec.hosting == "device":
             return [f"{self._spec.id} is a device: its executor is always ready"]
@@ -60,7 +61,6 @@ class Lifecycle:
                 continue
             self._retarget(executor, want, now_s)
             self._start_pending(now_s)
-            blocked = blocked or (want != "off" and executor.state in ("pending", "draining"))
         self._start_pending(now_s)
         return refused
 
@@ -79,9 +79,11 @@ class Lifecycle:
         return wanted
 
     def _waited_for(self, executor: Executor) -> bool:
-        """Whether another executor waits for a slice such as this one holds: moving off frees more than it takes."""
-        return executor.mode == "gpu" and any(
-            e.state == "pending" and e.target == "gpu" for e in self._executors if e is not executor
+        """Whether another executor waits for a slice such as this one keeps: moving off frees more than it takes."""
+        return (
+            executor.mode == "gpu"
+            and executor.state != "draining"
+            and any(e.state == "pending" and e.target == "gpu" for e in self._executors if e is not executor)
         )
 
     def _retarget(self, executor: Executor, want: Mode, t_s: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emulation.domain.scenario import SlotOrder
 from serve_apps.wire.clock import LiveClock
 
 
@@ -22,5 +23,7 @@ class ControlRun:
     epoch_slots: int
     end_s: float
     """Virtual seconds after which nothing is decided any more."""
+    slot_order: SlotOrder
+    """When within a slot a deployment agent looks."""
     follows_planner: bool
     """Whether it works under a planner's policies."""

@@ -56,6 +56,8 @@ class Host(ABC):
         self._policies: Follower[MacroPolicy] | None = None
         """Of the planner; None if there is none above."""
         self._policy_came = asyncio.Event()
+        self._slot_0_open = False
+        """Whether the first decision is to be made once the clock runs."""
         self._tasks: list[asyncio.Task[None]] = []
         self._first: asyncio.Task[None] | None = None
         """The decision for time 0, while it is out."""
@@ -67,6 +69,7 @@ class Host(ABC):
         """Forget the last run and decide for the first time, at virtual time 0, before the clock starts.
 
         Returns without that decision if it takes too long; else why nothing is ever decided, empty if that is not so.
+        Who looks only once a slot's requests are dispatched decides for slot 0 after the clock has started.
         """
         self._stop()
         self._take(run)
@@ -74,6 +77,9 @@ class Host(ABC):
             return ""
         if self._policies is not None:
             await self._policies.poll(0.0)
+        if self._lag_s(run) > 0:
+            self._slot_0_open = True
+            return ""
         self._first = first = asyncio.ensure_future(self._decide(run, self._loop, 0))
         done, _ = await asyncio.wait({first}, timeout=FIRST_S)
         if done:
@@ -113,7 +119,7 @@ class Host(ABC):
         return await self._news.watch(run_id, version, limit_s)
 
     def _take(self, run: ControlRun) -> None:
-        self._run, self._broken = run, ""
+        self._run, self._broken, self._slot_0_open = run, "", False
         self._loop = None if run.loop is None else pickle.loads(run.loop)
         self._policies = (
             Follower(self._calls, PLANNER, run.run_id, self._accept) if run.follows_planner else None
@@ -133,6 +139,10 @@ class Host(ABC):
         slots = self._period_slots(run)
         if self._first is not None and not await self._made(self._first, 0):
             return
+        if self._slot_0_open:
+            await asyncio.sleep(run.clock.wall_until_s(self._lag_s(run)))
+            if not await self._made(self._decide(run, loop, 0), 0):
+                return
         number = 0
         while True:
             # A clock may be read a moment before the boundary that was slept for: it is not slept for again.
@@ -144,6 +154,7 @@ class Host(ABC):
             await asyncio.sleep(run.clock.wall_until_s(begin_s))
             if self._policies is not None and number % run.epoch_slots == 0:
                 await self._await_policy(run)
+            await asyncio.sleep(run.clock.wall_until_s(begin_s + self._lag_s(run)))
             if not await self._made(self._decide(run, loop, number), number):
                 return
 
@@ -177,6 +188,10 @@ class Host(ABC):
 
     def _period_slots(self, run: ControlRun) -> int:
         return 1
+
+    def _lag_s(self, run: ControlRun) -> float:
+        """Virtual seconds after the begin of its period at which it looks."""
+        return 0.0
 
     def _cause(self, number: int) -> str:
         return f"slot {number}"

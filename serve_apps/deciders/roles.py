@@ -13,6 +13,11 @@ from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.messages import Configured
 from serve_apps.wire.names import runtime_name
 
+DISPATCH_WALL_S = 0.25
+"""Wall seconds in which the requests of a slot's begin come through HTTP and are dispatched, ..."""
+DISPATCH_SHARE = 0.2
+"""... which is never taken to be more than this share of a slot."""
+
 
 class PlannerHost(Host):
     """Global planner: once per epoch; scheduler, deployment agents and gateways follow its policy."""
@@ -40,6 +45,12 @@ class DeployerHost(Host):
     def __init__(self, name: str, calls: Calls, where: Callable[[], dict[str, Any]], node_id: str) -> None:
         super().__init__(name, calls, where)
         self._node_id = node_id
+
+    def _lag_s(self, run: ControlRun) -> float:
+        """Until the requests of the slot's begin are queued, where it is to see them."""
+        if run.slot_order == "deploy-first":
+            return 0.0
+        return min(DISPATCH_WALL_S * run.clock.speedup, DISPATCH_SHARE * run.slot_s)
 
     async def _see(self, run: ControlRun, number: int) -> NodeView | None:
         view = await self._telemetry.node(self._node_id)

@@ -10,6 +10,7 @@ from controller.agents.llm import ReasonerError
 from controller.loop import ControlLoop, DeploymentLoop, PlannerLoop
 from emulation.domain.actions import Choice, Decision, MacroPolicy, NodeConfig
 from emulation.domain.ports import DeploymentAgent, GlobalPlanner
+from emulation.domain.scenario import SlotOrder
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
 from emulation.executor import NodeState
 from emulation.faults import Step
@@ -91,7 +92,10 @@ def planning(planner: GlobalPlanner) -> PlannerLoop:
 
 
 def part(
-    loop: ControlLoop[Any, Any, Any] | None, follows_planner: bool = False, slots: int = 1000
+    loop: ControlLoop[Any, Any, Any] | None,
+    follows_planner: bool = False,
+    slots: int = 1000,
+    slot_order: SlotOrder = "deploy-first",
 ) -> ControlRun:
     """What a controller is handed at the begin of run `run`."""
     return ControlRun(
@@ -102,6 +106,7 @@ def part(
         slot_s=SLOT_S,
         epoch_slots=EPOCH_SLOTS,
         end_s=slots * SLOT_S,
+        slot_order=slot_order,
         follows_planner=follows_planner,
     )
 

@@ -11,14 +11,16 @@ import pytest
 from controller.objective import Objective
 from controller.planners import PLANNERS
 from emulation.domain.actions import MacroPolicy
-from emulation.domain.feasibility import policy_violations
+from emulation.domain.feasibility import given_plan_violations, policy_violations
 from emulation.domain.ports import GlobalPlanner
+from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot, TypeStats, Window
-from emulation.files import list_testbeds, load_scenario, load_testbed
+from emulation.files import list_scenarios, list_testbeds, load_scenario, load_testbed
 from emulation.ledger import plain
 from tests.build.views import random_snapshot
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
+PLAN = load_scenario("bristol-A").plan
 SEEDS = range(3)
 
 every_planner = pytest.mark.parametrize(
@@ -28,6 +30,8 @@ every_planner = pytest.mark.parametrize(
 
 def build(name: str, bed: str, seed: int = 1, **config: object) -> GlobalPlanner:
     kind = PLANNERS[name]
+    if name == "given" and "plan" not in config:
+        config["plan"] = build("search", bed).decide(ClusterSnapshot(0.0, 0, ())).command.roles
     return kind(TESTBEDS[bed], kind.Config(**config), seed, Objective())
 
 
@@ -107,6 +111,33 @@ def test_given_plan_becomes_roles_with_traffic_by_capacity() -> None:
     assert shares["VM6"] > shares["VM3"] > shares["VM2"], "half a GPU beats 16 cores, which beat 12"
 
 
-def test_given_plan_that_cannot_run_is_refused() -> None:
-    with pytest.raises(ValueError, match="sd cannot run on gpu of VM2"):
-        build("given", "bristol-a", plan={"VM2": {"sd": "gpu"}})
+@pytest.mark.parametrize(
+    ("bed", "node", "change", "message"),
+    [
+        ("bristol-a", "VM2", {"sd": "gpu"}, "sd cannot run on gpu of VM2"),
+        ("bristol-a", "VM2", {"blip": "cpu"}, "roles put blip on VM2, to which it may not be routed"),
+        ("w-star", "VM2", {"sd": "cpu"}, "roles put sd on VM2, to which it may not be routed"),
+        ("bristol-a", "VM9", {"sd": "gpu"}, "names unknown node 'VM9'"),
+    ],
+)
+def test_given_plan_that_breaks_a_rule_of_planned_ones_is_refused_wherever_it_is_given(
+    bed: str, node: str, change: dict[str, str], message: str
+) -> None:
+    scenario = load_scenario("bristol-A" if bed == "bristol-a" else "w-star")
+    plan = {**(scenario.plan or {}), node: change}
+    with pytest.raises(ValueError, match=message):
+        build("given", bed, plan=plan)
+    with pytest.raises(ValueError, match=message):
+        Scenario.model_validate({**dict(scenario), "plan": plan})
+
+
+def test_given_plan_without_a_host_of_some_model_is_refused() -> None:
+    plan = {node: {m: mode for m, mode in role.items() if m != "sd"} for node, role in (PLAN or {}).items()}
+    with pytest.raises(ValueError, match="no role hosts sd"):
+        build("given", "bristol-a", plan=plan)
+
+
+@pytest.mark.parametrize("name", list_scenarios())
+def test_packaged_plans_obey_the_rules_of_planned_ones(name: str) -> None:
+    scenario = load_scenario(name)
+    assert scenario.plan is None or given_plan_violations(scenario.testbed, scenario.plan) == []

@@ -56,7 +56,8 @@ def naive_score(seen: NodeView, pattern: dict[str, Mode], c: LyapunovConfig) -> 
         return f0 + (1 - f0) * min(max(eta, 0.0), 1.0)
 
     eta_cpu, eta_mem = 1 - seen.cores_busy / node.cores, 1 - seen.ram_used_gb / node.ram_gb
-    used = sum(e.busy and e.mode == "gpu" for e in seen.executors)
+    busy = sum(e.busy and e.mode == "gpu" for e in seen.executors)
+    used = seen.slices_used if c.slices == "held" else busy
     eta_gpu = 1 - used / node.gpu_slices if node.gpu_slices else 0.0
     mu = {
         "off": lambda m: 0.0,
@@ -91,7 +92,11 @@ EVERY_COEFFICIENT = LyapunovConfig(
 )
 
 
-@pytest.mark.parametrize("config", [LyapunovConfig(v=3.0), EVERY_COEFFICIENT], ids=["paper", "all changed"])
+@pytest.mark.parametrize(
+    "config",
+    [LyapunovConfig(v=3.0), LyapunovConfig(v=3.0, slices="busy"), EVERY_COEFFICIENT],
+    ids=["paper", "busy slices", "all changed"],
+)
 @pytest.mark.parametrize("node_id", ["VM2", "VM3", "VM7"])
 def test_choice_is_the_argmax_of_eq_15_over_feasible_patterns(node_id: str, config: LyapunovConfig) -> None:
     checked = 0

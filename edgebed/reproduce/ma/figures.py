@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from edgebed.report import Comparison
 from edgebed.report.theme import SCHEME_COLOURS, plain_drawing, png
-from edgebed.reproduce.ma.settings import COMPARED, REFERENCE, STARVED, TESTBEDS
+from edgebed.reproduce.ma.settings import COMPARED, DEPLOY_FIRST, REFERENCE, STARVED, TESTBEDS
 
 COLOURS = dict(zip(COMPARED, SCHEME_COLOURS, strict=True))
 PAPER_POINTS = {"RF": (406.0, 0.62), "MA": (74.0, 0.90)}
@@ -36,10 +36,12 @@ def _plane(axes: Axes, comparisons: Comparisons, name: str) -> None:
             reference.mean_s, reference.fairness_norm, "x", color=COLOURS[scheme], markersize=6, alpha=0.7
         )
     fairness = [reference.fairness_norm for reference in REFERENCE[name].values()]
-    for scenario, marker, plan in ((name, "o", ""), (TESTBEDS[name], "D", ", own plan")):
+    for scenario, marker, how in (
+        (name, "o", ""), (TESTBEDS[name], "D", ", own plan"), (DEPLOY_FIRST[name], "s", ", deploy first"),
+    ):  # fmt: skip
         if scenario in comparisons:
             of = comparisons[scenario]
-            fairness += [_point(axes, of, scheme, marker, f"{scheme}{plan}") for scheme in of.schemes]
+            fairness += [_point(axes, of, scheme, marker, f"{scheme}{how}") for scheme in of.schemes]
     for scheme, (mean_s, jain) in PAPER_POINTS.items():
         axes.plot(mean_s, jain, "*", color=COLOURS[scheme], markersize=13, markeredgecolor="black")
         axes.annotate(

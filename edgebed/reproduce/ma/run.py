@@ -24,6 +24,7 @@ from edgebed.reproduce.ma.runs import measure_scheme, measure_slots
 from edgebed.reproduce.ma.settings import (
     ADAPTING,
     COMPARED,
+    DEPLOY_FIRST,
     EPOCHS,
     MEMORY,
     NO_MEMORY,
@@ -117,7 +118,8 @@ def reproduce(
 
 def _schemes(todo: list[Cell], only: Collection[PartName]) -> Part[Cell, Any]:
     """Figures 5 and 6. JSON: `<scenario>.schemes.<S>.mean_latency_s | fairness_norm | ...` and `.per_model.<m>`."""
-    results = SchemeResults([name for pair in TESTBEDS.items() for name in pair], COMPARED)
+    names = [n for given, planned in TESTBEDS.items() for n in (given, DEPLOY_FIRST[given], planned)]
+    results = SchemeResults(names, COMPARED)
 
     def conclude(done: Reproduction) -> None:
         comparisons = results.comparisons()

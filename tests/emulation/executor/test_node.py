@@ -146,14 +146,38 @@ def test_a_cancelled_job_frees_its_executor() -> None:
     assert ends(node) == pytest.approx({"r1": 1.0, "r2": 5.0})
 
 
-def test_once_a_pod_has_to_wait_the_rest_of_the_same_pattern_is_voided() -> None:
+def test_the_starts_of_one_pattern_do_not_void_each_other() -> None:
+    node = NodeState(pod_testbed(slices=2), "n")
+    assert node.configure(NodeConfig("n", {"a": "gpu", "b": "gpu"}), 0.0) == []
+    assert {e.id: e.state for e in node.view(0.0).executors} == {"n/a": "starting", "n/b": "starting"}
+
+
+def test_a_pod_that_waits_for_what_another_of_its_pattern_gives_back_starts_when_that_is_free() -> None:
     node = ready({"a": "gpu"}, slices=1)
-    refused = node.configure(NodeConfig("n", {"a": "cpu", "b": "gpu"}), 20.0)
-    assert node.targets() == {"n/a": "cpu", "n/b": "off"}, "a is draining, so b has to ask again"
-    assert len(refused) == 1
-    assert "n/b" in refused[0]
-    assert node.configure(NodeConfig("n", {"a": "cpu", "b": "gpu"}), 40.0) == []
+    assert node.configure(NodeConfig("n", {"a": "cpu", "b": "gpu"}), 20.0) == []
     assert node.targets() == {"n/a": "cpu", "n/b": "gpu"}
+    assert {e.id: e.state for e in node.view(21.0).executors} == {"n/a": "draining", "n/b": "pending"}
+    assert {e.id: e.mode for e in node.view(40.0).executors if e.state == "ready"} == {
+        "n/a": "cpu",
+        "n/b": "gpu",
+    }
+
+
+def test_a_draining_pod_is_not_pending() -> None:
+    node = ready({"a": "gpu"}, slices=2)
+    node.configure(NodeConfig("n", {}), 20.0)
+    seen = node.view(21.0)
+    assert [e.state for e in seen.executors] == ["draining", "off"]
+    assert not seen.pending
+    assert node.configure(NodeConfig("n", {"b": "gpu"}), 21.0) == []
+
+
+@pytest.mark.parametrize(("at_s", "voided"), [(21.0, True), (23.0, True), (27.0, False)])
+def test_growth_is_voided_from_the_next_action_until_the_new_pod_is_ready(at_s: float, voided: bool) -> None:
+    """b needs a's slice (2 s to unload), then 4 s to start: it is pending from 20 to 26 s."""
+    node = ready({"a": "gpu"}, slices=1)
+    node.configure(NodeConfig("n", {"b": "gpu"}), 20.0)
+    assert bool(node.configure(NodeConfig("n", {"a": "cpu", "b": "gpu"}), at_s)) is voided
 
 
 def test_a_pod_that_waits_for_a_slice_gets_it_from_the_holder_that_is_told_to_move() -> None:

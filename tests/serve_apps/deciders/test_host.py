@@ -15,7 +15,7 @@ from serve_apps.deciders import host as host_module
 from serve_apps.deciders import telemetry as telemetry_module
 from serve_apps.deciders.control_run import ControlRun
 from serve_apps.deciders.host import Host
-from serve_apps.deciders.roles import DeployerHost, PlannerHost
+from serve_apps.deciders.roles import DISPATCH_SHARE, DISPATCH_WALL_S, DeployerHost, PlannerHost
 from serve_apps.deciders.telemetry import Telemetry
 from serve_apps.wire.names import EVENTS, PLANNER, RECORDER, deployer_name, runtime_name
 from serve_apps.wire.news import Follower, News
@@ -24,6 +24,7 @@ from tests.build.controllers import (
     EPOCH_SLOTS,
     LET_GO,
     SLOT_S,
+    SPEEDUP,
     Books,
     Everywhere,
     Node,
@@ -88,6 +89,44 @@ async def test_decides_for_time_0_before_the_clock_starts_and_then_at_every_boun
     await until(lambda: len(world.books.decisions) >= 3)
     await host.end_run()
     assert all(d.decided_at_s >= number(d) * SLOT_S for d in world.books.decisions)
+
+
+@in_a_loop
+async def test_an_agent_that_looks_after_dispatch_decides_a_moment_after_every_boundary_the_first_one_too() -> (
+    None
+):
+    world = World()
+    host = world.deployer()
+    run = part(deployment(Told()), slot_order="dispatch-first")
+    assert await host.begin_run(run) == ""
+    assert world.books.decisions == []
+    await host.start(time.time())
+    await until(lambda: len(world.books.decisions) >= 3)
+    await host.end_run()
+    decisions = world.books.decisions
+    assert decisions[0].cause == "slot 0"
+    lag_s = min(DISPATCH_WALL_S * SPEEDUP, DISPATCH_SHARE * SLOT_S)
+    assert all(d.decided_at_s >= number(d) * SLOT_S + lag_s for d in decisions)
+
+
+@in_a_loop
+async def test_a_restarted_agent_waits_for_its_next_slot_in_either_order() -> None:
+    world = World()
+    host = world.deployer()
+    host._take(part(deployment(Told()), slot_order="dispatch-first"))
+    await host.start(time.time())
+    await until(lambda: world.books.decisions)
+    await host.end_run()
+    assert world.books.decisions[0].cause != "slot 0"
+
+
+@in_a_loop
+async def test_planner_and_scheduler_look_at_the_boundary_itself() -> None:
+    world = World()
+    host = world.planner()
+    await host.begin_run(part(planning(Everywhere()), slot_order="dispatch-first"))
+    assert [d.cause for d in world.books.decisions] == ["epoch 0"]
+    await host.end_run()
 
 
 @in_a_loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -88,6 +89,10 @@ def check_target(file: Path | None) -> None:
     above = [] if file is None else [p for p in file.parents if p.exists() and not p.is_dir()]
     if above:
         raise ConfigError(f"--out {file}: {above[0]} is not a folder")
+    if file is not None:
+        there = next(p for p in (file, *file.absolute().parents) if p.exists())
+        if not os.access(there, os.W_OK):
+            raise ConfigError(f"--out {file}: {there} cannot be written; give another file")
 
 
 def write_snippet(

@@ -189,6 +189,7 @@ def _without_manifest(layout: Layout, kept: Kept) -> None:
 
 
 def _check_fits(folder: Path, header: RunHeader, scenario: Scenario) -> None:
+    """Raise `ConfigError` naming the fields in which a record is not of this scenario, as far as it tells."""
     said = {
         "name": (scenario.name, header.scenario),
         "testbed.models": (tuple(m.id for m in scenario.testbed.models), header.models),
@@ -200,6 +201,9 @@ def _check_fits(folder: Path, header: RunHeader, scenario: Scenario) -> None:
     if header.world == "virtual":  # a live testbed that stayed has the length it had
         said["slots"] = (scenario.slots, header.slots)
     apart = [f"{name}: {a!r}, now {b!r}" for name, (a, b) in said.items() if a != b]
+    made_of = _experiment(folder)
+    if made_of is not None:
+        apart = [d for d in differences(plain_scenario(scenario), made_of) if ".trace: " not in d]
     if apart:
         raise ConfigError(
             f"{folder / RECORD_FILE}: is not of the scenario beside it: {'; '.join(apart)}; move it away"

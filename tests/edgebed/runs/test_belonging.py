@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from controller.schemes import SCHEMES
 from edgebed.runs.comparison import compare_virtual, conclude
 from edgebed.runs.kept import kept_runs, one_run
 from edgebed.runs.layout import Layout
@@ -177,6 +178,18 @@ def test_a_run_of_the_same_experiment_may_be_added_by_hand(folder: Path, tmp_pat
     comparison = conclude(Layout(folder))
     assert comparison is not None
     assert list(comparison.schemes) == ["AL", "sect", "RR"]
+
+
+def test_without_the_manifest_what_stands_beside_each_record_tells(folder: Path, tmp_path: Path) -> None:
+    other = compared(tmp_path / "other", schemes="RR", seeds=1, rate_per_s=3.0)
+    shutil.copytree(other.root / "RR", folder / "RR")
+    (folder / MANIFEST_FILE).unlink()
+    with pytest.raises(ConfigError, match=r"RR.*rate_per_s: 1.0, now 3.0"):
+        conclude(Layout(folder))
+    shutil.rmtree(folder / "RR")
+    comparison = conclude(Layout(folder))
+    assert comparison is not None
+    assert list(comparison.schemes) == [name for name in SCHEMES if name in ("AL", "sect")]
 
 
 def older(root: Path) -> Path:

@@ -251,7 +251,8 @@ def record_page() -> str:
         "header\nis line 0). What was not measured is null, never 0.\n\n"
         "Of a live request its side row has `heard_s`, when the gateway had the answer, and `answered_s`, when the "
         "client had it\n(before its log is joined: the gateway's time). Records of versions 1 and 2 still open; "
-        "they carry no provenance, and\ndo not name what was in the system when they closed. In those of version 1, where "
+        "they carry no provenance, and\ndo not name what was in the system when they closed. In those of version 1, "
+        "where "
         "their `ended_s` was a gateway's time,\nit is read as the node's, which their side rows have.\n\n"
     )
     for cls in LINES:

@@ -1,6 +1,34 @@
-"""`python -m edgebed`."""
+"""The program `edgebed`, and `python -m edgebed`: a Ctrl-C ends it in one line, while it still loads too."""
 
-from edgebed.commands.main import main
+from __future__ import annotations
+
+import os
+import signal
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Load the command and run it."""
+    loading = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if loading:  # not where it is ignored, as in the background of a shell
+        signal.signal(signal.SIGINT, _leave)
+    from edgebed.commands.main import main as command
+
+    if loading:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        command()
+    finally:
+        if loading:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done but to leave
+
+
+def _leave(*_: object) -> None:
+    """There is nothing yet to be put away."""
+    os.write(2, b"error: interrupted\n")
+    os._exit(INTERRUPTED)
+
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgebed.commands.command import Command
-from edgebed.commands.console import out, say
+from edgebed.commands.console import complain, out, say
+from edgebed.commands.entry import FAILED, INTERRUPTED
 from edgebed.commands.options import JsonOption, QuietOption, default_folder, print_json
 
 if TYPE_CHECKING:
@@ -94,12 +95,19 @@ def ma(
 
 
 def _show(done: Reproduction, as_json: bool) -> None:
-    """JSON or tables on stdout; where the report is on stderr."""
-    if as_json:
-        print_json(done.to_json())
-        return
+    """JSON or tables on stdout; where the report is on stderr. Leaves with 130 after Ctrl-C, 1 after a failure."""
     from edgebed.report.sheet import print_sheet
 
-    for sheet in done.sheets.values():
-        print_sheet(sheet, out)
-    say(f"report: {done.folder / 'report.html'}")
+    if as_json:
+        print_json(done.to_json())
+    else:
+        for sheet in done.sheets.values():
+            print_sheet(sheet, out)
+    if done.unwritten:
+        complain(done.unwritten)
+    else:
+        say(f"report: {done.folder / 'report.html'}")
+    if done.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if not done.complete:
+        raise typer.Exit(FAILED)

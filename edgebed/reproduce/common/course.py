@@ -52,6 +52,8 @@ class Reproduction:
     failed: dict[str, str] = field(default_factory=dict)
     """A run that is missing to the error that it failed with."""
     interrupted: bool = False
+    unwritten: str = ""
+    """Which file could not be written, and why."""
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was found, what the runs took, and the folder."""
@@ -61,7 +63,14 @@ class Reproduction:
     @property
     def complete(self) -> bool:
         """Whether every run was made."""
-        return not self.failed and not self.interrupted
+        return not self.failed and not self.interrupted and not self.unwritten
+
+    def unless_full(self, write: Callable[[], None]) -> None:
+        """Write something; where that fails, note why: hours of runs must not end without their tables."""
+        try:
+            write()
+        except OSError as error:
+            self.unwritten = f"{error.filename}: not written: {error.strerror}"
 
     def write(self, paper: Paper) -> None:
         """Tables and figures as HTML, CSV, PNG and JSON, each file whole or not at all."""
@@ -116,7 +125,7 @@ class Part(Generic[Item, Left]):
             done.seconds[self.title] = round(perf_counter() - start_s, 1)
             say(f"{self.title}: {done.seconds[self.title]:.0f} s on {workers or cpu_count()} cores")
         finally:
-            self.conclude(done)
+            done.unless_full(lambda: self.conclude(done))
 
 
 def reproduce(
@@ -137,5 +146,5 @@ def reproduce(
     except KeyboardInterrupt:
         done.interrupted = True
         warn("interrupted: reporting the runs that were finished")
-    done.write(paper)
+    done.unless_full(lambda: done.write(paper))
     return done

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+import typer
 
+from edgebed.commands.reproduce import _show
 from edgebed.reproduce.common.course import Paper, Part, Reproduction, reproduce
 from emulation.files import ConfigError
 
@@ -41,6 +45,35 @@ def test_runs_that_fail_are_named_and_the_others_are_concluded(tmp_path: Path) -
     said = orjson.loads((tmp_path / "out" / "results.json").read_bytes())
     assert (said["sum"], said["complete"], len(said["failed"])) == (1.75, False, 2)
     assert "FAILED, and in no figure: 0: ZeroDivisionError" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_results_that_cannot_be_written_are_still_there_to_be_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("edgebed.reproduce.common.course.write_whole", full)
+    done, _ = course(tmp_path / "out")
+    assert done.found["sum"] == 1.75
+    assert done.unwritten.endswith("results.json: not written: No space left on device")
+    assert not done.complete
+
+
+@pytest.mark.parametrize(
+    ("left", "code"),
+    [({}, 0), ({"failed": {"a": "b"}}, 1), ({"unwritten": "full"}, 1), ({"interrupted": True}, 130)],
+)
+def test_the_exit_code_says_whether_everything_was_made(
+    tmp_path: Path, left: dict[str, Any], code: int
+) -> None:
+    done = Reproduction(tmp_path, **left)
+    if code == 0:
+        _show(done, as_json=True)
+        return
+    with pytest.raises(typer.Exit) as ended:
+        _show(done, as_json=True)
+    assert ended.value.exit_code == code
 
 
 @pytest.mark.parametrize("there", ["results.json", "mine.txt"])

@@ -5,6 +5,7 @@ Both worlds keep their books here, so that one record format and one way of coun
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -193,7 +194,7 @@ class Ledger:
         if self._sink is not None:
             detail: dict[str, Any] = {"value": step.value}
             if step.phase == "onset":
-                detail["spec"] = step.spec.model_dump()
+                detail["spec"] = json.loads(step.spec.model_dump_json())  # infinity as JSON can say it
             if in_force:
                 detail["in_force"] = {node: list(both) for node, both in in_force.items()}
             record = EventRecord(

@@ -115,7 +115,7 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
                 line = reader.line_num
                 yield line, cells
     except UnicodeDecodeError as error:
-        raise TraceError(f"{path}: after line {line}: {not_utf8(error)}") from None
+        raise TraceError(f"{path}: line {_not_text(path)}: {not_utf8(error)}") from None
     except csv.Error as error:
         raise TraceError(f"{path}: line {line + 1}: {error}; correct or remove the row") from None
     except gzip.BadGzipFile:
@@ -134,6 +134,20 @@ def _open(path: Path) -> TextIO:
     if path.suffix == ".gz":
         return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
     return path.open(newline="", encoding="utf-8-sig")
+
+
+def _not_text(path: Path) -> int:
+    """The first line that is not UTF-8."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        return next(n for n, line in enumerate(file, start=1) if not _is_text(line))
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _bad(path: Path, line: int, column: str, value: str, why: str) -> TraceError:

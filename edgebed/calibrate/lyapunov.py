@@ -22,6 +22,7 @@ from edgebed.calibrate.windows import RunStats, deployed_nodes, run_stats
 from edgebed.runs.pool import each
 from edgebed.runs.virtual import simulate_in_memory
 from edgebed.wiring.controllers import find_scheme
+from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, did_you_mean
 
@@ -209,11 +210,8 @@ def check(scenario: Scenario, settings: Settings) -> LyapunovConfig:
     try:
         return LyapunovConfig.model_validate(scenario.controllers.get("lyapunov", {}))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(
-            f"scenario {scenario.name!r}: controllers.lyapunov.{where}: {first['msg']}"
-        ) from error
+        said = complaint(LyapunovConfig, error, root="controllers.lyapunov")
+        raise ConfigError(f"scenario {scenario.name!r}: {said}") from error
 
 
 def with_parameters(scenario: Scenario, parameters: Mapping[str, Any]) -> Scenario:

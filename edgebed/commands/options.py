@@ -15,6 +15,12 @@ from edgebed.places import runs_folder
 from emulation.domain.mistakes import ConfigError
 
 
+MOST_SEEDS = 10_000
+"""In one comparison."""
+LARGEST_SEED = 2**63 - 1
+"""What a record can hold."""
+
+
 def scenario_names() -> list[str]:
     """Packaged scenarios, for the shell's completion."""
     from emulation.files import list_scenarios
@@ -77,6 +83,7 @@ SeedOption = Annotated[
     typer.Option(
         "--seed",
         min=0,
+        max=LARGEST_SEED,
         help="Number that all random draws come from: which requests, how long each takes. The same seed gives "
         "the same run.",
     ),
@@ -155,6 +162,7 @@ def adjusted(scenario: Any, speedup: float | None, lifecycle: str | None) -> Any
     """The scenario with the live settings of the command line. Raises `ConfigError`."""
     from pydantic import ValidationError
 
+    from emulation.domain.complaints import complaint
     from emulation.domain.scenario import LiveConfig
 
     changes = {"speedup": speedup, "lifecycle": lifecycle}
@@ -164,9 +172,7 @@ def adjusted(scenario: Any, speedup: float | None, lifecycle: str | None) -> Any
     try:
         live = LiveConfig.model_validate({**scenario.live.model_dump(), **given})
     except ValidationError as error:
-        raise ConfigError(
-            f"{' '.join(f'--{n} {v}' for n, v in given.items())}: {error.errors()[0]['msg']}"
-        ) from error
+        raise ConfigError(f"--{complaint(LiveConfig, error)}") from error
     return scenario.model_copy(update={"live": live})
 
 
@@ -193,17 +199,28 @@ def names_of(text: str) -> list[str]:
 def seeds_of(text: str) -> list[int]:
     """The seeds that `--seeds` names, in order. Raises `ConfigError` for anything but a list of different seeds."""
     seeds: list[int] = []
-    try:
-        for part in text.split(","):
-            low, _, high = part.strip().partition("-")
-            seeds.extend(range(int(low), int(high or low) + 1))
-    except ValueError as error:
-        raise ConfigError(
-            f"--seeds {text!r} is not a list of seeds; write for example 0,1,2 or 0-11"
-        ) from error
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ConfigError(f"--seeds {text!r} must name at least one seed, each once")
+    for part in text.split(","):
+        low, high = _span(part.strip(), text)
+        if high - low >= MOST_SEEDS - len(seeds):
+            raise ConfigError(f"--seeds {text[:60]!r} names more than {MOST_SEEDS} seeds; name fewer")
+        seeds.extend(range(low, high + 1))
+    if len(set(seeds)) != len(seeds):
+        raise ConfigError(f"--seeds {text[:60]!r} must name each seed once")
     return seeds
+
+
+def _span(part: str, text: str) -> tuple[int, int]:
+    """First and last seed of `7` or `0-11`."""
+    low, dash, high = part.partition("-")
+    ends = (low, high if dash else low)
+    if not all(end.isascii() and end.isdigit() and len(end) <= 19 for end in ends):
+        raise ConfigError(f"--seeds {text[:60]!r} is not a list of seeds; write for example 0,1,2 or 0-11")
+    first, last = map(int, ends)
+    if last < first or last > LARGEST_SEED:
+        raise ConfigError(
+            f"--seeds {text[:60]!r}: {part} names no seeds; they run from 0 to {LARGEST_SEED}, the smaller first"
+        )
+    return first, last
 
 
 def default_folder(name: str) -> Path:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgebed.report.model import ParityReport
 from edgebed.runs.manifest import MANIFEST_FILE, Manifest, check_baseline, joined, read_manifest
+from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE, SIDE_FILE, write_whole
@@ -100,7 +101,7 @@ class Layout:
             ) from error
         except ValidationError as error:
             raise ConfigError(
-                f"{file}: not a scenario this version can read: {error.errors()[0]['msg']}"
+                f"{file}: not a scenario this version can read: {complaint(Scenario, error)}"
             ) from error
 
     def records(self) -> list[Path]:

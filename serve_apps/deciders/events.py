@@ -7,6 +7,7 @@ import logging
 
 from pydantic import ValidationError
 
+from emulation.domain.complaints import complaint
 from emulation.domain.events import Event, LlmOutage
 from emulation.domain.scenario import Scenario
 from emulation.faults import FAULTS, Step, timeline
@@ -73,7 +74,7 @@ class EventPlayer:
         try:
             Scenario.model_validate({**dict(scenario), "events": (*scenario.events, *self._injected, event)})
         except ValidationError as error:  # pydantic's own does not survive the way back to the caller
-            raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+            raise ValueError(complaint(Scenario, error)) from None
         number = len(scenario.events) + len(self._injected)
         self._injected.append(event)
         for step in FAULTS[event.kind].steps(event, number, scenario.testbed):

@@ -7,9 +7,8 @@ import binascii
 from io import BytesIO
 from typing import Any
 
-from pydantic import Field
-
 from emulation.domain.cluster import Mode
+from emulation.domain.quantities import Tokens
 from serve_apps.engines.decoding import FIRST_CALL, Decoder, Emit, Wanted, nobody
 from serve_apps.engines.loading import Account, Loader
 from serve_apps.engines.needs import need
@@ -25,7 +24,7 @@ MAX_PIXELS = 64_000_000
 class CaptionSettings(TextSettings):
     """Settings of a captioning model."""
 
-    max_tokens: int = Field(default=20, ge=1)
+    max_tokens: Tokens = 20
     """Longest caption where the client states no limit."""
 
 

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pydantic import Field
-
 from emulation.domain.cluster import Mode, Strict
-from emulation.domain.quantities import SomeFraction, Threads
+from emulation.domain.quantities import SomeFraction, SomeLine, Threads
 from emulation.files import ConfigError
 from serve_apps.engines.gpus import cap, fold_visible, look, reserved_mb
 from serve_apps.engines.needs import need
@@ -25,7 +23,7 @@ from serve_apps.vram.ledger import CONTEXT_MB, Gpu
 class RealSettings(Strict):
     """Settings of a backend that runs a real model."""
 
-    source: str = Field(min_length=1)
+    source: SomeLine
     """A local folder, or the id of a model on the Hugging Face hub."""
     device: Literal["mode", "cpu", "cuda"] = "mode"
     """mode: where the executor's mode says; cpu, cuda: there, whatever the mode says."""
@@ -33,13 +31,13 @@ class RealSettings(Strict):
     """auto: float32 on a CPU (half precision is slower there), float16 on a GPU."""
     threads: Threads = 1
     """CPU threads of a replica."""
-    device_map: str | None = None
+    device_map: SomeLine | None = None
     """Spread over several GPUs or slices by accelerate: auto, balanced, ..."""
     gpu_memory_share: SomeFraction | None = None
     """Largest share of the GPU's memory the process may take."""
     memory_cap: Literal["none", "claim"] = "none"
     """claim: the process may take no more of a GPU than it claimed of the vRAM ledger: what grows fails alone."""
-    revision: str | None = None
+    revision: SomeLine | None = None
     """Of a model on the hub."""
 
 

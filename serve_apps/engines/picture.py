@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
-
-from pydantic import Field
+from typing import Annotated, Any
 
 from emulation.domain.cluster import Mode
+from emulation.domain.quantities import Range
 from serve_apps.engines.decoding import Emit, seed_of
 from serve_apps.engines.loading import Account, Loader, RealSettings
 from serve_apps.engines.needs import need
@@ -21,10 +20,10 @@ MAX_STEPS = 500
 class PictureSettings(RealSettings):
     """Settings of an image model."""
 
-    steps: int = Field(default=20, ge=1, le=MAX_STEPS)
+    steps: Annotated[int, Range(1, MAX_STEPS, "steps")] = 20
     """Denoising steps where the client states none."""
-    guidance: float = Field(default=7.5, ge=0)
-    max_side: int = Field(default=1024, ge=8)
+    guidance: Annotated[float, Range(0, 1_000)] = 7.5
+    max_side: Annotated[int, Range(8, 16_384, "pixels")] = 1024
     """Largest width or height that is made."""
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from pydantic import Field
-
+from emulation.domain.quantities import Tokens
 from serve_apps.engines.decoding import FIRST_CALL, Emit, Wanted, nobody
 from serve_apps.engines.loading import RealSettings
 from serve_apps.engines.pacer import Pacer
@@ -17,7 +16,7 @@ from serve_apps.wire.messages import Piece, Work
 class TextSettings(RealSettings):
     """Settings of a text model."""
 
-    max_tokens: int = Field(default=256, ge=1)
+    max_tokens: Tokens = 256
     """Longest answer where the client states no limit."""
 
 

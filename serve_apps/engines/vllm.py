@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from emulation.domain.cluster import Mode
+from emulation.domain.quantities import Range, SomeGigabytes, Tokens
 from emulation.files import ConfigError
 from serve_apps.engines.batching import BatchPacer, Loop, StepGain
 from serve_apps.engines.decoding import Detokenizer, Emit, Wanted
@@ -33,15 +34,15 @@ _GB = 1e9
 class VllmSettings(TextSettings):
     """Settings of a text model on vLLM."""
 
-    max_num_seqs: int = Field(default=8, ge=1, le=1024)
+    max_num_seqs: Annotated[int, Range(1, 1_024, "requests")] = 8
     """Most attempts computed in the same steps; how many the node serves at once is its profile's batch width."""
-    max_model_len: int | None = Field(default=None, ge=1)
+    max_model_len: Tokens | None = None
     """Most tokens of prompt and answer together; None: what the model was made for."""
     enforce_eager: bool | None = None
     """Neither compile the model nor capture CUDA graphs: starts sooner, steps take longer. None: so on a CPU only."""
-    tensor_parallel_size: int = Field(default=1, ge=1)
+    tensor_parallel_size: Annotated[int, Range(1, 64, "GPUs")] = 1
     """GPUs every layer is spread over."""
-    kv_cache_gb: float | None = Field(default=None, gt=0)
+    kv_cache_gb: SomeGigabytes | None = None
     """Memory for keys and values; None: what the share of the GPU leaves, on a CPU 0.5."""
     prefix_caching: bool = False
     """Keep what was read: a prompt that begins as an earlier one is read faster, which no linear law knows."""

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from emulation.domain.cluster import Strict
+from emulation.domain.complaints import complaint
 from emulation.domain.events import Event
 from serve_apps.gateway.http import CHALLENGE, Exchange, HttpError
 from serve_apps.wire.calls import Calls, Unreached
@@ -39,8 +40,7 @@ class ControlFront:
         try:
             event: Event = await exchange.parsed(_EVENT.validate_json)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            raise HttpError(400, f"event: {first['msg']} at {list(first['loc'])}", param="event") from error
+            raise HttpError(400, complaint(Event, error, root="event"), param="event") from error
         await exchange.json({"event": await self._ask(EVENTS, "inject", event)})
 
     async def block(self, exchange: Exchange) -> None:

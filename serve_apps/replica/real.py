@@ -17,6 +17,7 @@ from typing import Any, ClassVar, cast
 
 from pydantic import ValidationError
 
+from emulation.domain.complaints import complaint
 from emulation.files import ConfigError
 from serve_apps.engines import Engine
 from serve_apps.engines.caption import CaptionEngine, CaptionSettings
@@ -88,9 +89,7 @@ class Real:
         try:
             return cls.engines[modality][0].model_validate(given)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise ConfigError(f"settings.{where}: {first['msg']} (got {first.get('input')!r})") from error
+            raise ConfigError(complaint(cls.engines[modality][0], error, root="settings")) from error
 
     @classmethod
     def checked(cls, modality: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import types
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from math import inf, isfinite, nan
+from math import inf, nan
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from controller.agents.scripted import ScriptLine
 from controller.planners.memory import Case
@@ -31,14 +32,19 @@ from emulation.files import (
     load_scenario,
     load_testbed,
 )
-from serve_apps.engines.loading import RealSettings
+from serve_apps.engines.caption import CaptionSettings
+from serve_apps.engines.picture import PictureSettings
+from serve_apps.engines.prompting import TextSettings
+from serve_apps.engines.vllm import VllmSettings
+from serve_apps.gateway.server.settings import HttpSettings
 from workloads.generate import generate
 from workloads.traces import TraceError
 
 PARAMETERS = {getattr(kind, "Config", kind) for registry in REGISTRIES.values() for kind in registry.values()}
-ROOTS = (Scenario, TestbedConfig, ProfileFile, ScriptLine, Case, RealSettings, *sorted(PARAMETERS, key=str))
+ENGINES = (CaptionSettings, PictureSettings, TextSettings, VllmSettings)
+FILES = (Scenario, TestbedConfig, ProfileFile, ScriptLine, Case, HttpSettings, *ENGINES)
+ROOTS = (*FILES, *sorted(PARAMETERS, key=str))
 NAMES_OF_OTHERS = {
-    ("RealSettings", "source"), ("RealSettings", "device_map"), ("RealSettings", "revision"),
     ("ScriptLine", "agent"), ("ScriptLine", "on"), ("ScriptLine", "text"), ("ScriptLine", "failure"),
     ("ScriptCall", "name"), ("ScriptCall", "arguments"), ("Case", "p"), ("Case", "roles"), ("Case", "success"),
     ("Case", "latency_s"), ("Telemetry", "prompts_per_s"), ("Telemetry", "absent"), ("StaticConfig", "plan"),
@@ -83,12 +89,25 @@ def test_every_number_of_a_file_has_finite_bounds_and_every_word_a_shape(model: 
         if any(type(m).__name__ == "BeforeValidator" for m in metadata):
             continue  # an option of a program of others: bool, number or word
         if kind in (int, float):
-            bounds = [m for m in metadata if isinstance(m, Range)]
-            assert bounds, f"{model.__qualname__}.{name} has no Range"
-            assert all(isfinite(b.low) and isfinite(b.high) and b.low <= b.high for b in bounds)
-            assert not bounds[0].endless or name == "until_s", "only what never returns is infinite"
+            low, high, endless = bounds(metadata)
+            assert -inf < low <= high < inf, f"{model.__qualname__}.{name}"
+            assert not endless or name == "until_s", "only what never returns is infinite"
         if kind is str and (model.__qualname__, name) not in NAMES_OF_OTHERS:
-            assert any(isinstance(m, Words) for m in metadata), f"{model.__qualname__}.{name} is any text"
+            shaped = any(isinstance(m, Words) or "pattern" in repr(m) for m in metadata)
+            assert shaped, f"{model.__qualname__}.{name} is any text"
+
+
+def bounds(metadata: tuple[Any, ...]) -> tuple[float, float, bool]:
+    """Lowest and highest value, and whether it may be infinite; infinite bounds where there are none."""
+    low, high = -inf, inf
+    for m in metadata:
+        if isinstance(m, Range):
+            return m.low, m.high, m.endless
+        if isinstance(m, FieldInfo):
+            return bounds(tuple(m.metadata))
+        low = next((getattr(m, n) for n in ("ge", "gt") if getattr(m, n, None) is not None), low)
+        high = next((getattr(m, n) for n in ("le", "lt") if getattr(m, n, None) is not None), high)
+    return low, high, False
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__qualname__)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import orjson
 import pytest
+from pydantic import TypeAdapter
 
+from emulation.domain.cluster import TestbedConfig
+from emulation.domain.events import Event, Leave
 from emulation.domain.records import RECORD_VERSION
-from emulation.recording import RECORD_FILE, SIDE_FILE, RecordError, encode, read_run
+from emulation.faults import timeline
+from emulation.ledger import Ledger
+from emulation.recording import RECORD_FILE, SIDE_FILE, JsonlSink, RecordError, encode, read_run
 from tests.build.records import footer, header, request
+from tests.build.workloads import TESTBED
 
 
 def written(folder: Path, version: int, side: dict[str, float]) -> Path:
@@ -43,3 +50,14 @@ def test_the_present_version_is_read_as_it_is(tmp_path: Path) -> None:
 def test_a_version_that_is_not_known_yet_is_refused_by_its_number(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="record version 99"):
         read_run(written(tmp_path, 99, {}))
+
+
+def test_an_event_that_never_ends_is_read_from_a_record_as_it_was_played(tmp_path: Path) -> None:
+    event = Leave(node="n1", at_s=1.0, until_s=inf)
+    testbed = TestbedConfig.model_validate(TESTBED)
+    sink = JsonlSink(tmp_path)
+    ledger = Ledger(header(), sink, testbed)
+    ledger.event(timeline([event], testbed)[0], 1.0)
+    sink.close()
+    (recorded,) = read_run(tmp_path).events
+    assert TypeAdapter(Event).validate_python(recorded.detail["spec"]) == event

@@ -139,7 +139,7 @@ def _open(path: Path) -> TextIO:
 def _not_text(path: Path) -> int:
     """The first line that is not UTF-8."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        return next(n for n, line in enumerate(file, start=1) if not _is_text(line))
+        return next((n for n, line in enumerate(file, start=1) if not _is_text(line)), 1)
 
 
 def _is_text(line: bytes) -> bool:

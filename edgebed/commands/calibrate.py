@@ -46,7 +46,9 @@ def lyapunov(
     seeds: Annotated[
         int, typer.Option("--seeds", min=1, max=1000, help="How many seeds every trial is run on.")
     ] = 6,
-    first_seed: Annotated[int, typer.Option("--first-seed", min=0, help="The first of these seeds.")] = 1000,
+    first_seed: Annotated[
+        int, typer.Option("--first-seed", min=0, max=2**62, help="The first of these seeds.")
+    ] = 1000,
     evaluate: Annotated[
         int,
         typer.Option(

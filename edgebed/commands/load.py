@@ -36,6 +36,7 @@ def load(
         typer.Option(
             "--speedup",
             min=0.01,
+            max=1000.0,
             help="Virtual seconds per second of real time; 10 sends ten minutes of requests in one. By default the "
             "testbed's own, for other servers the scenario's.",
         ),

@@ -10,7 +10,7 @@ import typer
 
 from edgebed.commands.command import Command
 from edgebed.commands.console import print_rows, say
-from edgebed.commands.options import JsonOption, QuietOption, print_json
+from edgebed.commands.options import LARGEST_SEED, JsonOption, QuietOption, print_json
 
 if TYPE_CHECKING:
     from edgebed.models.checkpoints import Made
@@ -20,7 +20,12 @@ app = typer.Typer(help="Make models with random weights, to be run as real ones.
 FolderArgument = Annotated[Path, typer.Argument(help="The folder to make; it must not be there yet.")]
 SeedOption = Annotated[
     int,
-    typer.Option("--seed", min=0, help="Number that the random weights come from; the same gives the same."),
+    typer.Option(
+        "--seed",
+        min=0,
+        max=LARGEST_SEED,
+        help="Number that the random weights come from; the same gives the same.",
+    ),
 ]
 
 

@@ -14,7 +14,6 @@ import typer
 from edgebed.places import runs_folder
 from emulation.domain.mistakes import ConfigError
 
-
 MOST_SEEDS = 10_000
 """In one comparison."""
 LARGEST_SEED = 2**63 - 1
@@ -118,6 +117,7 @@ SpeedupOption = Annotated[
     typer.Option(
         "--speedup",
         min=0.01,
+        max=1000.0,
         help="Virtual seconds per second of real time; 10 plays ten minutes in one. By default as the scenario "
         "says.",
     ),

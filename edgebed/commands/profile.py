@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edgebed.commands.console import out, print_rows
-from edgebed.commands.options import JsonOption, QuietOption, print_json
+from edgebed.commands.options import LARGEST_SEED, JsonOption, QuietOption, print_json
 from emulation.domain.mistakes import ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +69,10 @@ def profile(
         int, typer.Option("--repeats", min=1, max=1000, help="How often each size is measured.")
     ] = 2,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Number that the order of the measurements is drawn from.")
+        int,
+        typer.Option(
+            "--seed", min=0, max=LARGEST_SEED, help="Number that the order of the measurements is drawn from."
+        ),
     ] = 0,
     together: Annotated[
         str | None,

@@ -174,7 +174,9 @@ def inject(
     ],
     for_s: Annotated[
         float,
-        typer.Option("--for", min=0.001, help="How long it lasts, in virtual seconds; then it is undone."),
+        typer.Option(
+            "--for", min=0.001, max=1e9, help="How long it lasts, in virtual seconds; then it is undone."
+        ),
     ] = 60.0,
     node: Annotated[
         str | None,
@@ -188,7 +190,12 @@ def inject(
     ] = None,
     factor: Annotated[
         float | None,
-        typer.Option("--factor", help="How many times slower: slowdown and ramp need it. By default none."),
+        typer.Option(
+            "--factor",
+            min=0.001,
+            max=10_000.0,
+            help="How many times slower: slowdown and ramp need it. By default none.",
+        ),
     ] = None,
     in_flight: Annotated[
         Literal["requeue", "fail", "resume"] | None,

@@ -2,7 +2,8 @@
 
 Read first: `model.py` (what is compared, and by what it is judged valid), `figures.py` (the figures every
 table shows), `html.py` (the page). `tables.py` holds the tables as data, `terminal.py` prints them,
-`export.py` writes JSON and CSV, `plots.py` and `timelines.py` draw.
+`export.py` writes JSON and CSV; `plots.py`, `plots_time.py` and `timelines.py` draw in the inks of `palette.py`.
+`verdict.py` says who was better, `page.py` has the frame that all pages share.
 """
 
 from edgebed.report.export import comparison_json, write_csv

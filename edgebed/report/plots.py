@@ -1,239 +1,227 @@
-"""Plots of a comparison as inline SVG. Latency of the served never appears without the success ratio."""
+"""Pictures of what schemes came to, as a whole. Latency of the served never appears without the success ratio."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import ceil
+from functools import partial
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from edgebed.report.figures import number
 from edgebed.report.model import Comparison
+from edgebed.report.palette import OUTCOMES, Look, scheme_looks
 from edgebed.report.stats import Interval
-from edgebed.report.theme import BAND, GRID, MUTED, OUTCOME_COLOURS, colours, drawing, quiet_x, svg
-from emulation.domain.records import EventRecord
-from emulation.domain.request import FATES
-from emulation.domain.slots import slot_start_s
-from emulation.metrics.series import latency_series
-from emulation.metrics.shares import share_percent
+from edgebed.report.theme import (
+    MUTED,
+    Drawing,
+    area_handle,
+    area_style,
+    ink,
+    legend,
+    lettering,
+    line_style,
+    quiet_x,
+    series_handle,
+)
+from emulation.metrics.view import latency_s
 
-BINS = 48
-"""Points of a plot over time, at most; never finer than a slot."""
-
-MANY = 4
-"""Schemes up to which the range over seeds is drawn."""
-
-PLACES = ((5, 0.05), (-22, -0.07), (28, 0.16), (-46, -0.18))
-"""Where the name of a point may stand: points above it, and the same as a share of the height of the axes."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventBand:
-    """A stretch of time in which an event of the plan was in force."""
-
-    label: str
-    target: str
-    start_s: float
-    end_s: float
+STEPS = 160
+"""Points of a distribution, at most."""
+LINE_IN = 0.29
+"""Distance of two names beside a plot, inches."""
 
 
-def event_bands(events: Sequence[EventRecord], end_s: float) -> list[EventBand]:
-    """Onset to undo of every event that took effect; without an undo, to `end_s`."""
-    undone = {e.event: e.t_s for e in events if e.phase == "undo"}
-    return [
-        EventBand(f"{e.type} {e.target}", e.target, e.t_s, min(undone.get(e.event, end_s), end_s))
-        for e in events
-        if e.phase == "onset" and e.t_s < end_s
-    ]
-
-
-def shade(axes: Axes, bands: Sequence[EventBand], labels: bool = True) -> None:
-    """Shade the bands, and name each above the axes, a line higher where it would run into another."""
-    left, right = axes.get_xlim()
-    free_s = [left, left, left]
-    for band in sorted(bands, key=lambda b: b.start_s):
-        axes.axvspan(band.start_s, band.end_s, color=BAND, linewidth=0, zorder=0)
-        axes.axvline(band.start_s, color=MUTED, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
-        if not labels:
-            continue
-        line = next((i for i, t in enumerate(free_s) if t <= band.start_s), 0)
-        free_s[line] = band.start_s + (right - left) * 0.0105 * (len(band.label) + 2)
-        axes.annotate(
-            band.label,
-            (band.start_s, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(2, 3 + 11 * line),
-            textcoords="offset points",
-            fontsize=7.5,
-            color=MUTED,
-            annotation_clip=False,
-        )
-
-
-def latency_over_time(comparison: Comparison) -> str:
-    """Mean latency (top) and success ratio (below) by intended send time, one line per scheme, events shaded.
-
-    The line is the mean over seeds, the band around it (for few schemes) the lowest and highest seed.
-    """
-    header = comparison.results[0].run.header
-    slots = ceil(header.slots / BINS)
-    middle_s = slot_start_s(slots, header.slot_s) / 2
-    palette = colours(comparison.schemes)
-    with drawing(9.6, 4.8) as figure:
-        top, low = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
-        for name, results in comparison.schemes.items():
-            series = [latency_series(r.run, slots) for r in results]
-            t_s = [b.t_s + middle_s for b in series[0]]
-            banded = len(series) > 1 and len(comparison.schemes) <= MANY
-            tops = [[b.mean_latency_s for b in s] for s in series]
-            _line(top, t_s, tops, palette[name], comparison.label(name), banded)
-            _line(low, t_s, [[b.success_ratio for b in s] for s in series], palette[name], "", banded)
-        low.set_ylim(-0.03, 1.05)
-        top.set_ylim(bottom=0)
-        top.set_xlim(0, header.horizon_s)
-        bands = event_bands(comparison.results[0].run.events, header.horizon_s)
-        shade(top, bands)
-        shade(low, bands, labels=False)
-        top.set_ylabel("mean latency of the served, s")
-        low.set_ylabel("success ratio")
-        low.set_xlabel("intended send time, virtual s")
-        for axes in (top, low):
-            quiet_x(axes)
-        figure.legend(
-            *top.get_legend_handles_labels(), loc="outside upper left", ncols=min(6, len(comparison.schemes))
-        )
-        return svg(figure, "latency-over-time")
-
-
-def _line(
-    axes: Axes, t_s: list[float], values: list[list[float | None]], colour: str, label: str, banded: bool
-) -> None:
-    table = np.array([[np.nan if v is None else v for v in row] for row in values], dtype=float)
-    seen = ~np.isnan(table)
-    known = seen.any(axis=0)
-    mean, low, high = (np.full(table.shape[1], np.nan) for _ in range(3))
-    if known.any():
-        part = table[:, known]
-        mean[known], low[known], high[known] = np.nanmean(part, 0), np.nanmin(part, 0), np.nanmax(part, 0)
-    axes.plot(t_s, mean, color=colour, label=label, marker="o", markersize=2.2)
-    if banded:
-        axes.fill_between(t_s, low, high, color=colour, alpha=0.15, linewidth=0)
-
-
-def latency_against_fairness(comparison: Comparison) -> str:
-    """Each scheme as a point with its 95% intervals; its name carries the success ratio. May be empty."""
-    palette = colours(comparison.schemes)
+def latency_against_fairness(comparison: Comparison) -> Drawing | None:
+    """Each scheme as a point with its 95% intervals, named at the side; None if no point was measured."""
     points = {
         name: (comparison.interval(name, "mean_latency_s"), comparison.interval(name, "fairness_norm"))
         for name in comparison.schemes
     }
     drawn = {name: (x, y) for name, (x, y) in points.items() if x is not None and y is not None}
     if not drawn:
-        return ""
-    with drawing(4.7, 3.7) as figure:
-        axes = figure.subplots()
-        for name, (x, y) in drawn.items():
-            look: dict[str, Any] = {
-                "fmt": "o",
-                "ms": 7,
-                "color": palette[name],
-                "elinewidth": 1.2,
-                "capsize": 3,
-            }
-            axes.errorbar(x.mean, y.mean, xerr=x.half, yerr=y.half, **look)
-        axes.margins(x=0.22, y=0.25)
-        axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
-        _name_points(axes, comparison, {n: (x.mean, y.mean) for n, (x, y) in drawn.items()}, palette)
-        axes.set_xlabel("mean latency of the served, s")
-        axes.set_ylabel("normalised Jain index")
-        return svg(figure, "latency-against-fairness")
+        return None
+    said = [f"{comparison.label(n)} {x.mean:.1f} s, {y.mean:.2f}" for n, (x, y) in drawn.items()]
+    return Drawing(
+        "latency-against-fairness",
+        "Latency against fairness",
+        f"Mean latency of the served in seconds and normalised Jain index of each scheme: {'; '.join(said)}.",
+        (5.6, max(3.4, 0.9 + LINE_IN * len(drawn))),
+        partial(_draw_plane, comparison=comparison, points=drawn),
+    )
 
 
-def _name_points(
-    axes: Axes, comparison: Comparison, points: dict[str, tuple[float, float]], palette: dict[str, str]
+def _draw_plane(figure: Figure, comparison: Comparison, points: dict[str, tuple[Interval, Interval]]) -> None:
+    axes, side = figure.subplots(1, 2, width_ratios=(1.7, 1.0))
+    looks = scheme_looks(comparison.schemes)
+    for name, (x, y) in points.items():
+        _point(axes, (x.mean, y.mean), (x.half, y.half), looks[name])
+    axes.margins(x=0.12, y=0.15)
+    axes.set_xlim(left=max(0.0, axes.get_xlim()[0]))
+    axes.set_ylim(top=min(1.015, axes.get_ylim()[1]))
+    axes.set_xlabel("mean latency of the served, s")
+    axes.set_ylabel("normalised Jain index, 0 to 1")
+    _names(side, comparison, points, looks)
+
+
+def _point(
+    axes: Axes, at: tuple[float, float], halves: tuple[float | None, float | None], look: Look
 ) -> None:
-    """Name each point, its success ratio below; above right, or where that is taken, further up or down."""
-    x_span, y_span = np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())
-    taken: list[tuple[float, float]] = []
-    for name, (x, y) in sorted(points.items(), key=lambda p: p[1]):
+    style = line_style(look) | {"linestyle": "", "markersize": 7, "elinewidth": 1.1, "capsize": 2.5}
+    axes.errorbar(*at, xerr=halves[0], yerr=halves[1], **style)
+
+
+def _names(
+    side: Axes, comparison: Comparison, points: dict[str, tuple[Interval, Interval]], looks: dict[str, Look]
+) -> None:
+    """The names of the points in a column, from the top in the order in which they stand, with what was served."""
+    side.set_axis_off()
+    side.set_xlim(0, 1)
+    height_in = max(3.4, 0.9 + LINE_IN * len(points)) - 0.7
+    ordered = sorted(points, key=lambda n: (-points[n][1].mean, points[n][0].mean))
+    for i, name in enumerate(ordered):
+        y = 1 - (i + 0.5) * LINE_IN / height_in
+        side.plot(0.03, y, **line_style(looks[name]) | {"linestyle": "", "markersize": 6}, clip_on=False)
         success = comparison.interval(name, "success_ratio")
-        served = "" if success is None else f"\n{share_percent(success.mean)} served"
-        free = [
-            (offset, rise)
-            for offset, rise in PLACES
-            if not any(abs(x / x_span - a) < 0.3 and abs(y / y_span + rise - b) < 0.1 for a, b in taken)
-        ]
-        offset, rise = (free or PLACES)[0]
-        taken.append((x / x_span, y / y_span + rise))
-        axes.annotate(
-            f"{comparison.label(name)}{served}",
-            (x, y),
-            xytext=(7, offset),
-            textcoords="offset points",
-            fontsize=8,
-            color=palette[name],
-        )
+        served = "" if success is None else f"\nsuccess {number(success.mean, 3, share=True)}"
+        text = f"{lettering(comparison.label(name), 24)}{served}"
+        side.annotate(text, (0.1, y), va="center", fontsize=7.5, linespacing=1.05)
+    side.set_ylim(0, 1)
 
 
-def per_model(comparison: Comparison) -> str:
+def per_model(comparison: Comparison) -> Drawing:
     """Mean latency and success ratio of every model, schemes side by side, 95% intervals over seeds."""
+    return Drawing(
+        "per-model",
+        "By model",
+        "Per model and scheme: mean latency of the served in seconds (left) and success ratio (right), with 95% "
+        "intervals over seeds. The table below has every value.",
+        (8.6, 3.3),
+        partial(_draw_per_model, comparison=comparison),
+    )
+
+
+def _draw_per_model(figure: Figure, comparison: Comparison) -> None:
     models, schemes = comparison.models, list(comparison.schemes)
-    palette, width = colours(schemes), 0.8 / len(schemes)
-    with drawing(9.6, 3.1) as figure:
-        panels = figure.subplots(1, 2)
-        for axes, name, title in (
-            (panels[0], "mean_latency_s", "Mean latency of the served, s"),
-            (panels[1], "success_ratio", "Success ratio"),
-        ):
-            for i, scheme in enumerate(schemes):
-                found = [comparison.model_interval(scheme, m, name) for m in models]
-                at = [k + (i - (len(schemes) - 1) / 2) * width for k in range(len(models))]
-                _bars(axes, at, found, width * 0.9, palette[scheme], comparison.label(scheme))
-            axes.set_title(title)
-            axes.set_xticks(range(len(models)), models)
-            quiet_x(axes)
-        panels[1].set_ylim(0, 1.05)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(schemes))
-        return svg(figure, "per-model")
+    looks, width = scheme_looks(schemes), 0.8 / len(schemes)
+    panels = figure.subplots(1, 2)
+    for axes, name, title in (
+        (panels[0], "mean_latency_s", "mean latency of the served, s"),
+        (panels[1], "success_ratio", "success ratio"),
+    ):
+        for i, scheme in enumerate(schemes):
+            found = [comparison.model_interval(scheme, m, name) for m in models]
+            at = [k + (i - (len(schemes) - 1) / 2) * width for k in range(len(models))]
+            _points(axes, at, found, looks[scheme])
+        for k in range(1, len(models)):
+            axes.axvline(k - 0.5, color=ink("grid"), linewidth=0.7)
+        axes.set_xlim(-0.5, len(models) - 0.5)
+        axes.set_ylabel(title)
+        axes.set_xticks(range(len(models)), _ticks(models))
+        quiet_x(axes)
+    panels[0].set_ylim(bottom=0)
+    panels[1].set_ylim(0, 1.05)
+    legend(figure, [series_handle(looks[s], comparison.label(s)) for s in schemes])
 
 
-def _bars(
-    axes: Axes, at: list[float], found: Sequence[Interval | None], width: float, colour: str, label: str
-) -> None:
-    heights = [0.0 if i is None else i.mean for i in found]
-    axes.bar(at, heights, width, color=colour, label=label)
+def _ticks(names: Sequence[str]) -> list[str]:
+    """Names below an axis of half the width of a page, on alternate lines where they are many or long."""
+    short = [lettering(name, max(12, 64 // len(names))) for name in names]
+    crowded = sum(len(name) for name in short) > 44
+    return [f"\n{name}" if crowded and i % 2 else name for i, name in enumerate(short)]
+
+
+def _points(axes: Axes, at: Sequence[float], found: Sequence[Interval | None], look: Look) -> None:
     for x, interval in zip(at, found, strict=True):
         if interval is None:
             axes.annotate("–", (x, 0), ha="center", va="bottom", fontsize=8, color=MUTED)
-        elif interval.half is not None:
-            axes.errorbar(x, interval.mean, yerr=interval.half, color=MUTED, elinewidth=1.0, capsize=2)
+        else:
+            _point(axes, (x, interval.mean), (None, interval.half), look)
 
 
-def ends_by_outcome(comparison: Comparison) -> str:
+def latency_distribution(comparison: Comparison) -> Drawing:
+    """Share of the requests that were served within so many seconds, all seeds together; all models, then each."""
+    models = comparison.models if len(comparison.models) > 1 else ()
+    across = min(3, 1 + len(models))
+    down = -(-(1 + len(models)) // across)
+    return Drawing(
+        "latency-distribution",
+        "Distribution of latency",
+        "Share of the arrived requests that were served within so many seconds, one line per scheme, for all models "
+        f"together{' and for each model' if models else ''}. A line ends at the success ratio. Medians and "
+        "percentiles of all models are in the table of latencies.",
+        (8.6, 0.7 + 2.25 * down),
+        partial(_draw_distribution, comparison=comparison, models=models, shape=(down, across)),
+    )
+
+
+def _draw_distribution(
+    figure: Figure, comparison: Comparison, models: Sequence[str], shape: tuple[int, int]
+) -> None:
+    looks = scheme_looks(comparison.schemes)
+    grid = np.ravel(figure.subplots(*shape, sharey=True, squeeze=False))
+    for axes, model in zip(grid, (None, *models), strict=False):
+        for i, name in enumerate(comparison.schemes):
+            steps = _steps(comparison, name, model)
+            every = max(1, len(steps) // 6)
+            if len(steps):
+                axes.plot(*steps.T, **line_style(looks[name]), markevery=(i % every, every))
+        axes.set_title("all models" if model is None else lettering(model))
+        axes.set_xlim(left=0)
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("latency, s")
+    for axes in grid[1 + len(models) :]:
+        axes.set_axis_off()
+    for axes in grid[:: shape[1]]:
+        axes.set_ylabel("share of arrived")
+    legend(figure, [series_handle(looks[n], comparison.label(n)) for n in comparison.schemes])
+
+
+def _steps(comparison: Comparison, scheme: str, model: str | None) -> NDArray[np.float64]:
+    """(points, 2): seconds, and the share of what arrived that was served within them. Empty if nothing was."""
+    counted = [
+        r
+        for result in comparison.schemes[scheme]
+        for r in result.run.requests
+        if r.counted and model in (None, r.model)
+    ]
+    served = np.sort([v for r in counted if (v := latency_s(r)) is not None])
+    if not len(served):
+        return np.empty((0, 2))
+    at = np.unique(np.linspace(0, len(served) - 1, min(STEPS, len(served))).round().astype(int))
+    return np.column_stack([served[at], (at + 1) / len(counted)])
+
+
+def ends_by_outcome(comparison: Comparison) -> Drawing:
     """Share of the counted requests by how they ended, one bar per scheme."""
+    return Drawing(
+        "ends-by-outcome",
+        "How requests ended",
+        "Share of the arrived requests by how they ended, one bar per scheme. The table beside it has the counts.",
+        (5.6, 1.3 + 0.36 * len(comparison.schemes)),
+        partial(_draw_ends, comparison=comparison),
+    )
+
+
+def _draw_ends(figure: Figure, comparison: Comparison) -> None:
     schemes = list(comparison.schemes)
-    with drawing(4.7, 0.9 + 0.42 * len(schemes)) as figure:
-        axes = figure.subplots()
-        left = np.zeros(len(schemes))
-        arrived = np.array([max(1, sum(s.arrived for s in comparison.summaries(n))) for n in schemes])
-        for outcome in FATES:
-            counts = np.array([sum(s.ends.get(outcome, 0) for s in comparison.summaries(n)) for n in schemes])
-            if counts.any():
-                share = counts / arrived
-                axes.barh(
-                    range(len(schemes)), share, 0.62, left=left, color=OUTCOME_COLOURS[outcome], label=outcome
-                )
-                left = left + share
-        axes.set_yticks(range(len(schemes)), [comparison.label(n) for n in schemes])
-        axes.invert_yaxis()
-        axes.set_xlim(0, 1)
-        axes.set_xlabel("share of the requests that arrived")
-        axes.grid(visible=False)
-        axes.spines["left"].set_visible(False)
-        axes.spines["bottom"].set_color(GRID)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=4, fontsize=8, handlelength=1.0)
-        return svg(figure, "ends-by-outcome")
+    axes = figure.subplots()
+    left = np.zeros(len(schemes))
+    arrived = np.array([max(1, sum(s.arrived for s in comparison.summaries(n))) for n in schemes])
+    seen: list[Any] = []
+    for outcome, fill in OUTCOMES.items():
+        counts = np.array([sum(s.ends.get(outcome, 0) for s in comparison.summaries(n)) for n in schemes])
+        if counts.any():
+            axes.barh(range(len(schemes)), counts / arrived, 0.66, left=left, **area_style(fill))
+            left = left + counts / arrived
+            seen.append(area_handle(fill, outcome))
+    axes.set_yticks(range(len(schemes)), [lettering(comparison.label(n), 24) for n in schemes])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of the requests that arrived")
+    axes.grid(visible=False)
+    axes.spines["left"].set_visible(False)
+    legend(figure, seen)

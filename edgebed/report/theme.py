@@ -1,44 +1,49 @@
-"""How plots look: one colour per scheme everywhere, and inks that follow the page's light or dark colours."""
+"""How pictures look: drawn once, set into a page in the page's own inks or written as PNG in fixed ones."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import get_named_colors_mapping
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-# Colours that stand apart on white and on near-black, also for the colour-blind.
-SCHEME_COLOURS = ("#3b7dd8", "#e07b39", "#2a9d74", "#b65fc4", "#c9a227", "#d1495b", "#4fb3c8", "#8d8d8d")
-MODE_COLOURS = {"gpu": "#3b7dd8", "cpu": "#e0a739", "starting": "#9aa4b2", "away": "#d1495b"}
-OUTCOME_COLOURS = {
-    "done": "#2a9d74",
-    "expired": "#e07b39",
-    "rejected": "#c9a227",
-    "no_host": "#8d6e63",
-    "node_lost": "#d1495b",
-    "aborted": "#9aa4b2",
-    "error": "#7b2d43",
-    "unfinished": "#3f4a5a",
-}
-# Stand-ins that become the page's own colours when the drawing is set into it.
-INK, MUTED, GRID, BAND = "#010203", "#020304", "#030405", "#040506"
-_PAGE = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", BAND: "var(--band)"}
+from edgebed.report.palette import LIGHT, Fill, Look
+
+_FONT = "DejaVu Sans"
+_STAND_INS = {name: f"#0a0b{i:02x}" for i, name in enumerate(LIGHT)}
+"""What a drawing has in the place of inks until it is set into a page."""
+POINTS_PER_LETTER = 5.1
+"""Width of a letter in legends and labels, a little more than the mean."""
+
+
+def ink(name: str) -> str:
+    """A colour of the palette by name, as drawings know it."""
+    return f"page:{name}"
+
+
+INK, MUTED, GRID, BAND, PAGE = (ink(name) for name in ("ink", "muted", "grid", "band", "page"))
 
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
+    "font.family": _FONT,
     "font.size": 9.0,
-    "axes.titlesize": 10.0,
+    "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.labelsize": 9.0,
     "axes.labelcolor": MUTED,
-    "axes.edgecolor": GRID,
+    "axes.edgecolor": MUTED,
     "axes.titlecolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -50,62 +55,125 @@ _STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.7,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
-    "xtick.major.size": 0.0,
+    "xtick.major.size": 2.5,
     "ytick.major.size": 0.0,
     "text.color": INK,
+    "text.parse_math": False,
+    "hatch.linewidth": 0.8,
     "legend.frameon": False,
-    "legend.fontsize": 9.0,
-    "lines.linewidth": 1.8,
+    "legend.fontsize": 8.5,
+    "legend.handlelength": 3.0,
+    "lines.linewidth": 1.5,
     "svg.fonttype": "path",
 }
 
 
-_PLAIN: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-}
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture that is not drawn yet."""
+
+    name: str
+    """Keeps the ids of one page apart: letters, digits and dashes."""
+    title: str
+    alt: str
+    """What it shows, for those who do not see it."""
+    size_in: tuple[float, float]
+    """Width and height, inches."""
+    draw: Callable[[Figure], None]
+
+    def svg(self) -> str:
+        """An inline SVG element in the page's inks, without outside references."""
+        with self.figure(_STAND_INS) as figure:
+            out = io.StringIO()
+            figure.savefig(out, format="svg", metadata={"Date": None})
+        return _inline(out.getvalue(), self.name, self.alt)
+
+    def png(self) -> bytes:
+        """A PNG file in the inks of the light page."""
+        with self.figure(LIGHT) as figure:
+            figure.set_facecolor(PAGE)
+            out = io.BytesIO()
+            figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
+        return out.getvalue()
+
+    @contextmanager
+    def figure(self, inks: Mapping[str, str]) -> Iterator[Figure]:
+        """The picture drawn in these inks; global settings are put back afterwards."""
+        named = get_named_colors_mapping()
+        for colour, value in inks.items():
+            named[ink(colour)] = value
+        try:
+            with matplotlib.rc_context({**_STYLE, "svg.hashsalt": self.name}):
+                figure = Figure(figsize=self.size_in, layout="constrained")
+                self.draw(figure)
+                yield figure
+        finally:
+            for colour in inks:
+                del named[ink(colour)]
 
 
-def colours(schemes: Iterable[str]) -> dict[str, str]:
-    """One colour per scheme, by position."""
-    return {name: SCHEME_COLOURS[i % len(SCHEME_COLOURS)] for i, name in enumerate(schemes)}
-
-
-@contextmanager
-def drawing(width_in: float, height_in: float, style: dict[Any, Any] = _STYLE) -> Iterator[Figure]:
-    """A figure in a style, by default the report's; global settings are put back afterwards."""
-    with matplotlib.rc_context(style):
-        yield Figure(figsize=(width_in, height_in), layout="constrained")
-
-
-plain_drawing = partial(drawing, style=_PLAIN)
-"""A figure in the style of a plain page."""
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as the bytes of a PNG file."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
-    return out.getvalue()
-
-
-def svg(figure: Figure, name: str) -> str:
-    """The figure as an inline SVG element without outside references; `name` keeps its ids apart."""
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    text = out.getvalue()
+def _inline(text: str, name: str, alt: str) -> str:
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\n?", "", text, flags=re.DOTALL)
     text = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", text)
     text = text.replace("xlink:href", "href")
-    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{name}"', text, count=1)
+    said = f'role="img" aria-label="{escape(alt)}"'
+    text = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', lambda _: said, text, count=1)
     text = re.sub(r'\b(id="|href="#|url\(#)', lambda m: f"{m[1]}{name}-", text)
-    for stand_in, colour in _PAGE.items():
-        text = text.replace(stand_in, colour)
+    for colour, stand_in in _STAND_INS.items():
+        text = text.replace(f'fill="{stand_in}"', f'style="fill: var(--{colour})"')
+        text = text.replace(stand_in, f"var(--{colour})")
     return text
+
+
+def lettering(text: str, limit: int = 34) -> str:
+    """Text from outside as a picture can show it: one line, its middle left out past `limit`, no unknown letter.
+
+    It never begins with an underscore, with which matplotlib takes a label for none.
+    """
+    known = get_font(findfont(FontProperties(family=_FONT)))
+    line = " ".join(text.split())
+    line = "".join(c if known.get_char_index(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in line)
+    if len(line) > limit:
+        line = f"{line[: limit // 2]}…{line[len(line) - (limit - limit // 2 - 1) :]}"
+    return f" {line}" if line.startswith("_") else line
+
+
+def line_style(look: Look, markers: bool = True) -> dict[str, Any]:
+    """Keywords of a line in this look."""
+    return {
+        "color": ink(look.ink),
+        "linestyle": look.dash,
+        "marker": look.marker if markers else "",
+        "markersize": 4.2,
+        "markeredgewidth": 0.8,
+        "markeredgecolor": PAGE,
+    }
+
+
+def area_style(fill: Fill) -> dict[str, Any]:
+    """Keywords of a bar or patch of this fill."""
+    return {"facecolor": ink(fill.ink), "hatch": fill.hatch, "edgecolor": ink("tone-4"), "linewidth": 0.5}
+
+
+def series_handle(look: Look, label: str) -> Line2D:
+    """What a legend shows of a line in this look."""
+    return Line2D([], [], label=lettering(label), **line_style(look))
+
+
+def area_handle(fill: Fill, label: str) -> Patch:
+    """What a legend shows of an area of this fill."""
+    return Patch(label=label, **area_style(fill))
+
+
+def legend(figure: Figure, handles: Sequence[Artist], below: bool = False) -> None:
+    """A legend above or below the axes, in as many columns as fit."""
+    longest = max((len(str(h.get_label())) for h in handles), default=1)
+    fitting = int(72 * figure.get_figwidth() / (longest * POINTS_PER_LETTER + 48))
+    columns = max(1, min(fitting, len(handles)))
+    figure.legend(
+        handles=list(handles), loc="outside lower center" if below else "outside upper left", ncols=columns
+    )
 
 
 def quiet_x(axes: Axes) -> None:

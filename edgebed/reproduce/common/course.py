@@ -12,8 +12,10 @@ from typing import Any, Generic, TypeVar
 import orjson
 
 from edgebed.commands.console import progress_bar, say, warn
-from edgebed.report.plain import Picture, plain_page
+from edgebed.report.page import Line, plain_page
 from edgebed.report.sheet import Sheet
+from edgebed.report.theme import Drawing
+from edgebed.reproduce.common.findings import Finding, findings_sheet, summary
 from edgebed.runs.layout import fresh_folder
 from edgebed.runs.pool import each_ended
 from emulation.recording import write_whole
@@ -44,8 +46,10 @@ class Reproduction:
     folder: Path
     sheets: dict[str, Sheet] = field(default_factory=dict)
     """Stem of its CSV to table, in the order of the page."""
-    pictures: dict[str, Picture] = field(default_factory=dict)
-    """Stem of its PNG to title and picture."""
+    pictures: dict[str, Drawing] = field(default_factory=dict)
+    """Stem of its PNG to picture."""
+    findings: list[Finding] = field(default_factory=list)
+    """What the paper or a reference states, and whether it was found here: the page begins with it."""
     found: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     """Title of a part that was finished to the wall seconds of its runs."""
@@ -72,24 +76,30 @@ class Reproduction:
         except OSError as error:
             self.unwritten = f"{error.filename}: not written: {error.strerror}"
 
+    def _missing(self) -> list[Line]:
+        """What was not made and is in no figure."""
+        cut = "This reproduction was interrupted; every figure is over the runs that were made."
+        failed = [
+            Line("FAILED", f"{item}, in no figure: {said}", "bad") for item, said in self.failed.items()
+        ]
+        return [*([Line("CUT", cut, "bad")] if self.interrupted else []), *failed]
+
     def write(self, paper: Paper) -> None:
         """Tables and figures as HTML, CSV, PNG and JSON, each file whole or not at all."""
-        for stem, (_, data) in self.pictures.items():
-            write_whole(self.folder / f"{stem}.png", data)
-        for stem, sheet in self.sheets.items():
+        for stem, picture in self.pictures.items():
+            write_whole(self.folder / f"{stem}.png", picture.png())
+        sheets = {"findings": findings_sheet(self.findings)} if self.findings else {}
+        sheets |= self.sheets
+        for stem, sheet in sheets.items():
             write_whole(self.folder / f"{stem}.csv", sheet.csv())
         options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
         write_whole(self.folder / "results.json", orjson.dumps(self.to_json(), option=options))
         took = ", ".join(f"{title} {seconds:.0f} s" for title, seconds in self.seconds.items())
-        missing = [f"FAILED, and in no figure: {item}: {said}" for item, said in self.failed.items()]
-        if self.interrupted:
-            missing.insert(
-                0, "CUT: this reproduction was interrupted; every figure is over the runs that were made."
-            )
         page = plain_page(
             paper.title,
-            [*missing, paper.intro.format(took=took or "none was finished")],
-            tuple(self.sheets.values()),
+            [paper.intro.format(took=took or "none was finished")],
+            [*self._missing(), *summary(self.findings)],
+            tuple(sheets.values()),
             tuple(self.pictures.values()),
             "Where ours differs from the paper, and why",
             paper.deviations,

@@ -9,6 +9,7 @@ from edgebed.reproduce.common.cells import Setting, cells
 from edgebed.reproduce.common.course import Paper, Part, Reproduction
 from edgebed.reproduce.common.course import reproduce as run_parts
 from edgebed.reproduce.e3.figures import figure_3, figure_4
+from edgebed.reproduce.e3.findings import findings
 from edgebed.reproduce.e3.results import GapResults
 from edgebed.reproduce.e3.runs import measure
 from edgebed.reproduce.e3.settings import (
@@ -97,7 +98,8 @@ def _conclude(results: GapResults, done: Reproduction) -> None:
     rows = results.rows()
     for row in rows:
         done.found.setdefault(row.setting, {})[row.label] = row.to_json()
+    done.findings += findings(results)
     done.sheets |= {stem: sheet for stem, make in TABLES.items() if (sheet := make(results)).rows}
-    done.pictures["figure-3"] = ("Figure 3: warm-up", figure_3(results))
-    done.pictures["figure-4"] = ("Figure 4: dynamic regimes", figure_4(results))
+    done.pictures["figure-3"] = figure_3(results)
+    done.pictures["figure-4"] = figure_4(results)
     write_whole(done.folder / "rows.csv", csv_text(rows).encode())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from edgebed.report.figures import NOT_MEASURED
+from edgebed.report.palette import series_looks
 from edgebed.report.sheet import Sheet
-from edgebed.report.theme import plain_drawing, png
+from edgebed.report.theme import BAND, Drawing, line_style
 from edgebed.reproduce.ma.inconsistency import BASES, FAIR_JAIN, LM4, STARVED, Draw, satisfying_both
 
 
@@ -40,30 +43,40 @@ def _row(name: str, draws: Sequence[Draw]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def figure_inconsistency(draws: Sequence[Draw]) -> bytes:
+def figure_inconsistency(draws: Sequence[Draw]) -> Drawing:
     """A point per draw; the box is where both statements hold."""
-    with plain_drawing(6.4, 4.6) as figure:
-        axes = figure.subplots()
-        for name, colour in zip(BASES, ("#3b7dd8", "#e07b39"), strict=True):
-            points = [
-                (d.al_sd_success, d.rl_jain)
-                for d in draws
-                if d.scenario == name and d.al_sd_success is not None and d.rl_jain is not None
-            ]
-            x, y = zip(*points, strict=True) if points else ((), ())
-            axes.plot(x, y, "o", color=colour, markersize=4, alpha=0.7, label=f"around {name}")
-        box = Rectangle((0, FAIR_JAIN), STARVED, 1 - FAIR_JAIN, color="#d1495b", alpha=0.25, linewidth=0)
-        box.set_label("what the paper says of both")
-        axes.add_patch(box)
-        axes.set(
-            xlabel=f"success of {LM4} (LM4) under AL",
-            ylabel="Jain index of RL, raw",
-            title=f"{len(draws)} draws, {satisfying_both(draws)} with both",
-            xlim=(-0.01, 1.01),
-            ylim=(None, 1.005),
-        )
-        axes.legend(loc="lower right")
-        return png(figure)
+    return Drawing(
+        "inconsistency",
+        "RL's fairness and AL's starved LM4",
+        f"Each of {len(draws)} draws of parameters as a point: success of {LM4} under AL, and raw Jain index of RL. "
+        f"{satisfying_both(draws)} of them lie in the box in which both statements of the paper hold.",
+        (6.4, 4.6),
+        partial(_draw, draws=draws),
+    )
+
+
+def _draw(figure: Figure, draws: Sequence[Draw]) -> None:
+    axes = figure.subplots()
+    for name, look in series_looks(BASES).items():
+        points = [
+            (d.al_sd_success, d.rl_jain)
+            for d in draws
+            if d.scenario == name and d.al_sd_success is not None and d.rl_jain is not None
+        ]
+        x, y = zip(*points, strict=True) if points else ((), ())
+        style = line_style(look) | {"linestyle": "", "markersize": 4.5, "alpha": 0.8}
+        axes.plot(x, y, **style, label=f"around {name}")
+    box = Rectangle((0, FAIR_JAIN), STARVED, 1 - FAIR_JAIN, color=BAND, linewidth=0, zorder=0)
+    box.set_label("what the paper says of both")
+    axes.add_patch(box)
+    axes.set(
+        xlabel=f"success of {LM4} (LM4) under AL",
+        ylabel="Jain index of RL, raw",
+        title=f"{len(draws)} draws, {satisfying_both(draws)} with both",
+        xlim=(-0.01, 1.01),
+        ylim=(None, 1.005),
+    )
+    axes.legend(loc="lower right")
 
 
 def inconsistency_json(draws: Sequence[Draw]) -> dict[str, Any]:

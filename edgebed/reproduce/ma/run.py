@@ -13,6 +13,7 @@ from edgebed.reproduce.common.course import Paper, Part, Reproduction
 from edgebed.reproduce.common.course import reproduce as run_parts
 from edgebed.reproduce.ma.figures import figure_5, figure_6
 from edgebed.reproduce.ma.figures_time import figure_7, figure_adaptation
+from edgebed.reproduce.ma.findings import claim_findings, reference_findings
 from edgebed.reproduce.ma.inconsistency import Draw, draw, measured
 from edgebed.reproduce.ma.inconsistency_view import (
     figure_inconsistency,
@@ -127,10 +128,12 @@ def _schemes(todo: list[Cell], only: Collection[PartName]) -> Part[Cell, Any]:
         if comparisons and "fig5" in only:
             done.sheets["figure-5"] = figure_5_table(comparisons)
             done.sheets["claims"] = claims_table(comparisons)
-            done.pictures["figure-5"] = ("Figure 5: latency against fairness", figure_5(comparisons))
+            done.findings += reference_findings(done.sheets["figure-5"])
+            done.findings += claim_findings(done.sheets["claims"])
+            done.pictures["figure-5"] = figure_5(comparisons)
         if comparisons and "fig6" in only:
             done.sheets["figure-6"] = figure_6_table(comparisons)
-            done.pictures["figure-6"] = ("Figure 6: latency and success of each model", figure_6(comparisons))
+            done.pictures["figure-6"] = figure_6(comparisons)
         for name, comparison in comparisons.items():
             write_csv(comparison, done.folder / f"runs-{name}.csv")
 
@@ -145,7 +148,7 @@ def _epochs(todo: list[Cell]) -> Part[Cell, SlotFigures]:
         if results.keys:
             done.found[EPOCHS] = results.to_json()
             done.sheets["figure-7"] = figure_7_table(results)
-            done.pictures["figure-7"] = ("Figure 7: the objective over epochs", figure_7(results))
+            done.pictures["figure-7"] = figure_7(results)
 
     return Part("figure 7", todo, measure_slots, results.add, conclude)
 
@@ -159,10 +162,7 @@ def _adaptation(todo: list[Cell]) -> Part[Cell, SlotFigures]:
         if recovered:
             done.found |= recovered
             done.sheets["adaptation"] = adaptation_table(results)
-            done.pictures["adaptation"] = (
-                "Adaptation: a flipped mix, a lost node",
-                figure_adaptation(results),
-            )
+            done.pictures["adaptation"] = figure_adaptation(results)
 
     return Part("adaptation", todo, measure_slots, results.add, conclude)
 
@@ -179,10 +179,7 @@ def _draws(count: int) -> Part[Draw, Draw]:
         if draws:
             done.found["rl_inconsistency"] = inconsistency_json(draws)
             done.sheets["inconsistency"] = inconsistency_table(draws)
-            done.pictures["inconsistency"] = (
-                "RL's fairness and AL's starved LM4",
-                figure_inconsistency(draws),
-            )
+            done.pictures["inconsistency"] = figure_inconsistency(draws)
 
     todo = [draw(number, DRAW_SEED) for number in range(count)]
     return Part("inconsistency", todo, partial(measured, DRAW_SEED), take, conclude)

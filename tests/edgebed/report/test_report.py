@@ -3,8 +3,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,7 +20,7 @@ from edgebed.report import (
 )
 from edgebed.report.decisions import compact, route_lines
 from edgebed.report.html import render
-from edgebed.report.plots import event_bands
+from edgebed.report.plots_time import event_bands
 from edgebed.report.tables import checks, fault_lines, main_rows, model_rows, paired_rows
 from edgebed.report.timelines import stretches
 from emulation.metrics.evidence import TOO_LITTLE
@@ -316,14 +314,3 @@ def test_choices_are_shortened_to_what_a_reader_wants() -> None:
     assert compact({"table": {}, "masked": []}) == "no change"
     assert compact("n1/a") == "n1/a"
     assert len(compact("x" * 500)) == 220
-
-
-def figures(page: str) -> Iterator[str]:
-    yield from re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
-
-
-def test_plots_take_the_inks_of_the_page(page: str) -> None:
-    drawn = list(figures(page))
-    assert len(drawn) == 4 + 3
-    assert all("var(--muted)" in svg for svg in drawn)
-    assert "#020304" not in page

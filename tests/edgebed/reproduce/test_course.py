@@ -44,7 +44,7 @@ def test_runs_that_fail_are_named_and_the_others_are_concluded(tmp_path: Path) -
     assert not done.complete
     said = orjson.loads((tmp_path / "out" / "results.json").read_bytes())
     assert (said["sum"], said["complete"], len(said["failed"])) == (1.75, False, 2)
-    assert "FAILED, and in no figure: 0: ZeroDivisionError" in (tmp_path / "out" / "report.html").read_text()
+    assert "0, in no figure: ZeroDivisionError" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_results_that_cannot_be_written_are_still_there_to_be_printed(

@@ -17,6 +17,7 @@ from edgebed.reproduce.e3.run import settings
 from edgebed.reproduce.e3.runs import measure
 from edgebed.reproduce.e3.settings import TEST_SEEDS, TUNE_SEEDS, known_laws, paper_settings
 from emulation.files import load_scenario
+from tests.build.accessible import problems
 from tests.build.terminals import cut, written_sheets
 from workloads.mismatch import world_truth
 from workloads.pools import random_pool
@@ -111,7 +112,10 @@ def test_command_writes_page_tables_and_figures_and_prints_the_promised_keys(
         assert heads[gap + 1] == "gap to courteous Oracle", "beside the gap to the paper's"
     for name in ("figure-3.png", "figure-4.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
-    assert (tmp_path / "report.html").read_text().count("<img") == 2
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('role="img"') == 2
+    assert problems(page) == []
+    assert page.index("Table 5, mean latencies within 10%: ") < page.index("<nav")
     for sheet in written_sheets(tmp_path):
         assert not cut(sheet, 80), sheet.title
         assert not cut(sheet, 40), sheet.title

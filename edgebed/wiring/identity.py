@@ -33,7 +33,7 @@ def identity_of(scenario: Scenario) -> Identity:
 
 def plain_scenario(scenario: Scenario) -> dict[str, Any]:
     """A scenario as plain data; the path of a trace file is replaced by its name and the digest of its content."""
-    plain: dict[str, Any] = scenario.model_dump(mode="json")
+    plain: dict[str, Any] = json.loads(scenario.model_dump_json())  # infinity as JSON can say it
     for source, given in zip(plain["workload"], scenario.workload, strict=True):
         if isinstance(given, TraceSource):
             source["trace"] = _trace(given.trace)

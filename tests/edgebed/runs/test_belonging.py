@@ -172,6 +172,13 @@ def test_a_scenario_that_was_changed_since_is_refused_by_report_and_replay(folde
             look()
 
 
+def test_an_event_that_never_ends_is_the_same_event_when_its_comparison_is_read_again(tmp_path: Path) -> None:
+    event = {"kind": "slowdown", "node": "arc-b60", "factor": 2, "at_s": 20, "until_s": float("inf")}
+    layout = compared(tmp_path / "runs", schemes="sect", seeds=1, events=[event])
+    assert conclude(layout) is not None
+    assert one_run(layout.root / "sect" / "seed-0")[1].events[0].until_s == float("inf")
+
+
 def test_a_run_of_the_same_experiment_may_be_added_by_hand(folder: Path, tmp_path: Path) -> None:
     other = compared(tmp_path / "other", schemes="RR", seeds=2)
     shutil.copytree(other.root / "RR", folder / "RR")

@@ -85,13 +85,13 @@ class ExploreRisk(Router):
         return int(pool.score.argmin()), "explore_risk"
 
     def _due_probe(self, pool: Pool) -> int | None:
-        """Of the idle devices that were not heard of for 1 / share requests the one longest silent, every 1 / share
-        requests; None where it is not time, or there is none."""
+        """Every 1 / share requests of the model, the idle device that was not heard of for longest, if that is as long;
+        None where it is not time, or there is none."""
         period = round(1.0 / self.config.probe_share)
         if (pool.sent + 1) % period:
             return None
         silent = [
-            c for c in pool.open if pool.wait.item(c) <= 0.0 and pool.sent - pool.heard.item(c) >= period
+            c for c in pool.open if pool.wait.item(c) <= 0.0 and pool.sent - pool.heard.item(c) >= period - 1
         ]
         return min(silent, key=pool.heard.item, default=None)
 

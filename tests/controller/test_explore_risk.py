@@ -132,3 +132,50 @@ def test_parameters_are_bounded() -> None:
     for broken in ({"explore": -1.0}, {"explore": 5.0}, {"warmup_tasks": -1}, {"return_hazard": 1.0}):
         with pytest.raises(ValidationError):
             path(**broken)
+
+
+# -- probes of devices that stand idle ---------------------------------------------------------------------------
+
+
+def slow_one() -> TestbedConfig:
+    """d0 takes 1 s, d1 takes 30 s, and the profile knows it."""
+    bed = pool(2)
+    slow = bed.profile[1].model_copy(update={"theta": (30.0,)})
+    return TestbedConfig.model_validate(
+        bed.model_copy(update={"profile": (bed.profile[0], slow)}).model_dump()
+    )
+
+
+def chosen_of(share: float, requests: int = 400, faster_from: int = 10**9) -> list[str]:
+    router = path(slow_one(), courtesy=2.0, probe_share=share)
+    return [
+        serve(router, i, {"d0": 1.0, "d1": 30.0 if i < faster_from else 0.2}, 100.0 * i)
+        for i in range(requests)
+    ]
+
+
+def test_without_a_budget_an_idle_device_that_became_faster_is_never_noticed() -> None:
+    assert "d1" not in chosen_of(0.0, faster_from=100)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.1])
+def test_with_a_budget_it_is_noticed_and_used_from_then_on(share: float) -> None:
+    chosen = chosen_of(share, faster_from=100)
+    noticed = next(i for i in range(100, 400) if chosen[i] == "d1")
+    assert noticed <= 100 + 1 / share
+    assert chosen[-50:].count("d1") >= 45
+
+
+@pytest.mark.parametrize("share", [0.01, 0.02, 0.1])
+def test_probes_stay_within_their_budget(share: float) -> None:
+    assert 0 < chosen_of(share).count("d1") <= share * 400
+
+
+def test_a_probe_joins_no_queue_and_a_device_that_is_heard_of_needs_none() -> None:
+    router = path(slow_one(), probe_share=0.1)
+    for i in range(9):
+        serve(router, i, {"d0": 1.0, "d1": 30.0}, 100.0 * i)
+    probe = router.route(Request("p", "sdxl", "d0", 900.0, float("inf")), 900.0)
+    assert (probe.executor, probe.reason) == ("d1", "probe")
+    router.view.pools["sdxl"].free_at[1] = 905.0
+    assert router.route(Request("p", "sdxl", "d0", 900.0, float("inf")), 900.0).executor == "d0"

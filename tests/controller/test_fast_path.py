@@ -299,6 +299,46 @@ def test_risky_executor_is_avoided_but_never_the_end_of_the_road() -> None:
     assert path.route(request("sdxl"), 0.0).executor == "llm1"
 
 
+def admitted(bound: float | None, count: int = 40) -> list[tuple[bool, float, float]]:
+    """Requests piled up at one instant, sd0 risky: (whether it went to sd0, best score elsewhere, sd0's own)."""
+    path = build_fast_path(devices(), params={"risk_bound": bound})
+    path.set_risky("sd0", True)
+    told = []
+    for number in range(count):
+        decision = path.route(request("sdxl", number), 0.0)
+        pool = path.view.pools["sdxl"]
+        times = dict(zip(pool.names, (pool.wait + pool.service + pool.transfer[0]).tolist(), strict=True))
+        elsewhere_s = min(s for name, s in times.items() if name != "sd0")
+        told.append((decision.executor == "sd0", elsewhere_s, times["sd0"]))
+        path.dispatched(request("sdxl", number), decision, 0.0)
+    return told
+
+
+def test_hard_avoidance_is_the_default_and_has_no_bound() -> None:
+    assert FastPathConfig().risk_bound is None
+    assert not any(there for there, _, _ in admitted(None))
+
+
+@pytest.mark.parametrize("bound", [1.0, 2.0, 5.0])
+def test_a_bounded_gate_lets_a_request_in_only_where_every_other_executor_takes_bound_times_as_long(
+    bound: float,
+) -> None:
+    told = admitted(bound)
+    assert any(there for there, _, _ in told)
+    for there, elsewhere_s, here_s in told:
+        assert elsewhere_s > bound * here_s or not there
+
+
+def test_a_bounded_gate_opens_no_mask_of_the_guide_and_no_executor_that_is_off() -> None:
+    path = build_fast_path(devices(), params={"risk_bound": 1.0})
+    path.guide(RouteGuide(masked=frozenset({"sd0"})))
+    path.set_risky("sd0", True)
+    for number in range(40):
+        decision = path.route(request("sdxl", number), 0.0)
+        assert decision.executor != "sd0"
+        path.dispatched(request("sdxl", number), decision, 0.0)
+
+
 def test_weights_of_the_guide_bias_by_eta_log_p() -> None:
     path = pods_path(params={"eta_s": 2.0})
     path.guide(RouteGuide(weights={("gpt2", "gpu0"): 0.1, ("gpt2", "gpu1"): 0.9}))

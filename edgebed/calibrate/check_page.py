@@ -45,7 +45,7 @@ def verdict(check: Check) -> str:
 
 def table(check: Check) -> Sheet:
     """Two lines per model: latency, and time in service alone."""
-    return Sheet("", _HOW[check.decisions], COLUMNS, tuple(_rows(check)), keys=2)
+    return Sheet("", f"{_HOW[check.decisions]} Times in seconds.", COLUMNS, tuple(_rows(check)), keys=2)
 
 
 def to_json(check: Check) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select
 from markupsafe import Markup
 
 from edgebed.report import palette
+from edgebed.report.figures import NOT_MEASURED
 from edgebed.report.palette import Look
 from edgebed.report.sheet import Sheet
 
@@ -90,12 +91,16 @@ def plain_page(
 ) -> bytes:
     """The page, without outside references; the rows of what is named in `tinted` stand out.
 
-    What follows one another with the same first cell is put under one heading.
+    What follows one another with the same first cell is put under one heading; a picture stands above the table of
+    the same title.
     """
     shown = [_sheet(sheet, i, tinted) for i, sheet in enumerate(sheets)]
-    figures = [(f"figure-{i}", picture) for i, picture in enumerate(pictures)]
+    titles = {sheet["title"] for sheet in shown}
+    beside = {picture.title: drawn(picture) for picture in pictures if picture.title in titles}
+    alone = [picture for picture in pictures if picture.title not in titles]
+    figures = [(f"figure-{i}", picture) for i, picture in enumerate(alone)]
     contents = {sheet["id"]: sheet["title"] for sheet in shown}
-    contents |= {id: f"Picture: {picture.title}" for id, picture in figures}
+    contents |= {id: picture.title for id, picture in figures}
     contents |= {"notes": notes_title} if notes else {}
     return page(
         "plain.html",
@@ -103,7 +108,7 @@ def plain_page(
         paragraphs=paragraphs,
         summary=summary,
         contents=contents,
-        sheets=shown,
+        sheets=[sheet | {"picture": beside.get(sheet["title"])} for sheet in shown],
         pictures=[(id, drawn(picture)) for id, picture in figures],
         notes=notes,
     ).encode()
@@ -144,6 +149,6 @@ def _repeats(sheet: Sheet) -> bool:
 
 
 def _is_text(sheet: Sheet, column: int) -> bool:
-    """Whether most of a column is words, which begin on the left."""
-    cells = [row[column] for row in sheet.rows if row[column]]
-    return 2 * sum(not re.match(r"[-+−–×<]?\d|[–≥≈]", cell) for cell in cells) > len(cells)
+    """Whether most of a column is words, which begin on the left; dashes and empty cells say nothing of it."""
+    cells = [row[column] for row in sheet.rows if row[column] not in ("", NOT_MEASURED)]
+    return 2 * sum(not re.match(r"[-+−×<≥≈]?\s?\d|–", cell) for cell in cells) > len(cells)

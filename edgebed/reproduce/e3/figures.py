@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from edgebed.report.palette import Fill, scheme_looks, series_looks
@@ -144,11 +145,18 @@ def _draw_figure_4(figure: Figure, results: GapResults) -> None:
             ylabel=f"latency, s (mean of {WINDOW} tasks)",
             yscale="log",
         )
+        panel.yaxis.set_major_formatter(FuncFormatter(_seconds))
+        panel.yaxis.set_minor_formatter(FuncFormatter(_seconds))
     for label in LOOKS:
         _mean_line(axes[3], label, [np.cumsum(o.stutters) for o in results.runs(DYNAMIC[0], label).values()])
     _shade(axes[3], DYNAMIC[0])
     axes[3].set(title="semantic a: stutters so far", xlabel="task index", ylabel="stutters, tasks")
     legend(figure, [series_handle(look, label) for label, look in LOOKS.items()])
+
+
+def _seconds(value: float, _: object) -> str:
+    """A label of a logarithmic axis: 1, 2 and 5 of every decade."""
+    return f"{value:g}" if f"{value:e}"[0] in "125" else ""
 
 
 def _mean_line(axes: Axes, label: str, lines: Sequence[NDArray[np.float64] | NDArray[np.int_]]) -> None:

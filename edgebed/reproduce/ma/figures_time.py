@@ -92,7 +92,7 @@ def figure_adaptation(results: AdaptationResults) -> Drawing:
     said = "; ".join(f"{n}: {', '.join(p.name for p in PHASES[n])}" for n in names)
     return Drawing(
         "adaptation",
-        "Adaptation: a flipped mix, a lost node",
+        "Adaptation: back within 10% of the new steady state",
         "Latency in seconds (left, a lost request counted with the deadline) and success ratio (right) by slot of "
         f"arrival, one line per scheme ({', '.join(ADAPTING)}), changes shaded. {said}. Its table has the figures.",
         (10.6, 0.6 + 3.3 * len(names)),

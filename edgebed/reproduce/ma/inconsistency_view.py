@@ -47,7 +47,7 @@ def figure_inconsistency(draws: Sequence[Draw]) -> Drawing:
     """A point per draw; the box is where both statements hold."""
     return Drawing(
         "inconsistency",
-        "RL's fairness and AL's starved LM4",
+        "RL at a Jain index of 1.0, and AL that starves LM4: both at once?",
         f"Each of {len(draws)} draws of parameters as a point: success of {LM4} under AL, and raw Jain index of RL. "
         f"{satisfying_both(draws)} of them lie in the box in which both statements of the paper hold.",
         (6.4, 4.6),

@@ -176,6 +176,21 @@ def adjusted(scenario: Any, speedup: float | None, lifecycle: str | None) -> Any
     return scenario.model_copy(update={"live": live})
 
 
+def with_time_limit(scenario: Any, time_limit_s: float | None) -> Any:
+    """The scenario whose requests may take so long (0: as long as they take). Raises `ConfigError`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from emulation.domain.quantities import Length
+
+    if time_limit_s is None:
+        return scenario
+    try:
+        limit_s = TypeAdapter(Length).validate_python(time_limit_s) if time_limit_s else None
+    except ValidationError as error:
+        raise ConfigError(f"--time-limit {time_limit_s:g}: {error.errors()[0]['msg']}") from error
+    return scenario.model_copy(update={"deadline_s": limit_s})
+
+
 def check_reasoner_thinks(reasoner: str | None, schemes: Sequence[str]) -> None:
     """Raise `ConfigError` if `--reasoner` is given and none of the schemes has anything that thinks."""
     from controller.schemes import SCHEMES

@@ -24,6 +24,7 @@ from edgebed.commands.options import (
     default_folder,
     print_json,
     scenario_names,
+    with_time_limit,
 )
 from emulation.domain.mistakes import ConfigError
 
@@ -58,6 +59,16 @@ def up(
     backend: BackendOption = "emulated",
     speedup: SpeedupOption = None,
     lifecycle: LifecycleOption = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--time-limit",
+            min=0,
+            metavar="SECONDS",
+            help="Virtual seconds after which a request is given up and answered as expired; 0: never. By default as "
+            "the scenario says.",
+        ),
+    ] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay in this terminal until Ctrl-C takes the testbed down.")
     ] = False,
@@ -104,7 +115,7 @@ def up(
     from emulation.files import load_scenario
     from serve_apps.testbed.live import LiveOptions
 
-    loaded = adjusted(load_scenario(scenario), speedup, lifecycle)
+    loaded = with_time_limit(adjusted(load_scenario(scenario), speedup, lifecycle), time_limit)
     check(loaded, [scheme], live=True)
     loaded, backend = with_backend(loaded, backend, speedup)
     loaded = as_live(loaded, backend)

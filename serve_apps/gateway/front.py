@@ -48,7 +48,10 @@ class Front:
         return router(
             (
                 *(("POST", form.path, partial(form.serve, self._admission)) for form in FORMS),
-                ("GET", "/v1/models", partial(list_models, self._admission)),
+                *(
+                    ("GET", path, partial(list_models, self._admission))
+                    for path in ("/v1/models", "/v1/models/")
+                ),
                 ("GET", "/v1/models/{model:path}", partial(show_model, self._admission)),
                 ("GET", "/openapi.json", lambda exchange: exchange.json(describe())),
                 ("GET", "/health", self._health),

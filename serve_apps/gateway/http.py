@@ -37,6 +37,9 @@ _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([,\[{])', re.S)
 _CHARSETS = ("", "utf-8", "utf8", "us-ascii")
 Headers = tuple[tuple[bytes, bytes], ...]
 T = TypeVar("T")
+SILENCE_S = 15.0
+"""Wall seconds without a chunk of a stream after which a comment says that it goes on."""
+STILL_HERE = b": still here\n\n"
 ONCE: Headers = ((b"x-should-retry", b"false"),)
 """Of an answer that must not make a client send its request again by itself; OpenAI's own clients obey it."""
 
@@ -156,15 +159,32 @@ class Exchange:
         await self._begin(status, (b"content-type", kind), (b"content-length", b"%d" % len(body)), *headers)
         await self._send({"type": "http.response.body", "body": body})
 
-    async def stream(self, chunks: AsyncIterator[bytes]) -> None:
-        """Server-sent events. The status line waits for the first chunk: a failure before it has its own status."""
-        async for chunk in chunks:
-            if not self._begun:
-                await self._begin(
-                    200, (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")
-                )
-            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+    async def stream(self, chunks: AsyncIterator[bytes], silence_s: float | None = None) -> None:
+        """Server-sent events. The status line waits for the first chunk: a failure before it has its own status.
+
+        After `silence_s` wall seconds (None: `SILENCE_S`) without a chunk a comment is sent, which clients skip: nobody
+        on the way takes the connection for dead.
+        """
+        limit_s = SILENCE_S if silence_s is None else silence_s
+        while True:
+            coming = asyncio.ensure_future(anext(chunks, None))
+            try:
+                while not (await asyncio.wait((coming,), timeout=limit_s))[0]:
+                    await self._event(STILL_HERE)
+            finally:
+                if not coming.done():
+                    coming.cancel()
+                    await asyncio.wait((coming,))
+            chunk = coming.result()
+            if chunk is None:
+                break
+            await self._event(chunk)
         await self._send({"type": "http.response.body", "body": b""})
+
+    async def _event(self, chunk: bytes) -> None:
+        if not self._begun:
+            await self._begin(200, (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"))
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def fail(self, error: HttpError) -> None:
         """The error as the answer, or as the last event of a stream that has begun."""

@@ -34,12 +34,7 @@ def stand(cluster: LiveCluster, path: Path, folder: Path) -> None:
         asked.set()
 
     previous = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
-    pid = os.getpid()
-    state = Standing(
-        pid, started_at(pid) or 0, cluster.address, cluster.url, cluster.testbed.model_dump_json(),
-        asdict(cluster.options), str(folder),
-    )  # fmt: skip
-    write_whole(path, orjson.dumps(asdict(state)))
+    write_whole(path, orjson.dumps(asdict(_state_of(cluster, folder))))
     try:
         while not asked.wait(1.0):
             pass
@@ -47,3 +42,13 @@ def stand(cluster: LiveCluster, path: Path, folder: Path) -> None:
         path.unlink(missing_ok=True)
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _state_of(cluster: LiveCluster, folder: Path) -> Standing:
+    """What the state file says of a cluster of this process."""
+    pid, options = os.getpid(), asdict(cluster.options)
+    options["http"] = cluster.options.http.model_dump(mode="json")
+    return Standing(
+        pid, started_at(pid) or 0, cluster.address, cluster.url, cluster.testbed.model_dump_json(), options,
+        str(folder),
+    )  # fmt: skip

@@ -10,6 +10,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -26,7 +27,7 @@ class Standing:
     url: str
     testbed: str
     """The inventory, as JSON."""
-    options: dict[str, str | int]
+    options: dict[str, Any]
     folder: str = ""
     """Where its records are."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 from edgebed.commands.main import app
+from edgebed.commands.options import with_time_limit
 from edgebed.runs import standing as module
+from emulation.domain.mistakes import ConfigError
 from emulation.recording import JsonlSink, read_run
+from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.testbed import standing as owner
+from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.standing import say_how_it_ended
-from serve_apps.testbed.state import Standing, started_at
+from serve_apps.testbed.state import Standing, read_standing, started_at
 from serve_apps.wire.calls import Unreached
 from tests.build.fakes import device_testbed, header, scenario
 
@@ -89,3 +95,39 @@ def test_the_word_of_another_testbed_is_not_taken_for_this_one(state: Path) -> N
     say_how_it_ended(state, "")
     stands(state, pid=2**22 + 1)
     assert CliRunner().invoke(app, ["down"]).exit_code == 1
+
+
+@pytest.mark.parametrize(("given", "limit_s"), [(None, 900.0), (45.0, 45.0), (0.0, None)])
+def test_how_long_a_request_may_take_is_the_scenarios_or_an_options(
+    given: float | None, limit_s: float | None
+) -> None:
+    known = scenario(device_testbed(), deadline_s=900.0)
+    assert with_time_limit(known, given).deadline_s == limit_s
+
+
+@pytest.mark.parametrize("given", [1e-9, 1e300, float("inf"), float("nan")])
+def test_a_time_limit_that_is_none_is_told_by_name(given: float) -> None:
+    with pytest.raises(ConfigError, match=r"--time-limit .*: "):
+        with_time_limit(scenario(device_testbed()), given)
+
+
+def test_whoever_looks_for_a_testbed_reads_what_its_owner_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "testbed.json"
+    base: Any = None
+    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123), "address", base)
+    found: list[Standing | None] = []
+
+    class Asked(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            found.append(read_standing(path))
+            return True
+
+    monkeypatch.setattr(owner.threading, "Event", Asked)
+    owner.stand(cluster, path, tmp_path)
+    (state,) = found
+    assert state is not None
+    assert (state.url, state.folder, state.pid) == ("http://127.0.0.1:8123", str(tmp_path), os.getpid())
+    assert state.options["http"]["target_bytes"] == HttpSettings().target_bytes
+    assert not path.exists()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edgebed.places import standing_file
 from edgebed.runs.address import checked_url
 from emulation.domain.mistakes import ConfigError
 from serve_apps.testbed.state import how_it_ended, read_standing, read_state
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,24 @@ def inject(url: str, event: dict[str, object], for_s: float) -> int:
     token = os.environ.get("EDGEBED_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        progress = httpx2.get(f"{url}/control/progress", headers=headers, timeout=10)
-        now_s = float(progress.raise_for_status().json()["t_s"])
-        body = {**event, "at_s": now_s, "until_s": now_s + for_s}
-        answer = httpx2.post(f"{url}/control/inject", json=body, headers=headers, timeout=10)
+        answer = httpx2.get(f"{url}/control/progress", headers=headers, timeout=10)
+        if answer.is_success:
+            now_s = float(answer.json()["t_s"])
+            body = {**event, "at_s": now_s, "until_s": now_s + for_s}
+            answer = httpx2.post(f"{url}/control/inject", json=body, headers=headers, timeout=10)
     except (httpx2.HTTPError, KeyError, ValueError) as error:
         raise ConfigError(f"no testbed answers at {url} ({error}); start one with `edgebed up`") from error
     if answer.status_code != 200:
-        raise ConfigError(f"{url} refused the event: {answer.json()['error']['message']}")
+        raise ConfigError(f"{url} refused the event ({answer.status_code}): {_said(answer)}")
     return int(answer.json()["event"])
+
+
+def _said(refusal: httpx2.Response) -> str:
+    """The gateway's own words; another server may have none that we can read."""
+    try:
+        return str(refusal.json()["error"]["message"])
+    except (KeyError, TypeError, ValueError):
+        return refusal.text[:200]
 
 
 def _checked(event: dict[str, object]) -> None:

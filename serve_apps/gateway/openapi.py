@@ -15,6 +15,8 @@ from serve_apps.gateway.openai.responses import RESPONSES
 
 FORMS: tuple[Form[Any], ...] = (CHAT, COMPLETIONS, IMAGES, RESPONSES)
 """Every form of asking a model."""
+EARLY = ("400", "403", "408", "421", "431")
+"""What the server answers before it knows what is asked for."""
 _REFS = "#/components/schemas/{model}"
 
 
@@ -51,7 +53,7 @@ def _post(form: Form[Any]) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _json(_ref(form.body.__name__))},
         "responses": {
             "200": {"description": "The answer", "content": content},
-            **{status: _error() for status in ("400", "401", "404", "409", "413", "422", "503")},
+            **{status: _error() for status in (*EARLY, "401", "404", "409", "413", "415", "422", "503")},
         },
     }
 
@@ -60,7 +62,7 @@ def _get(summary: str, *errors: str, kind: str = "application/json") -> dict[str
     answer = {"description": summary, "content": {kind: {"schema": {}}}}
     return {
         "summary": summary,
-        "responses": {"200": answer, **{s: _error() for s in ("401", "503", *errors)}},
+        "responses": {"200": answer, **{s: _error() for s in (*EARLY, "401", "503", *errors)}},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from heapq import nsmallest
 from typing import Protocol
 
 from serve_apps.gateway.server.settings import HttpSettings
@@ -47,15 +48,15 @@ class Books:
         self.lag_sum_s = 0.0
 
     def enter(self, connection: Guest) -> bool:
-        """Let a connection in, in place of the most silent one if all places are taken; False if nobody makes room."""
+        """Let a connection in, in place of the most silent ones if all places are taken; False if nobody makes room."""
         if len(self.connections) >= self._settings.connections:
             silent = [(since, id(c), c) for c in self.connections if (since := c.silent_since()) is not None]
             if not silent:
                 return False
-            chosen = min(silent)[2]
-            self.connections.discard(chosen)
-            self._leaving.add(chosen)
-            chosen.make_room()
+            for _, _, chosen in nsmallest(1 + len(self.connections) // 32, silent):
+                self.connections.discard(chosen)
+                self._leaving.add(chosen)
+                chosen.make_room()
         self.connections.add(connection)
         return True
 

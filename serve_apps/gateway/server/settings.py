@@ -40,7 +40,7 @@ class HttpSettings(Strict):
     values: int = Field(default=500_000, ge=1000, le=10_000_000)
     """Most values in the JSON of a body (else 413)."""
     connections: int = Field(default=1024, ge=1, le=100_000)
-    """Most connections at once. Beyond, the one that has been silent longest makes room, else a new one gets 503."""
+    """Most connections at once. Beyond, those silent for longest make room, else a new one gets 503."""
     header_s: float = Field(default=10.0, gt=0, le=3600)
     """Time to send a request line and its headers (else 408)."""
     body_s: float = Field(default=60.0, gt=0, le=3600)

@@ -121,6 +121,8 @@ def lyapunov(
 
         calibrated = calibrate(loaded, settings, on_trial=show)
         bar.update(iterations)
+    if evaluate:
+        say(f"evaluating on {evaluate} other seeds ...")
     rows = evaluated(loaded, calibrated, evaluate) if evaluate else []
     if file is not None:
         write_snippet(file, loaded, settings, calibrated)

@@ -42,6 +42,12 @@ class Bar(Protocol):
     def step(self, figures: str = "") -> None:
         """One more is done."""
 
+    def reach(self, done: float) -> None:
+        """Show how much is done; the figures stay."""
+
+    def say(self, figures: str) -> None:
+        """Show what it looks like so far; how much is done stays."""
+
 
 class _Drawn:
     """On a terminal."""
@@ -55,17 +61,23 @@ class _Drawn:
     def step(self, figures: str = "") -> None:
         self._progress.update(self._task, advance=1, figures=figures)
 
+    def reach(self, done: float) -> None:
+        self._progress.update(self._task, completed=done)
+
+    def say(self, figures: str) -> None:
+        self._progress.update(self._task, figures=figures)
+
 
 class _Written:
     """In a file or a pipe: a line now and then."""
 
     def __init__(self, title: str, total: float) -> None:
-        self._title, self._total, self._done = title, total, 0.0
+        self._title, self._total, self._done, self._figures = title, total, 0.0, ""
         self._said_s = time.monotonic()
         say(f"{title} ...")
 
     def update(self, done: float, figures: str = "") -> None:
-        self._done = done
+        self._done, self._figures = done, figures
         if time.monotonic() - self._said_s >= LINE_S:
             self._said_s = time.monotonic()
             share = 100 * done / self._total if self._total else 100
@@ -73,6 +85,12 @@ class _Written:
 
     def step(self, figures: str = "") -> None:
         self.update(self._done + 1, figures)
+
+    def reach(self, done: float) -> None:
+        self.update(done, self._figures)
+
+    def say(self, figures: str) -> None:
+        self.update(self._done, figures)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import typer
 from edgebed.commands.calibrate import app as calibrate_app
 from edgebed.commands.command import Command
 from edgebed.commands.concluding import conclude_and_show
-from edgebed.commands.console import out, print_rows
+from edgebed.commands.console import out, print_rows, say
 from edgebed.commands.entry import run
 from edgebed.commands.load import load
 from edgebed.commands.models import app as models_app
@@ -224,6 +224,7 @@ def report(
     """Write the report of recorded runs again, and print its table."""
     from edgebed.runs.layout import layout_of
 
+    say(f"reading the records in {folder} ...")
     conclude_and_show(layout_of(folder), as_json, baseline=baseline)
 
 
@@ -243,6 +244,7 @@ def replay(
     from edgebed.runs.kept import one_run
     from edgebed.runs.parity import replay_rows
 
+    say(f"replaying {folder} in virtual time ...")
     rows = replay_rows(*one_run(folder))
     if as_json:
         print_json({"replay": [parity_json(row) for row in rows], "ok": all(row.ok for row in rows)})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgebed.commands.command import given_words
-from edgebed.commands.console import complain, out
+from edgebed.commands.console import complain, out, say
 from edgebed.commands.options import (
     AddressOption,
     BackendOption,
@@ -165,6 +165,7 @@ def down() -> None:
     """Take the standing testbed down; its record is closed. Exit code 1 if anything went wrong with it."""
     from edgebed.runs.testbed_client import down as take_down
 
+    say("taking down what stands here ...")
     ended = take_down()
     if ended is None:
         out.print("no testbed stands here")

@@ -60,9 +60,9 @@ def compare_virtual(
     outcome = Outcome(dict(known))
     with progress_bar(f"{scenario.name}, virtual", len(tasks), quiet) as bar:
         try:
-            for task, failure in run_tasks(scenario, tasks):
+            for task, failure in run_tasks(scenario, tasks, on_look=bar.reach):
                 outcome.note(task, failure)
-                bar.step(
+                bar.say(
                     f"{task}: FAILED" if failure else figures(summarise(outcome.runs[task.scheme, task.seed]))
                 )
         except KeyboardInterrupt:

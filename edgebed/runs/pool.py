@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from multiprocessing.sharedctypes import RawValue
+from multiprocessing.sharedctypes import RawArray, RawValue
 from typing import Any, Generic, TypeVar
 
 from edgebed.runs.failure import Failure, WorkError
@@ -41,6 +41,21 @@ class Ended(Generic[In, Out]):
     failure: Failure | None = None
 
 
+_tell: Callable[[float], None] | None = None
+"""In whoever has an item in hand: takes in how much of it is done."""
+
+
+def tell(share: float) -> None:
+    """Say how much of the item in hand is done, from 0 to 1; nothing where nobody follows."""
+    if _tell is not None:
+        _tell(min(max(share, 0.0), 1.0))
+
+
+def _follow(follower: Callable[[float], None] | None) -> None:
+    global _tell
+    _tell = follower
+
+
 def stopping() -> bool:
     """Whether the work in hand should come to an end (in a worker)."""
     return bool(_stop.value)
@@ -59,25 +74,45 @@ def each(work: Callable[[In], Out], items: Iterable[In], workers: int | None = N
 
 
 def each_ended(
-    work: Callable[[In], Out], items: Iterable[In], workers: int | None = None
+    work: Callable[[In], Out],
+    items: Iterable[In],
+    workers: int | None = None,
+    on_look: Callable[[float], None] = lambda done: None,
 ) -> Iterator[Ended[In, Out]]:
-    """As `each`, but an item that fails is given like the others. One worker, if that is asked for, is this process."""
+    """As `each`, but an item that fails is given like the others. One worker, if that is asked for, is this process.
+
+    `on_look` hears now and then how many items are done, parts of items by what their work tells.
+    """
     todo = list(items)
     if workers == 1:
-        yield from (_attempt(work, item) for item in todo)
+        yield from _alone(work, todo, on_look)
     elif todo:
-        yield from _Pool(work, todo, min(workers or os.cpu_count() or 1, len(todo))).run()
+        yield from _Pool(work, todo, min(workers or os.cpu_count() or 1, len(todo)), on_look).run()
+
+
+def _alone(
+    work: Callable[[In], Out], todo: Sequence[In], on_look: Callable[[float], None]
+) -> Iterator[Ended[In, Out]]:
+    for number, item in enumerate(todo):
+        _follow(lambda share, before=number: on_look(before + share))  # type: ignore[misc]
+        try:
+            ended = _attempt(work, item)
+        finally:
+            _follow(None)
+        yield ended
 
 
 class _Worker:
     """A process that works on the items whose numbers it is told."""
 
-    def __init__(self, work: Callable[[Any], Any], todo: Sequence[Any], others: Sequence[_Worker]) -> None:
+    def __init__(
+        self, work: Callable[[Any], Any], todo: Sequence[Any], others: Sequence[_Worker], shares: Any
+    ) -> None:
         self.ours, theirs = _context.Pipe()
         self.number: int | None = None
         """Of the item in hand."""
         inherited = [self.ours, *(other.ours for other in others)]
-        self.process = _context.Process(target=_serve, args=(theirs, inherited, work, todo))
+        self.process = _context.Process(target=_serve, args=(theirs, inherited, work, todo, shares))
         self.process.start()
         theirs.close()
 
@@ -98,8 +133,12 @@ class _Worker:
 class _Pool(Generic[In, Out]):
     """Workers, and who has what in hand. A worker that dies is replaced."""
 
-    def __init__(self, work: Callable[[In], Out], todo: Sequence[In], count: int) -> None:
-        self._work, self._todo, self._count = work, todo, count
+    def __init__(
+        self, work: Callable[[In], Out], todo: Sequence[In], count: int, on_look: Callable[[float], None]
+    ) -> None:
+        self._work, self._todo, self._count, self._on_look = work, todo, count, on_look
+        self._shares: Any = RawArray("d", len(todo))
+        """How much of each item is done, as its worker tells."""
         self._waiting = list(range(len(todo)))[::-1]
         self._workers: list[_Worker] = []
 
@@ -117,6 +156,7 @@ class _Pool(Generic[In, Out]):
                     for ready in wait(list(busy), LOOK_S):
                         if isinstance(ready, Connection):
                             yield self._heard(busy[ready])
+                    self._on_look(sum(self._shares))
             finally:
                 _stop.value = 1
                 for worker in self._workers:
@@ -129,7 +169,7 @@ class _Pool(Generic[In, Out]):
         idle = [w for w in self._workers if w.number is None]
         while self._waiting and (idle or len(self._workers) < self._count):
             if not idle:
-                idle.append(_Worker(self._work, self._todo, self._workers))
+                idle.append(_Worker(self._work, self._todo, self._workers, self._shares))
                 self._workers.append(idle[0])
             idle.pop().take(self._waiting.pop())
 
@@ -138,6 +178,7 @@ class _Pool(Generic[In, Out]):
         number, worker.number = worker.number, None
         assert number is not None
         item = self._todo[number]
+        self._shares[number] = 1.0
         try:
             result, failure = worker.ours.recv()
         except (EOFError, OSError):
@@ -152,6 +193,7 @@ def _serve(
     inherited: Sequence[Connection[Any, Any]],
     work: Callable[[Any], Any],
     todo: Sequence[Any],
+    shares: Any,
 ) -> None:
     """The life of a worker: until its owner is gone, which closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -162,6 +204,7 @@ def _serve(
             number = orders.recv()
         except (EOFError, OSError):
             return
+        _follow(lambda share, at=number: shares.__setitem__(at, share))  # type: ignore[misc]
         ended = _attempt(work, todo[number])
         try:
             orders.send_bytes(_pickled(ended))

@@ -12,7 +12,7 @@ from controller.schemes import Scheme
 from edgebed.runs.failure import Failure
 from edgebed.runs.layout import clear_run
 from edgebed.runs.manifest import RunNote
-from edgebed.runs.pool import Ended, each_ended, stopping
+from edgebed.runs.pool import Ended, each_ended, stopping, tell
 from edgebed.runs.provenance import origin
 from edgebed.wiring.controllers import OracleTruth, build_controllers, find_scheme, run_header
 from edgebed.wiring.identity import plain_scenario
@@ -96,23 +96,28 @@ def _run_task(scenario: Scenario, note: RunNote, task: Task) -> None:
         raise
 
 
-def end_if_asked(_: SimulationProgress) -> None:
-    """In a worker of a pool that is being stopped: end this run as Ctrl-C would, its books closed."""
+def end_if_asked(progress: SimulationProgress) -> None:
+    """In a worker of a pool: say how far it is; where the pool is being stopped, end as Ctrl-C would, books closed."""
+    tell(progress.t_s / progress.end_s)
     if stopping():
         raise KeyboardInterrupt
 
 
 def run_tasks(
-    scenario: Scenario, tasks: Sequence[Task], workers: int | None = None
+    scenario: Scenario,
+    tasks: Sequence[Task],
+    workers: int | None = None,
+    on_look: Callable[[float], None] = lambda done: None,
 ) -> Iterator[tuple[Task, Failure | None]]:
     """Run every task, `workers` at a time (default: one per core), yielding each as it ends, with why it failed.
 
     Of a run that failed no record stays, but the note beside it says why. Ctrl-C cuts the runs in progress short, their
-    books closed; they are yielded before it is raised.
+    books closed; they are yielded before it is raised. `on_look` hears now and then how many runs are done, parts of
+    runs too.
     """
     note = note_of(scenario)
     ended: Ended[Task, None]
-    for ended in each_ended(partial(_run_task, scenario, note), tasks, workers):
+    for ended in each_ended(partial(_run_task, scenario, note), tasks, workers, on_look):
         if ended.failure is not None:
             note_failure(ended.item.folder, note, ended.failure)
         yield ended.item, ended.failure

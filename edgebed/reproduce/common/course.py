@@ -125,13 +125,13 @@ class Part(Generic[Item, Left]):
         start_s = perf_counter()
         try:
             with progress_bar(f"reproduce {paper.name}, {self.title}", len(self.items), quiet) as bar:
-                for ended in each_ended(self.work, self.items, workers):
+                for ended in each_ended(self.work, self.items, workers, bar.reach):
                     if ended.failure is not None:
                         done.failed[str(ended.item)] = ended.failure.said
                         warn(f"FAILED {ended.item}: {ended.failure.said}")
                     elif ended.result is not None:
                         self.take(ended.item, ended.result)
-                    bar.step(str(ended.item))
+                    bar.say(str(ended.item))
             done.seconds[self.title] = round(perf_counter() - start_s, 1)
             say(f"{self.title}: {done.seconds[self.title]:.0f} s on {workers or cpu_count()} cores")
         finally:

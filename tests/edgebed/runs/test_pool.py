@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from threading import Event
 
-from edgebed.runs.pool import each, stopping
+import pytest
+
+from edgebed.runs.pool import each, each_ended, stopping, tell
 
 
 def _square(number: int) -> int:
@@ -75,3 +78,20 @@ def test_an_interrupt_at_any_instant_ends_the_pool() -> None:
     counts = [int(line.split()[1]) for line in done.stdout.splitlines()]
     assert len(counts) == 12
     assert any(count < 3000 for count in counts)
+
+
+def _in_steps(number: int) -> int:
+    for step in range(4):
+        tell(step / 4)
+        Event().wait(0.15)
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_items_tell_of_themselves_is_heard_while_they_are_in_hand(workers: int) -> None:
+    looks: list[float] = []
+    ended = [e.item for e in each_ended(_in_steps, [0, 1], workers, looks.append)]
+    assert sorted(ended) == [0, 1]
+    assert any(0.0 < look < 1.0 for look in looks), "a part of an item"
+    assert looks == sorted(looks)
+    assert max(looks) <= 2.0

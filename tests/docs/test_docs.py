@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 
 from controller.schemes import SCHEMES
 from edgebed.commands.main import app
+from edgebed.report.figures import FIGURES
 from edgebed.wiring.controllers import REGISTRIES
+from emulation.domain.request import FATES
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, list_scenarios
 from emulation.jsonl import RecordError
@@ -158,3 +160,23 @@ def leaves(path: str, command: Any) -> Iterator[tuple[str, Any]]:
 def test_keys_promised_by_json_are_stated() -> None:
     promised = ("mean_latency_s", "fairness_norm", "success_ratio", "goodput", "per_model")
     assert all(key in REFERENCE["json"] for key in promised)
+
+
+def test_the_readme_begins_with_what_it_is_and_then_says_how_to_see_it() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    title, first, *_ = [part for part in readme.split("\n\n") if part.strip()]
+    assert title == "# edgebed"
+    assert not first.startswith(("`", "-", "!"))
+    assert readme.index("make demo") < readme.index("make test") < readme.index("## ")
+
+
+def test_words_of_the_tables_are_in_the_glossary() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").lower()
+    missing = [fate for fate in FATES if fate not in glossary]
+    missing += [f.label for f in FIGURES if not any(word in glossary for word in telling(f.label))]
+    assert not missing, "docs/glossary.md"
+
+
+def telling(label: str) -> list[str]:
+    """The two longest words of a label."""
+    return sorted(re.findall(r"[a-z_0-9]{2,}", label.lower()), key=len, reverse=True)[:2]

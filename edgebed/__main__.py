@@ -22,6 +22,13 @@ def main() -> None:
     finally:
         if loading:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done but to leave
+            _forget_interrupt()
+
+
+def _forget_interrupt() -> None:
+    """The interpreter remembers an interrupt that passed through an `exec` of a string, as the making of a data class
+    is, and would end itself with the signal in the place of our exit code; the next `exec` makes it forget."""
+    exec("")
 
 
 def _leave(*_: object) -> None:

@@ -21,6 +21,18 @@ struck = sys.argv.pop(1)
 sys.meta_path.insert(0, Strike())
 runpy.run_module("edgebed", run_name="__main__", alter_sys=True)
 """
+IN_EXEC = """
+import sys
+import edgebed.commands.main as command
+
+def main():
+    try:
+        exec("raise KeyboardInterrupt")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+command.main = main
+"""
 SCENARIO = """
 name: small
 testbed: demo
@@ -51,3 +63,12 @@ def test_an_interrupt_while_a_module_is_loaded_is_one_line(tmp_path: Path, modul
     assert "interrupted" in done.stderr
     assert not list(tmp_path.rglob(".*.part"))
     assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_an_interrupt_that_passed_an_exec_is_an_exit_code_and_no_signal(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(IN_EXEC)
+    done = subprocess.run(
+        [sys.executable, "-m", "edgebed"], capture_output=True, text=True, timeout=60,
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr

@@ -12,11 +12,12 @@ import yaml
 
 from edgebed.calibrate.evaluate import EvaluatedFigure
 from edgebed.calibrate.lyapunov import FIGURES, CalibratedCoefficients, Settings
-from edgebed.report.figures import NOT_MEASURED
+from edgebed.report.figures import NOT_MEASURED, SHARES, number
 from edgebed.report.sheet import Sheet
 from edgebed.report.stats import Interval
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
+from emulation.metrics.shares import share_text
 from emulation.recording import write_whole
 
 
@@ -30,8 +31,8 @@ def trials_table(calibrated: CalibratedCoefficients) -> Sheet:
             " ".join(trial.moved) or "start",
             *(f"{trial.coefficients[n]:g}" for n in names),
             _text(trial.measured.mean_latency_s, ".1f", " s"),
-            _text(trial.measured.fairness_norm, ".3f"),
-            _text(trial.measured.success_ratio, ".3f"),
+            number(trial.measured.fairness_norm, 3, share=True),
+            number(trial.measured.success_ratio, 3, share=True),
             _text(trial.measured.gpu_utilisation, ".2f"),
             f"{trial.measured.flips_per_slot:.2f}",
             f"{trial.measured.objective:.4f}",
@@ -46,7 +47,12 @@ def trials_table(calibrated: CalibratedCoefficients) -> Sheet:
 def evaluation_table(rows: Sequence[EvaluatedFigure]) -> Sheet:
     """Start against result, with 95% intervals over seeds."""
     cells = tuple(
-        (row.scheme, row.figure, _interval(row.start), _interval(row.found), _interval(row.difference, "+"))
+        (
+            row.scheme,
+            row.figure,
+            *(_interval(of, share=row.figure in SHARES) for of in (row.start, row.found)),
+            _interval(row.difference, "+"),
+        )
         for row in rows
     )
     columns = ("scheme", "figure", "start", "calibrated", "difference")
@@ -115,8 +121,8 @@ def _text(value: float | None, form: str, unit: str = "") -> str:
     return NOT_MEASURED if value is None else f"{value:{form}}{unit}"
 
 
-def _interval(interval: Interval | None, sign: str = "") -> str:
+def _interval(interval: Interval | None, sign: str = "", share: bool = False) -> str:
     if interval is None:
         return NOT_MEASURED
-    mean = f"{interval.mean:{sign}.4g}"
+    mean = share_text(interval.mean, 4) if share else f"{interval.mean:{sign}.4g}"
     return mean if interval.half is None else f"{mean} ± {interval.half:.2g}"

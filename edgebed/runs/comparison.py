@@ -19,6 +19,7 @@ from edgebed.wiring.reasoners import check_reasoner
 from emulation.domain.events import Event
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
+from emulation.metrics.shares import share_text
 from emulation.metrics.summary import Summary, summarise
 from emulation.recording import Run, read_run
 from workloads.traces import check_traces
@@ -163,5 +164,5 @@ def played_events(runs: Sequence[Run], scenario: Scenario) -> list[Event]:
 def figures(summary: Summary) -> str:
     """One run in a few words, for progress bars."""
     latency = "no request done" if summary.mean_latency_s is None else f"mean {summary.mean_latency_s:.1f} s"
-    success = "" if summary.success_ratio is None else f", success {summary.success_ratio:.2f}"
+    success = "" if summary.success_ratio is None else f", success {share_text(summary.success_ratio, 3)}"
     return f"{summary.scheme} seed {summary.seed}: {latency}{success}"

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from edgebed.report.sheet import print_cells
+from emulation.metrics.shares import share_text
 from workloads.failures import reasons
 from workloads.load import ClientResult
 
@@ -34,7 +35,7 @@ def print_load(summary: dict[str, Any], console: Console) -> None:
         others = ", ".join(f"{outcome} {n}" for outcome, n in row["ends"].items() if outcome != "done") or "–"
         shown = [_seconds(latency[key]) for key in figures]
         first = _seconds(row["first_token_s"]["p50"])
-        success = "–" if row["success_ratio"] is None else f"{row['success_ratio']:.3f}"
+        success = "–" if row["success_ratio"] is None else share_text(row["success_ratio"], 3)
         rows.append((name, str(row["sent"]), str(row["ends"].get("done", 0)), success, *shown, first, others))
     print_cells(console, "load", columns, rows)
     console.print(

@@ -10,6 +10,7 @@ from edgebed.reproduce.ma.recovery import UNSTEADY, Recovery
 from edgebed.reproduce.ma.recovery import WINDOW as SLOTS
 from edgebed.reproduce.ma.results import AdaptationResults, EpochResults
 from edgebed.reproduce.ma.settings import PHASES, REFERENCE_RUN
+from emulation.metrics.shares import share_text
 
 NEVER = "never"
 
@@ -22,7 +23,7 @@ def figure_7_table(results: EpochResults) -> Sheet:
             text(results.by_epoch(key)[0], 3), text(reached.objective, 3),
             percent_text(reached.first_epoch), percent_text(reached.last_epochs),
             _epochs(reached.first_near), _epochs(reached.stays_near),
-            " ".join(f"{m} {share:.2f}" for m, share in results.success(key).items()),
+            " ".join(f"{m} {share_text(share, 2)}" for m, share in results.success(key).items()),
         )
         for key in results.keys
         if (reached := results.approach(key)) is not None

@@ -16,6 +16,12 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.domain.snapshot import Arrived
 from emulation.metrics.fairness import EpochResult
 
+MOST_SLOTS = 200
+"""Slots of an epoch that are emulated; a longer one is judged by its first. No clock bounds it: the answer of a slower
+machine is the same."""
+MOST_WAITING = 5_000
+"""Waiting requests that an emulated epoch begins with, at most; of arrivals a window tells no more either."""
+
 
 @dataclass(frozen=True, slots=True)
 class BelievedWorld:
@@ -31,6 +37,11 @@ class BelievedWorld:
     absent: frozenset[str] = frozenset()
     """Nodes that are away now, and are taken to stay away."""
     service_cv: float = 0.25
+
+    @property
+    def slots(self) -> int:
+        """Slots that are emulated: the epoch's, or as many of them as a what-if has."""
+        return min(self.objective.epoch_slots, MOST_SLOTS)
 
 
 class WhatIf(Protocol):

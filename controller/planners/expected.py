@@ -8,7 +8,7 @@ from math import floor
 from controller.capacity import TYPICAL_TOKENS
 from controller.demand import Demand
 from controller.objective import Objective
-from controller.whatif import BelievedWorld
+from controller.whatif import MOST_SLOTS, MOST_WAITING, BelievedWorld
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.slots import slot_start_s
 from emulation.domain.snapshot import Arrived, ClusterSnapshot
@@ -73,7 +73,8 @@ def _mean_outputs(snapshot: ClusterSnapshot) -> dict[str, float]:
 
 
 def _spread(testbed: TestbedConfig, terms: Objective, demand: Demand) -> tuple[Arrived, ...]:
-    """Every model at every node in turn, at slot starts, sizes one to twice the mean in turn."""
+    """Every model at every node in turn, at slot starts, sizes one to twice the mean in turn, as far as emulated."""
+    most = MOST_WAITING // len(testbed.models)
     arrivals: list[Arrived] = []
     nodes = [n.id for n in testbed.nodes]
     for i, model in enumerate(testbed.models):
@@ -82,9 +83,9 @@ def _spread(testbed: TestbedConfig, terms: Objective, demand: Demand) -> tuple[A
         by_prompts = model.features == "prompts"
         sizes = [max(1, round(mean * (0.25 + 0.5 * k))) for k in range(4)]
         sent = 0
-        for slot in range(terms.epoch_slots):
+        for slot in range(min(terms.epoch_slots, MOST_SLOTS)):
             begin_s = slot_start_s(slot, terms.slot_s)
-            while sent < floor(per_slot * (slot + 1)):
+            while sent < min(floor(per_slot * (slot + 1)), most):
                 prompts = sizes[(sent * 7 + slot) % len(sizes)] if by_prompts else 1
                 tokens = 0 if by_prompts else int(TYPICAL_TOKENS[0])
                 output = None if by_prompts else TYPICAL_TOKENS[1]

@@ -22,12 +22,12 @@ from controller.whatif import BelievedWorld
 from emulation.domain.actions import MacroPolicy
 from emulation.metrics.fairness import EpochResult
 
-PATIENCE_S = 120.0
-"""Wall seconds until a process that does not answer is given up."""
+STARTS = 2
+"""Processes that are tried before a question stays without an answer."""
 
 
 class WhatIfError(RuntimeError):
-    """The process died or did not answer in time."""
+    """The process died, and the one in its place did too; or it says what is wrong with the question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,10 @@ class WhatIfProcess:
     def forecast(
         self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
     ) -> list[EpochResult]:
-        """One forecast per policy. Raises `WhatIfError` if the process is lost or silent."""
+        """One forecast per policy. Raises `WhatIfError` if the process is lost.
+
+        However long it takes: what is emulated has bounds (`controller/whatif.py`), and no clock decides.
+        """
         answer = _SHARED.ask((self._lower, belief, list(policies), draws, seed))
         if isinstance(answer, str):
             raise WhatIfError(answer)
@@ -71,20 +74,17 @@ class _Shared:
             self._let_go(kill=False)
             self._lock, self._owner = threading.Lock(), os.getpid()
         with self._lock:
-            process, connection = self._running()
-            watchdog = threading.Timer(PATIENCE_S, process.kill)
-            watchdog.daemon = True
-            watchdog.start()
-            try:
-                connection.send(message)
-                return connection.recv()
-            except (OSError, EOFError, pickle.UnpicklingError) as error:
-                self._let_go(kill=True)
-                raise WhatIfError(f"the what-if process was lost: {error}") from error
-            finally:
-                watchdog.cancel()
+            for number in range(1, STARTS + 1):
+                connection = self._running()
+                try:
+                    connection.send(message)
+                    return connection.recv()
+                except (OSError, EOFError, pickle.UnpicklingError) as error:
+                    self._let_go(kill=True)
+                    if number == STARTS:
+                        raise WhatIfError(f"the what-if process was lost: {error}") from error
 
-    def _running(self) -> tuple[subprocess.Popen[bytes], Connection[Any, Any]]:
+    def _running(self) -> Connection[Any, Any]:
         if self._process is None or self._connection is None or self._process.poll() is not None:
             self._let_go(kill=True)
             ours, theirs = Pipe()
@@ -97,7 +97,7 @@ class _Shared:
             )
             theirs.close()
             self._connection = ours
-        return self._process, self._connection
+        return self._connection
 
     def close(self) -> None:
         """End the process, if this one started it; the next question starts another."""

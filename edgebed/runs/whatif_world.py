@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from controller.schemes import SCHEMES
-from controller.whatif import BelievedWorld
+from controller.whatif import MOST_WAITING, BelievedWorld
 from edgebed.runs.whatif import LowerLayers
 from edgebed.wiring.controllers import build_controllers, run_header
 from emulation.domain.actions import Choice, MacroPolicy
@@ -23,6 +23,7 @@ from emulation.domain.ports import GlobalPlanner
 from emulation.domain.records import Record, RequestRecord
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario, SlottedSource
+from emulation.domain.slots import slot_start_s
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.run import Arrival, Simulation
@@ -88,13 +89,12 @@ def _emulate(
 
 def _scenario(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
     terms = belief.objective
-    horizon_slots = terms.epoch_slots
-    end_s = (1.0 + TAIL_SHARE) * horizon_slots * terms.slot_s + (terms.deadline_s or 0.0)
+    horizon_slots = belief.slots
     return Scenario(
         name="what-if",
         testbed=belief.testbed,
         workload=(SlottedSource(),),
-        events=tuple(Leave(node=n, at_s=0.0, until_s=end_s) for n in sorted(belief.absent)),
+        events=tuple(Leave(node=n, at_s=0.0, until_s=inf) for n in sorted(belief.absent)),
         slot_s=terms.slot_s,
         epoch_slots=2 * horizon_slots,
         slots=horizon_slots,
@@ -110,10 +110,10 @@ def _scenario(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
 def _arrivals(belief: BelievedWorld, seed: int) -> list[Arrival]:
     """Waiting work at 0, then the expected arrivals, then the first of them again until the end of the tail."""
     terms = belief.objective
-    horizon_s = terms.epoch_slots * terms.slot_s
+    horizon_s = slot_start_s(belief.slots, terms.slot_s)
     again = [(a, a.t_s + horizon_s) for a in belief.arrivals if a.t_s < TAIL_SHARE * horizon_s]
     expected = [(a, a.t_s) for a in belief.arrivals if a.t_s < horizon_s]
-    rows = [(a, 0.0) for a in belief.backlog] + expected + again
+    rows = [(a, 0.0) for a in belief.backlog[:MOST_WAITING]] + expected + again
     rows.sort(key=lambda row: row[1])
     by_prompts = {m.id: m.features == "prompts" for m in belief.testbed.models}
     rng = stream(seed, "what-if/noise")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pickle
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +19,11 @@ from controller.objective import Objective
 from controller.planners.expected import arrivals_of
 from controller.planners.given import GivenConfig, GivenPlanner
 from controller.planners.search import SearchConfig, SearchPlanner
-from controller.whatif import BelievedWorld
+from controller.whatif import MOST_SLOTS, MOST_WAITING, BelievedWorld
 from edgebed.runs import whatif
 from edgebed.runs.virtual import simulate, simulate_in_memory
 from edgebed.runs.whatif import LowerLayers, WhatIfError, WhatIfProcess
-from edgebed.runs.whatif_world import forecasts
+from edgebed.runs.whatif_world import _arrivals, forecasts
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot
@@ -83,7 +86,7 @@ def test_waiting_work_makes_a_forecast_worse() -> None:
     assert loaded.latency_norm > empty.latency_norm
 
 
-def test_a_process_that_is_killed_is_an_error_once_and_then_replaced() -> None:
+def test_a_process_that_is_killed_is_replaced_and_the_answer_is_the_same() -> None:
     ask = WhatIfProcess(BELOW)
     first = ask.forecast(belief(), [policy()], 1, 0)
     process = whatif._SHARED._process
@@ -94,13 +97,47 @@ def test_a_process_that_is_killed_is_an_error_once_and_then_replaced() -> None:
     process = whatif._SHARED._process
     assert process is not None
     os.kill(process.pid, signal.SIGSTOP)
-    whatif.PATIENCE_S, patience = 0.5, whatif.PATIENCE_S
-    try:
-        with pytest.raises(WhatIfError, match="lost"):
-            ask.forecast(belief(), [policy()], 1, 0)
-    finally:
-        whatif.PATIENCE_S = patience
+    killer = threading.Timer(0.2, process.kill)  # while the question is out
+    killer.start()
     assert ask.forecast(belief(), [policy()], 1, 0) == first
+    killer.join()
+
+
+def test_a_process_that_dies_again_and_again_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whatif.sys, "executable", "/bin/true")
+    whatif._SHARED.close()
+    with pytest.raises(WhatIfError, match="lost"):
+        WhatIfProcess(BELOW).forecast(belief(), [policy()], 1, 0)
+
+
+def test_no_clock_has_a_say_in_virtual_time() -> None:
+    for name in ("whatif", "whatif_world", "virtual", "replay"):
+        tree = ast.parse((Path(whatif.__file__).parent / f"{name}.py").read_text())
+        used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+        used |= {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+        assert not used & {"time", "datetime", "Timer", "poll_timeout", "monotonic", "perf_counter"}, name
+
+
+def test_an_endless_epoch_is_judged_by_its_first_slots() -> None:
+    small = BRISTOL.model_copy(update={"epoch_slots": 1_000_000})
+    assert belief(small).slots == MOST_SLOTS
+    assert len(belief(small).arrivals) <= MOST_WAITING
+    assert belief(small).arrivals[-1].t_s < MOST_SLOTS * BRISTOL.slot_s
+    few = replace(belief(small), arrivals=belief(small).arrivals[:200])
+    (said,) = forecasts(BELOW, few, [policy()], 1, 0)
+    assert 0.0 < said.objective < 1.0
+    waiting = replace(few, backlog=few.arrivals[:1] * (2 * MOST_WAITING))
+    assert len(_arrivals(waiting, 0)) <= MOST_WAITING + 2 * 200
+
+
+@pytest.mark.parametrize("scheme", ["MA", "MAL"])
+def test_a_run_whose_epoch_never_ends_is_over_soon(scheme: str) -> None:
+    search = {"search": {"shortlist": 1, "near": 0.0, "draws": 1, "starts": 1}}
+    endless = {"epoch_slots": 1_000_000, "slots": 4, "controllers": search, "plan": None}
+    world = BRISTOL.model_copy(update=endless)
+    run = simulate_in_memory(world, scheme, 0)
+    assert [d.cause for d in run.decisions if d.actor == "planner"] == ["epoch 0"]
+    assert "emulated" in next(d.reason for d in run.decisions if d.actor == "planner")
 
 
 class Lost:

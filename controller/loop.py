@@ -80,6 +80,11 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         """Whether the decider asks a reasoner, which `outage` can break."""
         return self._decider.asks_reasoner
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the same sight under the same policy gives the same decision."""
+        return self._decider.repeats and not self._decider.asks_reasoner
+
     def outage(self, failure: str | None) -> None:
         """The reasoner, if there is one, fails in this way from now on; None: it works again."""
         self._decider.outage(failure)

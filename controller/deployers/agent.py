@@ -29,6 +29,7 @@ class AgentDeployer(DeploymentAgent):
     """
 
     Config = AgentConfig
+    repeats = True
 
     def __init__(self, testbed: TestbedConfig, node_id: str, config: AgentConfig, seed: int) -> None:
         self._testbed = testbed

@@ -91,6 +91,7 @@ class LyapunovDeployer(DeploymentAgent):
     """
 
     Config = LyapunovConfig
+    repeats = True
 
     def __init__(self, testbed: TestbedConfig, node_id: str, config: LyapunovConfig, seed: int) -> None:
         _check_names(config, {m.id for m in testbed.models})

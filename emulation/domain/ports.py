@@ -224,6 +224,9 @@ class Decider(Generic[CommandT]):
 
     asks_reasoner = False
     """Whether it asks a reasoner, which an outage can break."""
+    repeats = False
+    """Whether it chooses alike, for the same reason, whenever it sees the same but for the time: it remembers and draws
+    nothing. Then nobody need ask again while nothing has changed."""
 
     def begin(self, cause: str) -> None:
         """It is asked to decide next, for this cause."""

@@ -24,6 +24,10 @@ class Observer(Protocol[SeenT]):
 class PolicyObserver(Observer[SeenT], Protocol[SeenT]):
     """A control loop below the planner: it is told the macro policy when one lands."""
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the same sight under the same policy gives the same decision."""
+
     def accept(self, policy: MacroPolicy) -> None: ...
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide
@@ -15,6 +17,20 @@ from emulation.executor import NodeState
 from emulation.ledger import Ledger
 
 PLANNER, SCHEDULER = "planner", "scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A decision of a deployment agent that changed nothing, at a node where nothing will happen by itself."""
+
+    version: int
+    """Of the node, after it landed."""
+    decision: Decision
+    refused: tuple[str, ...]
+
+    @property
+    def outcome(self) -> str:
+        return "voided" if self.refused else "applied"
 
 
 class Deciding:
@@ -35,6 +51,8 @@ class Deciding:
         self._nodes, self._ledger, self._fast_path, self._settle = nodes, ledger, fast_path, settle
         self._out: dict[str, float] = {}
         """Actor whose decision is still out to when it lands; until then it is not asked again."""
+        self._settled: dict[str, _Settled] = {}
+        """Node to what its deployment agent decided last, where that left everything as it was."""
 
     def tell(self, hear: Callable[[Any], None], news: Any, whom: str = "gateway") -> None:
         """Somebody hears or looks now, or as late as in a live run (jittered runs)."""
@@ -82,9 +100,17 @@ class Deciding:
     def _deploy(self, of: tuple[str, int]) -> None:
         node_id, slot = of
         actor = f"deployer:{node_id}"
-        if self._nodes[node_id].available and actor not in self._out:
-            view = self._nodes[node_id].view(self._kernel.now_s)
-            self._decided(actor, self._control.deployers[node_id].observe(view, f"slot {slot}"))
+        node, now_s = self._nodes[node_id], self._kernel.now_s
+        if not node.available or actor in self._out:
+            return
+        settled = self._settled.get(node_id)
+        if (
+            settled is not None and settled.version == node.version
+        ):  # it would see the same, and so decide the same
+            again = replace(settled.decision, cause=f"slot {slot}", decided_at_s=now_s)
+            self._ledger.decide(again, now_s, settled.outcome, settled.refused, 0)
+        else:
+            self._decided(actor, self._control.deployers[node_id].observe(node.view(now_s), f"slot {slot}"))
 
     def _snapshot(self, slot: int, reset: bool) -> ClusterSnapshot:
         now_s = self._kernel.now_s
@@ -117,9 +143,11 @@ class Deciding:
             refused = node.configure(command, self._kernel.now_s)
             changes = sum(mode != before[e] for e, mode in node.targets().items())
             self._settle(node)
+            self._keep(node, decision, tuple(refused), changes)
         elif isinstance(command, RouteGuide):
             self.tell(self._fast_path.guide, command)
         elif isinstance(command, MacroPolicy):
+            self._settled.clear()
             self.tell(self._fast_path.policy, command)
             if self._control.scheduler is not None:
                 self._control.scheduler.accept(command)
@@ -127,3 +155,13 @@ class Deciding:
                 deployer.accept(command)
         outcome = "voided" if refused else "applied"
         self._ledger.decide(decision, self._kernel.now_s, outcome, tuple(refused), changes)
+
+    def _keep(self, node: NodeState, decision: Decision, refused: tuple[str, ...], changes: int) -> None:
+        """Remember what an agent that repeats itself would decide again as long as the node stays as it is."""
+        at_once = decision.decided_at_s == self._kernel.now_s and self._control.delay_s is None
+        as_chosen = not decision.violations and not decision.exchanges
+        still = changes == 0 and node.next_s() == inf
+        if at_once and as_chosen and still and self._control.deployers[node.id].repeats:
+            self._settled[node.id] = _Settled(node.version, decision, refused)
+        else:
+            self._settled.pop(node.id, None)

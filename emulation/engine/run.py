@@ -7,7 +7,6 @@ feedback. One decision is told in `deciding.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from math import inf
 
 from emulation.domain.actions import RoutingDecision
@@ -24,21 +23,13 @@ from emulation.engine.deciding import Deciding
 from emulation.engine.faulting import PlayedPlan
 from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, NODE, Kernel
 from emulation.engine.meta import MetaLink
+from emulation.engine.progress import Progress
+from emulation.engine.progress import SimulationProgress as SimulationProgress
 from emulation.executor import Changed, Ended, Job, NodeState, Returned
 from emulation.faults import Step
 from emulation.ledger import Ledger, Unfinished
 
 Arrival = tuple[Request, RequestTruth]
-
-
-@dataclass(frozen=True, slots=True)
-class SimulationProgress:
-    """How far a run is, for whoever shows it."""
-
-    t_s: float
-    end_s: float
-    arrived: int
-    ended: int
 
 
 class Simulation:
@@ -66,7 +57,6 @@ class Simulation:
         self._fast_path = fast_path
         self._control = control
         self._arrivals = iter(arrivals)
-        self._on_slot = on_slot
         self._sent_s = sent_s or {}
         self._node_of = {e.id: self.nodes[e.node] for e in scenario.testbed.executors()}
         self._armed = dict.fromkeys(self.nodes, inf)
@@ -76,10 +66,7 @@ class Simulation:
         self._in_system: dict[str, Job] = {}
         self._settled_s, self._give_up_s = scenario.settled_s, scenario.give_up_s
         self._plan = PlayedPlan(scenario, self.kernel, self.nodes, self.ledger, self._played)
-        self._moved_s = 0.0
-        """When a request was last seen to get on, or more of them were to come."""
-        starts_s = max(m.init_s + m.unload_s for m in scenario.testbed.models)
-        self._longest_still_s = max(scenario.horizon_s, 2 * starts_s)
+        self._progress = Progress(scenario, self.kernel, self.nodes, self.ledger, on_slot)
         self._meta = None if control.meta is None else MetaLink(control, self.kernel, self.nodes, self.ledger)
         self._deciding = Deciding(
             scenario, control, self.kernel, self.nodes, self.ledger, fast_path, self._settle
@@ -142,6 +129,7 @@ class Simulation:
         self.ledger.arrive(request)
         job = Job(request, truth, sent_s=self._sent_s.get(request.id))
         self._in_system[request.id] = job
+        self._progress.step()
         self._dispatch(job)
 
     def _dispatch(self, job: Job) -> None:
@@ -182,7 +170,7 @@ class Simulation:
 
     def _close(self, request: Request, outcome: Outcome, t_s: float, measured: Measured, reason: str) -> None:
         del self._in_system[request.id]
-        self._moved_s = self.kernel.now_s
+        self._progress.step()
         decision = self._decisions.pop(request.id, None)
         self.ledger.end(request, outcome, t_s, measured, decision, reason)
         if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s and self._plan.left == 0:
@@ -249,27 +237,13 @@ class Simulation:
 
     def _tick(self, slot: int) -> None:
         now_s = self.kernel.now_s
-        scenario, ledger = self.scenario, self.ledger
-        if self._on_slot is not None:
-            ended = sum(ends.total() for ends in ledger.ends.values())
-            self._on_slot(SimulationProgress(now_s, scenario.end_s, ledger.arrived.total(), ended))
+        scenario = self.scenario
+        self._progress.tell()
         if now_s < self._give_up_s and (now_s < scenario.end_s or self._in_system):
-            if self._stuck():
+            if self._progress.is_over():
                 self.kernel.stop()
                 return
             next_s = slot_start_s(slot + 1, scenario.slot_s)
             self._plan.goes_on(next_s)
             self.kernel.at(next_s, CONTROL, self._tick, slot + 1)
         self._deciding.slot(slot)
-
-    def _stuck(self) -> bool:
-        """Whether nothing will change for those who wait: all have come, and for a whole horizon none of them got on.
-
-        Where requests have deadlines these end them.
-        """
-        now_s = self.kernel.now_s
-        if self.scenario.deadline_s is not None:
-            return False
-        if now_s < max(self.scenario.end_s, self._settled_s) or any(n.working for n in self.nodes.values()):
-            self._moved_s = now_s
-        return now_s - self._moved_s > self._longest_still_s

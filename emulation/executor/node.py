@@ -72,6 +72,9 @@ class NodeState:
         self._deadlines: list[tuple[float, int, Job]] = []
         self._sequence = 0
         self._next_s = inf
+        self.version = 0
+        """Rises whenever anything may have changed here. While it stays, and nothing will happen by itself, the node
+        looks the same at any time."""
 
     @property
     def available(self) -> bool:
@@ -115,7 +118,8 @@ class NodeState:
         self._refresh()
 
     def _refresh(self) -> None:
-        """Look when something will happen by itself."""
+        """Something changed: look when something will happen by itself."""
+        self.version += 1
         next_s = inf
         for executor in self._executors:
             if executor.finish_s < next_s:
@@ -146,6 +150,7 @@ class NodeState:
         job.dispatched_s = now_s
         job.stutter = self._speed.stutters(job.request.model)
         self._paths.time(job)
+        self.version += 1
         self._sequence += 1
         due_s = max(job.request.deadline_s - job.downlink_s, now_s)
         if due_s != inf:

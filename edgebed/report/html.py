@@ -74,6 +74,7 @@ def _contents(content: dict[str, Any], pictures: dict[str, Any]) -> dict[str, st
         "parity": "Two worlds",
         "executors": "What the executors did",
         "decisions": "Decisions and their reasons",
+        "words": "Words",
     }
     missing = {"differences": "paired", "faults": "faults", "parity": "parity", "executors": "modes"}
     return {

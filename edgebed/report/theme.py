@@ -145,8 +145,8 @@ def line_style(look: Look, markers: bool = True) -> dict[str, Any]:
         "color": ink(look.ink),
         "linestyle": look.dash,
         "marker": look.marker if markers else "",
-        "markersize": 4.2,
-        "markeredgewidth": 0.8,
+        "markersize": 4.8,
+        "markeredgewidth": 0.6,
         "markeredgecolor": PAGE,
     }
 

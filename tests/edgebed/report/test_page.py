@@ -63,6 +63,26 @@ def test_contents_lead_to_every_section(page: str) -> None:
     )
 
 
+def test_a_reader_from_outside_finds_the_words_explained(page: str) -> None:
+    root = accessible.parsed(page)
+    (words,) = (e for e in root.all("dl") if "words" in e.classes())
+    explained = " ".join(e.text() for e in words.all("dt"))
+    for word in (
+        "Scheme",
+        "Executor",
+        "deployer",
+        "epoch",
+        "Horizon",
+        "Seed",
+        "goodput",
+        "Tw",
+        "Jain",
+        "Stutter",
+        "95%",
+    ):
+        assert word in explained
+
+
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_page_has_no_finding_of_accessibility(seeds: int) -> None:
     assert accessible.problems(render(synthetic_comparison(seeds))) == []

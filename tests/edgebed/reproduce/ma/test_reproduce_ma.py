@@ -20,6 +20,7 @@ from edgebed.reproduce.ma.runs import measure_slots
 from edgebed.reproduce.ma.settings import (
     ADAPTING,
     COMPARED,
+    DEPLOY_FIRST,
     EPOCHS,
     FLIP,
     LOSS,
@@ -30,8 +31,10 @@ from edgebed.reproduce.ma.settings import (
     PLANNED,
     POOR,
     REFERENCE,
+    REFERENCE_PLANS,
     TESTBEDS,
     TRUE,
+    Reference,
     adaptation_settings,
     by_estimate,
     epoch_settings,
@@ -221,12 +224,35 @@ def test_every_cell_of_the_adaptation_table_stands_under_its_heading() -> None:
 def test_every_scheme_runs_on_both_testbeds_and_every_planner_for_itself_too() -> None:
     found = {s.name: [v.label for v in variants] for s, variants in scheme_settings().items()}
     assert found == {
-        name: list(COMPARED if name in TESTBEDS else PLANNED) for pair in TESTBEDS.items() for name in pair
+        **{name: list(COMPARED) for pair in DEPLOY_FIRST.items() for name in pair},
+        **{name: list(PLANNED) for name in TESTBEDS.values()},
     }
     assert set(REFERENCE) == set(TESTBEDS)
     for given, planned in TESTBEDS.items():
         assert load_scenario(given).plan is not None
         assert load_scenario(planned).plan is None
+
+
+def test_the_reference_is_met_in_its_own_order_and_under_its_plan() -> None:
+    built = {s.name: s.build(0) for s in scheme_settings()}
+    for given, theirs in DEPLOY_FIRST.items():
+        assert (built[given].slot_order, built[theirs].slot_order) == ("dispatch-first", "deploy-first")
+        assert built[theirs].plan == REFERENCE_PLANS.get(given, built[given].plan)
+        differ = {k for k, v in dict(built[given]).items() if v != dict(built[theirs])[k]}
+        assert differ <= {"name", "slot_order", "plan"}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "mean_s", "fairness", "inside"),
+    [
+        ("AL", 109.9, 0.85, True), ("AL", 110.1, 0.9, False), ("AL", 100.0, 0.84, False),
+        ("MAL", 90.1, 0.81, True), ("MAL", 100.0, 0.79, False),
+    ],
+)  # fmt: skip
+def test_inside_is_within_a_tenth_of_the_latency_and_a_twentieth_of_the_fairness(
+    scheme: str, mean_s: float, fairness: float, inside: bool
+) -> None:
+    assert Reference(100.0, 0.895).inside(scheme, mean_s, fairness) is inside
 
 
 def test_poor_start_and_true_profile_are_the_same_world() -> None:

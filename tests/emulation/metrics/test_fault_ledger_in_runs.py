@@ -49,15 +49,13 @@ def measured_only(run: Run) -> Run:
     return replace(run, events=tuple(bare))
 
 
-@pytest.mark.parametrize(("scheme", "seed"), [("RL", 0), ("RR", 3), ("LL", 1), ("AL", 0), ("sect", 2)])
-def test_where_chance_may_be_the_reason_measuring_says_so_and_neither_yes_nor_no(
-    scheme: str, seed: int
-) -> None:
-    row = fault_ledger(measured_only(simulate_in_memory(DEMO, scheme, seed)), DEMO.events)[0]
-    assert row.landed is not False
-    assert (row.landed is None) == (scheme in ("RL", "RR", "LL"))
-    if row.landed is None:
-        assert row.note.startswith("too little work passed to tell")
+def test_where_chance_may_be_the_reason_measuring_says_so_and_neither_yes_nor_no() -> None:
+    pairs = [("RL", 0), ("RL", 1), ("RL", 2), ("RR", 4), ("LL", 0), ("sect", 2)]
+    rows = [fault_ledger(measured_only(simulate_in_memory(DEMO, *pair)), DEMO.events)[0] for pair in pairs]
+    assert not [row for row in rows if row.landed is False], "all of them were really slowed down"
+    assert {row.landed for row in rows} == {True, None}
+    unknown = [row for row in rows if row.landed is None]
+    assert all(row.note.startswith("too little work passed to tell") for row in unknown)
 
 
 def test_what_the_state_of_a_node_does_not_show_did_not_land() -> None:

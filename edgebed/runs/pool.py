@@ -2,8 +2,8 @@
 
 Workers never see the interrupt themselves. The process that owns them hears it, hands out nothing more, and asks what
 runs to come to an end; long work looks at `stopping()` now and then. Whoever is impatient presses Ctrl-C again: then
-what runs is killed. An item whose work raises, or whose worker dies (killed, out of memory), is a `Failure`; the others
-go on.
+what runs is killed. Work whose owner is gone (terminated, killed) is to come to an end too. An item whose work raises,
+or whose worker dies (killed, out of memory), is a `Failure`; the others go on.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ LOOK_S = 0.1
 """Wall seconds between two looks for a Ctrl-C."""
 _stop = RawValue("b", 0)
 """Shared with every worker by inheritance; without a lock, which a worker could die with in its hand."""
+_owner: int | None = None
+"""In a worker: the process whose worker it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def _follow(follower: Callable[[float], None] | None) -> None:
 
 
 def stopping() -> bool:
-    """Whether the work in hand should come to an end (in a worker)."""
-    return bool(_stop.value)
+    """Whether the work in hand should come to an end (in a worker): it was asked to, or its owner is gone."""
+    return bool(_stop.value) or (_owner is not None and os.getppid() != _owner)
 
 
 def each(work: Callable[[In], Out], items: Iterable[In], workers: int | None = None) -> Iterator[Out]:
@@ -196,6 +198,8 @@ def _serve(
     shares: Any,
 ) -> None:
     """The life of a worker: until its owner is gone, which closes the pipe."""
+    global _owner
+    _owner = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for other in inherited:
         other.close()

@@ -16,7 +16,8 @@ class PlayedPlan:
     """Plays the events of a scenario through one run.
 
     An event that has begun is waited for, unless it would end long after everybody has given up. A run is not made
-    longer for one that begins when the last request has arrived: it is played if the run still goes on by then.
+    longer for one that begins when the last request has arrived: it is played if the run still goes on by then, be it
+    for a request or for the end of another event.
     """
 
     def __init__(
@@ -36,6 +37,8 @@ class PlayedPlan:
         """Event to its further steps, until it begins."""
         self.left = 0
         """Steps still to come without which the run does not end."""
+        self._waits_until_s = 0.0
+        """When the last of these comes."""
         for step in timeline(scenario.events, scenario.testbed):
             if step.spec.at_s < self._end_s:
                 self._wait_for(step)
@@ -43,6 +46,7 @@ class PlayedPlan:
                 self._late.insert(0, step)
             else:
                 self._rest[step.event].append(step)
+        self.goes_on(self._waits_until_s)
 
     def goes_on(self, until_s: float) -> None:
         """The run goes on until then at least: what is late begins in its time, if it is before."""
@@ -54,6 +58,7 @@ class PlayedPlan:
         if step.at_s <= self._latest_s:
             self.left += 1
             self._kernel.at(step.at_s, FAULT, self._waited, step)
+            self._waits_until_s = max(self._waits_until_s, step.at_s)
 
     def _waited(self, step: Step) -> None:
         self.left -= 1
@@ -62,6 +67,7 @@ class PlayedPlan:
     def _begin_late(self, step: Step) -> None:
         for further in self._rest.pop(step.event, ()):
             self._wait_for(further)
+        self.goes_on(self._waits_until_s)
         self._play(step)
 
     def _play(self, step: Step) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-from threading import Event
+from threading import Event, Timer
 
 import pytest
 
@@ -95,3 +97,29 @@ def test_what_items_tell_of_themselves_is_heard_while_they_are_in_hand(workers: 
     assert any(0.0 < look < 1.0 for look in looks), "a part of an item"
     assert looks == sorted(looks)
     assert max(looks) <= 2.0
+
+
+ORPHANED = """
+import os, sys, time
+from edgebed.runs.pool import each, stopping
+
+def work(number):
+    print("begun", os.getpid(), flush=True)
+    while not stopping():
+        time.sleep(0.01)
+    print("ended", flush=True)
+
+list(each(work, [0], workers=2))
+"""
+
+
+def test_what_a_pool_has_in_hand_ends_when_its_owner_is_gone() -> None:
+    command = [sys.executable, "-c", ORPHANED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as owner:
+        assert owner.stdout is not None
+        worker = int(owner.stdout.readline().split()[1])
+        owner.kill()
+        reaper = Timer(60.0, os.kill, (worker, signal.SIGKILL))
+        reaper.start()
+        assert owner.stdout.readline() == "ended\n"
+        reaper.cancel()

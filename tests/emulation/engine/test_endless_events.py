@@ -12,7 +12,7 @@ from controller.schemes import SCHEMES
 from edgebed.runs.layout import Layout
 from edgebed.runs.virtual import simulate as run_scheme
 from edgebed.runs.virtual import simulate_in_memory
-from emulation.domain.events import Slowdown
+from emulation.domain.events import Leave, Slowdown
 from emulation.domain.quantities import MOST_S
 from emulation.domain.scenario import PATIENCE_HORIZONS, Scenario
 from emulation.domain.truth import RequestTruth
@@ -100,6 +100,22 @@ def test_an_event_behind_the_last_arrival_still_meets_who_is_there() -> None:
     (row,) = fault_ledger(run, world.events)
     assert (row.landed, row.recovered) == (True, True)
     assert run.requests[0].ended_s == pytest.approx(29 + 11 + 27)
+
+
+@pytest.mark.parametrize("onset_s", [30.0, 39.5, 40.0, 49.999, 50.0, 50.001, 66.0])
+def test_an_event_begins_behind_the_last_arrival_if_another_keeps_the_run_going(onset_s: float) -> None:
+    """Nothing waits after the first request is served but the end of the first event, at 50 s."""
+    slow = Slowdown(node="d0", factor=3.0, at_s=20.0, until_s=50.0)
+    later = Slowdown(node="d1", factor=2.0, at_s=49.0, until_s=65.0)
+    late = Leave(node="d1", at_s=onset_s, until_s=onset_s + 2.0)
+    world = scenario(device_testbed(nodes=2), horizon_s=30.0, deadline_s=5.0, events=(slow, later, late))
+    run = simulate(world, [(request(0, 1.0, deadline_s=6.0), RequestTruth())])
+    assert run.footer is not None
+    rows = fault_ledger(run, world.events)
+    assert [r.landed is False or r.recovered is False for r in rows] == [False] * 3
+    begun = {e.event for e in run.events if e.phase == "onset"}
+    assert begun == ({0, 1, 2} if onset_s <= 50.0 else {0, 1})
+    assert all(r.note.startswith("never began") == (r.event not in begun) for r in rows)
 
 
 def test_a_scenario_with_an_event_without_end_is_kept_beside_its_runs(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +84,9 @@ def _words(answer: httpx2.Response) -> str:
 def send(
     scenario: Path | str, seed: int, speedup: float, url: str, log: Path, on_look: Callable[[Tally], None]
 ) -> bool:
-    """Send a scenario's requests to a URL; true if Ctrl-C cut it short. `on_look` is told twice a second how far it is.
+    """Send a scenario's requests to a URL; true if Ctrl-C or SIGTERM cut it short.
 
+    `on_look` is told twice a second how far it is.
     Raises `ConfigError` if the log cannot be written, or is a file of another kind, and `Failed` if the load generator
     could not work.
     """
@@ -91,10 +94,11 @@ def send(
     process = start_load(scenario, seed, url, 0.0, speedup, log)
     tally, interrupted = Tally(log), False
     try:
-        while process.poll() is None:
-            time.sleep(LOOK_S)
-            tally.look()
-            on_look(tally)
+        with _terminated_is_interrupted():
+            while process.poll() is None:
+                time.sleep(LOOK_S)
+                tally.look()
+                on_look(tally)
     except KeyboardInterrupt:
         interrupted = True
         say("interrupted: ending what is on its way ...")
@@ -106,6 +110,16 @@ def send(
         words = log.with_name("locust.log")
         raise Failed(f"the load generator ended with code {process.returncode} and sent nothing; see {words}")
     return interrupted
+
+
+@contextmanager
+def _terminated_is_interrupted() -> Iterator[None]:
+    """SIGTERM meanwhile is as good as Ctrl-C: whoever ends this command must not leave a load behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def fresh_log(log: Path) -> None:

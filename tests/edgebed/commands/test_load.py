@@ -319,7 +319,10 @@ def test_another_speedup_than_the_testbeds_is_warned_of(
         assert "warning" not in edgebed("load", scenario(tmp_path), "--url", url, "--speedup", "2").stderr
 
 
-def test_ctrl_c_gives_the_table_of_what_was_sent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_gives_the_table_of_what_was_sent_and_leaves_no_load_behind(
+    number: int, tmp_path: Path
+) -> None:
     log = tmp_path / "log.jsonl"
     with serving(Stub()) as stub:
         command = [
@@ -340,7 +343,7 @@ def test_ctrl_c_gives_the_table_of_what_was_sent(tmp_path: Path) -> None:
         eventually(
             lambda: process.poll() is not None or (log.exists() and log.read_text().count("\n") > 5), 60.0
         )
-        os.killpg(process.pid, signal.SIGINT)
+        os.kill(process.pid, number)
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == INTERRUPTED, stderr
     assert "Traceback" not in stderr
@@ -349,6 +352,8 @@ def test_ctrl_c_gives_the_table_of_what_was_sent(tmp_path: Path) -> None:
     assert "never sent" in stdout
     success = next(line for line in stdout.splitlines() if line.split()[:1] == ["gpt2"]).split()[3]
     assert float(success) > 0.5, "what was never sent is no failure"
+    before = log.read_bytes()
+    assert before.count(b"\n") > 100, "every request has its line, those that were never sent too"
 
 
 def test_a_log_that_is_something_else_is_left_alone(tmp_path: Path) -> None:

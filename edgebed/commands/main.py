@@ -224,8 +224,10 @@ def report(
     """Write the report of recorded runs again, and print its table."""
     from edgebed.runs.layout import layout_of
 
+    layout = layout_of(folder)
+    layout.scenario()  # a folder that is none of ours is said before anything else
     say(f"reading the records in {folder} ...")
-    conclude_and_show(layout_of(folder), as_json, baseline=baseline)
+    conclude_and_show(layout, as_json, baseline=baseline)
 
 
 @app.command(cls=Command, rich_help_panel=RECORDS)
@@ -244,8 +246,9 @@ def replay(
     from edgebed.runs.kept import one_run
     from edgebed.runs.parity import replay_rows
 
+    original, scenario = one_run(folder)
     say(f"replaying {folder} in virtual time ...")
-    rows = replay_rows(*one_run(folder))
+    rows = replay_rows(original, scenario)
     if as_json:
         print_json({"replay": [parity_json(row) for row in rows], "ok": all(row.ok for row in rows)})
     else:

@@ -64,6 +64,7 @@ def up(
         typer.Option(
             "--time-limit",
             min=0,
+            max=1e9,
             metavar="SECONDS",
             help="Virtual seconds after which a request is given up and answered as expired; 0: never. By default as "
             "the scenario says.",

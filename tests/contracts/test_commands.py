@@ -219,7 +219,7 @@ def test_a_wrong_value_is_one_line_that_names_option_and_value_and_nothing_is_wr
         assert lines[0].startswith("error: "), (value, said)
         assert len(lines[0]) > len("error: ") + 15
         if value.strip() and param.name not in ("settings",):
-            assert value.lstrip("-") in lines[0] or repr(value) in lines[0], (value, said)
+            assert value.lstrip("-")[:40] in lines[0], (value, said)
         assert said.stdout == ""
         assert sorted(tmp_path.rglob("*")) == before, value
 

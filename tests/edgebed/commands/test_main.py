@@ -125,7 +125,7 @@ def test_ctrl_c_keeps_and_reports_what_was_finished(tmp_path: Path) -> None:
     [
         (("--allow-host", "a/b"), "--allow-host 'a/b' is not a host name"),
         (("--allow-origin", "page.example"), "--allow-origin 'page.example' is not scheme://host"),
-        (("--http", "nosuch.yaml"), "nosuch.yaml: cannot be read"),
+        (("--http", "nosuch.yaml"), "--http: file 'nosuch.yaml' does not exist"),
     ],
 )
 def test_up_refuses_names_and_limits_that_are_none(arguments: tuple[str, str], told: str) -> None:

@@ -17,6 +17,7 @@ from serve_apps.wire.secret import Secret
 from workloads.lengths import payload_bytes
 
 _IMAGES = "/v1/images/generations"
+_COMPLETIONS = "/v1/completions"
 
 
 class Admission:
@@ -92,7 +93,10 @@ class Admission:
 def _check_modality(ask: Ask, modality: Modality, path: str) -> None:
     if (modality == "image") != (path == _IMAGES):
         where = _IMAGES if modality == "image" else "/v1/chat/completions"
-        raise BadAsk(f"model {ask.model!r} is a {modality} model: use {where}", "model")
+        article = "an" if modality == "image" else "a"
+        raise BadAsk(f"model {ask.model!r} is {article} {modality} model: use {where}", "model")
+    if modality == "caption" and path == _COMPLETIONS:
+        raise BadAsk(f"model {ask.model!r} captions images: use /v1/chat/completions", "model")
     if modality == "caption" and ask.images == 0:
         raise BadAsk(f"model {ask.model!r} captions images: give at least one image_url part", ask.said_in)
     if modality == "text" and ask.images:

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import Annotated, Any
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from serve_apps.gateway.openai.fields import IGNORED, Only
@@ -25,12 +26,22 @@ def _printable(text: str) -> str:
     return text
 
 
+def writable(value: dict[str, Any]) -> dict[str, Any]:
+    """An object that is said again, or read to a model, as JSON. Raises `ValueError` if it cannot be written."""
+    try:
+        orjson.dumps(value)
+    except TypeError as error:
+        raise ValueError("whole numbers must fit into 64 bits") from error
+    return value
+
+
 Text = Annotated[str, AfterValidator(_printable)]
 Count = Annotated[int, Field(ge=1, le=MAX_CHOICES)]
 Limit = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Stop = Text | Annotated[list[Text], Field(max_length=4)]
 """Where an answer ends; OpenAI's API takes up to four."""
-Anything = dict[str, Any]
+Anything = Annotated[dict[str, Any], AfterValidator(writable)]
 """An object nobody looks into."""
 
 
@@ -132,7 +143,7 @@ class ChoicesBody(GeneratedBody):
     max_tokens: Limit | None = None
     n: Count | None = None
     stream_options: StreamOptions | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     stop: Stop | None = None
     frequency_penalty: Annotated[Any, Only("repetitions are not penalised", 0, 0.0)] = None
     presence_penalty: Annotated[Any, Only("repetitions are not penalised", 0, 0.0)] = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -15,12 +16,14 @@ from pydantic_core import PydanticCustomError
 from serve_apps.gateway.openai.bodies import MAX_CHOICES, Anything, GeneratedBody, Shape, Text, words
 from serve_apps.wire.ask import Ask, BadAsk
 
+_PICTURE_HEAD = re.compile(r"data:image/[^;,/]+(;[^;,]*)*;base64")
+
 
 def _picture(url: str) -> str:
     """A picture's URL: `http(s)://...`, or `data:image/...;base64,...` that holds it."""
     if url.startswith("data:"):
         head, comma, coded = url.partition(",")
-        if not comma or not coded or not head.startswith("data:image/") or not head.endswith(";base64"):
+        if not comma or not coded or _PICTURE_HEAD.fullmatch(head) is None:
             raise ValueError("must be data:image/<kind>;base64,<picture>")
         try:
             base64.b64decode(coded, validate=True)
@@ -29,6 +32,7 @@ def _picture(url: str) -> str:
         return url
     try:
         parts = urlsplit(url)
+        parts.port  # noqa: B018  raises on a port that is none
         named = bool(parts.scheme in ("http", "https") and parts.hostname and not set(url) & set(" \n\r\t"))
     except ValueError:
         named = False
@@ -44,6 +48,7 @@ class ImageUrl(Shape):
     """Where an image is; a data URI holds it itself. It is never fetched."""
 
     url: PictureUrl
+    detail: Text | None = None
 
 
 class TextPart(Shape):
@@ -72,6 +77,7 @@ class InputImagePart(Shape):
 
     type: Literal["input_image"]
     image_url: PictureUrl
+    detail: Text | None = None
 
 
 Part = Annotated[TextPart | RefusalPart | ImagePart | InputImagePart, Field(discriminator="type")]
@@ -110,6 +116,8 @@ def turn_of(role: str, content: str | list[Part] | None) -> Turn:
 class Call(Shape):
     """A tool that a model called in an earlier turn."""
 
+    id: Text | None = None
+    type: Text | None = None
     function: Anything | None = None
     custom: Anything | None = None
 
@@ -118,6 +126,8 @@ class Message(Shape):
     """One turn of a conversation. Only an assistant may have said nothing, where it called a tool or refused."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    name: Text | None = None
+    tool_call_id: Text | None = None
     tool_calls: list[Call] | None = None
     function_call: Anything | None = None
     refusal: Text | None = None

@@ -15,9 +15,10 @@ from typing import Any
 
 import orjson
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema, from_json
 
 UNSUPPORTED = "unsupported_value"
+NO_JSON = "invalid_json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,12 @@ class Complaint:
 
 def complaint(error: ValidationError, raw: bytes) -> Complaint:
     """The first thing that is wrong with a body. Fields are named as the client wrote them, whatever pydantic tried."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        body = None
+    details = [_plainly(d) for d in error.errors(include_url=False, include_input=False)]
     first = details[0]
+    unread = not_json(raw)
+    if unread is not None:
+        return unread
+    body = from_json(raw)
     path, known = _written(body, first)
     tried = [d for d in details if d["loc"][:known] == first["loc"][:known]]
     said = _said(first)
@@ -69,11 +70,20 @@ def complaint(error: ValidationError, raw: bytes) -> Complaint:
         path = list(first["loc"][:known])
         said = "; or ".join(dict.fromkeys(_said(d) for d in tried))
     if not path:
-        return Complaint(said, None, "invalid_json")
+        return Complaint(said, None, NO_JSON)
     param = ".".join(str(part) for part in path)
     return Complaint(
         f"{param}: {said}", param, UNSUPPORTED if first["type"] == UNSUPPORTED else "invalid_type"
     )
+
+
+def not_json(raw: bytes) -> Complaint | None:
+    """What makes a text no JSON, NaN and Infinity too, which pydantic's own reader takes; None: it is JSON."""
+    try:
+        from_json(raw, allow_inf_nan=False, cache_strings="none")
+    except ValueError as error:
+        return Complaint(f"Invalid JSON: {error}", None, NO_JSON)
+    return None
 
 
 def misplaced(body: BaseModel, elsewhere: Iterable[str]) -> Complaint | None:
@@ -89,6 +99,18 @@ def names(body: type[BaseModel], ignored: bool) -> set[str]:
     """Fields that no answer depends on, or (ignored False) all others."""
     found = body.model_fields.items()
     return {name for name, field in found if any(isinstance(m, Ignored) for m in field.metadata) == ignored}
+
+
+def _plainly(detail: ErrorDetails) -> ErrorDetails:
+    """An object whose field says of what kind it is, but none that is known here: said without pydantic's words."""
+    context = detail.get("ctx", {})
+    if detail["type"] == "union_tag_invalid":
+        message = f"{context['discriminator']} should be one of {context['expected_tags']}"
+    elif detail["type"] == "union_tag_not_found":
+        message = f"{context['discriminator']} is required"
+    else:
+        return detail
+    return {**detail, "msg": message}
 
 
 def _said(detail: ErrorDetails) -> str:

@@ -15,7 +15,7 @@ from serve_apps.gateway.admission import Admission
 from serve_apps.gateway.flight import Refused
 from serve_apps.gateway.http import ONCE, Exchange, HttpError
 from serve_apps.gateway.openai.bodies import Body
-from serve_apps.gateway.openai.fields import Complaint, complaint, misplaced, names
+from serve_apps.gateway.openai.fields import Complaint, complaint, misplaced, names, not_json
 from serve_apps.wire.ask import Ask, BadAsk
 from serve_apps.wire.messages import Answer, Delta
 
@@ -62,14 +62,15 @@ class Form(Generic[BodyT]):
         except BadAsk as error:
             raise HttpError(400, str(error), param=error.param) from error
         except Refused as refused:
-            raise _refusal(refused) from refused
+            raise refusal(refused) from refused
 
     def _read(self, raw: bytes) -> tuple[BodyT, Ask]:
         try:
             body = self.body.model_validate_json(raw)
         except ValidationError as error:
             raise _refused(complaint(error, raw)) from error
-        wrong = misplaced(body, _known_somewhere())
+        doubtful = b"NaN" in raw or b"Infinity" in raw
+        wrong = (not_json(raw) if doubtful else None) or misplaced(body, _known_somewhere())
         if wrong is not None:
             raise _refused(wrong)
         return body, body.ask()
@@ -85,7 +86,7 @@ def _refused(wrong: Complaint) -> HttpError:
     return HttpError(400, wrong.message, param=wrong.param, code=wrong.code)
 
 
-def _refusal(refused: Refused) -> HttpError:
+def refusal(refused: Refused) -> HttpError:
     """How a request that did not end well is answered: the client's mistake, too late, or try again.
 
     Clients send again by themselves what is answered 408, 409, 429 or 5xx; one that came too late must not come thrice.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from serve_apps.gateway.openai.bodies import Body, Text, words
+from serve_apps.gateway.openai.bodies import Body, Seed, Text, words
 from serve_apps.gateway.openai.fields import IGNORED, Only
 from serve_apps.gateway.openai.form import Asked, Form
 from serve_apps.wire.ask import Ask, BadAsk, Sampling
@@ -26,7 +26,7 @@ class ImageBody(Body):
     n: Annotated[int, Field(ge=1, le=16)] | None = None
     size: Text | None = None
     response_format: Literal["b64_json", "url"] | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] | None = None
     """Denoising steps; like `seed` and `guidance_scale` beyond what OpenAI's own API has."""
     guidance_scale: Annotated[float, Field(ge=0, le=100)] | None = None
@@ -43,6 +43,10 @@ class ImageBody(Body):
     svg: Annotated[Any, Only("pictures are PNG files")] = None
     negative_prompt: Annotated[Any, Only("nothing is kept out of pictures", "")] = None
     num_inference_steps: Annotated[Any, Only("it is called steps here")] = None
+    image: Annotated[Any, Only("pictures are made from the prompt alone")] = None
+    images: Annotated[Any, Only("pictures are made from the prompt alone")] = None
+    mask: Annotated[Any, Only("pictures are made from the prompt alone")] = None
+    input_fidelity: Annotated[Any, Only("pictures are made from the prompt alone")] = None
     moderation: Annotated[Text | None, IGNORED] = None
     safety_identifier: Annotated[Text | None, IGNORED] = None
 

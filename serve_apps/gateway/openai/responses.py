@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import count
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from serve_apps.gateway.flight import Refused
 from serve_apps.gateway.http import sse
 from serve_apps.gateway.openai.answers import finish_reason, prompt_tokens
 from serve_apps.gateway.openai.bodies import (
@@ -21,10 +22,11 @@ from serve_apps.gateway.openai.bodies import (
     Text,
     TextFormat,
     ToolChoice,
+    writable,
 )
 from serve_apps.gateway.openai.conversation import Turn, conversation
 from serve_apps.gateway.openai.fields import IGNORED, Only
-from serve_apps.gateway.openai.form import Asked, Form
+from serve_apps.gateway.openai.form import Asked, Form, refusal
 from serve_apps.gateway.openai.items import Item
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta
@@ -35,6 +37,34 @@ class TextSettings(Shape):
 
     format: TextFormat | None = None
     verbosity: Annotated[Literal["low", "medium", "high"] | None, IGNORED] = None
+
+
+class SaidAgain(Shape):
+    """An object that is said again as it came; what it has beside the fields below, nobody looks into."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_said(cls, value: Any) -> Any:
+        return writable(value) if isinstance(value, dict) else value
+
+    def again(self) -> dict[str, Any]:
+        """As it came."""
+        return self.model_dump(exclude_unset=True)
+
+
+class Tool(SaidAgain):
+    """Something a model might call."""
+
+    type: Text
+
+
+class Reasoning(SaidAgain):
+    """How a model is to think; ours do not."""
+
+    effort: Text | None = None
+    summary: Text | None = None
 
 
 def _told(name: str) -> str:
@@ -72,7 +102,7 @@ class ResponsesBody(GeneratedBody):
     context_management: Annotated[Any, Only("conversations are not shortened", [])] = None
     moderation: Annotated[Any, Only("nothing is moderated")] = None
     access_programs: Annotated[Any, Only("there are no access programs", {})] = None
-    tools: Annotated[list[Anything] | None, Field(max_length=1024), IGNORED] = None
+    tools: Annotated[list[Tool] | None, Field(max_length=1024), IGNORED] = None
     parallel_tool_calls: Annotated[bool | None, IGNORED] = None
     max_tool_calls: Annotated[Annotated[int, Field(ge=1)] | None, IGNORED] = None
     metadata: Annotated[Metadata | None, IGNORED] = None
@@ -80,7 +110,7 @@ class ResponsesBody(GeneratedBody):
     prompt_cache_key: Annotated[Text | None, IGNORED] = None
     prompt_cache_options: Annotated[Anything | None, IGNORED] = None
     prompt_cache_retention: Annotated[Literal["in_memory", "24h"] | None, IGNORED] = None
-    reasoning: Annotated[Anything | None, IGNORED] = None
+    reasoning: Annotated[Reasoning | None, IGNORED] = None
     safety_identifier: Annotated[Text | None, IGNORED] = None
     service_tier: Annotated[Text | None, IGNORED] = None
     store: Annotated[bool | None, IGNORED] = None
@@ -108,23 +138,31 @@ async def _events(asked: Asked[ResponsesBody], items: AsyncIterator[Delta | Answ
         return b"event: " + kind.encode() + b"\n" + sse(numbered)
 
     begun = False
-    async for item in items:
+    try:
+        async for item in items:
+            if not begun:
+                begun = True
+                yield event("response.created", {"response": _response(asked, None, created)})
+                message = _message(asked, "in_progress", [])
+                yield event("response.output_item.added", {**at_item, "item": message})
+                yield event("response.content_part.added", {**at_part, "part": _part("")})
+            if isinstance(item, Delta):
+                text += item.text
+                yield event("response.output_text.delta", {**at_part, "delta": item.text, "logprobs": []})
+            else:
+                whole = _response(asked, item, created)
+                message = whole["output"][0]
+                yield event("response.output_text.done", {**at_part, "text": text, "logprobs": []})
+                yield event("response.content_part.done", {**at_part, "part": message["content"][0]})
+                yield event("response.output_item.done", {**at_item, "item": message})
+                yield event(f"response.{whole['status']}", {"response": whole})
+    except Refused as refused:
         if not begun:
-            begun = True
-            yield event("response.created", {"response": _response(asked, None, created)})
-            message = _message(asked, "in_progress", [])
-            yield event("response.output_item.added", {**at_item, "item": message})
-            yield event("response.content_part.added", {**at_part, "part": _part("")})
-        if isinstance(item, Delta):
-            text += item.text
-            yield event("response.output_text.delta", {**at_part, "delta": item.text, "logprobs": []})
-        else:
-            whole = _response(asked, item, created)
-            message = whole["output"][0]
-            yield event("response.output_text.done", {**at_part, "text": text, "logprobs": []})
-            yield event("response.content_part.done", {**at_part, "part": message["content"][0]})
-            yield event("response.output_item.done", {**at_item, "item": message})
-            yield event(f"response.{whole['status']}", {"response": whole})
+            raise
+        said = refusal(
+            refused
+        ).body()  # its fields where OpenAI has them, and where its clients look for them
+        yield event("error", {**said["error"], **said, "type": "error"})
 
 
 def _response(
@@ -178,7 +216,7 @@ def _said_again(body: ResponsesBody) -> dict[str, Any]:
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "previous_response_id": None,
         "prompt_cache_key": body.prompt_cache_key,
-        "reasoning": {"effort": None, "summary": None, **(body.reasoning or {})},
+        "reasoning": {"effort": None, "summary": None, **(body.reasoning.again() if body.reasoning else {})},
         "safety_identifier": body.safety_identifier,
         "service_tier": "default",
         "store": False,
@@ -188,7 +226,7 @@ def _said_again(body: ResponsesBody) -> dict[str, Any]:
             **({"verbosity": verbosity} if verbosity is not None else {}),
         },
         "tool_choice": body.tool_choice or "auto",
-        "tools": body.tools or [],
+        "tools": [tool.again() for tool in body.tools or []],
         "top_logprobs": 0,
         "top_p": body.top_p,
         "truncation": body.truncation or "disabled",

@@ -8,18 +8,18 @@ our last word is said, the rest is thrown away so that the client can read it. A
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from math import inf
 from typing import Literal, cast
 
 import h11
-import orjson
 from starlette.types import ASGIApp
 
-from serve_apps.gateway.http import JSON, HttpError, answer_id
+from serve_apps.gateway.http import HttpError, answer_id
 from serve_apps.gateway.server.body import RETRY, Body
 from serve_apps.gateway.server.books import Books
-from serve_apps.gateway.server.cycle import CLOSE, Cycle, first_lines
-from serve_apps.gateway.server.head import Head, look, malformed, read_head
+from serve_apps.gateway.server.cycle import Cycle, refusal
+from serve_apps.gateway.server.head import Head, line_of, look, malformed, read_head
 from serve_apps.gateway.server.hosts import Guard
 from serve_apps.gateway.server.outlet import Outlet
 from serve_apps.gateway.server.settings import HttpSettings
@@ -49,6 +49,8 @@ class Connection(asyncio.Protocol):
         """Received and not read yet."""
         self._looked = 0
         """Bytes of the buffer that are no whole head."""
+        self._raw = b""
+        """The head of a request that has no cycle yet."""
         self._cycle: Cycle | None = None
         """The request that is read or answered; between two, the last one."""
         self._body: Body | None = None
@@ -147,7 +149,7 @@ class Connection(asyncio.Protocol):
         self._looked = len(self._buffer)
         if size < 0:
             return
-        raw = bytes(self._buffer[:size])
+        self._raw = raw = bytes(self._buffer[:size])
         del self._buffer[:size]
         self._looked = 0
         protocol = h11.Connection(h11.SERVER, self._settings.header_bytes)
@@ -159,6 +161,7 @@ class Connection(asyncio.Protocol):
     def _begin(self, head: Head, protocol: h11.Connection) -> None:
         self._body = body = Body(head, protocol, self._settings, self._books)
         self._cycle = cycle = Cycle(head, self)
+        self._raw = b""
         self._enter("body")
         around = {
             "client": self._transport.get_extra_info("peername"),
@@ -232,8 +235,13 @@ class Connection(asyncio.Protocol):
                 cycle.leave()
                 return
             cycle.leave()
-        given = cycle.head.header(b"x-request-id") if cycle is not None and serving else None
-        self._out.write(refusal(error, answer_id(given)))
+        said = (
+            cycle.head.header
+            if cycle is not None and serving
+            else partial(line_of, self._raw or self._buffer)
+        )
+        around = self._guard.readable_by(said(b"origin")) if error.code != "wrong_origin" else ()
+        self._out.write(refusal(error, answer_id(said(b"x-request-id")), around))
         self._books.answers[error.status] += 1
         self._end()
 
@@ -291,10 +299,3 @@ class Connection(asyncio.Protocol):
 
 def _too_slow() -> HttpError:
     return HttpError(408, "the request came too slowly", "server_error", code="request_timeout")
-
-
-def refusal(error: HttpError, request_id: bytes) -> bytes:
-    """An answer that ends the connection before any application was asked."""
-    body = orjson.dumps(error.body())
-    headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
-    return first_lines(error.status, [*headers, *error.headers, CLOSE]) + body

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
+import orjson
 from starlette.types import ASGIApp, Message, Scope
 
-from serve_apps.gateway.http import answer_id
+from serve_apps.gateway.http import JSON, Headers, HttpError, answer_id
 from serve_apps.gateway.server.head import Head
 
 log = logging.getLogger("edgebed")
@@ -178,3 +179,10 @@ def first_lines(status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
     if text.count(b"\n") != len(lines) + 1 or text.count(b"\r") != len(lines) + 1:
         raise ValueError("a line end in a header")
     return text
+
+
+def refusal(error: HttpError, request_id: bytes, around: Headers = ()) -> bytes:
+    """An answer that ends the connection before any application was asked; `around`: headers it has beside its own."""
+    body = orjson.dumps(error.body())
+    headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+    return first_lines(error.status, [*headers, *error.headers, *around, CLOSE]) + body

@@ -53,6 +53,14 @@ class Head:
         return next((value for key, value in self.headers if key == name), None)
 
 
+def line_of(raw: bytes | bytearray, name: bytes) -> bytes | None:
+    """The first header of this name in what came of a head, right or wrong as it may be; None without a whole line."""
+    end = raw.find(END)
+    lines = bytes(raw if end < 0 else raw[: end + len(b"\r\n")])
+    found = re.search(rb"(?im)^" + name + rb":[ \t]*([^\r\n]*?)[ \t]*\r\n", lines)
+    return found and found[1]
+
+
 def look(buffer: bytearray, seen: int, settings: HttpSettings) -> int:
     """Where the head at the start of `buffer` ends; -1 while it is incomplete. `seen` bytes have been looked at before.
 

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from serve_apps.gateway.http import HttpError
+from serve_apps.gateway.http import Headers, HttpError
 from serve_apps.gateway.server.settings import HttpSettings
+
+EXPOSED = (b"x-request-id", b"retry-after")
+"""Headers of our own that pages of allowed origins may read."""
 
 
 class Guard:
@@ -36,6 +39,14 @@ class Guard:
                 f"pages of {origin[:80]!r} may not call this; `edgebed up --allow-origin` lets them call /v1"
             )
             raise HttpError(403, message, "permission_error", code="wrong_origin")
+
+    def readable_by(self, origin: bytes | None) -> Headers:
+        """Headers that let a page of this origin read an answer, if its calls are allowed."""
+        allowed = self._settings.allow_origins
+        if origin is None or not ("*" in allowed or origin.decode("latin-1") in allowed):
+            return ()
+        exposed = (b"access-control-expose-headers", b", ".join(EXPOSED))
+        return ((b"access-control-allow-origin", origin), exposed, (b"vary", b"Origin"))
 
 
 @lru_cache(64)

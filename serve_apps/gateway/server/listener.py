@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.connection import Connection
-from serve_apps.gateway.server.hosts import Guard
+from serve_apps.gateway.server.hosts import EXPOSED, Guard
 from serve_apps.gateway.server.settings import HttpSettings
 
 BACKLOG = 2048
@@ -71,7 +71,7 @@ async def listen(app: ASGIApp, sock: socket.socket, host: str, settings: HttpSet
     if settings.allow_origins:
         app = CORSMiddleware(
             app, allow_origins=settings.allow_origins, allow_methods=("GET", "POST"), allow_headers=("*",),
-            expose_headers=("x-request-id", "retry-after"),
+            expose_headers=tuple(name.decode() for name in EXPOSED),
         )  # fmt: skip
     _raise_file_limit()
     _keep_large_blocks_apart()

@@ -271,3 +271,45 @@ def test_every_answer_carries_the_client_s_id_or_one_of_its_own(server: Server) 
     assert got.headers["x-request-id"] == "_a:b/c.d-1"
     (got,) = server.ask(get("/health", "X-Request-ID: a b", CLOSE))
     assert got.headers["x-request-id"].startswith("x-")
+
+
+ID = "X-Request-ID: mine"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (get("/v1/models", "Host: evil.example", ID), 421),
+        (get("/v1/models", "Origin: http://evil.example", ID), 403),
+        (request("OPTIONS", "/v1/models", "Origin: null", ID), 403),
+        (request("CONNECT", "a:443", ID), 405),
+        (get("/v1/models", ID, version="2.0"), 505),
+        (get("/" + "x" * 9000, ID), 414),
+        (get("/v1/models", ID, "A: " + "b" * 40_000), 431),
+        (get("/v1/models", ID, *("A: b" for _ in range(120))), 431),
+        (post("/v1/chat/completions", CHAT, "Expect: much", ID), 417),
+        (request("POST", "/v1/chat/completions", "Content-Length: 99999999999", "x-REQUEST-id:mine  "), 413),
+        (request("POST", "/v1/chat/completions", "Content-Length: x", ID), 400),
+        (request("POST", "/v1/chat/completions", "Content-Length: 3", "Transfer-Encoding: chunked", ID), 400),
+    ],
+)
+def test_what_is_refused_early_carries_the_client_s_id_too(server: Server, raw: bytes, status: int) -> None:
+    earlier = get("/health", "X-Request-ID: earlier")
+    for pieces, statuses in (
+        ((raw,), [status]),
+        ((earlier, raw), [200, status]),
+        ((earlier + raw,), [200, status]),
+    ):
+        found = server.ask(*pieces)
+        assert [got.status for got in found] == statuses
+        assert found[-1].headers["x-request-id"] == "mine"
+        found[-1].error()
+
+
+def test_an_early_refusal_takes_no_id_from_a_line_cut_short_or_from_a_body(server: Server) -> None:
+    for raw in (
+        b"GET / HTTP/1.1\r\nX-Request-ID: mi",
+        post("/", b"\r\nX-Request-ID: mine\r\n", "Expect: much"),
+    ):
+        (got,) = server.ask(raw, half_close=True)
+        assert got.headers["x-request-id"].startswith("x-")

@@ -91,6 +91,25 @@ def test_an_allowed_page_may_call_the_models_and_not_control(server: Server) -> 
         assert [g.status for g in server.ask(raw)] == [403]
 
 
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (request("POST", "/v1/responses", "Content-Length: 99999999999", f"Origin: {PAGE}"), 413),
+        (request("POST", "/v1/responses", "Content-Length: x", f"Origin: {PAGE}"), 400),
+        (post("/v1/responses", CHAT, "Expect: much", f"Origin: {PAGE}"), 417),
+        (get("/" + "x" * 9000, f"Origin: {PAGE}"), 414),
+        (get("/v1/zz", f"Origin: {PAGE}", CLOSE), 404),
+        (post("/v1/responses", {"model": 5}, f"Origin: {PAGE}", CLOSE), 400),
+    ],
+)
+def test_an_allowed_page_can_read_why_it_was_refused(server: Server, raw: bytes, status: int) -> None:
+    (got,) = server.ask(raw)
+    assert (got.status, got.headers.get("access-control-allow-origin")) == (status, PAGE)
+    assert got.headers["vary"] == "Origin"
+    (got,) = server.ask(raw.replace(PAGE.encode(), b"http://evil.example"))
+    assert "access-control-allow-origin" not in got.headers
+
+
 def test_without_allowed_pages_nothing_is_said_to_any() -> None:
     with Server() as server:
         (got,) = server.ask(request("OPTIONS", "/v1/chat/completions", CLOSE))

@@ -64,7 +64,10 @@ def check_path(option: str, value: Any) -> None:
     """Raise `ConfigError` for a file or folder that can neither be there nor be made."""
     if not isinstance(value, Path):
         return
-    nearest = next(p for p in [value, *value.absolute().parents] if p.exists())
+    try:
+        nearest = next(p for p in [value, *value.absolute().parents] if p.exists())
+    except OSError as error:
+        raise ConfigError(f"{option} {str(value)[:60]!r}: {error.strerror}; give another name") from error
     if nearest != value and not nearest.is_dir():
         raise ConfigError(
             f"{option} {value}: {nearest} is a file, so nothing can be below it; give another name"

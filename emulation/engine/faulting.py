@@ -16,8 +16,8 @@ class PlayedPlan:
     """Plays the events of a scenario through one run.
 
     An event that has begun is waited for, unless it would end long after everybody has given up. A run is not made
-    longer for one that begins when the last request has arrived: it is played if the run still goes on by then, be it
-    for a request or for the end of another event.
+    longer for one that begins when the last request has arrived: it is played if the run still goes on by then, for
+    whatever reason.
     """
 
     def __init__(
@@ -31,34 +31,22 @@ class PlayedPlan:
         """`played` hears of every step, after it was applied to its nodes."""
         self._kernel, self._nodes, self._ledger, self._played = kernel, nodes, ledger, played
         self._end_s, self._latest_s = scenario.end_s, scenario.latest_s
-        self._late: list[Step] = []
-        """Onsets after the end of arrivals, first to come last."""
         self._rest: dict[int, list[Step]] = defaultdict(list)
-        """Event to its further steps, until it begins."""
+        """Event that begins after the end of arrivals to its further steps."""
         self.left = 0
         """Steps still to come without which the run does not end."""
-        self._waits_until_s = 0.0
-        """When the last of these comes."""
         for step in timeline(scenario.events, scenario.testbed):
             if step.spec.at_s < self._end_s:
                 self._wait_for(step)
             elif step.phase == "onset":
-                self._late.insert(0, step)
+                kernel.maybe(step.at_s, FAULT, self._begin_late, step)
             else:
                 self._rest[step.event].append(step)
-        self.goes_on(self._waits_until_s)
-
-    def goes_on(self, until_s: float) -> None:
-        """The run goes on until then at least: what is late begins in its time, if it is before."""
-        while self._late and self._late[-1].at_s < until_s:
-            step = self._late.pop()
-            self._kernel.at(step.at_s, FAULT, self._begin_late, step)
 
     def _wait_for(self, step: Step) -> None:
         if step.at_s <= self._latest_s:
             self.left += 1
             self._kernel.at(step.at_s, FAULT, self._waited, step)
-            self._waits_until_s = max(self._waits_until_s, step.at_s)
 
     def _waited(self, step: Step) -> None:
         self.left -= 1
@@ -67,7 +55,6 @@ class PlayedPlan:
     def _begin_late(self, step: Step) -> None:
         for further in self._rest.pop(step.event, ()):
             self._wait_for(further)
-        self.goes_on(self._waits_until_s)
         self._play(step)
 
     def _play(self, step: Step) -> None:

@@ -244,6 +244,5 @@ class Simulation:
                 self.kernel.stop()
                 return
             next_s = slot_start_s(slot + 1, scenario.slot_s)
-            self._plan.goes_on(next_s)
             self.kernel.at(next_s, CONTROL, self._tick, slot + 1)
         self._deciding.slot(slot)

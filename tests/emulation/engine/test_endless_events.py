@@ -12,7 +12,7 @@ from controller.schemes import SCHEMES
 from edgebed.runs.layout import Layout
 from edgebed.runs.virtual import simulate as run_scheme
 from edgebed.runs.virtual import simulate_in_memory
-from emulation.domain.events import Leave, Slowdown
+from emulation.domain.events import Leave, ReplicaCrash, Slowdown
 from emulation.domain.quantities import MOST_S
 from emulation.domain.scenario import PATIENCE_HORIZONS, Scenario
 from emulation.domain.truth import RequestTruth
@@ -116,6 +116,23 @@ def test_an_event_begins_behind_the_last_arrival_if_another_keeps_the_run_going(
     begun = {e.event for e in run.events if e.phase == "onset"}
     assert begun == ({0, 1, 2} if onset_s <= 50.0 else {0, 1})
     assert all(r.note.startswith("never began") == (r.event not in begun) for r in rows)
+
+
+@pytest.mark.parametrize("onset_s", [30.0, 31.0, 34.999, 36.0])
+def test_an_event_begins_behind_the_last_arrival_if_the_run_ends_after_it_for_any_reason(
+    onset_s: float,
+) -> None:
+    """A pod that is to start again in thirty years keeps the run going until everybody has given up, at 35 s."""
+    crash = ReplicaCrash(node="n", model=pod_testbed().models[0].id, at_s=20.0, until_s=MOST_S)
+    late = Leave(node="n", at_s=onset_s, until_s=onset_s + 0.001)
+    world = scenario(pod_testbed(), horizon_s=30.0, deadline_s=5.0, events=(crash, late))
+    sink = MemorySink()
+    footer = run_scheme(world, "sect", 0, sink)
+    begun = {e.event for e in sink.run().events if e.phase == "onset"}
+    assert (1 in begun) == (onset_s < footer.t_s)
+    row = fault_ledger(sink.run(), world.events)[1]
+    assert row.landed is not False
+    assert row.note.startswith("never began") == (1 not in begun)
 
 
 def test_a_scenario_with_an_event_without_end_is_kept_beside_its_runs(tmp_path: Path) -> None:

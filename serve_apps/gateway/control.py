@@ -23,7 +23,7 @@ MAX_BLOCK_S = 60.0
 class Block(Strict):
     """Stall the gateway's event loop."""
 
-    seconds: float = Field(gt=0, le=MAX_BLOCK_S)
+    seconds: float = Field(gt=0, le=MAX_BLOCK_S, strict=True)
 
 
 class ControlFront:

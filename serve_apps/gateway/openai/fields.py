@@ -19,6 +19,8 @@ from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_sc
 
 UNSUPPORTED = "unsupported_value"
 NO_JSON = "invalid_json"
+LONGEST_NAME = 80
+"""Characters of a client's own name that are said again in an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def complaint(error: ValidationError, raw: bytes) -> Complaint:
         said = "; or ".join(dict.fromkeys(_said(d) for d in tried))
     if not path:
         return Complaint(said, None, NO_JSON)
-    param = ".".join(str(part) for part in path)
+    param = ".".join(str(part)[:LONGEST_NAME] for part in path)
     return Complaint(
         f"{param}: {said}", param, UNSUPPORTED if first["type"] == UNSUPPORTED else "invalid_type"
     )

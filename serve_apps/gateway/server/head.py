@@ -92,7 +92,8 @@ def read_head(connection: h11.Connection, raw: bytes, settings: HttpSettings) ->
     if len(target) > settings.target_bytes:
         raise HttpError(414, f"request target longer than {settings.target_bytes} bytes", code="uri_too_long")
     if method == b"CONNECT":
-        raise HttpError(405, "CONNECT is not allowed here", code="method_not_allowed")
+        allow = ((b"allow", b"GET, HEAD, POST"),)
+        raise HttpError(405, "CONNECT is not allowed here", code="method_not_allowed", headers=allow)
     old = version[1] == b"0"
     length = _length(raw, old, settings)
     headers = _headers(connection, raw)

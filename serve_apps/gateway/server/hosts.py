@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from serve_apps.gateway.http import Headers, HttpError
+import orjson
+from starlette.datastructures import Headers as PageHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from serve_apps.gateway.http import JSON, Headers, HttpError
 from serve_apps.gateway.server.settings import HttpSettings
 
 EXPOSED = (b"x-request-id", b"retry-after")
@@ -46,7 +51,21 @@ class Guard:
         if origin is None or not ("*" in allowed or origin.decode("latin-1") in allowed):
             return ()
         exposed = (b"access-control-expose-headers", b", ".join(EXPOSED))
-        return ((b"access-control-allow-origin", origin), exposed, (b"vary", b"Origin"))
+        allowed_origin = b"*" if "*" in allowed else origin
+        return ((b"access-control-allow-origin", allowed_origin), exposed, (b"vary", b"Origin"))
+
+
+class Pages(CORSMiddleware):
+    """What browsers ask before a page may call us; refused in the shape of all errors."""
+
+    def preflight_response(self, request_headers: PageHeaders) -> Response:
+        """Whether the page may send what it wants to send."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        error = HttpError(400, bytes(response.body).decode(), "permission_error", code="wrong_preflight")
+        around = {k: v for k, v in response.headers.items() if not k.startswith("content-")}
+        return Response(orjson.dumps(error.body()), 400, around, media_type=JSON.decode())
 
 
 @lru_cache(64)

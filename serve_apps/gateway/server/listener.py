@@ -8,12 +8,11 @@ import resource
 import socket
 import time
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.connection import Connection
-from serve_apps.gateway.server.hosts import EXPOSED, Guard
+from serve_apps.gateway.server.hosts import EXPOSED, Guard, Pages
 from serve_apps.gateway.server.settings import HttpSettings
 
 BACKLOG = 2048
@@ -69,9 +68,9 @@ def _bound(family: socket.AddressFamily, host: str, port: int, shared: bool) -> 
 async def listen(app: ASGIApp, sock: socket.socket, host: str, settings: HttpSettings, books: Books) -> None:
     """Answer clients for ever. `host`: the address or name clients may call us by, as we listen on it."""
     if settings.allow_origins:
-        app = CORSMiddleware(
+        app = Pages(
             app, allow_origins=settings.allow_origins, allow_methods=("GET", "POST"), allow_headers=("*",),
-            expose_headers=tuple(name.decode() for name in EXPOSED),
+            expose_headers=tuple(name.decode() for name in EXPOSED), allow_private_network=True,
         )  # fmt: skip
     _raise_file_limit()
     _keep_large_blocks_apart()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from serve_apps.wire.calls import Unreached
@@ -80,3 +82,9 @@ def test_control_refuses_what_is_no_event_or_not_declared_as_json() -> None:
     assert asked("/control/inject", LEAVE, client="127.0.0.1", headers=plain).status == 415
     stall = asked("/control/block", {"seconds": -1}, client="127.0.0.1")
     assert (stall.status, stall.error()["param"]) == (400, "seconds")
+
+
+@pytest.mark.parametrize("seconds", ["1", True, None, 0, 61, float("nan")])
+def test_a_stall_is_so_many_seconds_or_refused(seconds: Any) -> None:
+    reply = asked("/control/block", {"seconds": seconds}, client="127.0.0.1")
+    assert (reply.status, reply.error()["param"]) == (400, "seconds")

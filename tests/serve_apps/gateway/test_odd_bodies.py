@@ -114,6 +114,12 @@ def test_what_is_wrong_deep_inside_is_named_as_the_client_wrote_it(
     assert not run.asked
 
 
+def test_an_error_does_not_say_a_long_name_again() -> None:
+    reply = asked(CHATS, {**CHAT, "metadata": {"k" * 100_000: 5}}, MadeUpRun())
+    assert (reply.status, reply.error()["param"]) == (400, "metadata." + "k" * 80)
+    assert len(reply.body) < 1000
+
+
 def test_tools_and_reasoning_are_said_again_as_they_came() -> None:
     more = {
         "tools": [

@@ -313,3 +313,8 @@ def test_an_early_refusal_takes_no_id_from_a_line_cut_short_or_from_a_body(serve
     ):
         (got,) = server.ask(raw, half_close=True)
         assert got.headers["x-request-id"].startswith("x-")
+
+
+def test_a_tunnel_is_refused_with_the_methods_there_are(server: Server) -> None:
+    (got,) = server.ask(request("CONNECT", "a:443"))
+    assert (got.status, got.headers["allow"]) == (405, "GET, HEAD, POST")

@@ -110,6 +110,27 @@ def test_an_allowed_page_can_read_why_it_was_refused(server: Server, raw: bytes,
     assert "access-control-allow-origin" not in got.headers
 
 
+def test_a_preflight_for_what_is_not_allowed_is_refused_in_the_same_shape(server: Server) -> None:
+    asks = (f"Origin: {PAGE}", "Access-Control-Request-Method: DELETE", "X-Request-ID: mine", CLOSE)
+    (got,) = server.ask(request("OPTIONS", "/v1/models", *asks))
+    assert (got.status, got.error()["code"]) == (400, "wrong_preflight")
+    assert (got.headers["content-type"], got.headers["x-request-id"]) == ("application/json", "mine")
+    assert got.headers["access-control-allow-methods"] == "GET, POST"
+
+
+def test_an_allowed_page_of_the_internet_may_call_a_gateway_of_a_private_network(server: Server) -> None:
+    asks = ("Access-Control-Request-Method: POST", "Access-Control-Request-Private-Network: true", CLOSE)
+    (got,) = server.ask(request("OPTIONS", "/v1/responses", f"Origin: {PAGE}", *asks))
+    assert (got.status, got.headers["access-control-allow-private-network"]) == (200, "true")
+
+
+@pytest.mark.parametrize("raw", [get("/v1/models", CLOSE), get("/" + "x" * 9000)])
+def test_where_all_pages_are_allowed_every_answer_says_so_alike(raw: bytes) -> None:
+    with Server(HttpSettings(allow_origins=("*",))) as server:
+        (got,) = server.ask(raw.replace(b"\r\n\r\n", f"\r\nOrigin: {PAGE}\r\n\r\n".encode()))
+        assert got.headers["access-control-allow-origin"] == "*"
+
+
 def test_without_allowed_pages_nothing_is_said_to_any() -> None:
     with Server() as server:
         (got,) = server.ask(request("OPTIONS", "/v1/chat/completions", CLOSE))

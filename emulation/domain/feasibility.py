@@ -126,7 +126,9 @@ def given_plan_violations(testbed: TestbedConfig, plan: Mapping[str, Mapping[str
     """Why a plan that was written by hand is none, by the rules that planned ones obey; a node it leaves out is off."""
     known = {n.id for n in testbed.nodes}
     violations = [f"names unknown node {n!r}" for n in plan if n not in known]
-    violations += [v for n, modes in plan.items() if n in known for v in node_violations(testbed, n, modes)]
+    violations += [
+        f"{n}: {v}" for n, modes in plan.items() if n in known for v in node_violations(testbed, n, modes)
+    ]
     return violations or role_violations(testbed, plan)
 
 

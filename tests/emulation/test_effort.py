@@ -112,7 +112,7 @@ def test_an_absurd_source_is_refused_with_its_field(source: dict[str, Any], fiel
         ({"name": ".."}, "name: must be"),
         ({"name": "x" * 101}, "at most 100 characters"),
         ({"note": "\x1b]0;x\x07"}, "note: must be text without control characters"),
-        ({"plan": {"n1": {"sdx": "gpu"}}}, "plan.n1: unknown model 'sdx'"),
+        ({"plan": {"n1": {"sdx": "gpu"}}}, "plan: n1: unknown model 'sdx'"),
         ({"plan": {"n9": {}}}, "plan names unknown node 'n9'"),
         ({"live": {"speedup": float("nan")}}, "live.speedup: must be"),
         ({"events": [{"kind": "drift", "node": "n1", "model": "sd", "at_s": 1, "until_s": 2, "factors": [2, 2]}]},

@@ -61,8 +61,11 @@ def test_a_relative_trace_is_looked_for_beside_the_scenario(tmp_path: Path) -> N
 
 def test_off_is_a_mode_and_not_false(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
-    path.write_text(path.read_text() + "plan: {n1: {gpt2: off}}\n")
-    assert load_scenario(path).plan == {"n1": {"gpt2": "off"}}
+    hosting = ", ".join(f"{m['id']}: cpu" for m in TESTBED["models"])
+    path.write_text(path.read_text() + f"plan: {{n1: {{{hosting}}}, n2: {{gpt2: off}}}}\n")
+    plan = load_scenario(path).plan
+    assert plan is not None
+    assert plan["n2"] == {"gpt2": "off"}
 
 
 def event(node: str, at_s: float, until_s: float) -> list[dict[str, Any]]:

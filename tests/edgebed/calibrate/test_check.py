@@ -349,7 +349,7 @@ def test_means_that_are_too_far_off_are_exit_code_1(tmp_path: Path) -> None:
         (["--profile", "gpu.yaml"], "is of 'gpt2' on gpu; here it ran cpu"),
         (["--profile", "short.yaml"], "has 1 coefficient(s), the testbed's law 2"),
         (["--refit", "fit"], "nothing to fit a law to"),
-        (["--out", "gpu.yaml"], "gpu.yaml: cannot be written"),
+        (["--out", "gpu.yaml"], "'gpu.yaml' is a file; give a folder"),
     ],
 )
 def test_wrong_options_are_one_message_and_exit_code_2(
@@ -384,7 +384,7 @@ def test_a_run_that_holds_nothing_real_is_one_message_and_exit_code_2(
         (none, "names no real backend"),
         (virtual, "is virtual"),
         (tmp_path / "two", "holds 2 runs"),
-        (tmp_path / "gone", "give a run folder"),
+        (tmp_path / "gone", "does not exist; give an existing folder"),
     ):
         assert refused(monkeypatch, capsys, "calibrate", "check", str(folder), says=says)
 

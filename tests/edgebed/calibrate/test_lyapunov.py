@@ -208,7 +208,7 @@ def test_tables_name_every_trial_and_say_what_was_kept(tmp_path: Path) -> None:
     [
         (("--tune", "p1,kapa"), {}, "did you mean 'kappa'"),
         (("--tune", "p1,p1"), {}, "twice"),
-        (("--tune", " , "), {}, "names no coefficient"),
+        (("--tune", " , ", "--window", "5"), {}, "--window has no effect"),
         (("--scheme", "RF"), {}, "does not deploy by Lyapunov"),
         (("--scheme", "RX"), {}, "unknown scheme"),
         (("--evaluate", "3", "--first-seed", "2"), {}, "2 is a calibration seed"),

@@ -18,6 +18,7 @@ from edgebed.profile.sharing import fit_sharing, how_to_use
 from emulation.domain.contention import Contention
 from emulation.domain.sharing import CpuLaw, GpuSpec
 from emulation.files import ConfigError, load_profile
+from tests.build.command_line import edgebed
 
 pytestmark = pytest.mark.models
 
@@ -144,15 +145,17 @@ def test_a_process_that_cannot_do_its_part_is_one_clear_error(
     [
         (["--colocate", "1"], "more than one at once"),
         (["--colocate", "1,x"], "--colocate '1,x' is not a list of numbers"),
-        (["--colocate", "2", "--fraction", "0.5"], "--fraction is a share of a GPU"),
+        (["--colocate", "2", "--fraction", "0.5"], "it is a share of a GPU; add --device cuda"),
         (["--fraction", "0.5"], "add --colocate"),
     ],
 )
 def test_wrong_options_are_one_clear_error_before_anything_is_measured(
     options: list[str], said: str, tiny: Path, tmp_path: Path
 ) -> None:
-    command = ["profile", str(tiny / "gpt2"), str(tmp_path / "p.yaml"), "--model", "m", *options]
-    result = CliRunner().invoke(app, command)
-    assert isinstance(result.exception, ConfigError)
-    assert said in str(result.exception)
+    assert (
+        said
+        in edgebed(
+            "profile", str(tiny / "gpt2"), str(tmp_path / "p.yaml"), "--model", "m", *options, code=2
+        ).stderr
+    )
     assert not list(tmp_path.iterdir())

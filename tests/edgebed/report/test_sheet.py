@@ -98,8 +98,9 @@ def test_a_comparison_shows_every_figure_whole_at_any_width(width: int) -> None:
 def test_a_load_shows_every_figure_whole_at_any_width(width: int) -> None:
     spread = {"mean": 1234.56, "p50": 1000.25, "p95": 9876.54, "p99": 12345.67}
     row: dict[str, Any] = {
-        "sent": 1201, "ends": {"done": 1100, "error": 77, "expired": 24}, "success_ratio": 0.916,
+        "sent": 1201, "ends": {"done": 1100, "error": 77, "expired": 24}, "success_ratio": 0.916, "unsent": 3,
         "latency_s": spread, "first_token_s": spread,
+        "reasons": [{"reason": "503 overloaded", "count": 77}, {"reason": "too late", "count": 24}],
     }  # fmt: skip
     console = terminal(width)
     print_load({"all": row, "gpt2-large": row}, console)

@@ -79,9 +79,9 @@ def test_down_says_down_where_all_went_well(state: Path, tmp_path: Path) -> None
     whole: Any = Cluster()
     module.close_run(whole, tmp_path)
     result = CliRunner().invoke(app, ["down"])
-    assert (result.exit_code, result.output.strip()) == (0, "down")
+    assert (result.exit_code, result.stdout.strip()) == (0, "down")
     again = CliRunner().invoke(app, ["down"])
-    assert (again.exit_code, again.output.strip()) == (0, "no testbed stands here")
+    assert (again.exit_code, again.stdout.strip()) == (0, "no testbed stands here")
 
 
 def test_an_owner_that_died_without_a_word_is_no_success(state: Path) -> None:

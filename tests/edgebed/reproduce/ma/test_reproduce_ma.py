@@ -382,17 +382,20 @@ def test_command_writes_every_file_and_prints_the_promised_keys(tmp_path: Path) 
     assert not list(tmp_path.glob(".*"))
 
 
-def test_one_part_alone_leaves_the_others_out_and_two_seeds_give_intervals(
+def test_one_part_alone_leaves_the_others_out_and_three_seeds_give_intervals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgebed.reproduce.ma.run.scheme_settings", lambda: _cut(scheme_settings(), "RF"))
     done = CliRunner().invoke(
-        app, ["reproduce", "ma", "--only", "fig6", "--seeds", "2", "--out", str(tmp_path), "--json"]
+        app, ["reproduce", "ma", "--only", "fig6", "--seeds", "3", "--out", str(tmp_path), "--json"]
     )
     assert done.exit_code == 0, done.output
     assert {p.stem for p in tmp_path.glob("*.png")} == {"figure-6"}
-    assert {p.stem for p in tmp_path.glob("*.csv")} == {"figure-6", *(f"runs-{name}" for name in TESTBEDS)}
+    assert {p.stem for p in tmp_path.glob("*.csv")} == {
+        "figure-6",
+        *(f"runs-{name}{order}" for name in TESTBEDS for order in ("", "-deploy-first")),
+    }
     scheme = orjson.loads(done.stdout)["bristol-A"]["schemes"]["RF"]
     low, high = scheme["intervals"]["mean_latency_s"]
     assert low < scheme["mean_latency_s"] < high
-    assert scheme["seeds"] == [0, 1]
+    assert scheme["seeds"] == [0, 1, 2]

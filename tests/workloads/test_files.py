@@ -60,7 +60,7 @@ def test_a_relative_trace_is_looked_for_beside_the_scenario(tmp_path: Path) -> N
 
 
 def test_off_is_a_mode_and_not_false(tmp_path: Path) -> None:
-    path = write(tmp_path, GOOD)
+    path = write(tmp_path, changed("testbed", "nodes", 0, "cores", to=4))
     hosting = ", ".join(f"{m['id']}: cpu" for m in TESTBED["models"])
     path.write_text(path.read_text() + f"plan: {{n1: {{{hosting}}}, n2: {{gpt2: off}}}}\n")
     plan = load_scenario(path).plan

@@ -51,7 +51,7 @@ def test_a_pause_holds_what_is_in_service_and_what_waits_and_loses_nothing(
     begin: Begin, threads: Any
 ) -> None:
     live = begin("sect")
-    sent = [_long(live, threads, f"held{i}", 200) for i in range(2)]  # 4 virtual seconds each
+    sent = [_long(live, threads, f"held{i}", 600) for i in range(2)]  # 12 virtual seconds each
     at_s = live.now_s
     events = [Pause(node=node, at_s=at_s, until_s=at_s + 40) for node in ("n1", "n2")]
     for event in events:

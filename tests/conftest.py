@@ -37,6 +37,11 @@ settings.register_profile("here", deadline=None)  # how long an example takes sa
 settings.load_profile("here")
 
 
+def pytest_configure() -> None:
+    # A shell that starts this in the background has it ignore SIGINT, and so would every command under test.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     absent = {m: [n for n in needs if importlib.util.find_spec(n) is None] for m, needs in LIBRARIES.items()}
     for item in items:

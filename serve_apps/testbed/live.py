@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -42,6 +41,7 @@ from serve_apps.testbed.ray_cluster import (
     importable,
     join,
     quieten,
+    set_environment,
     start_local,
     start_raylets,
 )
@@ -127,7 +127,7 @@ class LiveCluster:
         backend_class(options.backend)
         port = checked_port(options.host, options.port)
         options = replace(options, port=port)
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        set_environment()
         quieten()
         share = gpu_share(testbed)
         with importable():

@@ -29,6 +29,16 @@ _ROUTER_STOPS_S = 10.0
 """Wall seconds Serve's handles have to let go."""
 
 
+_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_open_telemetry": "0"}
+"""Of this process and of all that it starts, unless the user has set it.
+
+Ray 2.60 reports its own metrics by OpenTelemetry, but its shutdown also ends the reporter of OpenCensus, and for that
+makes one: a native thread that harvests every few seconds and that nobody ends any more. Where a harvest falls into the
+end of the process it calls what was freed already (a segmentation fault after the last line). With Ray's older way of
+reporting the thread is there from the beginning, and `ray.shutdown` joins it.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class RayCluster:
     """A connected Ray cluster."""
@@ -101,6 +111,12 @@ def join(address: str, testbed: TestbedConfig) -> RayCluster:
         raise ConfigError(f"the cluster at {address!r} has no node with resource {names}; see cluster.yaml")
     place = {CONTROL: 0.001} if CONTROL in resources else {}
     return RayCluster(address, disconnect, place)
+
+
+def set_environment() -> None:
+    """What Ray reads from the environment when it is started or joined; to be called before that."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def disconnect() -> None:

@@ -12,17 +12,24 @@ CONNECTED = ("client.poll", "server.poll", "grpcpp_sync_ser", "task_event_buff",
 
 
 def left_behind(before: frozenset[threading.Thread]) -> list[str]:
-    """Python threads that were not there before, and native ones of a connection to Ray, by name."""
+    """Python threads that were not there before, native ones of a connection to Ray, and those that wake by themselves.
+
+    A native thread that only waits for work does nothing while the interpreter ends; one that sleeps for a time may
+    wake just then.
+    """
     ours = [t.name for t in threading.enumerate() if t not in before and t.name not in FOREIGN]
-    return ours + [name for name in _native() if name.startswith(CONNECTED)]
+    of_python = {t.native_id for t in threading.enumerate()}
+    native = [(name, waits) for number, name, waits in _native() if number not in of_python]
+    return ours + [name for name, waits in native if name.startswith(CONNECTED) or "nanosleep" in waits]
 
 
-def _native() -> list[str]:
-    """Names of all threads of this process, as the kernel knows them."""
+def _native() -> list[tuple[int, str, str]]:
+    """Number, name and where it waits, of all threads of this process, as the kernel knows them."""
     found = []
-    for task in Path("/proc/self/task").glob("*/comm"):
+    for task in Path("/proc/self/task").iterdir():
         try:
-            found.append(task.read_text().strip())
+            name, waits = (task / "comm").read_text().strip(), (task / "wchan").read_text()
         except OSError:  # it ended just now
             continue
+        found.append((int(task.name), name, waits))
     return found

@@ -82,6 +82,8 @@ class Simulation:
         try:
             self._begin()
             self.kernel.run(self._give_up_s)
+            if self._plan.left:  # of an event that began when everybody was about to give up
+                self.kernel.run(self.scenario.latest_s)
         except KeyboardInterrupt:
             interrupted = True
         if self._meta is not None:

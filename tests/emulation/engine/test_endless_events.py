@@ -104,7 +104,7 @@ def test_an_event_behind_the_last_arrival_still_meets_who_is_there() -> None:
 
 @pytest.mark.parametrize("onset_s", [30.0, 39.5, 40.0, 49.999, 50.0, 50.001, 66.0])
 def test_an_event_begins_behind_the_last_arrival_if_another_keeps_the_run_going(onset_s: float) -> None:
-    """Nothing waits after the first request is served but the end of the first event, at 50 s."""
+    """The end of the first event is waited for, until 50 s, and so that of the next, which begins by then: until 65 s."""
     slow = Slowdown(node="d0", factor=3.0, at_s=20.0, until_s=50.0)
     later = Slowdown(node="d1", factor=2.0, at_s=49.0, until_s=65.0)
     late = Leave(node="d1", at_s=onset_s, until_s=onset_s + 2.0)
@@ -114,7 +114,7 @@ def test_an_event_begins_behind_the_last_arrival_if_another_keeps_the_run_going(
     rows = fault_ledger(run, world.events)
     assert [r.landed is False or r.recovered is False for r in rows] == [False] * 3
     begun = {e.event for e in run.events if e.phase == "onset"}
-    assert begun == ({0, 1, 2} if onset_s <= 50.0 else {0, 1})
+    assert begun == ({0, 1, 2} if onset_s <= 65.0 else {0, 1})
     assert all(r.note.startswith("never began") == (r.event not in begun) for r in rows)
 
 
@@ -133,6 +133,17 @@ def test_an_event_begins_behind_the_last_arrival_if_the_run_ends_after_it_for_an
     row = fault_ledger(sink.run(), world.events)[1]
     assert row.landed is not False
     assert row.note.startswith("never began") == (1 not in begun)
+
+
+def test_an_event_that_began_behind_the_last_arrival_is_seen_to_end_although_everybody_has_given_up() -> None:
+    crash = ReplicaCrash(node="n", model=pod_testbed().models[0].id, at_s=20.0, until_s=MOST_S)
+    late = Leave(node="n", at_s=30.0, until_s=37.0)
+    world = scenario(pod_testbed(), horizon_s=30.0, deadline_s=5.0, events=(crash, late))
+    assert world.give_up_s == 35.0
+    sink = MemorySink()
+    run_scheme(world, "sect", 0, sink)
+    assert [(e.phase, e.t_s) for e in sink.run().events if e.event == 1] == [("onset", 30.0), ("undo", 37.0)]
+    assert fault_ledger(sink.run(), world.events)[1].recovered
 
 
 def test_a_scenario_with_an_event_without_end_is_kept_beside_its_runs(tmp_path: Path) -> None:

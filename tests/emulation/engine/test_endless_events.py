@@ -104,7 +104,7 @@ def test_an_event_behind_the_last_arrival_still_meets_who_is_there() -> None:
 
 @pytest.mark.parametrize("onset_s", [30.0, 39.5, 40.0, 49.999, 50.0, 50.001, 66.0])
 def test_an_event_begins_behind_the_last_arrival_if_another_keeps_the_run_going(onset_s: float) -> None:
-    """The end of the first event is waited for, until 50 s, and so that of the next, which begins by then: until 65 s."""
+    """The end of the first event, at 50 s, is waited for, and so is that of the next one, which has begun by then."""
     slow = Slowdown(node="d0", factor=3.0, at_s=20.0, until_s=50.0)
     later = Slowdown(node="d1", factor=2.0, at_s=49.0, until_s=65.0)
     late = Leave(node="d1", at_s=onset_s, until_s=onset_s + 2.0)

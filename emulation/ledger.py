@@ -76,9 +76,11 @@ class Ledger:
         window[0] += 1
         window[1] += request.prompts
         if len(self._arrivals) < MOST_ARRIVALS:
+            # Live, what came just before the boundary is heard of after it: the first of the window that counts it.
+            since_s = max(0.0, request.arrival_s - self._reset_s)
             self._arrivals.append(
                 Arrived(
-                    request.arrival_s - self._reset_s, request.model, request.origin, request.prompts,
+                    since_s, request.model, request.origin, request.prompts,
                     request.prompt_tokens, request.known_output_tokens,
                 )
             )  # fmt: skip

@@ -55,6 +55,8 @@ class ModelSpec(Strict):
     """Seconds from start to ready, once the resources are free."""
     unload_s: Switching = 0.0
     """Seconds a stopped replica still holds its resources."""
+    context_tokens: Annotated[int, Range(1, 10_000_000, "tokens")] | None = None
+    """Most tokens of a prompt and its answer together, beyond which a live gateway refuses. None: it knows no limit."""
 
 
 class NodeSpec(Strict):

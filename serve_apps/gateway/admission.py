@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
@@ -12,6 +13,9 @@ from emulation.domain.request_id import may_be_given
 from serve_apps.gateway.dispatch import Dispatcher
 from serve_apps.gateway.http import CHALLENGE, ONCE, Exchange, HttpError
 from serve_apps.gateway.names import NameTaken
+from serve_apps.gateway.openai.bodies import MOST_PROMPT
+from serve_apps.gateway.quota import Quotas
+from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.wire.ask import Ask, BadAsk
 from serve_apps.wire.secret import Secret
 from workloads.lengths import payload_bytes
@@ -23,9 +27,15 @@ _COMPLETIONS = "/v1/completions"
 class Admission:
     """Checks of every request under `/v1`. `current` gives the run in progress, or None between runs."""
 
-    def __init__(self, current: Callable[[], Dispatcher | None], api_key: Secret | None = None) -> None:
+    def __init__(
+        self,
+        current: Callable[[], Dispatcher | None],
+        api_key: Secret | None = None,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._current = current
         self._api_key = api_key
+        self.quotas = quotas or Quotas(HttpSettings(), time.monotonic)
 
     def authorise(self, exchange: Exchange) -> None:
         """Raises `HttpError` 401 without the key, if there is one."""
@@ -59,11 +69,13 @@ class Admission:
         run = dispatcher.run
         spec = self.model(ask.model)
         _check_modality(ask, spec.modality, exchange.scope["path"])
+        _check_length(ask, spec)
         given = _name(exchange)
         by_tokens = spec.features == "tokens"
         prompt_tokens = ask.prompt_tokens * ask.each if by_tokens else 0
         limit = None if ask.max_tokens is None else ask.max_tokens * ask.prompts
         up_bytes, down_bytes = payload_bytes(spec, ask.prompts, prompt_tokens, limit)
+        self.quotas.spend(exchange, prompt_tokens + (limit or 0))
         arrival_s = _intended(exchange, dispatcher.clock.now_s())
         known = limit if by_tokens and run.length_knowledge != "predicted" else None
         origin = _origin(exchange, [n.id for n in run.testbed.nodes])
@@ -101,6 +113,23 @@ def _check_modality(ask: Ask, modality: Modality, path: str) -> None:
         raise BadAsk(f"model {ask.model!r} captions images: give at least one image_url part", ask.said_in)
     if modality == "text" and ask.images:
         raise BadAsk(f"model {ask.model!r} reads text only: it cannot take image_url parts", ask.said_in)
+
+
+def _check_length(ask: Ask, spec: ModelSpec) -> None:
+    """Raises `HttpError` 400 for a prompt that does not fit into the model's context beside its answer."""
+    code = "context_length_exceeded"
+    if ask.prompt_tokens > MOST_PROMPT:
+        message = f"more than {MOST_PROMPT} tokens of prompt in one request"
+        raise HttpError(400, message, param=ask.said_in, code=code)
+    answer = max(ask.max_tokens or 0, ask.min_tokens, 1)
+    if spec.context_tokens is None or ask.longest_tokens + answer <= spec.context_tokens:
+        return
+    message = (
+        f"the model {spec.id!r} has a context of {spec.context_tokens} tokens; {ask.longest_tokens} of prompt and "
+        f"{answer} of answer were asked for"
+    )
+    fits = ask.longest_tokens < spec.context_tokens
+    raise HttpError(400, message, param=ask.limited_in if fits else ask.said_in, code=code)
 
 
 def _name(exchange: Exchange) -> str:

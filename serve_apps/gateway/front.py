@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,7 +18,9 @@ from serve_apps.gateway.exposition import Accounts, exposition
 from serve_apps.gateway.http import Exchange, router
 from serve_apps.gateway.openai.models import list_models, show_model
 from serve_apps.gateway.openapi import FORMS, describe
+from serve_apps.gateway.quota import Quotas
 from serve_apps.gateway.server.books import Books
+from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.replica.choice import has_ledger
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.names import VRAM
@@ -40,7 +43,8 @@ class Front:
         self._current = current
         self._calls = calls
         self._books = books
-        self._admission = Admission(current, keys.api)
+        settings = HttpSettings() if books is None else books.settings
+        self._admission = Admission(current, keys.api, Quotas(settings, time.monotonic, keys.api is not None))
         self._control = ControlFront(host, keys.control, calls)
 
     def app(self) -> Router:

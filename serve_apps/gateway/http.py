@@ -72,6 +72,8 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._begun = False
+        self.also: Headers = ()
+        """Headers of its answer beside its own, whatever it is."""
         self.request_id = answer_id(self._raw(b"x-request-id"))
         """The client's name for its request, or ours; in the headers of every answer."""
 
@@ -195,7 +197,7 @@ class Exchange:
 
     async def _begin(self, status: int, *headers: tuple[bytes, bytes]) -> None:
         self._begun = True
-        named = [*headers, (b"x-request-id", self.request_id)]
+        named = [*headers, *self.also, (b"x-request-id", self.request_id)]
         start = {"type": "http.response.start", "status": status, "headers": named}
         await self._send(start)
 

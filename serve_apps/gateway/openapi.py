@@ -53,7 +53,10 @@ def _post(form: Form[Any]) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _json(_ref(form.body.__name__))},
         "responses": {
             "200": {"description": "The answer", "content": content},
-            **{status: _error() for status in (*EARLY, "401", "404", "409", "413", "415", "422", "503")},
+            **{
+                status: _error()
+                for status in (*EARLY, "401", "404", "409", "413", "415", "422", "429", "503")
+            },
         },
     }
 

@@ -31,6 +31,8 @@ class Ask:
     each: int = 1
     prompt_tokens: int = 0
     """Whitespace words of all prompts, each counted once: the emulated tokenizer."""
+    longest_tokens: int = 0
+    """Those of the longest prompt."""
     max_tokens: int | None = None
     """Limit the client stated, of every answer."""
     min_tokens: int = 0

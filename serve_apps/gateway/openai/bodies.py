@@ -16,6 +16,8 @@ MAX_CHOICES = 128
 MAX_TOKENS = 131_072
 MOST_WORDS = 1_048_576
 """Tokens of all answers to one request: so much text is held at once."""
+MOST_PROMPT = 1_048_576
+"""Tokens of all prompts of a request, whatever its model."""
 _PIECE = 65_536
 """Characters of a text whose words are counted at once."""
 
@@ -177,14 +179,21 @@ Metadata = Annotated[dict[str, str], Field(max_length=16)]
 
 
 def words(texts: list[str]) -> int:
-    """Tokens by the emulated tokenizer: words between blanks."""
-    return sum(_words(text) for text in texts)
+    """Tokens by the emulated tokenizer: words between blanks. Not counted further than to `MOST_PROMPT` and a piece."""
+    count = 0
+    for text in texts:
+        count += _words(text, MOST_PROMPT - count)
+        if count > MOST_PROMPT:
+            break
+    return count
 
 
-def _words(text: str) -> int:
+def _words(text: str, most: int) -> int:
     """Piece by piece: the words of a large prompt, all at once, would take many times its memory."""
     count = 0
     for start in range(0, len(text), _PIECE):
+        if count > most:
+            break
         piece = text[start : start + _PIECE]
         goes_on = start > 0 and not text[start - 1].isspace() and not piece[0].isspace()
         count += len(piece.split()) - goes_on

@@ -55,11 +55,13 @@ class CompletionBody(ChoicesBody):
         count = len(prompts) * each
         if count > MAX_CHOICES:
             raise BadAsk(f"{count} choices, at most {MAX_CHOICES}", "n")
+        tokens = [words([p]) if isinstance(p, str) else len(p) for p in prompts]
         return Ask(
             model=self.model,
             prompts=count,
             each=each,
-            prompt_tokens=sum(words([p]) if isinstance(p, str) else len(p) for p in prompts),
+            prompt_tokens=sum(tokens),
+            longest_tokens=max(tokens),
             inputs=tuple(prompt for prompt in prompts for _ in range(each)),
             said_in="prompt",
             **self.limits(self.max_tokens, count, "max_tokens"),

@@ -177,11 +177,13 @@ def conversation(
         raise BadAsk(f"{len(pictures)} images, at most {MAX_CHOICES}", said_in)
     if pictures and choices > 1:
         raise BadAsk("pictures get one answer, with a caption for each of them", "n")
+    said_tokens = words(texts)
     return Ask(
         model=body.model,
         prompts=len(pictures) or choices,
         each=choices,
-        prompt_tokens=words(texts),
+        prompt_tokens=said_tokens,
+        longest_tokens=said_tokens,
         inputs=("\n".join(texts),) * choices,
         images=len(pictures),
         turns=tuple((role, "\n".join(said)) for role, said, _ in turns),

@@ -47,22 +47,26 @@ class Form(Generic[BodyT]):
         """From the client's body to its answer."""
         admission.authorise(exchange)
         try:
-            body, ask = await exchange.parsed(self._read)
-            with admission.admitted(exchange, ask) as (dispatcher, request):
-                asked = Asked(request, ask, body)
-                if ask.stream and self.events is not None:
-                    async with (
-                        aclosing(dispatcher.stream(request, ask)) as items,
-                        aclosing(self.events(asked, items)) as events,
-                    ):
-                        await exchange.unless_left(exchange.stream(events))
-                    return
-                answer = await exchange.unless_left(dispatcher.answer(request, ask))
-            await exchange.json(self.whole(asked, answer))
+            with admission.quotas.counted(exchange):
+                await self._answer(admission, exchange)
         except BadAsk as error:
             raise HttpError(400, str(error), param=error.param) from error
         except Refused as refused:
             raise refusal(refused) from refused
+
+    async def _answer(self, admission: Admission, exchange: Exchange) -> None:
+        body, ask = await exchange.parsed(self._read)
+        with admission.admitted(exchange, ask) as (dispatcher, request):
+            asked = Asked(request, ask, body)
+            if ask.stream and self.events is not None:
+                async with (
+                    aclosing(dispatcher.stream(request, ask)) as items,
+                    aclosing(self.events(asked, items)) as events,
+                ):
+                    await exchange.unless_left(exchange.stream(events))
+                return
+            answer = await exchange.unless_left(dispatcher.answer(request, ask))
+        await exchange.json(self.whole(asked, answer))
 
     def _read(self, raw: bytes) -> tuple[BodyT, Ask]:
         try:

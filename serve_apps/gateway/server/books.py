@@ -33,7 +33,7 @@ class Books:
     """Counts of one gateway process, since it started."""
 
     def __init__(self, settings: HttpSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self.connections: set[Guest] = set()
         self._leaving: set[Guest] = set()
         """Without a place: they read why, and are closed."""
@@ -49,7 +49,7 @@ class Books:
 
     def enter(self, connection: Guest) -> bool:
         """Let a connection in, in place of the most silent ones if all places are taken; False if nobody makes room."""
-        if len(self.connections) >= self._settings.connections:
+        if len(self.connections) >= self.settings.connections:
             silent = [(since, id(c), c) for c in self.connections if (since := c.silent_since()) is not None]
             if not silent:
                 return False
@@ -62,7 +62,7 @@ class Books:
 
     def turn_away(self, connection: Guest) -> bool:
         """Keep it only until it has read that there is no place; False if too many are reading that already."""
-        if len(self._leaving) >= self._settings.connections:
+        if len(self._leaving) >= self.settings.connections:
             return False
         self._leaving.add(connection)
         return True
@@ -79,7 +79,7 @@ class Books:
 
     def hold(self, size: int) -> bool:
         """Take so many bytes of bodies into the gateway; False if they do not fit now."""
-        if self.body_bytes + size > self._settings.bodies_bytes:
+        if self.body_bytes + size > self.settings.bodies_bytes:
             return False
         self.body_bytes += size
         return True

@@ -19,7 +19,15 @@ from starlette.responses import Response
 from serve_apps.gateway.http import JSON, Headers, HttpError
 from serve_apps.gateway.server.settings import HttpSettings
 
-EXPOSED = (b"x-request-id", b"retry-after")
+EXPOSED = (
+    b"x-request-id",
+    b"retry-after",
+    *(
+        f"x-ratelimit-{name}-{what}".encode()
+        for name in ("limit", "remaining", "reset")
+        for what in ("requests", "tokens")
+    ),
+)
 """Headers of our own that pages of allowed origins may read."""
 
 

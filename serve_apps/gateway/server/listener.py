@@ -10,6 +10,7 @@ import time
 
 from starlette.types import ASGIApp
 
+from emulation.files import ConfigError
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.connection import Connection
 from serve_apps.gateway.server.hosts import EXPOSED, Guard, Pages
@@ -30,23 +31,27 @@ MUCH_BYTES = 8 * 2**20
 """Freed bytes of bodies that are worth giving back to the system."""
 LOOK_S = 0.25
 """Wall seconds between looks at whose time is over, and at how late the event loop is."""
-_WAITS = 50
-"""Tries, a tenth of a second apart, to take the port after a predecessor."""
+_WAITS, _PAUSE_S = 50, 0.1
+"""Tries to take the port after a predecessor, and wall seconds between two."""
 
 
 def open_socket(host: str, port: int, shared: bool = False) -> socket.socket:
     """A listening TCP socket; waits a little for a predecessor's to close.
 
     `shared`: several gateways of ours answer on one port. Then other processes of the same user can listen on it
-    too, and take part of the requests. Raises `OSError` if the port stays taken.
+    too, and take part of the requests. Raises `ConfigError` if the port stays taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(_WAITS):
         try:
             return _bound(family, host, port, shared)
         except OSError:
-            time.sleep(0.1)
-    return _bound(family, host, port, shared)
+            time.sleep(_PAUSE_S)
+    try:
+        return _bound(family, host, port, shared)
+    except OSError as error:
+        taken = f"port {port} on {host} is in use; give another with --port ({error.strerror})"
+        raise ConfigError(taken) from error
 
 
 def _bound(family: socket.AddressFamily, host: str, port: int, shared: bool) -> socket.socket:

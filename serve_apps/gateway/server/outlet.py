@@ -18,12 +18,14 @@ class Outlet:
         self._stall_s = stall_s
         self._free = asyncio.Event()
         self._free.set()
-        self._unread = 0
+        self._sent = self._read = 0
+        """Bytes we gave to the connection, and those of them its client's system has taken."""
         self._unread_since_s = 0.0
 
     def write(self, data: bytes) -> None:
         """Send it, or nothing if the connection is over."""
         if not self._transport.is_closing():
+            self._sent += len(data)
             self._transport.write(data)
 
     async def writable(self) -> None:
@@ -48,10 +50,11 @@ class Outlet:
         self._transport.close()
 
     def look(self, now_s: float) -> None:
-        """Cut the connection if the client has read nothing of what waits for it for too long."""
+        """Cut the connection if the client has read nothing for too long, whatever was added meanwhile."""
         unread = self._transport.get_write_buffer_size()
-        if not unread or unread != self._unread:
-            self._unread, self._unread_since_s = unread, now_s
+        read = self._sent - unread
+        if not unread or read != self._read:
+            self._read, self._unread_since_s = read, now_s
         elif now_s - self._unread_since_s > self._stall_s:
             self._transport.abort()
 

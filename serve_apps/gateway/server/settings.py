@@ -51,6 +51,12 @@ class HttpSettings(Strict):
     """How long a connection stays open between requests."""
     stall_s: float = Field(default=30.0, gt=0, le=3600)
     """How long a client may leave its answer unread; then its connection is cut."""
+    key_requests: int | None = Field(default=None, ge=1, le=10_000_000)
+    """Most requests a minute of one caller (else 429): the bearer of a key, or an address where no key is asked for."""
+    key_tokens: int | None = Field(default=None, ge=1, le=10_000_000_000)
+    """Most tokens a minute of one caller (else 429): those of its prompts, and what it allows its answers."""
+    key_concurrent: int | None = Field(default=None, ge=1, le=100_000)
+    """Most requests of one caller at once (else 429)."""
     linger_s: float = Field(default=3.0, gt=0, le=3600)
     """How long the rest of a refused request is read and thrown away, so that the client sees its answer."""
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import orjson
 import pytest
 
+from serve_apps.gateway.openai import bodies
 from serve_apps.wire.secret import Keys, Secret
-from tests.build.asgi import CHAT, MadeUpRun, asked
+from tests.build.asgi import CHAT, MadeUpRun, app_of, ask_app, asked
+from tests.build.waiting import in_a_loop, turns
 
 
 @pytest.mark.parametrize(
@@ -79,3 +86,61 @@ def test_nobody_means_to_send_later_than_now() -> None:
 def test_refuses_bad_headers_by_name(header: str, value: str, status: int) -> None:
     reply = asked("/v1/chat/completions", CHAT, MadeUpRun(), headers={header: value})
     assert (reply.status, reply.error()["param"]) == (status, header)
+
+
+def with_context(tokens: int) -> MadeUpRun:
+    run = MadeUpRun()
+    models = tuple(m.model_copy(update={"context_tokens": tokens}) for m in run.run.testbed.models)
+    run.run = replace(run.run, testbed=run.run.testbed.model_copy(update={"models": models}))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "param"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "w " * 10}]}, "messages"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "w"}], "max_tokens": 10},
+            "max_tokens",
+        ),
+        ("/v1/completions", {"prompt": ["w", "w " * 10]}, "prompt"),
+        ("/v1/completions", {"prompt": [1] * 10}, "prompt"),
+        ("/v1/completions", {"prompt": "w", "min_tokens": 10, "max_tokens": 10}, "max_tokens"),
+        ("/v1/responses", {"input": "w " * 10}, "input"),
+    ],
+)
+def test_what_does_not_fit_into_the_models_context_is_refused_before_anybody_works(
+    path: str, fields: dict[str, Any], param: str
+) -> None:
+    for tokens, status in ((10, 400), (11, 200)):
+        run = with_context(tokens)
+        reply = asked(path, {"model": "gpt2"} | fields, run)
+        assert (reply.status, len(run.asked)) == (status, status == 200)
+        if status == 400:
+            assert (reply.error()["code"], reply.error()["param"]) == ("context_length_exceeded", param)
+
+
+def test_prompts_that_each_fit_are_taken_however_many_they_are() -> None:
+    assert asked("/v1/completions", {"model": "gpt2", "prompt": ["w w w"] * 5}, with_context(4)).status == 200
+
+
+def test_a_prompt_beyond_any_context_is_counted_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MOST_PROMPT", 50)
+    monkeypatch.setattr(bodies, "_PIECE", 20)
+    assert bodies.words(["a " * 10_000, "b"]) <= 50 + 20
+    assert bodies.words(["a " * 20, "b c"]) == 22
+
+
+@in_a_loop
+async def test_the_loop_turns_while_a_large_prompt_is_read() -> None:
+    run = MadeUpRun()
+    raw = orjson.dumps({**CHAT, "messages": [{"role": "user", "content": "a " * 4_000_000}]})
+    serving = asyncio.ensure_future(ask_app(app_of(run), "POST", "/v1/chat/completions", [raw], {}))
+    turned = 0
+    while not serving.done():
+        turned += 1
+        await turns(1)
+    reply = await serving
+    assert (reply.status, reply.error()["code"], run.asked) == (400, "context_length_exceeded", [])
+    assert turned > 100

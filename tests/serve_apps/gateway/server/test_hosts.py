@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+from emulation.files import ConfigError
+from serve_apps.gateway.server import listener
 from serve_apps.gateway.server.hosts import host_of, is_ours
 from serve_apps.gateway.server.listener import open_socket
 from serve_apps.gateway.server.settings import HttpSettings
@@ -144,6 +146,20 @@ def test_a_port_that_is_answered_on_is_nobody_else_s() -> None:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         with pytest.raises(OSError, match="in use"):
             theirs.bind(ours.getsockname())
+
+
+def test_a_stranger_that_took_the_port_in_between_shares_nothing_with_us(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "_PAUSE_S", 0.0)
+    with socket.socket() as theirs:
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        theirs.bind(("127.0.0.1", 0))
+        theirs.listen()
+        host, port = theirs.getsockname()
+        with pytest.raises(ConfigError, match=f"port {port} .* is in use; give another with --port"):
+            open_socket(host, port)
+    open_socket(host, port).close()
 
 
 def test_several_gateways_of_ours_share_a_port() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
@@ -9,6 +10,7 @@ import orjson
 import pytest
 from pydantic import ValidationError
 
+from serve_apps.gateway.server.outlet import Outlet
 from serve_apps.gateway.server.settings import HttpSettings
 from tests.build.http_server import (
     CHAT,
@@ -259,6 +261,40 @@ def test_a_client_that_reads_nothing_is_cut_off_and_its_work_ends() -> None:
         assert settled(lambda: run.asked and run.serving == 0)
         assert not read_all(sock).endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
         assert server.still_serves()
+
+
+def test_a_client_that_reads_nothing_is_cut_off_although_more_and_more_is_written() -> None:
+    class Unread(asyncio.Transport):
+        """Whatever is written stays unread."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.size = 0
+            self.aborted = False
+
+        def write(self, data: Any) -> None:
+            self.size += len(data)
+
+        def get_write_buffer_size(self) -> int:
+            return self.size
+
+        def is_closing(self) -> bool:
+            return self.aborted
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    transport = Unread()
+    outlet = Outlet(transport, stall_s=30.0)
+    for second in range(0, 45, 15):  # a comment of a silent stream
+        outlet.write(b": still here")
+        outlet.look(float(second))
+        assert not transport.aborted
+        transport.size -= second == 0  # it read a byte, once
+    outlet.look(44.0)
+    assert not transport.aborted
+    outlet.look(46.0)
+    assert transport.aborted
 
 
 def test_a_client_that_never_reads_a_whole_answer_is_cut_off() -> None:

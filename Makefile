@@ -54,8 +54,8 @@ test: $(MODELS) ## run every test, those that start Ray included
 	exit $$status
 
 .PHONY: test-fast
-test-fast: $(MODELS) ## run the tests that need no Ray cluster
-	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm'
+test-fast: $(MODELS) ## run the tests that need no Ray cluster and take less than a second
+	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not slow'
 
 .PHONY: test-cluster
 test-cluster: setup ## kill real nodes: one raylet per edge node on this machine (slow)

@@ -202,6 +202,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "param"), PARAMETERS)
 def test_a_wrong_value_is_one_line_that_names_option_and_value_and_nothing_is_written(
     words: str, param: Any, tmp_path: Path
@@ -297,6 +298,7 @@ def test_a_command_loads_only_what_it_needs(arguments: list[str], allowed: set[s
     assert not (loaded & HEAVY) - allowed
 
 
+@pytest.mark.slow
 def test_small_scenarios_run(tmp_path: Path) -> None:
     """The calls above are refused for their one wrong value: without it, one of them runs."""
     done = edgebed("simulate", str(small(tmp_path)), "--out", str(tmp_path / "out"), "--quiet")

@@ -53,6 +53,7 @@ def test_benchmarks_tests_and_docs_import_only_what_a_developer_installs(folder:
     assert {name: file for name, file in wanted.items() if name not in names} == {}
 
 
+@pytest.mark.slow
 def test_every_dependency_of_the_base_installation_is_imported_somewhere() -> None:
     wanted = {name for folder in (*PRODUCT, "benchmarks") for name in imported(folder)}
     assert declared() - wanted == set()

@@ -39,6 +39,7 @@ def answers(planner: GlobalPlanner, bed: str) -> list[MacroPolicy]:
     return [planner.decide(random_snapshot(TESTBEDS[bed], seed, slot=50 * seed)).command for seed in SEEDS]
 
 
+@pytest.mark.slow
 @every_planner
 def test_policies_are_valid_and_deterministic(name: str, bed: str) -> None:
     policies = answers(build(name, bed), bed)

@@ -43,6 +43,7 @@ def estimate(code: str) -> Worth:
     return worth(capacity, demand, objective, EstimateConfig())
 
 
+@pytest.mark.slow
 def test_its_own_plan_reaches_the_target_without_starving_a_model() -> None:
     runs = emulated(SCENARIO.model_copy(update={"plan": None}), range(3))
     assert mean(r.objective or 1.0 for r in runs) <= 0.105
@@ -53,6 +54,7 @@ def test_its_own_plan_reaches_the_target_without_starving_a_model() -> None:
         assert run.reconfigurations / SCENARIO.slots < 0.5, "roles are held, not churned"
 
 
+@pytest.mark.slow
 def test_the_estimate_ranks_plans_as_the_emulator_does() -> None:
     measured = []
     for code in PLANS:

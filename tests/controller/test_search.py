@@ -35,6 +35,7 @@ def last_epochs_j(scenario: Scenario, seed: int, first: int) -> float:
     return value
 
 
+@pytest.mark.slow
 def test_from_wrong_priors_it_ends_within_5_percent_of_a_plan_searched_with_the_truth() -> None:
     poor = EPOCHS.model_copy(
         update={"mismatch_sigma": 0.5, "slots": 8 * 50, "controllers": {**EPOCHS.controllers, **SHORT}}

@@ -27,6 +27,7 @@ def record_of(scenario: Scenario, scheme: str, seed: int) -> bytes:
     return b"".join(encode(r) for r in sink.records)
 
 
+@pytest.mark.slow
 @settings(_quiet, max_examples=40)
 @given(scenarios(), st.integers(0, 99))
 def test_what_is_not_asked_again_would_have_said_the_same(world: tuple[Scenario, str], seed: int) -> None:
@@ -50,6 +51,7 @@ def idle(slots: int) -> Scenario:
     return Scenario.model_validate(raw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["AL", "LL", "MA", "RF"])
 def test_idle_slots_are_decided_alike_without_being_thought_about(scheme: str) -> None:
     world = idle(24 if scheme == "MA" else 400)  # MA's planner thinks long at every epoch

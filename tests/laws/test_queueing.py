@@ -15,6 +15,7 @@ def _run(rate: float, count: int, seed: int, service: str) -> Run:
     return simulate(world, arrivals)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.3, 0.6, 0.8])
 def test_mm1_sojourn_time_matches_theory(rate: float) -> None:
     means = [np.mean(latencies(_run(rate, 6000, seed, "exponential"))) for seed in range(8)]
@@ -23,6 +24,7 @@ def test_mm1_sojourn_time_matches_theory(rate: float) -> None:
     assert abs(np.mean(means) - expected) < max(error, 0.02 * expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.3, 0.6, 0.8])
 def test_md1_waiting_time_matches_pollaczek_khinchine(rate: float) -> None:
     means = [np.mean(latencies(_run(rate, 6000, seed, "constant"))) - 1.0 for seed in range(8)]

@@ -39,6 +39,7 @@ def test_a_run_that_took_longer_than_its_decisions_explain_fails() -> None:
     assert not any(row.ok for row in closed_loop_rows(_slower(run, 30.0), scenario, count=3))
 
 
+@pytest.mark.slow
 def test_overhead_is_read_from_stage_timestamps() -> None:
     scenario = load_scenario("demo")
     run = simulate_in_memory(scenario, "MA", 1)

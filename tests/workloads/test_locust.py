@@ -74,6 +74,7 @@ def run_alone(scenario_file: Path, url: str, *more: str) -> list[ClientResult]:
     return client_log(log)
 
 
+@pytest.mark.slow
 def test_sends_on_while_the_server_stalls_and_charges_the_stall_to_everyone_who_waited(
     scenario_file: Path,
 ) -> None:
@@ -98,6 +99,7 @@ def test_sends_on_while_the_server_stalls_and_charges_the_stall_to_everyone_who_
     assert all(headers["Authorization"] == "Bearer test-key" for headers, _, _ in stub.seen)
 
 
+@pytest.mark.slow
 def test_two_loads_call_no_two_requests_alike_unless_told_that_they_are_alone(scenario_file: Path) -> None:
     with serving(Stub()) as stub:
         first, second = (run_alone(scenario_file, stub.url) for _ in range(2))
@@ -107,6 +109,7 @@ def test_two_loads_call_no_two_requests_alike_unless_told_that_they_are_alone(sc
     assert [r.first_token_s is None for r in first] == [r.first_token_s is None for r in plain]
 
 
+@pytest.mark.slow
 def test_refusals_and_broken_streams_are_results_with_one_line_each(scenario_file: Path) -> None:
     with serving(Stub(refuse=frozenset({"sd"}), cut=True)) as stub:
         log = run_alone(scenario_file, stub.url)
@@ -118,6 +121,7 @@ def test_refusals_and_broken_streams_are_results_with_one_line_each(scenario_fil
     assert {r.outcome for r in log if r not in streamed and r.model != "sd"} == {"done"}
 
 
+@pytest.mark.slow
 def test_two_workers_send_every_request_once(scenario_file: Path) -> None:
     log = scenario_file.with_suffix(".jsonl")
     with socket.socket() as probe:
@@ -153,6 +157,7 @@ def test_two_workers_send_every_request_once(scenario_file: Path) -> None:
     assert {p.name for p in log.parent.glob("*.jsonl")} == {"small.w0.jsonl", "small.w1.jsonl"}
 
 
+@pytest.mark.slow
 def test_a_terminated_run_still_logs_every_request_once(scenario_file: Path) -> None:
     log = scenario_file.with_suffix(".jsonl")
     with serving(Stub(stall_s=60.0)) as stub:

@@ -47,6 +47,7 @@ def _goes_on(run: Run) -> None:
     assert sum(r.outcome == "done" for r in run.requests) > 50
 
 
+@pytest.mark.slow
 def test_a_hierarchy_of_models_plans_schedules_and_deploys(server: Hierarchy) -> None:
     run = simulate_in_memory(with_reasoner(short(**_agents()), "openai"), "MA", 0)
     _goes_on(run)
@@ -133,6 +134,7 @@ PLANS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PLANS)
 def test_an_invalid_plan_is_rejected_with_its_reason_and_the_system_goes_on(
     server: Hierarchy, kind: str
@@ -151,6 +153,7 @@ def test_an_invalid_plan_is_rejected_with_its_reason_and_the_system_goes_on(
     assert any(reason in text for text in again), "the model is told what was wrong"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failure", "said"),
     [
@@ -189,6 +192,7 @@ SLOTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SLOTS)
 def test_an_invalid_slot_answer_is_repaired_or_replaced(server: Hierarchy, kind: str) -> None:
     actor, server.spoil, reason = SLOTS[kind]
@@ -204,6 +208,7 @@ def test_an_invalid_slot_answer_is_repaired_or_replaced(server: Hierarchy, kind:
     assert not decisions[1].reason.startswith(INVALID), "one wrong answer: repaired"
 
 
+@pytest.mark.slow
 def test_a_guiding_scheduler_masks_and_weighs(server: Hierarchy) -> None:
     scenario = short(**_agents(scheduler="openai"))
     scenario = scenario.model_copy(
@@ -218,6 +223,7 @@ def test_a_guiding_scheduler_masks_and_weighs(server: Hierarchy) -> None:
     assert "VM6/gpt2" in guides[-1].choice["masked"], "left out by the model"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -249,6 +255,7 @@ def test_what_stands_in_for_a_planner_that_fails_is_configuration(server: Hierar
         assert plans[0].choice["roles"] == PLAN, "the scenario's plan is what its rules do"
 
 
+@pytest.mark.slow
 def test_an_outage_of_the_model_is_felt_by_every_agent_and_passes(server: Hierarchy) -> None:
     outage = {"kind": "llm_outage", "at_s": 80.0, "until_s": 130.0, "failure": "malformed_json"}
     scenario = short(**_agents())
@@ -271,6 +278,7 @@ def _decisions(run: Run) -> list[bytes]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_recorded_run_replays_byte_for_byte_without_its_model(server: Hierarchy, tmp_path: Path) -> None:
     server.whom, server.spoil, server.fails = "global planner", PLANS["wrong sum"][0], 1
     scenario = with_reasoner(short(**_agents()), "openai")

@@ -312,6 +312,7 @@ def kept(folder: Path, given: Scenario, run: Run, seed: int = 1) -> Path:
     return own
 
 
+@pytest.mark.slow
 def test_the_command_writes_page_plot_figures_and_refit(tmp_path: Path) -> None:
     own = kept(tmp_path / "run", scenario(), with_side(as_if_live(scenario())))
     done = CliRunner().invoke(
@@ -330,6 +331,7 @@ def test_the_command_writes_page_plot_figures_and_refit(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, closed).exit_code == 0
 
 
+@pytest.mark.slow
 def test_means_that_are_too_far_off_are_exit_code_1(tmp_path: Path) -> None:
     own = kept(tmp_path, scenario(), as_if_live(scenario()))
     done = CliRunner().invoke(

@@ -117,6 +117,7 @@ def test_the_final_coefficients_really_give_the_objective_they_claim(found: Cali
     assert sum(r.objective for r in runs) / 2 == found.best.objective
 
 
+@pytest.mark.slow
 def test_calibration_finds_its_way_back_from_a_bad_start() -> None:
     frozen = with_parameters(SHORT, {"v": 30.0})
     settings = replace(SETTINGS, tune=("v",), iterations=6, step=2.0)
@@ -125,6 +126,7 @@ def test_calibration_finds_its_way_back_from_a_bad_start() -> None:
     assert found.best.objective < found.trials[0].measured.objective - 0.05
 
 
+@pytest.mark.slow
 def test_any_coefficient_can_be_tuned_and_stays_one_the_deployer_takes() -> None:
     settings = replace(SETTINGS, seeds=(1000,), iterations=1, tune=TUNABLE, step=3.0)
     short = SHORT.model_copy(update={"slots": 2, "tail_slots": 0})
@@ -134,6 +136,7 @@ def test_any_coefficient_can_be_tuned_and_stays_one_the_deployer_takes() -> None
         LyapunovConfig.model_validate(trial.coefficients)
 
 
+@pytest.mark.slow
 def test_evaluation_compares_start_and_result_over_the_same_seeds(found: CalibratedCoefficients) -> None:
     other = replace(found, final={**found.final, "f0": 0.9})
     rows = {(r.scheme, r.figure): r for r in evaluated(DEAR, other, 2)}
@@ -172,6 +175,7 @@ def short_file(folder: Path, **changes: Any) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_same_seeds_give_the_same_bytes_and_a_snippet_that_a_scenario_takes(tmp_path: Path) -> None:
     file = short_file(tmp_path)
     snippets, outputs = [], []
@@ -196,6 +200,7 @@ def test_same_seeds_give_the_same_bytes_and_a_snippet_that_a_scenario_takes(tmp_
     assert simulate_in_memory(loaded, "AL", 0).footer is not None
 
 
+@pytest.mark.slow
 def test_tables_name_every_trial_and_say_what_was_kept(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["calibrate", "lyapunov", str(short_file(tmp_path)), *QUICK])
     assert done.exit_code == 0, done.output

@@ -154,6 +154,7 @@ def test_a_server_that_cannot_serve_is_named_before_anything_is_sent(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -224,6 +225,7 @@ def test_what_is_no_url_is_wrong_input(url: str, tmp_path: Path) -> None:
     assert "http://127.0.0.1:8000" in edgebed("load", scenario(tmp_path), "--url", url, code=WRONG).stderr
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_in_the_middle_leaves_a_table_with_both_ends(tmp_path: Path) -> None:
     served = threading.Semaphore(15)
 
@@ -289,6 +291,7 @@ def test_a_stated_share_of_failures_is_exit_code_1(
         edgebed("load", scenario(tmp_path), "--url", stub.url, *options, code=code)
 
 
+@pytest.mark.slow
 def test_it_says_how_far_it_is_and_what_goes_wrong_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +303,7 @@ def test_it_says_how_far_it_is_and_what_goes_wrong_meanwhile(
     assert any("failed, most of them: HTTP 500" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_another_speedup_than_the_testbeds_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +323,7 @@ def test_another_speedup_than_the_testbeds_is_warned_of(
         assert "warning" not in edgebed("load", scenario(tmp_path), "--url", url, "--speedup", "2").stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_gives_the_table_of_what_was_sent_and_leaves_no_load_behind(
     number: int, tmp_path: Path

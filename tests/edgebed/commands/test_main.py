@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "edgebed.commands.main"]
 
 
+@pytest.mark.slow
 def test_compare_writes_records_report_and_the_promised_json_keys(tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = edgebed(
@@ -95,6 +96,7 @@ def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path, command: l
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_and_reports_what_was_finished(tmp_path: Path) -> None:
     out = tmp_path / "out"
     path = small(tmp_path, slots=200)

@@ -9,6 +9,7 @@ import pytest
 from tests.build.command_line import edgebed, small
 
 
+@pytest.mark.slow
 def test_a_single_long_run_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgebed.commands.console.LINE_S", 0.05)
     path = str(small(tmp_path, slots=300))

@@ -49,6 +49,7 @@ def test_every_measured_request_has_the_company_of_its_level() -> None:
     assert [p.median_s for p in curve.points] == [1.0, 2.0, 4.0]
 
 
+@pytest.mark.slow
 def test_what_one_request_raises_is_raised_and_the_others_end() -> None:
     def compute(engine: object, work: Work) -> float:
         if work.request.id == "profile-2":
@@ -93,6 +94,7 @@ def test_points_that_are_no_curve_are_refused() -> None:
         BatchCurve.model_validate(good | {"width": 4})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -103,6 +103,7 @@ def test_a_fraction_of_a_gpu_caps_memory_and_threads() -> None:
         shared_settings(0.25, "cpu")
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_curve_into_the_profile_and_a_testbed_still_takes_it(
     tiny: Path, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def plan(tiny: Path, **changes: Any) -> Colocation:
     return Colocation(**given | changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -24,6 +24,7 @@ def figures(page: str) -> Iterator[str]:
     yield from re.findall(r'<svg [^>]*role="img".*?</svg>', page, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 def test_plots_take_the_inks_of_the_page(page: str) -> None:
     drawn = list(figures(page))
     assert len(drawn) == 6 + 3
@@ -83,11 +84,13 @@ def test_a_reader_from_outside_finds_the_words_explained(page: str) -> None:
         assert word in explained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_page_has_no_finding_of_accessibility(seeds: int) -> None:
     assert accessible.problems(render(synthetic_comparison(seeds))) == []
 
 
+@pytest.mark.slow
 def test_a_page_of_one_run_has_no_finding_either() -> None:
     assert accessible.problems(render(compare_runs([synthetic_run("sect", 1)]))) == []
     assert accessible.problems(render(compare_runs([run()]))) == []
@@ -105,6 +108,7 @@ HOSTILE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_from_outside_are_text_and_nothing_else(name: str) -> None:
     requests = [request(0, 5, name, request_id=name, executor=f"{name}/{name}"), request(9, 5, "b")]
@@ -137,6 +141,7 @@ def test_names_from_outside_are_text_and_nothing_else(name: str) -> None:
     assert " ".join(name.split()) in next(root.all("h1")).text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schemes", [4, 10])
 def test_tables_do_not_grow_in_width_with_the_number_of_schemes(schemes: int) -> None:
     of = [synthetic_run("sect", seed) for seed in (0, 1)]

@@ -174,6 +174,7 @@ def test_a_line_of_the_distribution_ends_at_the_success_ratio(comparison: Compar
     assert ends == pytest.approx(pooled)
 
 
+@pytest.mark.slow
 def test_the_same_picture_is_drawn_twice_alike(comparison: Comparison) -> None:
     for name in PICTURES:
         assert the(name, comparison).svg() == the(name, comparison).svg()

@@ -134,6 +134,7 @@ def test_nearly_all_served_is_not_all() -> None:
     assert "&gt;99.9%" in page
 
 
+@pytest.mark.slow
 def test_two_seeds_have_no_interval_and_the_report_says_why() -> None:
     two = compare_runs([synthetic_run("sect", seed) for seed in (1, 2)])
     page = render(two)

@@ -58,6 +58,7 @@ def sheets(draw: st.DrawFn) -> Sheet:
     return Sheet("T", "", tuple(columns), tuple(rows), keys=draw(st.integers(1, min(3, width - 1))))
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(sheets(), st.sampled_from(WIDTHS))
 def test_no_number_is_cut_broken_or_left_out_at_any_width(sheet: Sheet, width: int) -> None:
@@ -65,6 +66,7 @@ def test_no_number_is_cut_broken_or_left_out_at_any_width(sheet: Sheet, width: i
     assert "…" not in shown(sheet, width)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(sheets(), st.sampled_from(WIDTHS))
 def test_no_line_is_longer_than_the_terminal(sheet: Sheet, width: int) -> None:

@@ -68,6 +68,7 @@ for turn in range(12):
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_at_any_instant_ends_the_pool() -> None:
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED],
@@ -89,6 +90,7 @@ def _in_steps(number: int) -> int:
     return number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_items_tell_of_themselves_is_heard_while_they_are_in_hand(workers: int) -> None:
     looks: list[float] = []

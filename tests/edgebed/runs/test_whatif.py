@@ -65,6 +65,7 @@ def test_the_other_process_says_what_this_one_would() -> None:
     assert shared.pid != os.getpid()
 
 
+@pytest.mark.slow
 def test_a_forecast_of_the_given_plan_is_near_what_it_really_comes_to() -> None:
     real = [summarise(simulate_in_memory(BRISTOL, "MA", seed)) for seed in range(3)]
     (said,) = forecasts(BELOW, belief(), [policy()], 2, 0)
@@ -86,6 +87,7 @@ def test_waiting_work_makes_a_forecast_worse() -> None:
     assert loaded.latency_norm > empty.latency_norm
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_replaced_and_the_answer_is_the_same() -> None:
     ask = WhatIfProcess(BELOW)
     first = ask.forecast(belief(), [policy()], 1, 0)
@@ -130,6 +132,7 @@ def test_an_endless_epoch_is_judged_by_its_first_slots() -> None:
     assert len(_arrivals(waiting, 0)) <= MOST_WAITING + 2 * 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["MA", "MAL"])
 def test_a_run_whose_epoch_never_ends_is_over_soon(scheme: str) -> None:
     search = {"search": {"shortlist": 1, "near": 0.0, "draws": 1, "starts": 1}}
@@ -169,6 +172,7 @@ class Spy:
         return [EpochResult(objective=0.1 + 0.01 * i) for i in range(len(policies))]
 
 
+@pytest.mark.slow
 def test_what_is_asked_holds_no_scenario_and_no_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     spy = Spy()
     monkeypatch.setattr(WhatIfProcess, "forecast", lambda _, *asked: spy.forecast(*asked))

@@ -85,6 +85,7 @@ def elsewhere(scenario: Scenario, schemes: Sequence[str], seed: int, folder: Pat
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["demo", "bristol-A", "eventful"])
 def test_another_process_writes_the_same_bytes(name: str, tmp_path: Path) -> None:
     scenario = eventful() if name == "eventful" else load_scenario(name)
@@ -99,6 +100,7 @@ def test_another_seed_writes_other_bytes(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
+@pytest.mark.slow
 def test_a_second_run_in_the_same_process_writes_the_same_bytes(tmp_path: Path) -> None:
     scenario = eventful()
     first, second = (digest(scenario, "MA+sect", 5, tmp_path / name) for name in ("first", "second"))

@@ -67,6 +67,7 @@ def _plain(run: Run) -> dict[str, Any]:
     return dict(next(e.detail["spec"] for e in run.events if e.phase == "onset"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", [n for n, s in SCHEMES.items() if s.deployer in ("lyapunov", "random")])
 def test_pods_that_stand_still_for_ever_end_the_run_too(scheme: str) -> None:
     world = scenario(

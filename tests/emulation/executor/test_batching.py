@@ -87,6 +87,7 @@ def test_a_batch_that_costs_nothing_is_a_queue_with_so_many_servers(rate: float)
     assert agrees(means, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", ["exponential", "constant"])
 def test_a_wide_batch_that_costs_all_is_processor_sharing_which_knows_no_distribution(sizes: str) -> None:
     means = [float(np.mean(sojourns(ready(64, 1.0), 0.6, 6000, seed, sizes))) for seed in range(10)]

@@ -149,6 +149,7 @@ def test_a_stop_is_told_from_a_claim_of_one(kind: type[Pause | Error], node: str
     assert claim.landed is False
 
 
+@pytest.mark.slow
 def test_every_scheme_and_the_replay_see_the_same_requests_fail() -> None:
     event_ = Error(node="jetson-thor", at_s=100, until_s=220, rate=0.5)
     scenario = DEMO.model_copy(update={"events": (event_,)})

@@ -99,6 +99,7 @@ async def test_without_a_run_no_event_is_taken() -> None:
         await Stage().player.inject(slow(0.0, 500.0))
 
 
+@pytest.mark.slow
 @in_a_loop
 async def test_an_outage_of_reasoners_is_told_and_taken_back() -> None:
     stage = Stage(LlmOutage(at_s=1.0, until_s=50.0, failure="timeout"))

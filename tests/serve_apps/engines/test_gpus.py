@@ -223,6 +223,7 @@ def test_a_model_that_runs_out_of_memory_ends_its_request_as_an_error_and_serves
     assert emptied == [True]
 
 
+@pytest.mark.slow
 def test_the_failed_computation_keeps_no_tensor_alive() -> None:
     alive: list[Any] = []
 

@@ -173,6 +173,7 @@ def test_a_virtual_run_cannot_ask_the_model_of_a_live_testbed() -> None:
     check(given, ["MA"], live=True)
 
 
+@pytest.mark.slow
 def test_the_servers_process_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> None:
     """A stand-in for vLLM's server that would sleep for a minute, started by a process that dies at once."""
     (tmp_path / "standin.py").write_text("import time; time.sleep(60)")

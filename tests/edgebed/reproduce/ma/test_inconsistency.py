@@ -22,6 +22,7 @@ from edgebed.runs.virtual import simulate_in_memory
 from emulation.metrics.summary import summarise
 
 
+@pytest.mark.slow
 def test_two_draws_say_what_their_own_scenarios_give_and_are_plain_data() -> None:
     found = [measured(3, draw(number, 3)) for number in range(2)]
     assert [d.number for d in found] == [0, 1]

@@ -347,6 +347,7 @@ def _short_epochs(name: str, seed: int) -> Scenario:
     return setting.build(seed).model_copy(update={"slots": 24, "epoch_slots": 8, "tail_slots": 0})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_command_writes_every_file_and_prints_the_promised_keys(tmp_path: Path) -> None:
     asked = ["reproduce", "ma", "--quick", "--seeds", "1", "--out", str(tmp_path), "--json"]
@@ -382,6 +383,7 @@ def test_command_writes_every_file_and_prints_the_promised_keys(tmp_path: Path) 
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
 def test_one_part_alone_leaves_the_others_out_and_three_seeds_give_intervals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_what_an_upgrade_hides_is_not_run(server: Server) -> None:
     assert [got.status for got in server.ask(head, hidden, get("/health", CLOSE))] == [405, 200]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packets", [1, 7, 10_000])
 def test_pipelined_requests_are_answered_in_order(server: Server, packets: int) -> None:
     raw = b"".join(
@@ -79,6 +80,7 @@ def test_pipelined_requests_are_answered_in_order(server: Server, packets: int) 
     assert {g.status for g in got} == {200}
 
 
+@pytest.mark.slow
 def test_a_pipeline_waits_for_its_first_answer_and_holds_little() -> None:
     run = CountingRun(waits=True)
     with Server(run=run) as server, server.client() as sock:
@@ -105,6 +107,7 @@ def test_head_is_get_without_the_body(server: Server) -> None:
     assert (first.status, first.body, first.headers["allow"], second.status) == (405, b"", "POST", 200)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("lines", [(), ("Connection: keep-alive",), (CLOSE,)])
 def test_a_stream_is_framed_as_its_client_understands(version: str, lines: tuple[str, ...]) -> None:
@@ -148,6 +151,7 @@ def test_a_client_that_has_said_its_last_word_is_still_answered(
         assert server.still_serves()
 
 
+@pytest.mark.slow
 def test_one_that_waits_long_after_its_last_word_hears_an_interim_answer_and_then_its_own() -> None:
     run = CountingRun(waits=True)
     with Server(run=run) as server, server.client() as sock:

@@ -51,6 +51,7 @@ def server():
         yield found
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pieces=corrupted(), last_word=st.sampled_from((True, True, True, False)))
 def test_a_damaged_request_is_answered_at_most_once_and_leaves_nothing(

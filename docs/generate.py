@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from controller.schemes import SCHEMES
+from edgebed.cluster import machines
 from edgebed.commands.main import app
 from edgebed.wiring.controllers import REGISTRIES
 from emulation.domain import cluster, events, quantities, records, scenario, sharing
@@ -195,6 +196,8 @@ LOCAL = {
     "Switching": "float", "Hint": "str", "Mix": "dict[str, float]", "Origins": "tuple[str, ...]",
     "Models": "tuple[str, ...]", "Overhead": "float", "Exponent": "float",
     "Width": "int", "Floor": "float", "Setting": "bool | int | float | str",
+    **dict.fromkeys(("Address", "NodeIp", "Interface", "User", "LocalPath", "RemotePath", "Program"), "str"),
+    "RayPort": "int",
 }  # fmt: skip
 """The same, of names that stand where they are used."""
 
@@ -238,6 +241,19 @@ def http_settings_page() -> str:
         "# Settings of the gateway's HTTP server\n\nYAML for `edgebed up --http FILE`; unknown keys are errors. "
         "Without a file the defaults hold.\nWhat is refused, and how it is answered: [HTTP API](http.md).\n\n"
     ) + model_section(HttpSettings, "Keys")
+
+
+def machines_page() -> str:
+    """What the machines of a cluster are."""
+    return (
+        "# Machines file\n\nYAML for `edgebed cluster render --machines FILE`; unknown keys are errors. How it is "
+        "used:\n[machines of a cluster](../how-to/run-on-a-cluster.md).\n\n"
+    ) + "\n".join(
+        [
+            model_section(machines.LocalMachines, "Provider `local`"),
+            model_section(machines.Machine),
+        ]
+    )
 
 
 def record_page() -> str:
@@ -384,6 +400,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "testbed.md": testbed_page,
     "records.md": record_page,
     "cli.md": cli_page,
+    "machines.md": machines_page,
     "http-settings.md": http_settings_page,
     "schemes.md": scheme_page,
     "parameters.md": parameter_page,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgebed.commands.calibrate import app as calibrate_app
+from edgebed.commands.cluster import app as cluster_app
 from edgebed.commands.command import Command
 from edgebed.commands.concluding import conclude_and_show
 from edgebed.commands.console import out, print_rows, say
@@ -300,6 +301,7 @@ def scenarios(as_json: JsonOption = False) -> None:
     )
 
 
+app.add_typer(cluster_app, name="cluster", rich_help_panel=LIVE)
 app.add_typer(reproduce_app, name="reproduce", rich_help_panel=PAPERS)
 app.add_typer(calibrate_app, name="calibrate", rich_help_panel=MODELS)
 app.add_typer(models_app, name="models", rich_help_panel=MODELS)

@@ -22,7 +22,6 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
 from emulation.domain.records import RunFooter
 from emulation.domain.scenario import Lifecycle
-from emulation.files import ConfigError
 from serve_apps.deciders.events import EventPlayer
 from serve_apps.deciders.roles import DeployerHost, PlannerHost, SchedulerHost
 from serve_apps.engines.loading import LoadFacts
@@ -45,7 +44,7 @@ from serve_apps.testbed.ray_cluster import (
     start_local,
     start_raylets,
 )
-from serve_apps.testbed.start_errors import mistakes
+from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.messages import RunPlan, RunProgress
@@ -210,13 +209,10 @@ class LiveCluster:
             for node in self.testbed.nodes:
                 for model in self.testbed.hosted(node.id):
                     targets.append(replica_target(self.testbed, node.id, model, self.options.backend, share))
-        try:
-            serve.run_many(targets)
-        except RuntimeError as error:
-            found = mistakes()
-            if not found:
-                raise
-            raise ConfigError("\n".join(found)) from error
+        serve.run_many(
+            targets, wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
+        )
+        wait_until_running([t.name for t in targets])
 
     def load_facts(self) -> list[tuple[str, str, LoadFacts]]:
         """(node, model, what loading it cost) of every replica that is up and runs a real model."""

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, Literal, Protocol
 
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.events import Event, InFlight, LinkDelay, Ramp
+from emulation.domain.events import Drain, Event, InFlight, LinkDelay, LinkLoss, Ramp
 from emulation.domain.truth import Condition
 
 
@@ -54,15 +54,12 @@ class Effects(Protocol):
     def delay_s(self, event: int) -> float:
         """Seconds this event adds to every transfer, each way."""
 
+    def loses(self, event: int) -> float:
+        """Probability with which this event makes a message get lost."""
 
-class FaultTarget(Protocol):
-    """What a fault may do to a node; `emulation.executor.NodeState` in both worlds."""
 
-    @property
-    def site(self) -> str: ...
-
-    @property
-    def effects(self) -> Effects: ...
+class Faults(Protocol):
+    """What a fault may do to a node."""
 
     def set_condition(
         self,
@@ -76,11 +73,32 @@ class FaultTarget(Protocol):
 
     def leave(self, in_flight: InFlight, now_s: float) -> None: ...
 
+    def drain(self, now_s: float) -> None: ...
+
     def join(self, now_s: float) -> None: ...
 
     def crash(self, model: str, now_s: float, until_s: float) -> None: ...
 
+    def kill(self, model: str, now_s: float) -> None: ...
+
+    def restart(self, model: str, now_s: float) -> None: ...
+
     def set_link_delay(self, event: int, site: str, extra_s: float, now_s: float) -> None: ...
+
+    def set_link_loss(self, event: int, site: str, loss: LinkLoss | None, now_s: float) -> None: ...
+
+
+class FaultTarget(Protocol):
+    """A node that faults happen to; `emulation.executor.NodeState` in both worlds."""
+
+    @property
+    def site(self) -> str: ...
+
+    @property
+    def effects(self) -> Effects: ...
+
+    @property
+    def faults(self) -> Faults: ...
 
 
 Apply = Callable[[Any, FaultTarget, float, Step], None]
@@ -90,7 +108,7 @@ Apply = Callable[[Any, FaultTarget, float, Step], None]
 def _on_off(event: Any, index: int, testbed: TestbedConfig, value: float) -> list[Step]:
     """The two steps of a fault that is either in force or not."""
     nodes: tuple[str, ...] = (event.node,) if hasattr(event, "node") else ()
-    if isinstance(event, LinkDelay):
+    if isinstance(event, LinkDelay | LinkLoss):
         nodes = tuple(n.id for n in testbed.nodes if n.site in (event.a, event.b))
     return [
         Step(event.at_s, index, "onset", event, nodes, value),
@@ -109,6 +127,14 @@ def _rising(event: Ramp, index: int, testbed: TestbedConfig, value: float) -> li
     return [*rises, Step(event.until_s, index, "undo", event, (event.node,), value)]
 
 
+def _draining(event: Drain, index: int, testbed: TestbedConfig, value: float) -> list[Step]:
+    """Onset and undo, and between them the step at which the node leaves, if that comes before the undo."""
+    onset, undo = _on_off(event, index, testbed, value)
+    leaves_s = event.at_s + (inf if event.notice_s is None else event.notice_s)
+    leave = Step(leaves_s, index, "step", event, (event.node,), value)
+    return [onset, leave, undo] if leaves_s < event.until_s else [onset, undo]
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What one kind of event does."""
@@ -119,6 +145,9 @@ class Fault:
     plan: Callable[[Any, int, TestbedConfig, float], list[Step]] = _on_off
     in_force: Callable[[Effects, int], float | None] = lambda effects, event: None
     """Magnitude of its effect by the state of a node; None where it has none there, or only records can tell."""
+    kills: Literal["replica", "node"] | None = None
+    """Whose processes its onset really ends in the live world. Those of a node end before its step is applied: the
+    process that takes the place of the old one applies it."""
 
     def steps(self, event: Any, index: int, testbed: TestbedConfig) -> list[Step]:
         """The timed changes of an event, onset first, undo last; what would never come is left out."""
@@ -131,7 +160,7 @@ def _condition(of: Callable[[Any, float], Condition]) -> Apply:
     def apply(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
         condition = None if step.phase == "undo" else of(event, step.value)
         hint = getattr(event, "hint", event.kind) if step.visible else None
-        node.set_condition(step.event, condition, now_s, event.model, hint)
+        node.faults.set_condition(step.event, condition, now_s, event.model, hint)
 
     return apply
 
@@ -139,21 +168,51 @@ def _condition(of: Callable[[Any, float], Condition]) -> Apply:
 def _leave(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
     """Take the node away with its in-flight policy, or bring it back (churn)."""
     if step.phase == "undo":
-        node.join(now_s)
+        node.faults.join(now_s)
     else:
-        node.leave(event.in_flight, now_s)
+        node.faults.leave(event.in_flight, now_s)
+
+
+def _drain(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+    """Take no new work from the onset on, leave at the end of the notice, be back at the undo."""
+    if step.phase == "onset":
+        node.faults.drain(now_s)
+    else:
+        _leave(event, node, now_s, step)
+
+
+def _lose_node(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+    """The node is gone with all that runs there; what was dispatched to it is given back."""
+    if step.phase == "undo":
+        node.faults.join(now_s)
+    else:
+        node.faults.leave("requeue", now_s)
 
 
 def _delay(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
     """Delay requests from the other site. A node of site a is told about b and the other way round."""
     other = event.b if node.site == event.a else event.a
-    node.set_link_delay(step.event, other, 0.0 if step.phase == "undo" else event.extra_s, now_s)
+    node.faults.set_link_delay(step.event, other, 0.0 if step.phase == "undo" else event.extra_s, now_s)
+
+
+def _lose(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+    """Lose messages to and from the other site, as `_delay` delays them."""
+    other = event.b if node.site == event.a else event.a
+    node.faults.set_link_loss(step.event, other, None if step.phase == "undo" else event, now_s)
 
 
 def _crash(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
     """Kill the replica; the node starts it again at `until_s`, so the undo only marks the moment."""
     if step.phase == "onset":
-        node.crash(event.model, now_s, event.until_s)
+        node.faults.crash(event.model, now_s, event.until_s)
+
+
+def _kill(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+    """Whoever waited at the replica loses it with its process, and dispatches again; it is started at the undo."""
+    if step.phase == "undo":
+        node.faults.restart(event.model, now_s)
+    else:
+        node.faults.kill(event.model, now_s)
 
 
 def _of_reasoners(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
@@ -180,6 +239,10 @@ def _delay_s(effects: Effects, event: int) -> float | None:
     return effects.delay_s(event)
 
 
+def _loses(effects: Effects, event: int) -> float | None:
+    return effects.loses(event)
+
+
 _slower = _condition(lambda event, factor: Condition(slowdown=factor, stutter=event.stutter))
 """E3's hidden degraded state (eq. 3)."""
 
@@ -201,8 +264,12 @@ FAULTS: dict[str, Fault] = {
         in_force=_fails,
     ),
     "leave": Fault(_leave, in_force=_away),
+    "drain": Fault(_drain, plan=_draining, in_force=_away),
+    "node_kill": Fault(_lose_node, in_force=_away, kills="node"),
     "link_delay": Fault(_delay, lambda event: event.extra_s, in_force=_delay_s),
+    "link_loss": Fault(_lose, lambda event: event.rate, in_force=_loses),
     "replica_crash": Fault(_crash),
+    "replica_kill": Fault(_kill, kills="replica"),
     "llm_outage": Fault(_of_reasoners),
 }
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import orjson
 from numpy.random import Generator
 
-from emulation.domain.events import Drift, Event, Leave, Pause, Slowdown
+from emulation.domain.events import GOES_AWAY, Drift, Event, Pause, Slowdown
 from emulation.domain.scenario import LengthKnowledge, PeriodicSource, Scenario
 from emulation.rng import stream
 from workloads.mismatch import world_truth
@@ -176,7 +176,9 @@ def _slower(events: Sequence[Event], node: str, t_s: float, avoiding: bool) -> f
     for event in events:
         if getattr(event, "node", None) != node or not event.at_s <= t_s < event.until_s:
             continue
-        if isinstance(event, Leave | Pause) or (avoiding and isinstance(event, Slowdown) and event.stutter):
+        if isinstance(event, (*GOES_AWAY, Pause)) or (
+            avoiding and isinstance(event, Slowdown) and event.stutter
+        ):
             return inf
         if isinstance(event, Slowdown):
             slower *= event.factor

@@ -181,8 +181,8 @@ def inject(
     kind: Annotated[
         str,
         typer.Argument(
-            help="What goes wrong: slowdown, drift, ramp, pause, error, leave, link_delay, replica_crash or "
-            "llm_outage."
+            help="What goes wrong: slowdown, drift, ramp, pause, error, leave, drain, node_kill, link_delay, "
+            "link_loss, replica_crash, replica_kill or llm_outage."
         ),
     ],
     for_s: Annotated[
@@ -195,7 +195,8 @@ def inject(
         str | None,
         typer.Option(
             "--node",
-            help="The node it happens to; every kind but link_delay and llm_outage needs one. By default none.",
+            help="The node it happens to; every kind but link_delay, link_loss and llm_outage needs one. By default "
+            "none.",
         ),
     ] = None,
     model: Annotated[
@@ -214,8 +215,8 @@ def inject(
         Literal["requeue", "fail", "resume"] | None,
         typer.Option(
             "--in-flight",
-            help="What becomes of the work on a node that leaves: it goes elsewhere, is lost, or goes on when "
-            "the node is back. By default requeue.",
+            help="What becomes of the work on a node that leaves or drains: it goes elsewhere, is lost, or goes on "
+            "when the node is back. By default requeue.",
         ),
     ] = None,
     settings: Annotated[

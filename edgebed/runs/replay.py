@@ -131,7 +131,7 @@ def _submit(
             nodes[node_of[job.executor]].cancel(request_id, t_s)
             job = again
         else:
-            job.attempt += job.enqueued_s is not None
+            job.attempt += job.enqueued_s is not None or job.lost
         node.submit(executor, job, t_s)
 
     return do

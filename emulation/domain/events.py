@@ -44,6 +44,8 @@ class Timed(Strict):
     @property
     def target(self) -> str:
         """What it hits, for records and tables: a node, a node/model, a pair of sites, or `control`."""
+        if hasattr(self, "a") and hasattr(self, "b"):
+            return f"{self.a}-{self.b}"
         node, model = getattr(self, "node", "control"), getattr(self, "model", None)
         return f"{node}/{model}" if model else node
 
@@ -114,6 +116,26 @@ class Leave(Timed):
     in_flight: InFlight = "requeue"
 
 
+class Drain(Timed):
+    """A node is to go: it takes no new work and gives back what waits there; what is in service may finish. It is back
+    at `until_s`."""
+
+    kind: Literal["drain"] = "drain"
+    node: NodeName
+    notice_s: Length | None = None
+    """Seconds after the onset at which the node leaves, finished or not (a spot notice); None: it lets all finish."""
+    in_flight: InFlight = "requeue"
+    """What becomes of work that is unfinished when the node leaves."""
+
+
+class NodeKill(Timed):
+    """All processes of a node are killed, without notice; live, they really are. What they held in memory is gone, and
+    work there is dispatched again from its last finished prompt. The node is back at `until_s`; its replicas start."""
+
+    kind: Literal["node_kill"] = "node_kill"
+    node: NodeName
+
+
 class LinkDelay(Timed):
     """Extra latency between two sites, each way."""
 
@@ -122,16 +144,37 @@ class LinkDelay(Timed):
     b: Name
     extra_s: Annotated[float, Range(0.000001, 86_400, "virtual s each way")]
 
-    @property
-    def target(self) -> str:
-        """The two sites."""
-        return f"{self.a}-{self.b}"
+
+class LinkLoss(Timed):
+    """Messages between two sites, requests and answers alike, get lost and are sent again. One that was lost as often
+    as it is tried is given up: its request is dispatched again, or expires if its deadline is before."""
+
+    kind: Literal["link_loss"] = "link_loss"
+    a: Name
+    b: Name
+    rate: SomeFraction
+    """Probability, drawn per message and try: the same ones are lost under every scheme and in both worlds."""
+    retry_s: Length = 1.0
+    """Virtual seconds after which whoever sent a message that was lost sends it again."""
+    tries: Annotated[int, Range(1, 20, "tries")] = 4
+    """How often a message is sent before it is given up."""
+    seed: Seed = 0
+    """Another seed loses other messages."""
 
 
 class ReplicaCrash(Timed):
     """One executor dies at `at_s`; it starts again by itself, not before `until_s`. Its work stays queued."""
 
     kind: Literal["replica_crash"] = "replica_crash"
+    node: NodeName
+    model: Name
+
+
+class ReplicaKill(Timed):
+    """The process of one replica is killed; live, it really is. Its work is dispatched again, from its last finished
+    prompt. Another one starts in its place at `until_s`; live, once Serve has it up, if that is later."""
+
+    kind: Literal["replica_kill"] = "replica_kill"
     node: NodeName
     model: Name
 
@@ -157,6 +200,21 @@ class LlmOutage(Timed):
 
 
 Event = Annotated[
-    Slowdown | Drift | Ramp | Pause | Error | Leave | LinkDelay | ReplicaCrash | LlmOutage,
+    Slowdown
+    | Drift
+    | Ramp
+    | Pause
+    | Error
+    | Leave
+    | Drain
+    | NodeKill
+    | LinkDelay
+    | LinkLoss
+    | ReplicaCrash
+    | ReplicaKill
+    | LlmOutage,
     Field(discriminator="kind"),
 ]
+
+GOES_AWAY = (Leave, Drain, NodeKill)
+"""Events while which a node takes no work."""

@@ -8,7 +8,16 @@ from pydantic import Field, model_validator
 
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.effort import check_effort
-from emulation.domain.events import Drift, Event, Leave, LinkDelay, LlmOutage, ReplicaCrash
+from emulation.domain.events import (
+    GOES_AWAY,
+    Drift,
+    Event,
+    LinkDelay,
+    LinkLoss,
+    LlmOutage,
+    ReplicaCrash,
+    ReplicaKill,
+)
 from emulation.domain.feasibility import given_plan_violations
 from emulation.domain.quantities import (
     Fraction,
@@ -163,19 +172,19 @@ class Scenario(Strict):
 
 def check_event(event: Event, testbed: TestbedConfig, where: str) -> None:
     """Raise `ValueError` for an event whose target the testbed does not have, or which it cannot happen to."""
-    if isinstance(event, LinkDelay):
+    if isinstance(event, LinkDelay | LinkLoss):
         check_known(where, (event.a, event.b), {n.site for n in testbed.nodes}, "site")
         return
     if isinstance(event, LlmOutage):
         return
     check_known(f"{where}.node", (event.node,), {n.id for n in testbed.nodes}, "node")
-    model = None if isinstance(event, Leave) else event.model
+    model = getattr(event, "model", None)
     check_known(f"{where}.model", (model,), {m.id for m in testbed.models}, "model")
     hosted = testbed.hosted(event.node)
     if model is not None and model not in hosted:
         raise ValueError(f"{where}: node {event.node!r} cannot host model {model!r}")
-    if isinstance(event, ReplicaCrash) and testbed.node(event.node).hosting == "device":
-        raise ValueError(f"{where}: replica_crash needs a node with pods; {event.node!r} is a device")
+    if isinstance(event, ReplicaCrash | ReplicaKill) and testbed.node(event.node).hosting == "device":
+        raise ValueError(f"{where}: {event.kind} needs a node with pods; {event.node!r} is a device")
     if isinstance(event, Drift) and hosted:
         affected = hosted if model is None else (model,)
         most = 2 if any(testbed.model(m).features == "tokens" for m in affected) else 1
@@ -186,7 +195,7 @@ def check_event(event: Event, testbed: TestbedConfig, where: str) -> None:
 
 
 def _no_overlapping_leaves(events: tuple[Event, ...]) -> None:
-    leaves = sorted((e for e in events if isinstance(e, Leave)), key=lambda e: (e.node, e.at_s))
+    leaves = sorted((e for e in events if isinstance(e, GOES_AWAY)), key=lambda e: (e.node, e.at_s))
     for first, second in zip(leaves, leaves[1:], strict=False):
         if first.node == second.node and second.at_s < first.until_s:
             raise ValueError(

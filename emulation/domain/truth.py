@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Literal
+
+from emulation.domain.events import LinkLoss
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,27 @@ class Condition:
 HEALTHY = Condition()
 
 
-def fails(rate: float, seed: int, event: int, request_id: str, attempt: int) -> bool:
+def fails(rate: float, seed: int, event: int, request_id: str, attempt: int, part: str = "") -> bool:
     """Whether event number `event` of the plan hits this attempt at a request: the same in both worlds, for any scheme.
+
+    `part`: of the attempt, where it may be hit several times.
 
     A uniform draw in [0, 1), of 64 bits of BLAKE2b over all that names it, is below the rate.
     """
-    name = f"{seed}/{event}/{attempt}/{request_id}".encode()
+    name = f"{seed}/{event}/{attempt}/{request_id}{part}".encode()
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") < rate * 2**64
+
+
+Way = Literal["up", "down"]
+"""Of a message: a request to its node, or an answer from there."""
+
+
+def lost(
+    loss: LinkLoss, event: int, request_id: str, attempt: int, way: Way, number: int, first_s: float
+) -> bool:
+    """Whether try `number` (from 0) of a message gets lost by event number `event`; its first try is at `first_s`."""
+    in_force = first_s + number * loss.retry_s < loss.until_s
+    return in_force and fails(loss.rate, loss.seed, event, request_id, attempt, f"/{way}{number}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,10 @@ class Simulation:
                 else:
                     self._deliver(notice)
             elif isinstance(notice, Returned):
-                self._returned(notice)
+                if notice.t_s > self.kernel.now_s:
+                    self.kernel.at(notice.t_s, DELIVERY, self._returned, notice)
+                else:
+                    self._returned(notice)
             elif isinstance(notice, Changed):
                 self.ledger.executor(notice)
                 self._deciding.tell(self._hear_changed, notice)

@@ -33,3 +33,7 @@ class NodeEffects:
     def delay_s(self, event: int) -> float:
         """Seconds this event adds to every transfer, each way."""
         return self._paths.delay_s(event)
+
+    def loses(self, event: int) -> float:
+        """Probability with which this event makes a message get lost."""
+        return self._paths.loss_rate(event)

@@ -56,7 +56,8 @@ class Executor(Lane):
     @property
     def holds(self) -> bool:
         """Whether it occupies RAM, cores or a GPU slice."""
-        return self.state in ("starting", "ready", "draining")
+        up = self.state in ("starting", "ready", "draining")
+        return up or (self.state == "away" and self.mode != "off")  # a node that lets its work finish
 
     def idle(self, width: int) -> Lane | None:
         """A free place among the first `width`; None if all are taken."""

@@ -51,6 +51,8 @@ class Job:
     uplink_s: float = 0.0
     downlink_s: float = 0.0
     stutter: bool = False
+    lost: bool = False
+    """Whether this attempt never reached its node."""
     executor: str | None = None
     mode: Mode = "off"
     counted_tokens: tuple[int | None, int] | None = None

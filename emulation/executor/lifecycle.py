@@ -143,23 +143,42 @@ class Lifecycle:
             self._change(executor, "away", inf, now_s)
         return jobs
 
+    def drain(self, now_s: float) -> list[Job]:
+        """The node takes no new work; returns what waited there. What is in service goes on."""
+        jobs: list[Job] = []
+        if not self._service.available:
+            return jobs
+        self._service.available, self._service.in_flight = False, "requeue"
+        for executor in self._executors:
+            jobs.extend(executor.queue)
+            executor.queue.clear()
+            if executor.state != "ready":
+                executor.mode, executor.gpu = "off", None
+            self._change(executor, "away", inf, now_s)
+        return jobs
+
     def join(self, now_s: float) -> None:
-        """The node is back: its executors start again, a device is ready at once."""
+        """The node is back: its executors start again; a device, and a pod that never left, is ready at once."""
+        if self._service.available:
+            return
         self._service.available = True
         for executor in self._executors:
             if self._spec.hosting == "device":
                 executor.mode, executor.gpu = executor.target, 0 if executor.target == "gpu" else None
                 self._change(executor, "ready", inf, now_s)
                 self._service.serve_next(executor, now_s)
+            elif executor.state == "away" and executor.mode != "off":
+                self._change(executor, "ready", inf, now_s)
             else:
                 self._change(executor, "off" if executor.target == "off" else "pending", inf, now_s)
         self._start_pending(now_s)
 
-    def crash(self, model: str, now_s: float, until_s: float) -> None:
-        """The replica of a model dies; it starts again at `until_s`. Its work stays queued.
+    def crash(self, model: str, now_s: float, until_s: float) -> list[Job]:
+        """The replica of a model dies; it starts again at `until_s`. Returns its work, which stays queued.
 
         Neither switching it off and on nor a return of its node brings it back earlier.
         """
+        jobs: list[Job] = []
         for executor in self._executors:
             if model in executor.spec.models and executor.state in ("ready", "starting"):
                 self._down_until_s[executor.spec.id] = self._may_start_s(executor, until_s)
@@ -167,6 +186,16 @@ class Lifecycle:
                 self._service.share_out(executor, now_s)
                 ready_s = self._may_start_s(executor, now_s) + self._models[model].init_s
                 self._change(executor, "starting", ready_s, now_s)
+                jobs.extend(executor.queue)
+        return jobs
+
+    def restart(self, model: str, now_s: float) -> None:
+        """The replica of a model that crashed for as long as nobody says otherwise may start now."""
+        for executor in self._executors:
+            if self._down_until_s.get(executor.spec.id) == inf and model in executor.spec.models:
+                del self._down_until_s[executor.spec.id]
+                if executor.state == "starting":
+                    self._change(executor, "starting", now_s + self._models[model].init_s, now_s)
 
     def _may_start_s(self, executor: Executor, t_s: float) -> float:
         return max(t_s, self._down_until_s.get(executor.spec.id, t_s))

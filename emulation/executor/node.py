@@ -13,13 +13,13 @@ from math import inf
 
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import ExecutorSpec, Mode, TestbedConfig
-from emulation.domain.events import InFlight
 from emulation.domain.request import Outcome
 from emulation.domain.snapshot import NodeView
-from emulation.domain.truth import Condition, WorldTruth
+from emulation.domain.truth import WorldTruth
 from emulation.executor.computed import ComputedWork
 from emulation.executor.effects import NodeEffects
 from emulation.executor.executor import Executor
+from emulation.executor.faults import NodeFaults
 from emulation.executor.job import Job
 from emulation.executor.lane import Lane, Milestone
 from emulation.executor.lifecycle import Lifecycle
@@ -34,8 +34,8 @@ from emulation.executor.telemetry import node_view
 class NodeState:
     """State machine of one node: its time, and the one door to all that its parts do.
 
-    Of its parts `computed` is for whoever computes work that is real, `oracle` for an oracle, `effects` for whoever
-    plays events; the others are its own.
+    Of its parts `computed` is for whoever computes work that is real, `oracle` for an oracle, `faults` and `effects`
+    for whoever plays events; the others are its own.
 
     With `external_init`, starting an executor waits for `mark_ready` and draining for `mark_stopped` instead of
     the emulated times (lifecycle `cold`, where processes really start and stop). Service of the models in `real`
@@ -59,13 +59,23 @@ class NodeState:
         self._batched = [lane for e in self._executors for lane in e.more]
         """Places beyond the first of every executor: none, where all serve one by one."""
         self._speed = Speed(testbed, node_id, truth or WorldTruth())
-        self._service = Service(node_id, self._executors, self._speed, real)
+        self._paths = Paths(testbed, node_id)
+        self._service = Service(node_id, self._executors, self._speed, self._paths, real)
         self._lifecycle = Lifecycle(testbed, node_id, self._service, external_init)
         self.computed = ComputedWork(self._service, self.advance, self._refresh)
         """Work that somebody really computes."""
         self.oracle = NodeOracle(self._service, self.advance)
         """The truth, for an oracle that is given it on purpose."""
-        self._paths = Paths(testbed, node_id)
+        self.faults = NodeFaults(
+            self._speed,
+            self._service,
+            self._lifecycle,
+            self._paths,
+            self.advance,
+            self._refresh,
+            self._recall,
+        )
+        """What events may do here."""
         self.effects = NodeEffects(self._service, self._paths)
         """What events do here, for whoever plays them."""
         self._inbound: list[tuple[float, int, Job]] = []
@@ -131,7 +141,8 @@ class NodeState:
                 next_s = lane.finish_s
         if self._inbound and self._inbound[0][0] < next_s:
             next_s = self._inbound[0][0]
-        while self._deadlines and (self._deadlines[0][2].ended or self._deadlines[0][2].executor is None):
+        here = self._service.by_id
+        while self._deadlines and (self._deadlines[0][2].ended or self._deadlines[0][2].executor not in here):
             heappop(self._deadlines)
         if self._deadlines and self._deadlines[0][0] < next_s:
             next_s = self._deadlines[0][0]
@@ -150,7 +161,13 @@ class NodeState:
         job.dispatched_s = now_s
         job.stutter = self._speed.stutters(job.request.model)
         self._paths.time(job)
+        resent_s, arrives = self._paths.resending(job, "up", now_s)
+        job.uplink_s += resent_s
+        job.lost = not arrives
         self.version += 1
+        if job.lost:
+            self._service.lose(job, now_s, resent_s)
+            return
         self._sequence += 1
         due_s = max(job.request.deadline_s - job.downlink_s, now_s)
         if due_s != inf:
@@ -159,7 +176,7 @@ class NodeState:
             job.enqueued_s = None
             heappush(self._inbound, (now_s + job.uplink_s, self._sequence, job))
             self._next_s = min(self._next_s, due_s, now_s + job.uplink_s)
-        elif executor.job is not None and not executor.more:
+        elif executor.job is not None and not executor.more and self._service.available:
             job.enqueued_s = now_s
             executor.queue.append(job)
             self._next_s = min(self._next_s, due_s)
@@ -227,49 +244,11 @@ class NodeState:
         self._refresh()
         self.advance(now_s)
 
-    # -- faults -------------------------------------------------------------------------------------------
-
-    def set_condition(
-        self,
-        event: int,
-        condition: Condition | None,
-        now_s: float,
-        model: str | None = None,
-        hint: str | None = None,
-    ) -> None:
-        """Put the effect of event number `event` in force, or take it away; work in service feels it at once."""
-        self.advance(now_s)
-        self._speed.set_condition(event, condition, model, hint)
-        self._service.respeed(now_s)
-        self._refresh()
-
-    def set_link_delay(self, event: int, site: str, extra_s: float, now_s: float) -> None:
-        """Extra seconds each way between this node and a site, for requests dispatched from now on; 0 ends it."""
-        self.advance(now_s)
-        self._paths.set_delay(event, site, extra_s)
-
-    def leave(self, in_flight: InFlight, now_s: float) -> None:
-        """The node goes away; its work is given back, lost, or kept for its return at the last finished prompt."""
-        self.advance(now_s)
-        jobs = self._lifecycle.leave(in_flight, now_s)
-        if in_flight != "resume":
-            jobs.extend(job for _, _, job in sorted(self._inbound) if not job.ended)
-            self._inbound.clear()
-        for job in jobs:
-            self._service.give_up(job, now_s)
-        self._refresh()
-
-    def join(self, now_s: float) -> None:
-        """The node is back: its executors start again, a device is ready at once."""
-        self.advance(now_s)
-        self._lifecycle.join(now_s)
-        self._refresh()
-
-    def crash(self, model: str, now_s: float, until_s: float) -> None:
-        """The replica of a model dies; it starts again at `until_s`. Its work stays queued."""
-        self.advance(now_s)
-        self._lifecycle.crash(model, now_s, until_s)
-        self._refresh()
+    def _recall(self) -> list[Job]:
+        """Take what is on its way here, in order of arrival."""
+        jobs = [job for _, _, job in sorted(self._inbound) if not job.ended]
+        self._inbound.clear()
+        return jobs
 
     # -- telemetry ----------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ class Returned:
     """The node gives a job back: it must be dispatched again."""
 
     t_s: float
+    """When whoever dispatched it knows; later than now if it, or its answer, was lost on the way."""
     job: Job
 
 

@@ -1,13 +1,15 @@
-"""How long requests take to and from one node."""
+"""How long requests and their answers take to and from one node, and which of them get lost."""
 
 from __future__ import annotations
 
 from emulation.domain.cluster import LinkSpec, TestbedConfig
+from emulation.domain.events import LinkLoss
+from emulation.domain.truth import Way, lost
 from emulation.executor.job import Job
 
 
 class Paths:
-    """The links of one node, and the extra delay in force on them."""
+    """The links of one node, and the extra delay and the loss in force on them."""
 
     def __init__(self, testbed: TestbedConfig, node_id: str) -> None:
         self._testbed = testbed
@@ -16,6 +18,7 @@ class Paths:
         self._links: dict[str, LinkSpec | None] = {}
         """Origin to the link its requests come over; None where that costs nothing."""
         self._extra: dict[int, tuple[str, float]] = {}
+        self._losses: dict[int, tuple[str, LinkLoss]] = {}
 
     def set_delay(self, event: int, site: str, extra_s: float) -> None:
         """Extra seconds each way from a site; 0 ends it."""
@@ -27,6 +30,32 @@ class Paths:
     def delay_s(self, event: int) -> float:
         """Extra seconds each way by this event."""
         return self._extra.get(event, ("", 0.0))[1]
+
+    def set_loss(self, event: int, site: str, loss: LinkLoss | None) -> None:
+        """What passes to and from a site gets lost as this event says; None ends it."""
+        if loss is None:
+            self._losses.pop(event, None)
+        else:
+            self._losses[event] = site, loss
+
+    def loss_rate(self, event: int) -> float:
+        """Probability with which this event makes a message get lost."""
+        return self._losses[event][1].rate if event in self._losses else 0.0
+
+    def resending(self, job: Job, way: Way, t_s: float) -> tuple[float, bool]:
+        """Seconds that go by with sending a message again whose first try is at `t_s`, and whether it gets through.
+
+        Where several events lose messages, the first of them says how often and when they are sent again.
+        """
+        origin = self._site_of.get(job.request.origin)
+        losses = [(event, loss) for event, (site, loss) in self._losses.items() if site == origin]
+        if not losses:
+            return 0.0, True
+        first = losses[0][1]
+        for k in range(first.tries):
+            if not any(lost(of, event, job.request.id, job.attempt, way, k, t_s) for event, of in losses):
+                return k * first.retry_s, True
+        return first.tries * first.retry_s, False
 
     def time(self, job: Job) -> None:
         """Set the uplink and downlink time of a job (X_q of MA eq. 7)."""

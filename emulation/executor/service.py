@@ -11,21 +11,24 @@ from emulation.executor.executor import Executor
 from emulation.executor.job import Job
 from emulation.executor.lane import Lane
 from emulation.executor.notices import Ended, Notice, Returned, Started
+from emulation.executor.paths import Paths
 from emulation.executor.speed import Speed
 
 BROKEN = "the replica failed"
 """Reason of an injected error: what an outsider would see."""
+LOST = "deadline passed while it was lost on its way"
 
 
 class Service:
     """The FIFO servers of one node. Callers pass the time, and see to it that it does not go back."""
 
     def __init__(
-        self, node_id: str, executors: Sequence[Executor], speed: Speed, real: Collection[str]
+        self, node_id: str, executors: Sequence[Executor], speed: Speed, paths: Paths, real: Collection[str]
     ) -> None:
         self.executors = executors
         self.by_id: Mapping[str, Executor] = {e.spec.id: e for e in executors}
         self.speed = speed
+        self.paths = paths
         self.notices: list[Notice] = []
         self.available = True
         self.in_flight: InFlight = "requeue"
@@ -141,13 +144,19 @@ class Service:
         """The job served at a place is done."""
         job = lane.release(t_s)
         assert job is not None
-        job.prompts_done = len(job.truth.noise)
-        self.end(job, "done", t_s)
-        self._after(self.by_id[job.executor or ""], t_s)
+        executor = self.by_id[job.executor or ""]
+        resent_s, arrives = self.paths.resending(job, "down", t_s)
+        if arrives and (resent_s == 0.0 or t_s + job.downlink_s + resent_s <= job.request.deadline_s):
+            job.prompts_done = len(job.truth.noise)
+            job.downlink_s += resent_s
+            self.end(job, "done", t_s)
+        else:
+            self.lose(job, t_s, inf if arrives else resent_s)
+        self._after(executor, t_s)
 
     def expire(self, job: Job, t_s: float) -> None:
-        """The deadline of a job has come."""
-        if not job.ended and job.executor is not None:
+        """The deadline of a job has come; one that was given back may be at another node by now."""
+        if not job.ended and job.executor in self.by_id:
             self.remove(job, t_s)
             self.end(job, "expired", t_s, "deadline passed")
 
@@ -172,8 +181,20 @@ class Service:
         if self.in_flight == "fail":
             self.end(job, "node_lost", t_s, f"{self._node_id} left")
         else:
-            job.executor = None
-            self.notices.append(Returned(t_s, job))
+            self.give_back(job, t_s)
+
+    def give_back(self, job: Job, t_s: float) -> None:
+        """The job must be dispatched again, from its last finished prompt; whoever sent it knows at `t_s`."""
+        job.executor = None
+        self.notices.append(Returned(t_s, job))
+
+    def lose(self, job: Job, t_s: float, after_s: float) -> None:
+        """The job or its answer is lost: whoever sent it gives up after so many seconds, or at its deadline."""
+        if t_s + after_s < job.request.deadline_s:
+            self.give_back(job, t_s + after_s)
+        else:
+            job.ended = True
+            self.notices.append(Ended(t_s, job, "expired", max(job.request.deadline_s, t_s), LOST))
 
     def _after(self, executor: Executor, t_s: float) -> None:
         """A job is out of service: take the next one, or leave its share to others."""

@@ -12,10 +12,22 @@ from dataclasses import dataclass
 from math import exp, isclose, log
 from typing import Any
 
-from emulation.domain.events import Drift, Error, Leave, LinkDelay, Pause, Ramp, Slowdown
+from emulation.domain.events import (
+    GOES_AWAY,
+    Drain,
+    Drift,
+    Error,
+    Leave,
+    LinkDelay,
+    LinkLoss,
+    NodeKill,
+    Pause,
+    Ramp,
+    Slowdown,
+)
 from emulation.domain.records import EventRecord
 from emulation.domain.truth import fails
-from emulation.metrics.fault_row import Case, FaultRow, active_in
+from emulation.metrics.fault_row import Case, FaultRow, ruled_out
 
 NEUTRAL: Mapping[type, float] = {
     Slowdown: 1.0,
@@ -24,7 +36,10 @@ NEUTRAL: Mapping[type, float] = {
     Pause: 0.0,
     Error: 0.0,
     Leave: 0.0,
+    Drain: 0.0,
+    NodeKill: 0.0,
     LinkDelay: 0.0,
+    LinkLoss: 0.0,
 }
 """Kind of event that a node's state tells of to what it says without it."""
 
@@ -79,7 +94,7 @@ def _steps(case: Case) -> list[_Step]:
 
 
 def _wanted(event: Any, record: EventRecord) -> float:
-    if isinstance(event, Pause | Leave):
+    if isinstance(event, (Pause, *GOES_AWAY)):
         return 1.0
     if isinstance(event, Drift):
         return drift_factor(event)
@@ -95,8 +110,8 @@ def _expected(case: Case, rises: Sequence[_Step]) -> tuple[float, float | None]:
     """What should stand in the row, in the unit of its kind, and what the state showed."""
     event, (onset_s, undo_s) = case.event, case.span
     last = rises[-1] if rises else None
-    if isinstance(event, Leave):
-        return 0.0, float(len(_active(case)))
+    if isinstance(event, GOES_AWAY):
+        return 0.0, float(len(ruled_out(case)))
     if isinstance(event, Pause):
         return undo_s - onset_s, None if last is None else (undo_s - onset_s) * last.after
     times = 2.0 if isinstance(event, LinkDelay) else 1.0
@@ -104,15 +119,11 @@ def _expected(case: Case, rises: Sequence[_Step]) -> tuple[float, float | None]:
     return times * wanted, None if last is None else times * last.after
 
 
-def _active(case: Case) -> list[Any]:
-    return [r for r in case.there() if active_in(r, case.inner)]
-
-
 def _against(case: Case) -> str:
     """What the requests of the run say against it; empty if nothing."""
     event = case.event
-    if isinstance(event, Pause | Leave):
-        moved = _active(case)
+    if isinstance(event, (Pause, *GOES_AWAY)):
+        moved = ruled_out(case)
         return f"{len(moved)} requests began or ended inside" if moved else ""
     if isinstance(event, Error):
         began = (

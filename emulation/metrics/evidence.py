@@ -10,19 +10,26 @@ measured here on requests is for the live one, and for what only records can tel
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf, log
-from statistics import median
 
 from emulation.domain.events import Drift, Event, Ramp, Slowdown
-from emulation.domain.records import DecisionRecord, RequestRecord
+from emulation.domain.records import DecisionRecord
 from emulation.metrics.engine_state import drift_factor, has_state, state_row
-from emulation.metrics.fault_row import Case, FaultRow, active_in, end_s, states_before, window_of
+from emulation.metrics.fault_row import (
+    Case,
+    FaultRow,
+    active_in,
+    end_s,
+    ruled_out,
+    states_before,
+    window_of,
+)
+from emulation.metrics.links import link_row, loss_row
 from emulation.metrics.service_factor import ServedSpan, Slowed, Span, slowdown_factor
 from emulation.metrics.stops import error_row, pause_row
-from emulation.metrics.view import RunView, is_exchange, node_of
+from emulation.metrics.view import RunView, is_exchange
 
 TOO_LITTLE = "too little work passed to tell"
 
@@ -122,7 +129,7 @@ def _why_unmeasured(during: Sequence[ServedSpan], span: Span) -> str:
 
 def _leave_row(case: Case) -> FaultRow:
     (onset_s, undo_s), there, changes = case.span, case.there(), case.changes()
-    active = [r for r in there if active_in(r, case.inner)]
+    active = ruled_out(case)
     away = any(e.state == "away" and onset_s <= e.t_s < undo_s for e in changes)
     landed: bool | None = not active
     recovered, note = None, ""
@@ -156,41 +163,7 @@ def _crash_row(case: Case) -> FaultRow:
     )
 
 
-# -- links and reasoners
-
-
-def _link_row(case: Case) -> FaultRow:
-    event, (onset_s, undo_s), sites = case.event, case.span, case.sites
-    expected = 2 * event.extra_s
-    moves: list[tuple[float, float | None]] = []
-    """Per pair of nodes, how much longer transfers took inside than outside, and than after it alone."""
-    for (origin, node), records in _by_pair(case.run).items():
-        if sites is not None and {sites.get(origin), sites.get(node)} != {event.a, event.b}:
-            continue
-        inside = [r.transfer_s for r in records if onset_s <= (r.dispatched_s or 0) and r.ended_s <= undo_s]
-        before = [r.transfer_s for r in records if r.ended_s <= onset_s]
-        after = [r.transfer_s for r in records if (r.dispatched_s or 0) >= undo_s]
-        if inside and (before or after):
-            middle_s = median(inside)
-            moves.append((middle_s - median(before or after), middle_s - median(after) if after else None))
-    if not moves:
-        note = "not exercised: no request crossed the link in the window"
-        return case.row(expected=expected, note=note)
-    rise, fall = max(moves, key=lambda move: move[0])
-    landed = rise >= event.extra_s
-    if not landed and sites is None:
-        note = "not exercised: no slower pair of nodes was seen"
-        return case.row(expected=expected, effect=rise, note=note)
-    recovered = None if fall is None else fall >= event.extra_s
-    return case.row(landed=landed, effect=rise, expected=expected, recovered=recovered)
-
-
-def _by_pair(run: RunView) -> dict[tuple[str, str], list[RequestRecord]]:
-    pairs: dict[tuple[str, str], list[RequestRecord]] = defaultdict(list)
-    for record in run.requests:
-        if record.executor and record.outcome == "done" and node_of(record.executor) != record.origin:
-            pairs[record.origin, node_of(record.executor)].append(record)
-    return pairs
+# -- reasoners
 
 
 def _asks_a_reasoner(decision: DecisionRecord) -> bool:
@@ -226,8 +199,12 @@ _EVIDENCE: Mapping[str, tuple[str, Callable[[Case], FaultRow]]] = {
     "pause": ("s stood still", pause_row),
     "error": ("of requests failed", error_row),
     "leave": ("requests served inside", _leave_row),
+    "drain": ("requests served inside", _leave_row),
+    "node_kill": ("requests served inside", _leave_row),
     "replica_crash": ("s out of service", _crash_row),
-    "link_delay": ("s per transfer", _link_row),
+    "replica_kill": ("s out of service", _crash_row),
+    "link_delay": ("s per transfer", link_row),
+    "link_loss": ("of messages lost", loss_row),
     "llm_outage": ("failed decisions", _outage_row),
 }
 """Kind of event to the unit of its effect, and to what measures it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
-from emulation.domain.events import Drift, Event, Pause, Ramp, Slowdown
+from emulation.domain.events import Drain, Drift, Event, Pause, Ramp, Slowdown
 from emulation.domain.records import ExecutorRecord, RequestRecord
 from emulation.metrics.service_factor import ServedSpan, Span, served_on
 from emulation.metrics.view import RunView, node_of, on_target
@@ -98,11 +98,26 @@ def active_in(record: RequestRecord, span: Span) -> bool:
     """Whether service started in the span, or surely ended in it."""
     if record.started_s is None:
         return False
-    started = record.attempt <= 1 and span[0] < record.started_s < span[1]
     finished = (
         record.outcome == "done" and span[0] < record.ended_s - record.transfer_s and record.ended_s < span[1]
     )
-    return started or finished
+    return began_in(record, span) or finished
+
+
+def began_in(record: RequestRecord, span: Span) -> bool:
+    """Whether service surely started in the span."""
+    return record.attempt <= 1 and record.started_s is not None and span[0] < record.started_s < span[1]
+
+
+def ruled_out(case: Case) -> list[RequestRecord]:
+    """Requests that were served on the target although its event rules that out: a node that drains begins nothing, one
+    that is away serves nothing."""
+    event = case.event
+    if not isinstance(event, Drain):
+        return [r for r in case.there() if active_in(r, case.inner)]
+    leaves_s = case.span[0] + (inf if event.notice_s is None else event.notice_s)
+    gone = (leaves_s + case.grace_s, case.span[1])
+    return [r for r in case.there() if began_in(r, case.inner) or active_in(r, gone)]
 
 
 def states_before(changes: Sequence[ExecutorRecord], before_s: float) -> dict[str, str]:

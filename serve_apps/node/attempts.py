@@ -195,9 +195,11 @@ class Attempts:
         waiter.reported = done
 
     async def _give_back(self, notice: Returned) -> None:
-        """The next attempt must not be heard of before this one's progress is written."""
+        """The next attempt must not be heard of before this one's progress is written, nor before it is known to be
+        lost."""
         served = Served(outcome="returned", ended_s=notice.t_s, measured=notice.job.measured(done=False))
         await self._report.try_flush()
+        await asyncio.sleep(self.clock.wall_until_s(notice.t_s))
         self._finish(notice.job, served)
 
     def _on_ended(self, notice: Ended) -> None:

@@ -33,7 +33,7 @@ class Processes:
 
     def changed(self, notice: Changed) -> None:
         """Have a process started or stopped if an executor waits for that."""
-        stops = notice.state in ("draining", "away")
+        stops = notice.state == "draining" or (notice.state == "away" and notice.mode == "off")
         if notice.ready_at_s != inf or not (stops or notice.state == "starting"):
             return
         self._asked[notice.executor] += 1

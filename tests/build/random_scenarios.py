@@ -69,11 +69,23 @@ _times = st.integers(0, int(HORIZON_S) * 2).map(lambda half: half / 2)
 @st.composite
 def events(draw: DrawFn, testbed: TestbedConfig) -> dict[str, Any]:
     """One event that the testbed admits."""
-    kinds = ["slowdown", "drift", "ramp", "pause", "error", "leave", "link_delay", "llm_outage"]
+    kinds = [
+        "slowdown",
+        "drift",
+        "ramp",
+        "pause",
+        "error",
+        "leave",
+        "drain",
+        "node_kill",
+        "link_delay",
+        "link_loss",
+    ]
+    kinds.append("llm_outage")
     node = draw(st.sampled_from([n.id for n in testbed.nodes]))
     model = draw(st.sampled_from(testbed.hosted(node)))
     if testbed.node(node).hosting == "pods":
-        kinds.append("replica_crash")
+        kinds += ["replica_crash", "replica_kill"]
     kind, at_s = draw(st.sampled_from(kinds)), draw(_times)
     event: dict[str, Any] = {
         "kind": kind,
@@ -95,8 +107,16 @@ def events(draw: DrawFn, testbed: TestbedConfig) -> dict[str, Any]:
             "pause": {},
             "error": {"rate": draw(st.sampled_from((0.3, 1.0)))},
             "leave": {"node": node, "in_flight": draw(st.sampled_from(("requeue", "fail", "resume")))},
+            "drain": {
+                "node": node,
+                "notice_s": draw(st.sampled_from((None, 2.0, 20.0))),
+                "in_flight": draw(st.sampled_from(("requeue", "fail", "resume"))),
+            },
+            "node_kill": {"node": node},
             "link_delay": {"a": "x", "b": "y", "extra_s": factor},
+            "link_loss": {"a": "x", "b": "y", "rate": draw(st.sampled_from((0.3, 1.0))), "retry_s": 0.5},
             "replica_crash": {"node": node, "model": model},
+            "replica_kill": {"node": node, "model": model},
             "llm_outage": {},
         }[kind]
     )
@@ -151,7 +171,7 @@ def _without_overlapping_leaves(plan: list[dict[str, Any]]) -> tuple[dict[str, A
     kept: list[dict[str, Any]] = []
     back_s: dict[str, float] = {}
     for event in sorted(plan, key=lambda e: float(e["at_s"])):
-        if event["kind"] == "leave":
+        if event["kind"] in ("leave", "drain", "node_kill"):
             if event["at_s"] < back_s.get(event["node"], 0.0):
                 continue
             back_s[event["node"]] = event["until_s"]

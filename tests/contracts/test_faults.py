@@ -25,12 +25,18 @@ FIELDS: dict[str, dict[str, Any]] = {
     "pause": {"node": "n"},
     "error": {"node": "n"},
     "leave": {"node": "n"},
+    "drain": {"node": "n"},
+    "node_kill": {"node": "n"},
     "link_delay": {"a": "x", "b": "y", "extra_s": 2.0},
+    "link_loss": {"a": "x", "b": "y", "rate": 1.0, "retry_s": 3.0},
     "replica_crash": {"node": "n", "model": "a"},
+    "replica_kill": {"node": "n", "model": "a"},
     "llm_outage": {},
 }
 """What each kind needs beside its times. A new kind without an entry fails here first."""
 HINTED = ("slowdown", "ramp", "pause", "error")
+ONCE = ("replica_crash", "replica_kill", "leave", "drain", "node_kill")
+"""Act on executors, and so on everything there."""
 
 AT_S, UNTIL_S = 20.0, 40.0
 
@@ -118,7 +124,7 @@ def test_work_is_served_after_the_undo_as_it_was_before_the_onset(kind: str) -> 
     assert (disturbed == before) == (kind == "llm_outage"), "in between it is felt"
 
 
-@pytest.mark.parametrize("kind", [k for k in FAULTS if k not in ("replica_crash", "llm_outage", "leave")])
+@pytest.mark.parametrize("kind", [k for k in FAULTS if k not in (*ONCE, "llm_outage")])
 def test_a_step_that_is_played_twice_after_a_restart_changes_nothing_more(kind: str) -> None:
     once, twice = ready(), ready()
     play(once, steps(kind), "onset", "step")
@@ -138,9 +144,7 @@ def test_a_hint_is_exposed_while_it_lasts_and_only_where_it_is_visible(kind: str
         assert node.view(50.0).hints == ()
 
 
-@pytest.mark.parametrize(
-    "kind", [k for k in FAULTS if "node" in FIELDS[k] and k not in ("replica_crash", "leave")]
-)
+@pytest.mark.parametrize("kind", [k for k in FAULTS if "node" in FIELDS[k] and k not in ONCE])
 def test_a_fault_of_another_model_is_not_felt(kind: str) -> None:
     node = ready()
     play(node, steps(kind, model="b"), "onset", "step")

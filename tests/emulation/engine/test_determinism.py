@@ -42,7 +42,11 @@ EVENTS: Sequence[dict[str, Any]] = (
     {"kind": "leave", "node": "jetson-thor", "at_s": 70, "until_s": 95, "in_flight": "fail"},
     {"kind": "leave", "node": "arc-b60", "at_s": 100, "until_s": 125, "in_flight": "resume"},
     {"kind": "link_delay", "a": "edge", "b": "edge", "extra_s": 0.4, "at_s": 30, "until_s": 110},
+    {"kind": "link_loss", "a": "edge", "b": "edge", "rate": 0.3, "at_s": 50, "until_s": 90},
+    {"kind": "drain", "node": "arc-b60", "at_s": 130, "until_s": 145, "notice_s": 5},
+    {"kind": "node_kill", "node": "jetson-thor", "at_s": 130, "until_s": 140},
     {"kind": "replica_crash", "node": "cpu-server", "model": "blip", "at_s": 45, "until_s": 55},
+    {"kind": "replica_kill", "node": "cpu-server", "model": "gpt2", "at_s": 75, "until_s": 85},
     {"kind": "llm_outage", "at_s": 10, "until_s": 100},
 )
 SCHEMES = ("AL", "MA", "sect", "oracle")

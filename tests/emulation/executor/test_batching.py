@@ -154,10 +154,10 @@ def test_a_slowdown_slows_all_of_a_batch_and_a_pause_stops_it() -> None:
     node = ready(2)
     for number in range(2):
         node.submit("n/a", job(number, prompts=4), 10.0)
-    node.set_condition(1, Condition(slowdown=2.0), 12.0)
-    node.set_condition(1, None, 14.0)
-    node.set_condition(2, Condition(paused=True), 14.0)
-    node.set_condition(2, None, 19.0)
+    node.faults.set_condition(1, Condition(slowdown=2.0), 12.0)
+    node.faults.set_condition(1, None, 14.0)
+    node.faults.set_condition(2, Condition(paused=True), 14.0)
+    node.faults.set_condition(2, None, 19.0)
     assert ends(node) == pytest.approx({"r0": 20.0, "r1": 20.0})
 
 
@@ -165,7 +165,7 @@ def test_a_leaving_node_gives_the_whole_batch_back() -> None:
     node = ready(3)
     for number in range(4):
         node.submit("n/a", job(number), 10.0)
-    node.leave("requeue", 10.5)
+    node.faults.leave("requeue", 10.5)
     assert not node.jobs()
     assert len(node.take_notices()) >= 4
 

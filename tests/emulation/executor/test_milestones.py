@@ -49,7 +49,7 @@ def test_milestones_tell_when_prompts_finish_and_change_nothing() -> None:
 def test_milestones_follow_a_change_of_speed() -> None:
     node = running()
     node.submit("n/a", job(1, (1.0, 1.0)), 0.0)
-    node.set_condition(0, Condition(slowdown=2.0), 4.0 + 0.5 * UNIT_S)
+    node.faults.set_condition(0, Condition(slowdown=2.0), 4.0 + 0.5 * UNIT_S)
     (found,) = node.milestones(4.0 + 0.5 * UNIT_S)
     assert found.next_s == pytest.approx(4 + 1.5 * UNIT_S)
     (found,) = node.milestones(found.next_s)
@@ -98,7 +98,7 @@ def _interrupt(node: NodeState, what: str, now_s: float) -> None:
         node.configure(OFF, now_s)
         node.configure(ON, now_s)
     elif what == "crash":
-        node.crash("a", now_s, now_s + 1.0)
+        node.faults.crash("a", now_s, now_s + 1.0)
     else:
-        node.leave(what, now_s)  # type: ignore[arg-type]
-        node.join(now_s)
+        node.faults.leave(what, now_s)  # type: ignore[arg-type]
+        node.faults.join(now_s)

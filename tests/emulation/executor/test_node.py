@@ -91,8 +91,8 @@ def test_an_infeasible_pattern_is_refused_whole() -> None:
 def test_a_slowdown_changes_the_speed_of_work_in_service() -> None:
     node = NodeState(device_testbed(10.0), "d0")
     node.submit("d0", job(1, "m"), 0.0)
-    node.set_condition(0, Condition(slowdown=2.0), 5.0)
-    node.set_condition(0, None, 9.0)
+    node.faults.set_condition(0, Condition(slowdown=2.0), 5.0)
+    node.faults.set_condition(0, None, 9.0)
     assert ends(node) == pytest.approx({"r1": 9 + 3})
 
 
@@ -118,14 +118,14 @@ def test_leaving_follows_the_in_flight_policy(policy: str) -> None:
     node = ready({"a": "gpu"})
     node.submit("n/a", job(1, prompts=4), 10.0)
     node.submit("n/a", job(2), 10.0)
-    node.leave(policy, 12.5)  # type: ignore[arg-type]
+    node.faults.leave(policy, 12.5)  # type: ignore[arg-type]
     notices = node.take_notices()
     given_back = [n.job.request.id for n in notices if isinstance(n, Returned)]
     lost = [n.job.request.id for n in notices if isinstance(n, Ended) and n.outcome == "node_lost"]
     assert given_back == (["r1", "r2"] if policy == "requeue" else [])
     assert lost == (["r1", "r2"] if policy == "fail" else [])
     assert any(isinstance(n, Changed) and n.state == "away" for n in notices)
-    node.join(30.0)
+    node.faults.join(30.0)
     expected = {"r1": 30 + 4 + 2, "r2": 30 + 4 + 3} if policy == "resume" else {}
     assert ends(node) == pytest.approx(expected)
 
@@ -133,7 +133,7 @@ def test_leaving_follows_the_in_flight_policy(policy: str) -> None:
 def test_a_crashed_replica_comes_back_by_itself_with_its_queue() -> None:
     node = ready({"a": "gpu"})
     node.submit("n/a", job(1, prompts=2), 10.0)
-    node.crash("a", 11.5, 20.0)
+    node.faults.crash("a", 11.5, 20.0)
     assert ends(node) == pytest.approx({"r1": 20 + 4 + 1})
 
 

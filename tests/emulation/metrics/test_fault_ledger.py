@@ -3,8 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emulation.domain.events import Drift, Leave, LinkDelay, LlmOutage, Ramp, ReplicaCrash, Slowdown
+from emulation.domain.events import (
+    Drain,
+    Drift,
+    Leave,
+    LinkDelay,
+    LinkLoss,
+    LlmOutage,
+    NodeKill,
+    Ramp,
+    ReplicaCrash,
+    ReplicaKill,
+    Slowdown,
+)
 from emulation.domain.records import RequestRecord
+from emulation.domain.truth import lost
 from emulation.metrics.evidence import fault_ledger
 from emulation.rng import stream
 from tests.build.records import decision, event, request, run, served, state
@@ -214,3 +227,51 @@ def test_an_outage_of_the_reasoner_shows_in_refused_decisions() -> None:
     assert row.recovered
     (row,) = fault_ledger(run(decisions=[decision(150, "planner")], events=WINDOW), [outage])
     assert row.landed is None
+
+
+LOSS = LinkLoss(at_s=100, until_s=200, a="x", b="y", rate=0.5, retry_s=4.0)
+
+
+def losing(whom: tuple[float, float] = (100, 200)) -> list[RequestRecord]:
+    """Requests over a link that in these seconds loses the first try of those that are to lose it."""
+    found = []
+    for t in np.arange(0.0, 300.0, 5.0):
+        hit = whom[0] <= t < whom[1] and lost(LOSS, 0, f"r{t:g}", 1, "up", 0, 100.0)
+        found.append(request(t, 2.0, origin="n2", request_id=f"r{t:g}", transfer_s=4.1 if hit else 0.1))
+    return found
+
+
+def test_a_loss_shows_in_those_that_had_to_be_sent_again() -> None:
+    sites = {"n1": "x", "n2": "y"}
+    (row,) = fault_ledger(run(losing(), events=WINDOW), [LOSS], sites)
+    assert (row.landed, row.recovered, row.expected) == (True, True, 0.5)
+    assert row.effect == pytest.approx(0.5, abs=0.35)
+    (row,) = fault_ledger(run(losing((0, 0)), events=WINDOW), [LOSS], sites)
+    assert row.landed is False
+    (row,) = fault_ledger(run(losing((100, 300)), events=WINDOW), [LOSS], sites)
+    assert row.recovered is False
+    (row,) = fault_ledger(run(losing(), events=WINDOW), [LOSS], {"n1": "x", "n2": "z"})
+    assert row.landed is None
+    assert "not exercised" in row.note
+
+
+def test_a_drain_allows_what_was_in_service_to_finish_and_nothing_to_begin() -> None:
+    drain = Drain(at_s=100, until_s=200, node="n1")
+    (row,) = fault_ledger(run([*idle_inside(), served(98, 9.0)], events=WINDOW, executors=AWAY), [drain])
+    assert (row.landed, row.recovered) == (True, True)
+    (row,) = fault_ledger(run([*idle_inside(), served(150, 2.0)], events=WINDOW, executors=AWAY), [drain])
+    assert row.landed is False
+    noticed = Drain(at_s=100, until_s=200, node="n1", notice_s=5)
+    (row,) = fault_ledger(run([*idle_inside(), served(98, 9.0)], events=WINDOW, executors=AWAY), [noticed])
+    assert row.landed is False, "it was served after the node had left"
+
+
+def test_killed_processes_are_judged_as_what_they_leave_behind() -> None:
+    (row,) = fault_ledger(
+        run(idle_inside(), events=WINDOW, executors=AWAY), [NodeKill(at_s=100, until_s=200, node="n1")]
+    )
+    assert (row.landed, row.recovered) == (True, True)
+    states = [state(0, "n1/a", "ready"), state(100, "n1/a", "starting"), state(210, "n1/a", "ready")]
+    kill = ReplicaKill(at_s=100, until_s=200, node="n1", model="a")
+    (row,) = fault_ledger(run(idle_inside(), events=WINDOW, executors=states), [kill])
+    assert (row.landed, row.recovered, row.effect) == (True, True, pytest.approx(110))

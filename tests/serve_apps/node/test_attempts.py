@@ -108,7 +108,7 @@ async def test_what_goes_on_here_tells_of_this_node_only() -> None:
 async def test_a_first_attempt_whose_answer_is_on_its_way_is_not_left_without_an_end() -> None:
     node = device()
     await node.begin()
-    node.change(lambda state: state.set_link_delay(1, state.site, 0.5, 0.0))
+    node.change(lambda state: state.faults.set_link_delay(1, state.site, 0.5, 0.0))
     first = await serving(node, 1)
     node.clock.go_to(1.6)  # served at 1.5, answered at 2.0
     second = await serving(node, 1, attempt=2)
@@ -121,7 +121,7 @@ async def test_a_first_attempt_whose_answer_is_on_its_way_is_not_left_without_an
 async def test_an_answer_is_given_when_it_has_travelled_back() -> None:
     node = device()
     await node.begin()
-    node.change(lambda state: state.set_link_delay(1, state.site, 0.5, 0.0))
+    node.change(lambda state: state.faults.set_link_delay(1, state.site, 0.5, 0.0))
     one = await serving(node, 1)
     node.clock.go_to(1.9)
     await news_arrives()
@@ -185,7 +185,7 @@ async def test_what_was_finished_is_written_before_the_attempt_is_given_back() -
     one = await serving(node, 1, prompts=3)
     node.books.writes.clear()
     node.clock.go_to(2.5)
-    node.change(lambda state: state.leave("requeue", 2.5))
+    node.change(lambda state: state.faults.leave("requeue", 2.5))
     await news_arrives()
     assert not one.done()
     node.books.writes.set()
@@ -200,9 +200,9 @@ async def test_another_attempt_goes_on_after_what_was_finished() -> None:
     await node.begin()
     first = await serving(node, 1, prompts=3)
     node.clock.go_to(2.5)
-    node.change(lambda state: state.leave("requeue", 2.5))
+    node.change(lambda state: state.faults.leave("requeue", 2.5))
     earlier = (await first).measured
-    node.change(lambda state: state.join(3.0))
+    node.change(lambda state: state.faults.join(3.0))
     node.clock.go_to(3.0)
     second = await serving(node, 1, prompts=3, attempt=2, earlier=earlier)
     node.clock.go_to(9.0)

@@ -81,11 +81,11 @@ def test_what_is_finished_is_kept_for_the_next_attempt_when_its_node_leaves(worl
         first = world.ask(1, prompts=3)
         world.engine.let(4)
         await until(lambda: len(world.engine.computed) == 4)
-        world.node.change(lambda state: state.leave("requeue", 1.0))
+        world.node.change(lambda state: state.faults.leave("requeue", 1.0))
         answer = await first
         assert (answer.served.outcome, answer.served.measured.prompts_done) == ("returned", 1)
         assert [p.text for p in answer.kept] == [" 0.0 0.1 0.2"]
-        world.node.change(lambda state: state.join(2.0))
+        world.node.change(lambda state: state.faults.join(2.0))
         world.engine.let(7)
         again = await world.ask(1, prompts=3, kept=answer.kept)
         assert again.texts == (" 0.0 0.1 0.2", " 1.0 1.1 1.2", " 2.0 2.1 2.2")
@@ -107,10 +107,10 @@ def test_a_stream_goes_on_where_it_stopped_when_its_node_comes_back(world: World
         listening = asyncio.ensure_future(listen())
         world.engine.let(5)
         await until(lambda: len(said) == 5)
-        world.node.change(lambda state: state.leave("resume", 1.0))
+        world.node.change(lambda state: state.faults.leave("resume", 1.0))
         await news_arrives()
         world.engine.let(1)  # the token under way: then the thread lets go
-        world.node.change(lambda state: state.join(2.0))
+        world.node.change(lambda state: state.faults.join(2.0))
         world.engine.let(3)
         await listening
         assert "".join(d.text for d in said) == " 0.0 0.1 0.2 1.0 1.1 1.2"
@@ -138,12 +138,12 @@ def test_a_slowdown_holds_from_its_onset_and_ends_with_it(world: World) -> None:
     async def walk() -> None:
         first = world.ask(1)
         await until(lambda: world.engine.runs)
-        world.node.change(lambda state: state.set_condition(1, Condition(slowdown=inf), 1.0))
+        world.node.change(lambda state: state.faults.set_condition(1, Condition(slowdown=inf), 1.0))
         await news_arrives()
         world.engine.let(3)
         await until(world.engine.held.is_set)
         assert len(world.engine.computed) == 1  # paused at its first token
-        world.node.change(lambda state: state.set_condition(1, None, 2.0))
+        world.node.change(lambda state: state.faults.set_condition(1, None, 2.0))
         assert (await first).completion_tokens == 3
 
     world.walk(walk)
@@ -217,9 +217,9 @@ def test_pace_is_told_when_it_changes_and_not_otherwise() -> None:
 
         listening = asyncio.ensure_future(listen())
         await until(lambda: heard)
-        node.change(lambda state: state.set_condition(1, Condition(slowdown=2.0), 1.0))
+        node.change(lambda state: state.faults.set_condition(1, Condition(slowdown=2.0), 1.0))
         await until(lambda: len(heard) == 2)
-        node.change(lambda state: state.set_condition(2, Condition(slowdown=2.0), 1.0, "b"))
+        node.change(lambda state: state.faults.set_condition(2, Condition(slowdown=2.0), 1.0, "b"))
         await news_arrives()
         assert not await node.core.complete("r1", 2, 1.0, 4)  # of another attempt
         assert await node.core.complete("r1", 1, 1.0, 4)

@@ -17,7 +17,7 @@ from controller.routers.router import HOLD, Router
 from controller.scoring import AVOID_S, guide_penalty_s, rank, soft_bias_s
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
-from emulation.domain.ports import Completion, Lesson, MetaController, PerfKey, PerformanceModel
+from emulation.domain.ports import Believed, Completion, Lesson, MetaController, PerfKey, PerformanceModel
 from emulation.domain.quantities import Range, Seconds
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
@@ -217,6 +217,17 @@ class FastPath:
         """Take over the policy's admission limits; a model it does not name has none."""
         for pool in self.view.pools.values():
             pool.limit_s = policy.admission_limit_s.get(pool.model, inf)
+
+    def believed(self, now_s: float) -> list[Believed]:
+        """What is believed of every executor now."""
+        return [
+            Believed(b.name, b.node, b.backlog.wait_s(now_s), b.risky, b.masked)
+            for b in self.view.beliefs.values()
+        ]
+
+    def limits_s(self) -> dict[str, float]:
+        """Model to its admission limit, where it has one."""
+        return {m: pool.limit_s for m, pool in self.view.pools.items() if pool.limit_s < inf}
 
     def set_risky(self, executor: str, risky: bool) -> None:
         """Put an executor under hard avoidance, or lift it. Raises `KeyError` on an unknown one."""

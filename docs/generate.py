@@ -28,6 +28,7 @@ from emulation.domain.agent_llm import AgentLlm
 from emulation.domain.quantities import Range, Words
 from emulation.files import list_scenarios, load_scenario
 from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.observe.metrics import GROUPS, METRICS
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
@@ -56,6 +57,19 @@ LINES = (
 )
 PORTS = {"fast path": "Fast path", "meta-controller": "Meta-controller"}
 """Titles of ports that are not the plural of their name."""
+
+METRICS_INTRODUCTION = """# Metrics
+
+`GET /metrics` of the gateway, as Prometheus' text or OpenMetrics, whichever the scraper asks for. `/metrics/gateway` is
+what this gateway process counts, `/metrics/testbed` what all other processes say, asked for at the moment of the scrape
+(each has a second; one that does not answer has `edgebed_up` 0). `/metrics` is both: with several gateways scrape the
+first of each, and the second of one.
+
+Times are virtual seconds unless it says wall; every latency is defined as in [metrics](../explanation/metrics.md). A
+name that begins with `vllm:` means what it means in vLLM, with its label `model_name`. No label holds anything that a
+client said; a model that is not of the testbed counts as `other`. Counts of requests start again with each run and with
+each process; Prometheus' `rate` and `increase` take that into account.
+"""
 
 WORDS: dict[str, dict[str, str]] = yaml.safe_load((Path(__file__).parent / "words.yaml").read_text())
 """What keys and fields without a string of their own are."""
@@ -334,6 +348,24 @@ def _cli_default(param: Any) -> str:
     return "" if param.default is None or param.default is False else f"`{param.default}`"
 
 
+def metrics_page() -> str:
+    """What a scraper reads."""
+    text = METRICS_INTRODUCTION
+    for group in GROUPS:
+        rows = [
+            [f"`{name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), cell(m.what)]
+            for name, m in METRICS.items()
+            if m.group == group
+        ]
+        text += f"\n## {group}\n\n" + table(["metric", "kind", "labels", "what"], rows)
+    bounds = {m.bounds: name for name, m in reversed(METRICS.items()) if m.bounds}
+    rows = [
+        [", ".join(f"{b:g}" for b in m), ", ".join(f"`{n}`" for n, k in METRICS.items() if k.bounds == m)]
+        for m in reversed(bounds)
+    ]
+    return text + "\n## Buckets\n\n" + table(["upper bounds", "of"], rows)
+
+
 def scheme_page() -> str:
     """Schemes."""
     rows = [
@@ -402,6 +434,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "machines.md": machines_page,
     "http-settings.md": http_settings_page,
+    "metrics.md": metrics_page,
     "schemes.md": scheme_page,
     "parameters.md": parameter_page,
 }

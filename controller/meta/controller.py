@@ -27,7 +27,7 @@ from controller.meta.tools import TOOLS, MetaTools
 from controller.meta.triggers import Gate, ResidualWatch, Trigger
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, TestbedConfig
-from emulation.domain.ports import Completion, PerfKey
+from emulation.domain.ports import Believed, Completion, PerfKey
 from emulation.domain.records import DecisionRecord
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
@@ -222,6 +222,14 @@ class MetaController:
     def policy(self, policy: MacroPolicy) -> None:
         """As the fast path."""
         self.fast_path.policy(policy)
+
+    def believed(self, now_s: float) -> list[Believed]:
+        """As the fast path."""
+        return self.fast_path.believed(now_s)
+
+    def limits_s(self) -> dict[str, float]:
+        """As the fast path."""
+        return self.fast_path.limits_s()
 
     # -- inside ---------------------------------------------------------------------------------------------
 

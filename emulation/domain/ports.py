@@ -156,6 +156,20 @@ class Completion:
         return (float(request.prompt_tokens), float(took.output_tokens)), took.turn_s
 
 
+@value
+class Believed:
+    """What a fast path believes of one executor now, for whoever watches it."""
+
+    executor: str
+    node: str
+    wait_s: float
+    """Virtual seconds until a request that joined now would start."""
+    risky: bool
+    """Whether it is under hard avoidance for its risk."""
+    masked: bool
+    """Whether the scheduler's guide masks it."""
+
+
 class FastPath(Protocol):
     """Per-request decisions and their bookkeeping; the same object runs in the engine and in the gateway."""
 
@@ -180,6 +194,12 @@ class FastPath(Protocol):
 
     def policy(self, policy: MacroPolicy) -> None:
         """The planner's policy for the epoch."""
+
+    def believed(self, now_s: float) -> Sequence[Believed]:
+        """What it believes of every executor, for whoever watches it."""
+
+    def limits_s(self) -> Mapping[str, float]:
+        """Model to the admission limit in force, predicted virtual seconds; a model without one is absent."""
 
 
 class Thought(Protocol):

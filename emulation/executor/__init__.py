@@ -12,5 +12,8 @@ from emulation.executor.job import Job
 from emulation.executor.lane import Milestone
 from emulation.executor.node import NodeState
 from emulation.executor.notices import Changed, Ended, Notice, Returned, Started
+from emulation.executor.telemetry import ExecutorLoad
 
-__all__ = ["Changed", "Ended", "Job", "Milestone", "NodeState", "Notice", "Returned", "Started"]
+__all__ = [
+    "Changed", "Ended", "ExecutorLoad", "Job", "Milestone", "NodeState", "Notice", "Returned", "Started",
+]  # fmt: skip

@@ -28,7 +28,7 @@ from emulation.executor.oracle import NodeOracle
 from emulation.executor.paths import Paths
 from emulation.executor.service import Service
 from emulation.executor.speed import Speed
-from emulation.executor.telemetry import node_view
+from emulation.executor.telemetry import ExecutorLoad, load_of, node_view
 
 
 class NodeState:
@@ -257,6 +257,10 @@ class NodeState:
         self.advance(now_s)
         hints = self._speed.hints()
         return node_view(self.spec, self._executors, self._models, self.available, hints, now_s)
+
+    def loads(self) -> list[ExecutorLoad]:
+        """What every executor does, as of the last time this node was advanced."""
+        return [load_of(e) for e in self._executors]
 
 
 def _executor(testbed: TestbedConfig, spec: ExecutorSpec) -> Executor:

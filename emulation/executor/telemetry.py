@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 
 from emulation.domain.cluster import ModelSpec, NodeSpec
@@ -32,6 +33,29 @@ def node_view(
         ram_used_gb=sum(models[m].ram_gb for e in held for m in e.spec.models),
         slices_used=sum(e.mode == "gpu" for e in held),
         hints=hints,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorLoad:
+    """What an executor does now, for whoever watches a testbed; deciders are told less, and later."""
+
+    id: str
+    running: Mapping[str, int]
+    """Model to requests in service."""
+    waiting: Mapping[str, int]
+    """Model to requests queued."""
+    share: float
+    """Speed of what is in service over that of having the resource alone, all places together; 0 while idle."""
+
+
+def load_of(executor: Executor) -> ExecutorLoad:
+    """What this executor does now."""
+    return ExecutorLoad(
+        id=executor.spec.id,
+        running=Counter(job.request.model for job in executor.jobs),
+        waiting=Counter(job.request.model for job in executor.queue),
+        share=sum(lane.share for lane in executor.lanes if lane.job is not None),
     )
 
 

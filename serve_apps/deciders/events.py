@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 
 from pydantic import ValidationError
 
@@ -11,6 +12,8 @@ from emulation.domain.complaints import complaint
 from emulation.domain.events import Event, LlmOutage
 from emulation.domain.scenario import Scenario
 from emulation.faults import FAULTS, Step, timeline
+from serve_apps.observe.actors import fault_samples, unsent_samples
+from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.clock import LiveClock
@@ -29,6 +32,8 @@ class EventPlayer:
         self._clock = LiveClock(1.0)
         self._scenario: Scenario | None = None
         self._injected: list[Event] = []
+        self._in_force: dict[int, str] = {}
+        """Number of an event that is in force, to its kind."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._outages: News[str | None] = News()
         """How the reasoners fail from then on; None: they do not."""
@@ -43,7 +48,7 @@ class EventPlayer:
         if self._flusher is None:
             self._flusher = asyncio.ensure_future(self._batch.run())
         self._clock = LiveClock(scenario.live.speedup)
-        self._scenario, self._injected = scenario, []
+        self._scenario, self._injected, self._in_force = scenario, [], {}
         self._outages.begin(run_id)
 
     async def start(self, t0_wall: float) -> None:
@@ -89,6 +94,12 @@ class EventPlayer:
         """Send every record so far."""
         await self._batch.flush()
 
+    def counted(self) -> list[Sample]:
+        """What a scraper is to read: the faults in force, and the records that wait."""
+        in_force = Counter(self._in_force.values())
+        kinds = {**dict.fromkeys(FAULTS, 0), **in_force}
+        return [*fault_samples(kinds), *unsent_samples(EVENTS, self._batch.unsent, self._batch.lag_s)]
+
     def _play(self, step: Step) -> None:
         task = asyncio.ensure_future(self._step(step))
         self._tasks.add(task)
@@ -101,7 +112,15 @@ class EventPlayer:
             self._outages.publish(step.spec.failure if step.phase == "onset" else None)
         times = [t for t in landed if t is not None]
         if times or not landed:
+            self._note(step)
             self._batch.add("event", step, max(times, default=self._clock.now_s()))
+
+    def _note(self, step: Step) -> None:
+        """A step has landed: its event is in force until it is undone."""
+        if step.phase == "undo":
+            self._in_force.pop(step.event, None)
+        else:
+            self._in_force[step.event] = step.spec.kind
 
     async def _apply(self, step: Step, node: str) -> float | None:
         """When the step landed on a node, virtual seconds; None if it did not."""

@@ -23,6 +23,8 @@ from emulation.domain.slots import slot_of, slot_start_s
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from serve_apps.deciders.control_run import ControlRun
 from serve_apps.deciders.telemetry import Telemetry
+from serve_apps.observe.actors import unsent_samples
+from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.messages import Configured
@@ -117,6 +119,10 @@ class Host(ABC):
     async def watch(self, run_id: str, version: int, limit_s: float) -> tuple[int, tuple[Command, ...]]:
         """The latest command, if it is newer than `version`; see `News.watch`."""
         return await self._news.watch(run_id, version, limit_s)
+
+    def counted(self) -> list[Sample]:
+        """What a scraper is to read of this controller."""
+        return unsent_samples(self._name, self._batch.unsent, self._batch.lag_s)
 
     def _take(self, run: ControlRun) -> None:
         self._run, self._broken, self._slot_0_open = run, "", False

@@ -6,6 +6,6 @@ One request, file by file: `process.py` follows the run; `server/` owns the sock
 `flight.py` and calls replicas (`replicas.py`) until it ends; the endpoint writes the answer. Read `front.py`,
 `openai/chat.py` and `dispatch.py` first.
 
-Beside that walk: `openapi.py` describes the endpoints, `control.py` injects events, `exposition.py` is what a scraper
-reads, `meta.py` holds the meta-controller.
+Beside that walk: `openapi.py` describes the endpoints, `control.py` injects events, `meta.py` holds the
+meta-controller.
 """

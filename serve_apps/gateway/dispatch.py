@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
@@ -25,6 +24,8 @@ from emulation.executor import Changed
 from serve_apps.gateway.flight import Flight, Refused, Told, attempt_of
 from serve_apps.gateway.names import Names
 from serve_apps.gateway.replicas import Replicas
+from serve_apps.observe.metrics import OTHER
+from serve_apps.observe.requests import RequestCounts, Stream
 from serve_apps.records.batch import RecordBatch
 from serve_apps.replica.choice import class_of
 from serve_apps.wire.ask import Ask
@@ -69,9 +70,9 @@ class Dispatcher:
         self.fast_path = fast_path
         self.names = Names()
         self.flights: dict[str, Flight] = {}
-        self.ends: Counter[tuple[str, str]] = Counter()
-        """(model, outcome) to requests ended here."""
-        self.latency_sum_s: defaultdict[str, float] = defaultdict(float)
+        self.counts = RequestCounts(run.scheme, (m.id for m in run.testbed.models))
+        self.heard_s: dict[str, float] = {}
+        """`plan` and `guide` to when the one in force was heard."""
         self._batch = batch
         self._replicas = replicas
         self._calls = calls
@@ -98,8 +99,10 @@ class Dispatcher:
     def commanded(self, command: MacroPolicy | RouteGuide) -> None:
         """The planner's policy or the scheduler's guide is in force from now on."""
         if isinstance(command, MacroPolicy):
+            self.heard_s["plan"] = self.clock.now_s()
             self.fast_path.policy(command)
         else:
+            self.heard_s["guide"] = self.clock.now_s()
             self.fast_path.guide(command)
         self.wake()
 
@@ -150,6 +153,8 @@ class Dispatcher:
                         if isinstance(item, Answer):
                             answer = item
                         elif (delta := told.new(item)) is not None:
+                            if flight.first_s is None:
+                                flight.first_s = self.clock.now_s()
                             yield delta
                 work = await self._next(flight, work, answer)
             yield answer
@@ -327,19 +332,28 @@ class Dispatcher:
         now_s = self.clock.now_s()
         request, measured = flight.request, flight.last_attempt()
         self.flights.pop(request.id, None)
-        self.ends[request.model, outcome] += 1
+        self.counts.ended(request, outcome)
         side: dict[str, Any] = {"wall": time.time(), "request_id": request.id, "sent_s": flight.sent_s}
         side["heard_s"] = side["answered_s"] = now_s
-        if outcome == "done":
-            self.latency_sum_s[request.model] += now_s - request.arrival_s
         when_s = now_s if ended_s is None else ended_s
         if outcome == "done" and measured is not None and measured.attempt == 1:
             before_s = max(0.0, (measured.dispatched_s or 0.0) - flight.sent_s)
             side["platform_overhead_s"] = (before_s + max(0.0, now_s - when_s)) / self.run.speedup
+        if outcome == "done" and measured is not None:
+            self._count(flight, measured, when_s, side.get("platform_overhead_s"))
         if flight.timing is not None:
             side["prefill_s"], side["decode_s"] = flight.timing.prefill_s, flight.timing.decode_s
         self._batch.add("end", request, outcome, when_s, measured, flight.decision, reason, side)
         return Refused(outcome, reason or outcome, fault=flight.fault)
+
+    def _count(self, flight: Flight, measured: Measured, ended_s: float, overhead_s: float | None) -> None:
+        """For whoever scrapes: a request was served."""
+        node = self._node_of.get(measured.executor or "", OTHER)
+        predicted_s = None if flight.decision is None else flight.decision.predicted_s
+        stream = None
+        if flight.first_s is not None:
+            stream = Stream(flight.first_s, self.clock.now_s(), flight.told_tokens)
+        self.counts.done(flight.request, node, measured, ended_s, predicted_s, overhead_s, stream)
 
 
 def _patience_until(request: Request, clock: LiveClock) -> float:

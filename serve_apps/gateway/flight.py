@@ -49,6 +49,8 @@ class Flight:
     fault: str | None = None
     told_tokens: int = 0
     """Tokens of a stream that the client has."""
+    first_s: float | None = None
+    """When the first text of a stream left."""
     until: float = inf
     """When the present attempt is given up as lost, by the event loop's clock."""
     _patience: asyncio.Timeout | None = None

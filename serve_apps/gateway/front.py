@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,19 +13,22 @@ from starlette.routing import Router
 from serve_apps.gateway.admission import Admission
 from serve_apps.gateway.control import ControlFront
 from serve_apps.gateway.dispatch import Dispatcher
-from serve_apps.gateway.exposition import Accounts, exposition
 from serve_apps.gateway.http import Exchange, router
 from serve_apps.gateway.openai.models import list_models, show_model
 from serve_apps.gateway.openapi import FORMS, describe
 from serve_apps.gateway.quota import Quotas
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.settings import HttpSettings
-from serve_apps.replica.choice import has_ledger
-from serve_apps.wire.calls import Calls, Unreached
-from serve_apps.wire.names import VRAM
+from serve_apps.observe.actors import unsent_samples
+from serve_apps.observe.collector import Collector
+from serve_apps.observe.exposition import exposition
+from serve_apps.observe.gateway import run_samples, server_samples
+from serve_apps.observe.process import build_samples, process_samples
+from serve_apps.observe.samples import Sample
+from serve_apps.records.batch import RecordBatch
+from serve_apps.wire.calls import Calls
+from serve_apps.wire.names import GATEWAY_APP
 from serve_apps.wire.secret import Keys
-
-log = logging.getLogger("edgebed")
 
 
 class Front:
@@ -39,12 +41,16 @@ class Front:
         current: Callable[[], Dispatcher | None],
         calls: Calls,
         books: Books | None = None,
+        collector: Collector | None = None,
+        batch: Callable[[], RecordBatch] | None = None,
     ) -> None:
+        """`collector`: reads the rest of the testbed; `batch`: records on their way; None: nothing is said of them."""
         self._current = current
-        self._calls = calls
         self._books = books
         settings = HttpSettings() if books is None else books.settings
         self._admission = Admission(current, keys.api, Quotas(settings, time.monotonic, keys.api is not None))
+        self._collector = collector
+        self._batch = batch
         self._control = ControlFront(host, keys.control, calls)
 
     def app(self) -> Router:
@@ -59,7 +65,9 @@ class Front:
                 ("GET", "/v1/models/{model:path}", partial(show_model, self._admission)),
                 ("GET", "/openapi.json", lambda exchange: exchange.json(describe())),
                 ("GET", "/health", self._health),
-                ("GET", "/metrics", self._metrics),
+                ("GET", "/metrics", partial(self._metrics, own=True, others=True)),
+                ("GET", "/metrics/gateway", partial(self._metrics, own=True, others=False)),
+                ("GET", "/metrics/testbed", partial(self._metrics, own=False, others=True)),
                 ("POST", "/control/inject", self._control.inject),
                 ("POST", "/control/block", self._control.block),
                 ("GET", "/control/progress", self._control.progress),
@@ -80,19 +88,23 @@ class Front:
             }
         await exchange.json(body)
 
-    async def _metrics(self, exchange: Exchange) -> None:
-        accounts = await self._accounts()
-        text = exposition(self._current(), accounts, self._books)
-        await exchange.reply(200, text, b"text/plain; version=0.0.4; charset=utf-8")
+    async def _metrics(self, exchange: Exchange, own: bool, others: bool) -> None:
+        """What this gateway counts, and what all others do; each scraped once a testbed has several gateways."""
+        current = self._current()
+        samples = [*self._own(current)] if own else []
+        if others and self._collector is not None:
+            samples += await self._collector.read(None if current is None else current.run)
+        accept = exchange.header(b"accept") or ""
+        text, kind = exposition(samples, accept)
+        await exchange.reply(200, text, kind.encode())
 
-    async def _accounts(self) -> Accounts:
-        """What the vRAM ledger holds; nothing where there is none, or it does not answer."""
-        dispatcher = self._current()
-        if dispatcher is None or not has_ledger(dispatcher.run.testbed, dispatcher.run.backend):
-            return ()
-        try:
-            accounts: Accounts = await self._calls.call(VRAM, "accounts")
-        except Unreached as error:
-            log.warning("gateway: vRAM ledger not reached: %s", error)
-            return ()
-        return accounts
+    def _own(self, current: Dispatcher | None) -> Iterator[Sample]:
+        yield from build_samples()
+        yield from process_samples(GATEWAY_APP)
+        yield Sample("edgebed_up", (GATEWAY_APP,), 1.0)
+        if self._batch is not None:
+            yield from unsent_samples(GATEWAY_APP, self._batch().unsent, self._batch().lag_s)
+        if current is not None:
+            yield from run_samples(current)
+        if self._books is not None:
+            yield from server_samples(self._books)

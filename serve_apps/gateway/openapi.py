@@ -34,7 +34,8 @@ def describe() -> dict[str, Any]:
         }
     }
     paths["/health"] = {"get": _get("Whether a run is in progress")}
-    paths["/metrics"] = {"get": _get("Prometheus metrics", kind="text/plain")}
+    for path, of in (("", "all of it"), ("/gateway", "this gateway"), ("/testbed", "all but the gateways")):
+        paths[f"/metrics{path}"] = {"get": _get(f"Prometheus metrics: {of}", kind="text/plain")}
     return {
         "openapi": "3.1.0",
         "info": {"title": "edgebed gateway", "version": "1"},

@@ -26,6 +26,7 @@ from serve_apps.gateway.replicas import ServeReplicas
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.listener import listen, open_socket
 from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.observe.collector import Collector
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
@@ -40,6 +41,7 @@ from serve_apps.wire.names import (
     runtime_name,
 )
 from serve_apps.wire.news import Follower
+from serve_apps.wire.restart import tell_that_it_started
 from serve_apps.wire.secret import Keys
 
 log = logging.getLogger("edgebed")
@@ -58,8 +60,12 @@ class Gateway:
         self._dispatcher: Dispatcher | None = None
         self._following: list[asyncio.Task[None]] = []
         self._meta: MetaLink | None = None
+        tell_that_it_started(GATEWAY_APP)
         books = Books(http)
-        app = Front(host, keys, lambda: self._dispatcher, self._calls, books).app()
+        collector = Collector(self._calls, self._replicas)
+        app = Front(
+            host, keys, lambda: self._dispatcher, self._calls, books, collector, lambda: self._batch
+        ).app()
         serving = listen(app, open_socket(host, port, shared), host, http, books)
         self._serving = asyncio.ensure_future(serving)
         runs: Follower[RunState] = Follower(self._calls, RECORDER, "", self._take_up)
@@ -167,9 +173,9 @@ class Gateway:
         while True:
             await asyncio.sleep(CHECKPOINT_S)
             dispatcher = self._dispatcher
-            if dispatcher is None or sum(dispatcher.ends.values()) == ends:
+            if dispatcher is None or dispatcher.counts.ends.total() == ends:
                 continue
-            ends = sum(dispatcher.ends.values())
+            ends = dispatcher.counts.ends.total()
             try:
                 await self._calls.call(
                     RECORDER, "checkpoint", GATEWAY_APP, pickle.dumps(dispatcher.checkpoint())

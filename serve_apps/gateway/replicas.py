@@ -11,6 +11,7 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
+from serve_apps.observe.samples import Sample
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.messages import Answer, Delta, Work
 from serve_apps.wire.names import REPLICA
@@ -28,6 +29,9 @@ class Replicas(Protocol):
 
     def stream(self, app: str, work: Work) -> AsyncIterator[Delta | Answer]:
         """One attempt, its text on the way, the `Answer` last. Raises `Unreached` if the replica is lost."""
+
+    async def numbers(self, app: str) -> list[Sample]:
+        """What a scraper is to read of a replica. Raises `Unreached` if it is lost."""
 
 
 class ServeReplicas:
@@ -52,6 +56,14 @@ class ServeReplicas:
         except (RayError, RayServeException) as error:
             raise Unreached(f"{app}: {type(error).__name__}") from error
 
+    async def numbers(self, app: str) -> list[Sample]:
+        """See `Replicas`."""
+        try:
+            found: list[Sample] = await self._handle(app, "numbers").remote()
+        except (RayError, RayServeException) as error:
+            raise Unreached(f"{app}: {type(error).__name__}") from error
+        return found
+
     async def warm_up(self, apps: Iterable[str]) -> None:
         """Call every application once. One that does not answer in time is left to the requests' own limits."""
         await asyncio.gather(*(self._call_once(app) for app in apps))
@@ -64,7 +76,7 @@ class ServeReplicas:
         except (RayError, RayServeException, TimeoutError) as error:
             log.warning("%s does not answer yet: %s", app, error)
 
-    def _handle(self, app: str, method: Literal["serve", "stream", "pid"]) -> Any:
+    def _handle(self, app: str, method: Literal["serve", "stream", "pid", "numbers"]) -> Any:
         """The handle that calls this method of the replica of an application, straight to its process."""
         if (app, method) not in self._handles:
             if (app, "") not in self._handles:

@@ -17,6 +17,8 @@ from emulation.faults import Step, apply
 from serve_apps.node.attempts import Attempts
 from serve_apps.node.cold import Processes
 from serve_apps.node.real_work import RealWork
+from serve_apps.observe.actors import node_samples, unsent_samples
+from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
 from serve_apps.records.progress import ProgressReport
 from serve_apps.wire.calls import Calls, Unreached
@@ -230,6 +232,16 @@ class NodeCore:
         view = attempts.state.view(attempts.advance())
         attempts.settle()
         return view
+
+    def counted(self) -> list[Sample]:
+        """What a scraper is to read of this node; between runs only of its records."""
+        found = unsent_samples(self._name, self._batch.unsent, self._batch.lag_s)
+        if self._attempts is None:
+            return found
+        state = self._attempts.state
+        view = state.view(self._attempts.advance())
+        self._attempts.settle()
+        return [*found, *node_samples(view, state.loads())]
 
     async def _present(self) -> Attempts:
         if self._attempts is None:

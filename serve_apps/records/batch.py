@@ -32,6 +32,8 @@ class RecordBatch:
         self._number = 0
         self._run_id = ""
         self._lock = asyncio.Lock()
+        self._since_s = 0.0
+        """When the oldest entry that waits was added, by the monotonic clock."""
 
     def begin(self, run_id: str) -> None:
         """Collect for another run from now on; what was left of the last one is dropped."""
@@ -40,7 +42,19 @@ class RecordBatch:
 
     def add(self, method: str, *args: Any) -> None:
         """Append one entry."""
+        if not self._entries and self._unsent is None:
+            self._since_s = time.monotonic()
         self._entries.append((method, args))
+
+    @property
+    def unsent(self) -> int:
+        """Entries that wait for the recorder."""
+        return len(self._entries) + (0 if self._unsent is None else len(self._unsent[1]))
+
+    @property
+    def lag_s(self) -> float:
+        """Wall seconds the oldest of them has waited; 0 if there is none."""
+        return time.monotonic() - self._since_s if self.unsent else 0.0
 
     async def flush(self) -> None:
         """Send what is there and wait until it is written.
@@ -56,6 +70,7 @@ class RecordBatch:
                 pickled = pickle.dumps(entries)
                 await self._calls.call(RECORDER, "append", self._run_id, self.source, number, pickled)
                 self._unsent = None
+                self._since_s = time.monotonic()
 
     async def try_flush(self) -> None:
         """`flush`, where nobody can do anything about an error."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +24,13 @@ from emulation.domain.snapshot import Window
 from emulation.jsonl import read_lines
 from emulation.ledger import Ledger
 from emulation.recording import RECORD_FILE, SIDE_FILE, JsonlSink, canonical_order, decode, write_whole
+from serve_apps.observe.actors import Decided, books_samples, restart_samples
+from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import Entry
 from serve_apps.records.progress import ProgressBook
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Finished, RunPlan, RunProgress, RunState
+from serve_apps.wire.names import GATEWAY_APP, app_name
 from serve_apps.wire.news import News
 from serve_apps.wire.restart import lives
 
@@ -57,6 +61,12 @@ class Recorder:
         self._gateways: dict[str, Any] = {}
         self._took_part: list[str] = []
         """Gateway processes that took up the present run, in order."""
+        self._starts: Counter[str] = Counter()
+        """Process to how often it was started since this one was."""
+        self._gateways_wanted = 1
+        self._on_demand: frozenset[str] = frozenset()
+        """Applications that start and stop as they are wanted."""
+        self._decided = Decided()
 
     # -- a run --------------------------------------------------------------------------------------------
 
@@ -71,6 +81,10 @@ class Recorder:
         self._sink = JsonlSink(self._folder, flush_every=1_000_000)
         self._finished = ProgressBook(self._folder)
         self._ledger = Ledger(plan.header, self._sink, plan.scenario.testbed)
+        self._decided = Decided()
+        cold, testbed = plan.scenario.live.lifecycle == "cold", plan.scenario.testbed
+        apps = (app_name(n.id, m) for n in testbed.nodes for m in testbed.hosted(n.id))
+        self._on_demand = frozenset(apps) if cold else frozenset()
         self._set(RunState(run_id=plan.run_id, t0_wall=None))
 
     async def start(self, t0_wall: float) -> None:
@@ -149,6 +163,7 @@ class Recorder:
 
     async def joined(self, run_id: str, count: int, limit_s: float) -> bool:
         """Whether `count` gateways have taken up this run within so many wall seconds."""
+        self._gateways_wanted = count
 
         def enough() -> bool:
             return run_id == self._state.run_id and len(self._joined) >= count
@@ -195,6 +210,7 @@ class Recorder:
             elif method == "end":
                 self._end(*args)
             else:
+                self._note(method, args)
                 getattr(self._ledger, method)(*args)
         if self._sink is not None:
             self._sink.flush()
@@ -205,6 +221,27 @@ class Recorder:
         if self._finished is not None:
             self._finished.ended(request.id)
         self._ledger.end(request, *ended)
+
+    def _note(self, method: str, args: tuple[Any, ...]) -> None:
+        """Count what controllers decide."""
+        if method == "decide":
+            decision, _, outcome, *_ = args
+            self._decided.note(decision.actor, outcome, decision.thinking_s)
+        elif method == "audit":
+            self._decided.note(args[0].actor, args[0].outcome, args[0].thinking_s)
+
+    async def started(self, name: str) -> None:
+        """A process of the testbed was started, for the first time or again."""
+        self._starts[name] += 1
+
+    def counted(self) -> list[Sample]:
+        """What a scraper is to read: starts of processes, decisions, and the books of the present run."""
+        starts = {name: count for name, count in self._starts.items() if name not in self._on_demand}
+        found = restart_samples(starts, {GATEWAY_APP: self._gateways_wanted})
+        if self._ledger is None:
+            return found
+        books = books_samples(self._ledger.arrived, self._ledger.ends)
+        return [*found, *self._decided.samples(), *books]
 
     async def window(self, reset: bool = False) -> Window:
         """What was counted since the last reset."""

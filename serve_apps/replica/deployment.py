@@ -9,14 +9,20 @@ import os
 from collections.abc import AsyncIterator
 
 from serve_apps.engines.loading import LoadFacts
+from serve_apps.observe.process import process_samples
+from serve_apps.observe.samples import Sample
 from serve_apps.replica import BackendSpec, backend_class
 from serve_apps.wire.messages import Answer, Delta, Work
+from serve_apps.wire.names import app_name
+from serve_apps.wire.restart import tell_that_it_started
 
 
 class Replica:
     """One application per (node, model)."""
 
     def __init__(self, spec: BackendSpec, backend: str) -> None:
+        self._name = app_name(spec.node, spec.model.id)
+        tell_that_it_started(self._name)
         self._backend = backend_class(backend)(spec)
 
     async def serve(self, work: Work) -> Answer:
@@ -31,6 +37,10 @@ class Replica:
     async def load_facts(self) -> LoadFacts | None:
         """What loading its model cost; None if it emulates."""
         return self._backend.facts
+
+    async def numbers(self) -> list[Sample]:
+        """What a scraper is to read of this replica: its process."""
+        return process_samples(self._name)
 
     async def pid(self) -> int:
         """Process of this replica."""

@@ -7,12 +7,15 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
-from serve_apps.wire.calls import Calls, Unreached
+from serve_apps.observe.process import process_samples
+from serve_apps.observe.samples import Sample
+from serve_apps.wire.calls import Calls, RayCalls, Unreached
 from serve_apps.wire.names import RECORDER
 
 log = logging.getLogger("edgebed")
@@ -60,14 +63,32 @@ class Resident:
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         resume_if_restarted()
+        tell_that_it_started()
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
         return where()
 
+    async def numbers(self) -> list[Sample]:
+        """What a scraper is to read of this actor: its own numbers, and those of its process."""
+        name = ray.get_runtime_context().get_actor_name() or "actor"
+        own: Callable[[], list[Sample]] | None = getattr(self, "counted", None)
+        return [*process_samples(name), *(own() if own is not None else ())]
+
     async def block(self, seconds: float) -> None:
         """Stall this actor's event loop (tests)."""
         time.sleep(seconds)
+
+
+def tell_that_it_started(name: str = "") -> None:
+    """Called from a constructor: the recorder counts the starts of every process. `name`: ours, where no actor is
+    called so. A recorder that is not there counts nothing."""
+    if not ray.is_initialized():
+        return
+    context = ray.get_runtime_context()
+    name = name or context.get_actor_name() or ""
+    if name and name != RECORDER:
+        RayCalls().tell(RECORDER, "started", name)
 
 
 def resident(core: type) -> type:

@@ -10,11 +10,16 @@ from typing import Any
 
 import orjson
 
+from controller.fast_path import FastPath
+from controller.perf.prior import Prior
+from controller.routers.sect import Sect
 from emulation.domain.cluster import ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
 from emulation.domain.request import Request
 from emulation.domain.sharing import GpuSpec
+from serve_apps.gateway.flight import Flight
 from serve_apps.gateway.front import Front
 from serve_apps.gateway.names import Names
+from serve_apps.observe.requests import RequestCounts
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served
 from serve_apps.wire.secret import Keys
@@ -52,12 +57,14 @@ class MadeUpRun:
     def __init__(self, *items: Any) -> None:
         self.run = RUN
         self.clock = SimpleNamespace(now_s=lambda: 100.0)
-        self.flights: dict[str, object] = {"taken": None}
+        self.flights = {"taken": Flight(Request("taken", "gpt2", "d0", 0.0, 30.0), Ask(model="gpt2"), 0.0)}
         self.names = Names()
         self._taken = self.names.claimed("taken")
         self._taken.__enter__()
-        self.ends: dict[tuple[str, str], int] = {("gpt2", "done"): 3}
-        self.latency_sum_s: dict[str, float] = {"gpt2": 4.5}
+        self.counts = RequestCounts("sect", (m.id for m in TESTBED.models))
+        self.counts.ends["gpt2", "done"] = 3
+        self.heard_s = {"plan": 40.0}
+        self.fast_path = FastPath(TESTBED, Sect(), Prior(TESTBED))
         self.asked: list[tuple[Request, Ask]] = []
         self.left = asyncio.Event()
         """Set when the work for a client ended, however."""

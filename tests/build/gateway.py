@@ -11,7 +11,7 @@ from typing import Any
 
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.measured import Measured
-from emulation.domain.ports import Completion
+from emulation.domain.ports import Believed, Completion
 from emulation.domain.request import Request
 from emulation.executor import Changed
 from serve_apps.gateway.dispatch import Dispatcher
@@ -63,6 +63,12 @@ class Path:
 
     def policy(self, policy: MacroPolicy) -> None:
         self.commands.append(policy)
+
+    def believed(self, now_s: float) -> list[Believed]:
+        return [Believed(e, e, 1.5, risky=e in self.away, masked=False) for e in ("d0", "d1")]
+
+    def limits_s(self) -> dict[str, float]:
+        return {"m": 20.0}
 
 
 class Runtime:

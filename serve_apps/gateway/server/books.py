@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from heapq import nsmallest
 from typing import Protocol
 
 from serve_apps.gateway.server.settings import HttpSettings
-
-LAG_BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
-"""Upper bounds of the buckets of the loop's lag, wall seconds; one more holds the rest."""
+from serve_apps.observe.metrics import LAG_S
+from serve_apps.observe.samples import Histogram
 
 
 class Guest(Protocol):
@@ -43,9 +41,8 @@ class Books:
         """Of large bodies that are gone since somebody last gave their memory back."""
         self.answers: Counter[int] = Counter()
         """HTTP status to answers."""
-        self.lags = [0] * (len(LAG_BOUNDS_S) + 1)
-        """Looks at the event loop, by how late it was."""
-        self.lag_sum_s = 0.0
+        self.lag = Histogram(LAG_S)
+        """Looks at the event loop, by how late it was, wall seconds."""
 
     def enter(self, connection: Guest) -> bool:
         """Let a connection in, in place of the most silent ones if all places are taken; False if nobody makes room."""
@@ -91,5 +88,4 @@ class Books:
 
     def late(self, lag_s: float) -> None:
         """The event loop woke somebody so much too late."""
-        self.lags[bisect_left(LAG_BOUNDS_S, lag_s)] += 1
-        self.lag_sum_s += lag_s
+        self.lag.observe(lag_s)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emulation.domain.actions import MacroPolicy
+from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.measured import Measured
 from serve_apps.gateway import dispatch as module
 from serve_apps.gateway.flight import Refused
@@ -506,4 +506,20 @@ async def test_counts_for_whoever_scrapes_are_by_model_and_outcome(gateway: Gate
     await gateway.answer(1)
     with pytest.raises(Refused):
         await gateway.answer(2)
-    assert gateway.dispatcher.ends == {("m", "done"): 1, ("m", "error"): 1}
+    assert gateway.dispatcher.counts.ends == {("m", "done"): 1, ("m", "error"): 1}
+
+
+@story
+async def test_a_stream_is_counted_with_its_first_token_and_the_others(gateway: Gateway) -> None:
+    await gateway.text(1)
+    counted = {s.metric: s.value for s in gateway.dispatcher.counts.samples()}
+    for metric in ("vllm:time_to_first_token_seconds", "vllm:request_time_per_output_token_seconds"):
+        assert sum(counted[metric].counts) == 1  # type: ignore[union-attr]
+
+
+@story
+async def test_says_since_when_it_follows_a_plan_and_a_guide(gateway: Gateway) -> None:
+    assert gateway.dispatcher.heard_s == {}
+    gateway.dispatcher.commanded(MacroPolicy({}, {}))
+    gateway.dispatcher.commanded(RouteGuide())
+    assert set(gateway.dispatcher.heard_s) == {"plan", "guide"}

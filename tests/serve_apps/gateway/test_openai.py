@@ -87,7 +87,7 @@ def test_says_how_the_run_goes_and_describes_itself() -> None:
     assert "/v1/chat/completions" in asked("/openapi.json").json()["paths"]
     metrics = asked("/metrics", run=MadeUpRun())
     assert metrics.headers["content-type"].startswith("text/plain")
-    assert b'edgebed_requests_total{model="gpt2",outcome="done"} 3.0' in metrics.body
+    assert b'edgebed_requests_total{model_name="gpt2",outcome="done",scheme="sect"} 3.0' in metrics.body
 
 
 def test_streams_a_chat_with_its_token_counts_last() -> None:

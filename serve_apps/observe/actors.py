@@ -1,0 +1,117 @@
+"""What the named actors have to tell a scraper: nodes, recorder, event player, vRAM ledger, whoever sends records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+from emulation.domain.cluster import Mode
+from emulation.domain.snapshot import ExecutorState, NodeView
+from emulation.executor import ExecutorLoad
+from emulation.metrics.fairness import jain, jain_normalised
+from serve_apps.observe.samples import Sample
+from serve_apps.vram.ledger import Claim, Gpu
+
+Accounts = Sequence[tuple[Gpu, tuple[Claim, ...]]]
+"""GPUs, and who holds what of them."""
+_GIB, _MIB = 2**30, 2**20
+_STATES: tuple[ExecutorState, ...] = get_args(ExecutorState)
+_MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+def node_samples(view: NodeView, loads: Sequence[ExecutorLoad]) -> list[Sample]:
+    """A node: what it holds, and what every one of its executors does."""
+    node = view.id
+    found = [
+        Sample("edgebed_node_available", (node,), float(view.available)),
+        Sample("edgebed_node_cores_busy", (node,), view.cores_busy),
+        Sample("edgebed_node_ram_used_bytes", (node,), view.ram_used_gb * _GIB),
+        Sample("edgebed_node_gpu_slices_used", (node,), view.slices_used),
+    ]
+    for executor in view.executors:
+        name = executor.id
+        found += [
+            Sample("edgebed_executor_state", (name, node, state), float(executor.state == state))
+            for state in _STATES
+        ]
+        found += [
+            Sample("edgebed_executor_mode", (name, node, mode), float(executor.mode == mode))
+            for mode in _MODES
+        ]
+    found += [Sample("edgebed_executor_share_ratio", (load.id, node), load.share) for load in loads]
+    running, waiting = Counter[str](), Counter[str]()
+    for load in loads:
+        running.update(load.running)
+        waiting.update(load.waiting)
+    for model in sorted({m for executor in view.executors for m in executor.models}):
+        found.append(Sample("vllm:num_requests_running", (model, node), running[model]))
+        found.append(Sample("vllm:num_requests_waiting", (model, node), waiting[model]))
+    return found
+
+
+def unsent_samples(actor: str, unsent: int, lag_s: float) -> list[Sample]:
+    """Records that wait in this process, and for how many wall seconds the oldest of them has."""
+    return [
+        Sample("edgebed_records_unsent", (actor,), unsent),
+        Sample("edgebed_records_lag_seconds", (actor,), lag_s),
+    ]
+
+
+def fault_samples(in_force: Mapping[str, int]) -> list[Sample]:
+    """Kind of event to how many of it are in force."""
+    return [Sample("edgebed_faults_in_force", (kind,), count) for kind, count in sorted(in_force.items())]
+
+
+@dataclass(slots=True)
+class Decided:
+    """What controllers decided in a run, as the recorder hears of it."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(decider, outcome) to decisions."""
+    thinking_s: dict[str, float] = field(default_factory=dict)
+    """Decider to virtual seconds it was charged."""
+
+    def note(self, decider: str, outcome: str, thinking_s: float) -> None:
+        """One more decision."""
+        self.outcomes[decider, outcome or "none"] += 1
+        self.thinking_s[decider] = self.thinking_s.get(decider, 0.0) + thinking_s
+
+    def samples(self) -> list[Sample]:
+        """All of it."""
+        made = [Sample("edgebed_control_decisions_total", k, n) for k, n in sorted(self.outcomes.items())]
+        return made + [
+            Sample("edgebed_thinking_seconds_total", (d,), s) for d, s in sorted(self.thinking_s.items())
+        ]
+
+
+def books_samples(arrived: Mapping[str, int], ends: Mapping[str, Mapping[str, int]]) -> list[Sample]:
+    """Arrivals per model, and how fairly the models were served so far (MA eqs. 6 and 8)."""
+    found = [Sample("edgebed_arrived_requests_total", (m,), n) for m, n in sorted(arrived.items())]
+    ratios = [ends.get(m, {}).get("done", 0) / n for m, n in arrived.items() if n]
+    raw = jain(ratios)
+    normalised = jain_normalised(raw, len(ratios))
+    for form, value in (("raw", raw), ("normalised", normalised)):
+        if value is not None:
+            found.append(Sample("edgebed_fairness_ratio", (form,), value))
+    return found
+
+
+def restart_samples(starts: Mapping[str, int], first: Mapping[str, int]) -> list[Sample]:
+    """Starts of every process beyond those that make a testbed (`first`; one where it says nothing)."""
+    return [
+        Sample("edgebed_restarts_total", (actor,), max(0, count - first.get(actor, 1)))
+        for actor, count in sorted(starts.items())
+    ]
+
+
+def gpu_samples(accounts: Accounts) -> Iterable[Sample]:
+    """Size of each GPU, and of each claim: what is held for it, and what it had taken once loaded."""
+    for gpu, claims in accounts:
+        yield Sample("edgebed_vram_total_bytes", (gpu.id, gpu.host), gpu.total_mb * _MIB)
+        for claim in claims:
+            labels = (gpu.id, claim.app)
+            yield Sample("edgebed_vram_claimed_bytes", labels, claim.held_mb * _MIB)
+            if claim.used_mb is not None:
+                yield Sample("edgebed_vram_used_bytes", labels, claim.used_mb * _MIB)

@@ -1,0 +1,64 @@
+"""What a scraper reads of a run in progress: everything that is documented, from every process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import httpx2
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from serve_apps.observe.metrics import GPUS, METRICS
+from tests.build.live import LiveRun
+from tests.build.waiting import eventually
+
+pytestmark = pytest.mark.ray
+
+WHERE_IT_APPLIES = {"edgebed_admission_limit_seconds"} | {n for n, m in METRICS.items() if m.group == GPUS}
+
+
+@pytest.fixture(scope="module")
+def live(begin: Callable[..., LiveRun]) -> LiveRun:
+    run = begin("MAL")
+    eventually(lambda: run.chat().status_code == 200)
+    assert run.chat(stream=True, max_tokens=5).status_code == 200
+    return run
+
+
+def values(http: httpx2.Client, path: str = "/metrics") -> dict[tuple[str, ...], float]:
+    """(name, values of its labels by their names' order) to value."""
+    families = text_string_to_metric_families(http.get(path).text)
+    return {(s.name, *(v for _, v in sorted(s.labels.items()))): s.value for f in families for s in f.samples}
+
+
+def test_a_run_has_every_metric_and_every_process_answers(live: LiveRun) -> None:
+    found = values(live.http)
+    names = {key[0].removesuffix("_sum") for key in found}
+    assert set(METRICS) - names <= WHERE_IT_APPLIES
+    up = {key[1]: value for key, value in found.items() if key[0] == "edgebed_up"}
+    assert set(up.values()) == {1.0}, up
+    nodes = [n.id for n in live.cluster.testbed.nodes]
+    apps = [f"{n.id}--{m}" for n in live.cluster.testbed.nodes for m in live.cluster.testbed.hosted(n.id)]
+    actors = {"gateway", "recorder", "events", "planner", "scheduler", *(f"node:{n}" for n in nodes)}
+    assert set(up) == actors | {f"deployer:{n}" for n in nodes} | set(apps)
+
+
+def test_a_gateway_alone_and_all_the_others_are_the_whole(live: LiveRun) -> None:
+    whole, own, others = (set(values(live.http, f"/metrics{p}")) for p in ("", "/gateway", "/testbed"))
+    assert not {key for key in own & others}
+    assert ("edgebed_up", "gateway") in own
+    assert ("edgebed_up", "recorder") in others
+    assert {key[0] for key in own | others} == {key[0] for key in whole}
+
+
+def test_a_killed_actor_is_a_restart_that_a_scraper_sees(live: LiveRun) -> None:
+    before = values(live.http)["process_start_time_seconds", "scheduler"]
+    (where,) = live.cluster.calls.call_all([("scheduler", "where")])
+
+    os.kill(where["pid"], signal.SIGKILL)
+    eventually(lambda: values(live.http).get(("edgebed_restarts_total", "scheduler")) == 1)
+    assert (
+        eventually(lambda: values(live.http).get(("process_start_time_seconds", "scheduler"), 0.0)) > before
+    )

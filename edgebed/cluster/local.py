@@ -5,6 +5,12 @@ workers: with `min_workers` at the number of workers, where Ray caps it, the las
 this type already is taken as it is, defaults included, so this one holds it, every default, and a type of its own for
 the head. All workers share one start command, which picks the edge node by `RAY_CLOUD_INSTANCE_ID`: the address that
 stands under `worker_ips`.
+
+Three more things that Ray leaves undone are done here. The head is written down as up
+(`serve_apps/testbed/launcher_head.py`), without which a worker that died never comes back. Ray lets go of such a worker
+and asks for it again at once, gets it under its old name, and waits for either to end: minutes, unless told
+otherwise (`PATIENCE`). And `ray down` ends Ray on the head only: a worker's raylet gives up when it has not reached
+the head for `HEAD_LOST_S`, and because `ray start --block` stays beside it, all others of that machine go with it.
 """
 
 from __future__ import annotations
@@ -28,6 +34,16 @@ from emulation.domain.cluster import NodeSpec, TestbedConfig
 WORKER_TYPE = "local.cluster.node"
 """The name that Ray's provider `local` looks for."""
 HEAD_TYPE = "control"
+PATIENCE = {
+    "RAY_AUTOSCALER_RECONCILE_TERMINATING_STATUS_TIMEOUT_S": 10,
+    "RAY_AUTOSCALER_RECONCILE_REQUEST_STATUS_TIMEOUT_S": 30,
+}
+"""Seconds the autoscaler waits for a machine to be gone, and to be there; by default 300 and 600."""
+HEAD_LOST_S = 30
+"""Seconds without the head after which a worker's Ray ends; Ray's own are 60."""
+_RECORD_HEAD = "python -m serve_apps.testbed.launcher_head ~/ray_bootstrap_config.yaml"
+WORKER_LOG = "~/edgebed-ray.log"
+"""On a worker: what `ray start` said."""
 
 
 def local_file(testbed: TestbedConfig, machines: LocalMachines) -> dict[str, Any]:
@@ -64,6 +80,7 @@ def local_file(testbed: TestbedConfig, machines: LocalMachines) -> dict[str, Any
         "worker_setup_commands": setup,
         "head_start_ray_commands": [
             in_environment("ray stop", programs),
+            in_environment(_RECORD_HEAD, programs),
             in_environment(_head_start(machines), programs),
         ],
         "worker_start_ray_commands": [
@@ -100,6 +117,7 @@ def _head_start(machines: LocalMachines) -> str:
     return "\n".join(
         [
             _address(machines.head),
+            f"export {' '.join(f'{name}={seconds}' for name, seconds in PATIENCE.items())}",
             ray_start(
                 *head_words(machines.port), "--node-ip-address=$ip", f"--num-cpus={HEAD_CPUS}", "--num-gpus=0",
                 resources_option({"control": 1}),
@@ -116,10 +134,18 @@ def _worker_start(testbed: TestbedConfig, machines: LocalMachines) -> str:
             *arms,
             '  *) echo "no edge node is played by \'$RAY_CLOUD_INSTANCE_ID\'" >&2; exit 1 ;;',
             "esac",
+            f"export RAY_gcs_rpc_server_reconnect_timeout_s={HEAD_LOST_S}",
+            f"rm -f {WORKER_LOG}",
+            "(trap '' HUP  # the shell of SSH ends, Ray stays",
             ray_start(
                 f"--address=$RAY_HEAD_IP:{machines.port}", "--node-ip-address=$ip", "--num-cpus=$cpus",
-                "--num-gpus=$gpus", '--resources="$resources"',
+                "--num-gpus=$gpus", '--resources="$resources"', "--block",
             ),
+            f") >{WORKER_LOG} 2>&1 </dev/null &",
+            f"until grep -qs 'Ray runtime started' {WORKER_LOG}; do",
+            f"  kill -0 $! || {{ cat {WORKER_LOG} >&2; exit 1; }}",
+            "  sleep 1",
+            "done",
         ]
     )  # fmt: skip
 

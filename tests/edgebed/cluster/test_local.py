@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import ray.autoscaler
 import yaml
 from pydantic import ValidationError
+from ray.autoscaler._private.local import node_provider
 from ray.autoscaler.v2.instance_manager.config import AutoscalingConfig
 from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingRequest
 from ray.autoscaler.v2.schema import AutoscalerInstance
@@ -23,6 +25,8 @@ from edgebed.cluster.machines import LocalMachines
 from edgebed.cluster.render import as_yaml
 from emulation.files import ConfigError, load_testbed
 from serve_apps.testbed.launcher_file import check_launcher_file
+from serve_apps.testbed.launcher_head import record_head
+from tests.build.waiting import eventually
 
 TESTBED = load_testbed("demo")
 NODES = {
@@ -79,11 +83,20 @@ def test_no_default_of_ray_is_left_out(config: dict[str, Any]) -> None:
     assert yaml.safe_load(defaults.read_text()).keys() <= config.keys()
 
 
-def started(config: dict[str, Any], which: str, tmp_path: Path, environment: dict[str, str]) -> Any:
-    """The words that `ray` is called with when Ray's launcher runs the start command on a machine."""
+def started(
+    config: dict[str, Any],
+    which: str,
+    tmp_path: Path,
+    environment: dict[str, str],
+    ending: str = "echo Ray runtime started.\ncase $* in *--block*) sleep 3 ;; esac",
+) -> Any:
+    """The words that `ray` is called with when Ray's launcher runs the start command on a machine, one a line.
+
+    `ending`: what `ray` does after it has said them. A worker's Ray writes to a file.
+    """
     program = tmp_path / "edgebed-venv" / "bin" / "ray"
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text('#!/bin/sh\nfor word in "$RAY_AUTH_MODE" "$@"; do echo "$word"; done\n')
+    program.write_text('#!/bin/sh\nfor word in "$RAY_AUTH_MODE" "$@"; do echo "$word"; done\n' + ending)
     program.chmod(0o755)
     ulimit, command = "ulimit() { :; }\n", config[f"{which}_start_ray_commands"][-1]
     bare = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
@@ -104,7 +117,8 @@ def test_each_machine_plays_its_own_edge_node_at_its_own_address(
     config: dict[str, Any], tmp_path: Path, machine: str, node: str, ip: str, cpus: int, gpus: int
 ) -> None:
     environment = {"RAY_CLOUD_INSTANCE_ID": machine, "RAY_HEAD_IP": "10.0.0.1"}
-    auth, *words = started(config, "worker", tmp_path, environment).stdout.splitlines()
+    assert started(config, "worker", tmp_path, environment).returncode == 0
+    auth, *words = (tmp_path / "edgebed-ray.log").read_text().splitlines()
     assert auth == "token"
     assert words[:2] == ["start", "--address=10.0.0.1:6379"]
     resources = f'--resources={{"edge:{node}": 1}}'
@@ -117,6 +131,39 @@ def test_a_machine_that_is_not_in_the_file_is_refused(config: dict[str, Any], tm
     )
     assert said.returncode == 1
     assert "'10.0.0.9'" in said.stderr
+
+
+def test_a_worker_whose_ray_does_not_start_says_why(config: dict[str, Any], tmp_path: Path) -> None:
+    environment = {"RAY_CLOUD_INSTANCE_ID": "10.0.0.2", "RAY_HEAD_IP": "10.0.0.1"}
+    said = started(config, "worker", tmp_path, environment, "echo no head there; exit 1")
+    assert said.returncode == 1
+    assert "no head there" in said.stderr
+
+
+def test_a_worker_s_ray_outlives_the_shell_that_started_it_and_ends_as_a_whole(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    environment = {"RAY_CLOUD_INSTANCE_ID": "10.0.0.2", "RAY_HEAD_IP": "10.0.0.1"}
+    ending = "echo Ray runtime started.\nkill -HUP $$\necho still here"
+    assert started(config, "worker", tmp_path, environment, ending).returncode == 0
+    eventually(lambda: (tmp_path / "edgebed-ray.log").read_text().endswith("still here\n"))
+    assert "--block" in (tmp_path / "edgebed-ray.log").read_text().splitlines()
+
+
+# Ray opens the state and leaves the closing to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_the_head_is_written_down_as_up_on_the_head_itself(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("get_lock_path", "get_state_path"):
+        monkeypatch.setattr(node_provider, name, lambda cluster, name=name: str(tmp_path / name))
+    record_head(config)
+    record_head(config)
+    state = json.loads((tmp_path / "get_state_path").read_text())
+    running = {address: said["tags"] for address, said in state.items() if said["state"] == "running"}
+    assert list(running) == ["10.0.0.1"], "the head, and no worker"
+    assert running["10.0.0.1"]["ray-user-node-type"] == config["head_node_type"]
 
 
 def test_the_head_plays_no_edge_node(config: dict[str, Any], tmp_path: Path) -> None:

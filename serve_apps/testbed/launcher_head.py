@@ -26,7 +26,8 @@ from ray.autoscaler.tags import (
 
 def record_head(config: dict[str, Any]) -> None:
     """Write into the provider's state on this machine that the head of this launcher file runs."""
-    provider: Any = LocalNodeProvider(config["provider"], config["cluster_name"])
+    make: Any = LocalNodeProvider
+    provider = make(config["provider"], config["cluster_name"])
     if config["provider"]["head_ip"] in provider.non_terminated_nodes({}):
         return
     tags = {

@@ -15,6 +15,7 @@ from serve_apps.observe.samples import Sample
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.messages import Answer, Delta, Work
 from serve_apps.wire.names import REPLICA
+from serve_apps.wire.testbed import served
 
 log = logging.getLogger("edgebed")
 
@@ -80,7 +81,7 @@ class ServeReplicas:
         """The handle that calls this method of the replica of an application, straight to its process."""
         if (app, method) not in self._handles:
             if (app, "") not in self._handles:
-                self._handles[app, ""] = serve.get_deployment_handle(REPLICA, app_name=app)
+                self._handles[app, ""] = serve.get_deployment_handle(REPLICA, app_name=served(app))
             self._handles[app, method] = self._handles[app, ""].options(
                 method_name=method, stream=method == "stream", _by_reference=False
             )

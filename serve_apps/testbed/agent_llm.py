@@ -28,6 +28,7 @@ from serve_apps.engines.loading import RealSettings, check_source
 from serve_apps.testbed.apps import QUIET
 from serve_apps.wire.names import AGENT_LLM, edge_resource
 from serve_apps.wire.secret import Secret
+from serve_apps.wire.testbed import served
 
 KEY = "VLLM_API_KEY"
 """Environment variable of the key that vLLM's server asks for. It is never written to a file or an argument."""
@@ -151,7 +152,9 @@ def agent_target(testbed: TestbedConfig, agent: AgentLlm) -> RunTarget:
     )
     gpus = [g.vram_gb for n in testbed.nodes if n.id == agent.node for g in n.gpus]
     share = agent.vram_gb / gpus[agent.gpu_of(gpus)] if agent.gpu_share else None
-    return RunTarget(target=deployment.bind(agent, share, Secret.of(KEY)), name=AGENT_LLM, route_prefix=None)
+    return RunTarget(
+        target=deployment.bind(agent, share, Secret.of(KEY)), name=served(AGENT_LLM), route_prefix=None
+    )
 
 
 def arguments(config: AgentLlm, memory_share: float | None) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
 from ray import serve
+from ray.exceptions import ActorAlreadyExistsError
 from ray.serve.api import RunTarget
 from ray.serve.schema import LoggingConfig
 
@@ -18,6 +20,7 @@ from serve_apps.replica.choice import chosen, takes_gpu
 from serve_apps.replica.deployment import Replica
 from serve_apps.wire.names import GATEWAY_APP, REPLICA, app_name, edge_resource
 from serve_apps.wire.secret import Keys
+from serve_apps.wire.testbed import NAMESPACE, namespace, ours, served
 
 UNLIMITED = 100_000
 """Requests at once: the queue is the node's, never Ray's."""
@@ -26,6 +29,9 @@ ON_ONE_LOOP = {
     "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
 }
 """Serve settings of our processes: one event loop, no hand-over between threads (halves the time of a call)."""
+DELETE_TIMEOUT_S = 60.0
+LOOK_S = 0.1
+"""Wall seconds between two looks at Serve's status."""
 QUIET = LoggingConfig(log_level="WARNING", enable_access_log=False)
 
 
@@ -41,12 +47,12 @@ def target(
             "num_cpus": 0,
             "num_gpus": gpus,
             "resources": dict(place),
-            "runtime_env": {"env_vars": ON_ONE_LOOP},
+            "runtime_env": {"env_vars": ON_ONE_LOOP | {NAMESPACE: namespace()}},
         },
         logging_config=QUIET,
         **{"name": app} | quick | options,
     )
-    return RunTarget(target=deployment.bind(*args), name=app, route_prefix=None)
+    return RunTarget(target=deployment.bind(*args), name=served(app), route_prefix=None)
 
 
 def gateway_target(
@@ -69,6 +75,25 @@ def replica_target(
         app_name(node_id, model_id), Replica, spec, entry.backend, name=REPLICA, health_check_period_s=10.0,
         place={edge_resource(node_id): 0.001}, gpus=gpus if takes_gpu(testbed, node_id, model_id) else 0,
     )  # fmt: skip
+
+
+def start_serve() -> None:
+    """Have Serve run. Where several testbeds come up at once on one Ray, one of them starts it and all use it."""
+    try:
+        serve.start(proxy_location="Disabled", logging_config=QUIET)
+    except ActorAlreadyExistsError:  # another process was first, after this one had looked
+        serve.start(proxy_location="Disabled", logging_config=QUIET)
+
+
+def delete_apps() -> None:
+    """Take down every application of this testbed, and no other; returns when they are gone. Raises `TimeoutError`."""
+    deadline = time.monotonic() + DELETE_TIMEOUT_S
+    for app in ours(serve.status().applications):
+        serve.delete(served(app), _blocking=False)
+    while left := ours(serve.status().applications):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{', '.join(sorted(left))}: still there after {DELETE_TIMEOUT_S:g} s")
+        time.sleep(LOOK_S)
 
 
 def gpu_share(testbed: TestbedConfig) -> float:

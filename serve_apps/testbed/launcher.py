@@ -13,13 +13,11 @@ import ray
 from ray import serve
 
 from emulation.domain.cluster import Mode, TestbedConfig
-from serve_apps.testbed.apps import replica_target, whole_share
+from serve_apps.testbed.apps import DELETE_TIMEOUT_S, LOOK_S, replica_target, whole_share
 from serve_apps.wire.messages import ProcessChange
 from serve_apps.wire.names import app_name, edge_resource
+from serve_apps.wire.testbed import ours, served
 
-LOOK_S = 0.1
-"""Wall seconds between two looks at Serve's status, one for all that starts at the time."""
-DELETE_TIMEOUT_S = 60.0
 _FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
 
 
@@ -137,7 +135,7 @@ class Launcher:
 
     async def _delete(self, name: str) -> None:
         """Have Serve take an application down, and wait until it is gone, or has not gone for a minute."""
-        await self._in_turn(lambda: serve.delete(name, _blocking=False))
+        await self._in_turn(lambda: serve.delete(served(name), _blocking=False))
         self._running.pop(name, None)
         deadline = time.monotonic() + DELETE_TIMEOUT_S
         while name in await self._statuses(fresh=True) and time.monotonic() < deadline:
@@ -153,7 +151,7 @@ class Launcher:
             if asked - self._seen[0] > (0.0 if fresh else LOOK_S):
                 looked = time.monotonic()
                 found = await self._in_turn(serve.status)
-                self._seen = (looked, dict(found.applications))
+                self._seen = (looked, ours(found.applications))
             return self._seen[1]
 
 

@@ -31,11 +31,19 @@ from serve_apps.records.recorder import Recorder
 from serve_apps.replica import backend_class
 from serve_apps.replica.choice import gpu_models, real_models
 from serve_apps.testbed.agent_llm import agent_target
-from serve_apps.testbed.apps import QUIET, UNLIMITED, gateway_target, gpu_share, replica_target
+from serve_apps.testbed.apps import (
+    UNLIMITED,
+    delete_apps,
+    gateway_target,
+    gpu_share,
+    replica_target,
+    start_serve,
+)
 from serve_apps.testbed.launcher import Launcher
 from serve_apps.testbed.parts import parts_of
 from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.ray_cluster import (
+    EDGE_HELD,
     RayCluster,
     importable,
     join,
@@ -52,7 +60,6 @@ from serve_apps.wire.names import (
     EVENTS,
     GATEWAY_APP,
     LAUNCHER,
-    NAMESPACE,
     PLANNER,
     RECORDER,
     REPLICA,
@@ -64,6 +71,7 @@ from serve_apps.wire.names import (
     runtime_name,
 )
 from serve_apps.wire.restart import resident, where
+from serve_apps.wire.testbed import namespace, ours, served
 
 log = logging.getLogger("edgebed")
 
@@ -148,12 +156,21 @@ class LiveCluster:
         if not ray.is_initialized():
             return
         try:
-            serve_shutdown: Any = serve.shutdown
-            serve_shutdown()
+            self._stop_apps()
         except Exception as error:  # whatever is broken, the processes must go
-            log.warning("serve.shutdown: %s", error)
+            log.warning("applications were not stopped: %s", error)
         finally:
             self.base.stop()
+
+    def _stop_apps(self) -> None:
+        """On a Ray of our own Serve goes down with its applications; elsewhere others may use it, and only ours go."""
+        if self.base.own:
+            shutdown: Any = serve.shutdown
+            shutdown()
+            return
+        delete_apps()
+        for handle in self._handles.values():
+            ray.kill(handle)
 
     def __enter__(self) -> Self:
         return self
@@ -182,7 +199,8 @@ class LiveCluster:
         for node in self._nodes:
             place = {edge_resource(node): 0.001}
             name = deployer_name(node)
-            self._actor(resident(NodeCore), runtime_name(node), node, RayCalls(), place=place)
+            held = {edge_resource(node): EDGE_HELD}
+            self._actor(resident(NodeCore), runtime_name(node), node, RayCalls(), place=held)
             self._actor(resident(DeployerHost), name, name, RayCalls(), where, node, place=place)
         self.calls.call_all(((name, "where") for name in self._handles), UP_LIMIT_S)
 
@@ -192,7 +210,7 @@ class LiveCluster:
         remote: Any = ray.remote(cls)
         self._handles[name] = remote.options(
             name=name,
-            namespace=NAMESPACE,
+            namespace=namespace(),
             max_restarts=restarts,
             max_concurrency=UNLIMITED,
             num_cpus=0,
@@ -200,7 +218,7 @@ class LiveCluster:
         ).remote(*args)
 
     def _start_apps(self, share: float) -> None:
-        serve.start(proxy_location="Disabled", logging_config=QUIET)
+        start_serve()
         place, options = self.base.place, self.options
         targets = [gateway_target(options.host, options.port, options.http, options.gateways, place)]
         if self.testbed.agent_llm is not None:
@@ -212,7 +230,7 @@ class LiveCluster:
         serve.run_many(
             targets, wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
         )
-        wait_until_running([t.name for t in targets])
+        wait_until_running(ours({t.name: t for t in targets}))
 
     def load_facts(self) -> list[tuple[str, str, LoadFacts]]:
         """(node, model, what loading it cost) of every replica that is up and runs a real model."""
@@ -221,7 +239,7 @@ class LiveCluster:
         found = []
         for node in self.testbed.nodes:
             for model in real_models(self.testbed, node.id, self.options.backend):
-                replica: Any = serve.get_deployment_handle(REPLICA, app_name=app_name(node.id, model))
+                replica: Any = serve.get_deployment_handle(REPLICA, app_name=served(app_name(node.id, model)))
                 facts = replica.load_facts.remote().result(timeout_s=CALL_TIMEOUT_S)
                 found.extend([] if facts is None else [(node.id, model, facts)])
         return found
@@ -262,7 +280,7 @@ class LiveCluster:
         self._halt_all(starts_follow=False)
         sources = [*(runtime_name(n) for n in self._nodes), EVENTS]
         self.calls.call_all(((name, "flush") for name in sources), tolerant=True)
-        gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=GATEWAY_APP)
+        gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))
         gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
         footer: RunFooter
         (footer,) = self._ask((RECORDER, "close", interrupted))

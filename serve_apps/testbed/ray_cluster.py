@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +20,16 @@ from ray.serve._private.router import SingletonThreadRouter
 
 from emulation.domain.cluster import TestbedConfig
 from emulation.files import ConfigError
-from serve_apps.wire.names import NAMESPACE, edge_resource
+from serve_apps.testbed.apps import LOOK_S, delete_apps
+from serve_apps.wire.calls import RayCalls, Unreached
+from serve_apps.wire.names import RECORDER, edge_resource, namespace_of
 
 ROOT = Path(__file__).parents[2]
 CONTROL = "control"
 """Custom resource of the Ray node that carries planner, scheduler, recorder and gateway."""
+EDGE_HELD = 0.501
+"""Share of the resource of an edge node that its node runtime asks for: a second testbed finds too little left."""
+FREED_S = 5.0
 _HEAD_CPUS = 4
 _ROUTER_STOPS_S = 10.0
 """Wall seconds Serve's handles have to let go."""
@@ -48,6 +54,8 @@ class RayCluster:
     """Disconnect, and end what was started here."""
     place: dict[str, float]
     """What control actors ask for, so that they stay off edge nodes."""
+    own: bool = True
+    """Started here; else it is somebody's, and others may be on it."""
     kill: Callable[[str], None] | None = None
     """With one raylet per edge node: kill that of a node, for churn tests."""
 
@@ -60,7 +68,7 @@ def start_local(testbed: TestbedConfig) -> RayCluster:
         num_cpus=_HEAD_CPUS,
         num_gpus=sum(len(n.gpus) for n in testbed.nodes),
         resources={CONTROL: 1.0, **{edge_resource(n.id): 1.0 for n in testbed.nodes}},
-        **_QUIET,
+        **_quiet(testbed),
     )
     return RayCluster(str(context.address_info["gcs_address"]), disconnect, {CONTROL: 0.001})
 
@@ -78,7 +86,7 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
             )
             for node in testbed.nodes
         }
-        ray.init(address=cluster.address, **_QUIET)
+        ray.init(address=cluster.address, **_quiet(testbed))
     except BaseException:
         cluster.shutdown()
         raise
@@ -90,7 +98,7 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
     def kill(node_id: str) -> None:
         cluster.remove_node(raylets[node_id], allow_graceful=False)
 
-    return RayCluster(str(cluster.address), stop, {CONTROL: 0.001}, kill)
+    return RayCluster(str(cluster.address), stop, {CONTROL: 0.001}, kill=kill)
 
 
 def join(address: str, testbed: TestbedConfig) -> RayCluster:
@@ -99,18 +107,62 @@ def join(address: str, testbed: TestbedConfig) -> RayCluster:
     Raises `ConfigError` if it does not answer or does not advertise every edge node of the testbed.
     """
     try:
-        ray.init(address=address, **_QUIET)
+        ray.init(address=address, **_quiet(testbed))
     except (ConnectionError, ValueError) as error:
         raise ConfigError(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
-    ask: Any = ray.cluster_resources
-    resources: dict[str, float] = ask()
-    missing = [n.id for n in testbed.nodes if edge_resource(n.id) not in resources]
-    if missing:
+    try:
+        check_room(address, testbed)
+    except BaseException:
         disconnect()
-        names = ", ".join(edge_resource(n) for n in missing)
-        raise ConfigError(f"the cluster at {address!r} has no node with resource {names}; see cluster.yaml")
-    place = {CONTROL: 0.001} if CONTROL in resources else {}
-    return RayCluster(address, disconnect, place)
+        raise
+    ask: Any = ray.cluster_resources
+    place = {CONTROL: 0.001} if CONTROL in ask() else {}
+    return RayCluster(address, disconnect, place, own=False)
+
+
+def check_room(address: str, testbed: TestbedConfig) -> None:
+    """Raise `ConfigError` unless the testbed can stand on the Ray that this process has joined.
+
+    It must advertise every edge node, none of them may be another testbed's, and none may have this one's name. What
+    one of the same name left behind, whose owner is gone, is taken down.
+    """
+    ask: Any = ray.cluster_resources
+    edges = {n.id: edge_resource(n.id) for n in testbed.nodes}
+    resources: dict[str, float] = ask()
+    if missing := [edge for edge in edges.values() if edge not in resources]:
+        said = ", ".join(missing)
+        raise ConfigError(f"the cluster at {address!r} has no node with resource {said}; see cluster.yaml")
+    if _stands():
+        raise ConfigError(
+            f"a testbed named {testbed.name} stands on the cluster at {address!r} already; end it, or give this one"
+            " another name"
+        )
+    delete_apps()  # of a testbed of this name whose owner was killed: Serve keeps them
+    if taken := _taken(list(edges.values())):
+        raise ConfigError(
+            f"the cluster at {address!r}: {', '.join(taken)} is another testbed's; end that one, or name other nodes"
+        )
+
+
+def _stands() -> bool:
+    """Whether somebody keeps a testbed of this name."""
+    try:
+        RayCalls().call_now(RECORDER, "where")
+    except Unreached:
+        return False
+    return True
+
+
+def _taken(edges: list[str]) -> list[str]:
+    """Those of the edge nodes that a testbed holds. Ray frees what a dead one held within seconds."""
+    ask: Any = ray.available_resources
+    deadline = time.monotonic() + FREED_S
+    while True:
+        free: dict[str, float] = ask()
+        taken = [edge for edge in edges if free.get(edge, 0.0) < EDGE_HELD]
+        if not taken or time.monotonic() > deadline:
+            return taken
+        time.sleep(LOOK_S)
 
 
 def set_environment() -> None:
@@ -178,9 +230,11 @@ def quieten() -> None:
         deduplicator.skip_re = re.compile("")
 
 
-_QUIET: dict[str, Any] = {
-    "namespace": NAMESPACE,
-    "log_to_driver": False,
-    "logging_level": logging.ERROR,
-    "configure_logging": False,
-}
+def _quiet(testbed: TestbedConfig) -> dict[str, Any]:
+    """How this process connects to Ray: in the testbed's namespace, and without Ray's words."""
+    return {
+        "namespace": namespace_of(testbed.name),
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "configure_logging": False,
+    }

@@ -10,6 +10,7 @@ from typing import Any
 from ray import serve
 
 from emulation.files import ConfigError
+from serve_apps.wire.testbed import ours
 
 LOOK_S = 0.2
 """Wall seconds between two looks at applications that are coming up."""
@@ -18,13 +19,13 @@ _SAID = re.compile(r"^(?:[\w.]*\.)?(?:ConfigError|Overcommit): (.+)$", re.MULTIL
 
 
 def wait_until_running(names: Collection[str]) -> None:
-    """Return when these applications run.
+    """Return when these applications of this testbed run.
 
     Raises `ConfigError` as soon as a replica says what is wrong with what it was told: Serve would try that three times
     more, with pauses that grow. Raises `RuntimeError` with Serve's own words where it gives an application up.
     """
     while True:
-        found = serve.status().applications
+        found = ours(serve.status().applications)
         said = mistakes(found)
         if said:
             raise ConfigError("\n".join(said))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from serve_apps.wire.names import NAMESPACE
+from serve_apps.wire.testbed import namespace
 
 log = logging.getLogger("edgebed")
 
@@ -48,9 +48,9 @@ class RayCalls:
         """Handle of a named actor. Raises `Unreached` if nobody has that name."""
         if name not in self._handles:
             try:
-                self._handles[name] = ray.get_actor(name, namespace=NAMESPACE)
+                self._handles[name] = ray.get_actor(name, namespace=namespace())
             except ValueError as error:
-                raise Unreached(f"no actor {name!r} in namespace {NAMESPACE!r}") from error
+                raise Unreached(f"no actor {name!r} in namespace {namespace()!r}") from error
         return self._handles[name]
 
     async def call(self, name: str, method: str, *args: Any, limit_s: float | None = CALL_LIMIT_S) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-NAMESPACE = "edgebed"
 RECORDER = "recorder"
 EVENTS = "events"
 PLANNER = "planner"
@@ -14,6 +13,11 @@ AGENT_LLM = "agent_llm"
 """Application and model name of the chat model for the controllers; as `base_url` of a reasoner it means that one."""
 REPLICA = "replica"
 """Deployment name inside every application of a (node, model)."""
+
+
+def namespace_of(testbed: str) -> str:
+    """Ray namespace of a testbed: its actors, and those of another testbed on the same Ray, have names of their own."""
+    return f"edgebed-{testbed}"
 
 
 def runtime_name(node_id: str) -> str:

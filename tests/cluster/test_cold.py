@@ -21,6 +21,7 @@ from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.wire.calls import RayCalls
 from serve_apps.wire.names import app_name, runtime_name
+from serve_apps.wire.testbed import ours
 from tests.build.waiting import eventually
 
 START_TIMEOUT_S = 20.0
@@ -78,7 +79,7 @@ def _until(what: Callable[[], bool], timeout_s: float = 60.0) -> None:
 
 
 def _applications() -> dict[str, str]:
-    return {name: str(a.status.value) for name, a in serve.status().applications.items()}
+    return {name: str(a.status.value) for name, a in ours(serve.status().applications).items()}
 
 
 def _launched(run: Run, cause: str) -> list[Any]:

@@ -17,6 +17,7 @@ from emulation.domain.events import Leave, Slowdown
 from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.wire.calls import RayCalls
 from serve_apps.wire.names import RECORDER, REPLICA, app_name, runtime_name
+from serve_apps.wire.testbed import served
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
@@ -74,7 +75,7 @@ def test_killed_node_runtime_and_killed_replica_lose_no_finished_prompt(begin: B
     eventually(lambda: _finished(live, "sd0") and _finished(live, "big0"))
     sent += [_images(live, threads, "sd1", 3), _words(live, threads, "big1", 3)]
     eventually(lambda: _finished(live, "sd0") >= 3 and _finished(live, "big0") >= 3)
-    replica: Any = serve.get_deployment_handle(REPLICA, app_name=app_name("n2", "big"))
+    replica: Any = serve.get_deployment_handle(REPLICA, app_name=served(app_name("n2", "big")))
     os.kill(replica.pid.remote().result(timeout_s=10), signal.SIGKILL)
     ray.kill(RayCalls().handle(runtime_name("n1")), no_restart=False)
     assert [s.result(60).status_code for s in sent] == [200] * 4

@@ -15,8 +15,13 @@ NAMESPACE = "EDGEBED_NAMESPACE"
 
 
 def namespace() -> str:
-    """Ray namespace of the testbed that this process belongs to."""
-    return os.environ.get(NAMESPACE) or str(ray.get_runtime_context().namespace)
+    """Ray namespace of the testbed that this process belongs to. Raises `RuntimeError` in a process that is of none."""
+    given = os.environ.get(NAMESPACE)
+    if given:
+        return given
+    if not ray.is_initialized():  # asked for its context, Ray would start a cluster
+        raise RuntimeError("this process belongs to no testbed: it is not connected to Ray")
+    return str(ray.get_runtime_context().namespace)
 
 
 def served(app: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from emulation.files import ConfigError
 from serve_apps.testbed import start_errors
 from serve_apps.testbed.start_errors import wait_until_running
+from serve_apps.wire.testbed import NAMESPACE
 
 
 def _application(status: str, said: str = "", message: str = "") -> Any:
@@ -20,13 +21,14 @@ def _application(status: str, said: str = "", message: str = "") -> Any:
 def _serve(monkeypatch: pytest.MonkeyPatch, *looks: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Serve as it is seen at one look after the other; what was not looked at is left in the iterator."""
     seen = iter(looks)
+    monkeypatch.setenv(NAMESPACE, "edgebed-tests")
     monkeypatch.setattr(start_errors, "LOOK_S", 0.0)
     monkeypatch.setattr(start_errors, "serve", SimpleNamespace(status=lambda: _status(seen)))
     return seen
 
 
 def _status(seen: Iterator[dict[str, Any]]) -> Any:
-    return SimpleNamespace(applications=next(seen))
+    return SimpleNamespace(applications={f"edgebed-tests:{n}": a for n, a in next(seen).items()})
 
 
 def test_it_waits_for_all_of_them_and_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,11 @@ class Layout:
         return self.root / scheme.replace("/", "_") / f"seed-{seed}"
 
     @property
+    def logs(self) -> Path:
+        """Folder of what every process of a live testbed logs: `<actor>.jsonl`."""
+        return self.root / "logs"
+
+    @property
     def report(self) -> Path:
         """The HTML report."""
         return self.root / "report.html"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -28,11 +29,14 @@ from emulation.metrics.summary import summarise
 from emulation.metrics.view import cut
 from emulation.recording import Run
 from serve_apps.engines.loading import LoadFacts
+from serve_apps.observe.logs import logging_to
 from serve_apps.replica.choice import checked as checked_backends
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.wire.messages import RunPlan
 from workloads.mismatch import world_truth
+
+log = logging.getLogger("edgebed")
 
 ROOT = Path(__file__).parents[2]
 LOCUSTFILE = ROOT / "workloads" / "locustfile.py"
@@ -85,7 +89,7 @@ def compare_live(
     replicas = "replicas as they are asked for" if cold else f"{len(scenario.testbed.executors())} replicas"
     say(f"starting Ray, {replicas} on {len(scenario.testbed.nodes)} edge nodes ...")
     began = time.time()
-    with start_cluster(scenario, options) as cluster:
+    with logging_to(str(layout.logs.resolve()), "driver"), start_cluster(scenario, options) as cluster:
         say(f"gateway at {cluster.url}/v1 after {time.time() - began:.0f} s")
         for scheme, seed in left:
             folder = layout.run_folder(scheme, seed)
@@ -101,6 +105,7 @@ def compare_live(
                 break
             except Exception as error:
                 failure = Failure.of(error)
+                log.exception("run of %s, seed %d, failed", scheme, seed)
                 outcome.failed[scheme, seed] = failure.said
                 warn(f"{scheme}, seed {seed} FAILED: {failure.said}")
                 note_failure(folder, note, failure, keep_record=True)
@@ -155,6 +160,7 @@ def run_live(
     folder = layout.run_folder(scheme, seed)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CLIENT_LOG).unlink(missing_ok=True)
+    log.info("run of %s, seed %d, begins", scheme, seed)
     t0_wall = cluster.begin_run(run_plan(scenario, scheme, seed, folder), lead_s=LEAD_S)
     load = start_load(
         layout.root / SCENARIO_FILE, seed, cluster.url, t0_wall, scenario.live.speedup, folder / CLIENT_LOG,
@@ -167,6 +173,7 @@ def run_live(
     finally:
         stop_load(load)
         cluster.end_run(interrupted=interrupted)
+        log.info("run of %s, seed %d, is over%s", scheme, seed, ", interrupted" if interrupted else "")
     run = join_client_log(folder)
     say(figures(summarise(run)))
     processes = process_figures([run])

@@ -20,6 +20,7 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.slots import slots_until
 from emulation.files import ConfigError
 from emulation.recording import rows_of, write_records
+from serve_apps.observe.logs import logging_to
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.standing import say_how_it_ended, stand
@@ -64,7 +65,7 @@ def serve_in_foreground(
     note_of(scenario).write(folder)
     plan = run_plan(scenario, scheme, seed, folder)
     endless = replace(plan, header=replace(plan.header, horizon_s=_ENDLESS_S), endless=True)
-    with start_cluster(scenario, options) as cluster:
+    with logging_to(str(layout.logs.resolve()), "driver"), start_cluster(scenario, options) as cluster:
         cluster.begin_run(endless)
         say(
             f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"

@@ -49,6 +49,7 @@ class EventPlayer:
             self._flusher = asyncio.ensure_future(self._batch.run())
         self._clock = LiveClock(scenario.live.speedup)
         self._scenario, self._injected, self._in_force = scenario, [], {}
+        log.info("took up run %s", run_id)
         self._outages.begin(run_id)
 
     async def start(self, t0_wall: float) -> None:
@@ -113,6 +114,7 @@ class EventPlayer:
         times = [t for t in landed if t is not None]
         if times or not landed:
             self._note(step)
+            log.info("event %d, %s: %s", step.event, step.spec.kind, step.phase)
             self._batch.add("event", step, max(times, default=self._clock.now_s()))
 
     def _note(self, step: Step) -> None:

@@ -126,6 +126,7 @@ class Host(ABC):
 
     def _take(self, run: ControlRun) -> None:
         self._run, self._broken, self._slot_0_open = run, "", False
+        log.info("took up run %s%s", run.run_id, "" if run.loop is not None else "; nothing is decided here")
         self._loop = None if run.loop is None else pickle.loads(run.loop)
         self._policies = (
             Follower(self._calls, PLANNER, run.run_id, self._accept) if run.follows_planner else None
@@ -188,6 +189,7 @@ class Host(ABC):
             await asyncio.sleep(clock.wall_until_s(asked_at_s + decision.thinking_s))
         done = await self._land(run, decision)
         outcome = "voided" if done.violations else "applied"
+        log.info("%s: %s", self._cause(number), outcome)
         side = {"name": self._name, "wall": time.time(), **self._where()}
         self._batch.add("decide", decision, done.landed_s, outcome, done.violations, done.changes, side)
         await self._batch.flush()

@@ -285,12 +285,13 @@ class Dispatcher:
 
     async def _lost(self, work: Work, error: Exception) -> Answer:
         """A replica that broke: its node forgets the attempt, another one is made."""
-        log.warning("%s: attempt %d at %s: %s", work.request.id, work.attempt, work.executor, error)
+        about = {"request_id": work.request.id}
+        log.warning("attempt %d at %s: %s", work.attempt, work.executor, error, extra=about)
         forget = (work.request.id, "its replica was lost", work.attempt)
         try:
             await self._calls.call(self._runtime(work.executor), "cancel", *forget, limit_s=NODE_LIMIT_S)
         except Unreached as silent:
-            log.warning("node runtime: %s", silent)
+            log.warning("node runtime: %s", silent, extra=about)
             self.node_lost(self._node_of[work.executor])
         await asyncio.sleep(min(RETRY_S * work.attempt, 1.0))
         measured = attempt_of(work, await self._finished_of(work))
@@ -309,7 +310,8 @@ class Dispatcher:
         try:
             written: Measured = await self._calls.call(RECORDER, "take_over", *asked, limit_s=NODE_LIMIT_S)
         except Unreached as error:
-            log.warning("%s: its progress record is not reached: %s", work.request.id, error)
+            about = {"request_id": work.request.id}
+            log.warning("its progress record is not reached: %s", error, extra=about)
             return work.earlier
         return max(written, work.earlier, key=lambda m: m.prompts_done)
 

@@ -23,6 +23,7 @@ from serve_apps.observe.actors import unsent_samples
 from serve_apps.observe.collector import Collector
 from serve_apps.observe.exposition import exposition
 from serve_apps.observe.gateway import run_samples, server_samples
+from serve_apps.observe.logs import log_samples
 from serve_apps.observe.process import build_samples, process_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
@@ -101,6 +102,7 @@ class Front:
     def _own(self, current: Dispatcher | None) -> Iterator[Sample]:
         yield from build_samples()
         yield from process_samples(GATEWAY_APP)
+        yield from log_samples(GATEWAY_APP)
         yield Sample("edgebed_up", (GATEWAY_APP,), 1.0)
         if self._batch is not None:
             yield from unsent_samples(GATEWAY_APP, self._batch().unsent, self._batch().lag_s)

@@ -224,7 +224,8 @@ class Endpoint:
         except (ClientLeft, asyncio.CancelledError):
             return
         except Exception:
-            log.exception("gateway: %s %s failed", scope["method"], scope["path"][:200])
+            about = {"request_id": exchange.request_id.decode("latin-1")}
+            log.exception("%s %s failed", scope["method"], scope["path"][:200], extra=about)
             await exchange.fail(HttpError(500, "the gateway failed", "server_error", code="internal_error"))
 
 

@@ -27,6 +27,7 @@ from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.listener import listen, open_socket
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.observe.collector import Collector
+from serve_apps.observe.logs import write_logs
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
@@ -60,6 +61,7 @@ class Gateway:
         self._dispatcher: Dispatcher | None = None
         self._following: list[asyncio.Task[None]] = []
         self._meta: MetaLink | None = None
+        write_logs(f"{GATEWAY_APP}-{os.getpid()}" if shared else GATEWAY_APP)
         tell_that_it_started(GATEWAY_APP)
         books = Books(http)
         collector = Collector(self._calls, self._replicas)
@@ -94,6 +96,7 @@ class Gateway:
         if state.closed or state.run_id is None:
             self._stop_following()
             self._dispatcher = None
+            log.info("no run is in progress")
             return
         if dispatcher is None or dispatcher.run.run_id != state.run_id:
             self._stop_following()
@@ -125,6 +128,7 @@ class Gateway:
         self._following = [asyncio.ensure_future(f.run()) for f in followers.values()]
         self._dispatcher = dispatcher
         await self._calls.call(RECORDER, "ready", run.run_id, self._source)
+        log.info("took up run %s, scheme %s", run.run_id, run.scheme)
         return dispatcher
 
     def _followers_of(self, dispatcher: Dispatcher) -> dict[str, Follower[Any]]:
@@ -181,4 +185,4 @@ class Gateway:
                     RECORDER, "checkpoint", GATEWAY_APP, pickle.dumps(dispatcher.checkpoint())
                 )
             except Unreached as error:
-                log.warning("gateway: no checkpoint: %s", error)
+                log.warning("no checkpoint: %s", error)

@@ -81,6 +81,7 @@ class NodeCore:
             self._news.publish(Changed(0.0, view.id, view.state, view.mode, ready_at_s), view.id)
         self._look_at_hints(self._attempts, 0.0)
         self._taken_up.set()
+        log.info("took up run %s", run.run_id)
 
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins at this wall time."""
@@ -211,6 +212,8 @@ class NodeCore:
         now_s, before = attempts.advance(), attempts.state.targets()
         refused = attempts.state.configure(config, now_s)
         changes = sum(mode != before[e] for e, mode in attempts.state.targets().items())
+        if refused:
+            log.info("configuration refused in part: %s", "; ".join(refused))
         if changes:
             self._keep(replace(self._kept, config=NodeConfig(self._node_id, attempts.told())))
         attempts.settle()
@@ -221,6 +224,7 @@ class NodeCore:
         attempts = await self._present()
         now_s = attempts.advance()
         apply(step, attempts.state, now_s)
+        log.info("event %d, %s: %s", step.event, step.spec.kind, step.phase)
         self._keep(replace(self._kept, steps=(*self._kept.steps, step)))
         self._look_at_hints(attempts, now_s)
         attempts.settle()

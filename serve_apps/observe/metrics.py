@@ -162,6 +162,9 @@ METRICS: dict[str, Metric] = {
     "edgebed_restarts_total": Metric(
         PROCESSES, "counter", "Times an actor, replica or gateway was started again", ("actor",)
     ),
+    "edgebed_log_lines_total": Metric(
+        PROCESSES, "counter", "Lines of the log by level; lost: could not be written", ("actor", "level")
+    ),
     "process_start_time_seconds": Metric(PROCESSES, "gauge", "When it was started, since the epoch", ("actor",)),
     "process_cpu_seconds_total": Metric(PROCESSES, "counter", "User and system CPU time", ("actor",)),
     "process_resident_memory_bytes": Metric(PROCESSES, "gauge", "Resident memory", ("actor",)),

@@ -8,6 +8,7 @@ as errors, so that the books balance.
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 from collections import Counter
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ from serve_apps.wire.messages import Finished, RunPlan, RunProgress, RunState
 from serve_apps.wire.names import GATEWAY_APP, app_name
 from serve_apps.wire.news import News
 from serve_apps.wire.restart import lives
+
+log = logging.getLogger("edgebed")
 
 ANY_RUN = ""
 """What followers of runs give as the run's id."""
@@ -85,6 +88,7 @@ class Recorder:
         cold, testbed = plan.scenario.live.lifecycle == "cold", plan.scenario.testbed
         apps = (app_name(n.id, m) for n in testbed.nodes for m in testbed.hosted(n.id))
         self._on_demand = frozenset(apps) if cold else frozenset()
+        log.info("opened the books of run %s", plan.run_id)
         self._set(RunState(run_id=plan.run_id, t0_wall=None))
 
     async def start(self, t0_wall: float) -> None:
@@ -102,6 +106,7 @@ class Recorder:
             return None
         self._ledger = self._sink = None
         self._set(replace(self._state, closed=True))
+        log.info("closes the books%s", ", interrupted" if interrupted else "")
         try:
             unfinished = [(request, None, None) for _, request in self._open.values()]
             return ledger.close(self._clock.now_s(), unfinished, interrupted)

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator
 
 from serve_apps.engines.loading import LoadFacts
+from serve_apps.observe.logs import log_samples, write_logs
 from serve_apps.observe.process import process_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.replica import BackendSpec, backend_class
@@ -22,6 +23,7 @@ class Replica:
 
     def __init__(self, spec: BackendSpec, backend: str) -> None:
         self._name = app_name(spec.node, spec.model.id)
+        write_logs(self._name, spec.node)
         tell_that_it_started(self._name)
         self._backend = backend_class(backend)(spec)
 
@@ -40,7 +42,7 @@ class Replica:
 
     async def numbers(self) -> list[Sample]:
         """What a scraper is to read of this replica: its process."""
-        return process_samples(self._name)
+        return [*process_samples(self._name), *log_samples(self._name)]
 
     async def pid(self) -> int:
         """Process of this replica."""

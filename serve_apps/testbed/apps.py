@@ -15,6 +15,7 @@ from ray.serve.schema import LoggingConfig
 from emulation.domain.cluster import TestbedConfig
 from serve_apps.gateway.process import Gateway
 from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.replica import BackendSpec
 from serve_apps.replica.choice import chosen, takes_gpu
 from serve_apps.replica.deployment import Replica
@@ -47,7 +48,7 @@ def target(
             "num_cpus": 0,
             "num_gpus": gpus,
             "resources": dict(place),
-            "runtime_env": {"env_vars": ON_ONE_LOOP | {NAMESPACE: namespace()}},
+            "runtime_env": {"env_vars": ON_ONE_LOOP | {NAMESPACE: namespace()} | folder_elsewhere()},
         },
         logging_config=QUIET,
         **{"name": app} | quick | options,

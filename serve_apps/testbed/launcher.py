@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from serve_apps.testbed.apps import DELETE_TIMEOUT_S, LOOK_S, replica_target, wh
 from serve_apps.wire.messages import ProcessChange
 from serve_apps.wire.names import app_name, edge_resource
 from serve_apps.wire.testbed import ours, served
+
+log = logging.getLogger("edgebed")
 
 _FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
 
@@ -65,6 +68,7 @@ class Launcher:
             else:
                 await self._delete(name)
             withdrawn = status != "RUNNING" and self._withdrawn(name)
+            log.info("start of %s: %s %s", name, status, reason)
             return ProcessChange(
                 ok=status == "RUNNING", status=status, reason=reason, wall_s=time.monotonic() - began,
                 given_up=withdrawn,
@@ -81,6 +85,7 @@ class Launcher:
                 await self._delete(name)
             status = (await self._statuses(fresh=True)).get(name)
             gone = status is None
+            log.info("stop of %s: %s", name, "it is gone" if gone else "it is still there")
             said = "NOT_STARTED" if status is None else str(status.status.value)
             reason = "" if gone else "it is still there"
             return ProcessChange(ok=gone, status=said, reason=reason, wall_s=time.monotonic() - began)

@@ -20,6 +20,7 @@ from ray.serve._private.router import SingletonThreadRouter
 
 from emulation.domain.cluster import TestbedConfig
 from emulation.files import ConfigError
+from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.testbed.apps import LOOK_S, delete_apps
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.names import RECORDER, edge_resource, namespace_of
@@ -107,7 +108,7 @@ def join(address: str, testbed: TestbedConfig) -> RayCluster:
     Raises `ConfigError` if it does not answer or does not advertise every edge node of the testbed.
     """
     try:
-        ray.init(address=address, **_quiet(testbed))
+        ray.init(address=address, runtime_env={"env_vars": folder_elsewhere()}, **_quiet(testbed))
     except (ConnectionError, ValueError) as error:
         raise ConfigError(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from serve_apps.observe.logs import log_samples, write_logs
 from serve_apps.observe.process import process_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.wire.calls import Calls, RayCalls, Unreached
@@ -61,9 +62,15 @@ class Resident:
     """What an actor is besides its own work; `resident` adds it."""
 
     def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+        name = own_name()
+        write_logs(name, name.partition(":")[2])
+        try:
+            super().__init__(*args)
+        except Exception:
+            log.exception("%s could not be made", name)
+            raise
         resume_if_restarted()
-        tell_that_it_started()
+        tell_that_it_started(name)
 
     async def where(self) -> dict[str, Any]:
         """Process and Ray node this actor runs in."""
@@ -71,23 +78,25 @@ class Resident:
 
     async def numbers(self) -> list[Sample]:
         """What a scraper is to read of this actor: its own numbers, and those of its process."""
-        name = ray.get_runtime_context().get_actor_name() or "actor"
+        name = own_name()
         own: Callable[[], list[Sample]] | None = getattr(self, "counted", None)
-        return [*process_samples(name), *(own() if own is not None else ())]
+        return [*process_samples(name), *log_samples(name), *(own() if own is not None else ())]
 
     async def block(self, seconds: float) -> None:
         """Stall this actor's event loop (tests)."""
         time.sleep(seconds)
 
 
-def tell_that_it_started(name: str = "") -> None:
-    """Called from a constructor: the recorder counts the starts of every process. `name`: ours, where no actor is
-    called so. A recorder that is not there counts nothing."""
-    if not ray.is_initialized():
-        return
-    context = ray.get_runtime_context()
-    name = name or context.get_actor_name() or ""
-    if name and name != RECORDER:
+def own_name() -> str:
+    """What the actor of this process is called; a word of no meaning where there is none."""
+    name = ray.get_runtime_context().get_actor_name() if ray.is_initialized() else None
+    return str(name or "actor")
+
+
+def tell_that_it_started(name: str) -> None:
+    """Called from a constructor: the recorder counts the starts of every process. One that is not there counts
+    nothing."""
+    if ray.is_initialized() and name != RECORDER:
         RayCalls().tell(RECORDER, "started", name)
 
 

@@ -7,12 +7,14 @@ needs another testbed stops it first (`no_cluster`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from edgebed.runs.live import run_plan
+from serve_apps.observe.logs import FOLDER
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from tests.build.live import TOKEN, LiveRun, scenario
 
@@ -20,7 +22,9 @@ from tests.build.live import TOKEN, LiveRun, scenario
 class SharedCluster:
     """The testbed that most tests share: started by the first one that needs it, and again after it was put away."""
 
-    def __init__(self) -> None:
+    def __init__(self, logs: Path) -> None:
+        """`logs`: where its processes log to."""
+        self.logs = logs
         self._running: LiveCluster | None = None
 
     def up(self) -> LiveCluster:
@@ -28,6 +32,7 @@ class SharedCluster:
         if self._running is None:
             with pytest.MonkeyPatch.context() as environment:
                 environment.setenv("EDGEBED_TOKEN", TOKEN)
+                environment.setenv(FOLDER, str(self.logs))
                 self._running = LiveCluster.start(scenario().testbed, LiveOptions(port=0))
         return self._running
 
@@ -39,8 +44,8 @@ class SharedCluster:
 
 
 @pytest.fixture(scope="session")
-def shared_cluster() -> Iterator[SharedCluster]:
-    shared = SharedCluster()
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedCluster]:
+    shared = SharedCluster(tmp_path_factory.mktemp("logs"))
     yield shared
     shared.put_away()
 
@@ -68,3 +73,9 @@ def begin(
     yield _begin
     for client in clients:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def logs(shared_cluster: SharedCluster) -> Path:
+    """Where the processes of the shared testbed log to."""
+    return shared_cluster.logs

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx2
+import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from serve_apps.observe.logs import file_of
 from serve_apps.observe.metrics import GPUS, METRICS
-from tests.build.live import LiveRun
+from tests.build.live import TOKEN, LiveRun
 from tests.build.waiting import eventually
 
 pytestmark = pytest.mark.ray
@@ -53,12 +56,34 @@ def test_a_gateway_alone_and_all_the_others_are_the_whole(live: LiveRun) -> None
     assert {key[0] for key in own | others} == {key[0] for key in whole}
 
 
-def test_a_killed_actor_is_a_restart_that_a_scraper_sees(live: LiveRun) -> None:
-    before = values(live.http)["process_start_time_seconds", "scheduler"]
-    (where,) = live.cluster.calls.call_all([("scheduler", "where")])
+def test_every_process_logs_whole_lines_that_say_who_and_when(live: LiveRun, logs: Path) -> None:
+    actors = {key[1] for key in values(live.http) if key[0] == "edgebed_up"}
+    for actor in actors:
+        lines = [orjson.loads(line) for line in file_of(logs, actor).read_bytes().splitlines()]
+        assert lines[0]["message"] == f"{actor} started"
+        assert all(line["actor"] == actor and line["time"] and line["level"] for line in lines)
+    node = file_of(logs, "node:n1").read_text()
+    assert '"node":"n1"' in node
+    assert "took up run" in node
 
+
+def test_no_log_has_a_token_or_what_a_client_said(live: LiveRun, logs: Path) -> None:
+    said = "unmistakable-word-of-a-client"
+    body = {"model": "gpt2", "messages": [{"role": "user", "content": said}]}
+    given = {"Authorization": f"Bearer {TOKEN}"}
+    assert live.http.post("/v1/chat/completions", json=body, headers=given).status_code == 200
+    assert live.http.post("/v1/chat/completions", json=body | {"n": said}).status_code == 400
+    assert live.http.get("/control/progress", headers={"Authorization": f"Bearer {said}"}).status_code == 401
+    written = b"".join(file.read_bytes() for file in logs.iterdir())
+    assert said.encode() not in written
+    assert TOKEN.encode() not in written
+
+
+def test_a_killed_actor_is_a_restart_that_scraper_and_log_tell(live: LiveRun, logs: Path) -> None:
+    key = ("process_start_time_seconds", "scheduler")
+    before = values(live.http)[key]
+    (where,) = live.cluster.calls.call_all([("scheduler", "where")])
     os.kill(where["pid"], signal.SIGKILL)
     eventually(lambda: values(live.http).get(("edgebed_restarts_total", "scheduler")) == 1)
-    assert (
-        eventually(lambda: values(live.http).get(("process_start_time_seconds", "scheduler"), 0.0)) > before
-    )
+    eventually(lambda: values(live.http).get(key, 0.0) > before)
+    assert file_of(logs, "scheduler").read_text().count("scheduler started") >= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -31,6 +32,7 @@ from serve_apps.observe.actors import (
 from serve_apps.observe.collector import Collector
 from serve_apps.observe.exposition import exposition
 from serve_apps.observe.gateway import run_samples, server_samples
+from serve_apps.observe.logs import FOLDER, log_samples, stop_logs, write_logs
 from serve_apps.observe.metrics import METRICS, OTHER
 from serve_apps.observe.process import build_samples, process_samples
 from serve_apps.observe.requests import RequestCounts, Stream
@@ -45,7 +47,7 @@ from tests.build.waiting import in_a_loop
 MIB = 2**20
 BOUNDED = {
     "model_name", "node", "scheme", "outcome", "place", "executor", "command", "testbed", "lifecycle", "kind", "status",
-    "state", "mode", "form", "decider", "actor", "version", "ray", "python", "gpu", "host", "application",
+    "state", "mode", "level", "form", "decider", "actor", "version", "ray", "python", "gpu", "host", "application",
 }  # fmt: skip
 """Labels whose values the testbed, the scheme or the code names."""
 
@@ -70,7 +72,7 @@ def counted() -> RequestCounts:
     return counts
 
 
-def everything() -> Iterator[Sample]:
+def everything(folder: Path) -> Iterator[Sample]:
     """A sample of every metric there is, from those who have them."""
     run = MadeUpRun()
     run.counts = counted()
@@ -96,15 +98,20 @@ def everything() -> Iterator[Sample]:
     yield from process_samples("recorder")
     yield from build_samples()
     yield Sample("edgebed_up", ("recorder",), 1.0)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(FOLDER, str(folder))
+        write_logs("recorder")
+        yield from log_samples("recorder")
+        stop_logs()
 
 
-def test_every_metric_is_exposed_and_none_beside_them() -> None:
-    assert {sample.metric for sample in everything()} == set(METRICS)
+def test_every_metric_is_exposed_and_none_beside_them(tmp_path: Path) -> None:
+    assert {sample.metric for sample in everything(tmp_path)} == set(METRICS)
 
 
 @pytest.mark.parametrize("accept", ["", "application/openmetrics-text;version=1.0.0"])
-def test_what_is_exposed_parses_in_both_formats(accept: str) -> None:
-    text, kind = exposition(everything(), accept)
+def test_what_is_exposed_parses_in_both_formats(accept: str, tmp_path: Path) -> None:
+    text, kind = exposition(everything(tmp_path), accept)
     assert kind.startswith("application/openmetrics-text" if accept else "text/plain; version=0.0.4")
     families = list((read_openmetrics if accept else read_text)(text.decode()))
     told = {name.removesuffix("_total") for name in METRICS}

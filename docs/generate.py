@@ -63,7 +63,7 @@ METRICS_INTRODUCTION = """# Metrics
 `GET /metrics` of the gateway, as Prometheus' text or OpenMetrics, whichever the scraper asks for. `/metrics/gateway` is
 what this gateway process counts, `/metrics/testbed` what all other processes say, asked for at the moment of the scrape
 (each has a second; one that does not answer has `edgebed_up` 0). `/metrics` is both: with several gateways scrape the
-first of each, and the second of one.
+first of each, and the second of one. With Prometheus and Grafana: [watch a testbed](../how-to/watch-a-testbed.md).
 
 Times are virtual seconds unless it says wall; every latency is defined as in [metrics](../explanation/metrics.md). A
 name that begins with `vllm:` means what it means in vLLM, with its label `model_name`. No label holds anything that a

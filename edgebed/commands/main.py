@@ -15,6 +15,7 @@ from edgebed.commands.concluding import conclude_and_show
 from edgebed.commands.console import out, print_rows, say
 from edgebed.commands.entry import run
 from edgebed.commands.load import load
+from edgebed.commands.metrics import app as metrics_app
 from edgebed.commands.models import app as models_app
 from edgebed.commands.options import (
     AddressOption,
@@ -302,6 +303,7 @@ def scenarios(as_json: JsonOption = False) -> None:
 
 
 app.add_typer(cluster_app, name="cluster", rich_help_panel=LIVE)
+app.add_typer(metrics_app, name="metrics", rich_help_panel=LIVE)
 app.add_typer(reproduce_app, name="reproduce", rich_help_panel=PAPERS)
 app.add_typer(calibrate_app, name="calibrate", rich_help_panel=MODELS)
 app.add_typer(models_app, name="models", rich_help_panel=MODELS)

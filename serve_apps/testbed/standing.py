@@ -12,6 +12,7 @@ from types import FrameType
 import orjson
 
 from emulation.recording import write_whole
+from serve_apps.observe.discovery import TARGETS_FILE, targets_of
 from serve_apps.testbed.live import LiveCluster
 from serve_apps.testbed.state import Standing, end_of, started_at
 
@@ -23,7 +24,7 @@ def say_how_it_ended(path: Path, failure: str) -> None:
 
 
 def stand(cluster: LiveCluster, path: Path, folder: Path) -> None:
-    """Write the state file and keep the testbed up until SIGTERM or SIGINT; the file is gone afterwards.
+    """Write the state file, and where to scrape, and keep the testbed up until SIGTERM or SIGINT; both are gone then.
 
     The caller then stops the cluster. Call it from the main thread of the process that started the cluster. `folder`:
     where its records are.
@@ -34,12 +35,15 @@ def stand(cluster: LiveCluster, path: Path, folder: Path) -> None:
         asked.set()
 
     previous = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
+    targets = path.with_name(TARGETS_FILE)
+    write_whole(targets, targets_of([cluster.url]))
     write_whole(path, orjson.dumps(asdict(_state_of(cluster, folder))))
     try:
         while not asked.wait(1.0):
             pass
     finally:
         path.unlink(missing_ok=True)
+        targets.unlink(missing_ok=True)
         for number, handler in previous.items():
             signal.signal(number, handler)
 

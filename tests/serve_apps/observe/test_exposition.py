@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -122,6 +124,18 @@ def test_what_is_exposed_parses_in_both_formats(accept: str, tmp_path: Path) -> 
         assert family.documentation == metric.what
         for sample in family.samples:
             assert set(sample.labels) - {"le"} == set(metric.labels)
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed (make test-prometheus)"
+)
+def test_promtool_complains_of_nothing_but_the_colons_of_vllm(tmp_path: Path) -> None:
+    text, _ = exposition(everything(tmp_path))
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)
+    said = (checked.stdout + checked.stderr).decode().splitlines()
+    assert [
+        line for line in said if not (line.startswith("vllm:") and "should not contain ':'" in line)
+    ] == []
 
 
 def test_labels_are_bounded_and_named_as_prometheus_wants_it() -> None:

@@ -1,0 +1,44 @@
+"""`edgebed metrics`: files with which Prometheus and Grafana watch a testbed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgebed.commands.command import Command
+from edgebed.commands.console import out
+from edgebed.commands.options import JsonOption, print_json
+
+app = typer.Typer(help="Watch a testbed with Prometheus and Grafana.", no_args_is_help=True)
+
+
+@app.command("export", cls=Command)
+def export(
+    folder: Annotated[Path, typer.Option("--out", help="The folder to write; empty, or not there yet.")],
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="Where the testbed is. By default whichever one stands on this machine, as they come and go.",
+        ),
+    ] = None,
+    every_s: Annotated[
+        int, typer.Option("--every", min=1, max=3600, help="Wall seconds between two looks.")
+    ] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Write prometheus.yml, alert rules and a Grafana dashboard, ready to use."""
+    from edgebed.observability.files import CONFIG
+    from edgebed.observability.files import export as write
+
+    files = write(folder, url, every_s)
+    if as_json:
+        print_json({"files": [str(file) for file in files]})
+        return
+    for file in files:
+        out.print(str(file), highlight=False)
+    config = next(file for file in files if file.name == CONFIG)
+    out.print(f"next: prometheus --config.file={config}", style="dim", highlight=False)

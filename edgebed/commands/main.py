@@ -21,6 +21,7 @@ from edgebed.commands.options import (
     AddressOption,
     BackendOption,
     BaselineOption,
+    GatewaysOption,
     JsonOption,
     LifecycleOption,
     OutOption,
@@ -144,6 +145,7 @@ def compare(
             "--port", min=0, max=65535, help="Port of the gateway; 0 takes any free one; with --live."
         ),
     ] = 0,
+    gateways: GatewaysOption = None,
     raylets: RayletsOption = False,
     address: AddressOption = None,
     backend: BackendOption = "emulated",
@@ -160,7 +162,7 @@ def compare(
     from edgebed.wiring.reasoners import with_reasoner
     from emulation.files import load_scenario
 
-    loaded = with_reasoner(adjusted(load_scenario(scenario), speedup, lifecycle), reasoner)
+    loaded = with_reasoner(adjusted(load_scenario(scenario), speedup, lifecycle, gateways), reasoner)
     names, numbers = names_of(schemes), seeds_of(seeds)
     check(loaded, names, live)
     check_reasoner_thinks(reasoner, names)

@@ -130,6 +130,16 @@ LifecycleOption = Annotated[
         "started and stopped, at speedup 1 only. By default as the scenario says.",
     ),
 ]
+GatewaysOption = Annotated[
+    int | None,
+    typer.Option(
+        "--gateways",
+        min=1,
+        max=64,
+        metavar="N",
+        help="Gateway processes that share the port and the requests. By default as the scenario says.",
+    ),
+]
 RayletsOption = Annotated[
     bool,
     typer.Option(
@@ -158,14 +168,14 @@ BackendOption = Annotated[
 ]
 
 
-def adjusted(scenario: Any, speedup: float | None, lifecycle: str | None) -> Any:
+def adjusted(scenario: Any, speedup: float | None, lifecycle: str | None, gateways: int | None = None) -> Any:
     """The scenario with the live settings of the command line. Raises `ConfigError`."""
     from pydantic import ValidationError
 
     from emulation.domain.complaints import complaint
     from emulation.domain.scenario import LiveConfig
 
-    changes = {"speedup": speedup, "lifecycle": lifecycle}
+    changes = {"speedup": speedup, "lifecycle": lifecycle, "gateways": gateways}
     given = {name: value for name, value in changes.items() if value is not None}
     if not given:
         return scenario

@@ -12,6 +12,7 @@ from edgebed.commands.console import complain, out, say
 from edgebed.commands.options import (
     AddressOption,
     BackendOption,
+    GatewaysOption,
     JsonOption,
     LifecycleOption,
     OutOption,
@@ -54,6 +55,7 @@ def up(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port of the gateway; 0 takes any free one.")
     ] = 8000,
+    gateways: GatewaysOption = None,
     raylets: RayletsOption = False,
     address: AddressOption = None,
     backend: BackendOption = "emulated",
@@ -116,13 +118,14 @@ def up(
     from emulation.files import load_scenario
     from serve_apps.testbed.live import LiveOptions
 
-    loaded = with_time_limit(adjusted(load_scenario(scenario), speedup, lifecycle), time_limit)
+    loaded = with_time_limit(adjusted(load_scenario(scenario), speedup, lifecycle, gateways), time_limit)
     check(loaded, [scheme], live=True)
     loaded, backend = with_backend(loaded, backend, speedup)
     loaded = as_live(loaded, backend)
     layout = Layout(folder or default_folder(f"up-{loaded.name}"))
     options = LiveOptions(
         host=host, port=port, lifecycle=loaded.live.lifecycle, backend=backend, raylets=raylets,
+        gateways=loaded.live.gateways,
         address=address, http=_http_settings(http, allow_host or [], allow_origin or []),
     )  # fmt: skip
     if foreground:

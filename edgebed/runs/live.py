@@ -75,7 +75,12 @@ def compare_live(
             " does not know"
         )
     options = LiveOptions(
-        port=port, lifecycle=scenario.live.lifecycle, backend=backend, address=address, raylets=raylets
+        port=port,
+        lifecycle=scenario.live.lifecycle,
+        backend=backend,
+        address=address,
+        raylets=raylets,
+        gateways=scenario.live.gateways,
     )
     checked_port(options.host, options.port)  # before anything is started or written
     manifest = layout.claim(scenario, manifest_of(scenario, schemes, seeds, "live", baseline), resume)

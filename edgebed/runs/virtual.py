@@ -14,7 +14,13 @@ from edgebed.runs.layout import clear_run
 from edgebed.runs.manifest import RunNote
 from edgebed.runs.pool import Ended, each_ended, stopping, tell
 from edgebed.runs.provenance import origin
-from edgebed.wiring.controllers import OracleTruth, build_controllers, find_scheme, run_header
+from edgebed.wiring.controllers import (
+    OracleTruth,
+    build_controllers,
+    find_scheme,
+    in_virtual_gateways,
+    run_header,
+)
 from edgebed.wiring.identity import plain_scenario
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import RunFooter
@@ -49,7 +55,7 @@ def simulate(
     """
     row = scheme if isinstance(scheme, Scheme) else find_scheme(scheme)
     oracle = OracleTruth()
-    controllers = build_controllers(row, scenario, seed, oracle)
+    controllers = in_virtual_gateways(build_controllers(row, scenario, seed, oracle), scenario, seed, oracle)
     simulation = Simulation(
         scenario,
         run_header(scenario, row, seed, "virtual"),

@@ -6,7 +6,7 @@ The same `Controllers` object drives the discrete-event engine and, pickled to i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.agents.config import AgentsConfig
@@ -30,6 +30,7 @@ from emulation.domain.ports import GlobalPlanner, OracleView
 from emulation.domain.records import RunHeader, World
 from emulation.domain.scenario import Scenario
 from emulation.engine.control import ControlPlane
+from emulation.engine.gateways import Gateways
 from emulation.engine.run import Simulation
 from emulation.files import ConfigError, did_you_mean
 
@@ -50,7 +51,7 @@ class Controllers:
     """Everything that decides in one run; picklable."""
 
     scheme: Scheme
-    fast_path: FastPath | MetaController
+    fast_path: FastPath | MetaController | Gateways
     """What dispatches; the meta-controller itself where the scheme has one."""
     planner: PlannerLoop | None
     scheduler: SchedulerLoop | None
@@ -89,6 +90,22 @@ def build_controllers(
         scheduler=loops.scheduler(),
         deployers={n.id: loops.deployer(n.id) for n in scenario.testbed.nodes if n.hosting == "pods"},
     )
+
+
+def in_virtual_gateways(
+    controllers: Controllers, scenario: Scenario, seed: int, oracle: OracleView | None
+) -> Controllers:
+    """The controllers with a fast path for each of the scenario's gateways; live, those are processes of their own."""
+    live = scenario.live
+    if live.gateways == 1:
+        return controllers
+    scheme = controllers.scheme
+    more = [
+        _supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle))
+        for _ in range(1, live.gateways)
+    ]
+    paths = (controllers.fast_path, *more)
+    return replace(controllers, fast_path=Gateways(paths, live.gateway_news_s * live.speedup))
 
 
 def run_header(

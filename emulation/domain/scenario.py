@@ -67,6 +67,10 @@ class LiveConfig(Strict):
     speedup: Annotated[float, Range(0.01, 1_000, "virtual s per s of wall time")] = 1.0
     """Virtual seconds per wall second."""
     lifecycle: Lifecycle = "warm"
+    gateways: Annotated[int, Range(1, 64, "processes")] = 1
+    """Gateway processes that share the requests; in virtual time as many views of the testbed, request by request."""
+    gateway_news_s: Annotated[float, Range(0.01, 60, "s of wall time")] = 0.1
+    """Until one gateway hears of what another has dispatched, or had back; in virtual time `speedup` times as much."""
     stream_share: Fraction = 0.25
     """Share of text requests sent with stream=true, to measure the time to first token."""
 

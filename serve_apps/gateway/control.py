@@ -58,6 +58,11 @@ class ControlFront:
         self._authorise(exchange)
         await exchange.json(await self._ask(RECORDER, "progress"))
 
+    async def gateways(self, exchange: Exchange) -> None:
+        """Every gateway process of the run: its number, process, whether it lives, and the address of it alone."""
+        self._authorise(exchange)
+        await exchange.json({"gateways": await self._ask(RECORDER, "gateways")})
+
     def _authorise(self, exchange: Exchange) -> None:
         """Raises `HttpError` 401 or 403 for whom control is not, 404 for a path that hides what it is in `%..`."""
         scope = exchange.scope

@@ -203,6 +203,7 @@ class Dispatcher:
             dispatched_s=now_s,
             earlier=flight.measured or Measured(),
             kept=flight.kept if reads else (),
+            gateway=self.names.gateway,
         )
         return flight.work
 

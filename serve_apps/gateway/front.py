@@ -16,6 +16,7 @@ from serve_apps.gateway.dispatch import Dispatcher
 from serve_apps.gateway.http import Exchange, router
 from serve_apps.gateway.openai.models import list_models, show_model
 from serve_apps.gateway.openapi import FORMS, describe
+from serve_apps.gateway.others import Others
 from serve_apps.gateway.quota import Quotas
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.settings import HttpSettings
@@ -44,10 +45,13 @@ class Front:
         books: Books | None = None,
         collector: Collector | None = None,
         batch: Callable[[], RecordBatch] | None = None,
+        others: Callable[[], Others | None] = lambda: None,
     ) -> None:
-        """`collector`: reads the rest of the testbed; `batch`: records on their way; None: nothing is said of them."""
+        """`collector`: reads the rest of the testbed; `batch`: records on their way; None: nothing is said of them.
+        `others`: what other gateways have at the nodes, where there are others."""
         self._current = current
         self._books = books
+        self._others = others
         settings = HttpSettings() if books is None else books.settings
         self._admission = Admission(current, keys.api, Quotas(settings, time.monotonic, keys.api is not None))
         self._collector = collector
@@ -72,6 +76,7 @@ class Front:
                 ("POST", "/control/inject", self._control.inject),
                 ("POST", "/control/block", self._control.block),
                 ("GET", "/control/progress", self._control.progress),
+                ("GET", "/control/gateways", self._control.gateways),
             )
         )
 
@@ -86,7 +91,12 @@ class Front:
                 "speedup": dispatcher.run.speedup,
                 "t_s": round(dispatcher.clock.now_s(), 3),
                 "in_flight": len(dispatcher.flights),
+                "gateway": dispatcher.names.gateway,
             }
+        others = self._others()
+        if others is not None:
+            body["of_others"] = others.per_node().total()
+            body["news_age_s"] = round(others.age_s(), 3)
         await exchange.json(body)
 
     async def _metrics(self, exchange: Exchange, own: bool, others: bool) -> None:

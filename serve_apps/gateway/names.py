@@ -24,6 +24,7 @@ class Names:
 
         What they called their requests is not known here, so only the first one ever uses a client's word alone.
         """
+        self.gateway = gateway
         self._mark = f"{gateway}." if gateway else ""
         self._first = gateway == 0
         self._in_flight: set[str] = set()

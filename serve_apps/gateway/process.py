@@ -22,6 +22,7 @@ from serve_apps.gateway.dispatch import Dispatcher
 from serve_apps.gateway.front import Front
 from serve_apps.gateway.meta import MetaLink
 from serve_apps.gateway.names import Names
+from serve_apps.gateway.others import Others
 from serve_apps.gateway.replicas import ServeReplicas
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.listener import listen, open_socket
@@ -31,6 +32,7 @@ from serve_apps.observe.logs import write_logs
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
+from serve_apps.wire.log import follow_log
 from serve_apps.wire.messages import GatewayRun, Hinted, RunState
 from serve_apps.wire.names import (
     EVENTS,
@@ -61,15 +63,20 @@ class Gateway:
         self._dispatcher: Dispatcher | None = None
         self._following: list[asyncio.Task[None]] = []
         self._meta: MetaLink | None = None
+        self._others: Others | None = None
+        self._shared = shared
         write_logs(f"{GATEWAY_APP}-{os.getpid()}" if shared else GATEWAY_APP)
         tell_that_it_started(GATEWAY_APP)
         books = Books(http)
         collector = Collector(self._calls, self._replicas)
-        app = Front(
-            host, keys, lambda: self._dispatcher, self._calls, books, collector, lambda: self._batch
-        ).app()
-        serving = listen(app, open_socket(host, port, shared), host, http, books)
-        self._serving = asyncio.ensure_future(serving)
+        front = Front(
+            host, keys, lambda: self._dispatcher, self._calls, books, collector, lambda: self._batch,
+            lambda: self._others,
+        )  # fmt: skip
+        common = open_socket(host, port, shared)
+        own = open_socket(host, 0) if shared else None
+        self._url = _url(host, (own or common).getsockname()[1])
+        self._serving = asyncio.ensure_future(listen(front.app(), common, host, http, books, own))
         runs: Follower[RunState] = Follower(self._calls, RECORDER, "", self._take_up)
         self._loops = [asyncio.ensure_future(w) for w in (runs.run(), self._send_records(), self._save())]
 
@@ -85,8 +92,8 @@ class Gateway:
         await self._batch.flush()
 
     async def where(self) -> dict[str, Any]:
-        """Process of this gateway."""
-        return {"pid": os.getpid()}
+        """Process of this gateway, and where it alone is reached."""
+        return {"pid": os.getpid(), "url": self._url}
 
     # -- following the rest of the testbed ----------------------------------------------------------------
 
@@ -119,17 +126,32 @@ class Gateway:
         if not run.cold:
             await self._replicas.warm_up(app_name(n, m) for n in nodes for m in run.testbed.hosted(n))
         this_actor = ray.get_runtime_context().current_actor
-        checkpoint = await self._calls.call(RECORDER, "join", run.run_id, self._source, this_actor)
+        joining = (run.run_id, self._source, this_actor, await self.where())
+        checkpoint = await self._calls.call(RECORDER, "join", *joining)
         dispatcher.names = Names(await self._calls.call(RECORDER, "place", self._source))
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
         followers |= self._followers_of(dispatcher)
         await asyncio.gather(*(followers[node].poll(1.0) for node in nodes))
         self._following = [asyncio.ensure_future(f.run()) for f in followers.values()]
+        if self._shared:
+            self._following += self._hear_of_others(dispatcher, nodes)
         self._dispatcher = dispatcher
         await self._calls.call(RECORDER, "ready", run.run_id, self._source)
         log.info("took up run %s, scheme %s", run.run_id, run.scheme)
         return dispatcher
+
+    def _hear_of_others(self, dispatcher: Dispatcher, nodes: list[str]) -> list[asyncio.Task[None]]:
+        """Have the nodes tell what other gateways have there."""
+        run_id, number = dispatcher.run.run_id, dispatcher.names.gateway
+        self._others = others = Others(number, lambda: dispatcher.fast_path, dispatcher.clock)
+        pause_s = dispatcher.run.news_s
+        return [
+            asyncio.ensure_future(
+                follow_log(self._calls, runtime_name(n), "traffic", run_id, partial(others.hear, n), pause_s)
+            )
+            for n in nodes
+        ]
 
     def _followers_of(self, dispatcher: Dispatcher) -> dict[str, Follower[Any]]:
         """Whom this run's dispatcher listens to: every node, by its id, and whoever decides or breaks something."""
@@ -161,6 +183,7 @@ class Gateway:
         for task in self._following:
             task.cancel()
         self._following = []
+        self._others = None
         if self._meta is not None:
             self._meta.stop()
         self._meta = None
@@ -180,9 +203,20 @@ class Gateway:
             if dispatcher is None or dispatcher.counts.ends.total() == ends:
                 continue
             ends = dispatcher.counts.ends.total()
+            fast_path, in_view = dispatcher.checkpoint()
+            if self._others is not None:
+                in_view = [*in_view, *self._others.present()]
             try:
                 await self._calls.call(
-                    RECORDER, "checkpoint", GATEWAY_APP, pickle.dumps(dispatcher.checkpoint())
+                    RECORDER, "checkpoint", GATEWAY_APP, pickle.dumps((fast_path, in_view))
                 )
             except Unreached as error:
                 log.warning("no checkpoint: %s", error)
+
+
+def _url(host: str, port: int) -> str:
+    """Where clients find a socket; of one that listens everywhere, by this machine's address in the cluster."""
+    if host in ("0.0.0.0", "::"):
+        util: Any = ray.util
+        host = util.get_node_ip_address()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

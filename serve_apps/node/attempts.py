@@ -21,7 +21,7 @@ from serve_apps.records.progress import ProgressReport
 from serve_apps.replica.choice import real_models
 from serve_apps.replica.content import kept_tokens
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Finished, NodeRun, Served, Work
+from serve_apps.wire.messages import Came, Finished, Left, NodeRun, Served, Work
 from workloads.truth_table import TruthTable
 
 
@@ -35,8 +35,10 @@ class Attempts:
         clock: LiveClock,
         report: ProgressReport,
         changed: Callable[[Changed], None],
+        traffic: Callable[[Came | Left], None] = lambda item: None,
     ) -> None:
-        """`report`: where finished prompts go. `changed`: hears of every change of an executor."""
+        """`report`: where finished prompts go. `changed`: hears of every change of an executor; `traffic`: of every
+        attempt that comes and goes."""
         self.clock = clock
         self.begun = asyncio.Event()
         """Set once virtual time has begun."""
@@ -45,7 +47,7 @@ class Attempts:
         self._real = real_models(run.scenario.testbed, node_id, run.backend)
         self.state = NodeState(run.scenario.testbed, node_id, run.truth, run.cold, self._real)
         self._truth = TruthTable(run.scenario, run.seed)
-        self._cold, self._report, self._changed = run.cold, report, changed
+        self._cold, self._report, self._changed, self._traffic = run.cold, report, changed, traffic
         self._waiters: dict[str, Waiter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -97,9 +99,14 @@ class Attempts:
         ended: asyncio.Future[Served] = asyncio.get_running_loop().create_future()
         waiter = Waiter(job, work, ended, reported=job.prompts_done)
         self._waiters[request.id] = waiter
+        self._traffic(_came(waiter))
         self.state.submit(work.executor, job, now_s)
         self.settle()
         return waiter
+
+    def standing(self) -> list[Came]:
+        """Every attempt that is here."""
+        return [_came(waiter) for waiter in self._waiters.values()]
 
     def present(self, request_id: str, attempt: int) -> Waiter | None:
         """Whoever waits for this attempt; None if it is over, or another one has taken its place."""
@@ -218,4 +225,10 @@ class Attempts:
         waiter = self._waiters.get(job.request.id)
         if waiter is not None and waiter.job is job:
             del self._waiters[job.request.id]
+            self._traffic(Left(request_id=job.request.id, gateway=waiter.work.gateway, served=served))
             waiter.answer(served)
+
+
+def _came(waiter: Waiter) -> Came:
+    work = waiter.work
+    return Came(request=work.request, executor=work.executor, gateway=work.gateway)

@@ -23,7 +23,18 @@ from serve_apps.records.batch import RecordBatch
 from serve_apps.records.progress import ProgressReport
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Configured, Hinted, NodeCheckpoint, NodeRun, Pace, Served, Work
+from serve_apps.wire.log import Heard, Log
+from serve_apps.wire.messages import (
+    Came,
+    Configured,
+    Hinted,
+    Left,
+    NodeCheckpoint,
+    NodeRun,
+    Pace,
+    Served,
+    Work,
+)
 from serve_apps.wire.names import RECORDER, runtime_name
 from serve_apps.wire.news import News
 from serve_apps.wire.restart import kept_of, part_of
@@ -54,6 +65,7 @@ class NodeCore:
         self._processes: Processes | None = None
         """Where processes really start and stop (lifecycle cold)."""
         self._news: News[Changed | Hinted] = News()
+        self._log: Log[Came | Left] = Log()
         self._hints: tuple[str, ...] | None = None
         """As they were last told."""
         self._kept = NodeCheckpoint(run_id="")
@@ -68,7 +80,8 @@ class NodeCore:
         if self._attempts is not None:
             self._attempts.close()
         clock = self._clock(run.speedup)
-        self._attempts = Attempts(run, self._node_id, clock, self._report, self._on_changed)
+        self._attempts = Attempts(run, self._node_id, clock, self._report, self._on_changed, self._log.add)
+        self._log.begin(run.run_id, self._attempts.standing)
         self._processes = Processes(self._calls, self._attempts, self._batch) if run.cold else None
         self._batch.begin(run.run_id)
         self._report.begin(run.run_id)
@@ -128,6 +141,10 @@ class NodeCore:
     ) -> tuple[int, tuple[Changed | Hinted, ...]]:
         """News of lifecycle and hints: see `News.watch`."""
         return await self._news.watch(run_id, version, limit_s)
+
+    async def traffic(self, run_id: str, number: int, limit_s: float) -> Heard[Came | Left]:
+        """Which attempts came and left, for gateways that share this node: see `Log.read`."""
+        return await self._log.read(run_id, number, limit_s)
 
     # -- work ---------------------------------------------------------------------------------------------
 

@@ -62,6 +62,8 @@ class Recorder:
         self._joined: set[str] = set()
         self._joining = asyncio.Condition()
         self._gateways: dict[str, Any] = {}
+        self._where: dict[str, Mapping[str, Any]] = {}
+        """Gateway to its process and the address of it alone."""
         self._took_part: list[str] = []
         """Gateway processes that took up the present run, in order."""
         self._starts: Counter[str] = Counter()
@@ -133,10 +135,11 @@ class Recorder:
 
     # -- who takes part -----------------------------------------------------------------------------------
 
-    async def join(self, run_id: str, source: str, actor: Any) -> Any:
+    async def join(self, run_id: str, source: str, actor: Any, where: Mapping[str, Any] | None = None) -> Any:
         """A gateway takes up a run; returns the last checkpoint, if any. Requests that a gateway which is no more had
         open are closed as errors. `actor`: its own handle, by which it is asked whether it lives, on whatever host."""
         self._gateways[source] = actor
+        self._where[source] = where or {}
         if source not in self._took_part:
             self._took_part.append(source)
         if run_id == self._state.run_id and self._ledger is not None:
@@ -145,6 +148,18 @@ class Recorder:
                 if gateway is None or not await lives(gateway, ALIVE_TIMEOUT_S, if_silent=False):
                     self._close_open(other)
         return self._checkpoints.get("gateway")
+
+    async def gateways(self) -> list[dict[str, Any]]:
+        """The gateway processes that took up the present run, in order: number, whether it lives, process and URL."""
+        known = [(source, self._gateways.get(source)) for source in self._took_part]
+        alive = await asyncio.gather(
+            *(lives(actor, ALIVE_TIMEOUT_S, if_silent=False) for _, actor in known if actor is not None)
+        )
+        answers = iter(alive)
+        return [
+            {"number": number, "alive": actor is not None and next(answers), **self._where.get(source, {})}
+            for number, (source, actor) in enumerate(known)
+        ]
 
     async def place(self, source: str) -> int:
         """How many gateway processes took up the present run before this one."""

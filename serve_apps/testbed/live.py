@@ -299,6 +299,12 @@ class LiveCluster:
             if left:
                 log.error("replicas that did not stop: %s", ", ".join(left))
 
+    def gateways(self) -> list[dict[str, Any]]:
+        """Every gateway process that took up the present run: number, whether it lives, process and own URL."""
+        found: list[dict[str, Any]]
+        (found,) = self._ask((RECORDER, "gateways"))
+        return found
+
     def progress(self) -> RunProgress:
         """How far the present run is."""
         progress: RunProgress

@@ -39,7 +39,7 @@ def _gateway(plan: RunPlan, cold: bool, backend: str) -> GatewayRun:
         run_id=plan.run_id, scheme=plan.header.scheme, testbed=scenario.testbed, speedup=scenario.live.speedup,
         deadline_s=scenario.deadline_s, length_knowledge=scenario.length_knowledge,
         fast_path=pickle.dumps(plan.fast_path), cold=cold, backend=backend, planned=plan.planner is not None,
-        scheduled=plan.scheduler is not None,
+        scheduled=plan.scheduler is not None, news_s=scenario.live.gateway_news_s,
     )  # fmt: skip
 
 

@@ -54,5 +54,5 @@ def _state_of(cluster: LiveCluster, folder: Path) -> Standing:
     options["http"] = cluster.options.http.model_dump(mode="json")
     return Standing(
         pid, started_at(pid) or 0, cluster.address, cluster.url, cluster.testbed.model_dump_json(), options,
-        str(folder),
+        str(folder), tuple(gateway["url"] for gateway in cluster.gateways()),
     )  # fmt: skip

@@ -30,6 +30,8 @@ class Standing:
     options: dict[str, Any]
     folder: str = ""
     """Where its records are."""
+    gateways: tuple[str, ...] = ()
+    """Where each gateway process alone was reached when it came up; `/control/gateways` says where now."""
 
     def alive(self) -> bool:
         """Whether its owner still runs."""

@@ -87,6 +87,8 @@ class Work:
     """What the attempts before this one finished: it stays finished."""
     kept: tuple[Piece, ...] = ()
     """Choices that earlier attempts finished."""
+    gateway: int = 0
+    """Number of the gateway process that sends it."""
 
     def slim(self) -> Work:
         """Without what only a model reads."""
@@ -143,6 +145,25 @@ class Pace:
     mode: Mode
     factors: tuple[float, ...] | None
     """Times slower, per coefficient of the service law; None: not in service now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Came:
+    """An attempt at a request reached its node."""
+
+    request: Request
+    executor: str
+    gateway: int
+    """Number of the gateway process that sent it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """An attempt at a request is over at its node, in whatever way."""
+
+    request_id: str
+    gateway: int
+    served: Served
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +244,8 @@ class GatewayRun:
     planned: bool = False
     """Whether this run has a planner whose policies are to be followed."""
     scheduled: bool = False
+    news_s: float = 0.1
+    """Several gateways: wall seconds between two questions to a node what others have there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import ctypes
 import resource
 import socket
 import time
+from contextlib import AsyncExitStack
 
 from starlette.types import ASGIApp
 
@@ -70,8 +71,18 @@ def _bound(family: socket.AddressFamily, host: str, port: int, shared: bool) -> 
     return found
 
 
-async def listen(app: ASGIApp, sock: socket.socket, host: str, settings: HttpSettings, books: Books) -> None:
-    """Answer clients for ever. `host`: the address or name clients may call us by, as we listen on it."""
+async def listen(
+    app: ASGIApp,
+    sock: socket.socket,
+    host: str,
+    settings: HttpSettings,
+    books: Books,
+    own: socket.socket | None = None,
+) -> None:
+    """Answer clients for ever. `host`: the address or name clients may call us by, as we listen on it.
+
+    `own`: another socket, by which this process alone is reached where others share `sock`.
+    """
     if settings.allow_origins:
         app = Pages(
             app, allow_origins=settings.allow_origins, allow_methods=("GET", "POST"), allow_headers=("*",),
@@ -81,11 +92,14 @@ async def listen(app: ASGIApp, sock: socket.socket, host: str, settings: HttpSet
     _keep_large_blocks_apart()
     guard = Guard(host, settings)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Connection(app, guard, settings, books), sock=sock, backlog=BACKLOG
-    )
     freed_bytes = 0
-    async with server:
+    async with AsyncExitStack() as servers:
+        for each in (sock,) if own is None else (sock, own):
+            await servers.enter_async_context(
+                await loop.create_server(
+                    lambda: Connection(app, guard, settings, books), sock=each, backlog=BACKLOG
+                )
+            )
         while True:
             due_s = loop.time() + LOOK_S
             await asyncio.sleep(LOOK_S)

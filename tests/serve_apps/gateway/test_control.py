@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from serve_apps.wire.calls import Unreached
+from serve_apps.wire.names import RECORDER
 from serve_apps.wire.secret import Keys, Secret
 from tests.build.asgi import MadeUpCalls, asked
 
@@ -73,6 +74,14 @@ def test_control_says_why_an_event_was_not_taken(outcome: Exception, status: int
     calls = MadeUpCalls(outcome)
     reply = asked("/control/inject", LEAVE, calls=calls, client="127.0.0.1")
     assert (reply.status, reply.error()["message"]) == (status, message)
+
+
+def test_control_says_which_gateways_there_are() -> None:
+    calls = MadeUpCalls([{"number": 0, "alive": True, "pid": 7, "url": "http://127.0.0.1:9"}])
+    reply = asked("/control/gateways", method="GET", calls=calls, client="127.0.0.1")
+    assert reply.json() == {"gateways": calls.outcome}
+    assert calls.called == [(RECORDER, "gateways")]
+    assert asked("/control/gateways", method="GET", calls=calls, client="10.0.0.9").status == 403
 
 
 def test_control_refuses_what_is_no_event_or_not_declared_as_json() -> None:

@@ -137,6 +137,25 @@ async def test_a_run_is_joined_as_soon_as_enough_gateways_are_ready(tmp_path: Pa
 
 
 @in_a_loop
+async def test_gateways_of_a_run_are_known_by_number_and_where_each_alone_is_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "ALIVE_TIMEOUT_S", 0.01)
+    async with opened(tmp_path) as recorder:
+        assert await recorder.gateways() == []
+        await recorder.join(
+            "run", "dead", GatewayHandle(lives=False), {"pid": 1, "url": "http://127.0.0.1:1"}
+        )
+        await recorder.join(
+            "run", "alive", GatewayHandle(lives=True), {"pid": 2, "url": "http://127.0.0.1:2"}
+        )
+        assert await recorder.gateways() == [
+            {"number": 0, "alive": False, "pid": 1, "url": "http://127.0.0.1:1"},
+            {"number": 1, "alive": True, "pid": 2, "url": "http://127.0.0.1:2"},
+        ]
+
+
+@in_a_loop
 async def test_followers_hear_what_becomes_of_a_run(tmp_path: Path) -> None:
     heard: list[RunState] = []
     async with opened(tmp_path) as recorder:

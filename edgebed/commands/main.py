@@ -33,6 +33,7 @@ from edgebed.commands.options import (
     SchemeOption,
     SeedOption,
     SpeedupOption,
+    UnprotectedOption,
     adjusted,
     check_reasoner_thinks,
     default_folder,
@@ -148,6 +149,7 @@ def compare(
     gateways: GatewaysOption = None,
     raylets: RayletsOption = False,
     address: AddressOption = None,
+    unprotected: UnprotectedOption = False,
     backend: BackendOption = "emulated",
     reasoner: ReasonerOption = None,
     folder: OutOption = None,
@@ -186,6 +188,7 @@ def compare(
             raylets,
             baseline,
             resume,
+            unprotected,
         )
     else:
         outcome = compare_virtual(loaded, names, numbers, layout, as_json, baseline, resume)

@@ -53,6 +53,13 @@ def _of_modality(option: str, *kinds: str) -> Need:
 NEEDS: tuple[Need, ...] = (
     *(_live(o) for o in ("check_parity", "speedup", "lifecycle", "port", "raylets", "address", "backend")),
     *(
+        Need(
+            command, "unprotected", lambda v: v["address"] is not None, "without --address",
+            "a Ray that is started here always asks for its token",
+        )
+        for command in ("compare", "up")
+    ),
+    *(
         Need(command, "resume", lambda v: v["folder"] is not None, "without --out", "name the folder to go on with")
         for command in ("compare", "simulate")
     ),

@@ -157,6 +157,14 @@ AddressOption = Annotated[
         "started here.",
     ),
 ]
+UnprotectedOption = Annotated[
+    bool,
+    typer.Option(
+        "--unprotected",
+        help="Join a Ray cluster that asks for no token, too: everybody who reaches its ports can run programs on its "
+        "machines. With --address.",
+    ),
+]
 BackendOption = Annotated[
     str,
     typer.Option(

@@ -21,6 +21,7 @@ from edgebed.commands.options import (
     SchemeOption,
     SeedOption,
     SpeedupOption,
+    UnprotectedOption,
     adjusted,
     default_folder,
     print_json,
@@ -58,6 +59,7 @@ def up(
     gateways: GatewaysOption = None,
     raylets: RayletsOption = False,
     address: AddressOption = None,
+    unprotected: UnprotectedOption = False,
     backend: BackendOption = "emulated",
     speedup: SpeedupOption = None,
     lifecycle: LifecycleOption = None,
@@ -126,7 +128,7 @@ def up(
     options = LiveOptions(
         host=host, port=port, lifecycle=loaded.live.lifecycle, backend=backend, raylets=raylets,
         gateways=loaded.live.gateways,
-        address=address, http=_http_settings(http, allow_host or [], allow_origin or []),
+        address=address, unprotected=unprotected, http=_http_settings(http, allow_host or [], allow_origin or []),
     )  # fmt: skip
     if foreground:
         serve_in_foreground(loaded, scheme, seed, options, layout)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from edgebed.commands.console import say
 from edgebed.models.checkpoints import TINY, make_tiny
-from edgebed.places import home
 from emulation.domain.cluster import BackendEntry, ModelSpec
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
+from serve_apps.testbed.state import home
 
 REAL_TINY = "real-tiny"
 SPEEDUP = 2.0

@@ -60,6 +60,7 @@ def compare_live(
     raylets: bool = False,
     baseline: str | None = None,
     resume: bool = False,
+    unprotected: bool = False,
 ) -> Outcome:
     """Run every scheme on every seed, seed by seed, on one live cluster.
 
@@ -81,6 +82,7 @@ def compare_live(
         address=address,
         raylets=raylets,
         gateways=scenario.live.gateways,
+        unprotected=unprotected,
     )
     checked_port(options.host, options.port)  # before anything is started or written
     manifest = layout.claim(scenario, manifest_of(scenario, schemes, seeds, "live", baseline), resume)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from io import BytesIO
 from typing import Any
 
@@ -17,8 +16,11 @@ from serve_apps.engines.prompting import TextSettings
 from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.messages import Piece, Work
 
-MAX_PIXELS = 64_000_000
-"""A picture larger than this is refused before it is unpacked."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+"""Pictures that are read, by Pillow's names."""
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 40_000_000
+"""A picture larger than this is refused before it is unpacked, three bytes to a pixel."""
 
 
 class CaptionSettings(TextSettings):
@@ -114,18 +116,22 @@ class _Looking:
 
 
 def read_picture(uri: str, field: str = "messages") -> Any:
-    """The picture of a data URI. Raises `BadAsk` of this field if there is none; nothing is ever fetched."""
+    """The picture of a data URI, an animation's first. Raises `BadAsk` of this field if there is none; nothing is ever
+    fetched, and no other program started, as Pillow would for some of the formats it knows."""
     pil: Any = need("PIL.Image")
     head, comma, coded = uri.partition(",")
     if not head.startswith("data:") or not comma:
         raise BadAsk(f"image_url {uri[:40]!r} is not a data URI; pictures are not fetched", field)
+    if len(coded) > MAX_BYTES * 4 / 3 + 4:
+        raise BadAsk(f"an image is larger than {MAX_BYTES} bytes", field)
     try:
         raw = base64.b64decode(coded, validate=True)
-        picture = pil.open(BytesIO(raw))
-        if picture.width * picture.height > MAX_PIXELS:
-            raise BadAsk(f"image of {picture.width}x{picture.height} is too large", field)
-        return picture.convert("RGB")
-    except (binascii.Error, OSError, SyntaxError, ValueError, pil.DecompressionBombError) as error:
-        if isinstance(error, BadAsk):
-            raise
-        raise BadAsk(f"an image cannot be read: {error}", field) from error
+        picture = pil.open(BytesIO(raw), formats=FORMATS)
+        pixels = picture.width * picture.height
+        if pixels <= MAX_PIXELS:
+            return picture.convert("RGB")
+    except pil.UnidentifiedImageError as error:
+        raise BadAsk(f"an image is none of {', '.join(FORMATS)}", field) from error
+    except Exception as error:  # decoders raise anything at all when their bytes are not what they should be
+        raise BadAsk(f"an image cannot be read: {str(error)[:200]}", field) from error
+    raise BadAsk(f"an image of {picture.width}x{picture.height} has more than {MAX_PIXELS} pixels", field)

@@ -32,6 +32,7 @@ from serve_apps.observe.logs import write_logs
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
+from serve_apps.wire.listening import listen_where_the_node_is
 from serve_apps.wire.log import follow_log
 from serve_apps.wire.messages import GatewayRun, Hinted, RunState
 from serve_apps.wire.names import (
@@ -56,6 +57,7 @@ class Gateway:
     """One gateway process. Several of ours may share a port."""
 
     def __init__(self, host: str, port: int, keys: Keys, http: HttpSettings, shared: bool = False) -> None:
+        listen_where_the_node_is()
         self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_node_id()}:{os.getpid()}"
         self._calls = RayCalls()
         self._replicas = ServeReplicas()

@@ -13,6 +13,7 @@ from serve_apps.observe.logs import log_samples, write_logs
 from serve_apps.observe.process import process_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.replica import BackendSpec, backend_class
+from serve_apps.wire.listening import listen_where_the_node_is
 from serve_apps.wire.messages import Answer, Delta, Work
 from serve_apps.wire.names import app_name
 from serve_apps.wire.restart import tell_that_it_started
@@ -22,6 +23,7 @@ class Replica:
     """One application per (node, model)."""
 
     def __init__(self, spec: BackendSpec, backend: str) -> None:
+        listen_where_the_node_is()
         self._name = app_name(spec.node, spec.model.id)
         write_logs(self._name, spec.node)
         tell_that_it_started(self._name)

@@ -26,6 +26,7 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.files import ConfigError
 from serve_apps.engines.loading import RealSettings, check_source
 from serve_apps.testbed.apps import QUIET
+from serve_apps.wire.listening import listen_where_the_node_is
 from serve_apps.wire.names import AGENT_LLM, edge_resource
 from serve_apps.wire.secret import Secret
 from serve_apps.wire.testbed import served
@@ -47,6 +48,7 @@ class AgentServer:
 
         `memory_share`: of the GPU's memory; None on a CPU. `key`: what its clients must show.
         """
+        listen_where_the_node_is()
         self._url = config.url.removesuffix("/v1")
         descriptor, name = tempfile.mkstemp()
         Path(name).unlink()

@@ -103,6 +103,8 @@ class LiveOptions:
     """Lifecycle cold: wall seconds after which a replica that is not up has failed to start."""
     address: str | None = None
     """Ray cluster to join (`auto`, host:port); None: start our own on this machine."""
+    unprotected: bool = False
+    """Join it even if it asks for no token."""
 
 
 class LiveCluster:
@@ -126,9 +128,9 @@ class LiveCluster:
     def start(cls, testbed: TestbedConfig, options: LiveOptions | None = None) -> Self:
         """Bring everything up and wait until it serves.
 
-        Raises `KeyError` for an unknown backend, `ConfigError` if the gateway's port is taken, the Ray cluster to join
-        is not there or lacks edge nodes, or replicas cannot start as they are told to (no such GPU, not enough of its
-        memory); nothing is left running after an error.
+        Raises `KeyError` for an unknown backend, `ConfigError` if the gateway's port is taken, Ray's token is turned
+        off or not safe, the Ray cluster to join is not there or lacks edge nodes, or replicas cannot start as they are
+        told to (no such GPU, not enough of its memory); nothing is left running after an error.
         """
         options = options or LiveOptions()
         backend_class(options.backend)
@@ -139,7 +141,7 @@ class LiveCluster:
         share = gpu_share(testbed)
         with importable():
             if options.address is not None:
-                base = join(options.address, testbed)
+                base = join(options.address, testbed, options.unprotected)
             else:
                 base = start_raylets(testbed) if options.raylets else start_local(testbed)
         cluster = cls(testbed, options, base.address, base)

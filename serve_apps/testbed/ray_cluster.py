@@ -22,6 +22,7 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.files import ConfigError
 from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.testbed.apps import LOOK_S, delete_apps
+from serve_apps.testbed.ray_access import LOOPBACK, guard_joined, guard_own, on_loopback
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.names import RECORDER, edge_resource, namespace_of
 
@@ -63,14 +64,16 @@ class RayCluster:
 
 def start_local(testbed: TestbedConfig) -> RayCluster:
     """One raylet on this machine that carries control and every edge node: the fast start."""
-    context: Any = ray.init(
-        address="local",
-        include_dashboard=False,
-        num_cpus=_HEAD_CPUS,
-        num_gpus=sum(len(n.gpus) for n in testbed.nodes),
-        resources={CONTROL: 1.0, **{edge_resource(n.id): 1.0 for n in testbed.nodes}},
-        **_quiet(testbed),
-    )
+    guard_own()
+    with on_loopback():
+        context: Any = ray.init(
+            address="local",
+            include_dashboard=False,
+            num_cpus=_HEAD_CPUS,
+            num_gpus=sum(len(n.gpus) for n in testbed.nodes),
+            resources={CONTROL: 1.0, **{edge_resource(n.id): 1.0 for n in testbed.nodes}},
+            **_quiet(testbed),
+        )
     return RayCluster(str(context.address_info["gcs_address"]), disconnect, {CONTROL: 0.001})
 
 
@@ -78,16 +81,19 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
     """One raylet per edge node on this machine, started one after the other; for churn tests that kill real nodes."""
     from ray.cluster_utils import Cluster
 
+    guard_own()
+    here = {"node_ip_address": LOOPBACK}
     head = {"num_cpus": _HEAD_CPUS, "num_gpus": 0, "include_dashboard": False, "resources": {CONTROL: 1.0}}
-    cluster: Any = Cluster(initialize_head=True, head_node_args=head)
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head | here)
     try:
         raylets = {
             node.id: cluster.add_node(
-                num_cpus=1, num_gpus=len(node.gpus), resources={edge_resource(node.id): 1.0}
+                num_cpus=1, num_gpus=len(node.gpus), resources={edge_resource(node.id): 1.0}, **here
             )
             for node in testbed.nodes
         }
-        ray.init(address=cluster.address, **_quiet(testbed))
+        with on_loopback():
+            ray.init(address=cluster.address, **_quiet(testbed))
     except BaseException:
         cluster.shutdown()
         raise
@@ -102,13 +108,16 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
     return RayCluster(str(cluster.address), stop, {CONTROL: 0.001}, kill=kill)
 
 
-def join(address: str, testbed: TestbedConfig) -> RayCluster:
+def join(address: str, testbed: TestbedConfig, unprotected: bool = False) -> RayCluster:
     """A cluster that is there already, for example one of `ray up cluster.yaml`: `auto`, or host:port of its head.
 
-    Raises `ConfigError` if it does not answer or does not advertise every edge node of the testbed.
+    `unprotected`: also if it asks for no token. Raises `ConfigError` if it does not answer, does not take our token, or
+    does not advertise every edge node of the testbed.
     """
+    guard_joined(address, unprotected)
     try:
-        ray.init(address=address, runtime_env={"env_vars": folder_elsewhere()}, **_quiet(testbed))
+        with on_loopback():
+            ray.init(address=address, runtime_env={"env_vars": folder_elsewhere()}, **_quiet(testbed))
     except (ConnectionError, ValueError) as error:
         raise ConfigError(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
     try:

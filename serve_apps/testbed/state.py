@@ -15,6 +15,12 @@ from typing import Any
 import orjson
 
 
+def home() -> Path:
+    """Folder of what outlives a command: EDGEBED_HOME, or `~/.edgebed`."""
+    given = os.environ.get("EDGEBED_HOME")
+    return Path(given) if given else Path.home() / ".edgebed"
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What another process needs to join, or to end, a testbed that stays."""

@@ -90,6 +90,8 @@ WITHOUT_EFFECT: tuple[tuple[str, ...], ...] = (
     ("compare", "demo", "--resume"),
     ("up", "demo", "--foreground", "--json"),
     ("up", "demo", "--raylets", "--address", "auto"),
+    ("compare", "demo", "--live", "--unprotected"),
+    ("up", "demo", "--unprotected"),
     ("profile", "m", "f.yaml", "--model", "m", "--modality", "image", "--inputs", "1"),
     ("profile", "m", "f.yaml", "--model", "m", "--modality", "image", "--outputs", "1"),
     ("profile", "m", "f.yaml", "--model", "m", "--prompts", "1"),

@@ -1,25 +1,58 @@
-"""Tokens reach no log of Ray's."""
+"""Nobody gets in: tokens reach no file and no command line, Ray asks for one and listens on this machine only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import ray
 
+from serve_apps.testbed.ray_access import takes
+from serve_apps.testbed.token_file import own_token
 from serve_apps.wire.secret import Keys, Secret
 from tests.build.live import TOKEN, LiveRun
 
 
-def test_a_token_stands_in_no_file_of_the_cluster(begin: Callable[..., LiveRun]) -> None:
-    begin()
+def test_a_token_stands_in_no_file_and_on_no_command_line(begin: Callable[..., LiveRun]) -> None:
+    run = begin()
+    run.chat()
     session = Path(ray._private.worker._global_node.get_session_dir_path())
-    files = [f for f in session.rglob("*") if f.is_file()]
+    files = [f for folder in (session, run.folder) for f in folder.rglob("*") if f.is_file()]
     assert any(f.name == "runtime_env_agent.log" for f in files)
-    assert not [f.name for f in files if TOKEN.encode() in f.read_bytes()]
+    for secret in (TOKEN, own_token().read_text()):
+        assert not [f.name for f in files if secret.encode() in f.read_bytes()]
+        assert not [p.name() for p in _processes() if secret in " ".join(p.cmdline())]
+
+
+def test_ray_answers_nobody_without_its_token(begin: Callable[..., LiveRun]) -> None:
+    head = begin().cluster.address
+    assert takes(head, own_token().read_text())
+    assert not takes(head, None)
+    assert not takes(head, "0" * 64)
+
+
+def test_nothing_listens_to_other_machines(begin: Callable[..., LiveRun]) -> None:
+    begin()
+    listening = [
+        (process.name(), socket.laddr.ip)
+        for process in _processes()
+        for socket in process.net_connections("tcp")
+        if socket.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) > 10
+    assert not [
+        (name, ip) for name, ip in listening if ip.removeprefix("::ffff:") not in ("127.0.0.1", "::1")
+    ]
 
 
 def test_a_secret_is_never_shown() -> None:
     keys = Keys(Secret("abc-123"), Secret("def-456"))
     assert "abc" not in f"{keys} {keys!r}"
     assert "def" not in f"{keys} {keys!r}"
+
+
+def _processes() -> list[psutil.Process]:
+    """Those of the testbed, and this one."""
+    this = psutil.Process()
+    return [this, *this.children(recursive=True)]

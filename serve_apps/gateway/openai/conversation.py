@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from serve_apps.gateway.openai.bodies import MAX_CHOICES, Anything, GeneratedBody, Shape, Text, words
 from serve_apps.wire.ask import Ask, BadAsk
 
-_PICTURE_HEAD = re.compile(r"data:image/[^;,/]+(;[^;,]*)*;base64")
+_PICTURE_HEAD = re.compile(r"data:image/(?:png|jpe?g|webp|gif)(;[^;,]*)*;base64", re.I)
 
 
 def _picture(url: str) -> str:
@@ -24,7 +24,7 @@ def _picture(url: str) -> str:
     if url.startswith("data:"):
         head, comma, coded = url.partition(",")
         if not comma or not coded or _PICTURE_HEAD.fullmatch(head) is None:
-            raise ValueError("must be data:image/<kind>;base64,<picture>")
+            raise ValueError("must be data:image/<kind>;base64,<picture>, its kind png, jpeg, webp or gif")
         try:
             base64.b64decode(coded, validate=True)
         except binascii.Error as error:

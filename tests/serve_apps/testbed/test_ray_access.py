@@ -1,0 +1,124 @@
+"""Which token a cluster is joined with, and which clusters are not joined; against a stand-in of Ray's head."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from emulation.files import ConfigError
+from serve_apps.testbed.ray_access import guard_joined, guard_own
+from serve_apps.testbed.token_file import own_token
+
+Head = Callable[[str | None], str]
+"""Starts one that takes this token only (None: everybody); its HOST:PORT."""
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Homes of its own, and of Ray's variables those that a test sets; all is as before after it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("EDGEBED_HOME", str(tmp_path / "home"))
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS"):
+        monkeypatch.setenv(name, "")  # so that it is put back even if it was not set
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def head() -> Iterator[Head]:
+    servers: list[grpc.Server] = []
+    pool = ThreadPoolExecutor(2)
+
+    def start(token: str | None) -> str:
+        def answer(_request: bytes, context: Any) -> bytes:
+            sent = dict(context.invocation_metadata()).get("authorization")
+            if token is not None and sent != f"Bearer {token}":
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "Authentication token is missing or incorrect")
+            return b""
+
+        server = grpc.server(pool)
+        methods = {"GetClusterId": grpc.unary_unary_rpc_method_handler(answer)}
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("ray.rpc.NodeInfoGcsService", methods),)
+        )
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        servers.append(server)
+        return f"127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        server.stop(None).wait()
+    pool.shutdown()
+
+
+def _token(path: Path, token: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(token)
+    path.chmod(0o600)
+    return path
+
+
+def test_a_ray_of_our_own_asks_for_our_token() -> None:
+    os.environ["RAY_AUTH_TOKEN"] = "one of somebody's environment, which would come first"
+    guard_own()
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert os.environ["RAY_AUTH_TOKEN_PATH"] == str(own_token())
+    assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+@pytest.mark.parametrize("mode", ["disabled", "DISABLED", "k8s"])
+def test_the_environment_cannot_turn_the_token_off(mode: str) -> None:
+    os.environ["RAY_AUTH_MODE"] = mode
+    with pytest.raises(ConfigError, match=rf"RAY_AUTH_MODE={mode}: a Ray without a token .* unset it"):
+        guard_own()
+
+
+def test_a_cluster_is_joined_with_the_first_token_that_it_takes(head: Head, tmp_path: Path) -> None:
+    ours, usual = own_token(), _token(tmp_path / ".ray" / "auth_token", "usual")
+    for token, path in (("usual", usual), (ours.read_text(), ours)):
+        guard_joined(head(token), unprotected=False)
+        assert (os.environ["RAY_AUTH_MODE"], os.environ.pop("RAY_AUTH_TOKEN_PATH")) == ("token", str(path))
+
+
+def test_a_file_that_is_named_is_the_only_one_that_is_tried(head: Head, tmp_path: Path) -> None:
+    ours = own_token()
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(tmp_path / "theirs", "theirs"))
+    guard_joined(head("theirs"), unprotected=False)
+    with pytest.raises(ConfigError, match=r"asks for a token that is not here.*tried .*/theirs$"):
+        guard_joined(head(ours.read_text()), unprotected=False)
+
+
+def test_a_token_in_the_environment_is_tried_and_never_shown(head: Head) -> None:
+    os.environ["RAY_AUTH_TOKEN"] = "given"
+    guard_joined(head("given"), unprotected=False)
+    os.environ["RAY_AUTH_TOKEN"] = "wrong-one"
+    with pytest.raises(ConfigError, match="does not take the token in RAY_AUTH_TOKEN") as error:
+        guard_joined(head("given"), unprotected=False)
+    assert "wrong-one" not in str(error.value)
+
+
+def test_a_cluster_that_asks_for_no_token_is_joined_only_if_that_is_said(head: Head) -> None:
+    address = head(None)
+    with pytest.raises(ConfigError, match=r"asks for no token: everybody .* --unprotected"):
+        guard_joined(address, unprotected=False)
+    guard_joined(address, unprotected=True)
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"
+
+
+def test_a_cluster_that_asks_for_a_token_is_joined_with_it_even_if_it_need_not_ask(head: Head) -> None:
+    guard_joined(head(own_token().read_text()), unprotected=True)
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    with pytest.raises(ConfigError, match=r"RAY_AUTH_MODE=disabled: .* asks for a token; unset it"):
+        guard_joined(head("x"), unprotected=True)
+
+
+def test_an_address_where_nothing_answers_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"no Ray cluster answers at '127.0.0.1:9'"):
+        guard_joined("127.0.0.1:9", unprotected=False)

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
 from rich.text import Text
+
+from edgebed.harmless import Terminal
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -23,9 +24,9 @@ WIDE = 200
 LINE_S = 5.0
 """Wall seconds between two lines on how far it is, where stderr is no terminal."""
 
-out = Console(width=None if sys.stdout.isatty() else WIDE)
-err = Console(stderr=True)
-_complaints = Console(stderr=True)
+out = Terminal(width=None if sys.stdout.isatty() else WIDE)
+err = Terminal(stderr=True)
+_complaints = Terminal(stderr=True)
 """Never quiet."""
 
 

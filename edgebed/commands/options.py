@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import orjson
 import typer
 
+from edgebed.harmless import harmless_json
 from edgebed.places import runs_folder
 from emulation.domain.mistakes import ConfigError
 
@@ -264,4 +265,4 @@ def default_folder(name: str) -> Path:
 def print_json(data: Any) -> None:
     """Print data as JSON to standard output, which then holds nothing else."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
-    sys.stdout.write(orjson.dumps(data, option=options).decode() + "\n")
+    sys.stdout.write(harmless_json(orjson.dumps(data, option=options).decode()) + "\n")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from edgebed.commands.console import progress_bar, say
+from edgebed.commands.console import progress_bar, say, warn
 from edgebed.profile.batch import measure_batches
 from edgebed.profile.busy import Computing, checked
 from edgebed.profile.colocate import Colocation, colocate, shared_settings
@@ -82,7 +82,7 @@ def measured(wanted: Measurement, quiet: bool) -> ProfileFile:
         raise ConfigError(f"{wanted.source}: {error}") from error
     share = computing.share() if wanted.mode == "cpu" else None
     if share is not None and (busy := checked(share, wanted.anyway)) is not None:
-        say(f"[red]{busy}[/red]")
+        warn(busy)
     name = Path(wanted.source).name if Path(wanted.source).is_dir() else wanted.source
     profile = ProfileFile(
         model=wanted.model,

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from edgebed.harmless import harmless_cell
 from edgebed.report.figures import BY_NAME
 from edgebed.report.model import Comparison, ParityRow
 from edgebed.report.stats import Interval
@@ -69,7 +70,7 @@ def write_csv(comparison: Comparison, path: Path) -> None:
         for result in results:
             of = result.summary
             head = [comparison.scenario, name, of.seed, of.world, of.reasoner]
-            writer.writerows([*head, *row] for row in _values(of))  # None is written as an empty cell
+            writer.writerows(map(harmless_cell, [*head, *row]) for row in _values(of))  # None: an empty cell
     write_whole(path, text.getvalue().encode())
 
 

@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edgebed.harmless import harmless_cell
+
 Cells = Sequence[str | Text]
 
 _GAP = 2
@@ -56,7 +58,8 @@ class Sheet:
     def csv(self) -> bytes:
         """The table as it is shown, cells as text."""
         out = io.StringIO()
-        csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([self.columns, *self.rows])
+        rows = (map(harmless_cell, row) for row in [self.columns, *self.rows])
+        csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
         return out.getvalue().encode()
 
 

@@ -61,6 +61,15 @@ test-fast: $(MODELS) ## run the tests that need no Ray cluster and take less tha
 test-cluster: setup ## kill real nodes: one raylet per edge node on this machine (slow)
 	@$(PYTEST) -m cluster
 
+# Debian's package also starts a service, which nobody asked for here.
+.PHONY: test-prometheus
+test-prometheus: setup ## let Prometheus (installed if missing) scrape a live run, and evaluate every query that is shipped
+	@command -v prometheus >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo "prometheus is missing: apt-get install prometheus" >&2; exit 1; }; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+			prometheus >/dev/null && { systemctl disable --now prometheus >/dev/null 2>&1 || true; }; }
+	@$(PYTEST) tests/live/test_prometheus.py tests/edgebed/observability tests/serve_apps/observe
+
 # vLLM pins versions of its own, so it has an environment of its own.
 $(VLLM): pyproject.toml tests/vllm/requirements.txt
 	@echo "setting up $(VLLM_VENV) (a few minutes, once)"

@@ -344,6 +344,8 @@ class Dispatcher:
             side["platform_overhead_s"] = (before_s + max(0.0, now_s - when_s)) / self.run.speedup
         if outcome == "done" and measured is not None:
             self._count(flight, measured, when_s, side.get("platform_overhead_s"))
+        if (trace := flight.ask.trace) is not None:
+            side |= {"trace_id": trace.trace_id, "span_id": trace.span_id, "parent_id": trace.parent_id}
         if flight.timing is not None:
             side["prefill_s"], side["decode_s"] = flight.timing.prefill_s, flight.timing.decode_s
         self._batch.add("end", request, outcome, when_s, measured, flight.decision, reason, side)

@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from emulation.domain.request_id import may_be_given
 from serve_apps.wire.secret import Secret
+from serve_apps.wire.trace import HEADER, trace_of
 
 log = logging.getLogger("edgebed")
 
@@ -76,6 +77,8 @@ class Exchange:
         """Headers of its answer beside its own, whatever it is."""
         self.request_id = answer_id(self._raw(b"x-request-id"))
         """The client's name for its request, or ours; in the headers of every answer."""
+        self.trace = trace_of([bytes(value) for key, value in scope["headers"] if key == HEADER])
+        """The trace it belongs to; in the headers of every answer."""
 
     def header(self, name: bytes) -> str | None:
         """A header by its lower-case name; None if absent."""
@@ -197,7 +200,7 @@ class Exchange:
 
     async def _begin(self, status: int, *headers: tuple[bytes, bytes]) -> None:
         self._begun = True
-        named = [*headers, *self.also, (b"x-request-id", self.request_id)]
+        named = [*headers, *self.also, (b"x-request-id", self.request_id), (HEADER, self.trace.header())]
         start = {"type": "http.response.start", "status": status, "headers": named}
         await self._send(start)
 

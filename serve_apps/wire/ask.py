@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from serve_apps.wire.trace import Trace
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -53,10 +55,12 @@ class Ask:
     said_in: str = "messages"
     """Field of the client's body that holds what is asked, and below the one that limits the answer."""
     limited_in: str = "max_tokens"
+    trace: Trace | None = None
+    """The trace its client says that it belongs to; None: it says nothing."""
 
     def slim(self) -> Ask:
         """The same without what only a real model reads."""
-        return replace(self, inputs=(), turns=(), pictures=())
+        return replace(self, inputs=(), turns=(), pictures=(), trace=None)
 
 
 def first_stop(text: str, stops: Iterable[str], start: int = 0) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -56,6 +56,8 @@ class Form(Generic[BodyT]):
 
     async def _answer(self, admission: Admission, exchange: Exchange) -> None:
         body, ask = await exchange.parsed(self._read)
+        if exchange.trace.parent_id:
+            ask = replace(ask, trace=exchange.trace)
         with admission.admitted(exchange, ask) as (dispatcher, request):
             asked = Asked(request, ask, body)
             if ask.stream and self.events is not None:

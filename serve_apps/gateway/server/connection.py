@@ -23,6 +23,7 @@ from serve_apps.gateway.server.head import Head, line_of, look, malformed, read_
 from serve_apps.gateway.server.hosts import Guard
 from serve_apps.gateway.server.outlet import Outlet
 from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.wire.trace import HEADER
 
 Stage = Literal["head", "body", "answer", "linger"]
 PIPELINED = 64 * 1024
@@ -241,7 +242,8 @@ class Connection(asyncio.Protocol):
             else partial(line_of, self._raw or self._buffer)
         )
         around = self._guard.readable_by(said(b"origin")) if error.code != "wrong_origin" else ()
-        self._out.write(refusal(error, answer_id(said(b"x-request-id")), around))
+        trace = [] if (told := said(HEADER)) is None else [told]
+        self._out.write(refusal(error, answer_id(said(b"x-request-id")), around, trace))
         self._books.answers[error.status] += 1
         self._end()
 

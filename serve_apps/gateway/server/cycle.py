@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from serve_apps.gateway.http import JSON, Headers, HttpError, answer_id
 from serve_apps.gateway.server.head import Head
+from serve_apps.wire.trace import HEADER, trace_of
 
 log = logging.getLogger("edgebed")
 
@@ -135,6 +136,8 @@ class Cycle:
         named = {name for name, _ in headers}
         if b"x-request-id" not in named:
             headers.append((b"x-request-id", answer_id(self.head.header(b"x-request-id"))))
+        if HEADER not in named:
+            headers.append((HEADER, trace_of(self.head.all(HEADER)).header()))
         bodiless = status in (204, 304) or self.head.method == "HEAD" or b"content-length" in named
         self._in_chunks = not bodiless and self.head.version == "1.1"
         self.closes = self.head.version == "1.0" or self._bids_farewell() or self._leaves_much_unread()
@@ -181,8 +184,12 @@ def first_lines(status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
     return text
 
 
-def refusal(error: HttpError, request_id: bytes, around: Headers = ()) -> bytes:
-    """An answer that ends the connection before any application was asked; `around`: headers it has beside its own."""
+def refusal(error: HttpError, request_id: bytes, around: Headers = (), trace: Sequence[bytes] = ()) -> bytes:
+    """An answer that ends the connection before any application was asked; `around`: headers it has beside its own.
+
+    `trace`: what the request says of the trace it belongs to.
+    """
     body = orjson.dumps(error.body())
     headers = [(b"content-type", JSON), (b"content-length", b"%d" % len(body)), (b"x-request-id", request_id)]
+    headers.append((HEADER, trace_of(trace).header()))
     return first_lines(error.status, [*headers, *error.headers, *around, CLOSE]) + body

@@ -52,6 +52,10 @@ class Head:
         """The first of this name; None if absent."""
         return next((value for key, value in self.headers if key == name), None)
 
+    def all(self, name: bytes) -> list[bytes]:
+        """Every one of this name, in order."""
+        return [value for key, value in self.headers if key == name]
+
 
 def line_of(raw: bytes | bytearray, name: bytes) -> bytes | None:
     """The first header of this name in what came of a head, right or wrong as it may be; None without a whole line."""

@@ -21,6 +21,7 @@ from serve_apps.gateway.server.settings import HttpSettings
 
 EXPOSED = (
     b"x-request-id",
+    b"traceparent",
     b"retry-after",
     *(
         f"x-ratelimit-{name}-{what}".encode()

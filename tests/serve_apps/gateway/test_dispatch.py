@@ -17,6 +17,7 @@ from serve_apps.wire.ask import Ask
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.messages import Answer, Delta, Piece, Served, Work
 from serve_apps.wire.names import RECORDER, runtime_name
+from serve_apps.wire.trace import trace_of
 from tests.build.gateway import Gateway, ending, hanging, raising, said, served
 from tests.build.waiting import until
 
@@ -523,3 +524,13 @@ async def test_says_since_when_it_follows_a_plan_and_a_guide(gateway: Gateway) -
     gateway.dispatcher.commanded(MacroPolicy({}, {}))
     gateway.dispatcher.commanded(RouteGuide())
     assert set(gateway.dispatcher.heard_s) == {"plan", "guide"}
+
+
+@story
+async def test_the_record_s_side_has_the_trace_that_a_client_told(gateway: Gateway) -> None:
+    told = trace_of([b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"])
+    await gateway.dispatcher.answer(gateway.request(1), Ask(model="m", trace=told))
+    await gateway.answer(2)
+    first, second = (side for *_, side in gateway.batch.ends())
+    assert (first["trace_id"], first["span_id"]) == (told.trace_id, told.span_id)
+    assert "trace_id" not in second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 
@@ -275,6 +276,24 @@ def test_every_answer_carries_the_client_s_id_or_one_of_its_own(server: Server) 
     assert got.headers["x-request-id"] == "_a:b/c.d-1"
     (got,) = server.ask(get("/health", "X-Request-ID: a b", CLOSE))
     assert got.headers["x-request-id"].startswith("x-")
+
+
+def test_every_answer_goes_on_with_the_client_s_trace_or_begins_one(server: Server) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    told = f"traceparent: 00-{trace}-00f067aa0ba902b7-01"
+    for raw in (
+        get("/health", told, CLOSE),
+        get("/nothing", told, CLOSE),
+        post("/v1/chat/completions", CHAT, told, CLOSE),
+        get("/v1/models", told, "Host: evil.example"),
+        get("/v1/models", told, version="2.0"),
+    ):
+        (got,) = server.ask(raw)
+        assert re.fullmatch(f"00-{trace}-[0-9a-f]{{16}}-01", got.headers["traceparent"])
+    for raw in (get("/health", CLOSE), get("/health", told, told, CLOSE), b"rubbish\r\n\r\n"):
+        (got,) = server.ask(raw)
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", got.headers["traceparent"])
+        assert trace not in got.headers["traceparent"]
 
 
 ID = "X-Request-ID: mine"

@@ -50,7 +50,7 @@ def up(
         str,
         typer.Option(
             "--host",
-            help="Address to listen on. On any but a loopback address, `inject` needs the token in EDGEBED_TOKEN.",
+            help="Address to listen on. On any but a loopback address, `inject` needs a token in EDGEBED_TOKEN.",
         ),
     ] = "127.0.0.1",
     port: Annotated[

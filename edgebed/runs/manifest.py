@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from edgebed.runs.provenance import Origin, origin
 from edgebed.wiring.identity import Identity, differences, identity_of, plain_scenario
+from emulation.domain.quantities import SchemeName
 from emulation.domain.records import World
 from emulation.domain.scenario import Scenario
 from emulation.domain.strict import Strict
@@ -31,7 +32,7 @@ class Manifest(Strict):
     """Digest, as in the header of each of its records."""
     testbed: str
     """Digest, as in the header of each of its records."""
-    plan: dict[str, tuple[int, ...]]
+    plan: dict[SchemeName, tuple[int, ...]]
     """Scheme to the seeds it is run on, in the order of the tables."""
     baseline: str | None = None
     """Scheme the others are compared with; null: the first."""

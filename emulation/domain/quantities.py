@@ -203,6 +203,15 @@ NodeName = Annotated[
         r"[A-Za-z0-9][A-Za-z0-9_.\-#]*",
     ),
 ]
+SchemeName = Annotated[
+    str,
+    Words(
+        "a scheme's name of letters, digits, '.', '_', '-' and '+' that begins with a letter or digit",
+        100,
+        r"[A-Za-z0-9][A-Za-z0-9_.\-+]*",
+    ),
+]
+"""Also the name of a folder."""
 Line = Annotated[str, Words("one line without control characters", 2_000)]
 SomeLine = Annotated[str, Words("one line, not empty, without control characters", 2_000, empty=False)]
 Note = Annotated[str, Words("text without control characters", 20_000, lines=True)]

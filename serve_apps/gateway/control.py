@@ -27,7 +27,7 @@ class Block(Strict):
 
 
 class ControlFront:
-    """Handlers under `/control`: for bearers of the token, and on loopback if the gateway listens there too."""
+    """Handlers under `/control`: for bearers of the token; without one, on loopback if the gateway listens there."""
 
     def __init__(self, host: str, token: Secret | None, calls: Calls) -> None:
         self._local = host in _LOOPBACK
@@ -68,12 +68,11 @@ class ControlFront:
         scope = exchange.scope
         if scope.get("raw_path", scope["path"].encode()) != scope["path"].encode():
             raise HttpError(404, "no such path", code="not_found")
-        local = self._local and (scope.get("client") or ("",))[0] in _LOOPBACK
         if self._token is None:
-            if not local:
+            if not (self._local and (scope.get("client") or ("",))[0] in _LOOPBACK):
                 message = "control is for this machine only unless EDGEBED_TOKEN is set"
                 raise HttpError(403, message, "permission_error", code="forbidden")
-        elif not exchange.bears(self._token) and not (local and exchange.header(b"authorization") is None):
+        elif not exchange.bears(self._token):
             message = "control needs the token of EDGEBED_TOKEN"
             raise HttpError(401, message, "authentication_error", code="invalid_token", headers=CHALLENGE)
 

@@ -14,6 +14,7 @@ import openai
 import pytest
 from PIL import Image
 
+from tests.build.live import TOKEN
 from workloads.client import tiny_png_uri
 
 Begin = Callable[..., Any]
@@ -153,7 +154,8 @@ BAD = [
 @pytest.mark.parametrize(("path", "body", "status"), BAD)
 def test_refuses_bad_input_in_the_openai_error_shape(live: Any, path: str, body: Any, status: int) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    answer = live.http.post(path, content=raw, headers={"content-type": "application/json"})
+    headers = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
+    answer = live.http.post(path, content=raw, headers=headers)
     assert answer.status_code == status, answer.text
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from serve_apps.gateway.front import Front
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.names import RECORDER
 from serve_apps.wire.secret import Keys, Secret
@@ -30,7 +31,7 @@ LEAVE = {"kind": "leave", "node": "d1", "at_s": 1.0, "until_s": 9.0}
         ("0.0.0.0", "10.0.0.7", "open", "Beareropen", 401),
         ("0.0.0.0", "10.0.0.7", "open", "Bearer", 401),
         ("0.0.0.0", "10.0.0.7", "open", None, 401),
-        ("127.0.0.1", "127.0.0.1", "open", None, 200),
+        ("127.0.0.1", "127.0.0.1", "open", None, 401),
         ("127.0.0.1", "127.0.0.1", "open", "Bearer open", 200),
         ("127.0.0.1", "127.0.0.1", "open", "Bearer shut", 401),
         ("127.0.0.1", "127.0.0.1", "open", "open", 401),
@@ -97,3 +98,18 @@ def test_control_refuses_what_is_no_event_or_not_declared_as_json() -> None:
 def test_a_stall_is_so_many_seconds_or_refused(seconds: Any) -> None:
     reply = asked("/control/block", {"seconds": seconds}, client="127.0.0.1")
     assert (reply.status, reply.error()["param"]) == (400, "seconds")
+
+
+def test_no_path_of_control_answers_strangers() -> None:
+    app = Front("0.0.0.0", Keys(control=Secret("open")), lambda: None, MadeUpCalls({})).app()  # noqa: S104
+    paths = [route.path for route in app.routes if "control" in getattr(route, "path", "")]
+    assert len(paths) >= 4
+    for path in paths:
+        for method in ("GET", "POST", "HEAD"):
+            calls = MadeUpCalls({})
+            reply = asked(
+                path, {} if method == "POST" else None, method=method, keys=Keys(control=Secret("open")),
+                calls=calls, host="0.0.0.0", client="10.0.0.7",  # noqa: S104
+            )  # fmt: skip
+            assert reply.status in (401, 405), f"{method} {path}"
+            assert calls.called == []

@@ -1,4 +1,4 @@
-"""`edgebed metrics`: files with which Prometheus and Grafana watch a testbed."""
+"""`edgebed metrics`: files with which Prometheus and Grafana watch a testbed, and a run's requests as spans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgebed.commands.command import Command
 from edgebed.commands.console import out
 from edgebed.commands.options import JsonOption, print_json
 
-app = typer.Typer(help="Watch a testbed with Prometheus and Grafana.", no_args_is_help=True)
+app = typer.Typer(help="Watch a testbed with Prometheus, Grafana and OpenTelemetry.", no_args_is_help=True)
 
 
 @app.command("export", cls=Command)
@@ -42,3 +42,26 @@ def export(
         out.print(str(file), highlight=False)
     config = next(file for file in files if file.name == CONFIG)
     out.print(f"next: prometheus --config.file={config}", style="dim", highlight=False)
+
+
+@app.command("spans", cls=Command)
+def spans(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="The folder of one live run, `<out>/<scheme>/seed-<n>`.", exists=True, file_okay=False
+        ),
+    ],
+    file: Annotated[
+        Path, typer.Option("--out", help="The file to write: OTLP as JSON lines.", dir_okay=False)
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the stages of a live run's requests, and its decisions, as OpenTelemetry spans."""
+    from edgebed.observability.spans import write_spans
+
+    count = write_spans(folder, file)
+    if as_json:
+        print_json({"file": str(file), "spans": count})
+        return
+    out.print(f"{count} spans in {file}", highlight=False)

@@ -8,12 +8,15 @@ from math import inf
 import pytest
 
 from controller.fast_path import FastPath
-from emulation.domain.actions import RoutingDecision
+from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.ports import PerfKey
 from emulation.domain.request import Request
 from serve_apps.gateway.others import Others
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Served, Work
+from serve_apps.wire.names import SCHEDULER
+from serve_apps.wire.news import Follower, News
+from tests.build.calls import InMemoryCalls
 from tests.build.fakes import device_testbed
 from tests.build.fast_path import build_fast_path
 from tests.build.gateway import Gateway
@@ -190,3 +193,18 @@ async def test_of_many_requests_none_is_left_in_any_view(gateways: int) -> None:
         assert one.others.present() == []
         own = {f"x{n}" for n in range(12) if n % gateways == one.number}
         assert one.backlog("d0") | one.backlog("d1") == own, "of its own it hears from its replicas"
+
+
+@in_a_loop
+async def test_what_is_decided_for_all_reaches_every_gateway_and_one_that_comes_later_too() -> None:
+    source: News[MacroPolicy | RouteGuide] = News()
+    source.begin("run")
+    calls = InMemoryCalls({SCHEDULER: source})
+    gateways = [Gateway(), Gateway(), Gateway()]
+    hearing = [Follower(calls, SCHEDULER, "run", g.dispatcher.commanded) for g in gateways]
+    first, second = RouteGuide(masked=frozenset({"d0"})), RouteGuide(masked=frozenset({"d1"}))
+    source.publish(first)
+    await asyncio.gather(*(follower.poll() for follower in hearing[:2]))
+    source.publish(second)
+    await asyncio.gather(*(follower.poll() for follower in hearing))
+    assert [g.path.commands for g in gateways] == [[first, second], [first, second], [second]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -13,6 +14,8 @@ from pydantic import ValidationError
 
 from serve_apps.gateway.server.outlet import Outlet
 from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.wire.messages import Answer, Delta, Work
+from tests.build.gateway import Gateway
 from tests.build.http_server import (
     CHAT,
     LIMIT_S,
@@ -256,8 +259,6 @@ def test_a_connection_nobody_uses_any_more_is_closed() -> None:
 
 @pytest.mark.slow
 def test_a_client_that_reads_nothing_is_cut_off_and_its_work_ends() -> None:
-    from serve_apps.wire.messages import Delta
-
     piece = Delta(choice=0, text="word " * 20_000, tokens=1)
     run = CountingRun(*[piece] * 500)
     with Server(settings(stall_s=0.3), run) as server, server.client() as sock:
@@ -302,7 +303,6 @@ def test_a_client_that_reads_nothing_is_cut_off_although_more_and_more_is_writte
 
 
 def test_a_client_that_never_reads_a_whole_answer_is_cut_off() -> None:
-    from serve_apps.wire.messages import Answer
     from tests.build.asgi import DONE
 
     run = CountingRun(Answer(served=DONE, texts=("word " * 5_000_000,), completion_tokens=2))
@@ -340,3 +340,22 @@ def test_the_rest_of_a_refused_body_is_read_so_that_its_client_sees_why() -> Non
 def test_limits_that_make_no_sense_are_refused(fields: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=named):
         HttpSettings.model_validate(fields)
+
+
+def test_a_stream_nobody_reads_ends_as_aborted_and_its_node_is_told() -> None:
+    async def without_end(work: Work) -> AsyncIterator[Delta | Answer]:
+        while True:
+            yield Delta(choice=0, text="word " * 20_000, tokens=1)
+
+    gateway = Gateway()
+    gateway.replicas.streaming["d0"].append(without_end)
+    with Server(settings(stall_s=0.3), gateway.dispatcher) as server, server.client() as sock:  # type: ignore[arg-type]
+        send(sock, post("/v1/completions", {"model": "m", "prompt": "go on", "stream": True}))
+        assert settled(gateway.batch.ends)
+        assert settled(lambda: gateway.nodes["d0"].cancelled)
+        assert settled(lambda: not server.books.connections)
+    ((request_id, outcome, *_),) = gateway.batch.ends()
+    assert outcome == "aborted"
+    assert gateway.nodes["d0"].cancelled == [(request_id, 1)]
+    assert gateway.path.ends == [("d0", "aborted")]
+    assert not gateway.dispatcher.flights

@@ -25,6 +25,7 @@ from edgebed.runs.pool import each
 from edgebed.runs.replay import replay
 from edgebed.runs.virtual import simulate
 from emulation.domain.records import DecisionRecord
+from emulation.domain.request_id import gateway_of, scenario_id_of
 from emulation.domain.scenario import Scenario
 from emulation.domain.slots import slot_start_s
 from emulation.recording import MemorySink, Run
@@ -144,7 +145,10 @@ def closed_loop_rows(
     """Definition (b): one row per model that either world served."""
     overhead = measured_overhead(run)
     pool: dict[str, list[float]] = defaultdict(list)
-    jittered = partial(_jittered, as_landed(scenario, run), run.header.scheme, run.header.seed, overhead)
+    gateways = {scenario_id_of(r.request_id): gateway_of(r.request_id) for r in run.requests}
+    jittered = partial(
+        _jittered, as_landed(scenario, run), run.header.scheme, run.header.seed, overhead, gateways
+    )
     for means in each(jittered, range(count)):
         for model, value in means.items():
             pool[model].append(value)
@@ -209,7 +213,7 @@ def type_means(run: Run) -> dict[str, float]:
 
 
 def _jittered(
-    scenario: Scenario, scheme: str, seed: int, overhead: Overhead, number: int
+    scenario: Scenario, scheme: str, seed: int, overhead: Overhead, gateways: Mapping[str, int], number: int
 ) -> dict[str, float]:
     rng = stream(seed, f"parity/{number}")
     items = generate(scenario, seed).items
@@ -221,5 +225,5 @@ def _jittered(
         return 0.0 if delays is None else delays.draw(t_s, rng)
 
     sink = MemorySink()
-    simulate(scenario, scheme, seed, sink, items, delay_s, sent_s=sent_s)
+    simulate(scenario, scheme, seed, sink, items, delay_s, sent_s=sent_s, gateway_of=gateways)
     return type_means(sink.run())

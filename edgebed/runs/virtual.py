@@ -45,17 +45,20 @@ def simulate(
     on_slot: Callable[[SimulationProgress], None] | None = None,
     sent_s: Mapping[str, float] | None = None,
     truth: WorldTruth | None = None,
+    gateway_of: Mapping[str, int] | None = None,
 ) -> RunFooter:
     """Run one scheme (a name of the table, or a row of its own) on one seed to the end; returns the conserved books.
 
     For jittered runs, `arrivals` replaces the scenario's own, in the order of `sent_s` (request id to when it is
     really sent), and `delay_s` adds to the time each actor's decisions take. `truth` replaces the hidden constants
-    drawn from the seed.
+    drawn from the seed. `gateway_of`: request id to the gateway it comes to, where there are several.
     Raises `ConfigError` for an unknown scheme or parameter, `ConservationError` if requests got lost.
     """
     row = scheme if isinstance(scheme, Scheme) else find_scheme(scheme)
     oracle = OracleTruth()
-    controllers = in_virtual_gateways(build_controllers(row, scenario, seed, oracle), scenario, seed, oracle)
+    controllers = in_virtual_gateways(
+        build_controllers(row, scenario, seed, oracle), scenario, seed, oracle, gateway_of
+    )
     simulation = Simulation(
         scenario,
         run_header(scenario, row, seed, "virtual"),

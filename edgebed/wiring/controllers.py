@@ -93,9 +93,16 @@ def build_controllers(
 
 
 def in_virtual_gateways(
-    controllers: Controllers, scenario: Scenario, seed: int, oracle: OracleView | None
+    controllers: Controllers,
+    scenario: Scenario,
+    seed: int,
+    oracle: OracleView | None,
+    gateway_of: Mapping[str, int] | None = None,
 ) -> Controllers:
-    """The controllers with a fast path for each of the scenario's gateways; live, those are processes of their own."""
+    """The controllers with a fast path for each of the scenario's gateways; live, those are processes of their own.
+
+    `gateway_of`: request id to the gateway it comes to, where that is known.
+    """
     live = scenario.live
     if live.gateways == 1:
         return controllers
@@ -105,7 +112,7 @@ def in_virtual_gateways(
         for _ in range(1, live.gateways)
     ]
     paths = (controllers.fast_path, *more)
-    return replace(controllers, fast_path=Gateways(paths, live.gateway_news_s * live.speedup))
+    return replace(controllers, fast_path=Gateways(paths, live.gateway_news_s * live.speedup, gateway_of))
 
 
 def run_header(

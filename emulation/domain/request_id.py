@@ -28,6 +28,12 @@ def client_id_of(request_id: str) -> str:
     return request_id.partition(_AGAIN)[0]
 
 
+def gateway_of(request_id: str) -> int:
+    """Number of the gateway that gave a request this id: its marks are `<number>.<count>`, those of 0 `<count>`."""
+    number, dot, _ = request_id.partition(_AGAIN)[2].partition(".")
+    return int(number) if dot and number.isdecimal() else 0
+
+
 def of_load(load_id: str, scenario_id: str) -> str:
     """What a load calls a request of its scenario, so that no other load calls one so; without an id of its own, as the
     scenario does."""

@@ -1,7 +1,8 @@
 """Several gateways in virtual time: as many fast paths, each with a view of its own that lags behind the others'.
 
-A request belongs to the gateway that its id chooses. What a gateway dispatched, or had back, it knows at once; the
-others hear of it `delay_s` later, as of requests of their own. Lifecycles, guides and policies reach all at once.
+A request belongs to the gateway that its id chooses, if nothing else is said. What a gateway dispatched, or had back,
+it knows at once; the others hear of it `delay_s` later, as of requests of their own. Lifecycles, guides and policies
+reach all at once.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from emulation.domain.snapshot import ExecutorState
 class Gateways:
     """Port `FastPath`, by several of them."""
 
-    def __init__(self, paths: Sequence[FastPath], delay_s: float) -> None:
-        """`delay_s`: virtual seconds until one hears of the others."""
+    def __init__(
+        self, paths: Sequence[FastPath], delay_s: float, gateway_of: Mapping[str, int] | None = None
+    ) -> None:
+        """`delay_s`: virtual seconds until one hears of the others. `gateway_of`: request id to its gateway."""
         self._paths = paths
+        self._gateway_of = gateway_of or {}
         self._delay_s = delay_s
         self._on_the_way: list[deque[tuple[float, Callable[[FastPath, float], None]]]] = [
             deque() for _ in paths
@@ -82,7 +86,8 @@ class Gateways:
         return self._paths[0].believed(now_s)
 
     def _number(self, request: Request) -> int:
-        return crc32(request.id.encode()) % len(self._paths)
+        number = self._gateway_of.get(request.id)
+        return (crc32(request.id.encode()) if number is None else number) % len(self._paths)
 
     def _own(self, request: Request, now_s: float) -> FastPath:
         """The gateway of a request, once it has heard what it can have heard by now."""

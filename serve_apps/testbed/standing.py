@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -15,6 +17,12 @@ from emulation.recording import write_whole
 from serve_apps.observe.discovery import TARGETS_FILE, targets_of
 from serve_apps.testbed.live import LiveCluster
 from serve_apps.testbed.state import Standing, end_of, started_at
+from serve_apps.wire.calls import Unreached
+
+log = logging.getLogger("edgebed")
+
+TARGETS_S = 5.0
+"""Wall seconds between two looks at which gateways there are."""
 
 
 def say_how_it_ended(path: Path, failure: str) -> None:
@@ -35,17 +43,48 @@ def stand(cluster: LiveCluster, path: Path, folder: Path) -> None:
         asked.set()
 
     previous = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
-    targets = path.with_name(TARGETS_FILE)
-    write_whole(targets, targets_of([cluster.url]))
+    targets = Targets(path.with_name(TARGETS_FILE), cluster)
     write_whole(path, orjson.dumps(asdict(_state_of(cluster, folder))))
     try:
         while not asked.wait(1.0):
-            pass
+            targets.look()
     finally:
         path.unlink(missing_ok=True)
-        targets.unlink(missing_ok=True)
+        targets.path.unlink(missing_ok=True)
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+class Targets:
+    """The file that tells a scraper of each gateway; one that was restarted has another address of its own."""
+
+    def __init__(self, path: Path, cluster: LiveCluster) -> None:
+        """Writes it."""
+        self.path, self._cluster = path, cluster
+        self._looked_s = time.monotonic()
+        self._urls = _reached(cluster)
+        write_whole(path, targets_of(self._urls))
+
+    def look(self) -> None:
+        """Write it anew if gateways have changed; where there is one, its address is the testbed's."""
+        if self._cluster.options.gateways == 1 or time.monotonic() - self._looked_s < TARGETS_S:
+            return
+        self._looked_s = time.monotonic()
+        try:
+            urls = _reached(self._cluster)
+        except (Unreached, ValueError) as error:
+            log.warning("the targets of scrapers stay as they are: %s", error)
+            return
+        if urls and urls != self._urls:
+            self._urls = urls
+            write_whole(self.path, targets_of(urls))
+
+
+def _reached(cluster: LiveCluster) -> list[str]:
+    """Where each gateway process alone is reached. Raises `Unreached`."""
+    if cluster.options.gateways == 1:
+        return [cluster.url]
+    return [gateway["url"] for gateway in cluster.gateways() if gateway["alive"]]
 
 
 def _state_of(cluster: LiveCluster, folder: Path) -> Standing:
@@ -54,5 +93,5 @@ def _state_of(cluster: LiveCluster, folder: Path) -> Standing:
     options["http"] = cluster.options.http.model_dump(mode="json")
     return Standing(
         pid, started_at(pid) or 0, cluster.address, cluster.url, cluster.testbed.model_dump_json(), options,
-        str(folder), tuple(gateway["url"] for gateway in cluster.gateways()),
+        str(folder), tuple(_reached(cluster)),
     )  # fmt: skip

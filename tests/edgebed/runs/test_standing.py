@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from typer.testing import CliRunner
 
@@ -131,3 +132,32 @@ def test_whoever_looks_for_a_testbed_reads_what_its_owner_wrote(
     assert (state.url, state.folder, state.pid) == ("http://127.0.0.1:8123", str(tmp_path), os.getpid())
     assert state.options["http"]["target_bytes"] == HttpSettings().target_bytes
     assert not path.exists()
+
+
+def test_scrapers_hear_of_a_gateway_that_was_restarted_by_its_new_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base: Any = None
+    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123, gateways=2), "address", base)
+    ports: list[tuple[int, bool]] = [(1, True), (2, True)]
+
+    def gateways() -> list[dict[str, Any]]:
+        if not ports:
+            raise Unreached("the recorder is gone")
+        return [{"url": f"http://127.0.0.1:{port}", "alive": alive} for port, alive in ports]
+
+    monkeypatch.setattr(cluster, "gateways", gateways)
+    monkeypatch.setattr(owner, "TARGETS_S", 0.0)
+    targets = owner.Targets(tmp_path / "targets.json", cluster)
+
+    def told() -> list[str]:
+        found = orjson.loads(targets.path.read_bytes())
+        return [t for each in found if each["labels"]["part"] == "gateway" for t in each["targets"]]
+
+    assert told() == ["127.0.0.1:1", "127.0.0.1:2"]
+    ports[:] = [(1, False), (2, True), (3, True)]
+    targets.look()
+    assert told() == ["127.0.0.1:2", "127.0.0.1:3"]
+    ports.clear()
+    targets.look()
+    assert told() == ["127.0.0.1:2", "127.0.0.1:3"]

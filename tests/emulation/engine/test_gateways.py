@@ -80,6 +80,15 @@ def test_views_that_never_meet_cost_latency_and_fresh_ones_hardly_any() -> None:
     assert mean_s(gateways=4, gateway_news_s=NEVER_S) > 1.1 * alone_s
 
 
+def test_a_request_comes_to_the_gateway_that_is_said() -> None:
+    paths = [Path(), Path()]
+    gateways = Gateways(paths, 2.0, {f"r{n}": 1 for n in range(10)})  # type: ignore[arg-type]
+    for number in range(10):
+        request = Request(f"r{number}", "m", "d0", 0.0, inf)
+        gateways.dispatched(request, gateways.route(request, 0.0), 0.0)
+    assert [len(path.told) for path in paths] == [0, 10]
+
+
 def test_the_same_seed_gives_the_same_run() -> None:
     runs = [
         simulate_in_memory(scenario("demo", gateways=3, gateway_news_s=1.0), "sect", 4).requests

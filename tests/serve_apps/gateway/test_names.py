@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulation.domain.request_id import client_id_of, may_be_given, of_load, scenario_id_of
+from emulation.domain.request_id import client_id_of, gateway_of, may_be_given, of_load, scenario_id_of
 from serve_apps.gateway import names as module
 from serve_apps.gateway.names import Names, NameTaken
 
@@ -36,7 +36,7 @@ def test_no_two_requests_have_one_id_whichever_gateway_names_them(
                 assert (gateway, client_id) in flying
             else:
                 assert (gateway, client_id) not in flying
-                assert client_id_of(request_id) == client_id
+                assert (client_id_of(request_id), gateway_of(request_id)) == (client_id, gateway)
                 given_out.append(request_id)
                 flying[gateway, client_id] = stack
             if lands:

@@ -44,8 +44,8 @@ def guard_joined(address: str, unprotected: bool) -> None:
     """Choose the token with which the cluster at this address is joined: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH,
     ~/.ray/auth_token or our own, the first that it takes.
 
-    Raises `ConfigError` if nothing answers there, it takes none of them, or it asks for none and `unprotected` does
-    not say that this is known.
+    Raises `ConfigError` if nothing answers there, it takes none of them, others can read the one that it takes, or it
+    asks for none and `unprotected` does not say that this is known.
     """
     head = _head_of(address)
     if _lets_in(address, head, None):
@@ -70,7 +70,7 @@ def guard_joined(address: str, unprotected: bool) -> None:
     files = _token_files()
     for path in files:
         if _lets_in(address, head, path.read_text().strip()):
-            _use(path)
+            _use(checked_token(path))
             return
     tried = "; tried " + ", ".join(map(str, files)) if files else ""
     raise ConfigError(
@@ -107,10 +107,10 @@ def _read_again() -> None:
 
 
 def _token_files() -> list[Path]:
-    """Where the token of a cluster that is joined may be. Raises `ConfigError` for one that others can read."""
+    """Where the token of a cluster that is joined may be. Raises `ConfigError` if one that is named cannot be read."""
     named = os.environ.get(TOKEN_PATH)
     usual = [Path.home() / ".ray" / "auth_token", home() / TOKEN_FILE]
-    return [checked_token(Path(named))] if named else [checked_token(p) for p in usual if p.exists()]
+    return [checked_token(Path(named))] if named else [p for p in usual if p.is_file()]
 
 
 def _head_of(address: str) -> str:

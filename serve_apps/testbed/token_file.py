@@ -39,12 +39,10 @@ def checked_token(path: Path) -> Path:
     if found.st_uid != os.getuid() or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(
             f"Ray's token {path}: others can read it or change it (mode {stat.S_IMODE(found.st_mode):o}), and with it"
-            " run programs as you; delete the file, and the next start makes a new one, with mode 600"
+            " run programs as you; `chmod 600` it, or make another if somebody may have"
         )
     if empty:
-        raise ConfigError(
-            f"Ray's token {path}: the file is empty; delete it, and the next start makes a new one"
-        )
+        raise ConfigError(f"Ray's token {path}: the file is empty; delete it, and make another")
     return path
 
 

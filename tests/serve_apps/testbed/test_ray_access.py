@@ -86,6 +86,15 @@ def test_a_cluster_is_joined_with_the_first_token_that_it_takes(head: Head, tmp_
         assert (os.environ["RAY_AUTH_MODE"], os.environ.pop("RAY_AUTH_TOKEN_PATH")) == ("token", str(path))
 
 
+def test_only_the_token_that_fits_must_be_kept_from_others(head: Head, tmp_path: Path) -> None:
+    usual = _token(tmp_path / ".ray" / "auth_token", "usual")
+    usual.chmod(0o644)  # as Ray writes it
+    guard_joined(head(own_token().read_text()), unprotected=False)
+    del os.environ["RAY_AUTH_TOKEN_PATH"]
+    with pytest.raises(ConfigError, match=r"auth_token: others can read it .*`chmod 600` it"):
+        guard_joined(head("usual"), unprotected=False)
+
+
 def test_a_file_that_is_named_is_the_only_one_that_is_tried(head: Head, tmp_path: Path) -> None:
     ours = own_token()
     os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(tmp_path / "theirs", "theirs"))

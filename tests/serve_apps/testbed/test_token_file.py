@@ -39,7 +39,7 @@ def test_two_that_start_at_once_use_the_same_token() -> None:
 def test_a_token_that_others_can_read_is_not_used(mode: int) -> None:
     own_token().chmod(mode)
     with pytest.raises(
-        ConfigError, match=rf"ray_token: others can read it or change it \(mode {mode:o}\).*delete"
+        ConfigError, match=rf"ray_token: others can read it or change it \(mode {mode:o}\).*`chmod 600` it"
     ):
         own_token()
 

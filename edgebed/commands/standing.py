@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgebed.commands.command import given_words
-from edgebed.commands.console import complain, out, say
+from edgebed.commands.console import complain, out, say, warn
 from edgebed.commands.options import (
     AddressOption,
     BackendOption,
@@ -173,6 +173,8 @@ def down() -> None:
 
     say("taking down what stands here ...")
     ended = take_down()
+    if ended is not None and ended.left:
+        warn(f"its processes {', '.join(map(str, ended.left))} were still there, and were ended")
     if ended is None:
         out.print("no testbed stands here")
     elif ended.failure:

@@ -18,6 +18,7 @@ from emulation.files import ConfigError
 from emulation.jsonl import RecordError
 from emulation.metrics.view import cut, last_s
 from emulation.recording import RECORD_FILE, Run, VersionError, read_run
+from serve_apps.testbed.watch import said_of
 
 Pair = tuple[str, int]
 """Scheme and seed."""
@@ -123,6 +124,8 @@ def _take(kept: Kept, folder: Path, pair: Pair, manifest: Manifest, known: Run |
         kept.left_out.append(LeftOut(*pair, "unreadable", str(error)))
         return
     _check_belongs(folder, run.header, pair, manifest, None if note is None else note.experiment)
+    if note is not None and note.died:
+        kept.remarks.append(f"{pair[0]}, seed {pair[1]}: died unplanned: {said_of(note.died)}")
     _sort_in(kept, pair, run)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from edgebed.commands.console import progress_bar, say, warn
 from edgebed.runs.client_log import CLIENT_LOG, join_client_log
 from edgebed.runs.comparison import Outcome, figures
+from edgebed.runs.deaths import note_deaths
 from edgebed.runs.failure import Failure, WorkError
 from edgebed.runs.kept import kept_runs
 from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout, clear_run
@@ -31,6 +32,7 @@ from emulation.recording import Run
 from serve_apps.engines.loading import LoadFacts
 from serve_apps.observe.logs import logging_to
 from serve_apps.replica.choice import checked as checked_backends
+from serve_apps.testbed.guardian import guard
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.wire.messages import RunPlan
@@ -92,33 +94,68 @@ def compare_live(
         if check_parity:
             _add_parity(outcome, scenario, quiet)
         return outcome
-    note = note_of(scenario)
+    while left and not outcome.interrupted:
+        left = _run_on_one_testbed(scenario, options, left, layout, outcome, quiet)
+    if check_parity and not outcome.interrupted:
+        _add_parity(outcome, scenario, quiet)
+    return outcome
+
+
+def _run_on_one_testbed(
+    scenario: Scenario, options: LiveOptions, left: Sequence[tuple[str, int]], layout: Layout, outcome: Outcome,
+    quiet: bool,
+) -> list[tuple[str, int]]:  # fmt: skip
+    """Run on one testbed what it lasts for; returns what is left to be run on another one, if it could not go on.
+
+    The run in which it broke counts as failed, so that this comes to an end.
+    """
+    cold = options.lifecycle == "cold"
     replicas = "replicas as they are asked for" if cold else f"{len(scenario.testbed.executors())} replicas"
     say(f"starting Ray, {replicas} on {len(scenario.testbed.nodes)} edge nodes ...")
     began = time.time()
     with logging_to(str(layout.logs.resolve()), "driver"), start_cluster(scenario, options) as cluster:
         say(f"gateway at {cluster.url}/v1 after {time.time() - began:.0f} s")
-        for scheme, seed in left:
-            folder = layout.run_folder(scheme, seed)
-            try:
-                clear_run(folder)
-                note.write(folder)
-                outcome.runs[scheme, seed] = run_live(cluster, scenario, scheme, seed, layout, quiet)
-            except KeyboardInterrupt:
-                outcome.interrupted = True
-                warn("interrupted: reporting what was recorded")
-                if (folder / CLIENT_LOG).exists():
-                    outcome.runs[scheme, seed] = join_client_log(folder)
+        for done, pair in enumerate(left):
+            if cluster.lookout.settled() is not None:
+                warn(
+                    f"the testbed cannot go on: {cluster.lookout.watch.lost}; the rest is run on another one"
+                )
+                return list(left[done:])
+            _run_and_note(cluster, scenario, pair, layout, outcome, quiet)
+            if outcome.interrupted:
                 break
-            except Exception as error:
-                failure = Failure.of(error)
-                log.exception("run of %s, seed %d, failed", scheme, seed)
-                outcome.failed[scheme, seed] = failure.said
-                warn(f"{scheme}, seed {seed} FAILED: {failure.said}")
-                note_failure(folder, note, failure, keep_record=True)
-    if check_parity and not outcome.interrupted:
-        _add_parity(outcome, scenario, quiet)
-    return outcome
+    return []
+
+
+def _run_and_note(
+    cluster: LiveCluster,
+    scenario: Scenario,
+    pair: tuple[str, int],
+    layout: Layout,
+    outcome: Outcome,
+    quiet: bool,
+) -> None:
+    """One run, and beside its record what became of it: why it failed, and who died meanwhile."""
+    folder, note = layout.run_folder(*pair), note_of(scenario)
+    try:
+        clear_run(folder)
+        note.write(folder)
+        run = run_live(cluster, scenario, *pair, layout, quiet)
+        note_deaths(cluster.lookout.watch, note, folder)
+        outcome.runs[pair] = run
+    except KeyboardInterrupt:
+        outcome.interrupted = True
+        warn("interrupted: reporting what was recorded")
+        if (folder / CLIENT_LOG).exists():
+            outcome.runs[pair] = join_client_log(folder)
+    except Exception as error:
+        failure = Failure.of(error)
+        if (lost := cluster.lookout.look()) is not None:
+            failure = Failure(lost, failure.trace)
+        log.exception("run of %s, seed %d, failed", *pair)
+        outcome.failed[pair] = failure.said
+        warn(f"{pair[0]}, seed {pair[1]} FAILED: {failure.said}")
+        note_failure(folder, note_deaths(cluster.lookout.watch, note, folder), failure, keep_record=True)
 
 
 def as_live(scenario: Scenario, backend: str = "emulated") -> Scenario:
@@ -233,6 +270,7 @@ def start_load(
         "--t0", f"{t0_wall:.6f}", "--speedup", str(speedup), "--client-log", str(client_log),
         *(["--plain-ids"] if plain_ids else []),
     ]  # fmt: skip
+    guard()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     with client_log.with_name("locust.log").open("wb") as words:
         return subprocess.Popen(
@@ -265,6 +303,8 @@ def _watch(
     last_wall = t0_wall + (settled_s + (scenario.deadline_s or 0.0)) / speedup + PATIENCE_S
     with progress_bar(f"{scheme}, live", settled_s, quiet) as bar:
         while load.poll() is None or (time.time() - t0_wall) * speedup < settled_s:
+            if cluster.lookout.watch.lost is not None:
+                raise WorkError(cluster.lookout.watch.lost)
             progress = cluster.progress()
             said = f"t {max(progress.t_s, 0):.0f} s: {progress.arrived} arrived, {progress.ended} ended"
             bar.update(min(max(progress.t_s, 0.0), settled_s), said)

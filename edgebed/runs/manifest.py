@@ -65,6 +65,8 @@ class RunNote(Strict):
     """The error in one line."""
     trace: str = ""
     """The traceback of that error."""
+    died: dict[str, int] = {}
+    """Live: what died unplanned while it went on, and how often."""
 
     def write(self, folder: Path) -> None:
         """Into the run's folder, whole or not at all."""

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgebed.commands.console import say
+from edgebed.commands.console import Failed, say
 from edgebed.places import standing_file
+from edgebed.runs.deaths import note_deaths
 from edgebed.runs.layout import UP_LOG, Layout, fresh_folder
 from edgebed.runs.live import run_plan, start_cluster
 from edgebed.runs.manifest import manifest_of
@@ -62,7 +63,8 @@ def serve_in_foreground(
     scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
     layout.claim(scenario, manifest_of(scenario, [scheme], [seed], "live", None))
     folder = layout.run_folder(scheme, seed)
-    note_of(scenario).write(folder)
+    note = note_of(scenario)
+    note.write(folder)
     plan = run_plan(scenario, scheme, seed, folder)
     endless = replace(plan, header=replace(plan.header, horizon_s=_ENDLESS_S), endless=True)
     with logging_to(str(layout.logs.resolve()), "driver"), start_cluster(scenario, options) as cluster:
@@ -70,26 +72,33 @@ def serve_in_foreground(
         say(
             f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
         )
+        lost = None
         try:
-            stand(cluster, standing_file(), layout.root)
+            lost = stand(cluster, standing_file(), layout.root)
         finally:
-            close_run(cluster, folder)
+            try:
+                close_run(cluster, folder, lost)
+            finally:
+                note_deaths(cluster.lookout.watch, note, folder)
+    if lost is not None:
+        raise Failed(f"the testbed ended by itself: {lost}; its records are in {layout.root}")
 
 
-def close_run(cluster: LiveCluster, folder: Path) -> None:
+def close_run(cluster: LiveCluster, folder: Path, lost: str | None = None) -> None:
     """End the run of a testbed that stayed, and leave word of how that went for whoever took it down.
 
-    Raises what went wrong; what was recorded is kept as far as it came.
+    `lost`: why it could not go on. Raises what went wrong; what was recorded is kept as far as it came.
     """
-    failure = ""
+    failure = lost or ""
     try:
         try:
-            cluster.end_run()
+            cluster.end_run(interrupted=lost is not None)
         finally:
             close_endless(folder)
     except Exception as error:
-        failure = f"{type(error).__name__}: {error}"
-        raise
+        failure = "; ".join(filter(None, (lost, f"{type(error).__name__}: {error}")))
+        if lost is None:
+            raise
     finally:
         say_how_it_ended(standing_file(), failure)
 

@@ -22,6 +22,8 @@ class Down:
     folder: str
     failure: str
     """What went wrong on the way, in a line; empty if nothing did."""
+    left: tuple[int, ...] = ()
+    """Numbers of processes that it had left running, and that were ended."""
 
 
 def down() -> Down | None:
@@ -31,8 +33,9 @@ def down() -> Down | None:
         return None
     if not standing.end():
         raise ConfigError(f"process {standing.pid} did not end within a minute; look at its up.log")
+    left = standing.end_rest()
     standing_file().unlink(missing_ok=True)
-    return Down(standing.folder, how_it_ended(standing_file(), standing))
+    return Down(standing.folder, how_it_ended(standing_file(), standing), tuple(left))
 
 
 def inject(url: str, event: dict[str, object], for_s: float) -> int:

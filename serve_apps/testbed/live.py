@@ -39,19 +39,13 @@ from serve_apps.testbed.apps import (
     replica_target,
     start_serve,
 )
+from serve_apps.testbed.guardian import guard
 from serve_apps.testbed.launcher import Launcher
 from serve_apps.testbed.parts import parts_of
 from serve_apps.testbed.ports import checked_port
-from serve_apps.testbed.ray_cluster import (
-    EDGE_HELD,
-    RayCluster,
-    importable,
-    join,
-    quieten,
-    set_environment,
-    start_local,
-    start_raylets,
-)
+from serve_apps.testbed.processes import end_marked
+from serve_apps.testbed.ray_cluster import EDGE_HELD, RayCluster, quieten, ray_for, set_environment
+from serve_apps.testbed.sight import Lookout
 from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
 from serve_apps.wire.calls import RayCalls, Unreached
@@ -81,6 +75,8 @@ CALL_TIMEOUT_S = 60.0
 HALT_TIMEOUT_S = 120.0
 JOIN_LIMIT_S = 30.0
 """Wall seconds gateways have to take up a run."""
+LAST_RECORDS_S = 1.0
+"""Wall seconds in which gateways have sent their records of their own accord."""
 START_LEAD_S = 0.2
 """Wall seconds between everything standing ready and virtual time 0."""
 
@@ -121,6 +117,7 @@ class LiveCluster:
         self._handles: dict[str, Any] = {}
         """An actor lives as long as somebody has the handle it was made with."""
         self._nodes = [n.id for n in testbed.nodes]
+        self.lookout = Lookout()
 
     # -- up and down --------------------------------------------------------------------------------------
 
@@ -130,7 +127,8 @@ class LiveCluster:
 
         Raises `KeyError` for an unknown backend, `ConfigError` if the gateway's port is taken, Ray's token is turned
         off or not safe, the Ray cluster to join is not there or lacks edge nodes, or replicas cannot start as they are
-        told to (no such GPU, not enough of its memory); nothing is left running after an error.
+        told to (no such GPU, not enough of its memory); nothing is left running after an error, nor
+        when this process is killed.
         """
         options = options or LiveOptions()
         backend_class(options.backend)
@@ -138,16 +136,14 @@ class LiveCluster:
         options = replace(options, port=port)
         set_environment()
         quieten()
+        guard()
         share = gpu_share(testbed)
-        with importable():
-            if options.address is not None:
-                base = join(options.address, testbed, options.unprotected)
-            else:
-                base = start_raylets(testbed) if options.raylets else start_local(testbed)
+        base = ray_for(testbed, options.address, options.raylets, options.unprotected)
         cluster = cls(testbed, options, base.address, base)
         try:
             cluster._start_actors()
             cluster._start_apps(share)
+            cluster._keep_watch()
         except BaseException:
             cluster.stop()
             raise
@@ -155,14 +151,18 @@ class LiveCluster:
 
     def stop(self) -> None:
         """Take everything down that `start` brought up."""
+        self.lookout.stop()
         if not ray.is_initialized():
             return
         try:
-            self._stop_apps()
+            if self.base.alive():  # else Serve would be asked in vain for a minute, and goes with Ray
+                self._stop_apps()
         except Exception as error:  # whatever is broken, the processes must go
             log.warning("applications were not stopped: %s", error)
         finally:
             self.base.stop()
+            if self.lookout.watch.lost is not None and (left := end_marked(guard())):
+                log.warning("left behind, and ended: %s", ", ".join(str(process.pid) for process in left))
 
     def _stop_apps(self) -> None:
         """On a Ray of our own Serve goes down with its applications; elsewhere others may use it, and only ours go."""
@@ -234,6 +234,12 @@ class LiveCluster:
         )
         wait_until_running(ours({t.name: t for t in targets}))
 
+    def _keep_watch(self) -> None:
+        """From now on see who dies. What the launcher starts and stops (lifecycle cold) comes and goes as planned."""
+        warm = self.options.lifecycle == "warm"
+        apps = [app_name(n, m) for n in self._nodes for m in self.testbed.hosted(n) if warm]
+        self.lookout.begin(self._handles, [GATEWAY_APP, *apps], self.base.processes)
+
     def load_facts(self) -> list[tuple[str, str, LoadFacts]]:
         """(node, model, what loading it cost) of every replica that is up and runs a real model."""
         if self.options.lifecycle == "cold":
@@ -255,6 +261,7 @@ class LiveCluster:
         seconds since the epoch. Raises `Unreached` if something does not answer, and `ReasonerError` where a script
         has no first answer, or a replay was asked what was not recorded.
         """
+        self.lookout.watch.begin()
         parts = parts_of(plan, self.options.lifecycle == "cold", self.options.backend)
         nodes = [runtime_name(n) for n in self._nodes]
         lower = [SCHEDULER, *(deployer_name(n) for n in self._nodes)]
@@ -282,12 +289,20 @@ class LiveCluster:
         self._halt_all(starts_follow=False)
         sources = [*(runtime_name(n) for n in self._nodes), EVENTS]
         self.calls.call_all(((name, "flush") for name in sources), tolerant=True)
-        gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))
-        gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
+        self._flush_gateways()
         footer: RunFooter
         (footer,) = self._ask((RECORDER, "close", interrupted))
         _complain(said)
         return footer
+
+    def _flush_gateways(self) -> None:
+        """Have every record sent. Serve's handles need Ray's control service: without it what gateways send by
+        themselves must do."""
+        if self.base.alive():
+            gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))
+            gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
+        else:
+            time.sleep(LAST_RECORDS_S)
 
     def _halt_all(self, starts_follow: bool) -> None:
         """Lifecycle cold: stop every replica; between runs there is none."""

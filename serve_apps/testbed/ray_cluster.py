@@ -8,23 +8,28 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray._private import ray_logging
+from ray.exceptions import RayError
 from ray.serve._private.router import SingletonThreadRouter
 
 from emulation.domain.cluster import TestbedConfig
 from emulation.files import ConfigError
 from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.testbed.apps import LOOK_S, delete_apps
+from serve_apps.testbed.processes import Process, process_of
 from serve_apps.testbed.ray_access import LOOPBACK, guard_joined, guard_own, on_loopback
+from serve_apps.testbed.sight import CONTROL_SERVICE, HEAD
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.names import RECORDER, edge_resource, namespace_of
+
+log = logging.getLogger("edgebed")
 
 ROOT = Path(__file__).parents[2]
 CONTROL = "control"
@@ -37,8 +42,15 @@ _ROUTER_STOPS_S = 10.0
 """Wall seconds Serve's handles have to let go."""
 
 
-_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_enable_open_telemetry": "0"}
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_enable_open_telemetry": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+}
 """Of this process and of all that it starts, unless the user has set it.
+
+Without its control service Ray aborts a process after a minute, this one too: the run that is to be ended and reported
+needs longer.
 
 Ray 2.60 reports its own metrics by OpenTelemetry, but its shutdown also ends the reporter of OpenCensus, and for that
 makes one: a native thread that harvests every few seconds and that nobody ends any more. Where a harvest falls into the
@@ -60,6 +72,12 @@ class RayCluster:
     """Started here; else it is somebody's, and others may be on it."""
     kill: Callable[[str], None] | None = None
     """With one raylet per edge node: kill that of a node, for churn tests."""
+    processes: Mapping[str, Process] = field(default_factory=dict)
+    """Ray's own that were started here, by what they are."""
+
+    def alive(self) -> bool:
+        """Whether Ray's head is whole, as far as it was started here."""
+        return all(p.alive() for name, p in self.processes.items() if name in (HEAD, CONTROL_SERVICE))
 
 
 def start_local(testbed: TestbedConfig) -> RayCluster:
@@ -74,7 +92,9 @@ def start_local(testbed: TestbedConfig) -> RayCluster:
             resources={CONTROL: 1.0, **{edge_resource(n.id): 1.0 for n in testbed.nodes}},
             **_quiet(testbed),
         )
-    return RayCluster(str(context.address_info["gcs_address"]), disconnect, {CONTROL: 0.001})
+    head: Any = ray._private.worker._global_node
+    address = str(context.address_info["gcs_address"])
+    return RayCluster(address, disconnect, {CONTROL: 0.001}, processes=_processes(head, {}))
 
 
 def start_raylets(testbed: TestbedConfig) -> RayCluster:
@@ -105,7 +125,46 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
     def kill(node_id: str) -> None:
         cluster.remove_node(raylets[node_id], allow_graceful=False)
 
-    return RayCluster(str(cluster.address), stop, {CONTROL: 0.001}, kill=kill)
+    found = _processes(cluster.head_node, raylets)
+    return RayCluster(str(cluster.address), stop, {CONTROL: 0.001}, kill=kill, processes=found)
+
+
+def _processes(head: Any, raylets: Mapping[str, Any]) -> dict[str, Process]:
+    """The processes of Ray's head, and the raylet of every edge node that has one, by what they are."""
+    pids = {HEAD: _pid(head, "raylet"), CONTROL_SERVICE: _pid(head, "gcs_server")}
+    pids |= {f"raylet of {node}": _pid(raylet, "raylet") for node, raylet in raylets.items()}
+    return {name: found for name, pid in pids.items() if (found := process_of(pid)) is not None}
+
+
+def _pid(node: Any, kind: str) -> int:
+    (started,) = node.all_processes[kind]
+    return int(started.process.pid)
+
+
+def ray_for(
+    testbed: TestbedConfig, address: str | None, raylets: bool, unprotected: bool = False
+) -> RayCluster:
+    """The Ray at this address, or without one a Ray of our own; `raylets`: with a raylet for each edge node.
+
+    Raises `ConfigError` as `join` does.
+    """
+    with importable():
+        if address is not None:
+            return join(address, testbed, unprotected)
+        return _twice(lambda: start_raylets(testbed) if raylets else start_local(testbed))
+
+
+def _twice(start: Callable[[], RayCluster]) -> RayCluster:
+    """Start Ray, and once again if that failed: on a busy machine its processes may miss each other's time limits."""
+    try:
+        return start()
+    except ConfigError:
+        raise
+    except (RuntimeError, OSError, TimeoutError, RayError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        log.warning("Ray did not start, trying once more: %s", first)
+        disconnect()
+        return start()
 
 
 def join(address: str, testbed: TestbedConfig, unprotected: bool = False) -> RayCluster:

@@ -16,11 +16,13 @@ import orjson
 from emulation.recording import write_whole
 from serve_apps.observe.discovery import TARGETS_FILE, targets_of
 from serve_apps.testbed.live import LiveCluster
-from serve_apps.testbed.state import Standing, end_of, started_at
+from serve_apps.testbed.processes import started_at
+from serve_apps.testbed.state import Standing, end_of
 from serve_apps.wire.calls import Unreached
 
 log = logging.getLogger("edgebed")
 
+LOOK_S = 1.0
 TARGETS_S = 5.0
 """Wall seconds between two looks at which gateways there are."""
 
@@ -31,11 +33,13 @@ def say_how_it_ended(path: Path, failure: str) -> None:
     write_whole(end_of(path), orjson.dumps(word))
 
 
-def stand(cluster: LiveCluster, path: Path, folder: Path) -> None:
-    """Write the state file, and where to scrape, and keep the testbed up until SIGTERM or SIGINT; both are gone then.
+def stand(cluster: LiveCluster, path: Path, folder: Path) -> str | None:
+    """Write the state file, and where to scrape, and keep the testbed up until SIGTERM or SIGINT, or until it cannot go
+    on.
 
-    The caller then stops the cluster. Call it from the main thread of the process that started the cluster. `folder`:
-    where its records are.
+    Returns why it cannot; None if it was asked to end: the file is then gone, else it stays for whoever asks what
+    became of the testbed. The caller then stops the cluster. Call it from the main thread of the process that started
+    the cluster. `folder`: where its records are.
     """
     asked = threading.Event()
 
@@ -46,13 +50,15 @@ def stand(cluster: LiveCluster, path: Path, folder: Path) -> None:
     targets = Targets(path.with_name(TARGETS_FILE), cluster)
     write_whole(path, orjson.dumps(asdict(_state_of(cluster, folder))))
     try:
-        while not asked.wait(1.0):
+        while not asked.wait(LOOK_S) and cluster.lookout.watch.lost is None:
             targets.look()
     finally:
-        path.unlink(missing_ok=True)
         targets.path.unlink(missing_ok=True)
+        if cluster.lookout.watch.lost is None:
+            path.unlink(missing_ok=True)
         for number, handler in previous.items():
             signal.signal(number, handler)
+    return cluster.lookout.watch.lost
 
 
 class Targets:

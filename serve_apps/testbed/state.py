@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from serve_apps.testbed.processes import Process, end_marked, started_at
+
 
 def home() -> Path:
     """Folder of what outlives a command: EDGEBED_HOME, or `~/.edgebed`."""
@@ -52,15 +54,16 @@ class Standing:
             time.sleep(0.1)
         return not self.alive()
 
+    def end_rest(self) -> list[int]:
+        """End what its owner, which is gone, left running; the numbers of these processes."""
+        return [process.pid for process in end_marked(Process(self.pid, self.started).name)]
+
 
 def read_standing(path: Path) -> Standing | None:
-    """The testbed of this state file; None if there is none, or its owner is gone (the file is then
-    removed)."""
+    """The testbed of this state file; None if there is none, or its owner is gone (the file stays: `down` says what
+    became of it)."""
     found = read_state(path)
-    if found is not None and not found.alive():
-        path.unlink(missing_ok=True)
-        return None
-    return found
+    return found if found is not None and found.alive() else None
 
 
 def read_state(path: Path) -> Standing | None:
@@ -86,12 +89,3 @@ def how_it_ended(path: Path, ended: Standing) -> str:
 def end_of(path: Path) -> Path:
     """The file beside the state file in which its owner says how it ended."""
     return path.with_name(f"{path.stem}.ended{path.suffix}")
-
-
-def started_at(pid: int) -> int | None:
-    """Start time of a process in kernel ticks; None if there is no such process (a zombie is none)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else int(fields[19])

@@ -19,8 +19,10 @@ from emulation.recording import JsonlSink, read_run
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.testbed import standing as owner
 from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.testbed.processes import started_at
 from serve_apps.testbed.standing import say_how_it_ended
-from serve_apps.testbed.state import Standing, read_standing, started_at
+from serve_apps.testbed.state import Standing, read_standing
+from serve_apps.testbed.watch import Role
 from serve_apps.wire.calls import Unreached
 from tests.build.fakes import device_testbed, header, scenario
 
@@ -31,6 +33,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "testbed.json"
     monkeypatch.setenv("EDGEBED_HOME", str(tmp_path))
     monkeypatch.setattr(Standing, "end", lambda self: True)
+    monkeypatch.setattr(LiveCluster, "gateways", lambda self: [])
     return path
 
 
@@ -50,7 +53,7 @@ class Cluster:
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
 
-    def end_run(self) -> None:
+    def end_run(self, interrupted: bool = False) -> None:
         if self._error is not None:
             raise self._error
 
@@ -113,9 +116,9 @@ def test_a_time_limit_that_is_none_is_told_by_name(given: float) -> None:
 
 
 def test_whoever_looks_for_a_testbed_reads_what_its_owner_wrote(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "testbed.json"
+    path = state
     base: Any = None
     cluster = LiveCluster(device_testbed(), LiveOptions(port=8123), "address", base)
     found: list[Standing | None] = []
@@ -127,10 +130,10 @@ def test_whoever_looks_for_a_testbed_reads_what_its_owner_wrote(
 
     monkeypatch.setattr(owner.threading, "Event", Asked)
     owner.stand(cluster, path, tmp_path)
-    (state,) = found
-    assert state is not None
-    assert (state.url, state.folder, state.pid) == ("http://127.0.0.1:8123", str(tmp_path), os.getpid())
-    assert state.options["http"]["target_bytes"] == HttpSettings().target_bytes
+    (read,) = found
+    assert read is not None
+    assert (read.url, read.folder, read.pid) == ("http://127.0.0.1:8123", str(tmp_path), os.getpid())
+    assert read.options["http"]["target_bytes"] == HttpSettings().target_bytes
     assert not path.exists()
 
 
@@ -161,3 +164,32 @@ def test_scrapers_hear_of_a_gateway_that_was_restarted_by_its_new_address(
     ports.clear()
     targets.look()
     assert told() == ["127.0.0.1:2", "127.0.0.1:3"]
+
+
+def test_a_testbed_that_could_not_go_on_says_why_and_down_says_it_again(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base: Any = None
+    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123), "address", base)
+    watch = cluster.lookout.watch
+    watch.expect(Role("recorder", 0.0, vital=True))
+    watch.look(0, {"recorder": {"a"}})
+    watch.look(1, {})
+    lost = owner.stand(cluster, state, tmp_path)
+    assert lost == "recorder died and did not come back"
+    broken: Any = Cluster(Unreached("recorder.close: nobody is there"))
+    cut_record(tmp_path)
+    module.close_run(broken, tmp_path, lost)
+    assert read_standing(state) is not None, "as long as its owner, this process, lives"
+    monkeypatch.setattr(Standing, "end_rest", lambda self: [77])
+    result = CliRunner().invoke(app, ["down"])
+    assert result.exit_code == 1
+    said = " ".join(result.output.split())
+    assert "recorder died and did not come back; Unreached: recorder.close: nobody is there" in said
+    assert "its processes 77 were still there, and were ended" in said
+
+
+def test_whoever_asks_for_a_testbed_whose_owner_died_leaves_word_of_it_for_down(state: Path) -> None:
+    stands(state, pid=2**22 + 1)
+    assert read_standing(state) is None
+    assert CliRunner().invoke(app, ["down"]).exit_code == 1

@@ -1,0 +1,47 @@
+"""Ends what a testbed leaves behind when its owner dies: a small process of its own that waits for nothing else.
+
+An owner that is killed can clean up no more, and not all of its processes notice: Ray's agents stay, and a load
+generator goes on firing at the port. `guard` starts the guardian and puts the mark into this process' environment, so
+that it must be called before anything else is started.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from pathlib import Path
+
+from serve_apps.testbed.processes import MARK, Process, end_marked, process_of
+
+_ROOT = Path(__file__).parents[2]
+
+
+def guard() -> str:
+    """See that all that this process starts from now on ends with it; the mark. Does nothing the second time."""
+    own = process_of(os.getpid())
+    assert own is not None, "this process runs"
+    if os.environ.get(MARK) != own.name:
+        path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        command = [sys.executable, "-m", "serve_apps.testbed.guardian", str(own.pid), str(own.started)]
+        silent = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+        os.posix_spawn(
+            sys.executable, command, {**os.environ, "PYTHONPATH": path}, file_actions=silent, setsid=True
+        )
+        os.environ[MARK] = own.name
+    return own.name
+
+
+def outlive(owner: Process) -> None:
+    """Wait until a process is gone, then end all that was started for it."""
+    try:
+        descriptor = os.pidfd_open(owner.pid)
+    except ProcessLookupError:
+        descriptor = -1
+    if descriptor >= 0 and owner.alive():
+        select.select([descriptor], [], [])
+    end_marked(owner.name)
+
+
+if __name__ == "__main__":
+    outlive(Process(int(sys.argv[1]), int(sys.argv[2])))

@@ -1,0 +1,131 @@
+"""Who lives in a testbed: Ray's own processes on this machine by number, actors and replicas by Ray's table of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import ray
+
+from serve_apps.testbed.processes import Process
+from serve_apps.testbed.watch import Role, Watch
+from serve_apps.wire.names import GATEWAY_APP, RECORDER
+from serve_apps.wire.testbed import ours
+
+log = logging.getLogger("edgebed")
+
+LOOK_S = 1.0
+"""Wall seconds between two looks."""
+HEAD, CONTROL_SERVICE, CONTROLLER = "Ray's head raylet", "Ray's control service (GCS)", "Serve's controller"
+SILENT_S = 30.0
+"""Wall seconds without an answer after which Ray's table of actors counts as gone."""
+BACK_S = 60.0
+"""Wall seconds an actor has to come back."""
+_REPLICA = "SERVE_REPLICA::"
+_CONTROLLER_NAME = "SERVE_CONTROLLER_ACTOR"
+
+ActorTable = Mapping[str, Mapping[str, Any]]
+"""Ray's: actor id to `Name`, `State`, `NumRestarts` and more."""
+
+
+def lives_in(table: ActorTable, job: str) -> dict[str, set[str]]:
+    """Role to its lives, out of Ray's table of actors: those of this job, and Serve's of this testbed.
+
+    A replica's role is its application, any other actor's its name; one without a name has none.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    for actor, row in table.items():
+        name = str(row["Name"])
+        if name.startswith(_REPLICA):
+            role = next(iter(ours({name.removeprefix(_REPLICA).partition("#")[0]: row})), "")
+        else:
+            role = CONTROLLER if name == _CONTROLLER_NAME else name if row["JobID"] == job else ""
+        if role and row["State"] == "ALIVE":
+            found[role].add(f"{actor}.{row['NumRestarts']}")
+    return found
+
+
+def roles(actors: Iterable[str], apps: Iterable[str], processes: Iterable[str]) -> list[Role]:
+    """What a testbed of these actors, Serve applications and processes of Ray needs. Without head, control service,
+    recorder or gateway it cannot go on; of what runs on one node only, the rest of it can do without."""
+    vital = {HEAD, CONTROL_SERVICE, RECORDER, GATEWAY_APP}
+    patience = {name: 0.0 for name in processes}
+    patience.setdefault(CONTROL_SERVICE, 0.0)
+    patience |= {name: BACK_S for name in (*actors, *apps, CONTROLLER)}
+    return [Role(name, patience_s, name in vital) for name, patience_s in patience.items()]
+
+
+class Lookout:
+    """Looks once a second, in a thread of its own, from `begin` to `stop`."""
+
+    def __init__(self, ask: Callable[[], dict[str, set[str]]] | None = None) -> None:
+        """`ask`: role to its lives as Ray has them; may block, and raise what it likes."""
+        self.watch = Watch()
+        self._ask_ray = ask or lives_now
+        self._processes: Mapping[str, Process] = {}
+        self._known: dict[str, set[str]] = {}
+        self._answered_s = time.monotonic()
+        self._asking: threading.Thread | None = None
+        self._one_at_a_time = threading.Lock()
+        self._ended = threading.Event()
+        self._looking = threading.Thread(target=self._run, name="lookout", daemon=True)
+
+    def begin(self, actors: Iterable[str], apps: Iterable[str], processes: Mapping[str, Process]) -> None:
+        """From now on see who dies of these actors, Serve applications and processes of Ray."""
+        self._processes = processes
+        for role in roles(actors, apps, processes):
+            self.watch.expect(role)
+        self._looking.start()
+
+    def stop(self) -> None:
+        """Look no more: what ends from now on ends as planned. Waits for a question to Ray that is under way."""
+        self._ended.set()
+        for thread in (self._looking, self._asking):
+            if thread is not None and thread.is_alive():
+                thread.join(LOOK_S)
+
+    def look(self) -> str | None:
+        """See at once who lives; why the testbed cannot go on, or None."""
+        with self._one_at_a_time:
+            self._look()
+        return self.watch.lost
+
+    def settled(self) -> str | None:
+        """Wait until all that it cannot do without is there, or counts as gone; then as `look`."""
+        while self.look() is None and self.watch.waits():
+            time.sleep(LOOK_S)
+        return self.watch.lost
+
+    def _look(self) -> None:
+        """Processes at once; Ray is asked beside it, so that one that is silent hides nothing else."""
+        lives = {name: {p.name} for name, p in self._processes.items() if p.alive()}
+        own = CONTROL_SERVICE in self._processes
+        if (not own or CONTROL_SERVICE in lives) and (self._asking is None or not self._asking.is_alive()):
+            self._asking = threading.Thread(target=self._ask, name="lookout asks", daemon=True)
+            self._asking.start()
+            self._asking.join(LOOK_S)
+        now_s = time.monotonic()
+        if not own and now_s - self._answered_s < SILENT_S:
+            lives[CONTROL_SERVICE] = {"answers"}
+        self.watch.look(now_s, {**self._known, **lives})
+
+    def _ask(self) -> None:
+        try:
+            self._known = self._ask_ray()
+            self._answered_s = time.monotonic()
+        except Exception as error:  # Ray raises what it likes; that it said nothing is what matters
+            log.warning("Ray's table of actors: %s", error)
+
+    def _run(self) -> None:
+        while not self._ended.wait(LOOK_S):
+            self.look()
+
+
+def lives_now() -> dict[str, set[str]]:
+    """`lives_in` of Ray's present table. Blocks while Ray does not answer."""
+    ask: Any = ray._private.state.actors
+    return lives_in(ask(), ray.get_runtime_context().get_job_id())

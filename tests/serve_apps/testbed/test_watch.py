@@ -1,0 +1,167 @@
+"""Nothing of a testbed dies unnoticed: the core that counts deaths, its eyes, and the guardian that outlives owners."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from serve_apps.testbed.processes import MARK, Process, end_marked, marked, process_of
+from serve_apps.testbed.sight import CONTROL_SERVICE, CONTROLLER, HEAD, Lookout, lives_in, roles
+from serve_apps.testbed.watch import Role, Watch
+from serve_apps.wire.testbed import NAMESPACE, served
+from tests.build.waiting import eventually
+
+GATEWAY, NODE = Role("gateway", 60.0, vital=True), Role("node:n1", 60.0, vital=False)
+
+
+def watching(*expected: Role) -> Watch:
+    watch = Watch()
+    for role in expected:
+        watch.expect(role)
+    return watch
+
+
+def test_a_death_between_two_looks_is_counted_though_another_has_taken_the_place() -> None:
+    watch = watching(GATEWAY)
+    for now_s, lives in enumerate(({"a"}, {"a"}, {"b"}, {"b"})):
+        watch.look(now_s, {"gateway": lives})
+    assert (watch.died, watch.lost, watch.said()) == ({"gateway": 1}, None, "gateway ×1")
+
+
+def test_one_of_two_that_dies_is_a_death_and_leaves_nobody_waiting() -> None:
+    watch = watching(GATEWAY)
+    watch.look(0, {"gateway": {"a", "b"}})
+    watch.look(1, {"gateway": {"b"}})
+    assert watch.died == {"gateway": 1}
+    assert not watch.waits()
+
+
+def test_what_has_yet_to_come_up_and_what_nobody_expects_has_not_died() -> None:
+    watch = watching(GATEWAY)
+    watch.look(0, {"stranger": {"x"}})
+    watch.look(500, {})
+    assert (watch.died, watch.lost, watch.waits()) == ({}, None, False)
+
+
+def test_a_testbed_is_lost_when_what_it_needs_stays_away_longer_than_its_patience() -> None:
+    watch = watching(GATEWAY)
+    watch.look(0, {"gateway": {"a"}})
+    watch.look(10, {})
+    watch.look(69, {})
+    assert watch.waits()
+    assert watch.lost is None
+    watch.look(70, {})
+    assert watch.lost == "gateway died and did not come back within 60 s"
+    assert watch.said() == "gateway ×1 (did not come back)"
+
+
+def test_a_node_that_stays_away_is_told_and_the_rest_goes_on() -> None:
+    watch = watching(GATEWAY, NODE)
+    watch.look(0, {"gateway": {"g"}, "node:n1": {"a"}})
+    watch.look(1, {"gateway": {"g"}})
+    watch.look(100, {"gateway": {"g"}})
+    assert (watch.lost, watch.said()) == (None, "node:n1 ×1 (did not come back)")
+    watch.look(101, {"gateway": {"g"}, "node:n1": {"b"}})
+    assert watch.said() == "node:n1 ×1"
+
+
+def test_deaths_belong_to_the_run_in_which_they_happen() -> None:
+    watch = watching(GATEWAY)
+    watch.look(0, {"gateway": {"a"}})
+    watch.look(1, {"gateway": {"b"}})
+    watch.begin()
+    watch.look(2, {"gateway": {"b"}})
+    assert watch.said() == ""
+
+
+def actor(name: str, state: str = "ALIVE", restarts: int = 0, job: str = "01") -> dict[str, Any]:
+    return {"Name": name, "State": state, "NumRestarts": restarts, "JobID": job}
+
+
+def test_who_lives_is_read_from_rays_table_of_actors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAMESPACE, "edgebed-test")
+    table = {
+        "a1": actor("recorder", restarts=2),
+        "a2": actor("planner", "RESTARTING"),
+        "a3": actor(""),
+        "a4": actor("recorder", job="02"),
+        "a5": actor("SERVE_CONTROLLER_ACTOR", job="02"),
+        "a6": actor(f"SERVE_REPLICA::{served('gateway')}#gateway#x1", job="03"),
+        "a7": actor(f"SERVE_REPLICA::{served('gateway')}#gateway#x2", "DEAD", job="03"),
+        "a8": actor("SERVE_REPLICA::another-testbed:gateway#gateway#x3", job="04"),
+    }
+    assert lives_in(table, "01") == {"recorder": {"a1.2"}, CONTROLLER: {"a5.0"}, "gateway": {"a6.0"}}
+
+
+def test_head_control_service_recorder_and_gateway_are_what_a_testbed_cannot_do_without() -> None:
+    found = roles(["recorder", "planner", "node:n1"], ["gateway", "n1--m"], [HEAD, "raylet of n1"])
+    assert {role.name for role in found if role.vital} == {HEAD, CONTROL_SERVICE, "recorder", "gateway"}
+
+
+def sleeper(**environment: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=os.environ | environment
+    )
+
+
+def test_a_control_service_that_dies_is_seen_while_the_question_to_ray_hangs() -> None:
+    hangs, child = threading.Event(), sleeper()
+    own, service = process_of(os.getpid()), process_of(child.pid)
+    assert own is not None
+    assert service is not None
+    answers: list[dict[str, set[str]]] = [{"recorder": {"r"}}]
+
+    def ask() -> dict[str, set[str]]:
+        if not answers:
+            hangs.wait(60)
+        return answers.pop()
+
+    lookout = Lookout(ask)
+    lookout._looking = threading.Thread()  # it looks when told to
+    lookout.begin(["recorder"], ["gateway"], {HEAD: own, CONTROL_SERVICE: service})
+    assert lookout.settled() is None
+    child.communicate(b"\n")
+    assert lookout.look() == f"{CONTROL_SERVICE} died and did not come back"
+    hangs.set()
+
+
+def test_a_number_that_is_used_again_is_another_process() -> None:
+    own = process_of(os.getpid())
+    assert own is not None
+    assert own.alive()
+    assert not Process(own.pid, own.started + 1).alive()
+    assert process_of(2**22 + 1) is None
+
+
+def test_left_over_processes_are_found_by_their_mark_and_ended_and_no_others() -> None:
+    with sleeper(**{MARK: "1.2"}) as ours, sleeper(**{MARK: "1.23"}) as strange:
+        assert [process.pid for process in marked("1.2")] == [ours.pid]
+        assert [process.pid for process in end_marked("1.2")] == [ours.pid]
+        assert ours.wait(10) != 0
+        assert strange.poll() is None
+
+
+OWNER = """
+import subprocess, sys
+from serve_apps.testbed.guardian import guard
+guard(), guard()
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); signal.pause()"])
+print(child.pid, flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize("how", ["kill", "terminate"])
+def test_what_an_owner_started_ends_with_it_however_it_ends(how: str) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    child = process_of(int(owner.stdout.readline()))
+    assert child is not None
+    getattr(owner, how)()
+    owner.communicate()
+    eventually(lambda: not child.alive())

@@ -98,6 +98,10 @@ format: setup ## let ruff format the code and mend what it can
 bench: setup ## run the benchmarks against their bands
 	@$(VENV)/bin/python -m benchmarks
 
+.PHONY: bench-faults
+bench-faults: setup ## kill and stop everything under load, 20 times each (hours; goes on where it was cut)
+	@$(VENV)/bin/python -m benchmarks.faults $(FAULTS)
+
 .PHONY: clean
 clean: ## remove the environment, builds and caches; keeps runs/
 	@rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -29,7 +29,7 @@ _PACKAGES = ("h11", "numpy", "orjson", "pydantic", "ray", "simpy", "torch")
 
 def names() -> list[str]:
     """Every benchmark module of this package, sorted."""
-    found = (module.name for module in pkgutil.iter_modules([str(HERE)]))
+    found = (module.name for module in pkgutil.iter_modules([str(HERE)]) if not module.ispkg)
     return sorted(name for name in found if not name.startswith("_"))
 
 

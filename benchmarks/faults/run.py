@@ -1,0 +1,218 @@
+"""One kind of fault, so many times: on one testbed where that survives it, else each time on a fresh one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from benchmarks.faults.bed import LOOK_S, SCENARIO, Bed
+from benchmarks.faults.kinds import Kind
+from benchmarks.faults.laws import Repetition, between, fates, not_in_record, recovery_s
+from edgebed.runs.client_log import CLIENT_LOG
+from edgebed.runs.live import start_load, stop_load
+from serve_apps.testbed.processes import Process
+from workloads.load import ClientResult, client_log
+
+RATE_PER_S = 20
+SEED = 1
+LEAD_S = 4.0
+"""Wall seconds in which the load generator starts."""
+WARM_S = 2.0
+APART_S = 6.0
+"""Wall seconds from the end of a fault to the next one, at least."""
+BACK_S = 45.0
+"""Wall seconds within which another process must have taken the place of one that was killed."""
+GONE_S = 90.0
+"""Wall seconds within which a testbed that cannot survive must have ended."""
+DISK = "8m"
+
+
+def run(kind: Kind, times: int, folder: Path) -> list[Repetition]:
+    """All repetitions of a kind. Everything they write is under the folder, which is made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if kind.ends:
+        return [_ending(kind, number, folder / str(number)) for number in range(times)]
+    return _surviving(kind, times, folder / "all")
+
+
+def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
+    length_s = LEAD_S + WARM_S + times * (kind.hold_s + APART_S + BACK_S / 3)
+    with _disk(kind, folder):
+        bed = Bed(folder, kind)
+        marks: list[tuple[float, float, bool]] = []
+        with _loaded(bed, length_s) as t0_wall:
+            for number in range(times):
+                began_s = time.time() - t0_wall
+                landed = _strike(kind, bed, number)
+                time.sleep(APART_S)
+                marks.append((began_s, time.time() - t0_wall, landed))
+        code = bed.down()
+        left = bed.left_over()
+        log = client_log(bed.folder / CLIENT_LOG)
+        done, twice = bed.recorded()
+    found = []
+    for number, (from_s, until_s, landed) in enumerate(marks):
+        results = between(log, from_s, until_s)
+        row = replace(_counted(kind, number, landed, results), recovery_s=recovery_s(results, from_s))
+        found.append(replace(row, lost=not_in_record(results, done)))
+    everywhere = not_in_record(log, done) - sum(row.lost for row in found)
+    found[-1] = replace(
+        found[-1], lost=found[-1].lost + everywhere, duplicates=twice, left=left, exit_code=code
+    )
+    return found
+
+
+def _ending(kind: Kind, number: int, folder: Path) -> Repetition:
+    bed = Bed(
+        folder, kind, _short_scenario(folder.with_name(f"{number}.yaml")) if kind.compares else SCENARIO
+    )
+    with _loaded(bed, LEAD_S + WARM_S + 60.0, own=kind.compares) as t0_wall:
+        struck = time.monotonic()
+        from_s = time.time() - t0_wall
+        landed = _strike(kind, bed, number)
+        code = bed.ended(GONE_S)
+        while time.monotonic() < struck + GONE_S and bed.find(""):
+            time.sleep(LOOK_S)
+        gone_s = time.monotonic() - struck
+        time.sleep(1.0)
+    if code is None:
+        bed.down()
+    left = bed.left_over()
+    log = client_log((bed.run_folder if kind.compares else bed.folder) / CLIENT_LOG)
+    done, twice = bed.recorded()
+    row = _counted(kind, number, landed, between(log, from_s, from_s + gone_s))
+    recovery = gone_s if code is not None and not left else None
+    return replace(
+        row, recovery_s=recovery, lost=not_in_record(log, done), duplicates=twice, left=left, exit_code=code
+    )
+
+
+def _counted(kind: Kind, number: int, landed: bool, results: list[ClientResult]) -> Repetition:
+    met = fates(results)
+    return Repetition(
+        kind.name, number, landed, met["answered"], met["refused"], met["dropped"], met["unanswered"]
+    )
+
+
+def _strike(kind: Kind, bed: Bed, number: int) -> bool:
+    """Do it, see that it landed, undo it; true if it did. Which process is drawn from the kind and the repetition."""
+    if kind.action == "fill":
+        return _fill(bed.layout.root, kind.hold_s)
+    found = bed.find(kind.target)
+    if kind.target.startswith("/raylet/"):
+        found = found[1:] if kind.raylets else found[:1]  # the head's was started first
+    if not found:
+        return False
+    victim = random.Random(f"{kind.name} {number}").choice(found)
+    if kind.action == "stop":
+        return _stop(victim, kind.hold_s)
+    before = {p.name for p in found}
+    victim.send(signal.SIGKILL)
+    landed = _within(5.0, lambda: not victim.alive())
+    if not kind.ends and not kind.raylets:  # a raylet that is gone stays away
+        _within(
+            BACK_S,
+            lambda: (
+                len([p for p in bed.find(kind.target) if p.name not in before or p.alive()]) >= len(found)
+            ),
+        )
+    return landed
+
+
+def _stop(victim: Process, hold_s: float) -> bool:
+    victim.send(signal.SIGSTOP)
+    landed = _within(5.0, lambda: _state(victim) == "T")
+    time.sleep(hold_s)
+    victim.send(signal.SIGCONT)
+    return landed
+
+
+def _state(process: Process) -> str:
+    try:
+        return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def _fill(folder: Path, hold_s: float) -> bool:
+    """Take all room of the disk a folder is on, for so long; true if nothing more could be written there."""
+    filler, landed = folder / "filler", False
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError as error:
+            landed = error.errno == errno.ENOSPC
+    time.sleep(hold_s)
+    filler.unlink()
+    return landed
+
+
+def _within(limit_s: float, what: Callable[[], bool]) -> bool:
+    """Wait until something is so; whether it was within so many wall seconds."""
+    until_s = time.monotonic() + limit_s
+    while not (found := what()) and time.monotonic() < until_s:
+        time.sleep(LOOK_S)
+    return found
+
+
+@contextmanager
+def _loaded(bed: Bed, length_s: float, own: bool = False) -> Iterator[float]:
+    """Constant load, warm when it begins; the epoch second of the log's zero. `own`: `compare` sends it itself."""
+    if own:
+        log = bed.run_folder / CLIENT_LOG
+        _within(120.0, lambda: log.exists() and log.read_bytes().count(b"\n") >= WARM_S * RATE_PER_S)
+        last = client_log(log)[-1]
+        yield time.time() - last.ended_s
+        return
+    t0_wall = time.time() + LEAD_S
+    scenario = _scenario(bed.folder / "load.yaml", length_s)
+    load = start_load(scenario, SEED, bed.url, t0_wall, 1.0, bed.folder / CLIENT_LOG)
+    try:
+        time.sleep(LEAD_S + WARM_S)
+        yield t0_wall
+    finally:
+        stop_load(load)
+
+
+def _scenario(path: Path, length_s: float) -> Path:
+    """The testbed's scenario with as many requests as last so long, written to a file."""
+    scenario = yaml.safe_load(SCENARIO.read_text())
+    scenario["workload"][0]["count"] = int(length_s * RATE_PER_S)
+    scenario["slots"] = max(1, int(length_s / scenario["slot_s"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(scenario))
+    return path
+
+
+def _short_scenario(path: Path) -> Path:
+    return _scenario(path, 60.0)
+
+
+@contextmanager
+def _disk(kind: Kind, folder: Path) -> Iterator[None]:
+    """A small disk of its own for what the testbed writes, where the kind is about that. Needs root."""
+    if kind.action != "fill":
+        yield
+        return
+    if os.geteuid() != 0:
+        raise PermissionError("a full disk needs root: a small tmpfs is mounted")
+    place = folder / "disk"
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)

@@ -1,0 +1,98 @@
+"""The table of faults says what became of every request, and a law that is broken is seen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.faults import table
+from benchmarks.faults.kinds import KINDS
+from benchmarks.faults.laws import Fate, Repetition, between, broken, fate, not_in_record, recovery_s
+from workloads.load import ClientResult
+
+WHOLE = Repetition("recorder-kill", 0, landed=True, answered=100, recovery_s=0.2)
+
+
+def result(name: str, sent_s: float | None = 1.0, ended_s: float = 1.1, **given: Any) -> ClientResult:
+    known = {"status": 200, "outcome": "done", "intended_s": 1.0, "latency_wall_s": 0.1} | given
+    return ClientResult(request_id=name, model="m", sent_s=sent_s, ended_s=ended_s, **known)
+
+
+@pytest.mark.parametrize(
+    ("given", "met"),
+    [
+        ({}, "answered"),
+        ({"status": 503, "outcome": "error"}, "refused"),
+        (
+            {"status": None, "outcome": "error", "error": "connection refused: nothing listens there"},
+            "dropped",
+        ),
+        ({"status": None, "outcome": "aborted"}, "unanswered"),
+        ({"status": None, "outcome": "error", "error": "no answer in time"}, "unanswered"),
+        ({"status": 200, "outcome": "error", "error": "the answer ended early"}, "unanswered"),
+        ({"sent_s": None, "status": None, "outcome": "aborted"}, "unsent"),
+    ],
+)
+def test_every_request_met_one_fate(given: dict[str, Any], met: Fate) -> None:
+    assert fate(result("r", **given)) == met
+
+
+def test_requests_of_a_fault_are_those_that_it_could_hit() -> None:
+    log = [
+        result("before", 1.0, 2.0),
+        result("open", 1.5, 9.0),
+        result("sent", 6.0, 7.0),
+        result("after", 20.0, 21.0),
+    ]
+    assert [r.request_id for r in between(log, 5.0, 10.0)] == ["open", "sent"]
+
+
+def test_recovered_is_what_answers_for_good() -> None:
+    log = [
+        result("a", 5.1, 5.2),
+        result("b", 5.3, 5.4, status=None, outcome="error"),
+        result("c", 6.0, 6.5),
+        result("d", 6.2, 6.3),
+    ]
+    assert recovery_s(log, 5.0) == pytest.approx(1.3)
+    assert recovery_s(log[:2], 5.0) is None
+
+
+def test_an_answer_that_no_record_tells_of_is_lost_and_a_refusal_is_none() -> None:
+    log = [result("kept"), result("lost"), result("refused", status=429, outcome="rejected")]
+    assert not_in_record(log, Counter({"kept": 1})) == 1
+
+
+@pytest.mark.parametrize("law", ["unanswered", "lost", "duplicates", "left", "dropped"])
+def test_each_law_can_be_broken(law: str) -> None:
+    assert broken(WHOLE, ends=False, drops=False) == []
+    counts: dict[str, Any] = {law: 2}
+    wrong = replace(WHOLE, **counts)
+    assert broken(wrong, ends=False, drops=False) == [f"{law} 2"]
+    assert broken(replace(wrong, landed=False), ends=False, drops=False) == []
+
+
+def test_a_testbed_that_ended_must_not_say_that_all_was_well() -> None:
+    assert broken(replace(WHOLE, exit_code=0), ends=True, drops=True) == ["ended with exit code 0"]
+    assert broken(replace(WHOLE, exit_code=1), ends=True, drops=True) == []
+    assert broken(replace(WHOLE, recovery_s=None), ends=False, drops=False) == ["never recovered"]
+
+
+def test_the_files_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REPETITIONS", "TABLE", "PAGE"):
+        monkeypatch.setattr(table, name, tmp_path / name)
+    assert table.read() == {}
+    rows = [WHOLE, replace(WHOLE, number=1, landed=False, recovery_s=None, exit_code=0)]
+    table.write({"recorder-kill": rows})
+    assert table.read() == {"recorder-kill": rows}
+    assert "| recorder-kill | 2 | 1 | 100 |" in (tmp_path / "PAGE").read_text()
+
+
+def test_every_kind_says_what_it_needs() -> None:
+    for kind in KINDS.values():
+        assert kind.target or kind.action == "fill"
+        assert (kind.hold_s > 0) == (kind.action != "kill")

@@ -9,6 +9,9 @@ from typing import Literal
 
 from workloads.load import ClientResult
 
+STOPPED = "the run was stopped"
+"""What the client's log says of a request that was open when the load generator was ended: nobody's fault."""
+
 Fate = Literal["answered", "refused", "dropped", "unanswered", "unsent"]
 
 
@@ -41,7 +44,7 @@ class Repetition:
 
 def fate(result: ClientResult) -> Fate:
     """What a client was told of its request."""
-    if result.sent_s is None:
+    if result.sent_s is None or result.error == STOPPED:
         return "unsent"
     if result.status is None:
         return "unanswered" if result.outcome == "aborted" or "in time" in (result.error or "") else "dropped"

@@ -35,6 +35,7 @@ def result(name: str, sent_s: float | None = 1.0, ended_s: float = 1.1, **given:
         ({"status": None, "outcome": "error", "error": "no answer in time"}, "unanswered"),
         ({"status": 200, "outcome": "error", "error": "the answer ended early"}, "unanswered"),
         ({"sent_s": None, "status": None, "outcome": "aborted"}, "unsent"),
+        ({"status": None, "outcome": "aborted", "error": "the run was stopped"}, "unsent"),
     ],
 )
 def test_every_request_met_one_fate(given: dict[str, Any], met: Fate) -> None:

@@ -232,10 +232,11 @@ def run_line(comparison: Comparison) -> str:
         return ", ".join(values)
 
     seeds = comparison.seeds
+    several = f"gateways {one('gateways')} · " if any(h.gateways > 1 for h in headers) else ""
     shown = ", ".join(map(str, seeds)) if len(seeds) <= 12 else f"{seeds[0]}..{seeds[-1]} ({len(seeds)})"
     return (
         f"world {one('world')} · reasoner {one('reasoner')} · lifecycle {one('lifecycle')} · "
-        f"speedup {one('speedup')} · seeds {shown}"
+        f"speedup {one('speedup')} · {several}seeds {shown}"
     )
 
 

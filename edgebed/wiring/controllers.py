@@ -139,6 +139,7 @@ def run_header(
         edgebed=edgebed_version(),
         scenario_digest=None if identity is None else identity.scenario,
         testbed_digest=None if identity is None else identity.testbed,
+        gateways=live.gateways,
     )
 
 

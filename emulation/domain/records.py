@@ -51,6 +51,8 @@ class RunHeader:
     """SHA-256 of the canonical JSON of the validated scenario, its testbed apart and trace files by their content."""
     testbed_digest: str | None = None
     """SHA-256 of the canonical JSON of the validated testbed."""
+    gateways: int = 1
+    """Gateways that shared the requests."""
     version: int = RECORD_VERSION
     kind: Literal["header"] = "header"
 

@@ -21,7 +21,7 @@ from edgebed.report import (
 from edgebed.report.decisions import compact, route_lines
 from edgebed.report.html import render
 from edgebed.report.plots_time import event_bands
-from edgebed.report.tables import checks, fault_lines, main_rows, model_rows, paired_rows
+from edgebed.report.tables import checks, fault_lines, main_rows, model_rows, paired_rows, run_line
 from edgebed.report.timelines import stretches
 from emulation.metrics.evidence import TOO_LITTLE
 from tests.build.comparisons import EVENTS, synthetic_comparison, synthetic_run
@@ -315,3 +315,10 @@ def test_choices_are_shortened_to_what_a_reader_wants() -> None:
     assert compact({"table": {}, "masked": []}) == "no change"
     assert compact("n1/a") == "n1/a"
     assert len(compact("x" * 500)) == 220
+
+
+@pytest.mark.parametrize("gateways", [1, 3])
+def test_what_stands_beside_a_table_says_how_many_gateways_there_were_if_several(gateways: int) -> None:
+    line = run_line(compare_runs([synthetic_run("sect", 0, gateways=gateways)]))
+    assert ("gateways 3 " in line) == (gateways == 3)
+    assert ("gateways" in line) == (gateways == 3)

@@ -48,7 +48,7 @@ def run(kind: Kind, times: int, folder: Path) -> list[Repetition]:
 
 
 def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
-    length_s = LEAD_S + WARM_S + times * (kind.hold_s + APART_S + BACK_S / 3)
+    length_s = LEAD_S + WARM_S + times * (kind.hold_s + APART_S + BACK_S)
     with _disk(kind, folder):
         bed = Bed(folder, kind)
         marks: list[tuple[float, float, bool]] = []
@@ -58,6 +58,9 @@ def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
                 landed = _strike(kind, bed, number)
                 time.sleep(APART_S)
                 marks.append((began_s, time.time() - t0_wall, landed))
+                if not bed.owner.alive():
+                    break  # it should have survived
+        survived = bed.owner.alive()
         code = bed.down()
         left = bed.left_over()
         log = client_log(bed.folder / CLIENT_LOG)
@@ -68,9 +71,11 @@ def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
         row = replace(_counted(kind, number, landed, results), recovery_s=recovery_s(results, from_s))
         found.append(replace(row, lost=not_in_record(results, done)))
     everywhere = not_in_record(log, done) - sum(row.lost for row in found)
+    last = found[-1]
     found[-1] = replace(
-        found[-1], lost=found[-1].lost + everywhere, duplicates=twice, left=left, exit_code=code
-    )
+        last, lost=last.lost + everywhere, duplicates=twice, left=left, exit_code=code,
+        recovery_s=last.recovery_s if survived else None,
+    )  # fmt: skip
     return found
 
 
@@ -118,16 +123,10 @@ def _strike(kind: Kind, bed: Bed, number: int) -> bool:
     victim = random.Random(f"{kind.name} {number}").choice(found)
     if kind.action == "stop":
         return _stop(victim, kind.hold_s)
-    before = {p.name for p in found}
     victim.send(signal.SIGKILL)
     landed = _within(5.0, lambda: not victim.alive())
     if not kind.ends and not kind.raylets:  # a raylet that is gone stays away
-        _within(
-            BACK_S,
-            lambda: (
-                len([p for p in bed.find(kind.target) if p.name not in before or p.alive()]) >= len(found)
-            ),
-        )
+        _within(BACK_S, lambda: len(bed.find(kind.target)) >= len(found) or not bed.owner.alive())
     return landed
 
 

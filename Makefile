@@ -10,6 +10,7 @@ VLLM_VENV := .venv-vllm
 PYTEST := $(VENV)/bin/python -m pytest
 PROCESSES ?= 2
 VLLM := $(VLLM_VENV)/.installed
+MACHINES := openssh-server openssh-client rsync iproute2 procps
 
 export RAY_USAGE_STATS_ENABLED := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -57,9 +58,17 @@ test: $(MODELS) ## run every test, those that start Ray included
 test-fast: $(MODELS) ## run the tests that need no Ray cluster and take less than a second
 	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not slow'
 
+# As root it brings up machines of namespaces, which are entered by SSH; the rest needs nobody's rights. RUNLEVEL keeps
+# the package from starting an sshd of this machine.
 .PHONY: test-cluster
-test-cluster: setup ## kill real nodes: one raylet per edge node on this machine (slow)
-	@$(PYTEST) -m cluster
+test-cluster: setup ## `ray up` over SSH, and nodes that are killed; some 10 minutes, wants root
+	@for program in /usr/sbin/sshd ssh rsync ip pkill; do \
+		command -v $$program >/dev/null && continue; \
+		[ "$$(id -u)" = 0 ] || { echo "$$program is missing: apt-get install $(MACHINES)" >&2; break; }; \
+		apt-get -qq update && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y $(MACHINES) >/dev/null; \
+		break; \
+	done
+	@$(PYTEST) -m cluster -rs
 
 # Debian's package also starts a service, which nobody asked for here.
 .PHONY: test-prometheus

@@ -118,5 +118,8 @@ class Front:
             yield from unsent_samples(GATEWAY_APP, self._batch().unsent, self._batch().lag_s)
         if current is not None:
             yield from run_samples(current)
+        others = self._others()
+        if others is not None:
+            yield from others.samples()
         if self._books is not None:
             yield from server_samples(self._books)

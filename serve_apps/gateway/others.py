@@ -15,6 +15,7 @@ from emulation.domain.actions import RoutingDecision
 from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion, FastPath
 from emulation.domain.request import Outcome, Request
+from serve_apps.observe.samples import Sample
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.log import Heard
 from serve_apps.wire.messages import Came, Left
@@ -56,6 +57,18 @@ class Others:
     def age_s(self) -> float:
         """Wall seconds since the node was heard of that has been silent longest; 0 before any was."""
         return max((time.time() - at for at in self.heard_at.values()), default=0.0)
+
+    def samples(self) -> list[Sample]:
+        """For whoever scrapes: foreign requests at every node, and how long ago it was last heard of."""
+        now, requests = time.time(), self.per_node()
+        return [
+            sample
+            for node, at in self.heard_at.items()
+            for sample in (
+                Sample("edgebed_requests_of_others", (node,), requests[node]),
+                Sample("edgebed_node_news_age_seconds", (node,), max(0.0, now - at)),
+            )
+        ]
 
     def per_node(self) -> Counter[str]:
         """Node to foreign requests there."""

@@ -107,6 +107,13 @@ METRICS: dict[str, Metric] = {
     "edgebed_command_age_seconds": Metric(
         FAST_PATH, "gauge", "Virtual seconds since the command in force was heard", ("command",)
     ),
+    "edgebed_requests_of_others": Metric(
+        FAST_PATH, "gauge", "Requests at the node that other gateways sent, as far as this one has heard", ("node",)
+    ),
+    "edgebed_node_news_age_seconds": Metric(
+        FAST_PATH, "gauge", "Wall seconds since this gateway heard what others have at the node (5 in silence)",
+        ("node",),
+    ),
     # The run
     "edgebed_run_info": Metric(RUN, "gauge", "1 while this run is in progress", ("scheme", "testbed", "lifecycle")),
     "edgebed_virtual_seconds": Metric(RUN, "gauge", "The run's clock"),

@@ -92,7 +92,8 @@ async def follow_log(
     """Pass on, for ever, what happens in the log that an actor offers as `method`.
 
     What happens is heard `pause_s` wall seconds later at most, and the time of one call; so much is asked for at once.
-    An actor that was not reached is asked again, and then how all stands.
+    An actor that was not reached is asked again, and then how all stands. While nothing happens, that is passed on too,
+    every `WATCH_S`.
     """
     number = 0
     while True:
@@ -104,7 +105,6 @@ async def follow_log(
             number = 0
             await sleep(AGAIN_S)
             continue
-        if heard.whole or heard.items:
-            hear(heard)
+        hear(heard)
         number = heard.number
         await sleep(pause_s)

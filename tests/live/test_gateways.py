@@ -73,6 +73,8 @@ def test_one_of_two_gateways_dies_and_only_what_was_in_flight_there_fails(
 
     at_one = [threads.submit(_ask, one, name, 3) for name in ("same", "also")]
     eventually(lambda: httpx2.get(f"{two}/health").json()["of_others"] == 2)
+    seen = httpx2.get(f"{two}/metrics/gateway").text
+    assert 'edgebed_requests_of_others{node="n"} 2.0' in seen
     at_two = [threads.submit(_ask, two, name) for name in ("same", "two")]
     eventually(lambda: httpx2.get(f"{one}/health").json()["of_others"] == 2)
     os.kill(found[0]["pid"], signal.SIGKILL)

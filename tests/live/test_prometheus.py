@@ -31,13 +31,15 @@ pytestmark = [
 
 NOT_HERE = {
     "Admission limits: A",
+    "Of other gateways: A",
     "GPU memory: A",
     "GPU memory: B",
     "GPU memory: C",
     "RequestsRefused",
     "GatewayFails",
+    "GatewayHearsTooLate",
 }
-"""What this run has nothing of: limits, GPUs of real models, refusals, faults of the gateway's own."""
+"""What this run has nothing of: limits, other gateways, GPUs of real models, refusals, faults of the gateway's own."""
 
 
 @dataclass

@@ -20,6 +20,7 @@ from emulation.domain.measured import Measured
 from emulation.domain.request import OUTCOMES, Request
 from emulation.domain.truth import RequestTruth
 from emulation.executor import Job, NodeState
+from serve_apps.gateway.others import Others
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.observe.actors import (
@@ -40,6 +41,8 @@ from serve_apps.observe.process import build_samples, process_samples
 from serve_apps.observe.requests import RequestCounts, Stream
 from serve_apps.observe.samples import Histogram, Sample
 from serve_apps.vram.ledger import CONTEXT_MB, Gpu, VramLedger
+from serve_apps.wire.clock import LiveClock
+from serve_apps.wire.log import Heard
 from serve_apps.wire.names import EVENTS, PLANNER, RECORDER
 from tests.build.asgi import RUN, TESTBED, MadeUpRun
 from tests.build.calls import InMemoryCalls
@@ -90,6 +93,9 @@ def everything(folder: Path) -> Iterator[Sample]:
     ledger.report("n--a", [9000])
     yield from run_samples(run)
     yield from server_samples(books)
+    others = Others(0, lambda: run.fast_path, LiveClock(1.0))
+    others.hear("d0", Heard(1, True, ()))
+    yield from others.samples()
     yield from node_samples(world.view(0.0), world.loads())
     yield from unsent_samples("recorder", 1, 0.5)
     yield from fault_samples({"slowdown": 1})

@@ -1,4 +1,7 @@
-"""The event plan on wall time: every step at its virtual instant, every undo too, each recorded when it landed."""
+"""The event plan on wall time: every step at its virtual instant, every undo too, each recorded when it landed.
+
+A fault that kills really does. Its undo waits until processes answer again in the place of those that were killed.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,25 @@ from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.names import EVENTS, runtime_name
+from serve_apps.wire.kills import Kills, Victims
+from serve_apps.wire.names import EVENTS, app_name, deployer_name, runtime_name
 from serve_apps.wire.news import News
 from serve_apps.wire.restart import part_of
 
 log = logging.getLogger("edgebed")
 
+BACK_S = 120.0
+"""Wall seconds processes have to come up in the place of those that were killed."""
+UNDO_S = 60.0
+"""Wall seconds an undo is tried again where a node does not answer: it must land."""
+AGAIN_S = 0.5
+
 
 class EventPlayer:
     """The named actor `events`. Plays a scenario's plan, and events injected while it runs."""
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
+    def __init__(self, calls: Calls, kills: Kills) -> None:
+        self._calls, self._kills = calls, kills
         self._clock = LiveClock(1.0)
         self._scenario: Scenario | None = None
         self._injected: list[Event] = []
@@ -52,20 +62,24 @@ class EventPlayer:
         log.info("took up run %s", run_id)
         self._outages.begin(run_id)
 
-    async def start(self, t0_wall: float) -> None:
-        """Virtual time begins at this wall time; steps of the plan that lie in the past are played at once."""
+    async def start(self, t0_wall: float, again: bool = False) -> None:
+        """Virtual time begins at this wall time; steps of the plan that lie in the past are played at once.
+
+        `again`: another process played it up to now; what it was to kill is not killed a second time.
+        """
         self._clock.start(t0_wall)
         if self._scenario is not None:
             for step in timeline(self._scenario.events, self._scenario.testbed):
-                self._play(step)
+                if not (again and _kills(step) and self._clock.wall_until_s(step.at_s) == 0.0):
+                    self._play(step)
 
     async def resume(self) -> None:
-        """After a restart: play what is left of the plan (steps already due are played again; they are idempotent)."""
+        """After a restart: play what is left of the plan. Steps already due are played again, which changes nothing."""
         found = await part_of(self._calls, EVENTS)
         if found is not None and self._scenario is None:
             await self.begin_run(*found[0])
             if found[1] is not None:
-                await self.start(found[1])
+                await self.start(found[1], again=True)
 
     async def inject(self, event: Event) -> int:
         """Play one more event. Its `at_s` may be past: it then begins now. Returns its number.
@@ -108,14 +122,40 @@ class EventPlayer:
 
     async def _step(self, step: Step) -> None:
         await asyncio.sleep(self._clock.wall_until_s(step.at_s))
+        killed: tuple[str, ...] = ()
+        if _kills(step) == "replica":
+            killed = await self._kill(step)
+        elif step.phase == "undo" and FAULTS[step.spec.kind].kills is not None:
+            await self._come_back(step)
         landed = await asyncio.gather(*(self._apply(step, node) for node in step.nodes))
+        if _kills(step) == "node":
+            killed = await self._kill(step)
         if isinstance(step.spec, LlmOutage):
             self._outages.publish(step.spec.failure if step.phase == "onset" else None)
         times = [t for t in landed if t is not None]
-        if times or not landed:
+        if _kills(step) and not killed:
+            log.error("event %d did not land: nothing of %s was there to kill", step.event, step.spec.target)
+        elif times or not landed:
             self._note(step)
             log.info("event %d, %s: %s", step.event, step.spec.kind, step.phase)
-            self._batch.add("event", step, max(times, default=self._clock.now_s()))
+            side = {"killed": killed} if killed else None
+            self._batch.add("event", step, max(times, default=self._clock.now_s()), side)
+
+    async def _kill(self, step: Step) -> tuple[str, ...]:
+        """End what the event kills; the names of what was."""
+        return await self._kills.kill(self._victims(step))
+
+    async def _come_back(self, step: Step) -> None:
+        if not await self._kills.back(self._victims(step), BACK_S):
+            log.error("event %d: %s is not back %g s after its time", step.event, step.spec.target, BACK_S)
+
+    def _victims(self, step: Step) -> Victims:
+        assert self._scenario is not None
+        (node,), model = step.nodes, getattr(step.spec, "model", None)
+        if model is not None:
+            return Victims(apps=(app_name(node, model),))
+        apps = tuple(app_name(node, m) for m in self._scenario.testbed.hosted(node))
+        return Victims((runtime_name(node), deployer_name(node)), apps)
 
     def _note(self, step: Step) -> None:
         """A step has landed: its event is in force until it is undone."""
@@ -125,10 +165,22 @@ class EventPlayer:
             self._in_force[step.event] = step.spec.kind
 
     async def _apply(self, step: Step, node: str) -> float | None:
-        """When the step landed on a node, virtual seconds; None if it did not."""
-        try:
-            at_s: float = await self._calls.call(runtime_name(node), "inject", step)
-        except (Unreached, ValueError) as error:
-            log.error("event %d did not land on %s: %s", step.event, node, error)
-            return None
-        return at_s
+        """When the step landed on a node, virtual seconds; None if it did not. An undo is tried for a while."""
+        until = asyncio.get_running_loop().time() + (UNDO_S if step.phase == "undo" else 0.0)
+        while True:
+            try:
+                at_s: float = await self._calls.call(runtime_name(node), "inject", step)
+                return at_s
+            except Unreached as error:
+                if asyncio.get_running_loop().time() >= until:
+                    log.error("event %d did not land on %s: %s", step.event, node, error)
+                    return None
+            except ValueError as error:
+                log.error("event %d did not land on %s: %s", step.event, node, error)
+                return None
+            await asyncio.sleep(AGAIN_S)
+
+
+def _kills(step: Step) -> str | None:
+    """Whose processes this step ends; None: nobody's."""
+    return FAULTS[step.spec.kind].kills if step.phase == "onset" else None

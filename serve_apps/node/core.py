@@ -13,7 +13,7 @@ from emulation.domain.actions import NodeConfig
 from emulation.domain.request import Outcome
 from emulation.domain.snapshot import NodeView
 from emulation.executor import Changed
-from emulation.faults import Step, apply
+from emulation.faults import FAULTS, Step, apply
 from serve_apps.node.attempts import Attempts
 from serve_apps.node.cold import Processes
 from serve_apps.node.real_work import RealWork
@@ -237,12 +237,19 @@ class NodeCore:
         return Configured(landed_s=now_s, violations=tuple(refused), changes=changes)
 
     async def inject(self, step: Step) -> float:
-        """Apply one step of the event plan in place, while requests run; returns when, in virtual seconds."""
+        """Apply one step of the event plan in place, while requests run; returns when, in virtual seconds.
+
+        One that kills this process is left to the process that takes its place.
+        """
         attempts = await self._present()
         now_s = attempts.advance()
+        self._kept = replace(self._kept, steps=(*self._kept.steps, step))
+        if FAULTS[step.spec.kind].kills == "node" and step.phase == "onset":
+            await self._calls.call(RECORDER, "checkpoint", self._name, self._kept)
+            return now_s
         apply(step, attempts.state, now_s)
         log.info("event %d, %s: %s", step.event, step.spec.kind, step.phase)
-        self._keep(replace(self._kept, steps=(*self._kept.steps, step)))
+        self._keep(self._kept)
         self._look_at_hints(attempts, now_s)
         attempts.settle()
         return now_s

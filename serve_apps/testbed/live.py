@@ -49,6 +49,7 @@ from serve_apps.testbed.sight import Lookout
 from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
 from serve_apps.wire.calls import RayCalls, Unreached
+from serve_apps.wire.kills import RayKills
 from serve_apps.wire.messages import RunPlan, RunProgress
 from serve_apps.wire.names import (
     EVENTS,
@@ -190,7 +191,7 @@ class LiveCluster:
 
     def _start_actors(self) -> None:
         self._actor(resident(Recorder), RECORDER, restarts=0)
-        self._actor(resident(EventPlayer), EVENTS, RayCalls())
+        self._actor(resident(EventPlayer), EVENTS, RayCalls(), RayKills())
         for host, name in ((PlannerHost, PLANNER), (SchedulerHost, SCHEDULER)):
             self._actor(resident(host), name, name, RayCalls(), where)
         if self.options.lifecycle == "cold":

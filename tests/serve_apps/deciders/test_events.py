@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,14 +10,40 @@ from typing import Any
 
 import pytest
 
-from emulation.domain.events import Event, LlmOutage, Slowdown
+from emulation.domain.events import Event, LlmOutage, NodeKill, ReplicaKill, Slowdown
 from serve_apps.deciders.events import EventPlayer
-from serve_apps.wire.names import EVENTS, RECORDER, runtime_name
+from serve_apps.wire.kills import Victims
+from serve_apps.wire.names import EVENTS, RECORDER, app_name, deployer_name, runtime_name
 from serve_apps.wire.news import Follower
 from tests.build.calls import InMemoryCalls
 from tests.build.controllers import TESTBED, Books, Node
 from tests.build.fakes import scenario
 from tests.build.waiting import in_a_loop, until
+
+
+class Executioner:
+    """The `Kills` of tests: writes down what it is to kill, and says what was there when a test lets it."""
+
+    def __init__(self, node: Node) -> None:
+        self.asked: list[tuple[str, Victims]] = []
+        self.seen: list[list[str]] = []
+        """Phases that the node had heard of at each call."""
+        self.there = asyncio.Event()
+        self.finds = True
+        self._node = node
+
+    async def kill(self, victims: Victims) -> tuple[str, ...]:
+        self._note("kill", victims)
+        return (*victims.actors, *victims.apps) if self.finds else ()
+
+    async def back(self, victims: Victims, limit_s: float) -> bool:
+        self._note("back", victims)
+        await self.there.wait()
+        return True
+
+    def _note(self, what: str, victims: Victims) -> None:
+        self.asked.append((what, victims))
+        self.seen.append([step.phase for step in self._node.steps])
 
 
 class Stage:
@@ -26,7 +53,8 @@ class Stage:
         self.scenario = scenario(TESTBED, events=events, live={"speedup": 50.0})
         self.node, self.books = Node(), Books()
         self.calls = InMemoryCalls({runtime_name("n"): self.node, RECORDER: self.books})
-        self.player = EventPlayer(self.calls)
+        self.kills = Executioner(self.node)
+        self.player = EventPlayer(self.calls, self.kills)
 
     @asynccontextmanager
     async def playing(self, now_s: float = 0.0) -> AsyncIterator[EventPlayer]:
@@ -38,7 +66,7 @@ class Stage:
     async def recorded(self) -> list[tuple[str, float]]:
         """(phase, time) of what is in the record of events."""
         await self.player.flush()
-        return [(step.phase, at_s) for _, (step, at_s) in self.books.entries]
+        return [(step.phase, at_s) for _, (step, at_s, *_) in self.books.entries]
 
     def phases(self) -> list[str]:
         return [step.phase for step in self.node.steps]
@@ -118,3 +146,62 @@ async def test_a_restarted_player_plays_what_is_due_again_and_goes_on() -> None:
     stage.books.parts[EVENTS] = ("run", stage.scenario), time.time() - 2.0
     await stage.player.resume()
     await until(lambda: [step.event for step in stage.node.steps] == [0, 1])
+
+
+REPLICA = Victims(apps=(app_name("n", "a"),))
+WHOLE_NODE = Victims((runtime_name("n"), deployer_name("n")), (app_name("n", "a"), app_name("n", "b")))
+
+
+@pytest.mark.parametrize(
+    ("event", "victims", "heard_before"),
+    [
+        (ReplicaKill(node="n", model="a", at_s=1.0, until_s=2.0), REPLICA, []),
+        (NodeKill(node="n", at_s=1.0, until_s=2.0), WHOLE_NODE, ["onset"]),
+    ],
+)
+@in_a_loop
+async def test_a_kill_really_kills_and_its_undo_waits_until_somebody_is_there_again(
+    event: Event, victims: Victims, heard_before: list[str]
+) -> None:
+    """A replica dies first and its node hears then; a node must have heard of its end, for its successor."""
+    stage = Stage(event)
+    async with stage.playing():
+        await until(lambda: len(stage.kills.asked) == 2)
+        assert stage.kills.asked == [("kill", victims), ("back", victims)]
+        assert stage.kills.seen[0] == heard_before
+        assert stage.phases() == ["onset"], "nobody is back yet"
+        stage.kills.there.set()
+        await until(lambda: stage.phases() == ["onset", "undo"])
+        await stage.player.flush()
+        (_, (_, _, side)), _ = stage.books.entries
+        assert side == {"killed": (*victims.actors, *victims.apps)}
+
+
+@in_a_loop
+async def test_nothing_is_killed_twice_because_the_player_was_restarted() -> None:
+    stage = Stage(NodeKill(node="n", at_s=1.0, until_s=900.0), slow(102.0, 900.0))
+    stage.books.parts[EVENTS] = ("run", stage.scenario), time.time() - 2.0
+    await stage.player.resume()
+    await until(lambda: [step.event for step in stage.node.steps] == [1])
+    assert stage.kills.asked == []
+
+
+@in_a_loop
+async def test_an_undo_lands_although_its_node_does_not_answer_at_first() -> None:
+    stage = Stage(slow(1.0, 10.0))
+    async with stage.playing():
+        await until(lambda: stage.phases() == ["onset"])
+        stage.calls.lose(runtime_name("n"))
+        asked = len(stage.calls.asked)
+        await until(lambda: len(stage.calls.asked) > asked)
+        stage.calls.back(runtime_name("n"))
+        await until(lambda: stage.phases() == ["onset", "undo"])
+
+
+@in_a_loop
+async def test_a_kill_that_found_nobody_is_recorded_nowhere() -> None:
+    stage = Stage(ReplicaKill(node="n", model="a", at_s=1.0, until_s=900.0))
+    stage.kills.finds = False
+    async with stage.playing():
+        await until(lambda: stage.phases() == ["onset"])
+        assert await stage.recorded() == []

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from emulation.domain.actions import NodeConfig
-from emulation.domain.events import Pause, Slowdown
+from emulation.domain.events import NodeKill, Pause, Slowdown
 from emulation.executor import Changed
 from emulation.faults import timeline
 from serve_apps.wire.messages import Hinted
@@ -224,3 +224,21 @@ async def test_a_paused_device_is_paused_after_its_restart() -> None:
     await node.core.inject(undo)
     node.clock.go_to(20.0)
     assert (await one).ended_s == 10.0
+
+
+@in_a_loop
+async def test_what_a_kill_leaves_behind_is_away_until_its_undo_and_then_starts_anew() -> None:
+    node = pods()
+    await node.begin()
+    await tell(node, a="gpu")
+    node.clock.go_to(10.0)
+    onset, undo = timeline([NodeKill(node="n", at_s=10.0, until_s=30.0)], pod_testbed())
+    await node.core.inject(onset)
+    assert node.state.available, "what is to be killed hands nothing over"
+    await node.restart()
+    assert not node.state.available
+    assert [e.state for e in node.state.view(10.0).executors] == ["away", "away"]
+    node.clock.go_to(30.0)
+    await node.core.inject(undo)
+    node.clock.go_to(40.0)
+    assert {e.id: e.state for e in node.state.view(40.0).executors} == {"n/a": "ready", "n/b": "off"}

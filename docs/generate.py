@@ -53,6 +53,7 @@ LINES = (
     records.DecisionRecord,
     records.EventRecord,
     records.ExecutorRecord,
+    records.LinkRecord,
     records.RunFooter,
 )
 PORTS = {"fast path": "Fast path", "meta-controller": "Meta-controller"}

@@ -27,6 +27,7 @@ from emulation.domain.records import (
     DecisionRecord,
     EventRecord,
     ExecutorRecord,
+    LinkRecord,
     RequestRecord,
     RunFooter,
     RunHeader,
@@ -208,6 +209,11 @@ class Ledger:
         """An executor changed state or mode."""
         if self._sink is not None:
             self._sink.write(ExecutorRecord(changed.t_s, changed.executor, changed.state, changed.mode))
+
+    def link(self, record: LinkRecord, side: Mapping[str, Any] | None = None) -> None:
+        """How long messages take to a node was measured."""
+        if self._sink is not None:
+            self._sink.write(record, side)
 
     def window(self, t_s: float, reset: bool = False) -> Window:
         """What was counted since the last reset, at an epoch boundary: what planner and scheduler are told.

@@ -16,6 +16,7 @@ from emulation.domain.records import (
     DecisionRecord,
     EventRecord,
     ExecutorRecord,
+    LinkRecord,
     Record,
     RequestRecord,
     RunFooter,
@@ -28,7 +29,7 @@ SIDE_FILE = "side.jsonl"
 _KINDS = {str(fields(cls)[-1].default): cls for cls in get_args(Record)}  # the last is `kind`
 _ADAPTERS: dict[str, TypeAdapter[Record]] = {kind: TypeAdapter(cls) for kind, cls in _KINDS.items()}
 _FIELDS = {kind: {f.name for f in fields(cls)} for kind, cls in _KINDS.items()}
-_PRIORITY = {"header": 0, "event": 1, "executor": 2, "request": 3, "decision": 4, "footer": 9}
+_PRIORITY = {"header": 0, "event": 1, "executor": 2, "link": 2, "request": 3, "decision": 4, "footer": 9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Run:
     """None if the run was cut before it could close."""
     side: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     """Line number in the canonical file (header is 0) to what is not canonical: wall clock, pid, node."""
+    links: tuple[LinkRecord, ...] = ()
 
 
 _LINE = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
@@ -236,6 +238,7 @@ def as_run(records: Iterable[Record], side: Mapping[int, Mapping[str, Any]] | No
         executors=tuple(r for r in records if isinstance(r, ExecutorRecord)),
         footer=next((r for r in records if isinstance(r, RunFooter)), None),
         side=side or {},
+        links=tuple(r for r in records if isinstance(r, LinkRecord)),
     )
 
 

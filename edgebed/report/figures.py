@@ -52,6 +52,7 @@ _ABOUT = {
     "reconfigurations": "executor modes changed",
     "control_calls_total": "planner, scheduler, deployers, meta",
     "platform_overhead_s": "median wall time per request, from stage timestamps; live only",
+    "network_s": "median round trip between gateway and node, probed; live only",
 }
 
 FIGURES: tuple[FigureSpec, ...] = (
@@ -72,6 +73,7 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(_CONTROL, "control_calls_total", "Control calls", "calls", "", "", count=True),
     FigureSpec(_CONTROL, "thinking_s", "Thinking charged", "thinking", "s", "low"),
     FigureSpec(_CONTROL, "platform_overhead_s", "Platform overhead", "overhead", "ms", "low", scale=1000.0),
+    FigureSpec(_CONTROL, "network_s", "Network between machines", "network", "ms", "low", scale=1000.0),
 )
 
 PAIRED: tuple[str, ...] = (

@@ -21,6 +21,7 @@ from numpy.random import Generator
 from scipy import stats
 
 from edgebed.report.model import WIDEST, ParityReport, ParityRow
+from edgebed.runs.network import crossings
 from edgebed.runs.pool import each
 from edgebed.runs.replay import replay
 from edgebed.runs.virtual import simulate
@@ -28,6 +29,7 @@ from emulation.domain.records import DecisionRecord
 from emulation.domain.request_id import gateway_of, scenario_id_of
 from emulation.domain.scenario import Scenario
 from emulation.domain.slots import slot_start_s
+from emulation.engine.run import Crossing
 from emulation.recording import MemorySink, Run
 from emulation.rng import stream
 from workloads.generate import generate
@@ -146,9 +148,8 @@ def closed_loop_rows(
     overhead = measured_overhead(run)
     pool: dict[str, list[float]] = defaultdict(list)
     gateways = {scenario_id_of(r.request_id): gateway_of(r.request_id) for r in run.requests}
-    jittered = partial(
-        _jittered, as_landed(scenario, run), run.header.scheme, run.header.seed, overhead, gateways
-    )
+    world, network = as_landed(scenario, run), tuple(crossings(run))
+    jittered = partial(_jittered, world, run.header.scheme, run.header.seed, overhead, gateways, network)
     for means in each(jittered, range(count)):
         for model, value in means.items():
             pool[model].append(value)
@@ -213,7 +214,13 @@ def type_means(run: Run) -> dict[str, float]:
 
 
 def _jittered(
-    scenario: Scenario, scheme: str, seed: int, overhead: Overhead, gateways: Mapping[str, int], number: int
+    scenario: Scenario,
+    scheme: str,
+    seed: int,
+    overhead: Overhead,
+    gateways: Mapping[str, int],
+    network: Sequence[Crossing],
+    number: int,
 ) -> dict[str, float]:
     rng = stream(seed, f"parity/{number}")
     items = generate(scenario, seed).items
@@ -225,5 +232,7 @@ def _jittered(
         return 0.0 if delays is None else delays.draw(t_s, rng)
 
     sink = MemorySink()
-    simulate(scenario, scheme, seed, sink, items, delay_s, sent_s=sent_s, gateway_of=gateways)
+    simulate(
+        scenario, scheme, seed, sink, items, delay_s, sent_s=sent_s, gateway_of=gateways, crossings=network
+    )
     return type_means(sink.run())

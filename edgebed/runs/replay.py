@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 
+from edgebed.runs.network import crossings
 from emulation.domain.actions import NodeConfig
 from emulation.domain.records import DecisionRecord, RequestRecord, RunFooter
 from emulation.domain.request import Request
@@ -25,6 +26,7 @@ from workloads.generate import generate
 from workloads.mismatch import world_truth
 
 _CONFIGURE, _FAULT, _SUBMIT = 0, 1, 2
+"""What lands at the same instant lands in this order; the network is as it is before any of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,10 @@ def replay(
         *_dispatches(run, known, jobs, nodes, node_of),
         *_configurations(run),
         *_faults(run, scenario),
+        *(
+            _Action(t_s, _CONFIGURE, i, node, partial(_cross, s))
+            for i, (t_s, node, s) in enumerate(crossings(run))
+        ),
     ]
     ended: dict[str, Ended] = {}
     for action in sorted(actions, key=lambda a: (a.t_s, a.priority, a.order)):
@@ -157,6 +163,10 @@ def _configurations(run: Run) -> list[_Action]:
 
 def _configure(config: NodeConfig, node: NodeState, t_s: float) -> None:
     node.configure(config, t_s)
+
+
+def _cross(one_way_s: float, node: NodeState, t_s: float) -> None:
+    node.set_network(one_way_s)
 
 
 def _faults(run: Run, scenario: Scenario) -> list[_Action]:

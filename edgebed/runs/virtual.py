@@ -27,7 +27,7 @@ from emulation.domain.records import RunFooter
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
-from emulation.engine.run import Simulation, SimulationProgress
+from emulation.engine.run import Crossing, Simulation, SimulationProgress
 from emulation.recording import JsonlSink, MemorySink, Run
 from workloads.generate import generate
 from workloads.mismatch import world_truth
@@ -46,12 +46,14 @@ def simulate(
     sent_s: Mapping[str, float] | None = None,
     truth: WorldTruth | None = None,
     gateway_of: Mapping[str, int] | None = None,
+    crossings: Iterable[Crossing] = (),
 ) -> RunFooter:
     """Run one scheme (a name of the table, or a row of its own) on one seed to the end; returns the conserved books.
 
     For jittered runs, `arrivals` replaces the scenario's own, in the order of `sent_s` (request id to when it is
     really sent), and `delay_s` adds to the time each actor's decisions take. `truth` replaces the hidden constants
-    drawn from the seed. `gateway_of`: request id to the gateway it comes to, where there are several.
+    drawn from the seed. `gateway_of`: request id to the gateway it comes to, where there are several. `crossings`: the
+    network of the live run that is computed again.
     Raises `ConfigError` for an unknown scheme or parameter, `ConservationError` if requests got lost.
     """
     row = scheme if isinstance(scheme, Scheme) else find_scheme(scheme)
@@ -69,6 +71,7 @@ def simulate(
         sink,
         on_slot,
         sent_s,
+        crossings,
     )
     oracle.bind(simulation)
     return simulation.run()

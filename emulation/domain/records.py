@@ -158,6 +158,20 @@ class ExecutorRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRecord:
+    """How long messages take between a gateway and a node on another machine, measured; written when that has changed.
+    In live runs over several machines only: elsewhere the network takes no time of its own."""
+
+    t_s: float
+    node: str
+    gateway: int
+    """Number of the gateway, in order of joining."""
+    rtt_s: float
+    """The round trip, virtual seconds: part of `transfer_s` of its requests, and no platform overhead."""
+    kind: Literal["link"] = "link"
+
+
+@dataclass(frozen=True, slots=True)
 class RunFooter:
     """Last line: conservation per model, and whether the run was cut short."""
 
@@ -185,4 +199,4 @@ class RunFooter:
         return not self.unbalanced()
 
 
-Record = RunHeader | RequestRecord | DecisionRecord | EventRecord | ExecutorRecord | RunFooter
+Record = RunHeader | RequestRecord | DecisionRecord | EventRecord | ExecutorRecord | LinkRecord | RunFooter

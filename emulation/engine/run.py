@@ -21,7 +21,7 @@ from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.control import ControlPlane
 from emulation.engine.deciding import Deciding
 from emulation.engine.faulting import PlayedPlan
-from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, NODE, Kernel
+from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, FAULT, NODE, Kernel
 from emulation.engine.meta import MetaLink
 from emulation.engine.progress import Progress
 from emulation.engine.progress import SimulationProgress as SimulationProgress
@@ -30,12 +30,15 @@ from emulation.faults import Step
 from emulation.ledger import Ledger, Unfinished
 
 Arrival = tuple[Request, RequestTruth]
+Crossing = tuple[float, str, float]
+"""From when on messages to and from a node take how many seconds each way, beside the links of the testbed."""
 
 
 class Simulation:
     """The virtual world of one run. Build it, then call `run` once.
 
-    `arrivals` come in the order they are sent: at `sent_s[request id]`, or at their intended time.
+    `arrivals` come in the order they are sent: at `sent_s[request id]`, or at their intended time. `crossings`: what
+    the network between machines takes, where a run over several is computed again.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Simulation:
         sink: RecordSink | None = None,
         on_slot: Callable[[SimulationProgress], None] | None = None,
         sent_s: Mapping[str, float] | None = None,
+        crossings: Iterable[Crossing] = (),
     ) -> None:
         self.scenario = scenario
         self.kernel = Kernel()
@@ -64,6 +68,8 @@ class Simulation:
         self._decisions: dict[str, RoutingDecision] = {}
         self._routing: Job
         self._in_system: dict[str, Job] = {}
+        for t_s, node_id, one_way_s in crossings:
+            self.kernel.at(t_s, FAULT, self.nodes[node_id].set_network, one_way_s)
         self._settled_s, self._give_up_s = scenario.settled_s, scenario.give_up_s
         self._plan = PlayedPlan(scenario, self.kernel, self.nodes, self.ledger, self._played)
         self._progress = Progress(scenario, self.kernel, self.nodes, self.ledger, on_slot)

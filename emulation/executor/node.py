@@ -184,6 +184,10 @@ class NodeState:
             self._service.enqueue(job, now_s)
             self._refresh()
 
+    def set_network(self, one_way_s: float) -> None:
+        """Requests dispatched from now on take so many seconds each way more, as was measured between machines."""
+        self._paths.network_s = one_way_s
+
     def cancel(
         self, request_id: str, now_s: float, outcome: Outcome = "aborted", reason: str = "cancelled"
     ) -> bool:

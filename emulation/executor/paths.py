@@ -19,6 +19,8 @@ class Paths:
         """Origin to the link its requests come over; None where that costs nothing."""
         self._extra: dict[int, tuple[str, float]] = {}
         self._losses: dict[int, tuple[str, LinkLoss]] = {}
+        self.network_s = 0.0
+        """Seconds each way to the gateway, for every request, as measured: beside the links of the testbed."""
 
     def set_delay(self, event: int, site: str, extra_s: float) -> None:
         """Extra seconds each way from a site; 0 ends it."""
@@ -65,6 +67,9 @@ class Paths:
         link = self._links[request.origin]
         job.uplink_s = 0.0 if link is None else link.transfer_s(request.up_bytes)
         job.downlink_s = 0.0 if link is None else link.transfer_s(request.down_bytes)
+        if self.network_s:
+            job.uplink_s += self.network_s
+            job.downlink_s += self.network_s
         if self._extra:
             origin = self._site_of.get(request.origin)
             extra_s = sum(s for site, s in self._extra.values() if site == origin)

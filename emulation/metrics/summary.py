@@ -90,6 +90,9 @@ class Summary:
     """Seconds of thinking charged to all decisions within the horizon."""
     platform_overhead_s: float | None
     """Median wall seconds the platform added to a request, from stage stamps; None in the virtual world."""
+    network_s: float | None
+    """Median wall seconds that the network between machines took of a request, there and back, as probes measured it;
+    no part of the platform's. None in the virtual world."""
     interrupted: bool
     conservation: Conservation
     per_model: dict[str, ModelSummary]
@@ -151,6 +154,7 @@ def summarise(run: RunView) -> Summary:
         control_calls=_control_calls(decisions),
         thinking_s=float(sum(d.thinking_s for d in decisions)),
         platform_overhead_s=percentile(platform_overheads_s(run.side), 50),
+        network_s=percentile(_stated(run.side, "network_s"), 50),
         interrupted=cut(run),
         conservation=conservation(run),
         per_model=per_model,
@@ -162,8 +166,13 @@ def platform_overheads_s(side: Mapping[int, Mapping[str, Any]]) -> list[float]:
 
     Read from `platform_overhead_s` of a request's side row; the virtual world has none.
     """
-    stated = (row.get("platform_overhead_s") for _, row in sorted(side.items()))
-    return [float(overhead_s) for overhead_s in stated if overhead_s is not None]
+    return _stated(side, "platform_overhead_s")
+
+
+def _stated(side: Mapping[int, Mapping[str, Any]], name: str) -> list[float]:
+    """What the side rows that have it state by this name, in record order."""
+    stated = (row.get(name) for _, row in sorted(side.items()))
+    return [float(value) for value in stated if value is not None]
 
 
 def _per_model(models: Sequence[str], counted: Sequence[RequestRecord]) -> dict[str, ModelSummary]:

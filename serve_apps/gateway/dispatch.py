@@ -22,6 +22,7 @@ from emulation.domain.ports import Completion, FastPath
 from emulation.domain.request import Outcome, Request
 from emulation.executor import Changed
 from serve_apps.gateway.flight import Flight, Refused, Told, attempt_of
+from serve_apps.gateway.links import Links
 from serve_apps.gateway.names import Names
 from serve_apps.gateway.replicas import Replicas
 from serve_apps.observe.metrics import OTHER
@@ -73,6 +74,8 @@ class Dispatcher:
         self.counts = RequestCounts(run.scheme, (m.id for m in run.testbed.models))
         self.heard_s: dict[str, float] = {}
         """`plan` and `guide` to when the one in force was heard."""
+        self.links: Links | None = None
+        """Ways to nodes on other machines; None: all are on this one."""
         self._batch = batch
         self._replicas = replicas
         self._calls = calls
@@ -219,7 +222,7 @@ class Dispatcher:
     async def _next(self, flight: Flight, work: Work, answer: Answer) -> Work | None:
         """What follows an attempt: None if its request is done, else the next one. Raises `Refused`."""
         flight.take(answer)
-        served = answer.served
+        served = self._seen_from_here(work, answer.served)
         if served.outcome == "detached":
             return replace(work, kept=flight.kept)
         measured = attempt_of(work, served.measured)
@@ -233,6 +236,12 @@ class Dispatcher:
         if served.outcome != "done":
             raise refused
         return None
+
+    def _seen_from_here(self, work: Work, served: Served) -> Served:
+        """What a node said of an attempt, with the way there and back; what this gateway knows by itself stays."""
+        if self.links is None or served.measured.enqueued_s is None:
+            return served
+        return self.links.travelled(self._node_of[work.executor], served)
 
     # -- one attempt -----------------------------------------------------------------------------------
 
@@ -343,6 +352,8 @@ class Dispatcher:
             before_s = max(0.0, (measured.dispatched_s or 0.0) - flight.sent_s)
             side["platform_overhead_s"] = (before_s + max(0.0, now_s - when_s)) / self.run.speedup
         if outcome == "done" and measured is not None:
+            if self.links is not None and measured.executor in self._node_of:
+                side["network_s"] = self.links.network_s(self._node_of[measured.executor])
             self._count(flight, measured, when_s, side.get("platform_overhead_s"))
         if (trace := flight.ask.trace) is not None:
             side |= {"trace_id": trace.trace_id, "span_id": trace.span_id, "parent_id": trace.parent_id}

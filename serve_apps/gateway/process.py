@@ -20,6 +20,7 @@ import ray
 from emulation.executor import Changed
 from serve_apps.gateway.dispatch import Dispatcher
 from serve_apps.gateway.front import Front
+from serve_apps.gateway.links import Links
 from serve_apps.gateway.meta import MetaLink
 from serve_apps.gateway.names import Names
 from serve_apps.gateway.others import Others
@@ -45,7 +46,7 @@ from serve_apps.wire.names import (
     runtime_name,
 )
 from serve_apps.wire.news import Follower
-from serve_apps.wire.restart import tell_that_it_started
+from serve_apps.wire.restart import machine, tell_that_it_started
 from serve_apps.wire.secret import Keys
 
 log = logging.getLogger("edgebed")
@@ -135,7 +136,12 @@ class Gateway:
             dispatcher.restore(pickle.loads(checkpoint))
         followers |= self._followers_of(dispatcher)
         await asyncio.gather(*(followers[node].poll(1.0) for node in nodes))
-        self._following = [asyncio.ensure_future(f.run()) for f in followers.values()]
+        dispatcher.links = Links(
+            self._calls, self._batch, dispatcher.clock, machine(), dispatcher.names.gateway
+        )
+        await dispatcher.links.begin(nodes)
+        loops = (dispatcher.links.run(), *(f.run() for f in followers.values()))
+        self._following = [asyncio.ensure_future(loop) for loop in loops]
         if self._shared:
             self._following += self._hear_of_others(dispatcher, nodes)
         self._dispatcher = dispatcher
@@ -219,6 +225,5 @@ class Gateway:
 def _url(host: str, port: int) -> str:
     """Where clients find a socket; of one that listens everywhere, by this machine's address in the cluster."""
     if host in ("0.0.0.0", "::"):
-        util: Any = ray.util
-        host = util.get_node_ip_address()
+        host = machine()
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -254,6 +254,10 @@ class NodeCore:
         attempts.settle()
         return now_s
 
+    async def echo(self) -> float:
+        """Wall time by this machine's clock, at once: for whoever measures how long messages take."""
+        return (self._attempts.clock if self._attempts is not None else self._clock(1.0)).wall_s()
+
     async def telemetry(self) -> NodeView:
         """What may be known of this node now."""
         attempts = await self._present()

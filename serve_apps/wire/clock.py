@@ -24,17 +24,21 @@ class LiveClock:
         """Whether t0 is known."""
         return self.t0_wall is not None
 
+    def wall_s(self) -> float:
+        """Wall time, seconds since the epoch, by the clock of this machine."""
+        return time.time()
+
     def now_s(self) -> float:
         """Virtual seconds; never negative."""
         if self.t0_wall is None:
             return 0.0
-        return max(0.0, (time.time() - self.t0_wall) * self.speedup)
+        return max(0.0, (self.wall_s() - self.t0_wall) * self.speedup)
 
     def wall_until_s(self, t_s: float) -> float:
         """Wall seconds until a virtual instant; 0 if it has passed."""
         if self.t0_wall is None:
             return t_s / self.speedup
-        return max(0.0, self.t0_wall + t_s / self.speedup - time.time())
+        return max(0.0, self.t0_wall + t_s / self.speedup - self.wall_s())
 
     def call_at(self, t_s: float, what: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
         """Have the running loop call this at a virtual instant; at once if it has passed."""

@@ -27,8 +27,16 @@ AGAIN_S = 1.0
 
 
 def where() -> dict[str, Any]:
-    """Process and Ray node this actor runs in."""
-    return {"pid": os.getpid(), "ray_node": ray.get_runtime_context().get_node_id()}
+    """Process, Ray node and machine this actor runs in; a machine goes by its address in the cluster."""
+    node_id = ray.get_runtime_context().get_node_id()
+    return {"pid": os.getpid(), "ray_node": node_id, "machine": machine()}
+
+
+def machine() -> str:
+    """This machine, by its address in the cluster."""
+    util: Any = ray.util
+    address: str = util.get_node_ip_address()
+    return address
 
 
 async def lives(actor: Any, limit_s: float, if_silent: bool) -> bool:

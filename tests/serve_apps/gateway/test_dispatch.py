@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -534,3 +535,40 @@ async def test_the_record_s_side_has_the_trace_that_a_client_told(gateway: Gatew
     first, second = (side for *_, side in gateway.batch.ends())
     assert (first["trace_id"], first["span_id"]) == (told.trace_id, told.span_id)
     assert "trace_id" not in second
+
+
+# -- nodes on other machines -------------------------------------------------------------------------
+
+
+class Far:
+    """Links to nodes that are a second of virtual time away, each way."""
+
+    def network_s(self, node: str) -> float:
+        return 0.25
+
+    def travelled(self, node: str, served: Served) -> Served:
+        moved = replace(served.measured, uplink_s=1.0, downlink_s=1.0)
+        return replace(served, ended_s=served.ended_s + 1.0, measured=moved)
+
+
+@story
+async def test_the_way_to_another_machine_is_in_feedback_and_record_and_beside_the_overhead(
+    gateway: Gateway,
+) -> None:
+    gateway.dispatcher.links = Far()  # type: ignore[assignment]
+    gateway.replicas.serving["d0"].append(ending("done", dispatched_s=0.0, enqueued_s=0.0, started_s=0.0))
+    gateway.path.plan.append("d0")
+    await gateway.answer()
+    ((_, _, measured, _, side),) = gateway.batch.ends()
+    assert measured is not None
+    assert (measured.uplink_s, measured.downlink_s, side["network_s"]) == (1.0, 1.0, 0.25)
+    assert gateway.path.completions[0].measured == measured
+
+
+@story
+async def test_what_a_gateway_says_itself_of_a_lost_attempt_went_no_way(gateway: Gateway) -> None:
+    gateway.dispatcher.links = Far()  # type: ignore[assignment]
+    gateway.replicas.serving["d0"].append(raising(GONE))
+    gateway.path.plan.extend(["d0", "d1"])
+    await gateway.answer()
+    assert [c.measured.uplink_s for c in gateway.path.completions] == [0.0, 0.0]

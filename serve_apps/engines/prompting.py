@@ -12,6 +12,13 @@ from serve_apps.engines.pacer import Pacer
 from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.messages import Piece, Work
 
+GLANCE = 16
+"""Characters per token of its context up to which a prompt is read at once; prose has four."""
+MOST_CHARACTERS = 128
+"""Characters per token of the context beyond which no text is read: the longest token of usual vocabularies."""
+CUT = 16
+"""Tokens that the end of a text that is cut may have more than it would have whole."""
+
 
 class TextSettings(RealSettings):
     """Settings of a text model."""
@@ -30,10 +37,15 @@ class Prompts:
         self._default_tokens = default_tokens
 
     def ids(self, work: Work, index: int) -> list[int]:
-        """Tokens of a prompt, at least one; a model that knows how to write a conversation gets one."""
+        """Tokens of a prompt, at least one; a model that knows how to write a conversation gets one.
+
+        Raises `BadAsk` for a text that is far too long, before all of it is read.
+        """
         given = work.ask.inputs[index]
         if isinstance(given, tuple):
             return list(given) or self.start()
+        if len(given) > GLANCE * self._context:
+            self._glance(work, given)
         if work.ask.turns and self._tokenizer.chat_template:
             turns = [{"role": role, "content": text} for role, text in work.ask.turns]
             encoded = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)
@@ -41,6 +53,15 @@ class Prompts:
             encoded = self._tokenizer(given)
         ids: list[int] = encoded["input_ids"]
         return ids or self.start()
+
+    def _glance(self, work: Work, text: str) -> None:
+        """Read the begin of a long text: what it has too many tokens in need not be read to its end."""
+        begin: list[int] = self._tokenizer(text[: GLANCE * self._context])["input_ids"]
+        if len(begin) > self._context + CUT or len(text) > MOST_CHARACTERS * self._context:
+            raise BadAsk(
+                f"{len(text)} characters of prompt do not fit in the model's {self._context} tokens",
+                work.ask.said_in,
+            )
 
     def start(self) -> list[int]:
         """What stands before the first word."""
@@ -90,7 +111,8 @@ class PromptEngine(ABC):
 
     def check(self, work: Work) -> None:
         """Raises `BadAsk` if a prompt does not fit, or has tokens the model does not know."""
-        for index in range(self.choices(work)):
+        different = {prompt: index for index, prompt in enumerate(work.ask.inputs)}
+        for index in different.values():
             ids = self._prompts.ids(work, index)
             self._prompts.check(work, ids)
             self._prompts.limit(work, len(ids))

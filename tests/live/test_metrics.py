@@ -37,9 +37,13 @@ def values(http: httpx2.Client, path: str = "/metrics") -> dict[tuple[str, ...],
 
 
 def test_a_run_has_every_metric_and_every_process_answers(live: LiveRun) -> None:
+    def missing() -> set[str]:
+        return set(METRICS) - {key[0].removesuffix("_sum") for key in values(live.http)} - WHERE_IT_APPLIES
+
+    eventually(
+        lambda: not missing(), said=lambda: f"missing: {missing()}"
+    )  # the recorder hears of ends in batches
     found = values(live.http)
-    names = {key[0].removesuffix("_sum") for key in found}
-    assert set(METRICS) - names <= WHERE_IT_APPLIES
     up = {key[1]: value for key, value in found.items() if key[0] == "edgebed_up"}
     assert set(up.values()) == {1.0}, up
     nodes = [n.id for n in live.cluster.testbed.nodes]

@@ -3,6 +3,6 @@
 Read first: `commands/main.py` (what a user can do), `wiring/` (from the names in a scheme to controllers that
 decide), `runs/virtual.py` (one scheme on one seed; `runs/live.py` is its counterpart on Ray). `report/` turns records
 into tables and pages, `reproduce/` runs the papers' experiments, `calibrate/` compares laws with real models and
-finds coefficients, `profile/` measures real models, `models/` makes checkpoints for them. Every other package ignores
-this one.
+finds coefficients, `profile/` measures real models, `models/` makes checkpoints for them, `observability/` is what
+Prometheus and Grafana need. Every other package ignores this one.
 """

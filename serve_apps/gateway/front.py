@@ -22,7 +22,7 @@ from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.observe.actors import unsent_samples
 from serve_apps.observe.collector import Collector
-from serve_apps.observe.exposition import exposition
+from serve_apps.observe.exposition import Texts
 from serve_apps.observe.gateway import run_samples, server_samples
 from serve_apps.observe.logs import log_samples
 from serve_apps.observe.process import build_samples, process_samples
@@ -55,6 +55,7 @@ class Front:
         settings = HttpSettings() if books is None else books.settings
         self._admission = Admission(current, keys.api, Quotas(settings, time.monotonic, keys.api is not None))
         self._collector = collector
+        self._texts = Texts()
         self._batch = batch
         self._control = ControlFront(host, keys.control, calls)
 
@@ -101,12 +102,15 @@ class Front:
 
     async def _metrics(self, exchange: Exchange, own: bool, others: bool) -> None:
         """What this gateway counts, and what all others do; each scraped once a testbed has several gateways."""
-        current = self._current()
-        samples = [*self._own(current)] if own else []
-        if others and self._collector is not None:
-            samples += await self._collector.read(None if current is None else current.run)
-        accept = exchange.header(b"accept") or ""
-        text, kind = exposition(samples, accept)
+
+        async def read() -> list[Sample]:
+            current = self._current()
+            found = [*self._own(current)] if own else []
+            if others and self._collector is not None:
+                found += await self._collector.read(None if current is None else current.run)
+            return found
+
+        text, kind = await self._texts.text(exchange.scope["path"], exchange.header(b"accept") or "", read)
         await exchange.reply(200, text, kind.encode())
 
     def _own(self, current: Dispatcher | None) -> Iterator[Sample]:

@@ -29,7 +29,7 @@ from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.listener import listen, open_socket
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.observe.collector import Collector
-from serve_apps.observe.logs import write_logs
+from serve_apps.observe.logs import starting
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
@@ -68,7 +68,10 @@ class Gateway:
         self._meta: MetaLink | None = None
         self._others: Others | None = None
         self._shared = shared
-        write_logs(f"{GATEWAY_APP}-{os.getpid()}" if shared else GATEWAY_APP)
+        secrets = [secret.value for secret in (keys.api, keys.control) if secret is not None]
+        with starting(f"{GATEWAY_APP}-{os.getpid()}" if shared else GATEWAY_APP, secrets=secrets):
+            common = open_socket(host, port, shared)
+            own = open_socket(host, 0) if shared else None
         tell_that_it_started(GATEWAY_APP)
         books = Books(http)
         collector = Collector(self._calls, self._replicas)
@@ -76,8 +79,6 @@ class Gateway:
             host, keys, lambda: self._dispatcher, self._calls, books, collector, lambda: self._batch,
             lambda: self._others,
         )  # fmt: skip
-        common = open_socket(host, port, shared)
-        own = open_socket(host, 0) if shared else None
         self._url = _url(host, (own or common).getsockname()[1])
         self._serving = asyncio.ensure_future(listen(front.app(), common, host, http, books, own))
         runs: Follower[RunState] = Follower(self._calls, RECORDER, "", self._take_up)

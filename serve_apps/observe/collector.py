@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from emulation.domain.cluster import TestbedConfig
 from serve_apps.gateway.replicas import Replicas
 from serve_apps.observe.actors import gpu_samples
+from serve_apps.observe.exposition import KEPT_S
 from serve_apps.observe.samples import Sample
 from serve_apps.replica.choice import has_ledger
 from serve_apps.wire.calls import Calls, Unreached
@@ -30,12 +31,10 @@ log = logging.getLogger("edgebed")
 
 ASK_LIMIT_S = 1.0
 """Wall seconds a process has to answer a scrape."""
-KEPT_S = 1.0
-"""Wall seconds for which what was read is good for other scrapers too."""
 
 
 class Collector:
-    """Reads the testbed, at most once a second, however many ask."""
+    """Reads the testbed; whoever asks meanwhile hears the same, and so does who asks within a second."""
 
     def __init__(self, calls: Calls, replicas: Replicas | None = None) -> None:
         """`replicas` None: they are not asked."""

@@ -18,7 +18,7 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
@@ -52,7 +52,12 @@ class JsonLines(logging.Formatter):
         super().__init__()
         self._about = {"actor": actor, **({"node": node} if node else {}), "pid": os.getpid()}
         known = os.environ if environment is None else environment
-        found = {v for k, v in known.items() if _SECRET.search(k) and len(v) >= _SHORTEST_SECRET}
+        self._secrets: list[str] = []
+        self.hide(v for k, v in known.items() if _SECRET.search(k))
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Never write these either; what is too short to be a secret is no such."""
+        found = {*self._secrets, *(s for s in secrets if len(s) >= _SHORTEST_SECRET)}
         self._secrets = sorted(found, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
@@ -95,7 +100,8 @@ class LogFile(RotatingFileHandler):
         super().__init__(
             file_of(folder, actor), maxBytes=FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
         )
-        self.setFormatter(JsonLines(actor, node))
+        self.form = JsonLines(actor, node)
+        self.setFormatter(self.form)
         self.lines: Counter[str] = Counter()
         """Level to lines; `lost`: those that could not be written."""
 
@@ -144,6 +150,22 @@ def write_logs(actor: str, node: str = "") -> LogFile | None:
     sys.excepthook, threading.excepthook = _uncaught, _uncaught_in_thread
     log.info("%s started", actor)
     return _present
+
+
+@contextmanager
+def starting(actor: str, node: str = "", secrets: Iterable[str] = ()) -> Iterator[None]:
+    """The constructor of an actor: from now on its process writes its logs, and why it could not be made is a line.
+
+    `secrets`: keys and tokens that it is handed, which the environment does not have.
+    """
+    file = write_logs(actor, node)
+    if file is not None:
+        file.form.hide(secrets)
+    try:
+        yield
+    except Exception:
+        log.exception("%s could not be made", actor)
+        raise
 
 
 def stop_logs() -> None:

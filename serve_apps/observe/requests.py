@@ -45,7 +45,8 @@ class Served:
             ("edgebed_platform_overhead_seconds", self.overhead),
             ("edgebed_prediction_error_ratio", self.error),
         ):
-            yield Sample(metric, labels, histogram.read())
+            if any(histogram.counts):
+                yield Sample(metric, labels, histogram.read())
         for metric, value in (
             ("vllm:prompt_tokens_total", self.input_tokens),
             ("vllm:generation_tokens_total", self.output_tokens),

@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator
 
 from serve_apps.engines.loading import LoadFacts
-from serve_apps.observe.logs import log_samples, write_logs
+from serve_apps.observe.logs import log_samples, starting
 from serve_apps.observe.process import process_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.replica import BackendSpec, backend_class
@@ -25,9 +25,9 @@ class Replica:
     def __init__(self, spec: BackendSpec, backend: str) -> None:
         listen_where_the_node_is()
         self._name = app_name(spec.node, spec.model.id)
-        write_logs(self._name, spec.node)
-        tell_that_it_started(self._name)
-        self._backend = backend_class(backend)(spec)
+        with starting(self._name, spec.node):
+            tell_that_it_started(self._name)
+            self._backend = backend_class(backend)(spec)
 
     async def serve(self, work: Work) -> Answer:
         """One attempt, whole."""

@@ -25,6 +25,7 @@ from emulation.domain.agent_llm import LOOPBACK, AgentLlm
 from emulation.domain.cluster import TestbedConfig
 from emulation.files import ConfigError
 from serve_apps.engines.loading import RealSettings, check_source
+from serve_apps.observe.logs import starting
 from serve_apps.testbed.apps import QUIET
 from serve_apps.wire.listening import listen_where_the_node_is
 from serve_apps.wire.names import AGENT_LLM, edge_resource
@@ -49,6 +50,10 @@ class AgentServer:
         `memory_share`: of the GPU's memory; None on a CPU. `key`: what its clients must show.
         """
         listen_where_the_node_is()
+        with starting(AGENT_LLM, secrets=[] if key is None else [key.value]):
+            self._start(config, memory_share, key)
+
+    def _start(self, config: AgentLlm, memory_share: float | None, key: Secret | None) -> None:
         self._url = config.url.removesuffix("/v1")
         descriptor, name = tempfile.mkstemp()
         Path(name).unlink()

@@ -13,7 +13,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from serve_apps.observe.logs import log_samples, write_logs
+from serve_apps.observe.logs import log_samples, starting
 from serve_apps.observe.process import process_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.wire.calls import Calls, RayCalls, Unreached
@@ -71,12 +71,8 @@ class Resident:
 
     def __init__(self, *args: Any) -> None:
         name = own_name()
-        write_logs(name, name.partition(":")[2])
-        try:
+        with starting(name, name.partition(":")[2]):
             super().__init__(*args)
-        except Exception:
-            log.exception("%s could not be made", name)
-            raise
         resume_if_restarted()
         tell_that_it_started(name)
 

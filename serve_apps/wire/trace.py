@@ -32,11 +32,12 @@ class Trace:
 def trace_of(given: Sequence[bytes]) -> Trace:
     """The trace that a request's headers of this name tell of; a new one where there is none, several, or one that is
     malformed, as the standard wants it. A later version of the header is read as far as we know it."""
-    span_id = os.urandom(8).hex()
+    fresh = os.urandom(24).hex()
+    span_id = fresh[:16]
     found = _FORM.fullmatch(given[0].strip(b" \t")) if len(given) == 1 else None
     if found is not None:
         version, trace_id, parent_id, flags, more = found.groups()
         known = version != b"ff" and not (version == b"00" and more is not None)
         if known and trace_id.strip(b"0") and parent_id.strip(b"0"):
             return Trace(trace_id.decode(), span_id, parent_id.decode(), bool(int(flags, 16) & _SAMPLED))
-    return Trace(os.urandom(16).hex(), span_id)
+    return Trace(fresh[16:], span_id)

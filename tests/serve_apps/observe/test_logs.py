@@ -17,7 +17,16 @@ import pytest
 from pydantic import BaseModel
 
 from serve_apps.observe import logs as module
-from serve_apps.observe.logs import FOLDER, LogFile, file_of, log_samples, logging_to, stop_logs, write_logs
+from serve_apps.observe.logs import (
+    FOLDER,
+    LogFile,
+    file_of,
+    log_samples,
+    logging_to,
+    starting,
+    stop_logs,
+    write_logs,
+)
 
 log = logging.getLogger("edgebed")
 KEY = "sk-3f9a-very-secret"
@@ -173,3 +182,12 @@ def test_a_driver_logs_while_its_testbed_is_up_and_no_longer(tmp_path: Path) -> 
     log.warning("elsewhere")
     assert [line["message"] for line in lines(tmp_path, "driver")] == ["here"]
     assert logging.getLogger().handlers == before
+
+
+def test_why_an_actor_could_not_be_made_is_a_line_without_the_secrets_it_was_handed(
+    folder: Path,
+) -> None:
+    with pytest.raises(ValueError, match="handed"), starting("gateway", secrets=["handed-over-secret"]):
+        raise ValueError("no port for handed-over-secret")
+    (line,) = lines(folder, "gateway")
+    assert (line["message"], line["said"]) == ("gateway could not be made", "no port for [secret]")

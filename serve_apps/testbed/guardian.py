@@ -7,12 +7,15 @@ that it must be called before anything else is started.
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import sys
 from pathlib import Path
 
 from serve_apps.testbed.processes import MARK, Process, end_marked, process_of
+
+log = logging.getLogger("edgebed")
 
 _ROOT = Path(__file__).parents[2]
 
@@ -40,7 +43,17 @@ def outlive(owner: Process) -> None:
         descriptor = -1
     if descriptor >= 0 and owner.alive():
         select.select([descriptor], [], [])
-    end_marked(owner.name)
+    if ended := end_marked(owner.name):
+        _say(owner, ended)
+
+
+def _say(owner: Process, ended: list[Process]) -> None:
+    """Leave word in the logs of the run, if it has any."""
+    from serve_apps.observe.logs import write_logs  # what it needs is not kept in memory all the while
+
+    write_logs("guardian")
+    pids = " ".join(str(process.pid) for process in ended)
+    log.warning("the owner, process %d, is gone; ended what it left: %s", owner.pid, pids)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from serve_apps.observe.logs import FOLDER, file_of
 from serve_apps.testbed.processes import MARK, Process, end_marked, marked, process_of
 from serve_apps.testbed.sight import CONTROL_SERVICE, CONTROLLER, HEAD, Lookout, lives_in, roles
 from serve_apps.testbed.watch import Role, Watch
@@ -157,11 +159,18 @@ input()
 
 
 @pytest.mark.parametrize("how", ["kill", "terminate"])
-def test_what_an_owner_started_ends_with_it_however_it_ends(how: str) -> None:
-    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def test_what_an_owner_started_ends_with_it_however_it_ends_and_the_log_says_so(
+    how: str, tmp_path: Path
+) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, FOLDER: str(tmp_path)},
+    )  # fmt: skip
     assert owner.stdout is not None
     child = process_of(int(owner.stdout.readline()))
     assert child is not None
     getattr(owner, how)()
     owner.communicate()
     eventually(lambda: not child.alive())
+    written = file_of(tmp_path, "guardian")
+    eventually(lambda: written.exists() and f"left: {child.pid}" in written.read_text())

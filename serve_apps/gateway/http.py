@@ -227,7 +227,7 @@ class Endpoint:
         except (ClientLeft, asyncio.CancelledError):
             return
         except Exception:
-            about = {"request_id": exchange.request_id.decode("latin-1")}
+            about = {"request_id": exchange.request_id.decode("latin-1"), "private": True}
             log.exception("%s %s failed", scope["method"], scope["path"][:200], extra=about)
             await exchange.fail(HttpError(500, "the gateway failed", "server_error", code="internal_error"))
 

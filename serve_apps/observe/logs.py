@@ -2,8 +2,8 @@
 
 A line has `time` (UTC), `level`, `actor`, `node` where the actor belongs to one, `pid`, `message`, and `request_id`
 where it is about one request. What nobody caught is a line too, its traceback in `trace`. No line has what a client
-said to a model, and keys and tokens of the environment are blotted out. A file is put aside when it is full, and few
-are kept.
+said to a model (`extra={"private": True}` leaves out an exception's words, which may quote it), and keys and tokens of
+the environment are blotted out. A file is put aside when it is full, and few are kept.
 
 Which folder it is stands in `EDGEBED_LOGS`: set where a testbed is started, inherited by every process of it. Without
 it nothing is written here, and logging is what it would be.
@@ -68,7 +68,10 @@ class JsonLines(logging.Formatter):
             line["request_id"] = str(request_id)
         line["message"] = self._clean(record.getMessage())[:LONGEST]
         if record.exc_info is not None and record.exc_info[1] is not None:
-            line |= {name: self._clean(text) for name, text in said_of(record.exc_info[1]).items()}
+            said = said_of(record.exc_info[1])
+            if getattr(record, "private", False):
+                del said["said"]
+            line |= {name: self._clean(text) for name, text in said.items()}
         return orjson.dumps(line, option=orjson.OPT_NON_STR_KEYS).decode(errors="replace")
 
     def _clean(self, text: str) -> str:

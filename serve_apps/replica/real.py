@@ -171,7 +171,7 @@ class Real:
                         self._calls.tell(self._node, "advanced", request_id, number, len(attempt.pieces))
             await self._complete(attempt)
         except Exception as error:  # whatever the model's libraries raise, its node must hear of it
-            log.exception("an attempt broke", extra={"request_id": request_id})
+            log.exception("an attempt broke", extra={"request_id": request_id, "private": True})
             self._calls.tell(self._node, "cancel", request_id, failure(error), number, "error")
 
     async def _complete(self, attempt: _Attempt) -> None:

@@ -96,7 +96,8 @@ class Cycle:
         try:
             await app({**_scope(self.head), **around}, self.receive, self.send)
         except Exception:
-            log.exception("gateway: %s %s broke its answer off", self.head.method, self.head.path[:200])
+            where = (self.head.method, self.head.path[:200])
+            log.exception("%s %s broke its answer off", *where, extra={"private": True})
         finally:
             if not self.over:
                 self._line.cut()

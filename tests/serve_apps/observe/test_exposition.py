@@ -23,6 +23,7 @@ from emulation.executor import Job, NodeState
 from serve_apps.gateway.others import Others
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.observe import collector
 from serve_apps.observe.actors import (
     Decided,
     books_samples,
@@ -289,7 +290,10 @@ class Telling:
 
 
 @in_a_loop
-async def test_whoever_does_not_answer_a_scrape_is_down_and_holds_nobody_up() -> None:
+async def test_whoever_does_not_answer_a_scrape_is_down_and_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collector, "ASK_LIMIT_S", 0.1)
     recorder = Telling()
     calls = InMemoryCalls({RECORDER: recorder, PLANNER: Telling(), EVENTS: Telling()})
     calls.lose(PLANNER)
@@ -309,8 +313,8 @@ async def test_many_scrapers_at_once_ask_the_testbed_once() -> None:
     recorder = Telling()
     names = ("events", "planner", "scheduler", "node:d0", "node:d1", "deployer:d0", "deployer:d1")
     calls = InMemoryCalls({RECORDER: recorder, **{name: Telling() for name in names}})
-    collector = Collector(calls)
-    await asyncio.gather(*(collector.read(RUN) for _ in range(20)))
+    reader = Collector(calls)
+    await asyncio.gather(*(reader.read(RUN) for _ in range(20)))
     assert recorder.asked == 1
 
 

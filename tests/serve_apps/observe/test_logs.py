@@ -119,6 +119,12 @@ def test_neither_keys_nor_what_a_client_said_are_written(folder: Path) -> None:
     assert PROMPT not in text
     assert [line["message"] for line in lines(folder)] == ["asked with [secret]", "a body is wrong"]
     assert lines(folder)[1]["said"] == "model: int_parsing"
+    try:
+        raise RuntimeError(f"cannot tokenize {PROMPT}")
+    except RuntimeError:
+        log.exception("an attempt broke", extra={"request_id": "r", "private": True})
+    assert PROMPT not in file_of(folder, "node:n1").read_text()
+    assert lines(folder)[2]["error"] == "RuntimeError"
 
 
 def test_line_ends_and_broken_characters_stay_within_one_line(folder: Path) -> None:
@@ -129,7 +135,7 @@ def test_line_ends_and_broken_characters_stay_within_one_line(folder: Path) -> N
 def test_a_log_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FILE_BYTES", 2000)
     write_logs("planner")
-    for _ in range(500):
+    for _ in range(50):
         log.warning("x" * 5000)
     sizes = [file.stat().st_size for file in folder.glob("planner.jsonl*")]
     assert len(sizes) == 1 + module.KEPT_FILES

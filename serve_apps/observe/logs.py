@@ -66,7 +66,10 @@ class JsonLines(logging.Formatter):
         line: dict[str, Any] = {"time": when, "level": record.levelname.lower(), **self._about}
         if (request_id := getattr(record, "request_id", None)) is not None:
             line["request_id"] = str(request_id)
-        line["message"] = self._clean(record.getMessage())[:LONGEST]
+        message = record.getMessage()
+        if record.name == "asyncio":  # below its first line a task is shown, with the words of its exception
+            message = message.partition("\n")[0]
+        line["message"] = self._clean(message)[:LONGEST]
         if record.exc_info is not None and record.exc_info[1] is not None:
             said = said_of(record.exc_info[1])
             if getattr(record, "private", False):

@@ -30,7 +30,7 @@ from serve_apps.observe.requests import RequestCounts, Stream
 from serve_apps.records.batch import RecordBatch
 from serve_apps.replica.choice import class_of
 from serve_apps.wire.ask import Ask
-from serve_apps.wire.calls import Calls, Unreached
+from serve_apps.wire.calls import LONGEST_S, Calls, Unreached
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served, Work
 from serve_apps.wire.names import RECORDER, app_name, runtime_name
@@ -41,7 +41,6 @@ ATTEMPTS = 8
 """Dispatches of one request before it is given up as an error."""
 CALL_MARGIN_S = 10.0
 """Wall seconds beyond a request's deadline before a replica's silence counts as an error."""
-LONGEST_CALL_S = 3600.0
 NODE_LIMIT_S = 2.0
 """Wall seconds a node, or the recorder, has to say what became of an attempt that broke."""
 RETRY_S = 0.2
@@ -290,7 +289,7 @@ class Dispatcher:
         if not self.run.cold:
             return None
         runtime = self._runtime(work.executor)
-        early: Served | None = await self._calls.call(runtime, "turn", work.slim(), limit_s=LONGEST_CALL_S)
+        early: Served | None = await self._calls.call(runtime, "turn", work.slim(), limit_s=LONGEST_S)
         return None if early is None else Answer(served=early)
 
     async def _lost(self, work: Work, error: Exception) -> Answer:
@@ -374,7 +373,7 @@ class Dispatcher:
 
 def _patience_until(request: Request, clock: LiveClock) -> float:
     """When an attempt that began now is given up as lost, by the event loop's clock."""
-    patience_s = LONGEST_CALL_S
+    patience_s = LONGEST_S
     if request.deadline_s != inf:
         patience_s = clock.wall_until_s(request.deadline_s) + CALL_MARGIN_S
     return asyncio.get_running_loop().time() + patience_s

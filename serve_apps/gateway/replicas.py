@@ -12,7 +12,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from serve_apps.observe.samples import Sample
-from serve_apps.wire.calls import Unreached
+from serve_apps.wire.calls import CALL_LIMIT_S, LONGEST_S, Unreached, each_within
 from serve_apps.wire.messages import Answer, Delta, Work
 from serve_apps.wire.names import REPLICA
 from serve_apps.wire.testbed import served
@@ -23,7 +23,7 @@ WARM_UP_TIMEOUT_S = 20.0
 
 
 class Replicas(Protocol):
-    """Calls to the replica of an application. How long to wait is the caller's affair."""
+    """Calls to the replica of an application, none longer than `LONGEST_S`; a caller may well be less patient."""
 
     async def serve(self, app: str, work: Work) -> Answer:
         """One attempt, whole. Raises `Unreached` if the replica is lost."""
@@ -44,24 +44,26 @@ class ServeReplicas:
     async def serve(self, app: str, work: Work) -> Answer:
         """See `Replicas`."""
         try:
-            answer: Answer = await self._handle(app, "serve").remote(work)
-        except (RayError, RayServeException) as error:
+            async with asyncio.timeout(LONGEST_S):
+                answer: Answer = await self._handle(app, "serve").remote(work)
+        except (RayError, RayServeException, TimeoutError) as error:
             raise Unreached(f"{app}: {type(error).__name__}") from error
         return answer
 
     async def stream(self, app: str, work: Work) -> AsyncIterator[Delta | Answer]:
         """See `Replicas`."""
         try:
-            async for item in self._handle(app, "stream").remote(work):
+            async for item in each_within(self._handle(app, "stream").remote(work), LONGEST_S):
                 yield item
-        except (RayError, RayServeException) as error:
+        except (RayError, RayServeException, TimeoutError) as error:
             raise Unreached(f"{app}: {type(error).__name__}") from error
 
     async def numbers(self, app: str) -> list[Sample]:
         """See `Replicas`."""
         try:
-            found: list[Sample] = await self._handle(app, "numbers").remote()
-        except (RayError, RayServeException) as error:
+            async with asyncio.timeout(CALL_LIMIT_S):
+                found: list[Sample] = await self._handle(app, "numbers").remote()
+        except (RayError, RayServeException, TimeoutError) as error:
             raise Unreached(f"{app}: {type(error).__name__}") from error
         return found
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from serve_apps.replica.base import BackendSpec, Synthetic
 from serve_apps.replica.content import answer, deltas, rest, text_of
-from serve_apps.wire.calls import Calls, RayCalls
+from serve_apps.wire.calls import LONGEST_S, Calls, RayCalls
 from serve_apps.wire.messages import Answer, Delta, Served, Work
 from serve_apps.wire.names import runtime_name
 
@@ -24,7 +24,7 @@ class Emulated(Synthetic):
     async def serve(self, work: Work) -> Answer:
         """One attempt. If whoever waits for it goes away, the node is told."""
         try:
-            served: Served = await self._calls.call(self._node, "serve", work, limit_s=None)
+            served: Served = await self._calls.call(self._node, "serve", work, limit_s=LONGEST_S)
         except asyncio.CancelledError:
             self._give_up(work)
             raise

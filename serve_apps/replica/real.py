@@ -32,7 +32,7 @@ from serve_apps.engines.vllm import VllmEngine, VllmSettings
 from serve_apps.replica.base import BackendSpec
 from serve_apps.vram.actor import VramAccount
 from serve_apps.wire.ask import BadAsk
-from serve_apps.wire.calls import Calls, RayCalls
+from serve_apps.wire.calls import LONGEST_S, Calls, RayCalls
 from serve_apps.wire.messages import Answer, Delta, Piece, Served, Work
 from serve_apps.wire.names import app_name, runtime_name
 
@@ -184,7 +184,7 @@ class Real:
         while attempt.served is None:
             await attempt.turn.wait()
             took = (attempt.work.request.id, attempt.work.attempt, service_s, tokens, read)
-            if await self._calls.call(self._node, "complete", *took, limit_s=None):
+            if await self._calls.call(self._node, "complete", *took, limit_s=LONGEST_S):
                 return
             await asyncio.sleep(AGAIN_S)
 

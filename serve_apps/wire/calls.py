@@ -1,11 +1,14 @@
-"""The one way to call an actor of the testbed: by name, within a limit of wall time, failing in one way."""
+"""The one way to call an actor of the testbed: by name, within a limit of wall time, failing in one way.
+
+There is no call without a limit: what waits for another process would wait for ever if that stood still.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -16,6 +19,10 @@ log = logging.getLogger("edgebed")
 
 CALL_LIMIT_S = 10.0
 """Wall seconds after which silence counts as a failure, unless a caller knows better."""
+LONGEST_S = 3600.0
+"""Wall seconds after which silence is a failure even where waiting is what the caller came for: a request's service."""
+
+Item = TypeVar("Item")
 
 
 class Unreached(ConnectionError):
@@ -25,14 +32,11 @@ class Unreached(ConnectionError):
 class Calls(Protocol):
     """Calls to named actors. What an actor refuses with a `ValueError` is raised as one; all else as `Unreached`."""
 
-    async def call(self, name: str, method: str, *args: Any, limit_s: float | None = CALL_LIMIT_S) -> Any:
-        """The result of a method. Raises `Unreached`, and `ValueError` with the actor's own words.
+    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
+        """The result of a method. Raises `Unreached`, and `ValueError` with the actor's own words."""
 
-        `limit_s` None: wait however long it takes.
-        """
-
-    def stream(self, name: str, method: str, *args: Any) -> AsyncIterator[Any]:
-        """What a method yields, as it comes. Raises like `call`; how long to wait is the caller's affair."""
+    def stream(self, name: str, method: str, *args: Any, limit_s: float = LONGEST_S) -> AsyncIterator[Any]:
+        """What a method yields, as it comes, no two items more than `limit_s` apart. Raises like `call`."""
 
     def tell(self, name: str, method: str, *args: Any) -> None:
         """Call without waiting; whether it arrived nobody hears."""
@@ -53,7 +57,7 @@ class RayCalls:
                 raise Unreached(f"no actor {name!r} in namespace {namespace()!r}") from error
         return self._handles[name]
 
-    async def call(self, name: str, method: str, *args: Any, limit_s: float | None = CALL_LIMIT_S) -> Any:
+    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
         """See `Calls`."""
         reference = getattr(self.handle(name), method).remote(*args)
         try:
@@ -85,13 +89,17 @@ class RayCalls:
                 results.append(None)
         return results
 
-    async def stream(self, name: str, method: str, *args: Any) -> AsyncIterator[Any]:
+    async def stream(
+        self, name: str, method: str, *args: Any, limit_s: float = LONGEST_S
+    ) -> AsyncIterator[Any]:
         """See `Calls`."""
         streamed = getattr(self.handle(name), method).options(num_returns="streaming")
         try:
-            async for reference in streamed.remote(*args):
-                yield await reference
-        except RayError as error:
+            async for reference in each_within(streamed.remote(*args), limit_s):
+                async with asyncio.timeout(limit_s):
+                    item = await reference
+                yield item
+        except (RayError, TimeoutError) as error:
             raise _failure(name, method, error) from error
 
     def tell(self, name: str, method: str, *args: Any) -> None:
@@ -100,6 +108,17 @@ class RayCalls:
             getattr(self.handle(name), method).remote(*args)
         except Unreached as error:
             log.warning("%s not told: %s", method, error)
+
+
+async def each_within(items: AsyncIterator[Item], limit_s: float) -> AsyncIterator[Item]:
+    """The items as they come. Raises `TimeoutError` if one takes longer than `limit_s` wall seconds."""
+    while True:
+        try:
+            async with asyncio.timeout(limit_s):
+                item = await anext(items)
+        except StopAsyncIteration:
+            return
+        yield item
 
 
 def _failure(name: str, method: str, error: RayError | TimeoutError) -> Exception:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any
 
-from serve_apps.wire.calls import CALL_LIMIT_S, Unreached
+from serve_apps.wire.calls import CALL_LIMIT_S, LONGEST_S, Unreached
 
 
 class InMemoryCalls:
@@ -39,7 +39,7 @@ class InMemoryCalls:
             self.actors[name] = actor
         self._wake()
 
-    async def call(self, name: str, method: str, *args: Any, limit_s: float | None = CALL_LIMIT_S) -> Any:
+    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
         self.asked.append((name, method))
         try:
             async with asyncio.timeout(limit_s):
@@ -47,7 +47,9 @@ class InMemoryCalls:
         except TimeoutError as error:
             raise Unreached(f"{name}.{method}: no answer in time") from error
 
-    async def stream(self, name: str, method: str, *args: Any) -> AsyncIterator[Any]:
+    async def stream(
+        self, name: str, method: str, *args: Any, limit_s: float = LONGEST_S
+    ) -> AsyncIterator[Any]:
         self.asked.append((name, method))
         items = getattr(self._actor(name), method)(*args)
         while True:

@@ -32,7 +32,7 @@ class World:
         self.batch.begin("run")
         self.links = Links(self, self.batch, Clock(self), "here")
 
-    async def call(self, name: str, method: str, *args: Any, limit_s: float | None = CALL_LIMIT_S) -> Any:
+    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
         if name == RECORDER:
             return await getattr(self.books, method)(*args)
         if method == "where":

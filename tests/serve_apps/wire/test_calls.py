@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from serve_apps.wire.calls import RayCalls, Unreached
+from serve_apps.wire.calls import RayCalls, Unreached, each_within
 from tests.build.waiting import until
 
 
@@ -54,3 +55,21 @@ def test_silence_beyond_the_limit_is_a_failure_that_says_so() -> None:
             await calls(Actor()).call("actor", "ask", limit_s=0.01)
 
     asyncio.run(steps())
+
+
+async def _counting(stops_at: int) -> AsyncIterator[int]:
+    for number in range(stops_at):
+        yield number
+    await asyncio.Event().wait()
+
+
+def test_a_stream_that_falls_silent_is_given_up() -> None:
+    found: list[int] = []
+
+    async def hear() -> None:
+        async for number in each_within(_counting(2), 0.01):
+            found.append(number)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(hear())
+    assert found == [0, 1]

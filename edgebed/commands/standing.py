@@ -140,6 +140,8 @@ def up(
     out.print(
         f"up: {standing.url}/v1  (scheme {scheme}, speedup {loaded.live.speedup:g}, records in {layout.root})"
     )
+    if len(standing.gateways) > 1:
+        out.print(f"each gateway alone: {', '.join(standing.gateways)}")
     if (agent := TestbedConfig.model_validate_json(standing.testbed).agent_llm) is not None:
         out.print(f"the agents' model: {agent.url}")
     out.print("next: edgebed load, edgebed inject slowdown --node ..., edgebed down", style="dim")

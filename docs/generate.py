@@ -29,6 +29,9 @@ from emulation.domain.quantities import Range, Words
 from emulation.files import list_scenarios, load_scenario
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.observe.metrics import GROUPS, METRICS
+from serve_apps.records.batch import MOST_WAITING_MB, PERIOD_S
+from serve_apps.records.segments import LONGEST_H, MOST_MB
+from serve_apps.testbed.closing import PATIENCE_S
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
@@ -286,6 +289,7 @@ def record_page() -> str:
         "where "
         "their `ended_s` was a gateway's time,\nit is read as the node's, which their side rows have.\n\n"
     )
+    text += kept_section()
     for cls in LINES:
         docs, written = field_docs(cls), source_annotations(cls)
         rows = [
@@ -295,6 +299,42 @@ def record_page() -> str:
         kind = cls.__dataclass_fields__["kind"].default  # type: ignore[attr-defined]
         text += f"## `{kind}`\n\n{first_paragraph(cls)}\n\n" + table(["field", "type", "what"], rows) + "\n"
     return text
+
+
+def kept_section() -> str:
+    """How a live record is kept, with the figures the code has."""
+    return f"""## How a live record is kept
+
+The recorder acknowledges a batch when it is written; whoever sent it keeps it until then. A gateway answers a
+request when its end lies in a file of the gateway's machine, and sends its records every {PERIOD_S:g} s: no
+process that is killed, gateway, recorder or both, takes a request that was answered out of the record. Where
+that file cannot be written, `/health` says so, and killing the gateway may lose the ends of its last
+{PERIOD_S:g} s. Written means handed to the operating system; a loss of power may cost what that had not put on
+the disk.
+
+A recorder that is killed is restarted and goes on from the files of its run: while a run is open, its folder
+holds `.open/`, for its owner only, with a journal of every batch. When the disk is full, nothing is
+acknowledged: senders keep up to {MOST_WAITING_MB} MB of records each, `/health` says `degraded`, and beyond
+that a gateway refuses requests (503 `records_full`). Once there is room, all of it is written. At the end of a
+run that is waited for, {PATIENCE_S:g} s at most; then the run has failed, and its folder is left for `edgebed
+recover`.
+
+`edgebed recover` closes the record of a run that was cut: it keeps what was acknowledged, adds a line
+`unfinished` for each request in the system and a footer that says `interrupted`, and joins the client's log.
+
+The record of `edgebed up` is kept in segments, each of at most {MOST_MB} MB (or an eighth of `--keep-records`)
+and {LONGEST_H:g} hours. Those that are over are below `segments/`, each a folder that `edgebed report` reads,
+times counted from the begin of the testbed; the oldest go once all are larger than `--keep-records` says. A
+request has its line in the segment in which it ended, so in each of them arrived = ends; the side row of its
+footer has `carried`, how many were in the system then, that of its header `segment` and `begin_s`. An event is
+in the fault ledger of the segment in which it began and ended.
+
+The side row of the footer has `client`, what the client's log said of the record before they were joined:
+`asked`, `answered`, `unrecorded` (answered, and no such end in the record: a run in which it is not 0 has not
+passed), `undelivered` (done by the record, no answer at the client), `twice`, and the first of their names. Its
+`recorder` says how often the recorder was restarted and found no room, where it did.
+
+"""
 
 
 def cli_page() -> str:

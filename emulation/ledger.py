@@ -1,13 +1,10 @@
-"""The books of one run: every arrival, every end, every decision; conservation is checked at the close.
-
-Both worlds keep their books here, so that one record format and one way of counting exists.
-"""
+"""The books of a run of either world: each arrival, end and decision; conservation is checked at the close."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -67,6 +64,10 @@ class Ledger:
         self._window: dict[str, list[float]] = {m: [0, 0, 0, 0, 0.0] for m in header.models}
         if sink is not None:
             sink.write(header)
+
+    def write_to(self, sink: RecordSink) -> None:
+        """Record from now on: what was counted so far is in its file already."""
+        self._sink = sink
 
     # -- requests -----------------------------------------------------------------------------------------
 
@@ -236,7 +237,26 @@ class Ledger:
             return self._last_window
         return window
 
-    def close(self, t_s: float, unfinished: Iterable[Unfinished], interrupted: bool = False) -> RunFooter:
+    def carry(self, requests: Sequence[Request]) -> None:
+        """Begin to count anew, with these requests in the system."""
+        self.arrived, self.ends = Counter(r.model for r in requests), defaultdict(Counter)
+        self.counted_open = sum(r.arrival_s < self._horizon_s for r in requests)
+
+    def turn(self, t_s: float, in_system: Sequence[Request], side: Mapping[str, Any] | None) -> None:
+        """Write a footer of all that ended; who is in the system is counted again from now on, in another file."""
+        ends = {m: dict(sorted(e.items())) for m, e in sorted(self.ends.items())}
+        footer = RunFooter(t_s, {m: sum(e.values()) for m, e in ends.items()}, ends, {})
+        if self._sink is not None:
+            self._sink.write(footer, side)
+        self.carry(in_system)
+
+    def close(
+        self,
+        t_s: float,
+        unfinished: Iterable[Unfinished],
+        interrupted: bool = False,
+        side: Mapping[str, Any] | None = None,
+    ) -> RunFooter:
         """Write what is still in the system, and the footer. Raises `ConservationError` if the books do not balance."""
         in_system: Counter[str] = Counter()
         for request, measured, decision in unfinished:
@@ -252,7 +272,7 @@ class Ledger:
             interrupted=interrupted,
         )
         if self._sink is not None:
-            self._sink.write(footer)
+            self._sink.write(footer, side)
         if not footer.conserved():
             raise ConservationError(
                 f"arrived {footer.arrived}, ends {footer.ends}, in system {footer.in_system}"

@@ -157,12 +157,13 @@ class JsonlSink:
 
 
 def write_records(folder: Path, rows: Iterable[tuple[Record, Mapping[str, Any] | None]]) -> None:
-    """Write records with their side data in canonical order: each file appears whole, or not at all."""
+    """Write records with their side data in canonical order: both files appear whole, or neither."""
     ordered = sorted(rows, key=lambda row: canonical_order(row[0]))
     sides = [encode({"line": i, **side}) for i, (_, side) in enumerate(ordered) if side]
-    write_whole(folder / RECORD_FILE, b"".join(encode(record) for record, _ in ordered))
+    files = {folder / RECORD_FILE: b"".join(encode(record) for record, _ in ordered)}
     if sides:
-        write_whole(folder / SIDE_FILE, b"".join(sides))
+        files[folder / SIDE_FILE] = b"".join(sides)
+    write_together(files)
 
 
 def rows_of(path: Path) -> list[tuple[Record, Mapping[str, Any] | None]]:
@@ -211,15 +212,33 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises `OSError` naming the file; whatever happens, nothing half-written stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
+    write_together({path: content})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: all of their content is there before the first one takes its place.
+
+    Raises `OSError` naming the file; whatever happens, nothing half-written stays.
+    """
+    parts = {path: path.with_name(f".{path.name}.part") for path in files}
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, str(temporary), temporary):
+        for path, content in files.items():
+            _write_part(path, parts[path], content)
+        for path, part in parts.items():
+            part.replace(path)
+    except BaseException:
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        raise
+
+
+def _write_part(path: Path, part: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(content)
+    except OSError as error:
+        if error.filename in (None, str(part), part):
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 

@@ -42,6 +42,7 @@ from edgebed.commands.options import (
     seeds_of,
 )
 from edgebed.commands.profile import profile, profiles
+from edgebed.commands.recover import recover
 from edgebed.commands.reproduce import app as reproduce_app
 from edgebed.commands.standing import down, inject, up
 
@@ -235,6 +236,9 @@ def report(
     layout.scenario()  # a folder that is none of ours is said before anything else
     say(f"reading the records in {folder} ...")
     conclude_and_show(layout, as_json, baseline=baseline)
+
+
+app.command(cls=Command, rich_help_panel=RECORDS)(recover)
 
 
 @app.command(cls=Command, rich_help_panel=RECORDS)

@@ -43,6 +43,25 @@ def _check_address(address: str | None) -> str | None:
     return address
 
 
+LEAST_KEPT_MB = 8
+"""Of a record: less would be gone before it is read."""
+_UNITS_MB = {"MB": 1, "GB": 1000, "TB": 1_000_000}
+
+
+def size_of(option: str, given: str) -> int | None:
+    """Bytes of a size as `500MB` or `8GB`; None: `all`. Raises `ConfigError`."""
+    text = given.strip().upper()
+    number, unit = text[:-2], text[-2:]
+    if text == "ALL":
+        return None
+    if unit not in _UNITS_MB or not number.isdecimal() or len(number) > 9:
+        raise ConfigError(f"{option} {given[:40]!r}: is no size; give one as 500MB or 8GB, or all")
+    size_mb = int(number) * _UNITS_MB[unit]
+    if size_mb < LEAST_KEPT_MB:
+        raise ConfigError(f"{option} {given!r}: is too little; give {LEAST_KEPT_MB}MB at least")
+    return size_mb * 1_000_000
+
+
 ScenarioArgument = Annotated[
     str,
     typer.Argument(

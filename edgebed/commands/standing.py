@@ -26,6 +26,7 @@ from edgebed.commands.options import (
     default_folder,
     print_json,
     scenario_names,
+    size_of,
     with_time_limit,
 )
 from emulation.domain.mistakes import ConfigError
@@ -103,6 +104,14 @@ def up(
             help="A web site whose pages may call it from a browser, as https://page.example; repeatable.",
         ),
     ] = None,
+    keep_records: Annotated[
+        str,
+        typer.Option(
+            "--keep-records",
+            metavar="SIZE",
+            help="How much of the record is kept, as 500MB or 8GB: the oldest of it goes. all: everything.",
+        ),
+    ] = "8GB",
     folder: OutOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -120,6 +129,7 @@ def up(
     from emulation.files import load_scenario
     from serve_apps.testbed.live import LiveOptions
 
+    keep_bytes = size_of("--keep-records", keep_records)
     loaded = with_time_limit(adjusted(load_scenario(scenario), speedup, lifecycle, gateways), time_limit)
     check(loaded, [scheme], live=True)
     loaded, backend = with_backend(loaded, backend, speedup)
@@ -131,7 +141,7 @@ def up(
         address=address, unprotected=unprotected, http=_http_settings(http, allow_host or [], allow_origin or []),
     )  # fmt: skip
     if foreground:
-        serve_in_foreground(loaded, scheme, seed, options, layout)
+        serve_in_foreground(loaded, scheme, seed, options, layout, keep_bytes)
         return
     standing = bring_up(options, layout, given_words(ctx, without=("as_json", "quiet", "folder")))
     if as_json:

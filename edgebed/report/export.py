@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgebed.harmless import harmless_cell
+from edgebed.report.client_row import client_json
 from edgebed.report.figures import BY_NAME
 from edgebed.report.model import Comparison, ParityRow
 from edgebed.report.stats import Interval
@@ -42,6 +43,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         },
         "faults": None if comparison.faults is None else [asdict(r) for r in comparison.faults],
         "parity": None if comparison.parity is None else [parity_json(r) for r in comparison.parity.rows],
+        "clients": client_json(comparison.results),
         "left_out": [asdict(o) for o in comparison.left_out],
         "remarks": list(comparison.remarks),
         "checks": {

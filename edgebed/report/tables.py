@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any
 
 from controller.loop import INVALID
+from edgebed.report.client_row import client_check, recorder_remarks
 from edgebed.report.figures import (
     BY_NAME,
     FIGURES,
@@ -250,12 +251,15 @@ def checks(comparison: Comparison) -> list[TableCell]:
         TableCell(f"{s.scheme}, seed {s.seed}: {'; '.join(s.conservation.problems[:3])}", "FAILED", "bad")
         for s in broken[:5]
     ]
+    if (client := client_check(results)) is not None:
+        lines.append(_check(*client))
     cut = sum(r.summary.interrupted for r in results)
     if cut:
         text = f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded"
         lines.append(TableCell(text, "CUT", "bad"))
     lines += _left_out(comparison)
-    lines += [TableCell(text, "note", "muted") for text in (*_few(comparison), *comparison.remarks)]
+    remarks = (*_few(comparison), *recorder_remarks(results), *comparison.remarks)
+    lines += [TableCell(text, "note", "muted") for text in remarks]
     unnamed = sum(r.summary.unnamed for r in results)
     if unnamed:
         text = (

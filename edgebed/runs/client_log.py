@@ -20,6 +20,7 @@ from emulation.domain.request import Outcome, Request
 from emulation.domain.request_id import client_id_of
 from emulation.jsonl import RecordError
 from emulation.ledger import request_record
+from emulation.metrics.client_books import held_against, side_of
 from emulation.recording import Run, read_run, rows_of, write_records
 from workloads.load import ClientResult, client_log
 
@@ -31,15 +32,22 @@ RecordWithSide = tuple[Record, Mapping[str, Any] | None]
 def join_client_log(folder: Path) -> Run:
     """Rewrite the record in `folder` with what the client's log beside it says; returns the run.
 
-    Requests nobody logged (sent by hand while the run went on) stay as the gateway saw them. Raises `RecordError`
-    if the record is not closed.
+    Before that the two are held against each other; what was found stands beside the footer. Requests nobody logged
+    (sent by hand while the run went on) stay as the gateway saw them. Raises `RecordError` if the record is not closed.
     """
     rows = rows_of(folder)
     header = next((r for r, _ in rows if isinstance(r, RunHeader)), None)
-    footer = next((r for r, _ in rows if isinstance(r, RunFooter)), None)
+    footer, beside = next(((r, side) for r, side in rows if isinstance(r, RunFooter)), (None, None))
     if header is None or footer is None:
         raise RecordError(f"{folder}: the run was not closed")
     log = {result.request_id: result for result in client_log(folder / CLIENT_LOG)}
+    books = side_of(
+        held_against(
+            [record for record, _ in rows if isinstance(record, RequestRecord)],
+            log.keys(),
+            [name for name, seen in log.items() if seen.outcome == "done"],
+        )
+    )
     joined: list[RecordWithSide] = []
     for record, side in rows:
         if isinstance(record, RequestRecord):
@@ -48,7 +56,7 @@ def join_client_log(folder: Path) -> Run:
             joined.append((record, side))
     joined += [(_never_arrived(result, header), None) for result in log.values()]
     requests = [record for record, _ in joined if isinstance(record, RequestRecord)]
-    joined.append((_recount(footer, requests), None))
+    joined.append((_recount(footer, requests), {**(beside or {}), **books}))
     write_records(folder, joined)
     return read_run(folder)
 
@@ -77,9 +85,9 @@ def _joined(
 def _never_arrived(seen: ClientResult, header: RunHeader) -> RequestRecord:
     """A request the client intended and no gateway has recorded."""
     request = Request(seen.request_id, seen.model, "", seen.intended_s, inf, prompts=0)
-    outcome: Outcome = "aborted" if seen.outcome in ("done", "aborted") else "error"
+    outcome: Outcome = "aborted" if seen.outcome == "aborted" else "error"
     counted, sent = seen.intended_s < header.horizon_s, Measured(attempt=0, sent_s=seen.sent_s)
-    why = seen.error or "never reached a gateway"
+    why = "answered, and in no record" if seen.outcome == "done" else seen.error or "never reached a gateway"
     return request_record(request, outcome, seen.ended_s, counted, sent, reason=why)
 
 

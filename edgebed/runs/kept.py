@@ -18,6 +18,7 @@ from emulation.files import ConfigError
 from emulation.jsonl import RecordError
 from emulation.metrics.view import cut, last_s
 from emulation.recording import RECORD_FILE, Run, VersionError, read_run
+from serve_apps.records.segments import SEGMENTS
 from serve_apps.testbed.watch import said_of
 
 Pair = tuple[str, int]
@@ -68,6 +69,8 @@ def kept_runs(
             kept.left_out.append(LeftOut(*pair, "failed", failed[pair]))
         else:
             _take(kept, folder, pair, manifest, (known or {}).get(pair))
+    if earlier := len(list((layout.root / SEGMENTS).glob("*"))):
+        kept.remarks.append(f"{earlier} earlier segments of its record are below {layout.root / SEGMENTS}")
     versions = sorted({run.header.edgebed or "unknown" for run in (*kept.whole.values(), *kept.cut.values())})
     if len(versions) > 1:
         kept.remarks.append(f"its runs were made by different versions of edgebed: {', '.join(versions)}")
@@ -126,16 +129,18 @@ def _take(kept: Kept, folder: Path, pair: Pair, manifest: Manifest, known: Run |
     _check_belongs(folder, run.header, pair, manifest, None if note is None else note.experiment)
     if note is not None and note.died:
         kept.remarks.append(f"{pair[0]}, seed {pair[1]}: died unplanned: {said_of(note.died)}")
-    _sort_in(kept, pair, run)
+    _sort_in(kept, pair, run, folder)
 
 
-def _sort_in(kept: Kept, pair: Pair, run: Run) -> None:
+def _sort_in(kept: Kept, pair: Pair, run: Run, folder: Path) -> None:
     if not cut(run):
         kept.whole[pair] = run
         return
     kept.cut[pair] = run
     how = "its record was not closed" if run.footer is None else "interrupted"
     why = f"{how} at {last_s(run):.0f} of {run.header.horizon_s:.0f} virtual s"
+    if run.footer is None:
+        why += f"; `edgebed recover {folder}` closes it"
     kept.left_out.append(LeftOut(*pair, "cut", why))
 
 
@@ -181,7 +186,7 @@ def _without_manifest(layout: Layout, kept: Kept) -> None:
             kept.left_out.append(LeftOut(*pair, "unreadable", str(error)))
             continue
         _check_fits(folder, run.header, scenario)
-        _sort_in(kept, (run.header.scheme, run.header.seed), run)
+        _sort_in(kept, (run.header.scheme, run.header.seed), run, folder)
     _check_alike([*kept.whole.values(), *kept.cut.values()])
     versions = sorted({run.header.version for run in kept.whole.values()})
     if any(version < 3 for version in versions):

@@ -14,6 +14,7 @@ from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE, SIDE_FILE, write_whole
+from serve_apps.records.kept import clear
 
 SCENARIO_FILE = "scenario.json"
 PARITY_FILE = "parity.json"
@@ -174,6 +175,7 @@ def clear_run(folder: Path) -> None:
     """Remove what an earlier try left of a run."""
     for name in (RECORD_FILE, SIDE_FILE):
         (folder / name).unlink(missing_ok=True)
+    clear(folder)
 
 
 def seed_of(run_folder: Path) -> int | None:

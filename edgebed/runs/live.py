@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from edgebed.commands.console import progress_bar, say, warn
@@ -95,7 +96,16 @@ def compare_live(
             _add_parity(outcome, scenario, quiet)
         return outcome
     while left and not outcome.interrupted:
-        left = _run_on_one_testbed(scenario, options, left, layout, outcome, quiet)
+        try:
+            left = _run_on_one_testbed(scenario, options, left, layout, outcome, quiet)
+        except Exception as error:
+            if not (outcome.runs or outcome.failed):
+                raise
+            why = f"no testbed to run on: {Failure.of(error).said}"
+            warn(why)
+            left = [pair for pair in left if pair not in outcome.runs and pair not in outcome.failed]
+            outcome.failed |= dict.fromkeys(left, why)  # what was made is reported all the same
+            left = []
     if check_parity and not outcome.interrupted:
         _add_parity(outcome, scenario, quiet)
     return outcome
@@ -146,7 +156,7 @@ def _run_and_note(
     except KeyboardInterrupt:
         outcome.interrupted = True
         warn("interrupted: reporting what was recorded")
-        if (folder / CLIENT_LOG).exists():
+        with suppress(RecordError, OSError):  # then there is nothing to report of it
             outcome.runs[pair] = join_client_log(folder)
     except Exception as error:
         failure = Failure.of(error)
@@ -210,20 +220,30 @@ def run_live(
         layout.root / SCENARIO_FILE, seed, cluster.url, t0_wall, scenario.live.speedup, folder / CLIENT_LOG,
         plain_ids=True,
     )  # fmt: skip
-    interrupted = True
     try:
         _watch(cluster, scenario, scheme, load, t0_wall, quiet)
-        interrupted = False
-    finally:
+    except BaseException:
         stop_load(load)
-        cluster.end_run(interrupted=interrupted)
-        log.info("run of %s, seed %d, is over%s", scheme, seed, ", interrupted" if interrupted else "")
+        _end_cut(cluster)
+        log.info("run of %s, seed %d, was cut", scheme, seed)
+        raise
+    stop_load(load)
+    cluster.end_run()
+    log.info("run of %s, seed %d, is over", scheme, seed)
     run = join_client_log(folder)
     say(figures(summarise(run)))
     processes = process_figures([run])
     if processes is not None:
         say(f"real processes: {process_line(processes)}")
     return run
+
+
+def _end_cut(cluster: LiveCluster) -> None:
+    """Close the record of a run that was cut, if that can be done: its user is told first why it was cut."""
+    try:
+        cluster.end_run(interrupted=True)
+    except Exception as error:
+        warn(f"its record could not be closed: {Failure.of(error).said}")
 
 
 def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPlan:

@@ -16,12 +16,10 @@ from edgebed.runs.layout import UP_LOG, Layout, fresh_folder
 from edgebed.runs.live import run_plan, start_cluster
 from edgebed.runs.manifest import manifest_of
 from edgebed.runs.virtual import note_of
-from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.scenario import Scenario
-from emulation.domain.slots import slots_until
 from emulation.files import ConfigError
-from emulation.recording import rows_of, write_records
 from serve_apps.observe.logs import logging_to
+from serve_apps.records.segments import ENDLESS_S, finish
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.standing import say_how_it_ended, stand
@@ -30,8 +28,6 @@ from serve_apps.testbed.state import Standing, read_standing
 UP_TIMEOUT_S = 240.0
 SAY_S = 10.0
 """Wall seconds between two words that it is still starting."""
-_ENDLESS_S = 1e9
-"""Horizon of a testbed that stays, until it is taken down and its true length is known."""
 
 
 def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standing:
@@ -56,9 +52,17 @@ def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standi
 
 
 def serve_in_foreground(
-    scenario: Scenario, scheme: str, seed: int, options: LiveOptions, layout: Layout
+    scenario: Scenario,
+    scheme: str,
+    seed: int,
+    options: LiveOptions,
+    layout: Layout,
+    keep_bytes: int | None = None,
 ) -> None:
-    """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running."""
+    """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running.
+
+    `keep_bytes`: how much of the record is kept; None: all of it.
+    """
     checked_port(options.host, options.port)
     scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
     layout.claim(scenario, manifest_of(scenario, [scheme], [seed], "live", None))
@@ -66,7 +70,9 @@ def serve_in_foreground(
     note = note_of(scenario)
     note.write(folder)
     plan = run_plan(scenario, scheme, seed, folder)
-    endless = replace(plan, header=replace(plan.header, horizon_s=_ENDLESS_S), endless=True)
+    endless = replace(
+        plan, header=replace(plan.header, horizon_s=ENDLESS_S), endless=True, keep_bytes=keep_bytes
+    )
     with logging_to(str(layout.logs.resolve()), "driver"), start_cluster(scenario, options) as cluster:
         cluster.begin_run(endless)
         say(
@@ -94,29 +100,13 @@ def close_run(cluster: LiveCluster, folder: Path, lost: str | None = None) -> No
         try:
             cluster.end_run(interrupted=lost is not None)
         finally:
-            close_endless(folder)
+            finish(folder)
     except Exception as error:
         failure = "; ".join(filter(None, (lost, f"{type(error).__name__}: {error}")))
         if lost is None:
             raise
     finally:
         say_how_it_ended(standing_file(), failure)
-
-
-def close_endless(folder: Path) -> None:
-    """Give the record of a testbed that stayed its true horizon; every request in it counts. One that was cut stays."""
-    rows = rows_of(folder)
-    end_s = next((r.t_s for r, _ in rows if isinstance(r, RunFooter)), None)
-    if end_s is None:  # it was cut
-        return
-    slot_s = next(r.slot_s for r, _ in rows if isinstance(r, RunHeader))
-
-    def closed(record: Record) -> Record:
-        if isinstance(record, RunHeader):
-            return replace(record, horizon_s=end_s, slots=max(1, slots_until(end_s, slot_s)))
-        return replace(record, counted=True) if isinstance(record, RequestRecord) else record
-
-    write_records(folder, [(closed(record), side) for record, side in rows])
 
 
 def _wait_until_up(owner: subprocess.Popen[bytes], log: Path) -> Standing:

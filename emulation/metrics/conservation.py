@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from emulation.domain.records import NAMES_UNFINISHED
+from emulation.metrics.client_books import client_problems
 from emulation.metrics.view import RunView
 
 
@@ -23,6 +24,7 @@ class Conservation:
 def conservation(run: RunView) -> Conservation:
     """Check arrived = ends + in system per model, in the footer and against the request lines themselves.
 
+    Of a live run that was joined with its client's log, every answer the client has must be in the record too.
     Since version 3 what is in the system has lines too, and these are held against the footer as well.
 
     Tail requests are included: the law holds for all work, counted or not. A run without a footer was cut
@@ -49,6 +51,7 @@ def conservation(run: RunView) -> Conservation:
     problems += [
         f"request {i} ends {n} times" for i, n in Counter(r.request_id for r in run.requests).items() if n > 1
     ]
+    problems = client_problems(run) + problems
     return Conservation(
         ok=not problems,
         arrived=sum(footer.arrived.values()),

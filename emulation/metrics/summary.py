@@ -122,6 +122,7 @@ def summarise(run: RunView) -> Summary:
     in_time = [r for r in served if _in_time(r, header.deadline_s)]
     decisions = [d for d in run.decisions if d.t_s < header.horizon_s]
     span_s = min(header.horizon_s, last_s(run)) if cut(run) else header.horizon_s
+    span_s -= float(run.side.get(0, {}).get("begin_s", 0.0))  # of a segment of a longer run
     return Summary(
         scenario=header.scenario,
         scheme=header.scheme,

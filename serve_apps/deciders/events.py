@@ -113,7 +113,7 @@ class EventPlayer:
         """What a scraper is to read: the faults in force, and the records that wait."""
         in_force = Counter(self._in_force.values())
         kinds = {**dict.fromkeys(FAULTS, 0), **in_force}
-        return [*fault_samples(kinds), *unsent_samples(EVENTS, self._batch.unsent, self._batch.lag_s)]
+        return [*fault_samples(kinds), *unsent_samples(EVENTS, self._batch)]
 
     def _play(self, step: Step) -> None:
         task = asyncio.ensure_future(self._step(step))

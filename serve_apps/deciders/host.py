@@ -116,13 +116,17 @@ class Host(ABC):
         await self._batch.try_flush()
         return self._broken
 
+    async def flush(self) -> None:
+        """Send every record so far. Raises `Unreached`, and `ValueError` where there is no room."""
+        await self._batch.flush()
+
     async def watch(self, run_id: str, version: int, limit_s: float) -> tuple[int, tuple[Command, ...]]:
         """The latest command, if it is newer than `version`; see `News.watch`."""
         return await self._news.watch(run_id, version, limit_s)
 
     def counted(self) -> list[Sample]:
         """What a scraper is to read of this controller."""
-        return unsent_samples(self._name, self._batch.unsent, self._batch.lag_s)
+        return unsent_samples(self._name, self._batch)
 
     def _take(self, run: ControlRun) -> None:
         self._run, self._broken, self._slot_0_open = run, "", False
@@ -192,7 +196,7 @@ class Host(ABC):
         log.info("%s: %s", self._cause(number), outcome)
         side = {"name": self._name, "wall": time.time(), **self._where()}
         self._batch.add("decide", decision, done.landed_s, outcome, done.violations, done.changes, side)
-        await self._batch.flush()
+        await self._batch.try_flush()
 
     def _period_slots(self, run: ControlRun) -> int:
         return 1

@@ -22,6 +22,7 @@ from workloads.lengths import payload_bytes
 
 _IMAGES = "/v1/images/generations"
 _COMPLETIONS = "/v1/completions"
+_SOON = ((b"retry-after", b"1"),)
 
 
 class Admission:
@@ -47,8 +48,7 @@ class Admission:
         """The run in progress. Raises `HttpError` 503 between runs."""
         dispatcher = self._current()
         if dispatcher is None:
-            retry = ((b"retry-after", b"1"),)
-            raise HttpError(503, "no run is in progress", "server_error", code="not_ready", headers=retry)
+            raise HttpError(503, "no run is in progress", "server_error", code="not_ready", headers=_SOON)
         return dispatcher
 
     def model(self, model_id: str) -> ModelSpec:
@@ -66,6 +66,9 @@ class Admission:
         Raises `HttpError`, or `BadAsk` for a bad ask or header.
         """
         dispatcher = self.dispatcher()
+        if dispatcher.records.full:  # what is asked now could not be recorded
+            why = dispatcher.records.trouble
+            raise HttpError(503, why, "server_error", code="records_full", headers=_SOON)
         run = dispatcher.run
         spec = self.model(ask.model)
         _check_modality(ask, spec.modality, exchange.scope["path"])

@@ -75,7 +75,8 @@ class Dispatcher:
         """`plan` and `guide` to when the one in force was heard."""
         self.links: Links | None = None
         """Ways to nodes on other machines; None: all are on this one."""
-        self._batch = batch
+        self.records = batch
+        """On their way to the recorder."""
         self._replicas = replicas
         self._calls = calls
         self._follow_anew = follow_anew
@@ -165,7 +166,7 @@ class Dispatcher:
     def _flight(self, request: Request, ask: Ask) -> Iterator[Flight]:
         """A request is here; one that leaves without an end was given up by its client."""
         flight = self.flights[request.id] = Flight(request, ask, self.clock.now_s())
-        self._batch.add("arrive", request)
+        self.records.add("arrive", request)
         try:
             yield flight
         finally:
@@ -180,7 +181,7 @@ class Dispatcher:
             if now_s >= request.deadline_s:
                 raise self._end(flight, "expired", "deadline passed while held")
             decision = self.fast_path.route(request, now_s)
-            self._batch.add("route", request, decision, now_s)
+            self.records.add("route", request, decision, now_s)
             if decision.action == "reject":
                 raise self._end(flight, "rejected", decision.reason)
             if decision.action == "no_host":
@@ -358,7 +359,7 @@ class Dispatcher:
             side |= {"trace_id": trace.trace_id, "span_id": trace.span_id, "parent_id": trace.parent_id}
         if flight.timing is not None:
             side["prefill_s"], side["decode_s"] = flight.timing.prefill_s, flight.timing.decode_s
-        self._batch.add("end", request, outcome, when_s, measured, flight.decision, reason, side)
+        self.records.add("end", request, outcome, when_s, measured, flight.decision, reason, side)
         return Refused(outcome, reason or outcome, fault=flight.fault)
 
     def _count(self, flight: Flight, measured: Measured, ended_s: float, overhead_s: float | None) -> None:

@@ -94,11 +94,13 @@ class Front:
                 "in_flight": len(dispatcher.flights),
                 "gateway": dispatcher.names.gateway,
             }
+            if trouble := dispatcher.records.trouble:
+                body |= {"status": "degraded", "reason": trouble}
         others = self._others()
         if others is not None:
             body["of_others"] = others.per_node().total()
             body["news_age_s"] = round(others.age_s(), 3)
-        await exchange.json(body)
+        await exchange.json(body, 503 if dispatcher is not None and dispatcher.records.full else 200)
 
     async def _metrics(self, exchange: Exchange, own: bool, others: bool) -> None:
         """What this gateway counts, and what all others do; each scraped once a testbed has several gateways."""
@@ -119,7 +121,7 @@ class Front:
         yield from log_samples(GATEWAY_APP)
         yield Sample("edgebed_up", (GATEWAY_APP,), 1.0)
         if self._batch is not None:
-            yield from unsent_samples(GATEWAY_APP, self._batch().unsent, self._batch().lag_s)
+            yield from unsent_samples(GATEWAY_APP, self._batch())
         if current is not None:
             yield from run_samples(current)
         others = self._others()

@@ -31,6 +31,7 @@ from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.observe.collector import Collector
 from serve_apps.observe.logs import starting
 from serve_apps.records.batch import RecordBatch
+from serve_apps.records.spool import Spool, orphans
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.listening import listen_where_the_node_is
@@ -46,7 +47,7 @@ from serve_apps.wire.names import (
     runtime_name,
 )
 from serve_apps.wire.news import Follower
-from serve_apps.wire.restart import machine, tell_that_it_started
+from serve_apps.wire.restart import machine, machine_folder, tell_that_it_started
 from serve_apps.wire.secret import Keys
 
 log = logging.getLogger("edgebed")
@@ -109,7 +110,9 @@ class Gateway:
             self._dispatcher = None
             log.info("no run is in progress")
             return
-        if dispatcher is None or dispatcher.run.run_id != state.run_id:
+        if dispatcher is not None and dispatcher.run.run_id == state.run_id:
+            await self._join(state.run_id)  # a recorder that was restarted must know whom to ask
+        else:
             self._stop_following()
             part = await self._calls.call(RECORDER, "part", GATEWAY_APP)
             if part is None:
@@ -119,7 +122,7 @@ class Gateway:
             dispatcher.clock.start(state.t0_wall)
 
     async def _begin(self, run: GatewayRun) -> Dispatcher:
-        self._batch = RecordBatch(self._calls, self._source)
+        self._batch = RecordBatch(self._calls, self._source, spool=Spool(machine_folder()))
         self._batch.begin(run.run_id)
         nodes = [n.id for n in run.testbed.nodes]
         followers: dict[str, Follower[Any]] = {}
@@ -129,9 +132,8 @@ class Gateway:
         )  # fmt: skip
         if not run.cold:
             await self._replicas.warm_up(app_name(n, m) for n in nodes for m in run.testbed.hosted(n))
-        this_actor = ray.get_runtime_context().current_actor
-        joining = (run.run_id, self._source, this_actor, await self.where())
-        checkpoint = await self._calls.call(RECORDER, "join", *joining)
+        await self._hand_over_orphans(run.run_id)
+        checkpoint = await self._join(run.run_id)
         dispatcher.names = Names(await self._calls.call(RECORDER, "place", self._source))
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
@@ -161,6 +163,20 @@ class Gateway:
             )
             for n in nodes
         ]
+
+    async def _join(self, run_id: str) -> Any:
+        """Say that this process serves the run; the state that the one before it left."""
+        this_actor = ray.get_runtime_context().current_actor
+        joining = (run_id, self._source, this_actor, await self.where())
+        return await self._calls.call(RECORDER, "join", *joining)
+
+    async def _hand_over_orphans(self, run_id: str) -> None:
+        """Send what a gateway that was killed on this machine had not sent."""
+        for left in orphans(machine_folder(), run_id):
+            try:
+                await self._calls.call(RECORDER, "append", run_id, left.source, left.first, left.entries)
+            except ValueError as error:
+                log.error("gateway: what %s left is not in the record: %s", left.source, error)
 
     def _followers_of(self, dispatcher: Dispatcher) -> dict[str, Follower[Any]]:
         """Whom this run's dispatcher listens to: every node, by its id, and whoever decides or breaks something."""

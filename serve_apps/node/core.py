@@ -267,7 +267,7 @@ class NodeCore:
 
     def counted(self) -> list[Sample]:
         """What a scraper is to read of this node; between runs only of its records."""
-        found = unsent_samples(self._name, self._batch.unsent, self._batch.lag_s)
+        found = unsent_samples(self._name, self._batch)
         if self._attempts is None:
             return found
         state = self._attempts.state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Protocol, get_args
 
 from emulation.domain.cluster import Mode
 from emulation.domain.snapshot import ExecutorState, NodeView
@@ -51,11 +51,27 @@ def node_samples(view: NodeView, loads: Sequence[ExecutorLoad]) -> list[Sample]:
     return found
 
 
-def unsent_samples(actor: str, unsent: int, lag_s: float) -> list[Sample]:
-    """Records that wait in this process, and for how many wall seconds the oldest of them has."""
+class Waiting(Protocol):
+    """Records that wait in a process for the recorder."""
+
+    failures: int
+    """Batches that were not taken."""
+
+    @property
+    def unsent(self) -> int:
+        """How many wait."""
+
+    @property
+    def lag_s(self) -> float:
+        """For how many wall seconds the oldest of them has."""
+
+
+def unsent_samples(actor: str, records: Waiting) -> list[Sample]:
+    """Records that wait in this process."""
     return [
-        Sample("edgebed_records_unsent", (actor,), unsent),
-        Sample("edgebed_records_lag_seconds", (actor,), lag_s),
+        Sample("edgebed_records_unsent", (actor,), records.unsent),
+        Sample("edgebed_records_lag_seconds", (actor,), records.lag_s),
+        Sample("edgebed_records_failures_total", (actor,), records.failures),
     ]
 
 

@@ -163,6 +163,9 @@ METRICS: dict[str, Metric] = {
     "edgebed_records_lag_seconds": Metric(
         RECORD, "gauge", "Wall seconds the oldest of them has waited", ("actor",)
     ),
+    "edgebed_records_failures_total": Metric(
+        RECORD, "counter", "Batches not taken: the recorder was away, or its disk full", ("actor",)
+    ),
     # Processes
     "edgebed_build_info": Metric(PROCESSES, "gauge", "1; what is running", ("version", "ray", "python")),
     "edgebed_up": Metric(PROCESSES, "gauge", "1 if the process answered this scrape", ("actor",)),

@@ -14,13 +14,13 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
 import orjson
 
 from emulation.domain.measured import Measured
 from emulation.jsonl import read_lines
 from emulation.recording import Run
+from serve_apps.records.store import Appender, Unwritten
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.messages import Finished
 from serve_apps.wire.names import RECORDER
@@ -91,17 +91,28 @@ class ProgressReport:
 class ProgressBook:
     """The recorder's side: the file of one run, and how far every open request is."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, again: bool = False) -> None:
+        """`again`: go on with what is in the file. (Which attempts were given up it does not say.)"""
         folder.mkdir(parents=True, exist_ok=True)
-        self._out: IO[bytes] = (folder / PROGRESS_FILE).open("wb", buffering=0)
-        self._known: dict[str, Finished] = {}
+        written = read_progress(folder) if again else []
+        self._path = folder / PROGRESS_FILE
+        self._out = Appender(self._path, sum(len(_line(report)) for report in written))
+        self._out.cut()
+        self._known: dict[str, Finished] = {report.request_id: report for report in written}
         self._ended: deque[str] = deque()
 
     def add(self, reports: Iterable[Finished]) -> None:
-        """Write what is new, at once; the operating system has it when this returns."""
-        lines = [line for line in map(self._new, reports) if line is not None]
-        if lines and not self._out.closed:
-            self._out.write(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+        """Write what is new, at once; the operating system has it when this returns. Raises `Unwritten`."""
+        fresh: dict[str, Finished] = {}
+        lines = [_line(line) for report in reports if (line := self._new(fresh, report)) is not None]
+        if lines:
+            try:
+                self._out.append(b"".join(lines))
+            except OSError as error:
+                self._out.cut()
+                raise Unwritten.because(error) from error
+            self._out.keep()
+        self._known |= fresh
 
     def take_over(self, request_id: str, attempt: int) -> Measured:
         """What attempt number `attempt` starts from; from now on no earlier attempt is listened to."""
@@ -120,18 +131,32 @@ class ProgressBook:
         if len(self._ended) > REMEMBERED:
             self._known.pop(self._ended.popleft(), None)
 
+    def turn(self) -> None:
+        """Go on in a file of its own, which begins with how far every open request is. Raises `OSError`."""
+        self._out.close()
+        over = set(self._ended)
+        self._out = Appender(self._path)
+        self._out.cut()
+        self._out.append(b"".join(_line(f) for name, f in self._known.items() if name not in over and f.done))
+        self._out.keep()
+
     def close(self) -> None:
         """Close the file."""
         self._out.close()
 
-    def _new(self, report: Finished) -> Finished | None:
-        known = self._known.get(report.request_id)
-        if known is not None:
-            if report.attempt < known.attempt or report.done <= known.done:
+    def _new(self, fresh: dict[str, Finished], report: Finished) -> Finished | None:
+        """What of a report is neither known nor `fresh`, and is fresh from now on; None if nothing is."""
+        before = fresh.get(report.request_id) or self._known.get(report.request_id)
+        if before is not None:
+            if report.attempt < before.attempt or report.done <= before.done:
                 return None
-            report = replace(report, after=known.done)
-        self._known[report.request_id] = report
+            report = replace(report, after=before.done)
+        fresh[report.request_id] = report
         return report
+
+
+def _line(report: Finished) -> bytes:
+    return orjson.dumps(report) + b"\n"
 
 
 def read_progress(folder: Path) -> list[Finished]:
@@ -139,7 +164,8 @@ def read_progress(folder: Path) -> list[Finished]:
 
     Raises `RecordError` naming the line that is none.
     """
-    return read_lines(folder / PROGRESS_FILE, lambda line: Finished(**orjson.loads(line)))
+    file = folder / PROGRESS_FILE
+    return read_lines(file, lambda line: Finished(**orjson.loads(line))) if file.exists() else []
 
 
 def broken_promises(progress: Sequence[Finished], run: Run) -> list[str]:

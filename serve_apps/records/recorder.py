@@ -1,93 +1,104 @@
 """The recorder: the books of the present run, its record on disk, and what restarted actors need to go on.
 
-Records come in numbered batches from every process, are written to the run's folder at once (flushed per
-batch), and put in canonical order when the run is closed. Requests a gateway had open when it died are closed
-as errors, so that the books balance.
+Records come in numbered batches from every process and are acknowledged when they are written; the record is put in
+canonical order when the run is closed. A recorder that was killed reads the books of its run again from their files,
+before it answers anybody. Requests a gateway had open when it died are closed as errors, so that the books balance.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import pickle
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from emulation.domain.measured import Measured
 from emulation.domain.records import RunFooter
-from emulation.domain.request import Request
 from emulation.domain.snapshot import Window
-from emulation.jsonl import read_lines
-from emulation.ledger import Ledger
-from emulation.recording import RECORD_FILE, SIDE_FILE, JsonlSink, canonical_order, decode, write_whole
-from serve_apps.observe.actors import Decided, books_samples, restart_samples
+from emulation.ledger import ConservationError
+from serve_apps.observe.actors import books_samples, restart_samples
 from serve_apps.observe.samples import Sample
-from serve_apps.records.batch import Entry
-from serve_apps.records.progress import ProgressBook
+from serve_apps.records import kept
+from serve_apps.records.books import Books, unpacked
+from serve_apps.records.gateways import Gateways
+from serve_apps.records.order import footer_of, put_in_order
+from serve_apps.records.spool import orphans
+from serve_apps.records.store import CANNOT, Unwritten
+from serve_apps.records.turning import Turning
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Finished, RunPlan, RunProgress, RunState
-from serve_apps.wire.names import GATEWAY_APP, app_name
+from serve_apps.wire.names import GATEWAY_APP, RECORDER, app_name
 from serve_apps.wire.news import News
-from serve_apps.wire.restart import lives
+
+log = logging.getLogger("edgebed")
 
 log = logging.getLogger("edgebed")
 
 ANY_RUN = ""
 """What followers of runs give as the run's id."""
-ALIVE_TIMEOUT_S = 3.0
-"""Wall seconds after which a gateway that does not answer counts as gone."""
 
 
 class Recorder:
     """The named actor `recorder`."""
 
-    def __init__(self) -> None:
+    def __init__(self, own_folder: Callable[[], Path] | None = None) -> None:
+        """`own_folder`: a folder of this actor on its machine, the same after a restart; None: it never restarts."""
+        self._own = None if own_folder is None else own_folder()
+        self._pointer = None if self._own is None else self._own / "run.json"
+        self._lost = ""
+        """Why the run that was open could not be gone on with; empty: it could."""
         self._state = RunState(run_id=None, t0_wall=None)
         self._news: News[RunState] = News()
         self._news.begin(ANY_RUN)
-        self._parts: Mapping[str, Any] = {}
-        self._checkpoints: dict[str, Any] = {}
+        self._run: kept.OpenRun | None = None
+        self._books: Books | None = None
+        self._footer: RunFooter | None = None
+        """Of the present run, once it is closed."""
+        self._unbalanced: ConservationError | None = None
+        """What is wrong with its books, if they do not balance."""
+        self._left: dict[str, Any] = {}
         self._clock = LiveClock(1.0)
-        self._ledger: Ledger | None = None
-        self._sink: JsonlSink | None = None
-        self._finished: ProgressBook | None = None
-        self._folder = Path()
-        self._numbers: dict[str, int] = {}
-        self._open: dict[str, tuple[str, Request]] = {}
-        self._joined: set[str] = set()
-        self._joining = asyncio.Condition()
-        self._gateways: dict[str, Any] = {}
-        self._where: dict[str, Mapping[str, Any]] = {}
-        """Gateway to its process and the address of it alone."""
-        self._took_part: list[str] = []
-        """Gateway processes that took up the present run, in order."""
+        self._turning = Turning(None)
+        self._gateways = Gateways()
         self._starts: Counter[str] = Counter()
         """Process to how often it was started since this one was."""
-        self._gateways_wanted = 1
         self._on_demand: frozenset[str] = frozenset()
         """Applications that start and stop as they are wanted."""
-        self._decided = Decided()
+        self._go_on()
 
     # -- a run --------------------------------------------------------------------------------------------
 
     async def open(self, plan: RunPlan, parts: Mapping[str, Any]) -> None:
-        """Begin the books of a run. `parts`: actor name to what it needs to begin, kept for restarts."""
-        if self._ledger is not None:
+        """Begin the books of a run. `parts`: actor name to what it needs to begin, kept for restarts.
+
+        One that was not closed is; if that cannot be done it is left for `edgebed recover`. Raises `Unwritten` if there
+        is no room for the books of this one.
+        """
+        try:
             await self.close(interrupted=True)
-        self._parts, self._checkpoints, self._numbers = parts, {}, {}
-        self._open, self._joined, self._took_part = {}, set(), []
-        self._clock = LiveClock(plan.scenario.live.speedup)
-        self._folder = Path(plan.folder)
-        self._sink = JsonlSink(self._folder, flush_every=1_000_000)
-        self._finished = ProgressBook(self._folder)
-        self._ledger = Ledger(plan.header, self._sink, plan.scenario.testbed)
-        self._decided = Decided()
-        cold, testbed = plan.scenario.live.lifecycle == "cold", plan.scenario.testbed
+        except (Unwritten, ConservationError) as error:
+            log.error("run %s is left as it is: %s", self._state.run_id, error)
+            if self._books is not None:
+                self._books.abandon()
+            self._ended(None)
+        self._lost, self._unbalanced = "", None
+        self._left, self._footer = {}, None
+        self._gateways.begin()
+        speedup, testbed = plan.scenario.live.speedup, plan.scenario.testbed
+        self._clock = LiveClock(speedup)
+        run = kept.OpenRun(plan.run_id, plan.header, testbed, speedup, plan.folder, parts, plan.keep_bytes)
+        folder = Path(plan.folder)
+        kept.clear(folder)
+        try:
+            run.keep(self._pointer)
+            self._books = Books(folder, plan.header, testbed)
+        except OSError as error:
+            raise Unwritten.because(error) from error
+        self._run = run
+        self._turning = Turning(plan.keep_bytes)
+        cold = plan.scenario.live.lifecycle == "cold"
         apps = (app_name(n.id, m) for n in testbed.nodes for m in testbed.hosted(n.id))
         self._on_demand = frozenset(apps) if cold else frozenset()
         log.info("opened the books of run %s", plan.run_id)
@@ -96,27 +107,38 @@ class Recorder:
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins at this wall time."""
         self._clock.start(t0_wall)
+        if self._books is not None:
+            self._books.start(t0_wall)
         self._set(replace(self._state, t0_wall=t0_wall))
 
     async def close(self, interrupted: bool = False) -> RunFooter | None:
-        """Close the books: footer, files in canonical order. None if no run is open.
+        """Close the books: footer, files in canonical order. None if no run is open; again, what it was.
 
-        Raises `ConservationError` if they do not balance.
+        Raises `Unwritten` as long as there is no room, `ConservationError` if the books do not balance.
         """
-        ledger, sink = self._ledger, self._sink
-        if ledger is None or sink is None:
-            return None
-        self._ledger = self._sink = None
-        self._set(replace(self._state, closed=True))
+        books = self._books
+        if books is None:
+            if self._unbalanced is not None:
+                raise self._unbalanced
+            return self._footer
         log.info("closes the books%s", ", interrupted" if interrupted else "")
+        self._adopt(books)
         try:
-            unfinished = [(request, None, None) for _, request in self._open.values()]
-            return ledger.close(self._clock.now_s(), unfinished, interrupted)
-        finally:
-            sink.close()
-            if self._finished is not None:
-                self._finished.close()
-            put_in_order(self._folder)
+            footer = books.close(self._clock.now_s(), interrupted)
+            put_in_order(books.folder)
+        except Unwritten:
+            raise
+        except OSError as error:
+            raise Unwritten.because(error) from error
+        except ConservationError as error:
+            self._unbalanced = error
+            books.abandon()
+            self._ended(None)
+            raise
+        self._ended(footer)
+        kept.clear(books.folder)
+        await self._turning.end(books.folder)
+        return footer
 
     async def watch(self, run_id: str, version: int, limit_s: float) -> tuple[int, tuple[RunState, ...]]:
         """What became of the present run; see `News.watch`. `run_id` is `ANY_RUN`: one follows runs as they come."""
@@ -125,130 +147,123 @@ class Recorder:
     async def part(self, name: str) -> tuple[Any, float | None] | None:
         """What this actor needs to take up the present run, and t0 if it has begun; None if there is no
         run."""
-        if self._ledger is None or name not in self._parts:
+        if self._books is None or self._run is None or name not in self._run.parts:
             return None
-        return self._parts[name], self._state.t0_wall
+        return self._run.parts[name], self._state.t0_wall
+
+    def _ended(self, footer: RunFooter | None) -> None:
+        self._books, self._footer = None, footer
+        self._set(replace(self._state, closed=True))
 
     def _set(self, state: RunState) -> None:
         self._state = state
         self._news.publish(state)
+
+    def _go_on(self) -> None:
+        """After a restart: read the books of the run that was open, before anybody is answered."""
+        try:
+            found = kept.find(self._pointer)
+            if found is None:
+                return
+            log.error("the recorder was restarted; its run is %s", found.run_id)
+            if found.run is None:
+                self._footer = footer_of(found.folder)
+                self._state = RunState(run_id=found.run_id, t0_wall=None, closed=True)
+                return
+            self._run, self._clock = found.run, LiveClock(found.run.speedup)
+            self._turning = Turning(found.run.keep_bytes)
+            self._books = Books(found.folder, found.run.header, found.run.testbed)
+            self._left = kept.left(found.folder)
+        except Exception as error:  # an actor whose constructor fails is never restarted again
+            self._lost = f"{CANNOT}: it cannot be gone on with: {type(error).__name__}: {error}"
+            log.exception("%s", self._lost)
+            return
+        if self._books.t0_wall is not None:
+            self._clock.start(self._books.t0_wall)
+        self._set(RunState(run_id=found.run_id, t0_wall=self._books.t0_wall))
 
     # -- who takes part -----------------------------------------------------------------------------------
 
     async def join(self, run_id: str, source: str, actor: Any, where: Mapping[str, Any] | None = None) -> Any:
         """A gateway takes up a run; returns the last checkpoint, if any. Requests that a gateway which is no more had
         open are closed as errors. `actor`: its own handle, by which it is asked whether it lives, on whatever host."""
-        self._gateways[source] = actor
-        self._where[source] = where or {}
-        if source not in self._took_part:
-            self._took_part.append(source)
-        if run_id == self._state.run_id and self._ledger is not None:
-            for other in {s for s, _ in self._open.values()} - {source}:
-                gateway = self._gateways.get(other)
-                if gateway is None or not await lives(gateway, ALIVE_TIMEOUT_S, if_silent=False):
-                    self._close_open(other)
-        return self._checkpoints.get("gateway")
+        await self._gateways.joins(source, actor, where or {})
+        books = self._books
+        if run_id == self._state.run_id and books is not None:
+            books.takes_part(source)
+            others = {s for s, _ in books.open.values()} - {source}
+            for other in others if self._adopt(books) else ():
+                if not await self._gateways.alive(other):
+                    books.gave_up(other, self._clock.now_s(), "the gateway was restarted")
+        return self._left.get(GATEWAY_APP)
 
     async def gateways(self) -> list[dict[str, Any]]:
         """The gateway processes that took up the present run, in order: number, whether it lives, process and URL."""
-        known = [(source, self._gateways.get(source)) for source in self._took_part]
-        alive = await asyncio.gather(
-            *(lives(actor, ALIVE_TIMEOUT_S, if_silent=False) for _, actor in known if actor is not None)
-        )
-        answers = iter(alive)
-        return [
-            {"number": number, "alive": actor is not None and next(answers), **self._where.get(source, {})}
-            for number, (source, actor) in enumerate(known)
-        ]
+        return await self._gateways.listed([] if self._books is None else self._books.took_part)
 
     async def place(self, source: str) -> int:
         """How many gateway processes took up the present run before this one."""
-        before = self._took_part
+        before = [] if self._books is None else self._books.took_part
         return before.index(source) if source in before else len(before)
 
-    def _close_open(self, source: str) -> None:
-        """What this gateway had in flight is lost."""
-        self._gateways.pop(source, None)
-        for request_id in [r for r, (s, _) in self._open.items() if s == source]:
-            _, request = self._open.pop(request_id)
-            if self._ledger is not None:
-                self._ledger.end(request, "error", self._clock.now_s(), reason="the gateway was restarted")
+    def _adopt(self, books: Books) -> bool:
+        """Enter what processes that are no more left on this machine; whether there was room for all of it."""
+        if self._own is None or self._state.run_id is None:
+            return True
+        try:
+            for orphan in orphans(self._own.parent, self._state.run_id):
+                books.post(orphan.source, orphan.first, unpacked(orphan.entries))
+        except Unwritten as error:
+            log.error("what a gateway left waits: %s", error)
+            return False
+        return True
 
     async def ready(self, run_id: str, source: str) -> None:
         """A gateway serves this run."""
         if run_id == self._state.run_id:
-            self._joined.add(source)
-            async with self._joining:
-                self._joining.notify_all()
+            await self._gateways.ready(source)
 
     async def joined(self, run_id: str, count: int, limit_s: float) -> bool:
-        """Whether `count` gateways have taken up this run within so many wall seconds."""
-        self._gateways_wanted = count
-
-        def enough() -> bool:
-            return run_id == self._state.run_id and len(self._joined) >= count
-
-        try:
-            async with asyncio.timeout(limit_s), self._joining:
-                return await self._joining.wait_for(enough)
-        except TimeoutError:
-            return False
+        """Whether `count` gateways have taken up this run, which is the present one, within so many wall seconds."""
+        return run_id == self._state.run_id and await self._gateways.all_ready(count, limit_s)
 
     async def checkpoint(self, name: str, content: Any) -> None:
         """Keep the learned state of an actor for its successor."""
-        self._checkpoints[name] = content
+        self._left[name] = content
+        if self._books is not None:
+            kept.leave(self._books.folder, name, content)
 
     async def kept(self, name: str) -> Any:
         """What an actor left with `checkpoint` in this run; None if nothing."""
-        return self._checkpoints.get(name)
+        return self._left.get(name)
 
     # -- the progress record ------------------------------------------------------------------------------
 
     async def finished(self, run_id: str, reports: tuple[Finished, ...]) -> None:
         """Write which prompts are finished; of another run than the present one, nothing is written."""
-        if run_id == self._state.run_id and self._ledger is not None and self._finished is not None:
-            self._finished.add(reports)
+        if run_id == self._state.run_id and self._books is not None:
+            self._books.progress.add(reports)
 
     async def take_over(self, run_id: str, request_id: str, attempt: int) -> Measured:
         """What a new attempt at a request starts from; reports of earlier attempts are refused from now on."""
-        if run_id != self._state.run_id or self._finished is None:
+        if run_id != self._state.run_id or self._books is None:
             return Measured()
-        return self._finished.take_over(request_id, attempt)
+        return self._books.progress.take_over(request_id, attempt)
 
     # -- records ------------------------------------------------------------------------------------------
 
-    async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:
-        """Write one batch (a pickled list of `Entry`); one of another run, or one already written, is ignored."""
-        if run_id != self._state.run_id or self._ledger is None or number <= self._numbers.get(source, 0):
+    async def append(self, run_id: str, source: str, first: int, entries: bytes) -> None:
+        """Write one batch: returns when that is done. What was written before, or is of another run, is passed over.
+
+        Raises `Unwritten`: whoever sent it keeps it.
+        """
+        if self._lost:
+            raise Unwritten(self._lost)
+        if run_id != self._state.run_id or self._books is None:
+            log.warning("%s: records of run %s came when it was not open", source, run_id)
             return
-        self._numbers[source] = number
-        batch: list[Entry] = pickle.loads(entries)
-        for method, args in batch:
-            if method == "arrive":
-                self._open[args[0].id] = (source, args[0])
-                self._ledger.arrive(args[0])
-            elif method == "end":
-                self._end(*args)
-            else:
-                self._note(method, args)
-                getattr(self._ledger, method)(*args)
-        if self._sink is not None:
-            self._sink.flush()
-
-    def _end(self, request: Request, *ended: Any) -> None:
-        if self._ledger is None or self._open.pop(request.id, None) is None:
-            return  # closed when its gateway was thought dead
-        if self._finished is not None:
-            self._finished.ended(request.id)
-        self._ledger.end(request, *ended)
-
-    def _note(self, method: str, args: tuple[Any, ...]) -> None:
-        """Count what controllers decide."""
-        if method == "decide":
-            decision, _, outcome, *_ = args
-            self._decided.note(decision.actor, outcome, decision.thinking_s)
-        elif method == "audit":
-            self._decided.note(args[0].actor, args[0].outcome, args[0].thinking_s)
+        self._books.post(source, first, unpacked(entries))
+        self._turning.look(self._books, self._clock.now_s())
 
     async def started(self, name: str) -> None:
         """A process of the testbed was started, for the first time or again."""
@@ -257,37 +272,25 @@ class Recorder:
     def counted(self) -> list[Sample]:
         """What a scraper is to read: starts of processes, decisions, and the books of the present run."""
         starts = {name: count for name, count in self._starts.items() if name not in self._on_demand}
-        found = restart_samples(starts, {GATEWAY_APP: self._gateways_wanted})
-        if self._ledger is None:
+        found = restart_samples(starts, {GATEWAY_APP: self._gateways.wanted})
+        if self._books is None:
             return found
-        books = books_samples(self._ledger.arrived, self._ledger.ends)
-        return [*found, *self._decided.samples(), *books]
+        found += restart_samples({RECORDER: 1 + self._books.restarts}, {})
+        ledger = self._books.ledger
+        return [*found, *self._books.decided.samples(), *books_samples(ledger.arrived, ledger.ends)]
 
     async def window(self, reset: bool = False) -> Window:
         """What was counted since the last reset."""
-        return self._ledger.window(self._clock.now_s(), reset) if self._ledger is not None else Window()
+        return Window() if self._books is None else self._books.window(self._clock.now_s(), reset)
 
     async def progress(self) -> RunProgress:
         """How far the run is."""
-        ledger = self._ledger
-        if ledger is None:
+        if self._books is None:
             return RunProgress(t_s=0.0, arrived=0, ended=0, in_system=0, counted_open=0)
-        ended = sum(ends.total() for ends in ledger.ends.values())
-        arrived = ledger.arrived.total()
+        ledger = self._books.ledger
+        ended = sum(ends.total() for ends in ledger.ends.values()) + self._books.earlier
+        arrived = ledger.arrived.total() + self._books.earlier
         return RunProgress(
             t_s=self._clock.now_s(), arrived=arrived, ended=ended, in_system=arrived - ended,
             counted_open=ledger.counted_open,
         )  # fmt: skip
-
-
-def put_in_order(folder: Path) -> None:
-    """Rewrite a record in canonical order, its side file with it; each appears whole or not at all."""
-    lines = read_lines(folder / RECORD_FILE, lambda line: (canonical_order(decode(line)), line))
-    order = sorted(range(len(lines)), key=lambda i: lines[i][0])
-    write_whole(folder / RECORD_FILE, b"".join(lines[i][1] + b"\n" for i in order))
-    side = folder / SIDE_FILE
-    if side.exists():
-        place = {old: new for new, old in enumerate(order)}
-        rows = read_lines(side, orjson.loads)
-        moved = sorted(({**row, "line": place[row["line"]]} for row in rows), key=lambda row: row["line"])
-        write_whole(side, b"".join(orjson.dumps(row) + b"\n" for row in moved))

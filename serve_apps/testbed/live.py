@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import ray
 from ray import serve
+from ray.exceptions import RayTaskError
 
 from controller.agents.llm import ReasonerError
 from emulation.domain.cluster import TestbedConfig
@@ -39,6 +40,7 @@ from serve_apps.testbed.apps import (
     replica_target,
     start_serve,
 )
+from serve_apps.testbed.closing import ask_recorder, collect
 from serve_apps.testbed.guardian import guard
 from serve_apps.testbed.launcher import Launcher
 from serve_apps.testbed.parts import parts_of
@@ -48,7 +50,7 @@ from serve_apps.testbed.ray_cluster import EDGE_HELD, RayCluster, quieten, ray_f
 from serve_apps.testbed.sight import Lookout
 from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
-from serve_apps.wire.calls import RayCalls, Unreached
+from serve_apps.wire.calls import RayCalls, Unreached, failure_of
 from serve_apps.wire.kills import RayKills
 from serve_apps.wire.messages import RunPlan, RunProgress
 from serve_apps.wire.names import (
@@ -65,7 +67,7 @@ from serve_apps.wire.names import (
     edge_resource,
     runtime_name,
 )
-from serve_apps.wire.restart import resident, where
+from serve_apps.wire.restart import actor_folder, resident, where
 from serve_apps.wire.testbed import namespace, ours, served
 
 log = logging.getLogger("edgebed")
@@ -190,7 +192,7 @@ class LiveCluster:
         return f"http://{host}:{self.options.port}"
 
     def _start_actors(self) -> None:
-        self._actor(resident(Recorder), RECORDER, restarts=0)
+        self._actor(resident(Recorder), RECORDER, actor_folder)
         self._actor(resident(EventPlayer), EVENTS, RayCalls(), RayKills())
         for host, name in ((PlannerHost, PLANNER), (SchedulerHost, SCHEDULER)):
             self._actor(resident(host), name, name, RayCalls(), where)
@@ -282,28 +284,29 @@ class LiveCluster:
     def end_run(self, interrupted: bool = False) -> RunFooter:
         """Stop the controllers, collect every record, close the books. The record is complete when this returns.
 
-        Raises `Unreached` if the recorder does not answer, or its books do not balance; and `ReasonerError` where a
-        script ended or a replay was asked what was not recorded: what was decided then is not what should have been.
+        Raises `Unreached` if the recorder does not answer, or its books do not balance; `ValueError` if there was no
+        room for all records, so that the run is not closed; and `ReasonerError` where a script ended or a replay was
+        asked what was not recorded: what was decided then is not what should have been.
         """
         controllers = [PLANNER, SCHEDULER, *(deployer_name(n) for n in self._nodes)]
         said = self.calls.call_all(((name, "end_run") for name in controllers), tolerant=True)
         self._halt_all(starts_follow=False)
-        sources = [*(runtime_name(n) for n in self._nodes), EVENTS]
-        self.calls.call_all(((name, "flush") for name in sources), tolerant=True)
-        self._flush_gateways()
-        footer: RunFooter
-        (footer,) = self._ask((RECORDER, "close", interrupted))
+        collect(self.calls, [*controllers, *map(runtime_name, self._nodes), EVENTS], self._flush_gateways)
+        footer: RunFooter = ask_recorder(self.calls, "close", interrupted)
         _complain(said)
         return footer
 
-    def _flush_gateways(self) -> None:
-        """Have every record sent. Serve's handles need Ray's control service: without it what gateways send by
-        themselves must do."""
-        if self.base.alive():
-            gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))
-            gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
-        else:
+    def _flush_gateways(self) -> list[Exception]:
+        """Have every gateway send its records; what those that live say went wrong.
+
+        Serve's handles need Ray's control service: without it what gateways send by themselves must do.
+        """
+        if not self.base.alive():
             time.sleep(LAST_RECORDS_S)
+            return []
+        gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))
+        said = gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
+        return [failure_of(GATEWAY_APP, "flush", error) for error in said if isinstance(error, RayTaskError)]
 
     def _halt_all(self, starts_follow: bool) -> None:
         """Lifecycle cold: stop every replica; between runs there is none."""
@@ -325,8 +328,7 @@ class LiveCluster:
 
     def progress(self) -> RunProgress:
         """How far the present run is."""
-        progress: RunProgress
-        (progress,) = self._ask((RECORDER, "progress"))
+        progress: RunProgress = ask_recorder(self.calls, "progress")
         return progress
 
     def inject(self, event: Event) -> int:

@@ -28,6 +28,9 @@ Item = TypeVar("Item")
 class Unreached(ConnectionError):
     """A call that brought nothing back: nobody has the name, it is gone, silent for too long, or broke."""
 
+    broke = False
+    """Whether its process lives and answered with an error of its own."""
+
 
 class Calls(Protocol):
     """Calls to named actors. What an actor refuses with a `ValueError` is raised as one; all else as `Unreached`."""
@@ -64,7 +67,7 @@ class RayCalls:
             async with asyncio.timeout(limit_s):  # `wait_for` loses a cancellation that comes with the answer
                 return await reference
         except (RayError, TimeoutError) as error:
-            raise _failure(name, method, error) from error
+            raise failure_of(name, method, error) from error
 
     def call_now(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
         """`call` for a thread that may block."""
@@ -77,17 +80,38 @@ class RayCalls:
 
         Raises like `call`, for the first one that fails; tolerant: a failure is logged, and its result None.
         """
-        begun = [(name, how, getattr(self.handle(name), how).remote(*args)) for name, how, *args in asked]
-        results = []
+        results = self.call_each(asked, limit_s)
+        for number, result in enumerate(results):
+            if isinstance(result, Exception):
+                if not tolerant:
+                    raise result
+                log.warning("%s", result)
+                results[number] = None
+        return results
+
+    def call_each(self, asked: Iterable[tuple[Any, ...]], limit_s: float = CALL_LIMIT_S) -> list[Any]:
+        """The same, with what went wrong in the place of a result: an `Unreached`, or a `ValueError`."""
+        begun = [(name, how, self._begin(name, how, args)) for name, how, *args in asked]
+        results: list[Any] = []
         for name, method, reference in begun:
             try:
+                if isinstance(reference, Unreached):
+                    raise reference
                 results.append(reference.future().result(timeout=limit_s))
             except (RayError, TimeoutError) as error:
-                if not tolerant:
-                    raise _failure(name, method, error) from error
-                log.warning("%s", _failure(name, method, error))
-                results.append(None)
+                failure = failure_of(name, method, error)
+                failure.__cause__ = error
+                results.append(failure)
+            except Unreached as error:
+                results.append(error)
         return results
+
+    def _begin(self, name: str, method: str, args: list[Any]) -> Any:
+        """A call under way; where nobody has the name, that."""
+        try:
+            return getattr(self.handle(name), method).remote(*args)
+        except Unreached as error:
+            return error
 
     async def stream(
         self, name: str, method: str, *args: Any, limit_s: float = LONGEST_S
@@ -100,7 +124,7 @@ class RayCalls:
                     item = await reference
                 yield item
         except (RayError, TimeoutError) as error:
-            raise _failure(name, method, error) from error
+            raise failure_of(name, method, error) from error
 
     def tell(self, name: str, method: str, *args: Any) -> None:
         """See `Calls`."""
@@ -121,9 +145,13 @@ async def each_within(items: AsyncIterator[Item], limit_s: float) -> AsyncIterat
         yield item
 
 
-def _failure(name: str, method: str, error: RayError | TimeoutError) -> Exception:
+def failure_of(name: str, method: str, error: RayError | TimeoutError) -> Exception:
     """What a caller hears of it: the actor's own refusal, or that it was not reached."""
     if isinstance(error, RayTaskError) and isinstance(error.cause, ValueError):
         return ValueError(str(error.cause))
     said = str(error).strip().splitlines()
-    return Unreached(f"{name}.{method}: {type(error).__name__}: {said[-1] if said else 'no answer in time'}")
+    failure = Unreached(
+        f"{name}.{method}: {type(error).__name__}: {said[-1] if said else 'no answer in time'}"
+    )
+    failure.broke = isinstance(error, RayTaskError)
+    return failure

@@ -266,6 +266,8 @@ class RunPlan:
     deployers: Mapping[str, Any] = field(default_factory=dict)
     endless: bool = False
     """Whether controllers go on after the scenario's end (a testbed that stays)."""
+    keep_bytes: int | None = None
+    """How much of the record is kept, in segments; None: all of it, in one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -37,6 +38,17 @@ def machine() -> str:
     util: Any = ray.util
     address: str = util.get_node_ip_address()
     return address
+
+
+def machine_folder() -> Path:
+    """A folder of this machine for what must outlive a process: it lasts as long as Ray's session, for its user."""
+    here = ray.get_runtime_context()
+    return Path(here.get_temp_dir()) / here.get_session_name() / "edgebed"
+
+
+def actor_folder() -> Path:
+    """A folder of this actor on its machine; the same after a restart."""
+    return machine_folder() / str(ray.get_runtime_context().get_actor_id())
 
 
 async def lives(actor: Any, limit_s: float, if_silent: bool) -> bool:
@@ -73,7 +85,8 @@ class Resident:
         name = own_name()
         with starting(name, name.partition(":")[2]):
             super().__init__(*args)
-        resume_if_restarted()
+        if hasattr(self, "resume"):
+            resume_if_restarted()
         tell_that_it_started(name)
 
     async def where(self) -> dict[str, Any]:

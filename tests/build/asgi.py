@@ -57,6 +57,7 @@ class MadeUpRun:
     def __init__(self, *items: Any) -> None:
         self.run = RUN
         self.clock = SimpleNamespace(now_s=lambda: 100.0)
+        self.records = SimpleNamespace(full=False, trouble="")
         self.flights = {"taken": Flight(Request("taken", "gpt2", "d0", 0.0, 30.0), Ask(model="gpt2"), 0.0)}
         self.names = Names()
         self._taken = self.names.claimed("taken")

@@ -15,6 +15,7 @@ from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
 from emulation.executor import NodeState
 from emulation.faults import Step
 from serve_apps.deciders.control_run import ControlRun
+from serve_apps.records.books import unpacked
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Configured
 from tests.build.fakes import pod_testbed
@@ -144,7 +145,7 @@ class Books:
         self.parts: dict[str, Any] = {}
 
     async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:
-        self.entries += pickle.loads(entries)
+        self.entries += unpacked(entries)
 
     async def window(self, reset: bool) -> Window:
         return Window()

@@ -101,6 +101,8 @@ class Books:
 class Batch:
     """Records as they are handed over."""
 
+    full, trouble = False, ""
+
     def __init__(self) -> None:
         self.entries: list[tuple[str, tuple[Any, ...]]] = []
 

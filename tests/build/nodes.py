@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import pickle
 from collections.abc import Callable
 from math import inf
 from typing import Any
@@ -14,6 +13,7 @@ from emulation.domain.truth import WorldTruth
 from emulation.executor import NodeState
 from serve_apps.node.attempts import Attempts
 from serve_apps.node.core import NodeCore
+from serve_apps.records.books import unpacked
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Finished, NodeCheckpoint, NodeRun, ProcessChange, Work
 from serve_apps.wire.names import LAUNCHER, RECORDER, runtime_name
@@ -73,7 +73,7 @@ class Books:
         self.checkpoints[name] = kept
 
     async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:
-        self.entries.extend(pickle.loads(entries))
+        self.entries.extend(unpacked(entries))
 
     async def finished(self, run_id: str, reports: tuple[Finished, ...]) -> None:
         await self.writes.wait()

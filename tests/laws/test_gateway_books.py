@@ -128,7 +128,7 @@ async def _booked(gateway: Gateway, folder: Path) -> Any:
         folder=str(folder),
     )  # type: ignore[arg-type]  # fmt: skip
     await recorder.open(plan, {})
-    await recorder.append("run", "g", 1, pickle.dumps(gateway.batch.entries))
+    await recorder.append("run", "g", 1, b"".join(map(pickle.dumps, gateway.batch.entries)))
     assert (await recorder.progress()).in_system == 0
     await recorder.close()
     return read_run(folder)

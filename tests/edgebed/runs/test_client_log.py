@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from edgebed.report import compare_runs, comparison_json
+from edgebed.report.tables import checks
 from edgebed.runs.client_log import CLIENT_LOG, join_client_log
 from emulation.ledger import Ledger
+from emulation.metrics.client_books import client_books
 from emulation.metrics.conservation import conservation
 from emulation.metrics.summary import summarise
 from emulation.recording import JsonlSink, write_records
@@ -71,3 +74,46 @@ def test_a_request_that_was_renamed_is_joined_by_what_its_client_called_it(tmp_p
     ]
     assert run.footer is not None
     assert run.footer.arrived == {"m": 3}
+
+
+def live_record(folder: Path, *ids_and_outcomes: tuple[str, str]) -> None:
+    """A closed live record of such requests, intended one second apart."""
+    lines = [
+        request(i, 3, request_id=name, outcome=outcome) for i, (name, outcome) in enumerate(ids_and_outcomes)
+    ]
+    rows = [header(world="live"), *lines, footer(lines)]
+    write_records(folder, [(line, {"kept": 1} if line.kind == "footer" else None) for line in rows])
+
+
+def test_an_answer_that_is_in_no_record_is_said_so_and_breaks_the_law(tmp_path: Path) -> None:
+    live_record(
+        tmp_path, ("x", "done"), ("restarted", "error"), ("late", "done"), ("b", "done"), ("b~1", "done")
+    )
+    log = [("x", "done"), ("restarted", "done"), ("lost", "done"), ("late", "aborted"), ("b", "done")]
+    (tmp_path / CLIENT_LOG).write_text("".join(seen(name, 1.0, how) for name, how in log))
+    run = join_client_log(tmp_path)
+    books = client_books(run)
+    assert books is not None
+    assert (books.asked, books.answered) == (5, 4)
+    assert books.named == {"unrecorded": ["lost", "restarted"], "undelivered": ["late"], "twice": ["b"]}
+    assert {r.request_id: (r.outcome, r.reason) for r in run.requests}["lost"] == (
+        "error",
+        "answered, and in no record",
+    )
+    found = conservation(run)
+    assert not found.ok
+    assert "2 answers that a client has are not in the record: lost, restarted" in found.problems
+    comparison = compare_runs([run])
+    assert not comparison.sound
+    said = {cell.text: cell.aside for cell in checks(comparison)}
+    text = "2 of 4 answers that clients have are in the record; 1 done by the record reached no client"
+    assert said[f"{text}; 1 were done twice"] == "FAILED"
+    assert comparison_json(comparison)["clients"][0]["unrecorded"] == 2
+
+
+def test_where_every_answer_is_in_the_record_the_report_says_so_too(tmp_path: Path) -> None:
+    live_record(tmp_path, ("x", "done"), ("y", "rejected"))
+    (tmp_path / CLIENT_LOG).write_text(seen("x", 0.0, "done") + seen("y", 1.0, "rejected"))
+    comparison = compare_runs([join_client_log(tmp_path)])
+    said = {cell.text: cell.aside for cell in checks(comparison)}
+    assert said["1 of 1 answers that clients have are in the record"] == "ok"

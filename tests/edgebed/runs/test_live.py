@@ -1,17 +1,123 @@
-"""What a live comparison refuses before it starts anything."""
+"""What a live comparison refuses before it starts anything, and what a run that fails leaves of it."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from edgebed.runs import live as module
+from edgebed.runs.comparison import Outcome
 from edgebed.runs.layout import Layout
 from edgebed.runs.live import compare_live
 from emulation.files import ConfigError, load_scenario
+from tests.build.small import small_scenario
 
 
 def test_parity_of_real_processes_with_virtual_time_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--check-parity needs lifecycle warm"):
         compare_live(load_scenario("bristol-A-cold"), ["AL"], [0], Layout(tmp_path), check_parity=True)
     assert list(tmp_path.iterdir()) == []
+
+
+class Lookout:
+    """Whether a testbed that can break is broken."""
+
+    def __init__(self) -> None:
+        self.watch = SimpleNamespace(lost=None)
+
+    def look(self) -> str | None:
+        return self.watch.lost
+
+    settled = look
+
+
+class Standing:
+    """A testbed that can break: then nothing of it answers."""
+
+    url = "http://here"
+
+    def __init__(self, started: list[Standing]) -> None:
+        self.lookout = Lookout()
+        started.append(self)
+
+    def __enter__(self) -> Standing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Standing]:
+    """Testbeds started so far; a run of `AL` fails, that of `MAL` breaks its testbed, others are made."""
+    found: list[Standing] = []
+
+    def run_live(cluster: Standing, scenario: Any, scheme: str, *_: Any) -> str:
+        if scheme in ("AL", "MAL"):
+            cluster.lookout.watch.lost = "MAL broke it" if scheme == "MAL" else None
+            raise ConnectionError(f"{scheme} failed")
+        return f"run of {scheme}"
+
+    monkeypatch.setattr(module, "start_cluster", lambda *_: Standing(found))
+    monkeypatch.setattr(module, "run_live", run_live)
+    monkeypatch.setattr(module, "note_deaths", lambda watch, note, folder: note)
+    return found
+
+
+def compared(root: Path, *schemes: str) -> Outcome:
+    return compare_live(small_scenario(), schemes, [0], Layout(root), quiet=True)
+
+
+def test_a_run_that_fails_stops_no_other(tmp_path: Path, started: list[Standing]) -> None:
+    outcome = compared(tmp_path, "AL", "sect", "RR")
+    assert [scheme for scheme, _ in outcome.runs] == ["sect", "RR"]
+    assert list(outcome.failed) == [("AL", 0)]
+    assert "AL failed" in outcome.failed["AL", 0]
+    assert len(started) == 1
+
+
+def test_runs_go_on_after_one_that_took_the_testbed_with_it(tmp_path: Path, started: list[Standing]) -> None:
+    outcome = compared(tmp_path, "MAL", "sect")
+    assert [scheme for scheme, _ in outcome.runs] == ["sect"]
+    assert list(outcome.failed) == [("MAL", 0)]
+    assert len(started) == 2
+
+
+def test_what_was_made_is_reported_though_no_further_testbed_comes_up(
+    tmp_path: Path, started: list[Standing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: Any) -> Standing:
+        if started:
+            raise ConfigError("no port is free")
+        return Standing(started)
+
+    monkeypatch.setattr(module, "start_cluster", start)
+    outcome = compared(tmp_path, "RR", "MAL", "sect")
+    assert [scheme for scheme, _ in outcome.runs] == ["RR"]
+    assert outcome.failed["sect", 0] == "no testbed to run on: no port is free"
+
+
+def test_an_interrupted_run_without_a_record_is_no_traceback(
+    tmp_path: Path, started: list[Standing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "run_live", interrupted)
+    outcome = compared(tmp_path, "RR", "sect")
+    assert (outcome.interrupted, outcome.runs, outcome.failed) == (True, {}, {})
+
+
+def test_ctrl_c_is_not_taken_for_the_failure_of_what_it_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Cut:
+        def end_run(self, interrupted: bool) -> None:
+            assert interrupted
+            raise ConnectionError("the recorder is gone")
+
+    cut: Any = Cut()
+    module._end_cut(cut)

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgebed.commands.main import app
-from edgebed.commands.options import with_time_limit
+from edgebed.commands.options import size_of, with_time_limit
 from edgebed.runs import standing as module
 from emulation.domain.mistakes import ConfigError
 from emulation.recording import JsonlSink, read_run
@@ -193,3 +193,16 @@ def test_whoever_asks_for_a_testbed_whose_owner_died_leaves_word_of_it_for_down(
     stands(state, pid=2**22 + 1)
     assert read_standing(state) is None
     assert CliRunner().invoke(app, ["down"]).exit_code == 1
+
+
+@pytest.mark.parametrize(("given", "size"), [("500MB", 500_000_000), ("2gb", 2_000_000_000), ("all", None)])
+def test_how_much_of_a_record_is_kept_is_given_as_a_size(given: str, size: int | None) -> None:
+    assert size_of("--keep-records", given) == size
+
+
+@pytest.mark.parametrize(
+    "given", ["", "8", "MB", "1.5GB", "-1GB", "7MB", "0MB", "9" * 30 + "GB", "all of it"]
+)
+def test_a_size_that_is_none_is_told_by_name(given: str) -> None:
+    with pytest.raises(ConfigError, match=r"--keep-records .*: is .*; give"):
+        size_of("--keep-records", given)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -98,7 +99,7 @@ def everything(folder: Path) -> Iterator[Sample]:
     others.hear("d0", Heard(1, True, ()))
     yield from others.samples()
     yield from node_samples(world.view(0.0), world.loads())
-    yield from unsent_samples("recorder", 1, 0.5)
+    yield from unsent_samples("recorder", SimpleNamespace(unsent=1, lag_s=0.5, failures=1))
     yield from fault_samples({"slowdown": 1})
     yield from decided.samples()
     yield from books_samples({"a": 2, "b": 2}, {"a": {"done": 2}, "b": {"done": 1}})

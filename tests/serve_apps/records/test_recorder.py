@@ -13,24 +13,15 @@ import pytest
 
 from emulation.domain.request import Request
 from emulation.recording import read_run
-from serve_apps.records import recorder as recorder_module
+from serve_apps.records import gateways as gateways_module
 from serve_apps.records.recorder import ANY_RUN, Recorder
-from serve_apps.wire.messages import RunPlan, RunState
+from serve_apps.wire.messages import RunState
 from serve_apps.wire.names import RECORDER
 from serve_apps.wire.news import Follower
 from tests.build.calls import InMemoryCalls
-from tests.build.fakes import device_testbed, header, request, scenario
+from tests.build.fakes import request
+from tests.build.live_runs import plan
 from tests.build.waiting import in_a_loop, news_arrives
-
-WORLD = scenario(device_testbed())
-
-
-def plan(folder: Path, run_id: str = "run") -> RunPlan:
-    nobody: Any = None
-    return RunPlan(
-        run_id=run_id, scenario=WORLD, seed=0, header=header(WORLD), truth=nobody, fast_path=nobody,
-        folder=str(folder),
-    )  # fmt: skip
 
 
 @asynccontextmanager
@@ -43,7 +34,7 @@ async def opened(folder: Path) -> AsyncIterator[Recorder]:
 
 
 async def append(recorder: Recorder, source: str, number: int, *entries: tuple[str, tuple[Any, ...]]) -> None:
-    await recorder.append("run", source, number, pickle.dumps(list(entries)))
+    await recorder.append("run", source, number, b"".join(map(pickle.dumps, entries)))
 
 
 def arrive(wanted: Request) -> tuple[str, tuple[Any, ...]]:
@@ -77,7 +68,7 @@ async def test_a_batch_that_is_sent_twice_is_counted_once(tmp_path: Path) -> Non
         one, two = request(1, 0.0), request(2, 1.0)
         await append(recorder, "g", 1, arrive(one), end(one, "done"))
         await append(recorder, "g", 1, arrive(one), end(one, "done"))
-        await append(recorder, "g", 2, arrive(two), end(two, "done"))
+        await append(recorder, "g", 3, arrive(two), end(two, "done"))
         footer = await recorder.close()
         assert footer is not None
         assert footer.arrived == {"m": 2}
@@ -87,7 +78,7 @@ async def test_a_batch_that_is_sent_twice_is_counted_once(tmp_path: Path) -> Non
 @in_a_loop
 async def test_a_batch_of_another_run_is_not_counted(tmp_path: Path) -> None:
     async with opened(tmp_path) as recorder:
-        await recorder.append("the run before", "g", 1, pickle.dumps([arrive(request(1, 0.0))]))
+        await recorder.append("the run before", "g", 1, pickle.dumps(arrive(request(1, 0.0))))
         assert (await recorder.progress()).arrived == 0
 
 
@@ -96,7 +87,7 @@ async def test_a_batch_of_another_run_is_not_counted(tmp_path: Path) -> None:
 async def test_requests_of_a_dead_gateway_are_closed_as_errors_when_another_joins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lives: bool, open_after: int
 ) -> None:
-    monkeypatch.setattr(recorder_module, "ALIVE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(gateways_module, "ALIVE_TIMEOUT_S", 0.01)
     async with opened(tmp_path) as recorder:
         await recorder.join("run", "first", GatewayHandle(lives))
         await append(recorder, "first", 1, arrive(request(1, 0.0)))
@@ -111,7 +102,7 @@ async def test_requests_of_a_dead_gateway_are_closed_as_errors_when_another_join
 async def test_an_end_that_comes_after_its_gateway_was_thought_dead_is_not_counted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder_module, "ALIVE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(gateways_module, "ALIVE_TIMEOUT_S", 0.01)
     async with opened(tmp_path) as recorder:
         wanted = request(1, 0.0)
         await recorder.join("run", "first", GatewayHandle(lives=False))
@@ -140,7 +131,7 @@ async def test_a_run_is_joined_as_soon_as_enough_gateways_are_ready(tmp_path: Pa
 async def test_gateways_of_a_run_are_known_by_number_and_where_each_alone_is_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder_module, "ALIVE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(gateways_module, "ALIVE_TIMEOUT_S", 0.01)
     async with opened(tmp_path) as recorder:
         assert await recorder.gateways() == []
         await recorder.join(

@@ -1,0 +1,135 @@
+"""Closes the record of a run that was cut: what was acknowledged is kept, in canonical order, with a footer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from edgebed.runs.client_log import CLIENT_LOG, join_client_log
+from edgebed.runs.failure import said_of
+from emulation.domain.mistakes import ConfigError
+from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
+from emulation.domain.request import Request
+from emulation.jsonl import RecordError
+from emulation.ledger import request_record
+from emulation.recording import RECORD_FILE, SIDE_FILE, rows_of, write_records
+from serve_apps.records import kept
+from serve_apps.records.books import request_of
+from serve_apps.records.segments import finish, is_endless
+from serve_apps.records.store import OPEN_FOLDER, Sizes, journal_of, locked, sizes_of
+
+Row = tuple[Record, Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What became of one run's folder."""
+
+    folder: Path
+    how: Literal["whole", "closed", "failed"]
+    """whole: there was nothing to do."""
+    why: str = ""
+    """It failed."""
+    requests: int = 0
+    unfinished: int = 0
+    """Of these: in the system when the run was cut."""
+
+
+def recover(folder: Path) -> list[Recovered]:
+    """Close every run below a folder, or of this folder, that is not closed; again, and nothing is done.
+
+    Raises `ConfigError` if there is none. One that fails stops no other: no record in it, no room, or its recorder
+    still runs; its record is then as it was.
+    """
+    runs = sorted(file.parent for file in folder.rglob(RECORD_FILE))
+    if not runs:
+        raise ConfigError(f"{folder}: holds no record; give a run's folder, or one that holds some")
+    return [_recover(run) for run in runs]
+
+
+def _recover(folder: Path) -> Recovered:
+    try:
+        if not (folder / OPEN_FOLDER).exists():
+            return _without_journal(folder)
+        with locked(folder):
+            journal, _ = journal_of(folder)
+            if journal:
+                _cut_to(folder, sizes_of(folder, journal))
+            return _close(folder, rows_of(folder), _open_requests(journal))
+    except BlockingIOError:
+        return Recovered(folder, "failed", "it is being recorded; end it first")
+    except (RecordError, OSError) as error:
+        return Recovered(folder, "failed", said_of(error) if isinstance(error, OSError) else str(error))
+
+
+def _without_journal(folder: Path) -> Recovered:
+    """Of virtual time, or closed by its recorder."""
+    rows = rows_of(folder)
+    closed = any(isinstance(record, RunFooter) for record, _ in rows)
+    if closed and not is_endless(folder):
+        return Recovered(folder, "whole")
+    return _close(folder, rows, [])
+
+
+def _cut_to(folder: Path, sizes: Sizes) -> None:
+    """Remove what was written and never acknowledged: it was sent again, or nobody was told that it is kept."""
+    for name, size in ((RECORD_FILE, sizes.record), (SIDE_FILE, sizes.side)):
+        file = folder / name
+        if file.exists() and file.stat().st_size > size:
+            with file.open("r+b") as out:
+                out.truncate(size)
+
+
+def _open_requests(journal: Sequence[Mapping[str, Any]]) -> list[Request]:
+    """Who was in the system."""
+    found: dict[str, Request] = {}
+    for line in journal:
+        for row in line.get("arrived", ()):
+            request = request_of(row)
+            found[request.id] = request
+        for ended in line.get("ended", ()):
+            found.pop(ended[0], None)
+    return list(found.values())
+
+
+def _close(folder: Path, rows: list[Row], in_system: Sequence[Request]) -> Recovered:
+    header = next((record for record, _ in rows if isinstance(record, RunHeader)), None)
+    if header is None:
+        raise RecordError(
+            f"{folder / RECORD_FILE}: a run begins with its header; nothing of this one was kept"
+        )
+    closed = any(isinstance(record, RunFooter) for record, _ in rows)
+    if not closed:
+        rows = [*rows, *_ending(header, [record for record, _ in rows], in_system)]
+    write_records(folder, rows)
+    kept.clear(folder)
+    if is_endless(folder):
+        finish(folder)
+    if (folder / CLIENT_LOG).exists():
+        join_client_log(folder)
+    requests = sum(isinstance(record, RequestRecord) for record, _ in rows)
+    return Recovered(folder, "closed", "", requests, 0 if closed else len(in_system))
+
+
+def _ending(header: RunHeader, records: Sequence[Record], in_system: Sequence[Request]) -> list[Row]:
+    """A line for each request that was in the system, and the footer."""
+    end_s = max(
+        [0.0, *(r.t_s for r in records if not isinstance(r, RunHeader)), *(r.arrival_s for r in in_system)]
+    )
+    left = [request_record(r, "unfinished", end_s, r.arrival_s < header.horizon_s) for r in in_system]
+    requests = [*(r for r in records if isinstance(r, RequestRecord)), *left]
+    ends: dict[str, dict[str, int]] = {}
+    for (model, outcome), n in sorted(Counter((r.model, str(r.outcome)) for r in requests).items()):
+        if outcome != "unfinished":
+            ends.setdefault(model, {})[outcome] = n
+    footer = RunFooter(
+        t_s=end_s,
+        arrived=dict(sorted(Counter(r.model for r in requests).items())),
+        ends=ends,
+        in_system=dict(sorted(Counter(r.model for r in requests if r.outcome == "unfinished").items())),
+        interrupted=True,
+    )
+    return [*((r, None) for r in left), (footer, {"recovered": True})]

@@ -1,0 +1,64 @@
+"""The end of a run: its records are collected from whoever still has some, then its books are closed.
+
+The recorder may be away for a moment (it restarts), and its disk may be full: both are waited for, within a limit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from serve_apps.records.store import CANNOT
+from serve_apps.wire.calls import RayCalls, Unreached
+from serve_apps.wire.names import RECORDER
+
+log = logging.getLogger("edgebed")
+
+PATIENCE_S = 60.0
+"""Wall seconds a recorder may be away, or have no room, before a run is given up as failed."""
+AGAIN_S = 0.5
+CALL_LIMIT_S = 60.0
+
+
+def ask_recorder(calls: RayCalls, method: str, *args: Any, patience_s: float = PATIENCE_S) -> Any:
+    """What the recorder answers, once it does and has room. Raises `Unreached`, or `ValueError` with its words."""
+    until = time.monotonic() + patience_s
+    while True:
+        (answer,) = calls.call_each(((RECORDER, method, *args),), CALL_LIMIT_S)
+        if not isinstance(answer, Exception):
+            return answer
+        passing = not answer.broke if isinstance(answer, Unreached) else CANNOT in str(answer)
+        if not passing or time.monotonic() > until:
+            raise answer
+        log.warning("the recorder is asked again: %s", answer)
+        time.sleep(AGAIN_S)
+
+
+def collect(
+    calls: RayCalls,
+    sources: Sequence[str],
+    flush_gateways: Callable[[], Sequence[Exception]],
+    patience_s: float = PATIENCE_S,
+) -> None:
+    """Have every source hand over what it has. One that is gone has nothing, and is passed over.
+
+    `flush_gateways` returns what those gateways that live say went wrong. Raises `Unreached` or `ValueError` if some of
+    it is not in the record after all that time.
+    """
+    until = time.monotonic() + patience_s
+    while True:
+        said = calls.call_each([(source, "flush") for source in sources], CALL_LIMIT_S)
+        failed = {s: e for s, e in zip(sources, said, strict=True) if isinstance(e, Exception)}
+        gone = {s for s, e in failed.items() if isinstance(e, Unreached) and not e.broke}
+        for source in gone:
+            log.warning("nothing is collected of %s: %s", source, failed[source])
+        waiting = [*(e for s, e in failed.items() if s not in gone), *flush_gateways()]
+        if not waiting:
+            return
+        if time.monotonic() > until:
+            raise waiting[0]
+        log.warning("records are collected again: %s", waiting[0])
+        sources = [source for source in failed if source not in gone]
+        time.sleep(AGAIN_S)

@@ -1,0 +1,78 @@
+"""Before books are closed every record is collected: a full disk and a recorder that restarts are waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from serve_apps.records.store import Unwritten
+from serve_apps.testbed import closing as module
+from serve_apps.testbed.closing import ask_recorder, collect
+from serve_apps.wire.calls import Unreached
+
+FULL = ValueError("the record cannot be written: No space left on device")
+
+
+def broke(text: str) -> Unreached:
+    error = Unreached(text)
+    error.broke = True
+    return error
+
+
+class Answers:
+    """Calls that are answered as a script says, by name; the last answer stays."""
+
+    def __init__(self, **script: list[Any]) -> None:
+        self._script = script
+        self.asked: list[str] = []
+
+    def call_each(self, asked: Sequence[tuple[Any, ...]], limit_s: float) -> list[Any]:
+        found = []
+        for name, *_ in asked:
+            self.asked.append(name)
+            answers = self._script[name]
+            found.append(answers.pop(0) if len(answers) > 1 else answers[0])
+        return found
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AGAIN_S", 0.0)
+
+
+def test_a_recorder_that_restarts_or_has_no_room_is_asked_again() -> None:
+    calls: Any = Answers(recorder=[Unreached("restarting"), FULL, "footer"])
+    assert ask_recorder(calls, "close") == "footer"
+
+
+@pytest.mark.parametrize("error", [broke("ConservationError"), ValueError("no such run")])
+def test_what_the_recorder_says_for_good_is_not_asked_again(error: Exception) -> None:
+    calls: Any = Answers(recorder=[error, "footer"])
+    with pytest.raises(type(error)):
+        ask_recorder(calls, "close")
+    assert calls.asked == ["recorder"]
+
+
+def test_patience_ends() -> None:
+    calls: Any = Answers(recorder=[FULL])
+    with pytest.raises(ValueError, match="No space left"):
+        ask_recorder(calls, "close", patience_s=0.0)
+
+
+def test_whoever_is_gone_has_nothing_and_whoever_waits_is_asked_again() -> None:
+    calls: Any = Answers(
+        gone=[Unreached("no such actor")],
+        slow=[FULL, broke("recorder.append: no answer"), None],
+        quick=[None],
+    )
+    gateways = [[FULL], [], []]
+    collect(calls, ["gone", "slow", "quick"], lambda: gateways.pop(0))
+    assert calls.asked == ["gone", "slow", "quick", "slow", "slow"]
+
+
+def test_records_that_cannot_be_collected_are_no_success() -> None:
+    calls: Any = Answers(node=[None])
+    with pytest.raises(Unwritten):
+        collect(calls, ["node"], lambda: [Unwritten("the record cannot be written: full")], patience_s=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.standing import say_how_it_ended, stand
 from serve_apps.testbed.state import Standing, read_standing
+
+logger = logging.getLogger("edgebed")
 
 UP_TIMEOUT_S = 240.0
 SAY_S = 10.0
@@ -78,6 +81,7 @@ def serve_in_foreground(
         say(
             f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
         )
+        logger.info("gateway at %s, scheme %s", cluster.url, scheme)
         lost = None
         try:
             lost = stand(cluster, standing_file(), layout.root)
@@ -86,6 +90,7 @@ def serve_in_foreground(
                 close_run(cluster, folder, lost)
             finally:
                 note_deaths(cluster.lookout.watch, note, folder)
+                logger.info("is taken down")
     if lost is not None:
         raise Failed(f"the testbed ended by itself: {lost}; its records are in {layout.root}")
 

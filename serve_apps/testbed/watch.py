@@ -6,9 +6,12 @@ another one took its place; a role that stays empty for longer than its patience
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+
+log = logging.getLogger("edgebed")
 
 Lives = Mapping[str, Set[str]]
 """Role to the lives in it: names that no other life ever has."""
@@ -53,10 +56,12 @@ class Watch:
             before, now = self._lives.get(role.name, frozenset()), frozenset(lives.get(role.name, ()))
             self._lives[role.name] = now
             if before - now:
+                log.warning("%s died", role.name)
                 self.died[role.name] += len(before - now)
                 self._away_since.setdefault(role.name, now_s)
             if now:
-                self._away_since.pop(role.name, None)
+                if self._away_since.pop(role.name, None) is not None:
+                    log.info("%s is there again", role.name)
                 self.given_up.discard(role.name)
             elif (since := self._away_since.get(role.name)) is not None and now_s - since >= role.patience_s:
                 self._give_up(role)
@@ -70,6 +75,8 @@ class Watch:
         return said_of(self.died, self.given_up)
 
     def _give_up(self, role: Role) -> None:
+        if role.name not in self.given_up:
+            log.error("%s did not come back", role.name)
         self.given_up.add(role.name)
         if role.vital and self.lost is None:
             waited = f" within {role.patience_s:g} s" if role.patience_s else ""

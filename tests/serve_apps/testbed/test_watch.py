@@ -43,6 +43,19 @@ def test_one_of_two_that_dies_is_a_death_and_leaves_nobody_waiting() -> None:
     assert not watch.waits()
 
 
+def test_who_died_who_is_back_and_who_is_not_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    watch = watching(GATEWAY, NODE)
+    for now_s, lives in enumerate(({"gateway": {"a"}, "node:n1": {"x"}}, {}, {"gateway": {"b"}})):
+        watch.look(now_s, lives)
+    for now_s in (70, 80, 90):
+        watch.look(now_s, {"gateway": {"b"}})
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("WARNING", "gateway died"), ("WARNING", "node:n1 died"), ("INFO", "gateway is there again"),
+        ("ERROR", "node:n1 did not come back"),
+    ]  # fmt: skip
+
+
 def test_what_has_yet_to_come_up_and_what_nobody_expects_has_not_died() -> None:
     watch = watching(GATEWAY)
     watch.look(0, {"stranger": {"x"}})

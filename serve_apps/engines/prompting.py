@@ -9,7 +9,7 @@ from emulation.domain.quantities import Tokens
 from serve_apps.engines.decoding import FIRST_CALL, Emit, Wanted, nobody
 from serve_apps.engines.loading import RealSettings
 from serve_apps.engines.pacer import Pacer
-from serve_apps.wire.ask import BadAsk
+from serve_apps.wire.ask import TOO_LONG, BadAsk
 from serve_apps.wire.messages import Piece, Work
 
 GLANCE = 16
@@ -61,6 +61,7 @@ class Prompts:
             raise BadAsk(
                 f"{len(text)} characters of prompt do not fit in the model's {self._context} tokens",
                 work.ask.said_in,
+                TOO_LONG,
             )
 
     def start(self) -> list[int]:
@@ -83,6 +84,7 @@ class Prompts:
             raise BadAsk(
                 f"{prompt_tokens} tokens of prompt{wanted} do not fit in the model's {self._context}",
                 work.ask.limited_in if asked and room > 0 else work.ask.said_in,
+                TOO_LONG,
             )
         return asked or min(self._default_tokens, room)
 

@@ -16,7 +16,7 @@ from serve_apps.gateway.names import NameTaken
 from serve_apps.gateway.openai.bodies import MOST_PROMPT
 from serve_apps.gateway.quota import Quotas
 from serve_apps.gateway.server.settings import HttpSettings
-from serve_apps.wire.ask import Ask, BadAsk
+from serve_apps.wire.ask import TOO_LONG, Ask, BadAsk
 from serve_apps.wire.secret import Secret
 from workloads.lengths import payload_bytes
 
@@ -119,11 +119,9 @@ def _check_modality(ask: Ask, modality: Modality, path: str) -> None:
 
 
 def _check_length(ask: Ask, spec: ModelSpec) -> None:
-    """Raises `HttpError` 400 for a prompt that does not fit into the model's context beside its answer."""
-    code = "context_length_exceeded"
+    """Raises `BadAsk` for a prompt that does not fit into the model's context beside its answer."""
     if ask.prompt_tokens > MOST_PROMPT:
-        message = f"more than {MOST_PROMPT} tokens of prompt in one request"
-        raise HttpError(400, message, param=ask.said_in, code=code)
+        raise BadAsk(f"more than {MOST_PROMPT} tokens of prompt in one request", ask.said_in, TOO_LONG)
     answer = max(ask.max_tokens or 0, ask.min_tokens, 1)
     if spec.context_tokens is None or ask.longest_tokens + answer <= spec.context_tokens:
         return
@@ -132,7 +130,7 @@ def _check_length(ask: Ask, spec: ModelSpec) -> None:
         f"{answer} of answer were asked for"
     )
     fits = ask.longest_tokens < spec.context_tokens
-    raise HttpError(400, message, param=ask.limited_in if fits else ask.said_in, code=code)
+    raise BadAsk(message, ask.limited_in if fits else ask.said_in, TOO_LONG)
 
 
 def _name(exchange: Exchange) -> str:

@@ -11,7 +11,7 @@ from math import inf
 from emulation.domain.actions import RoutingDecision
 from emulation.domain.measured import Measured
 from emulation.domain.request import Outcome, Request
-from serve_apps.wire.ask import Ask
+from serve_apps.wire.ask import Ask, Fault
 from serve_apps.wire.messages import Answer, Delta, Piece, Timing, Work
 
 
@@ -19,13 +19,12 @@ class Refused(Exception):
     """A request that ended otherwise than done; `outcome` says how."""
 
     def __init__(
-        self, outcome: Outcome, reason: str, retry_after_s: float = 1.0, fault: str | None = None
+        self, outcome: Outcome, reason: str, retry_after_s: float = 1.0, fault: Fault | None = None
     ) -> None:
         super().__init__(reason)
         self.outcome = outcome
         self.retry_after_s = retry_after_s
         self.fault = fault
-        """Field of the request that no model could serve: the client's mistake."""
 
 
 @dataclass(slots=True)
@@ -46,7 +45,7 @@ class Flight:
     kept: tuple[Piece, ...] = ()
     """Choices that real models have finished."""
     timing: Timing | None = None
-    fault: str | None = None
+    fault: Fault | None = None
     told_tokens: int = 0
     """Tokens of a stream that the client has."""
     first_s: float | None = None

@@ -119,7 +119,7 @@ class Real:
             self._engine.check(work)
         except BadAsk as bad:
             served = Served(outcome="rejected", ended_s=work.dispatched_s, reason=str(bad))
-            yield Answer(served=served, fault=bad.param)
+            yield Answer(served=served, fault=bad.fault)
             return
         attempt = _Attempt(work, self._engine.pacer(), list(work.kept))
         for index, piece in enumerate(work.kept):

@@ -72,9 +72,22 @@ def first_stop(text: str, stops: Iterable[str], start: int = 0) -> int | None:
     return min(found)[1] if found else None
 
 
-class BadAsk(ValueError):
-    """A request that is well-formed but cannot be served; `param` names the field."""
+TOO_LONG = "context_length_exceeded"
+"""Code of what does not fit into a model's context, as OpenAI's clients know it."""
 
-    def __init__(self, message: str, param: str) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What makes a request one that nobody could serve: the client's mistake, not the model's."""
+
+    param: str
+    """Field of the request."""
+    code: str | None = None
+
+
+class BadAsk(ValueError):
+    """A request that is well-formed but cannot be served."""
+
+    def __init__(self, message: str, param: str, code: str | None = None) -> None:
         super().__init__(message)
-        self.param = param
+        self.fault = Fault(param, code)

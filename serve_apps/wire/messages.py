@@ -19,7 +19,7 @@ from emulation.domain.request import Outcome, Request
 from emulation.domain.scenario import LengthKnowledge, Scenario
 from emulation.domain.truth import WorldTruth
 from emulation.faults import Step
-from serve_apps.wire.ask import Ask
+from serve_apps.wire.ask import Ask, Fault
 
 Finish = Literal["stop", "length"]
 """Why an answer ended."""
@@ -122,8 +122,7 @@ class Answer:
     """By the tokenizer of a real model; None: what the gateway counted."""
     finish: tuple[Finish, ...] = ()
     """Why each choice ended; empty: it is known from its length."""
-    fault: str | None = None
-    """Field of the request that makes it impossible: the client's mistake, not the model's."""
+    fault: Fault | None = None
     kept: tuple[Piece, ...] = ()
     """Of an attempt that must go on elsewhere: the choices it finished."""
     timing: Timing | None = None

@@ -263,7 +263,7 @@ def test_a_prompt_that_does_not_fit_is_the_clients_mistake(world: World, engine:
     walk(talk)
     with pytest.raises(BadAsk) as refused:
         engine.check(text_work(1, max_tokens=5000))
-    assert refused.value.param == "max_tokens"
+    assert refused.value.fault.param == "max_tokens"
 
 
 @pytest.mark.parametrize("how", ["cancelled", "turn taken away"])

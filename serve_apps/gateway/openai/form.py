@@ -16,7 +16,7 @@ from serve_apps.gateway.flight import Refused
 from serve_apps.gateway.http import ONCE, Exchange, HttpError
 from serve_apps.gateway.openai.bodies import Body
 from serve_apps.gateway.openai.fields import Complaint, complaint, misplaced, names, not_json
-from serve_apps.wire.ask import Ask, BadAsk
+from serve_apps.wire.ask import Ask, BadAsk, Fault
 from serve_apps.wire.messages import Answer, Delta
 
 BodyT = TypeVar("BodyT", bound=Body)
@@ -50,7 +50,7 @@ class Form(Generic[BodyT]):
             with admission.quotas.counted(exchange):
                 await self._answer(admission, exchange)
         except BadAsk as error:
-            raise HttpError(400, str(error), param=error.param) from error
+            raise _bad(str(error), error.fault) from error
         except Refused as refused:
             raise refusal(refused) from refused
 
@@ -92,13 +92,17 @@ def _refused(wrong: Complaint) -> HttpError:
     return HttpError(400, wrong.message, param=wrong.param, code=wrong.code)
 
 
+def _bad(message: str, fault: Fault) -> HttpError:
+    return HttpError(400, message, param=fault.param, code=fault.code)
+
+
 def refusal(refused: Refused) -> HttpError:
     """How a request that did not end well is answered: the client's mistake, too late, or try again.
 
     Clients send again by themselves what is answered 408, 409, 429 or 5xx; one that came too late must not come thrice.
     """
     if refused.fault is not None:
-        return HttpError(400, str(refused), param=refused.fault)
+        return _bad(str(refused), refused.fault)
     if refused.outcome == "expired":
         return HttpError(422, str(refused), "server_error", code="expired", headers=ONCE)
     retry = ((b"retry-after", b"%d" % max(1, round(refused.retry_after_s))),)

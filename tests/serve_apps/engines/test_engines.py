@@ -108,7 +108,7 @@ def test_a_prompt_may_be_tokens_of_the_models_own(text: TextEngine) -> None:
     assert same.prompt_tokens == len(ids)
     with pytest.raises(BadAsk, match="not one of the model's") as error:
         text.check(text_work(inputs=((5, 2**30),), said_in="prompt"))
-    assert error.value.param == "prompt"
+    assert error.value.fault.param == "prompt"
 
 
 def test_the_end_token_ends_an_answer_unless_it_is_ignored(
@@ -127,7 +127,7 @@ def test_a_prompt_that_does_not_fit_is_refused_with_its_length(text: TextEngine)
         text.check(text_work(inputs=("the " * 2040,)))
     with pytest.raises(BadAsk, match="do not fit") as error:
         text.check(text_work(inputs=("the " * 3000,), max_tokens=None))
-    assert error.value.param == "messages"
+    assert error.value.fault.param == "messages"
 
 
 def test_without_a_limit_an_answer_is_as_long_as_settings_and_context_allow(text: TextEngine) -> None:
@@ -252,7 +252,7 @@ def test_an_impossible_picture_is_refused(
 ) -> None:
     with pytest.raises(BadAsk, match=said) as error:
         picture.check(work(inputs=("a cat",), **fields))
-    assert error.value.param == param
+    assert error.value.fault.param == param
 
 
 # -- loading

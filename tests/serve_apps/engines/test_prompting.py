@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from serve_apps.engines.prompting import GLANCE, MOST_CHARACTERS, PromptEngine, Prompts
-from serve_apps.wire.ask import BadAsk
+from serve_apps.wire.ask import BadAsk, Fault
 from tests.build.works import text_work
 
 CONTEXT = 100
@@ -49,7 +49,7 @@ def test_of_a_text_that_is_far_too_long_only_the_begin_is_read(text: str) -> Non
     engine = Engine()
     with pytest.raises(BadAsk, match="characters of prompt do not fit in the model's 100 tokens") as refused:
         engine.check(text_work(inputs=(text,)))
-    assert refused.value.param == "messages"
+    assert refused.value.fault == Fault("messages", "context_length_exceeded")
     assert engine.tokenizer.read == GLANCE * CONTEXT
 
 

@@ -14,7 +14,7 @@ from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.measured import Measured
 from serve_apps.gateway import dispatch as module
 from serve_apps.gateway.flight import Refused
-from serve_apps.wire.ask import Ask
+from serve_apps.wire.ask import Ask, Fault
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.messages import Answer, Delta, Piece, Served, Work
 from serve_apps.wire.names import RECORDER, runtime_name
@@ -136,12 +136,12 @@ async def test_an_end_that_is_not_done_is_raised_with_its_reason_and_teaches_not
 @story
 async def test_a_request_no_model_could_serve_is_the_clients_mistake(gateway: Gateway) -> None:
     async def refuse(work: Work) -> Answer:
-        return Answer(served=Served(outcome="rejected", ended_s=work.dispatched_s), fault="size")
+        return Answer(served=Served(outcome="rejected", ended_s=work.dispatched_s), fault=Fault("size"))
 
     gateway.replicas.serving["d0"].append(refuse)
     with pytest.raises(Refused) as refused:
         await gateway.answer()
-    assert refused.value.fault == "size"
+    assert refused.value.fault == Fault("size")
 
 
 @story

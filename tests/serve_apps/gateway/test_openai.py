@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from serve_apps.gateway.flight import Refused
+from serve_apps.wire.ask import TOO_LONG, Fault
 from serve_apps.wire.messages import Answer, Delta
 from tests.build.asgi import CHAT, DELTAS, DONE, PICTURE, SAID, MadeUpRun, asked
 
@@ -181,7 +182,8 @@ def test_a_body_that_is_no_json_says_so() -> None:
         (Refused("expired", "late"), 422, "expired", None),
         (Refused("no_host", "nowhere", retry_after_s=7.2), 503, "no_host", "7"),
         (Refused("error", "broke", retry_after_s=0.0), 503, "error", "1"),
-        (Refused("error", "13 is too many", fault="max_tokens"), 400, None, None),
+        (Refused("error", "13 is too many", fault=Fault("max_tokens")), 400, None, None),
+        (Refused("rejected", "too long", fault=Fault("messages", TOO_LONG)), 400, TOO_LONG, None),
     ],
 )
 def test_each_bad_end_has_its_status(
@@ -189,4 +191,4 @@ def test_each_bad_end_has_its_status(
 ) -> None:
     reply = asked("/v1/chat/completions", CHAT, MadeUpRun(refused))
     assert (reply.status, reply.error()["code"], reply.headers.get("retry-after")) == (status, code, retry)
-    assert reply.error()["param"] == refused.fault
+    assert reply.error()["param"] == (refused.fault and refused.fault.param)

@@ -11,6 +11,7 @@ import pytest
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
 from emulation.domain.truth import Condition
+from serve_apps.wire.ask import Fault
 from serve_apps.wire.messages import Answer, Delta, Pace, Piece, Served
 from tests.build.real_work import World, real_node
 from tests.build.waiting import news_arrives, until
@@ -167,7 +168,7 @@ def test_what_no_model_could_serve_is_refused_before_it_queues(world: World) -> 
     async def walk() -> None:
         answer = await world.ask(1, max_tokens=13)
         assert (answer.served.outcome, answer.served.reason, answer.fault) == (
-            "rejected", "13 is too many", "max_tokens",
+            "rejected", "13 is too many", Fault("max_tokens"),
         )  # fmt: skip
         assert not world.node.state.jobs()
 

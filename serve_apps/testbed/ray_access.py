@@ -7,6 +7,7 @@ starts; so everything here is called before that.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import grpc
 from ray import _raylet
+from ray._common.utils import get_default_system_temp_dir
 from ray._private import ray_constants, services
 
 from emulation.files import ConfigError
@@ -38,6 +40,23 @@ def guard_own() -> None:
         )
     os.environ.pop(TOKEN, None)  # it would come before the file
     _use(own_token())
+
+
+def private_folder() -> Path:
+    """Where a Ray of our own keeps sockets, logs and the files of its processes: in a folder that is closed to others.
+
+    Ray itself opens every folder that it makes to all users of the machine. Raises `ConfigError` if the folder is
+    somebody else's.
+    """
+    place: Any = get_default_system_temp_dir
+    folder = Path(place()) / f"edgebed-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConfigError(
+            f"{folder}: is not a folder of yours alone; remove it, or name another place in RAY_TMPDIR"
+        )
+    return folder / "ray"
 
 
 def guard_joined(address: str, unprotected: bool) -> None:

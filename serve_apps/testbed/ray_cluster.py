@@ -24,7 +24,7 @@ from emulation.files import ConfigError
 from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.testbed.apps import LOOK_S, delete_apps
 from serve_apps.testbed.processes import Process, process_of
-from serve_apps.testbed.ray_access import LOOPBACK, guard_joined, guard_own, on_loopback
+from serve_apps.testbed.ray_access import LOOPBACK, guard_joined, guard_own, on_loopback, private_folder
 from serve_apps.testbed.sight import CONTROL_SERVICE, HEAD
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.names import RECORDER, edge_resource, namespace_of
@@ -90,6 +90,7 @@ def start_local(testbed: TestbedConfig) -> RayCluster:
             num_cpus=_HEAD_CPUS,
             num_gpus=sum(len(n.gpus) for n in testbed.nodes),
             resources={CONTROL: 1.0, **{edge_resource(n.id): 1.0 for n in testbed.nodes}},
+            _temp_dir=str(private_folder()),
             **_quiet(testbed),
         )
     head: Any = ray._private.worker._global_node
@@ -104,7 +105,9 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
     guard_own()
     here = {"node_ip_address": LOOPBACK}
     head = {"num_cpus": _HEAD_CPUS, "num_gpus": 0, "include_dashboard": False, "resources": {CONTROL: 1.0}}
-    cluster: Any = Cluster(initialize_head=True, head_node_args=head | here)
+    cluster: Any = Cluster(
+        initialize_head=True, head_node_args={**head, **here, "temp_dir": str(private_folder())}
+    )
     try:
         raylets = {
             node.id: cluster.add_node(

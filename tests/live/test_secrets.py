@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +46,13 @@ def test_nothing_listens_to_other_machines(begin: Callable[..., LiveRun]) -> Non
     assert not [
         (name, ip) for name, ip in listening if ip.removeprefix("::ffff:") not in ("127.0.0.1", "::1")
     ]
+
+
+def test_what_ray_keeps_on_disk_is_closed_to_other_users(begin: Callable[..., LiveRun]) -> None:
+    begin()
+    session = Path(ray._private.worker._global_node.get_session_dir_path())
+    closed = [f for f in session.parents if stat.S_IMODE(f.stat().st_mode) == 0o700]
+    assert [f.stat().st_uid for f in closed][:1] == [os.getuid()]
 
 
 def test_a_secret_is_never_shown() -> None:

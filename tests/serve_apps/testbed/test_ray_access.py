@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ import grpc
 import pytest
 
 from emulation.files import ConfigError
-from serve_apps.testbed.ray_access import guard_joined, guard_own
+from serve_apps.testbed.ray_access import guard_joined, guard_own, private_folder
 from serve_apps.testbed.token_file import own_token
 
 Head = Callable[[str | None], str]
@@ -131,3 +132,19 @@ def test_a_cluster_that_asks_for_a_token_is_joined_with_it_even_if_it_need_not_a
 def test_an_address_where_nothing_answers_is_told() -> None:
     with pytest.raises(ConfigError, match=r"no Ray cluster answers at '127.0.0.1:9'"):
         guard_joined("127.0.0.1:9", unprotected=False)
+
+
+def test_ray_keeps_its_files_in_a_folder_that_is_ours_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    folder = private_folder().parent
+    assert private_folder().parent == folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o755)
+    with pytest.raises(ConfigError, match=r"is not a folder of yours alone; .*RAY_TMPDIR"):
+        private_folder()
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(ConfigError, match=r"is not a folder of yours alone"):
+        private_folder()

@@ -59,9 +59,9 @@ def private_folder() -> Path:
     return folder / "ray"
 
 
-def guard_joined(address: str, unprotected: bool) -> None:
+def guard_joined(address: str, unprotected: bool) -> str:
     """Choose the token with which the cluster at this address is joined: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH,
-    ~/.ray/auth_token or our own, the first that it takes.
+    ~/.ray/auth_token or our own, the first that it takes. Returns HOST:PORT of its head.
 
     Raises `ConfigError` if nothing answers there, it takes none of them, others can read the one that it takes, or it
     asks for none and `unprotected` does not say that this is known.
@@ -75,22 +75,22 @@ def guard_joined(address: str, unprotected: bool) -> None:
             )
         os.environ[MODE] = "disabled"
         _read_again()
-        return
+        return head
     mode = os.environ.get(MODE)
     if mode and mode.lower() != "token":
         raise ConfigError(f"{MODE}={mode}: the Ray cluster at {address!r} asks for a token; unset it")
     given = os.environ.get(TOKEN)
-    if given is not None:
+    if given:
         if not _lets_in(address, head, given):
             raise ConfigError(f"the Ray cluster at {address!r} does not take the token in {TOKEN}")
         os.environ[MODE] = "token"
         _read_again()
-        return
+        return head
     files = _token_files()
     for path in files:
         if _lets_in(address, head, path.read_text().strip()):
             _use(checked_token(path))
-            return
+            return head
     tried = "; tried " + ", ".join(map(str, files)) if files else ""
     raise ConfigError(
         f"the Ray cluster at {address!r} asks for a token that is not here: name its file in {TOKEN_PATH}{tried}"

@@ -9,7 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -187,10 +187,10 @@ def join(address: str, testbed: TestbedConfig, unprotected: bool = False) -> Ray
     `unprotected`: also if it asks for no token. Raises `ConfigError` if it does not answer, does not take our token, or
     does not advertise every edge node of the testbed.
     """
-    guard_joined(address, unprotected)
+    head = guard_joined(address, unprotected)
     try:
-        with on_loopback():
-            ray.init(address=address, runtime_env={"env_vars": folder_elsewhere()}, **_quiet(testbed))
+        with on_loopback() if head.startswith(f"{LOOPBACK}:") else nullcontext():
+            ray.init(address=head, runtime_env={"env_vars": folder_elsewhere()}, **_quiet(testbed))
     except (ConnectionError, ValueError) as error:
         raise ConfigError(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
     try:

@@ -105,11 +105,11 @@ def progress_bar(title: str, total: float, quiet: bool = False) -> Iterator[Bar]
 
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[figures]}"),
+        TextColumn("{task.fields[figures]}", style="dim", markup=False),
     )
     with Progress(*columns, console=err, transient=False) as progress:
         yield _Drawn(progress, progress.add_task(title, total=total, figures=""))

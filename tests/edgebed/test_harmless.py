@@ -8,6 +8,7 @@ import json
 import pytest
 from rich.table import Table
 
+from edgebed.commands import console
 from edgebed.harmless import Terminal, harmless_cell, harmless_json
 
 CLEARS = "\x1b[2J"
@@ -58,3 +59,14 @@ def test_a_spreadsheet_computes_no_cell(formula: str) -> None:
 )
 def test_figures_and_names_stay_as_they_are(cell: object) -> None:
     assert harmless_cell(cell) == cell
+
+
+def test_a_bar_shows_what_a_server_said_as_it_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal(file=io.StringIO(), width=200, force_terminal=True)
+    monkeypatch.setattr(console, "err", terminal)
+    with console.progress_bar("load [/x]", 2) as bar:
+        bar.update(1, "1 failed: HTTP 400: \x1b[2J[red]no[/bold]")
+    shown = terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert "load [/x]" in shown
+    assert "[red]no[/bold" in shown
+    assert "\x1b[2J" not in shown

@@ -137,6 +137,7 @@ def test_names_from_outside_are_text_and_nothing_else(name: str) -> None:
     assert accessible.problems(page) == []
     root = accessible.parsed(page)
     assert not list(root.all("script"))
+    assert any("default-src 'none'" in str(meta.attributes) for meta in root.all("meta"))
     assert not any(a.startswith("on") for e in root.all() for a in e.attributes)
     assert " ".join(name.split()) in next(root.all("h1")).text()
 

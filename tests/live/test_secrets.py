@@ -7,8 +7,10 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import psutil
 import ray
+from psutil import CONN_LISTEN as LISTEN
 
 from serve_apps.testbed.ray_access import takes
 from serve_apps.testbed.token_file import own_token
@@ -34,13 +36,26 @@ def test_ray_answers_nobody_without_its_token(begin: Callable[..., LiveRun]) -> 
     assert not takes(head, "0" * 64)
 
 
+def test_a_replica_unpickles_nothing_of_a_stranger(begin: Callable[..., LiveRun]) -> None:
+    """Serve calls replicas by a server of its own, whose arguments are pickles."""
+    begin()
+    replicas = [p for p in _processes() if "ray::ServeReplica" in " ".join(p.cmdline()[:1])]
+    said = [
+        {_said_to_a_stranger(s.laddr.port) for s in p.net_connections("tcp") if s.status == LISTEN}
+        for p in replicas
+    ]
+    assert len(said) > 5
+    assert all(grpc.StatusCode.UNAUTHENTICATED in codes for codes in said)
+    assert not any(grpc.StatusCode.OK in codes for codes in said)
+
+
 def test_nothing_listens_to_other_machines(begin: Callable[..., LiveRun]) -> None:
     begin()
     listening = [
         (process.name(), socket.laddr.ip)
         for process in _processes()
         for socket in process.net_connections("tcp")
-        if socket.status == psutil.CONN_LISTEN
+        if socket.status == LISTEN
     ]
     assert len(listening) > 10
     assert not [
@@ -65,3 +80,14 @@ def _processes() -> list[psutil.Process]:
     """Those of the testbed, and this one."""
     this = psutil.Process()
     return [this, *this.children(recursive=True)]
+
+
+def _said_to_a_stranger(port: int) -> grpc.StatusCode:
+    """How a port of this machine answers a call to a replica without a token."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            channel.unary_unary("/ray.serve.ASGIService/HandleRequest")(b"", timeout=10)
+        except grpc.RpcError as error:
+            code: grpc.StatusCode = error.code()
+            return code
+    return grpc.StatusCode.OK

@@ -22,6 +22,8 @@ import psutil
 
 SETTLES_S = 20.0
 """Wall seconds after which everything that a start brings with it is over."""
+LIMIT_S = 300.0
+"""Wall seconds a testbed has to stand, or to be gone."""
 _OURS = {
     "NodeCore": "node runtime",
     "DeployerHost": "deployment agent",
@@ -102,7 +104,11 @@ def _cpu_s(owner: psutil.Process) -> dict[int, tuple[str, float]]:
 
 def _edgebed(environment: dict[str, str], *words: str) -> bytes:
     done = subprocess.run(
-        [sys.executable, "-m", "edgebed", *words], env=environment, stdout=subprocess.PIPE, check=True
+        [sys.executable, "-m", "edgebed", *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=LIMIT_S,
     )
     return done.stdout
 

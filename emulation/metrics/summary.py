@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from emulation.domain.records import NAMES_UNFINISHED, DecisionRecord, RequestRecord
@@ -93,6 +94,8 @@ class Summary:
     network_s: float | None
     """Median wall seconds that the network between machines took of a request, there and back, as probes measured it;
     no part of the platform's. None in the virtual world."""
+    links_s: dict[str, float]
+    """Node on another machine than a gateway to the median of the round trips recorded, wall seconds."""
     interrupted: bool
     conservation: Conservation
     per_model: dict[str, ModelSummary]
@@ -156,6 +159,7 @@ def summarise(run: RunView) -> Summary:
         thinking_s=float(sum(d.thinking_s for d in decisions)),
         platform_overhead_s=percentile(platform_overheads_s(run.side), 50),
         network_s=percentile(_stated(run.side, "network_s"), 50),
+        links_s=_links_s(run),
         interrupted=cut(run),
         conservation=conservation(run),
         per_model=per_model,
@@ -174,6 +178,13 @@ def _stated(side: Mapping[int, Mapping[str, Any]], name: str) -> list[float]:
     """What the side rows that have it state by this name, in record order."""
     stated = (row.get(name) for _, row in sorted(side.items()))
     return [float(value) for value in stated if value is not None]
+
+
+def _links_s(run: RunView) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for link in run.links:
+        found.setdefault(link.node, []).append(link.rtt_s / run.header.speedup)
+    return {node: median(rtts) for node, rtts in sorted(found.items())}
 
 
 def _per_model(models: Sequence[str], counted: Sequence[RequestRecord]) -> dict[str, ModelSummary]:

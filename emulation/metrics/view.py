@@ -11,6 +11,7 @@ from emulation.domain.records import (
     DecisionRecord,
     EventRecord,
     ExecutorRecord,
+    LinkRecord,
     RequestRecord,
     RunFooter,
     RunHeader,
@@ -30,6 +31,8 @@ class RunView(Protocol):
     def events(self) -> Sequence[EventRecord]: ...
     @property
     def executors(self) -> Sequence[ExecutorRecord]: ...
+    @property
+    def links(self) -> Sequence[LinkRecord]: ...
     @property
     def footer(self) -> RunFooter | None: ...
     @property

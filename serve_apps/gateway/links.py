@@ -73,16 +73,24 @@ class Links:
         self._calls, self._batch, self._clock = calls, batch, clock
         self._here, self._gateway = here, gateway
         self._links: dict[str, _Link] = {}
+        self._unknown: set[str] = set()
+        """Nodes of which it is not known, or not known any more, where they are."""
 
     async def begin(self, nodes: Iterable[str]) -> None:
         """Find out which nodes are elsewhere, and how far away."""
-        await asyncio.gather(*(self._find(node) for node in nodes))
+        self._unknown.update(nodes)
+        await self.look()
 
     async def run(self) -> None:
-        """Probe for ever; nothing to do where all nodes are here."""
-        while self._links:
+        """Look for ever; nothing to do where all nodes are here."""
+        while self._links or self._unknown:
             await asyncio.sleep(PERIOD_S)
-            await asyncio.gather(*(self.probe(node) for node in self._links))
+            await self.look()
+
+    async def look(self) -> None:
+        """Probe every node that is elsewhere, and ask where those are that were silent: they may be back elsewhere."""
+        known = self._links.keys() - self._unknown
+        await asyncio.gather(*(self.probe(n) for n in known), *(self._find(n) for n in sorted(self._unknown)))
 
     async def probe(self, node: str) -> None:
         """Send one probe. What does not come back tells nothing of the way."""
@@ -91,6 +99,7 @@ class Links:
             there_s: float = await self._calls.call(runtime_name(node), "echo", limit_s=LIMIT_S)
         except (Unreached, ValueError) as error:
             log.info("no probe of %s: %s", node, error)
+            self._unknown.add(node)
             return
         link = self._links[node]
         link.probes.append(Probe(there_s - sent_s, self._clock.wall_s() - there_s))
@@ -122,7 +131,9 @@ class Links:
         except (Unreached, ValueError) as error:
             log.warning("nobody knows on which machine %s is: %s", node, error)
             return
-        if where.get("machine", self._here) == self._here:
+        self._unknown.discard(node)
+        if where["machine"] == self._here:
+            self._links.pop(node, None)
             return
         self._links[node] = _Link(deque(maxlen=WINDOW))
         for _ in range(FIRST):

@@ -6,6 +6,7 @@ from math import inf
 from typing import Any, get_args
 
 import pytest
+from pydantic import TypeAdapter
 
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import LinkSpec, ModelSpec, NodeSpec, ProfileEntry, TestbedConfig
@@ -39,6 +40,7 @@ ONCE = ("replica_crash", "replica_kill", "leave", "drain", "node_kill")
 """Act on executors, and so on everything there."""
 
 AT_S, UNTIL_S = 20.0, 40.0
+_EVENT: TypeAdapter[Any] = TypeAdapter(Event)
 
 
 def one_pod() -> TestbedConfig:
@@ -149,3 +151,17 @@ def test_a_fault_of_another_model_is_not_felt(kind: str) -> None:
     node = ready()
     play(node, steps(kind, model="b"), "onset", "step")
     assert served(node, 1, 35.0) == ("done", pytest.approx(2.0), False)
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_an_event_can_be_given_in_words_as_inject_does(kind: str) -> None:
+    fields = event(kind).model_dump()
+    words = {name: v if isinstance(v, tuple | None) else str(v) for name, v in fields.items()}
+    assert _EVENT.validate_python(words) == event(kind)
+
+
+@pytest.mark.parametrize("kind", [k for k in FAULTS if FAULTS[k].kills])
+def test_what_kills_is_played_once_and_says_whose_processes(kind: str) -> None:
+    """Live, the onset ends processes: no step between it and the undo may do so again."""
+    assert [s.phase for s in steps(kind)] == ["onset", "undo"]
+    assert len(steps(kind)[0].nodes) == 1

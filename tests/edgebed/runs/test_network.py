@@ -11,6 +11,7 @@ from edgebed.runs.parity import closed_loop_rows, replay_rows
 from edgebed.runs.virtual import simulate
 from emulation.domain.records import LinkRecord
 from emulation.domain.scenario import Scenario
+from emulation.metrics.summary import summarise
 from emulation.recording import MemorySink, Run, as_run, decode, encode
 from tests.build.fakes import device_testbed, scenario
 
@@ -32,6 +33,11 @@ def run() -> Run:
 
 def test_the_network_is_in_the_transfer_time_of_every_request(run: Run) -> None:
     assert {r.transfer_s for r in run.requests if r.outcome == "done"} == {2 * ONE_WAY_S}
+
+
+def test_the_summary_has_the_round_trip_of_every_link(run: Run) -> None:
+    fast = replace(run, header=replace(run.header, speedup=2.0))
+    assert summarise(fast).links_s == {"d0": ONE_WAY_S, "d1": ONE_WAY_S}, "in wall seconds"
 
 
 def test_both_definitions_of_parity_agree_with_it_and_disagree_without(run: Run) -> None:

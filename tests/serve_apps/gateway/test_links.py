@@ -23,7 +23,7 @@ class World:
     """A gateway and a node on two machines: time goes on as messages travel, and the node's clock is off."""
 
     def __init__(self, up_s: float, down_s: float, ahead_s: float = 0.0, machine: str = "there") -> None:
-        self.up_s, self.down_s, self.ahead_s, self._machine = up_s, down_s, ahead_s, machine
+        self.up_s, self.down_s, self.ahead_s, self.machine = up_s, down_s, ahead_s, machine
         self.wall_s = T0_S
         self.waits: list[float] = []
         """Seconds the next messages wait for something beside the way, on their way there."""
@@ -35,12 +35,12 @@ class World:
     async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
         if name == RECORDER:
             return await getattr(self.books, method)(*args)
-        if method == "where":
-            return {"machine": self._machine}
-        assert (name, method) == (runtime_name("n"), "echo")
-        self.asked += 1
         if self.up_s == float("inf"):
             raise Unreached("silent")
+        if method == "where":
+            return {"machine": self.machine}
+        assert (name, method) == (runtime_name("n"), "echo")
+        self.asked += 1
         self.wall_s += self.up_s + (self.waits.pop(0) if self.waits else 0.0)
         there_s = self.wall_s + self.ahead_s
         self.wall_s += self.down_s
@@ -147,10 +147,28 @@ async def test_a_link_has_a_row_when_it_is_known_and_when_it_has_changed() -> No
 
 
 @in_a_loop
-async def test_a_node_that_is_silent_keeps_the_way_it_had() -> None:
+async def test_a_node_that_is_silent_keeps_the_way_it_had_until_it_is_found_again() -> None:
     world = World(0.01, 0.01)
     await world.links.begin(["n"])
     world.up_s = float("inf")
-    await world.links.probe("n")
-    assert world.asked == FIRST + 1
+    for _ in range(2 * WINDOW):
+        await world.links.look()
     assert world.links.network_s("n") == pytest.approx(0.02)
+    world.up_s = 0.05
+    await world.links.look()
+    assert world.links.network_s("n") == pytest.approx(0.06), "it is another process, elsewhere"
+    world.up_s = float("inf")
+    await world.links.look()
+    world.up_s, world.machine = 0.0, "here"
+    await world.links.look()
+    assert world.links.network_s("n") == 0.0
+
+
+@in_a_loop
+async def test_a_node_that_is_silent_when_the_run_begins_is_found_later() -> None:
+    world = World(float("inf"), 0.01)
+    await world.links.begin(["n"])
+    assert world.links.network_s("n") == 0.0
+    world.up_s = 0.01
+    await world.links.look()
+    assert (world.asked, world.links.network_s("n")) == (FIRST, pytest.approx(0.02))

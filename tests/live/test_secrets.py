@@ -13,6 +13,7 @@ import ray
 from psutil import CONN_LISTEN as LISTEN
 
 from serve_apps.testbed.ray_access import takes
+from serve_apps.testbed.state import home
 from serve_apps.testbed.token_file import own_token
 from serve_apps.wire.secret import Keys, Secret
 from tests.build.live import TOKEN, LiveRun
@@ -23,6 +24,7 @@ def test_a_token_stands_in_no_file_and_on_no_command_line(begin: Callable[..., L
     run.chat()
     session = Path(ray._private.worker._global_node.get_session_dir_path())
     files = [f for folder in (session, run.folder) for f in folder.rglob("*") if f.is_file()]
+    files += home().glob("*.json")
     assert any(f.name == "runtime_env_agent.log" for f in files)
     for secret in (TOKEN, own_token().read_text()):
         assert not [f.name for f in files if secret.encode() in f.read_bytes()]

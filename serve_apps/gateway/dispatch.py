@@ -369,7 +369,9 @@ class Dispatcher:
         stream = None
         if flight.first_s is not None:
             stream = Stream(flight.first_s, self.clock.now_s(), flight.told_tokens)
-        self.counts.done(flight.request, node, measured, ended_s, predicted_s, overhead_s, stream)
+        self.counts.done(
+            flight.request, node, measured, ended_s, flight.finish, predicted_s, overhead_s, stream
+        )
 
 
 def _patience_until(request: Request, clock: LiveClock) -> float:

@@ -45,6 +45,8 @@ class Flight:
     kept: tuple[Piece, ...] = ()
     """Choices that real models have finished."""
     timing: Timing | None = None
+    finish: str = ""
+    """Why its answer ended, as clients are told; empty while there is none."""
     fault: Fault | None = None
     told_tokens: int = 0
     """Tokens of a stream that the client has."""
@@ -58,6 +60,7 @@ class Flight:
         """What a real model says beside its answer: choices to keep for another attempt, times, a client's mistake."""
         self.kept = answer.kept or self.kept
         self.timing, self.fault = answer.timing, answer.fault
+        self.finish = finish_reason(answer, self.ask)
 
     def over(self, measured: Measured) -> None:
         """The attempt that was out is over, and took this much."""
@@ -111,6 +114,16 @@ def attempt_of(work: Work, measured: Measured | None = None) -> Measured:
         measured or work.earlier, attempt=work.attempt, executor=work.executor, sent_s=work.sent_s,
         dispatched_s=work.dispatched_s,
     )  # fmt: skip
+
+
+def finish_reason(answer: Answer, ask: Ask, choice: int = 0) -> str:
+    """What a real model said of this choice; else `length` if it is as long as the client's limit allows."""
+    if ask.images:
+        return "length" if "length" in answer.finish else "stop"
+    if answer.finish:
+        return answer.finish[min(choice, len(answer.finish) - 1)]
+    each = answer.completion_tokens // max(len(answer.texts), 1)
+    return "length" if ask.max_tokens is not None and each >= ask.max_tokens else "stop"
 
 
 def text_after(text: str, tokens: int) -> str:

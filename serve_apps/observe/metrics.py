@@ -74,6 +74,10 @@ METRICS: dict[str, Metric] = {
     ),
     "vllm:prompt_tokens_total": Metric(REQUESTS, "counter", "Tokens read, requests done", _SERVED),
     "vllm:generation_tokens_total": Metric(REQUESTS, "counter", "Tokens said, requests done", _SERVED),
+    "vllm:request_success_total": Metric(
+        REQUESTS, "counter", "Requests done, by why their (first) answer ended: stop or length",
+        (*_SERVED, "finished_reason"),
+    ),
     "edgebed_requests_total": Metric(
         REQUESTS, "counter", "Requests that ended", ("model_name", "outcome", "scheme")
     ),

@@ -23,8 +23,8 @@ class Served:
     """Sums and histograms of the requests of one model that one node served. Times in virtual seconds."""
 
     __slots__ = (
-        "error", "first_token", "input_tokens", "latency", "measured_s", "output_tokens", "overhead", "per_token",
-        "predicted_s", "queue", "service",
+        "error", "finished", "first_token", "input_tokens", "latency", "measured_s", "output_tokens", "overhead",
+        "per_token", "predicted_s", "queue", "service",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -33,9 +33,13 @@ class Served:
         self.overhead, self.error = Histogram(OVERHEAD_S), Histogram(ERROR)
         self.input_tokens = self.output_tokens = 0
         self.predicted_s = self.measured_s = 0.0
+        self.finished: Counter[str] = Counter()
+        """Why answers ended, to how many did."""
 
     def samples(self, labels: tuple[str, ...]) -> Iterator[Sample]:
         """All of it, under these labels."""
+        for reason, count in sorted(self.finished.items()):
+            yield Sample("vllm:request_success_total", (*labels, reason), count)
         for metric, histogram in (
             ("vllm:e2e_request_latency_seconds", self.latency),
             ("vllm:request_queue_time_seconds", self.queue),
@@ -86,17 +90,19 @@ class RequestCounts:
         node: str,
         measured: Measured,
         ended_s: float,
-        predicted_s: float | None,
+        finish: str = "stop",
+        predicted_s: float | None = None,
         overhead_s: float | None = None,
         stream: Stream | None = None,
     ) -> None:
-        """A request was served by a node, which delivered it at `ended_s`, in virtual seconds.
+        """A request was served by a node, which delivered it at `ended_s`, in virtual seconds, and ended by `finish`.
 
         `predicted_s`: service time that was expected of it. `overhead_s`: wall seconds; None: it cannot be told.
         """
         served = self._served[self._known(request.model), node]
         latency_s = ended_s - request.arrival_s
         moved_s = measured.service_s + measured.uplink_s + measured.downlink_s
+        served.finished[finish] += 1
         served.latency.observe(latency_s)
         served.queue.observe(max(0.0, latency_s - moved_s))
         served.service.observe(measured.service_s)

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any
 
+from serve_apps.gateway.flight import finish_reason
 from serve_apps.gateway.http import sse
 from serve_apps.gateway.openai.form import Asked
 from serve_apps.wire.ask import Ask
@@ -15,16 +16,6 @@ from serve_apps.wire.messages import Answer, Delta
 def prompt_tokens(ask: Ask, answer: Answer) -> int:
     """Tokens of the input: those of the model's tokenizer, or whitespace words where it is emulated."""
     return ask.prompt_tokens if answer.prompt_tokens is None else answer.prompt_tokens
-
-
-def finish_reason(answer: Answer, ask: Ask, choice: int = 0) -> str:
-    """What a real model said of this choice; else `length` if it is as long as the client's limit allows."""
-    if ask.images:
-        return "length" if "length" in answer.finish else "stop"
-    if answer.finish:
-        return answer.finish[min(choice, len(answer.finish) - 1)]
-    each = answer.completion_tokens // max(len(answer.texts), 1)
-    return "length" if ask.max_tokens is not None and each >= ask.max_tokens else "stop"
 
 
 def whole(

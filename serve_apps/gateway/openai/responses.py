@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from serve_apps.gateway.flight import Refused
+from serve_apps.gateway.flight import Refused, finish_reason
 from serve_apps.gateway.http import sse
-from serve_apps.gateway.openai.answers import finish_reason, prompt_tokens
+from serve_apps.gateway.openai.answers import prompt_tokens
 from serve_apps.gateway.openai.bodies import (
     Anything,
     GeneratedBody,

@@ -54,7 +54,8 @@ from tests.build.waiting import in_a_loop
 MIB = 2**20
 BOUNDED = {
     "model_name", "node", "scheme", "outcome", "place", "executor", "command", "testbed", "lifecycle", "kind", "status",
-    "state", "mode", "level", "form", "decider", "actor", "version", "ray", "python", "gpu", "host", "application",
+    "state", "mode", "level", "form", "decider", "actor", "finished_reason", "version", "ray", "python",
+    "gpu", "host", "application",
 }  # fmt: skip
 """Labels whose values the testbed, the scheme or the code names."""
 
@@ -74,7 +75,7 @@ def counted() -> RequestCounts:
     )  # fmt: skip
     served = Request("r", "m", "d0", arrival_s=10.0, deadline_s=99.0, prompt_tokens=7)
     counts.ended(served, "done")
-    counts.done(served, "d0", took, 14.0, 1.5, overhead_s=0.004, stream=Stream(11.0, 13.0, 5))
+    counts.done(served, "d0", took, 14.0, "length", 1.5, overhead_s=0.004, stream=Stream(11.0, 13.0, 5))
     counts.ended(Request("q", "m", "d0", 0.0, 1.0), "rejected")
     return counts
 
@@ -172,6 +173,7 @@ def test_a_sample_with_a_label_too_many_or_of_no_metric_is_refused() -> None:
 def test_a_request_is_counted_by_the_definitions_of_the_records() -> None:
     found = read(counted().samples())
     at = ("m", "d0", "sect")
+    assert found["vllm:request_success_total", "length", *at] == 1
     assert found["vllm:e2e_request_latency_seconds_sum", *at] == 4.0
     assert found["vllm:request_inference_time_seconds_sum", *at] == 2.0
     assert (
@@ -190,7 +192,7 @@ def test_a_request_is_counted_by_the_definitions_of_the_records() -> None:
 def test_a_prediction_is_judged_by_an_undisturbed_first_attempt_only(changed: dict[str, object]) -> None:
     counts = RequestCounts("sect", ["m"])
     took = Measured(**{"executor": "d0", "service_s": 2.0, "turn_s": 2.0, **changed})  # type: ignore[arg-type]
-    counts.done(Request("r", "m", "d0", 0.0, 9.0), "d0", took, 3.0, 1.0)
+    counts.done(Request("r", "m", "d0", 0.0, 9.0), "d0", took, 3.0, "stop", 1.0)
     found = read(counts.samples())
     assert ("edgebed_prediction_error_ratio_count", "m", "d0", "sect") not in found
     assert found["vllm:e2e_request_latency_seconds_count", "m", "d0", "sect"] == 1

@@ -148,19 +148,28 @@ def test_nobody_joins_without_the_token(lab: Lab) -> None:
 def test_a_run_from_the_head(lab: Lab) -> None:
     said = lab.head.run(compare(lab.head, "auto", "runs/head"), RUN_LIMIT_S).stdout
     check_run(lab.head, "runs/head", said)
+    lab.head.write("runs/head/said.json", said)
 
 
 def test_a_run_with_40_ms_there_and_back_between_machines(lab: Lab) -> None:
     lab.site.set_delay(20.0)
     try:
-        said = lab.head.run(compare(lab.head, "auto", "runs/far"), RUN_LIMIT_S).stdout
+        line = compare(lab.head, "auto", "runs/far") + " --check-parity"
+        said = lab.head.run(line, RUN_LIMIT_S).stdout
     finally:
         lab.site.set_delay(0.0)
     check_run(lab.head, "runs/far", said)
     requests, _ = record(lab.head, "runs/far")
-    # Their way to the node and back is no part of the service, however it is booked.
-    beside = [line["ended_s"] - line["intended_s"] - line["service_s"] for line in requests]
-    assert min(beside) >= 0.02
+    assert all(0.04 <= line["transfer_s"] < 0.1 for line in requests), (
+        "the way there and back, and Ray's call"
+    )
+    result = json.loads(said)
+    assert 0.04 <= result["schemes"]["sect"]["network_s"] < 0.1
+    near = json.loads(lab.head.read("runs/head/said.json"))["schemes"]["sect"]
+    assert result["schemes"]["sect"]["platform_overhead_s"] < near["platform_overhead_s"] + 0.03, (
+        "none of it is there"
+    )
+    assert result["checks"]["parity_ok"], result["parity"]
 
 
 def test_a_worker_whose_raylet_is_killed_under_load_loses_no_request_and_comes_back(lab: Lab) -> None:

@@ -54,7 +54,7 @@ KINDS = {
         Kind("gcs-stop", _GCS, "stop", _HOLD_S),
         Kind("dashboard-agent-stop", _AGENT, "stop", _HOLD_S),
         Kind("disk-full", "", "fill", _HOLD_S),
-        Kind("gcs-kill", _GCS, ends=True, drops=True),
+        Kind("gcs-kill", _GCS),
         Kind("dashboard-agent-kill", _AGENT, ends=True, drops=True),
         Kind("head-raylet-kill", _RAYLET, ends=True, drops=True),
         Kind("owner-kill", "owner", ends=True, drops=True),

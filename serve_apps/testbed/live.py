@@ -158,7 +158,7 @@ class LiveCluster:
         if not ray.is_initialized():
             return
         try:
-            if self.base.alive():  # else Serve would be asked in vain for a minute, and goes with Ray
+            if self.lookout.head_alive():  # else Serve would be asked in vain for a minute, and goes with Ray
                 self._stop_apps()
         except Exception as error:  # whatever is broken, the processes must go
             log.warning("applications were not stopped: %s", error)
@@ -241,7 +241,7 @@ class LiveCluster:
         """From now on see who dies. What the launcher starts and stops (lifecycle cold) comes and goes as planned."""
         warm = self.options.lifecycle == "warm"
         apps = [app_name(n, m) for n in self._nodes for m in self.testbed.hosted(n) if warm]
-        self.lookout.begin(self._handles, [GATEWAY_APP, *apps], self.base.processes)
+        self.lookout.begin(self._handles, [GATEWAY_APP, *apps], self.base.processes, self.base.mend)
 
     def load_facts(self) -> list[tuple[str, str, LoadFacts]]:
         """(node, model, what loading it cost) of every replica that is up and runs a real model."""
@@ -301,7 +301,7 @@ class LiveCluster:
 
         Serve's handles need Ray's control service: without it what gateways send by themselves must do.
         """
-        if not self.base.alive():
+        if not self.lookout.head_alive():
             time.sleep(LAST_RECORDS_S)
             return []
         gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))

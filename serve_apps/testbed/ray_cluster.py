@@ -23,6 +23,7 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.files import ConfigError
 from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.testbed.apps import LOOK_S, delete_apps
+from serve_apps.testbed.control_service import ControlService, pid_of
 from serve_apps.testbed.processes import Process, process_of
 from serve_apps.testbed.ray_access import LOOPBACK, guard_joined, guard_own, on_loopback, private_folder
 from serve_apps.testbed.sight import CONTROL_SERVICE, HEAD
@@ -85,18 +86,18 @@ class RayCluster:
     """With one raylet per edge node: kill that of a node, for churn tests."""
     processes: Mapping[str, Process] = field(default_factory=dict)
     """Ray's own that were started here, by what they are."""
-
-    def alive(self) -> bool:
-        """Whether Ray's head is whole, as far as it was started here."""
-        return all(p.alive() for name, p in self.processes.items() if name in (HEAD, CONTROL_SERVICE))
+    mend: Callable[[], Process | None] | None = None
+    """Start Ray's control service again, where it is ours."""
 
 
 def start_local(testbed: TestbedConfig) -> RayCluster:
     """One raylet on this machine that carries control and every edge node: the fast start."""
     guard_own()
-    with on_loopback():
+    service = ControlService()
+    with on_loopback(), service.cleared_on_error():
         context: Any = ray.init(
             address="local",
+            _system_config=service.settings(),
             include_dashboard=False,
             num_cpus=_HEAD_CPUS,
             num_gpus=sum(len(n.gpus) for n in testbed.nodes),
@@ -106,7 +107,15 @@ def start_local(testbed: TestbedConfig) -> RayCluster:
         )
     head: Any = ray._private.worker._global_node
     address = str(context.address_info["gcs_address"])
-    return RayCluster(address, disconnect, {CONTROL: 0.001}, processes=_processes(head, {}))
+    service.of(head)
+
+    def stop() -> None:
+        disconnect()
+        service.clear()
+
+    return RayCluster(
+        address, stop, {CONTROL: 0.001}, processes=_processes(head, {}), mend=service.start_again
+    )
 
 
 def start_raylets(testbed: TestbedConfig) -> RayCluster:
@@ -116,8 +125,10 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
     guard_own()
     here = {"node_ip_address": LOOPBACK}
     head = {"num_cpus": _HEAD_CPUS, "num_gpus": 0, "include_dashboard": False, "resources": {CONTROL: 1.0}}
+    service = ControlService()
+    own = {"temp_dir": str(private_folder()), "_system_config": service.settings()}
     cluster: Any = Cluster(
-        initialize_head=True, head_node_args={**head, **here, "temp_dir": str(private_folder())}
+        initialize_head=True, head_node_args=head | here | own
     )
     try:
         raylets = {
@@ -130,29 +141,30 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
             ray.init(address=cluster.address, **_quiet(testbed))
     except BaseException:
         cluster.shutdown()
+        service.clear()
         raise
+
+    service.of(cluster.head_node)
 
     def stop() -> None:
         disconnect()
         cluster.shutdown()
+        service.clear()
 
     def kill(node_id: str) -> None:
         cluster.remove_node(raylets[node_id], allow_graceful=False)
 
     found = _processes(cluster.head_node, raylets)
-    return RayCluster(str(cluster.address), stop, {CONTROL: 0.001}, kill=kill, processes=found)
+    return RayCluster(
+        str(cluster.address), stop, {CONTROL: 0.001}, kill=kill, processes=found, mend=service.start_again
+    )
 
 
 def _processes(head: Any, raylets: Mapping[str, Any]) -> dict[str, Process]:
     """The processes of Ray's head, and the raylet of every edge node that has one, by what they are."""
-    pids = {HEAD: _pid(head, "raylet"), CONTROL_SERVICE: _pid(head, "gcs_server")}
-    pids |= {f"raylet of {node}": _pid(raylet, "raylet") for node, raylet in raylets.items()}
+    pids = {HEAD: pid_of(head, "raylet"), CONTROL_SERVICE: pid_of(head, "gcs_server")}
+    pids |= {f"raylet of {node}": pid_of(raylet, "raylet") for node, raylet in raylets.items()}
     return {name: found for name, pid in pids.items() if (found := process_of(pid)) is not None}
-
-
-def _pid(node: Any, kind: str) -> int:
-    (started,) = node.all_processes[kind]
-    return int(started.process.pid)
 
 
 def ray_for(

@@ -66,7 +66,8 @@ class Lookout:
         """`ask`: role to its lives as Ray has them; may block, and raise what it likes."""
         self.watch = Watch()
         self._ask_ray = ask or lives_now
-        self._processes: Mapping[str, Process] = {}
+        self._processes: dict[str, Process] = {}
+        self._mend: Callable[[], Process | None] | None = None
         self._known: dict[str, set[str]] = {}
         self._answered_s = time.monotonic()
         self._asking: threading.Thread | None = None
@@ -74,9 +75,15 @@ class Lookout:
         self._ended = threading.Event()
         self._looking = threading.Thread(target=self._run, name="lookout", daemon=True)
 
-    def begin(self, actors: Iterable[str], apps: Iterable[str], processes: Mapping[str, Process]) -> None:
-        """From now on see who dies of these actors, Serve applications and processes of Ray."""
-        self._processes = processes
+    def begin(
+        self, actors: Iterable[str], apps: Iterable[str], processes: Mapping[str, Process],
+        mend: Callable[[], Process | None] | None = None,
+    ) -> None:  # fmt: skip
+        """From now on see who dies of these actors, Serve applications and processes of Ray.
+
+        `mend`: starts Ray's control service again.
+        """
+        self._processes, self._mend = dict(processes), mend
         for role in roles(actors, apps, processes):
             self.watch.expect(role)
         self._looking.start()
@@ -94,6 +101,10 @@ class Lookout:
             self._look()
         return self.watch.lost
 
+    def head_alive(self) -> bool:
+        """Whether Ray's head is whole, as far as it was started here."""
+        return all(p.alive() for name, p in self._processes.items() if name in (HEAD, CONTROL_SERVICE))
+
     def settled(self) -> str | None:
         """Wait until all that it cannot do without is there, or counts as gone; then as `look`."""
         while self.look() is None and self.watch.waits():
@@ -102,6 +113,7 @@ class Lookout:
 
     def _look(self) -> None:
         """Processes at once; Ray is asked beside it, so that one that is silent hides nothing else."""
+        self._mend_service()
         lives = {name: {p.name} for name, p in self._processes.items() if p.alive()}
         own = CONTROL_SERVICE in self._processes
         if (not own or CONTROL_SERVICE in lives) and (self._asking is None or not self._asking.is_alive()):
@@ -112,6 +124,21 @@ class Lookout:
         if not own and now_s - self._answered_s < SILENT_S:
             lives[CONTROL_SERVICE] = {"answers"}
         self.watch.look(now_s, {**self._known, **lives})
+
+    def _mend_service(self) -> None:
+        """Start Ray's control service again if it is the one thing that is missing of Ray's head."""
+        service, head = self._processes.get(CONTROL_SERVICE), self._processes.get(HEAD)
+        if self._mend is None or service is None or service.alive() or head is None or not head.alive():
+            return
+        try:
+            found = self._mend()
+        except Exception as error:  # Ray raises what it likes; it is then seen to be away
+            log.error("%s did not start again: %s", CONTROL_SERVICE, error)
+            self._mend = None
+        else:
+            if found is not None:
+                log.warning("%s had died and was started again", CONTROL_SERVICE)
+                self._processes[CONTROL_SERVICE] = found
 
     def _ask(self) -> None:
         try:

@@ -145,6 +145,30 @@ def test_a_control_service_that_dies_is_seen_while_the_question_to_ray_hangs() -
     hangs.set()
 
 
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_control_service_that_died_is_started_again_or_given_up(starts: bool) -> None:
+    with sleeper() as first, sleeper() as second:
+        own, service, again = (process_of(pid) for pid in (os.getpid(), first.pid, second.pid))
+        assert own is not None
+        assert service is not None
+
+        def mend() -> Process | None:
+            if not starts:
+                raise AssertionError("GCS server is already running.")
+            return again
+
+        lookout = Lookout(dict)
+        lookout._looking = threading.Thread()
+        lookout.begin([], [], {HEAD: own, CONTROL_SERVICE: service}, mend)
+        assert lookout.look() is None
+        first.communicate(b"\n")
+        assert not lookout.head_alive()
+        assert (lookout.look() is None) is starts
+        assert lookout.head_alive() is starts
+        assert lookout.watch.died == {CONTROL_SERVICE: 1}
+        second.communicate(b"\n")
+
+
 def test_a_number_that_is_used_again_is_another_process() -> None:
     own = process_of(os.getpid())
     assert own is not None

@@ -1,7 +1,7 @@
 """Ray's control service (GCS) of a Ray of our own: it keeps its tables on disk, and is started again if it dies.
 
-Without it actors go on, but nothing that dies comes back, and after a while Ray ends every process. Started again on the
-same port from its tables, it is found by all of them, and nothing is lost.
+Without it actors go on, but nothing that dies comes back, and after a while Ray ends every process. Started again on
+the same port from its tables, it is found by all of them, and nothing is lost.
 """
 
 from __future__ import annotations

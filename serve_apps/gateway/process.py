@@ -103,12 +103,15 @@ class Gateway:
     # -- following the rest of the testbed ----------------------------------------------------------------
 
     async def _take_up(self, state: RunState) -> None:
-        """A run was opened, started or closed."""
+        """A run was opened, started, is about to end, or was closed."""
         dispatcher = self._dispatcher
         if state.closed or state.run_id is None:
             self._stop_following()
             self._dispatcher = None
             log.info("no run is in progress")
+            return
+        if state.ending:
+            self._dispatcher = None  # what is in flight has it, and goes on
             return
         if dispatcher is not None and dispatcher.run.run_id == state.run_id:
             await self._join(state.run_id)  # a recorder that was restarted must know whom to ask

@@ -111,6 +111,11 @@ class Recorder:
             self._books.start(t0_wall)
         self._set(replace(self._state, t0_wall=t0_wall))
 
+    async def end(self) -> None:
+        """The run is about to be closed: gateways take no further request."""
+        if self._books is not None:
+            self._set(replace(self._state, ending=True))
+
     async def close(self, interrupted: bool = False) -> RunFooter | None:
         """Close the books: footer, files in canonical order. None if no run is open; again, what it was.
 

@@ -18,28 +18,52 @@ log = logging.getLogger("edgebed")
 
 PATIENCE_S = 60.0
 """Wall seconds a recorder may be away, or have no room, before a run is given up as failed."""
+DRAIN_S = 3.0
+"""Wall seconds requests in flight have to end before the books are closed."""
+LAST_RECORDS_S = 1.0
+"""Wall seconds in which gateways have sent their records of their own accord."""
+LOOK_S = 0.05
 AGAIN_S = 0.5
 CALL_LIMIT_S = 60.0
 
 
-def ask_recorder(calls: RayCalls, method: str, *args: Any, patience_s: float = PATIENCE_S) -> Any:
-    """What the recorder answers, once it does and has room. Raises `Unreached`, or `ValueError` with its words."""
+def never() -> bool:
+    """Of a testbed that can go on for ever."""
+    return False
+
+
+def ask_recorder(
+    calls: RayCalls, method: str, *args: Any, patience_s: float = PATIENCE_S, lost: Callable[[], bool] = never
+) -> Any:
+    """What the recorder answers, once it does and has room, as long as the testbed is not `lost`. Raises `Unreached`, or
+    `ValueError` with its words."""
     until = time.monotonic() + patience_s
     while True:
         (answer,) = calls.call_each(((RECORDER, method, *args),), CALL_LIMIT_S)
         if not isinstance(answer, Exception):
             return answer
         passing = not answer.broke if isinstance(answer, Unreached) else CANNOT in str(answer)
-        if not passing or time.monotonic() > until:
+        if not passing or lost() or time.monotonic() > until:
             raise answer
         log.warning("the recorder is asked again: %s", answer)
         time.sleep(AGAIN_S)
+
+
+def drain(ask: Callable[[str], Any], flush_gateways: Callable[[], Sequence[Exception]]) -> None:
+    """Have no further request taken, and wait for those that are in flight, at most `DRAIN_S`: an answer that comes
+    while the books are closed would stand in none. `ask`: the recorder; raises what that raises."""
+    ask("end")
+    flush_gateways()
+    until = time.monotonic() + DRAIN_S
+    while ask("progress").in_system and time.monotonic() < until:
+        time.sleep(LOOK_S)
 
 
 def collect(
     calls: RayCalls,
     sources: Sequence[str],
     flush_gateways: Callable[[], Sequence[Exception]],
+    lost: Callable[[], bool] = never,
     patience_s: float = PATIENCE_S,
 ) -> None:
     """Have every source hand over what it has. One that is gone has nothing, and is passed over.
@@ -57,7 +81,7 @@ def collect(
         waiting = [*(e for s, e in failed.items() if s not in gone), *flush_gateways()]
         if not waiting:
             return
-        if time.monotonic() > until:
+        if lost() or time.monotonic() > until:
             raise waiting[0]
         log.warning("records are collected again: %s", waiting[0])
         sources = [source for source in failed if source not in gone]

@@ -31,6 +31,7 @@ from serve_apps.node.core import NodeCore
 from serve_apps.records.recorder import Recorder
 from serve_apps.replica import backend_class
 from serve_apps.replica.choice import gpu_models, real_models
+from serve_apps.testbed import closing
 from serve_apps.testbed.agent_llm import agent_target
 from serve_apps.testbed.apps import (
     UNLIMITED,
@@ -40,7 +41,6 @@ from serve_apps.testbed.apps import (
     replica_target,
     start_serve,
 )
-from serve_apps.testbed.closing import ask_recorder, collect
 from serve_apps.testbed.guardian import guard
 from serve_apps.testbed.launcher import Launcher
 from serve_apps.testbed.parts import parts_of
@@ -78,8 +78,6 @@ CALL_TIMEOUT_S = 60.0
 HALT_TIMEOUT_S = 120.0
 JOIN_LIMIT_S = 30.0
 """Wall seconds gateways have to take up a run."""
-LAST_RECORDS_S = 1.0
-"""Wall seconds in which gateways have sent their records of their own accord."""
 START_LEAD_S = 0.2
 """Wall seconds between everything standing ready and virtual time 0."""
 
@@ -282,19 +280,24 @@ class LiveCluster:
         return t0_wall
 
     def end_run(self, interrupted: bool = False) -> RunFooter:
-        """Stop the controllers, collect every record, close the books. The record is complete when this returns.
+        """Let what is in flight end, stop the controllers, collect every record, close the books.
 
         Raises `Unreached` if the recorder does not answer, or its books do not balance; `ValueError` if there was no
         room for all records, so that the run is not closed; and `ReasonerError` where a script ended or a replay was
         asked what was not recorded: what was decided then is not what should have been.
         """
+        closing.drain(self._ask_recorder, self._flush_gateways)
         controllers = [PLANNER, SCHEDULER, *(deployer_name(n) for n in self._nodes)]
         said = self.calls.call_all(((name, "end_run") for name in controllers), tolerant=True)
         self._halt_all(starts_follow=False)
-        collect(self.calls, [*controllers, *map(runtime_name, self._nodes), EVENTS], self._flush_gateways)
-        footer: RunFooter = ask_recorder(self.calls, "close", interrupted)
+        sources = [*controllers, *map(runtime_name, self._nodes), EVENTS]
+        closing.collect(self.calls, sources, self._flush_gateways, self.lookout.is_lost)
+        footer: RunFooter = self._ask_recorder("close", interrupted)
         _complain(said)
         return footer
+
+    def _ask_recorder(self, method: str, *args: Any) -> Any:
+        return closing.ask_recorder(self.calls, method, *args, lost=self.lookout.is_lost)
 
     def _flush_gateways(self) -> list[Exception]:
         """Have every gateway send its records; what those that live say went wrong.
@@ -302,7 +305,7 @@ class LiveCluster:
         Serve's handles need Ray's control service: without it what gateways send by themselves must do.
         """
         if not self.lookout.head_alive():
-            time.sleep(LAST_RECORDS_S)
+            time.sleep(closing.LAST_RECORDS_S)
             return []
         gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))
         said = gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
@@ -328,7 +331,7 @@ class LiveCluster:
 
     def progress(self) -> RunProgress:
         """How far the present run is."""
-        progress: RunProgress = ask_recorder(self.calls, "progress")
+        progress: RunProgress = self._ask_recorder("progress")
         return progress
 
     def inject(self, event: Event) -> int:

@@ -101,6 +101,10 @@ class Lookout:
             self._look()
         return self.watch.lost
 
+    def is_lost(self) -> bool:
+        """Whether the testbed cannot go on, as was seen last."""
+        return self.watch.lost is not None
+
     def head_alive(self) -> bool:
         """Whether Ray's head is whole, as far as it was started here."""
         return all(p.alive() for name, p in self._processes.items() if name in (HEAD, CONTROL_SERVICE))

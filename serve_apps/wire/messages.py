@@ -275,6 +275,8 @@ class RunState:
 
     run_id: str | None
     t0_wall: float | None
+    ending: bool = False
+    """No further request is taken; those in flight go on to their end."""
     closed: bool = False
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
 
-from serve_apps.testbed.sight import CONTROLLER
+from emulation.recording import read_run
+from serve_apps.testbed.sight import CONTROL_SERVICE, CONTROLLER
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
@@ -36,3 +38,29 @@ def test_a_healthy_gateway_outlives_serves_controller_and_both_deaths_are_counte
     assert live.cluster.lookout.settled() is None
     footer, _ = live.end()
     assert footer.conserved()
+
+
+def test_rays_control_service_is_started_again_and_what_dies_after_it_comes_back(begin: Begin) -> None:
+    live = begin("sect")
+    watch = live.cluster.lookout.watch
+    os.kill(live.cluster.base.processes[CONTROL_SERVICE].pid, signal.SIGKILL)
+    assert live.chat(max_tokens=4).status_code == 200, "serving goes on meanwhile"
+    eventually(lambda: watch.died[CONTROL_SERVICE] == 1 and live.cluster.lookout.head_alive())
+    os.kill(pid_of("planner"), signal.SIGKILL)
+    eventually(lambda: watch.died["planner"] == 1 and pid_of("planner"))
+    assert live.cluster.lookout.settled() is None
+    assert live.chat(max_tokens=4).status_code == 200
+    footer, _ = live.end()
+    assert footer.conserved()
+
+
+def test_a_run_that_is_ended_lets_what_is_in_flight_end_first(begin: Begin) -> None:
+    live = begin("sect")
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(live.chat, max_tokens=200, ignore_eos=True)  # a second on the wall
+        eventually(lambda: live.at_nodes() == 1)
+        footer = live.cluster.end_run()
+        assert sent.result(20).status_code == 200
+    assert footer.ends == {"gpt2": {"done": 1}}
+    assert [r.outcome for r in read_run(live.folder).requests] == ["done"]
+    assert live.chat(max_tokens=4).status_code == 503

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.faults.kinds import Kind
 from edgebed.runs.layout import Layout
+from edgebed.runs.recover import recover
 from emulation.domain.records import RequestRecord
 from emulation.domain.request_id import client_id_of
 from emulation.jsonl import read_lines
@@ -93,7 +94,13 @@ class Bed:
         return len(left)
 
     def recorded(self) -> tuple[Counter[str], int]:
-        """A client's id to how often its request is done in the record; and how many ids stand there twice."""
+        """A client's id to how often its request is done in the record; and how many ids stand there twice.
+
+        A record that was cut is closed first, as its user would.
+        """
+        for run in recover(self.run_folder):
+            if run.how == "failed":
+                raise RuntimeError(f"{run.folder}: cannot be recovered: {run.why}")
         lines = read_lines(self.run_folder / RECORD_FILE, decode)
         requests = [r for r in lines if isinstance(r, RequestRecord)]
         ids = Counter(r.request_id for r in requests)

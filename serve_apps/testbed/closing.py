@@ -35,8 +35,10 @@ def never() -> bool:
 def ask_recorder(
     calls: RayCalls, method: str, *args: Any, patience_s: float = PATIENCE_S, lost: Callable[[], bool] = never
 ) -> Any:
-    """What the recorder answers, once it does and has room, as long as the testbed is not `lost`. Raises `Unreached`, or
-    `ValueError` with its words."""
+    """What the recorder answers, once it does and has room, as long as the testbed is not `lost`.
+
+    Raises `Unreached`, or `ValueError` with its words.
+    """
     until = time.monotonic() + patience_s
     while True:
         (answer,) = calls.call_each(((RECORDER, method, *args),), CALL_LIMIT_S)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from serve_apps.records.store import Unwritten
 from serve_apps.testbed import closing as module
-from serve_apps.testbed.closing import ask_recorder, collect
+from serve_apps.testbed.closing import ask_recorder, collect, drain
 from serve_apps.wire.calls import Unreached
 
 FULL = ValueError("the record cannot be written: No space left on device")
@@ -59,6 +60,35 @@ def test_patience_ends() -> None:
     calls: Any = Answers(recorder=[FULL])
     with pytest.raises(ValueError, match="No space left"):
         ask_recorder(calls, "close", patience_s=0.0)
+
+
+def test_of_a_testbed_that_cannot_go_on_nothing_is_waited_for() -> None:
+    calls: Any = Answers(recorder=[Unreached("no such actor")], node=[broke("node.flush: no answer")])
+    with pytest.raises(Unreached, match="no such actor"):
+        ask_recorder(calls, "close", lost=lambda: True)
+    with pytest.raises(Unreached, match="no answer"):
+        collect(calls, ["node"], list, lost=lambda: True)
+    assert calls.asked == ["recorder", "node"]
+
+
+def test_what_is_in_flight_is_waited_for_when_no_more_is_taken_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    left = [2, 1, 0, 7]
+
+    def ask(method: str) -> Any:
+        said.append(method)
+        return SimpleNamespace(in_system=left.pop(0))
+
+    def flush() -> list[Exception]:
+        said.append("flush")
+        return []
+
+    drain(lambda method: said.append(method) if method == "end" else ask(method), flush)
+    assert said == ["end", "flush", "progress", "progress", "progress"]
+    monkeypatch.setattr(module, "DRAIN_S", 0.0)
+    drain(lambda method: None if method == "end" else ask(method), flush)
 
 
 def test_whoever_is_gone_has_nothing_and_whoever_waits_is_asked_again() -> None:

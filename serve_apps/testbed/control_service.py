@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from serve_apps.testbed.processes import Process, process_of
+from serve_apps.testbed.ray_access import private_folder
 
 
 class ControlService:
     """Its tables, and how it is started again."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="edgebed-gcs-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="gcs-", dir=private_folder().parent))
         self._head: Any = None
 
     def settings(self) -> dict[str, str]:

@@ -127,9 +127,7 @@ def start_raylets(testbed: TestbedConfig) -> RayCluster:
     head = {"num_cpus": _HEAD_CPUS, "num_gpus": 0, "include_dashboard": False, "resources": {CONTROL: 1.0}}
     service = ControlService()
     own = {"temp_dir": str(private_folder()), "_system_config": service.settings()}
-    cluster: Any = Cluster(
-        initialize_head=True, head_node_args=head | here | own
-    )
+    cluster: Any = Cluster(initialize_head=True, head_node_args=head | here | own)
     try:
         raylets = {
             node.id: cluster.add_node(

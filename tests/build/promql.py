@@ -9,7 +9,13 @@ from typing import Any
 import yaml
 
 from edgebed.observability.files import ALERTS, DASHBOARD, HERE
+from serve_apps.observe.metrics import GPUS, METRICS
 
+SOMETIMES = {
+    "edgebed_admission_limit_seconds", "edgebed_requests_of_others", "edgebed_node_news_age_seconds",
+    *(name for name, metric in METRICS.items() if metric.group == GPUS),
+}  # fmt: skip
+"""Metrics that a run has only where there are limits, several gateways, or GPUs of real models."""
 _COMPARED = re.compile(r"^(?P<value>.+) [<>] [0-9.]+$", re.S)
 _NAME = re.compile(r"\b(?:edgebed_|vllm:|process_)[a-z0-9_:]+")
 

@@ -13,13 +13,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from serve_apps.observe.logs import file_of
-from serve_apps.observe.metrics import GPUS, METRICS
+from serve_apps.observe.metrics import METRICS
 from tests.build.live import TOKEN, LiveRun
+from tests.build.promql import SOMETIMES
 from tests.build.waiting import eventually
 
 pytestmark = pytest.mark.ray
-
-WHERE_IT_APPLIES = {"edgebed_admission_limit_seconds"} | {n for n, m in METRICS.items() if m.group == GPUS}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def values(http: httpx2.Client, path: str = "/metrics") -> dict[tuple[str, ...],
 
 def test_a_run_has_every_metric_and_every_process_answers(live: LiveRun) -> None:
     def missing() -> set[str]:
-        return set(METRICS) - {key[0].removesuffix("_sum") for key in values(live.http)} - WHERE_IT_APPLIES
+        return set(METRICS) - {key[0].removesuffix("_sum") for key in values(live.http)} - SOMETIMES
 
     eventually(
         lambda: not missing(), said=lambda: f"missing: {missing()}"

@@ -16,7 +16,7 @@ from serve_apps.wire.names import RECORDER
 
 log = logging.getLogger("edgebed")
 
-PATIENCE_S = 60.0
+PATIENCE_S = 30.0
 """Wall seconds a recorder may be away, or have no room, before a run is given up as failed."""
 DRAIN_S = 3.0
 """Wall seconds requests in flight have to end before the books are closed."""

@@ -87,8 +87,8 @@ def _open_requests(journal: Sequence[Mapping[str, Any]]) -> list[Request]:
     """Who was in the system."""
     found: dict[str, Request] = {}
     for line in journal:
-        for row in line.get("arrived", ()):
-            request = request_of(row)
+        carried = [row for _, row in line.get("base", {}).get("open", ())]
+        for request in map(request_of, (*carried, *line.get("arrived", ()))):
             found[request.id] = request
         for ended in line.get("ended", ()):
             found.pop(ended[0], None)

@@ -15,6 +15,7 @@ import pytest
 from edgebed.runs.comparison import conclude
 from edgebed.runs.layout import layout_of
 from edgebed.runs.manifest import manifest_of
+from edgebed.runs.recover import recover
 from emulation.domain.events import Slowdown
 from emulation.domain.records import RunHeader
 from emulation.executor import Changed
@@ -169,6 +170,25 @@ def test_a_segment_can_be_reported_by_itself(tmp_path: Path) -> None:
     assert (second.header.horizon_s, second.side[0]["begin_s"]) == (52.0, 32.0)
     assert summarise(second).goodput == pytest.approx(1 / 20.0)
     books.abandon()
+
+
+def test_a_testbed_that_was_cut_after_some_segments_is_closed_with_who_was_in_the_system(
+    tmp_path: Path,
+) -> None:
+    books = books_in(tmp_path)
+    books.post("g", 1, [arrive(1), arrive(2), end(1, 3.0)])
+    books.turn(4.0)
+    books.post("g", 4, [arrive(5)])
+    books.abandon()
+    recover(tmp_path)
+    first, last = segments(books)
+    assert conservation(first).ok
+    assert conservation(last).ok
+    assert {r.request_id: r.outcome for r in last.requests} == {
+        "r000002": "unfinished",
+        "r000005": "unfinished",
+    }
+    assert [one.how for one in recover(tmp_path)] == ["whole", "whole"]
 
 
 def test_the_oldest_segments_go_and_the_rest_fits(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from emulation.recording import Run
 from workloads.generate import generate
 from workloads.mismatch import world_truth
 
-_CONFIGURE, _FAULT, _SUBMIT = 0, 1, 2
+_FAULT, _CONFIGURE, _SUBMIT = 0, 1, 2
 """What lands at the same instant lands in this order; the network is as it is before any of it."""
 
 
@@ -63,7 +63,7 @@ def replay(
         *_configurations(run),
         *_faults(run, scenario),
         *(
-            _Action(t_s, _CONFIGURE, i, node, partial(_cross, s))
+            _Action(t_s, _FAULT, i, node, partial(_cross, s))
             for i, (t_s, node, s) in enumerate(crossings(run))
         ),
     ]

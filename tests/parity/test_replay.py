@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from edgebed.runs.replay import replay
 from edgebed.runs.virtual import simulate_in_memory
+from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
 
+BROKEN: Sequence[dict[str, Any]] = (
+    {"kind": "replica_kill", "node": "cpu-server", "model": "gpt2", "at_s": 50, "until_s": 60},
+    {"kind": "drain", "node": "arc-b60", "at_s": 60, "until_s": 120, "notice_s": 20},
+    {"kind": "link_loss", "a": "edge", "b": "edge", "rate": 0.6, "tries": 2, "at_s": 70, "until_s": 140},
+    {"kind": "node_kill", "node": "jetson-thor", "at_s": 130, "until_s": 160},
+    {"kind": "error", "node": "thinkedge", "rate": 0.5, "at_s": 70, "until_s": 140},
+)
+"""What is lost or fails depends on the attempt: a replay must count attempts as the run did."""
 
-@pytest.mark.parametrize("scheme", ["AL", "MA", "sect"])
-def test_a_replayed_run_ends_every_request_at_the_same_instant(scheme: str) -> None:
-    scenario = load_scenario("demo")
+
+def broken() -> Scenario:
+    """The demo, with worse events."""
+    return Scenario.model_validate({**load_scenario("demo").model_dump(), "events": BROKEN})
+
+
+@pytest.mark.parametrize(
+    ("scheme", "scenario"),
+    [
+        ("AL", load_scenario("demo")),
+        ("MA", load_scenario("demo")),
+        ("sect", load_scenario("demo")),
+        ("sect", broken()),
+        ("AL", broken()),
+    ],
+    ids=["AL", "MA", "sect", "sect-broken", "AL-broken"],
+)
+def test_a_replayed_run_ends_every_request_at_the_same_instant(scheme: str, scenario: Scenario) -> None:
     run = simulate_in_memory(scenario, scheme, 1)
     again = replay(run, scenario)
     expected = {r.request_id: (r.outcome, r.ended_s) for r in run.requests if r.executor is not None}

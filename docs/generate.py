@@ -214,8 +214,9 @@ LOCAL = {
     "Switching": "float", "Hint": "str", "Mix": "dict[str, float]", "Origins": "tuple[str, ...]",
     "Models": "tuple[str, ...]", "Overhead": "float", "Exponent": "float",
     "Width": "int", "Floor": "float", "Setting": "bool | int | float | str",
+    **dict.fromkeys(("CloudName", "ImageName", "KubeName", "LabelName"), "str"),
     **dict.fromkeys(("Address", "NodeIp", "Interface", "User", "LocalPath", "RemotePath", "Program"), "str"),
-    "RayPort": "int",
+    "RayPort": "int", "DiskGb": "int",
 }  # fmt: skip
 """The same, of names that stand where they are used."""
 
@@ -270,6 +271,9 @@ def machines_page() -> str:
         [
             model_section(machines.LocalMachines, "Provider `local`"),
             model_section(machines.Machine),
+            model_section(machines.AwsMachines, "Provider `aws`"),
+            model_section(machines.GcpMachines, "Provider `gcp`"),
+            model_section(machines.KubeMachines, "Provider `kuberay`"),
         ]
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from emulation.domain.cluster import NodeSpec, TestbedConfig
@@ -60,6 +61,11 @@ def head_words(port: int) -> list[str]:
 def resources_option(resources: dict[str, float]) -> str:
     """The option that makes a Ray node advertise these."""
     return f"--resources='{json.dumps(resources)}'"
+
+
+def label(name: str, dash: str) -> str:
+    """A name as clouds take one: small letters and digits, everything else a dash."""
+    return re.sub(r"[^a-z0-9]+", dash, name.lower()).strip(dash)
 
 
 def check_nodes(testbed: TestbedConfig, named: dict[str, Any], where: str) -> None:

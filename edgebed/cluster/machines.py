@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from edgebed.cluster.launcher import RAY_VERSION
 from emulation.domain.quantities import NodeName, Range, Words
 from emulation.domain.strict import Strict, check_unique
 
@@ -39,6 +40,13 @@ def _an_ip(value: str) -> str:
 
 
 RayPort = Annotated[int, Range(1_024, 65_535)]
+CloudName = Annotated[str, Words("a name of a cloud's", 100, r"[A-Za-z0-9][A-Za-z0-9._-]*")]
+ImageName = Annotated[str, Words("the name of an image", 500, r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")]
+KubeName = Annotated[
+    str, Words("a name of Kubernetes: small letters, digits and '-'", 63, r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+]
+LabelName = Annotated[str, Words("a label of Kubernetes", 253, r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")]
+DiskGb = Annotated[int, Range(50, 65_536, "GB")]
 NodeIp = Annotated[str, AfterValidator(_an_ip)]
 
 
@@ -95,3 +103,63 @@ class LocalMachines(Strict):
     def _each_once(self) -> Self:
         check_unique("head and nodes", [self.head.ip, *(m.ip for m in self.nodes.values())], "ip")
         return self
+
+
+DOCKER = f"rayproject/ray:{RAY_VERSION}-py311"
+
+
+class Rented(Strict):
+    """What is the same wherever machines are rented."""
+
+    nodes: dict[NodeName, CloudName] = Field(default={}, max_length=1_024)
+    """Edge node to the machine type that plays it; for others the smallest that has what the node has."""
+    docker: ImageName = DOCKER
+    """Image of the container everything runs in; for edge nodes with GPUs, its name with `-gpu` behind it."""
+    user: User = "ubuntu"
+    """Name to log in by SSH."""
+    project: LocalPath = "."
+    """The project's checkout here."""
+    token: LocalPath = "~/.ray/auth_token"
+    """File here that holds the secret of the cluster."""
+
+
+class AwsMachines(Rented):
+    """Machines rented from Amazon."""
+
+    region: CloudName = "us-west-2"
+    zones: tuple[CloudName, ...] = Field(default=("us-west-2a", "us-west-2b"), min_length=1, max_length=16)
+    """Availability zones, tried in this order."""
+    head: CloudName = "c6i.2xlarge"
+    """Machine type of the head."""
+    disk_gb: DiskGb = 256
+    """Disk of each machine; Ray's default image alone takes 140."""
+
+
+class GcpMachines(Rented):
+    """Machines rented from Google."""
+
+    project_id: CloudName
+    """Project that pays."""
+    region: CloudName = "us-west1"
+    zone: CloudName = "us-west1-a"
+    head: CloudName = "n2-standard-8"
+    """Machine type of the head."""
+    disk_gb: DiskGb = 200
+    """Disk of each machine."""
+    cpu_image: ImageName = "projects/deeplearning-platform-release/global/images/family/common-cpu"
+    """Disk image of machines without GPU."""
+    gpu_image: ImageName = "projects/deeplearning-platform-release/global/images/family/common-cu121"
+    """Disk image of machines with GPUs; NVIDIA's driver is installed as they start."""
+
+
+class KubeMachines(Strict):
+    """Pods of a Kubernetes cluster that has GPUs as `nvidia.com/gpu`, and KubeRay's operator from version 1.5."""
+
+    image: ImageName
+    """Container image with Ray and this project in it."""
+    namespace: KubeName = "default"
+    gateway_port: RayPort = 8_100
+    """Of the gateway in the head's pod; 8000 is that of Serve's own proxy."""
+    node_selectors: dict[NodeName, dict[LabelName, LabelName]] = Field(default={}, max_length=1_024)
+    """Edge node to the labels of the Kubernetes nodes that its pod may run on."""
+    head_memory_gb: Annotated[int, Range(2, 10_000, "GB")] = 8

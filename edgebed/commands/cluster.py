@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from edgebed.commands.command import Command
+from edgebed.commands.command import Command, given_words
 from edgebed.commands.console import out
 
-app = typer.Typer(help="Bring up the machines of a testbed: files for Ray's launcher.", no_args_is_help=True)
+app = typer.Typer(
+    help="Bring up the machines of a testbed: files for Ray's launcher and for KubeRay.", no_args_is_help=True
+)
 
 
 @app.callback()
@@ -20,6 +22,7 @@ def cluster() -> None:
 
 @app.command(cls=Command)
 def render(
+    ctx: typer.Context,
     testbed: Annotated[
         str,
         typer.Argument(
@@ -27,8 +30,12 @@ def render(
         ),
     ],
     provider: Annotated[
-        Literal["local"],
-        typer.Option("--provider", help="Where the machines are: `local` are machines of your own, by SSH."),
+        Literal["aws", "gcp", "local", "kuberay"],
+        typer.Option(
+            "--provider",
+            help="Where the machines are: rented from Amazon or Google, your own by SSH (`local`), or pods of "
+            "Kubernetes under KubeRay's operator.",
+        ),
     ],
     file: Annotated[Path, typer.Option("--out", dir_okay=False, help="The file to write; it is replaced.")],
     machines: Annotated[
@@ -37,20 +44,32 @@ def render(
             "--machines",
             exists=True,
             dir_okay=False,
-            help="YAML file that says what each machine is, as docs/reference/machines.md has it.",
+            help="YAML file that says what each machine is, as docs/reference/machines.md has it; `local`, `gcp` and "
+            "`kuberay` need one.",
         ),
     ] = None,
     head: Annotated[
         str | None,
         typer.Option(
-            "--head", metavar="ADDRESS", help="Address of the head. By default the one of --machines."
+            "--head",
+            metavar="ADDRESS",
+            help="Address of the head of `local`. By default the one of --machines.",
         ),
     ] = None,
+    spot: Annotated[
+        bool,
+        typer.Option(
+            "--spot", help="Rent edge nodes that the provider may take back, for less; with `aws` and `gcp`."
+        ),
+    ] = False,
 ) -> None:
-    """Write the file that brings up the machines of a testbed, after Ray has checked it."""
+    """Write the file that brings up the machines of a testbed: for Ray's launcher, which has checked it, or KubeRay."""
     from edgebed.cluster.render import render as rendered
     from emulation.files import load_testbed
     from emulation.recording import write_whole
 
-    write_whole(file, rendered(load_testbed(testbed), provider, machines, head, str(file)).encode())
-    out.print(f"{file}: written, and Ray's own check finds nothing wrong with it")
+    command = " ".join(["edgebed cluster render", *given_words(ctx, without=("file",))])
+    text = rendered(load_testbed(testbed), provider, machines, head, spot, file.name, command)
+    write_whole(file, text.encode())
+    checked = "" if provider == "kuberay" else ", and Ray's own check finds nothing wrong with it"
+    out.print(f"{file}: written{checked}")

@@ -22,6 +22,7 @@ from edgebed.commands.options import (
     BackendOption,
     BaselineOption,
     GatewaysOption,
+    HostOption,
     JsonOption,
     LifecycleOption,
     OutOption,
@@ -141,6 +142,7 @@ def compare(
     ] = False,
     speedup: SpeedupOption = None,
     lifecycle: LifecycleOption = None,
+    host: HostOption = "127.0.0.1",
     port: Annotated[
         int,
         typer.Option(
@@ -190,6 +192,7 @@ def compare(
             baseline,
             resume,
             unprotected,
+            host,
         )
     else:
         outcome = compare_virtual(loaded, names, numbers, layout, as_json, baseline, resume)

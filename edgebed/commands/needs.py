@@ -51,7 +51,7 @@ def _of_modality(option: str, *kinds: str) -> Need:
 
 
 NEEDS: tuple[Need, ...] = (
-    *(_live(o) for o in ("check_parity", "speedup", "lifecycle", "port", "raylets", "address", "backend")),
+    *(_live(o) for o in ("check_parity", "speedup", "lifecycle", "host", "port", "raylets", "address", "backend")),
     *(
         Need(
             command, "unprotected", lambda v: v["address"] is not None, "without --address",
@@ -70,6 +70,14 @@ NEEDS: tuple[Need, ...] = (
     Need(
         "up", "raylets", lambda v: v["address"] is None, "together with --address",
         "a cluster that is joined has raylets of its own; leave one of them out",
+    ),
+    Need(
+        "cluster render", "head", lambda v: v["provider"] == "local", "but with --provider local",
+        "others give the head its address themselves; leave it out",
+    ),
+    Need(
+        "cluster render", "spot", lambda v: v["provider"] in ("aws", "gcp"), "but with --provider aws or gcp",
+        "other machines are not rented here; leave it out",
     ),
     Need("up", "as_json", lambda v: not v["foreground"], "with --foreground", "leave one of them out"),
     *(_of_modality(o, "text") for o in ("inputs", "outputs")),

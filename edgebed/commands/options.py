@@ -160,6 +160,14 @@ GatewaysOption = Annotated[
         help="Gateway processes that share the port and the requests. By default as the scenario says.",
     ),
 ]
+HostOption = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        help="Address that the gateway listens on; with --address, `node` is that of the machine it lands on. On any "
+        "but a loopback address, `inject` needs the token in EDGEBED_TOKEN.",
+    ),
+]
 RayletsOption = Annotated[
     bool,
     typer.Option(

@@ -13,6 +13,7 @@ from edgebed.commands.options import (
     AddressOption,
     BackendOption,
     GatewaysOption,
+    HostOption,
     JsonOption,
     LifecycleOption,
     OutOption,
@@ -47,13 +48,7 @@ def up(
     ] = "demo",
     scheme: SchemeOption = "MA",
     seed: SeedOption = 0,
-    host: Annotated[
-        str,
-        typer.Option(
-            "--host",
-            help="Address to listen on. On any but a loopback address, `inject` needs a token in EDGEBED_TOKEN.",
-        ),
-    ] = "127.0.0.1",
+    host: HostOption = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port of the gateway; 0 takes any free one.")
     ] = 8000,

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edgebed.commands.console import progress_bar, say, warn
+from edgebed.runs.answered import check_answered
 from edgebed.runs.client_log import CLIENT_LOG, join_client_log
 from edgebed.runs.comparison import Outcome, figures
 from edgebed.runs.deaths import note_deaths
@@ -34,7 +35,7 @@ from serve_apps.engines.loading import LoadFacts
 from serve_apps.observe.logs import logging_to
 from serve_apps.replica.choice import checked as checked_backends
 from serve_apps.testbed.guardian import guard
-from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.testbed.live import LOOPBACK, LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.wire.messages import RunPlan
 from workloads.mismatch import world_truth
@@ -64,6 +65,7 @@ def compare_live(
     baseline: str | None = None,
     resume: bool = False,
     unprotected: bool = False,
+    host: str = LOOPBACK,
 ) -> Outcome:
     """Run every scheme on every seed, seed by seed, on one live cluster.
 
@@ -79,6 +81,7 @@ def compare_live(
             " does not know"
         )
     options = LiveOptions(
+        host=host,
         port=port,
         lifecycle=scenario.live.lifecycle,
         backend=backend,
@@ -87,7 +90,8 @@ def compare_live(
         gateways=scenario.live.gateways,
         unprotected=unprotected,
     )
-    checked_port(options.host, options.port)  # before anything is started or written
+    if address is None:  # elsewhere it is settled on the machine of the gateway
+        checked_port(options.host, options.port)  # before anything is started or written
     manifest = layout.claim(scenario, manifest_of(scenario, schemes, seeds, "live", baseline), resume)
     outcome = Outcome(dict(kept_runs(layout).whole) if resume else {})
     left = [pair for pair in manifest.pairs() if pair not in outcome.runs]
@@ -231,6 +235,7 @@ def run_live(
     cluster.end_run()
     log.info("run of %s, seed %d, is over", scheme, seed)
     run = join_client_log(folder)
+    check_answered(folder, cluster.url)
     say(figures(summarise(run)))
     processes = process_figures([run])
     if processes is not None:

@@ -42,7 +42,8 @@ def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standi
     standing = read_standing(standing_file())
     if standing is not None:
         raise ConfigError(f"a testbed stands already at {standing.url}; end it with `edgebed down`")
-    checked_port(options.host, options.port)
+    if options.address is None:  # elsewhere it is settled on the machine of the gateway
+        checked_port(options.host, options.port)
     log = fresh_folder(layout.root) / UP_LOG
     options_too = [*arguments, "--foreground", "--out", str(layout.root)]
     command = [sys.executable, "-m", "edgebed.commands.main", "up", *options_too]
@@ -66,7 +67,8 @@ def serve_in_foreground(
 
     `keep_bytes`: how much of the record is kept; None: all of it.
     """
-    checked_port(options.host, options.port)
+    if options.address is None:
+        checked_port(options.host, options.port)
     scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
     layout.claim(scenario, manifest_of(scenario, [scheme], [seed], "live", None))
     folder = layout.run_folder(scheme, seed)

@@ -44,9 +44,9 @@ from serve_apps.testbed.apps import (
 from serve_apps.testbed.guardian import guard
 from serve_apps.testbed.launcher import Launcher
 from serve_apps.testbed.parts import parts_of
-from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.processes import end_marked
 from serve_apps.testbed.ray_cluster import EDGE_HELD, RayCluster, quieten, ray_for, set_environment
+from serve_apps.testbed.seat import Seat, seat_at, seat_here
 from serve_apps.testbed.sight import Lookout
 from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
@@ -72,6 +72,7 @@ from serve_apps.wire.testbed import namespace, ours, served
 
 log = logging.getLogger("edgebed")
 
+LOOPBACK = "127.0.0.1"
 UP_LIMIT_S = 180.0
 """Wall seconds actors have to come up."""
 CALL_TIMEOUT_S = 60.0
@@ -86,7 +87,8 @@ START_LEAD_S = 0.2
 class LiveOptions:
     """How a live testbed is set up."""
 
-    host: str = "127.0.0.1"
+    host: str = LOOPBACK
+    """Address that the gateway listens on; `node`: that of the machine it lands on."""
     port: int = 8000
     """Of the gateway; 0: any free one."""
     lifecycle: Lifecycle = "warm"
@@ -107,13 +109,13 @@ class LiveOptions:
 class LiveCluster:
     """A live testbed. Use as a context manager, or call `stop`."""
 
-    def __init__(self, testbed: TestbedConfig, options: LiveOptions, address: str, base: RayCluster) -> None:
+    def __init__(self, testbed: TestbedConfig, options: LiveOptions, seat: Seat, base: RayCluster) -> None:
         self.testbed = testbed
-        self.options = options
-        self.address = address
-        """Ray address other processes can join."""
+        self.options = replace(options, host=seat.host, port=seat.port)
         self.base = base
         """The Ray it stands on."""
+        self.url = seat.url
+        """Base URL of the gateway as others reach it, without a path."""
         self.calls = RayCalls()
         self._handles: dict[str, Any] = {}
         """An actor lives as long as somebody has the handle it was made with."""
@@ -133,14 +135,18 @@ class LiveCluster:
         """
         options = options or LiveOptions()
         backend_class(options.backend)
-        port = checked_port(options.host, options.port)
-        options = replace(options, port=port)
+        seat = None if options.address else seat_here(options.host, options.port, LOOPBACK)
         set_environment()
         quieten()
         guard()
         share = gpu_share(testbed)
         base = ray_for(testbed, options.address, options.raylets, options.unprotected)
-        cluster = cls(testbed, options, base.address, base)
+        try:
+            seat = seat or seat_at(base.place, options.host, options.port)
+        except BaseException:
+            base.stop()
+            raise
+        cluster = cls(testbed, options, seat, base)
         try:
             cluster._start_actors()
             cluster._start_apps(share)
@@ -183,17 +189,11 @@ class LiveCluster:
     ) -> None:
         self.stop()
 
-    @property
-    def url(self) -> str:
-        """Base URL of the gateway, without a path."""
-        host = f"[{self.options.host}]" if ":" in self.options.host else self.options.host
-        return f"http://{host}:{self.options.port}"
-
     def _start_actors(self) -> None:
-        self._actor(resident(Recorder), RECORDER, actor_folder)
+        self._actor(resident(Recorder), RECORDER, actor_folder, place=self.base.home)
         self._actor(resident(EventPlayer), EVENTS, RayCalls(), RayKills())
-        for host, name in ((PlannerHost, PLANNER), (SchedulerHost, SCHEDULER)):
-            self._actor(resident(host), name, name, RayCalls(), where)
+        self._actor(resident(PlannerHost), PLANNER, PLANNER, RayCalls(), where, place=self.base.home)
+        self._actor(resident(SchedulerHost), SCHEDULER, SCHEDULER, RayCalls(), where)
         if self.options.lifecycle == "cold":
             made_of = (self.testbed, self.options.backend, self.options.start_timeout_s)
             self._actor(resident(Launcher), LAUNCHER, *made_of, restarts=0)

@@ -24,6 +24,7 @@ from emulation.files import ConfigError
 from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.testbed.apps import LOOK_S, delete_apps
 from serve_apps.testbed.control_service import ControlService, pid_of
+from serve_apps.testbed.guest import Guest, is_node_of
 from serve_apps.testbed.processes import Process, process_of
 from serve_apps.testbed.ray_access import LOOPBACK, guard_joined, guard_own, on_loopback, private_folder
 from serve_apps.testbed.sight import CONTROL_SERVICE, HEAD
@@ -38,6 +39,8 @@ CONTROL = "control"
 EDGE_HELD = 0.501
 """Share of the resource of an edge node that its node runtime asks for: a second testbed finds too little left."""
 FREED_S = 5.0
+HEAD_NODE = "node:__internal_head__"
+"""Resource by which Ray itself names the node of its head."""
 _HEAD_CPUS = 4
 _ROUTER_STOPS_S = 10.0
 """Wall seconds Serve's handles have to let go."""
@@ -80,6 +83,9 @@ class RayCluster:
     """Disconnect, and end what was started here."""
     place: dict[str, float]
     """What control actors ask for, so that they stay off edge nodes."""
+    home: dict[str, float] | None = None
+    """What actors ask for that write files, where that is not `place`: they run on the machine of this process, so
+    that the files are where their reader is."""
     own: bool = True
     """Started here; else it is somebody's, and others may be on it."""
     kill: Callable[[str], None] | None = None
@@ -194,23 +200,34 @@ def _twice(start: Callable[[], RayCluster]) -> RayCluster:
 def join(address: str, testbed: TestbedConfig, unprotected: bool = False) -> RayCluster:
     """A cluster that is there already, for example one of `ray up cluster.yaml`: `auto`, or host:port of its head.
 
-    `unprotected`: also if it asks for no token. Raises `ConfigError` if it does not answer, does not take our token, or
-    does not advertise every edge node of the testbed.
+    A machine that is none of its nodes becomes one that offers nothing, for as long as the testbed stands.
+    `unprotected`: also if the cluster asks for no token. Raises `ConfigError` if it does not answer, does not take our
+    token, or has no room for the testbed (`check_room`).
     """
     head = guard_joined(address, unprotected)
+    guest = None if is_node_of(head) else Guest(head)
+
+    def stop() -> None:
+        disconnect()
+        if guest is not None:
+            guest.stop()
+
+    beside: dict[str, Any] = {} if guest is None else {"_node_ip_address": guest.own_address}
     try:
         with on_loopback() if head.startswith(f"{LOOPBACK}:") else nullcontext():
-            ray.init(address=head, runtime_env={"env_vars": folder_elsewhere()}, **_quiet(testbed))
-    except (ConnectionError, ValueError) as error:
-        raise ConfigError(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
-    try:
+            ray.init(address=head, runtime_env={"env_vars": folder_elsewhere()}, **beside, **_quiet(testbed))
         check_room(address, testbed)
+        ask: Any = ray.cluster_resources
+        node_address: Any = ray.util.get_node_ip_address
+        place = CONTROL if CONTROL in ask() else HEAD_NODE
+        home = f"node:{node_address()}"
+    except (ConnectionError, ValueError) as error:
+        stop()
+        raise ConfigError(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
     except BaseException:
-        disconnect()
+        stop()
         raise
-    ask: Any = ray.cluster_resources
-    place = {CONTROL: 0.001} if CONTROL in ask() else {}
-    return RayCluster(address, disconnect, place, own=False)
+    return RayCluster(address, stop, {place: 0.001}, home={home: 0.001}, own=False)
 
 
 def check_room(address: str, testbed: TestbedConfig) -> None:

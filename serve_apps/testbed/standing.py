@@ -98,6 +98,6 @@ def _state_of(cluster: LiveCluster, folder: Path) -> Standing:
     pid, options = os.getpid(), asdict(cluster.options)
     options["http"] = cluster.options.http.model_dump(mode="json")
     return Standing(
-        pid, started_at(pid) or 0, cluster.address, cluster.url, cluster.testbed.model_dump_json(), options,
+        pid, started_at(pid) or 0, cluster.base.address, cluster.url, cluster.testbed.model_dump_json(), options,
         str(folder), tuple(_reached(cluster)),
     )  # fmt: skip

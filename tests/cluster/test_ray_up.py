@@ -151,6 +151,21 @@ def test_a_run_from_the_head(lab: Lab) -> None:
     lab.head.write("runs/head/said.json", said)
 
 
+def test_a_run_from_a_machine_that_is_no_part_of_the_cluster(lab: Lab) -> None:
+    operator = lab.operator
+    operator.run("chmod 600 ~/.ray/auth_token")
+    words = compare(operator, f"{HEAD}:6379", "runs/operator")
+    silent = operator.run(f"PYTHONPATH={CHECKOUT} {words}", RUN_LIMIT_S, check=False)
+    assert silent.returncode == 2
+    assert "give --host node" in " ".join(silent.stderr.split()), "nobody here reaches loopback of the head"
+    words = compare(operator, f"{HEAD}:6379", "runs/operator-too")
+    said = operator.run(f"PYTHONPATH={CHECKOUT} {words} --host node", RUN_LIMIT_S).stdout
+    check_run(operator, "runs/operator-too", said)
+    assert ray_processes(operator) == [], "it was a node of the cluster for as long as it needed"
+    on_the_head = lab.head.run("find / -xdev -path '*runs/operator*' -name record.jsonl", check=False).stdout
+    assert on_the_head == "", "the record is written where the operator is"
+
+
 def test_a_run_with_40_ms_there_and_back_between_machines(lab: Lab) -> None:
     lab.site.set_delay(20.0)
     try:

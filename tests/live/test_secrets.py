@@ -32,7 +32,7 @@ def test_a_token_stands_in_no_file_and_on_no_command_line(begin: Callable[..., L
 
 
 def test_ray_answers_nobody_without_its_token(begin: Callable[..., LiveRun]) -> None:
-    head = begin().cluster.address
+    head = begin().cluster.base.address
     assert takes(head, own_token().read_text())
     assert not takes(head, None)
     assert not takes(head, "0" * 64)

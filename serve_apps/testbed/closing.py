@@ -39,7 +39,7 @@ def ask_recorder(
 
     Raises `Unreached`, or `ValueError` with its words.
     """
-    until = time.monotonic() + patience_s
+    until, said = time.monotonic() + patience_s, set[str]()
     while True:
         (answer,) = calls.call_each(((RECORDER, method, *args),), CALL_LIMIT_S)
         if not isinstance(answer, Exception):
@@ -47,7 +47,7 @@ def ask_recorder(
         passing = not answer.broke if isinstance(answer, Unreached) else CANNOT in str(answer)
         if not passing or lost() or time.monotonic() > until:
             raise answer
-        log.warning("the recorder is asked again: %s", answer)
+        _say_once(said, f"the recorder is asked again: {answer}")
         time.sleep(AGAIN_S)
 
 
@@ -73,7 +73,7 @@ def collect(
     `flush_gateways` returns what those gateways that live say went wrong. Raises `Unreached` or `ValueError` if some of
     it is not in the record after all that time.
     """
-    until = time.monotonic() + patience_s
+    until, told = time.monotonic() + patience_s, set[str]()
     while True:
         said = calls.call_each([(source, "flush") for source in sources], CALL_LIMIT_S)
         failed = {s: e for s, e in zip(sources, said, strict=True) if isinstance(e, Exception)}
@@ -85,6 +85,13 @@ def collect(
             return
         if lost() or time.monotonic() > until:
             raise waiting[0]
-        log.warning("records are collected again: %s", waiting[0])
+        _say_once(told, f"records are collected again: {waiting[0]}")
         sources = [source for source in failed if source not in gone]
         time.sleep(AGAIN_S)
+
+
+def _say_once(said: set[str], text: str) -> None:
+    """Log what is new: a full disk is the same at every try."""
+    if text not in said:
+        log.warning("%s", text)
+        said.add(text)

@@ -82,7 +82,7 @@ class Recorder:
             log.error("run %s is left as it is: %s", self._state.run_id, error)
             if self._books is not None:
                 self._books.abandon()
-            self._ended(None)
+            self._set(replace(self._state, closed=True))
         self._lost, self._unbalanced = "", None
         self._left, self._footer = {}, None
         self._gateways.begin()
@@ -127,7 +127,7 @@ class Recorder:
                 raise self._unbalanced
             return self._footer
         log.info("closes the books%s", ", interrupted" if interrupted else "")
-        self._adopt(books)
+        _adopted(books, self._own, self._state.run_id)
         try:
             footer = books.close(self._clock.now_s(), interrupted)
             put_in_order(books.folder)
@@ -138,9 +138,9 @@ class Recorder:
         except ConservationError as error:
             self._unbalanced = error
             books.abandon()
-            self._ended(None)
+            self._set(replace(self._state, closed=True))
             raise
-        self._ended(footer)
+        self._set(replace(self._state, closed=True), footer)
         kept.clear(books.folder)
         await self._turning.end(books.folder)
         return footer
@@ -156,12 +156,11 @@ class Recorder:
             return None
         return self._run.parts[name], self._state.t0_wall
 
-    def _ended(self, footer: RunFooter | None) -> None:
-        self._books, self._footer = None, footer
-        self._set(replace(self._state, closed=True))
-
-    def _set(self, state: RunState) -> None:
-        self._state = state
+    def _set(self, state: RunState, footer: RunFooter | None = None) -> None:
+        """Tell what became of the run; `footer`: of one that is closed."""
+        self._state, self._footer = state, footer
+        if state.closed:
+            self._books = None
         self._news.publish(state)
 
     def _go_on(self) -> None:
@@ -197,7 +196,7 @@ class Recorder:
         if run_id == self._state.run_id and books is not None:
             books.takes_part(source)
             others = {s for s, _ in books.open.values()} - {source}
-            for other in others if self._adopt(books) else ():
+            for other in others if _adopted(books, self._own, self._state.run_id) else ():
                 if not await self._gateways.alive(other):
                     books.gave_up(other, self._clock.now_s(), "the gateway was restarted")
         return self._left.get(GATEWAY_APP)
@@ -210,18 +209,6 @@ class Recorder:
         """How many gateway processes took up the present run before this one."""
         before = [] if self._books is None else self._books.took_part
         return before.index(source) if source in before else len(before)
-
-    def _adopt(self, books: Books) -> bool:
-        """Enter what processes that are no more left on this machine; whether there was room for all of it."""
-        if self._own is None or self._state.run_id is None:
-            return True
-        try:
-            for orphan in orphans(self._own.parent, self._state.run_id):
-                books.post(orphan.source, orphan.first, unpacked(orphan.entries))
-        except Unwritten as error:
-            log.error("what a gateway left waits: %s", error)
-            return False
-        return True
 
     async def ready(self, run_id: str, source: str) -> None:
         """A gateway serves this run."""
@@ -299,3 +286,14 @@ class Recorder:
             t_s=self._clock.now_s(), arrived=arrived, ended=ended, in_system=arrived - ended,
             counted_open=ledger.counted_open,
         )  # fmt: skip
+
+
+def _adopted(books: Books, own: Path | None, run_id: str | None) -> bool:
+    """Enter what processes that are no more left on this machine; whether there was room for all of it."""
+    try:
+        for orphan in () if own is None or run_id is None else orphans(own.parent, run_id):
+            books.post(orphan.source, orphan.first, unpacked(orphan.entries))
+    except Unwritten as error:
+        log.error("what a gateway left waits: %s", error)
+        return False
+    return True

@@ -50,7 +50,6 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_open_telemetry": "0",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
-    "LOG_NAME_UPDATE_INTERVAL_S": "30",
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "10000",
     "RAY_metrics_report_interval_ms": "60000",
@@ -69,8 +68,7 @@ reporting the thread is there from the beginning, and `ray.shutdown` joins it.
 
 The others make rarer what nobody here reads, so that a testbed that only stands costs less
 (docs/explanation/idle-cost.md): Ray's agent looks at every process, all of them report figures of Ray's and what became
-of their tasks, Ray looks for new log files to show to the driver, and Serve's controller looks at its applications ten
-times a second.
+of their tasks, and Serve's controller looks at its applications ten times a second.
 """
 
 

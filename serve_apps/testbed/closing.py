@@ -5,11 +5,16 @@ The recorder may be away for a moment (it restarts), and its disk may be full: b
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from controller.agents.llm import ReasonerError
+from emulation.domain.records import RunFooter
+from serve_apps.records.recorder import Recorder
 from serve_apps.records.store import CANNOT
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.names import RECORDER
@@ -88,6 +93,25 @@ def collect(
         _say_once(told, f"records are collected again: {waiting[0]}")
         sources = [source for source in failed if source not in gone]
         time.sleep(AGAIN_S)
+
+
+def close_in_its_place(kept: Path) -> RunFooter:
+    """Close the books of a run whose recorder is gone for good, with what gateways had not handed over.
+
+    `kept`: the recorder's folder on this machine. Call it when all of the testbed's processes are gone. Raises
+    `Unreached` if nothing is kept there, and what the recorder raises.
+    """
+    footer = asyncio.run(Recorder(lambda: kept).close(interrupted=True))
+    if footer is None:
+        raise Unreached("the recorder is gone, and what it kept is not on this machine")
+    return footer
+
+
+def complain(said: Sequence[str | None]) -> None:
+    """Raise `ReasonerError` with what controllers say of themselves, if any says why it decides nothing more."""
+    broken = [why for why in said if why]
+    if broken:
+        raise ReasonerError("; ".join(broken))
 
 
 def _say_once(said: set[str], text: str) -> None:

@@ -11,14 +11,13 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import TracebackType
+from pathlib import Path
 from typing import Any, Self
 
 import ray
 from ray import serve
 from ray.exceptions import RayTaskError
 
-from controller.agents.llm import ReasonerError
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
 from emulation.domain.records import RunFooter
@@ -67,7 +66,7 @@ from serve_apps.wire.names import (
     edge_resource,
     runtime_name,
 )
-from serve_apps.wire.restart import actor_folder, resident, where
+from serve_apps.wire.restart import actor_folder, machine_folder, resident, where
 from serve_apps.wire.testbed import namespace, ours, served
 
 log = logging.getLogger("edgebed")
@@ -121,6 +120,7 @@ class LiveCluster:
         """An actor lives as long as somebody has the handle it was made with."""
         self._nodes = [n.id for n in testbed.nodes]
         self.lookout = Lookout()
+        self._kept = Path()  # of the recorder, to go on with the present run
 
     # -- up and down --------------------------------------------------------------------------------------
 
@@ -184,9 +184,7 @@ class LiveCluster:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _start_actors(self) -> None:
@@ -263,6 +261,7 @@ class LiveCluster:
         has no first answer, or a replay was asked what was not recorded.
         """
         self.lookout.watch.begin()
+        self._kept = machine_folder() / str(self._handles[RECORDER]._actor_id.hex())
         parts = parts_of(plan, self.options.lifecycle == "cold", self.options.backend)
         nodes = [runtime_name(n) for n in self._nodes]
         lower = [SCHEDULER, *(deployer_name(n) for n in self._nodes)]
@@ -272,7 +271,7 @@ class LiveCluster:
         self._ask((EVENTS, "begin_run", *parts[EVENTS]))
         said = self._ask((PLANNER, "begin_run", parts[PLANNER]))
         said += self._ask(*((name, "begin_run", parts[name]) for name in lower))
-        _complain(said)
+        closing.complain(said)
         if self._ask((RECORDER, "joined", plan.run_id, self.options.gateways, JOIN_LIMIT_S)) != [True]:
             raise Unreached(f"the gateway did not take up the run within {JOIN_LIMIT_S:g} s")
         t0_wall = time.time() + lead_s
@@ -286,6 +285,15 @@ class LiveCluster:
         room for all records, so that the run is not closed; and `ReasonerError` where a script ended or a replay was
         asked what was not recorded: what was decided then is not what should have been.
         """
+        try:
+            return self._end_run(interrupted)
+        except Unreached:
+            if not self.lookout.is_lost():
+                raise
+            end_marked(guard())  # what a gateway has left is read when that is gone
+            return closing.close_in_its_place(self._kept)
+
+    def _end_run(self, interrupted: bool) -> RunFooter:
         closing.drain(self._ask_recorder, self._flush_gateways)
         controllers = [PLANNER, SCHEDULER, *(deployer_name(n) for n in self._nodes)]
         said = self.calls.call_all(((name, "end_run") for name in controllers), tolerant=True)
@@ -293,7 +301,7 @@ class LiveCluster:
         sources = [*controllers, *map(runtime_name, self._nodes), EVENTS]
         closing.collect(self.calls, sources, self._flush_gateways, self.lookout.is_lost)
         footer: RunFooter = self._ask_recorder("close", interrupted)
-        _complain(said)
+        closing.complain(said)
         return footer
 
     def _ask_recorder(self, method: str, *args: Any) -> Any:
@@ -341,10 +349,3 @@ class LiveCluster:
 
     def _ask(self, *asked: tuple[Any, ...]) -> list[Any]:
         return self.calls.call_all(asked, CALL_TIMEOUT_S)
-
-
-def _complain(said: list[str | None]) -> None:
-    """Raise `ReasonerError` with what controllers say of themselves, if any says why it decides nothing more."""
-    broken = [why for why in said if why]
-    if broken:
-        raise ReasonerError("; ".join(broken))

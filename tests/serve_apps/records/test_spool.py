@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from pathlib import Path
@@ -14,6 +15,8 @@ from serve_apps.records.batch import RecordBatch
 from serve_apps.records.books import unpacked
 from serve_apps.records.recorder import Recorder
 from serve_apps.records.spool import REWRITE_BYTES, Spool, orphans
+from serve_apps.testbed.closing import close_in_its_place
+from serve_apps.wire.calls import Unreached
 from serve_apps.wire.names import RECORDER
 from tests.build.calls import InMemoryCalls
 from tests.build.fakes import request
@@ -111,3 +114,21 @@ def test_a_spool_without_room_is_said_and_taken_up_again(
     batch._spool.sent(batch._next, batch._entries)
     assert batch.trouble == ""
     assert batch.unsent == 1
+
+
+def test_of_a_recorder_that_is_gone_for_good_the_owner_closes_the_books_with_all_that_was_answered(
+    tmp_path: Path,
+) -> None:
+    kept = tmp_path / "recorder"
+    recorder = os.fork()
+    if recorder == 0:
+        asyncio.run(Recorder(lambda: kept).open(plan(tmp_path / "run"), {}))
+        os._exit(0)
+    os.waitpid(recorder, 0)
+    killed_gateway(tmp_path, 1, 2)
+    footer = close_in_its_place(kept)
+    assert footer.ends == {"m": {"done": 2}}
+    assert footer.interrupted
+    assert [r.request_id for r in read_run(tmp_path / "run").requests] == ["r000001", "r000002"]
+    with pytest.raises(Unreached, match="not on this machine"):
+        close_in_its_place(tmp_path / "elsewhere")

@@ -86,6 +86,8 @@ class Lookout:
         self._processes, self._mend = dict(processes), mend
         for role in roles(actors, apps, processes):
             self.watch.expect(role)
+        self._ask()  # whoever dies before the first look has lived
+        self.look()
         self._looking.start()
 
     def stop(self) -> None:

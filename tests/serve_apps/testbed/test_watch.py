@@ -129,7 +129,7 @@ def test_a_control_service_that_dies_is_seen_while_the_question_to_ray_hangs() -
     own, service = process_of(os.getpid()), process_of(child.pid)
     assert own is not None
     assert service is not None
-    answers: list[dict[str, set[str]]] = [{"recorder": {"r"}}]
+    answers: list[dict[str, set[str]]] = [{"recorder": {"r"}}] * 3
 
     def ask() -> dict[str, set[str]]:
         if not answers:
@@ -143,6 +143,15 @@ def test_a_control_service_that_dies_is_seen_while_the_question_to_ray_hangs() -
     child.communicate(b"\n")
     assert lookout.look() == f"{CONTROL_SERVICE} died and did not come back"
     hangs.set()
+
+
+def test_whoever_dies_before_the_first_look_has_lived() -> None:
+    answers = [{"recorder": {"first"}}, {"recorder": {"first"}}, {"recorder": {"second"}}]
+    lookout = Lookout(lambda: answers.pop(0))
+    lookout._looking = threading.Thread()
+    lookout.begin(["recorder"], [], {})
+    lookout.look()
+    assert lookout.watch.died == {"recorder": 1}
 
 
 @pytest.mark.parametrize("starts", [True, False])

@@ -11,7 +11,7 @@ from typing import Any
 import ray
 
 from emulation.recording import read_run
-from serve_apps.testbed.sight import CONTROL_SERVICE, CONTROLLER
+from serve_apps.testbed.sight import BACK_S, CONTROL_SERVICE, CONTROLLER
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
@@ -29,12 +29,12 @@ def test_a_healthy_gateway_outlives_serves_controller_and_both_deaths_are_counte
     watch = live.cluster.lookout.watch
     gateway = live.http.get("/health").json()["pid"]
     os.kill(pid_of("SERVE_CONTROLLER_ACTOR"), signal.SIGKILL)
-    eventually(lambda: watch.died[CONTROLLER] == 1 and not watch.waits())
-    eventually(lambda: pid_of("SERVE_CONTROLLER_ACTOR"))
+    eventually(lambda: watch.died[CONTROLLER] == 1, BACK_S, watch.said)
+    eventually(lambda: pid_of("SERVE_CONTROLLER_ACTOR"), BACK_S)
     assert live.chat(max_tokens=4).status_code == 200
     assert live.http.get("/health").json()["pid"] == gateway
     os.kill(pid_of("planner"), signal.SIGKILL)
-    eventually(lambda: watch.said() == f"{CONTROLLER} ×1, planner ×1")
+    eventually(lambda: watch.died["planner"] == 1, BACK_S, watch.said)
     assert live.cluster.lookout.settled() is None
     footer, _ = live.end()
     assert footer.conserved()

@@ -59,7 +59,8 @@ class ControlService:
             raise
 
     def clear(self) -> None:
-        """Remove its tables."""
+        """Remove its tables, and let go of Ray's head node: its connection's thread ends with its last user."""
+        self._head = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

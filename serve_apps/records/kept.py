@@ -26,6 +26,8 @@ from serve_apps.records.store import OPEN_FOLDER
 log = logging.getLogger("edgebed")
 
 RUN_FILE = "run.pickle"
+POINTER = "run.json"
+"""In a recorder's own folder: which run is open, and where."""
 _LEFT = ".left"
 
 

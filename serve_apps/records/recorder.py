@@ -24,7 +24,7 @@ from serve_apps.records import kept
 from serve_apps.records.books import Books, unpacked
 from serve_apps.records.gateways import Gateways
 from serve_apps.records.order import footer_of, put_in_order
-from serve_apps.records.spool import orphans
+from serve_apps.records.orphans import adopted
 from serve_apps.records.store import CANNOT, Unwritten
 from serve_apps.records.turning import Turning
 from serve_apps.wire.clock import LiveClock
@@ -46,7 +46,7 @@ class Recorder:
     def __init__(self, own_folder: Callable[[], Path] | None = None) -> None:
         """`own_folder`: a folder of this actor on its machine, the same after a restart; None: it never restarts."""
         self._own = None if own_folder is None else own_folder()
-        self._pointer = None if self._own is None else self._own / "run.json"
+        self._pointer = None if self._own is None else self._own / kept.POINTER
         self._lost = ""
         """Why the run that was open could not be gone on with; empty: it could."""
         self._state = RunState(run_id=None, t0_wall=None)
@@ -127,7 +127,7 @@ class Recorder:
                 raise self._unbalanced
             return self._footer
         log.info("closes the books%s", ", interrupted" if interrupted else "")
-        _adopted(books, self._own, self._state.run_id)
+        adopted(books, self._own, self._state.run_id)
         try:
             footer = books.close(self._clock.now_s(), interrupted)
             put_in_order(books.folder)
@@ -196,7 +196,7 @@ class Recorder:
         if run_id == self._state.run_id and books is not None:
             books.takes_part(source)
             others = {s for s, _ in books.open.values()} - {source}
-            for other in others if _adopted(books, self._own, self._state.run_id) else ():
+            for other in others if adopted(books, self._own, self._state.run_id) else ():
                 if not await self._gateways.alive(other):
                     books.gave_up(other, self._clock.now_s(), "the gateway was restarted")
         return self._left.get(GATEWAY_APP)
@@ -286,14 +286,3 @@ class Recorder:
             t_s=self._clock.now_s(), arrived=arrived, ended=ended, in_system=arrived - ended,
             counted_open=ledger.counted_open,
         )  # fmt: skip
-
-
-def _adopted(books: Books, own: Path | None, run_id: str | None) -> bool:
-    """Enter what processes that are no more left on this machine; whether there was room for all of it."""
-    try:
-        for orphan in () if own is None or run_id is None else orphans(own.parent, run_id):
-            books.post(orphan.source, orphan.first, unpacked(orphan.entries))
-    except Unwritten as error:
-        log.error("what a gateway left waits: %s", error)
-        return False
-    return True

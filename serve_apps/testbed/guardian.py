@@ -1,4 +1,4 @@
-"""Ends what a testbed leaves behind when its owner dies: a small process of its own that waits for nothing else.
+"""Ends what a testbed leaves behind when its owner dies, and saves what was answered: a small process of its own.
 
 An owner that is killed can clean up no more, and not all of its processes notice: Ray's agents stay, and a load
 generator goes on firing at the port. `guard` starts the guardian and puts the mark into this process' environment, so
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import select
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from serve_apps.testbed.processes import MARK, Process, end_marked, process_of
 log = logging.getLogger("edgebed")
 
 _ROOT = Path(__file__).parents[2]
+_ADOPTS = "serve_apps.records.orphans"
+"""Module that, run with a recorder's folder, enters into its books what gateways had not handed over."""
 
 
 def guard() -> str:
@@ -27,6 +30,7 @@ def guard() -> str:
     if os.environ.get(MARK) != own.name:
         path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         command = [sys.executable, "-m", "serve_apps.testbed.guardian", str(own.pid), str(own.started)]
+        command.append(str(_note(own.name)))
         silent = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
         os.posix_spawn(
             sys.executable, command, {**os.environ, "PYTHONPATH": path}, file_actions=silent, setsid=True
@@ -35,8 +39,29 @@ def guard() -> str:
     return own.name
 
 
-def outlive(owner: Process) -> None:
-    """Wait until a process is gone, then end all that was started for it."""
+def leave_word(records: Path | None) -> None:
+    """Let the guardian know where the recorder of this process' testbed keeps its books; None: they are closed."""
+    note = _note(guard())
+    if records is None:
+        note.unlink(missing_ok=True)
+    else:
+        from emulation.recording import write_whole
+
+        write_whole(note, str(records).encode())
+
+
+def _note(owner: str) -> Path:
+    """The file for that, in a folder of this user alone."""
+    from serve_apps.testbed.ray_access import private_folder  # the guardian itself needs nothing of Ray
+
+    return private_folder().parent / f"{owner}.records"
+
+
+def outlive(owner: Process, note: Path) -> None:
+    """Wait until a process is gone, then end all that was started for it, and save what its gateways had answered.
+
+    `note`: the file in which the owner leaves word of its recorder's folder, as long as books are open.
+    """
     try:
         descriptor = os.pidfd_open(owner.pid)
     except ProcessLookupError:
@@ -45,6 +70,9 @@ def outlive(owner: Process) -> None:
         select.select([descriptor], [], [])
     if ended := end_marked(owner.name):
         _say(owner, ended)
+    if note.exists():
+        subprocess.run([sys.executable, "-m", _ADOPTS, note.read_text()], check=False)
+        note.unlink()
 
 
 def _say(owner: Process, ended: list[Process]) -> None:
@@ -58,4 +86,4 @@ def _say(owner: Process, ended: list[Process]) -> None:
 
 if __name__ == "__main__":
     os.closerange(3, 1024)  # nobody waits for a file that only the guardian still holds
-    outlive(Process(int(sys.argv[1]), int(sys.argv[2])))
+    outlive(Process(int(sys.argv[1]), int(sys.argv[2])), Path(sys.argv[3]))

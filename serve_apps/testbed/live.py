@@ -40,7 +40,7 @@ from serve_apps.testbed.apps import (
     replica_target,
     start_serve,
 )
-from serve_apps.testbed.guardian import guard
+from serve_apps.testbed.guardian import guard, leave_word
 from serve_apps.testbed.launcher import Launcher
 from serve_apps.testbed.parts import parts_of
 from serve_apps.testbed.processes import end_marked
@@ -265,6 +265,7 @@ class LiveCluster:
         parts = parts_of(plan, self.options.lifecycle == "cold", self.options.backend)
         nodes = [runtime_name(n) for n in self._nodes]
         lower = [SCHEDULER, *(deployer_name(n) for n in self._nodes)]
+        leave_word(self._kept)
         self._ask((RECORDER, "open", plan, parts))
         self._halt_all(starts_follow=True)
         self._ask(*((node, "begin_run", parts[node]) for node in nodes))
@@ -286,12 +287,14 @@ class LiveCluster:
         asked what was not recorded: what was decided then is not what should have been.
         """
         try:
-            return self._end_run(interrupted)
+            footer = self._end_run(interrupted)
         except Unreached:
             if not self.lookout.is_lost():
                 raise
             end_marked(guard())  # what a gateway has left is read when that is gone
-            return closing.close_in_its_place(self._kept)
+            footer = closing.close_in_its_place(self._kept)
+        leave_word(None)
+        return footer
 
     def _end_run(self, interrupted: bool) -> RunFooter:
         closing.drain(self._ask_recorder, self._flush_gateways)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgebed.runs.recover import recover
 from emulation.recording import read_run
 from serve_apps.records.batch import RecordBatch
 from serve_apps.records.books import unpacked
@@ -21,7 +24,7 @@ from serve_apps.wire.names import RECORDER
 from tests.build.calls import InMemoryCalls
 from tests.build.fakes import request
 from tests.build.live_runs import plan
-from tests.build.waiting import in_a_loop
+from tests.build.waiting import eventually, in_a_loop
 
 
 def batch_in(folder: Path, source: str = "gateway:n:1", calls: Any = None) -> RecordBatch:
@@ -132,3 +135,37 @@ def test_of_a_recorder_that_is_gone_for_good_the_owner_closes_the_books_with_all
     assert [r.request_id for r in read_run(tmp_path / "run").requests] == ["r000001", "r000002"]
     with pytest.raises(Unreached, match="not on this machine"):
         close_in_its_place(tmp_path / "elsewhere")
+
+
+OWNER = """
+import asyncio, sys
+from pathlib import Path
+from serve_apps.records.recorder import Recorder
+from serve_apps.testbed.guardian import leave_word
+from tests.build.live_runs import plan
+
+kept, run = Path(sys.argv[1]), Path(sys.argv[2])
+asyncio.run(Recorder(lambda: kept).open(plan(run), {}))
+leave_word(kept)
+print("open", flush=True)
+input()
+"""
+
+
+@pytest.mark.slow
+def test_where_the_owner_is_killed_the_guardian_saves_what_gateways_had_answered(tmp_path: Path) -> None:
+    kept, run = tmp_path / "recorder", tmp_path / "run"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(kept), str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={**os.environ, "RAY_TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    assert owner.stdout is not None
+    owner.stdout.readline()
+    killed_gateway(tmp_path, 1, 2)
+    assert not list(read_run(run).requests)
+    owner.kill()
+    owner.communicate()
+    eventually(lambda: len(read_run(run).requests) == 2)
+    eventually(lambda: not list(tmp_path.glob("edgebed-*/*.records")))
+    (closed,) = recover(run)
+    assert (closed.how, closed.requests, closed.unfinished) == ("closed", 2, 0)

@@ -45,7 +45,7 @@ def render(
             exists=True,
             dir_okay=False,
             help="YAML file that says what each machine is, as docs/reference/machines.md has it; `local`, `gcp` and "
-            "`kuberay` need one.",
+            "`kuberay` need one. By default none.",
         ),
     ] = None,
     head: Annotated[

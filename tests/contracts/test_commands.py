@@ -82,6 +82,7 @@ WITHOUT_EFFECT: tuple[tuple[str, ...], ...] = (
     ("compare", "demo", "--lifecycle", "warm"),
     ("compare", "demo", "--raylets"),
     ("compare", "demo", "--address", "auto"),
+    ("compare", "demo", "--host", "node"),
     ("compare", "demo", "--check-parity"),
     ("compare", "demo", "--live", "--raylets", "--address", "auto"),
     ("compare", "demo", "--schemes", "sect,AL", "--reasoner", "rules"),
@@ -92,6 +93,8 @@ WITHOUT_EFFECT: tuple[tuple[str, ...], ...] = (
     ("up", "demo", "--raylets", "--address", "auto"),
     ("compare", "demo", "--live", "--unprotected"),
     ("up", "demo", "--unprotected"),
+    ("cluster", "render", "demo", "--provider", "aws", "--out", "made", "--head", "10.0.0.1"),
+    ("cluster", "render", "demo", "--provider", "kuberay", "--out", "made", "--spot"),
     ("profile", "m", "f.yaml", "--model", "m", "--modality", "image", "--inputs", "1"),
     ("profile", "m", "f.yaml", "--model", "m", "--modality", "image", "--outputs", "1"),
     ("profile", "m", "f.yaml", "--model", "m", "--prompts", "1"),
@@ -160,7 +163,8 @@ NAMES = {
 }  # fmt: skip
 """Options whose values are words of ours, or of a form of ours: nonsense is refused at once."""
 
-LIVE = {"speedup", "lifecycle", "port", "address", "backend"}
+OUT = ["--out", "made"]
+LIVE = {"speedup", "lifecycle", "port", "address", "backend", "host"}
 
 
 def call(words: str, param: Any, value: str) -> list[str]:
@@ -177,9 +181,18 @@ def call(words: str, param: Any, value: str) -> list[str]:
         "inject": ["slowdown"],
         "report": [str(run)],
         "replay": [str(run)],
+        "cluster render": ["demo"],
+        "metrics spans": [str(run)],
     }.get(words, [])
-    options = {"profile": ["--model", "m"], "simulate": ["--scheme", "MA"]}.get(words, [])
-    options = [] if param.name in ("model", "scheme") else options
+    options = {
+        "profile": ["--model", "m"],
+        "simulate": ["--scheme", "MA"],
+        "metrics spans": OUT,
+        "metrics export": OUT,
+    }.get(words, [])
+    if words == "cluster render":
+        options = ["--provider", "aws"]
+    options = [] if param.name in ("model", "scheme", "out") else options
     if words == "compare" and param.name in LIVE:
         options = ["--live"]
     if words == "profile":

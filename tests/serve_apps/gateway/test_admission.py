@@ -143,4 +143,4 @@ async def test_the_loop_turns_while_a_large_prompt_is_read() -> None:
         await turns(1)
     reply = await serving
     assert (reply.status, reply.error()["code"], run.asked) == (400, "context_length_exceeded", [])
-    assert turned > 100
+    assert turned > 10  # read on the loop itself it would be a handful

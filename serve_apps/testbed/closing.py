@@ -12,12 +12,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ray import serve
+from ray.exceptions import RayTaskError
+from ray.serve.exceptions import DeploymentUnavailableError
+
 from controller.agents.llm import ReasonerError
 from emulation.domain.records import RunFooter
 from serve_apps.records.recorder import Recorder
 from serve_apps.records.store import CANNOT
-from serve_apps.wire.calls import RayCalls, Unreached
-from serve_apps.wire.names import RECORDER
+from serve_apps.wire.calls import RayCalls, Unreached, failure_of
+from serve_apps.wire.names import GATEWAY_APP, RECORDER
+from serve_apps.wire.testbed import served
 
 log = logging.getLogger("edgebed")
 
@@ -93,6 +98,23 @@ def collect(
         _say_once(told, f"records are collected again: {waiting[0]}")
         sources = [source for source in failed if source not in gone]
         time.sleep(AGAIN_S)
+
+
+def flush_gateways(head_alive: bool) -> list[Exception]:
+    """Have every gateway send its records; what those that live say went wrong.
+
+    Serve's handles need Ray's control service: without it what gateways send by themselves must do. A gateway that was
+    just started again is answering clients before such a handle knows of it: that is to be asked again.
+    """
+    if not head_alive:
+        time.sleep(LAST_RECORDS_S)
+        return []
+    gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))
+    try:
+        said = gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
+    except DeploymentUnavailableError:
+        return [Unreached("no gateway is known to Serve")]
+    return [failure_of(GATEWAY_APP, "flush", error) for error in said if isinstance(error, RayTaskError)]
 
 
 def close_in_its_place(kept: Path) -> RunFooter:

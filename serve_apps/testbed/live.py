@@ -16,7 +16,6 @@ from typing import Any, Self
 
 import ray
 from ray import serve
-from ray.exceptions import RayTaskError
 
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
@@ -49,7 +48,7 @@ from serve_apps.testbed.seat import Seat, seat_at, seat_here
 from serve_apps.testbed.sight import Lookout
 from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
-from serve_apps.wire.calls import RayCalls, Unreached, failure_of
+from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.kills import RayKills
 from serve_apps.wire.messages import RunPlan, RunProgress
 from serve_apps.wire.names import (
@@ -311,16 +310,7 @@ class LiveCluster:
         return closing.ask_recorder(self.calls, method, *args, lost=self.lookout.is_lost)
 
     def _flush_gateways(self) -> list[Exception]:
-        """Have every gateway send its records; what those that live say went wrong.
-
-        Serve's handles need Ray's control service: without it what gateways send by themselves must do.
-        """
-        if not self.lookout.head_alive():
-            time.sleep(closing.LAST_RECORDS_S)
-            return []
-        gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))
-        said = gateways.broadcast("flush").results(timeout_s=30, return_exceptions=True)
-        return [failure_of(GATEWAY_APP, "flush", error) for error in said if isinstance(error, RayTaskError)]
+        return closing.flush_gateways(self.lookout.head_alive())
 
     def _halt_all(self, starts_follow: bool) -> None:
         """Lifecycle cold: stop every replica; between runs there is none."""

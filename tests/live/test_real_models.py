@@ -204,7 +204,7 @@ def test_a_picture_is_made_in_the_asked_size(live: Live) -> None:
                     }
                 ],
             },
-            "cannot be read",
+            "none of PNG",
         ),
     ],
 )

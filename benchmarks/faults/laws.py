@@ -65,12 +65,18 @@ def fates(results: Iterable[ClientResult]) -> Counter[Fate]:
 
 def recovery_s(results: Sequence[ClientResult], fault_s: float) -> float | None:
     """Seconds from the fault to the end of the first answer to a request that was sent after it, and after the last one
-    that failed; None if nothing was answered any more."""
-    sent = {r.request_id: r.sent_s for r in results if r.sent_s is not None}
-    last_s = max(
-        [fault_s, *(sent[r.request_id] for r in results if fate(r) != "answered" and r.request_id in sent)]
-    )
-    ended = [r.ended_s for r in results if fate(r) == "answered" and sent[r.request_id] > last_s]
+    that failed; None if nothing was answered any more. What was open when the load ended failed nowhere."""
+    failed, answered = list[float](), list[tuple[float, float]]()
+    for result in results:
+        what = fate(result)
+        if what == "unsent" or result.sent_s is None:
+            continue
+        if what == "answered":
+            answered.append((result.sent_s, result.ended_s))
+        else:
+            failed.append(result.sent_s)
+    last_s = max([fault_s, *failed])
+    ended = [ended_s for sent_s, ended_s in answered if sent_s > last_s]
     return min(ended) - fault_s if ended else None
 
 

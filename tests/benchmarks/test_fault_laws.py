@@ -61,6 +61,8 @@ def test_recovered_is_what_answers_for_good() -> None:
     ]
     assert recovery_s(log, 5.0) == pytest.approx(1.3)
     assert recovery_s(log[:2], 5.0) is None
+    still_open = result("e", 7.0, 7.1, status=None, outcome="aborted", error="the run was stopped")
+    assert recovery_s([*log, still_open], 5.0) == pytest.approx(1.3)
 
 
 def test_an_answer_that_no_record_tells_of_is_lost_and_a_refusal_is_none() -> None:

@@ -18,7 +18,7 @@ import yaml
 
 from benchmarks.faults.bed import LOOK_S, SCENARIO, Bed
 from benchmarks.faults.kinds import Kind
-from benchmarks.faults.laws import Repetition, between, fates, not_in_record, recovery_s
+from benchmarks.faults.laws import Repetition, between, fate, fates, not_in_record, recovery_s
 from edgebed.runs.client_log import CLIENT_LOG
 from edgebed.runs.live import start_load, stop_load
 from serve_apps.testbed.processes import Process
@@ -48,7 +48,7 @@ def run(kind: Kind, times: int, folder: Path) -> list[Repetition]:
 
 
 def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
-    length_s = LEAD_S + WARM_S + times * (kind.hold_s + APART_S + BACK_S)
+    length_s = LEAD_S + WARM_S + times * (kind.hold_s + APART_S + 2 * BACK_S)
     with _disk(kind, folder):
         bed = Bed(folder, kind)
         marks: list[tuple[float, float, bool]] = []
@@ -56,6 +56,8 @@ def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
             for number in range(times):
                 began_s = time.time() - t0_wall
                 landed = _strike(kind, bed, number)
+                over_s = time.time() - t0_wall
+                _within(BACK_S, lambda over_s=over_s: _answers_since(bed, over_s) or not bed.owner.alive())
                 time.sleep(APART_S)
                 marks.append((began_s, time.time() - t0_wall, landed))
                 if not bed.owner.alive():
@@ -77,6 +79,12 @@ def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
         recovery_s=last.recovery_s if survived else None,
     )  # fmt: skip
     return found
+
+
+def _answers_since(bed: Bed, over_s: float) -> bool:
+    """Whether the last request that ended was answered, and sent after this second of the log."""
+    last = client_log(bed.folder / CLIENT_LOG)[-1]
+    return last.sent_s is not None and last.sent_s > over_s and fate(last) == "answered"
 
 
 def _ending(kind: Kind, number: int, folder: Path) -> Repetition:

@@ -11,7 +11,7 @@ from controller.schemes import SCHEMES
 from edgebed.report.model import LeftOut
 from edgebed.runs.layout import SCENARIO_FILE, Layout, layout_of, seed_of
 from edgebed.runs.manifest import Manifest, read_manifest, read_note, said_differences
-from edgebed.wiring.identity import Identity, differences, plain_scenario
+from edgebed.wiring.identity import Identity, changes_since
 from emulation.domain.records import RunHeader
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -92,8 +92,7 @@ def one_run(folder: Path) -> tuple[Run, Scenario]:
 def _check_scenario(layout: Layout, manifest: Manifest) -> Scenario:
     """The scenario beside the records, as they were made with it; a trace file may be gone since."""
     scenario = layout.scenario()
-    now = plain_scenario(scenario)
-    apart = [d for d in differences(manifest.experiment, now) if ".trace: " not in d]
+    apart = changes_since(manifest.experiment, scenario)
     if apart:
         raise ConfigError(
             f"{layout.root / SCENARIO_FILE}: was changed after the runs were made: {'; '.join(apart[:6])};"
@@ -211,7 +210,7 @@ def _check_fits(folder: Path, header: RunHeader, scenario: Scenario) -> None:
     apart = [f"{name}: {a!r}, now {b!r}" for name, (a, b) in said.items() if a != b]
     made_of = _experiment(folder)
     if made_of is not None:
-        apart = [d for d in differences(plain_scenario(scenario), made_of) if ".trace: " not in d]
+        apart = changes_since(made_of, scenario, backwards=True)
     if apart:
         raise ConfigError(
             f"{folder / RECORD_FILE}: is not of the scenario beside it: {'; '.join(apart)}; move it away"

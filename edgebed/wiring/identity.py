@@ -62,6 +62,31 @@ def differences(old: Any, new: Any, where: str = "") -> Iterator[str]:
         yield f"{where}: {_short(old)}, now {_short(new)}"
 
 
+def with_new_options(old: Any, now: Any, told: Any) -> Any:
+    """Plain data of an earlier version, with the options that came since and stand at their defaults.
+
+    `now`: the same read by this version; `told`: of that, what is not at its default.
+    """
+    if isinstance(old, Mapping) and isinstance(now, Mapping):
+        said = told if isinstance(told, Mapping) else {}
+        grown = {key: with_new_options(value, now.get(key), said.get(key)) for key, value in old.items()}
+        return grown | {key: value for key, value in now.items() if key not in old and key not in said}
+    if isinstance(old, list) and isinstance(now, list) and len(old) == len(now):
+        each = told if isinstance(told, list) and len(told) == len(now) else [None] * len(now)
+        return [with_new_options(*three) for three in zip(old, now, each, strict=True)]
+    return old
+
+
+def changes_since(made_of: Mapping[str, Any], scenario: Scenario, backwards: bool = False) -> list[str]:
+    """In what a scenario differs from the one a run was made of, whatever options this version has besides; a trace
+    file may be gone since. `backwards`: said as in what that one differs from the scenario."""
+    now = plain_scenario(scenario)
+    told = json.loads(scenario.model_dump_json(exclude_defaults=True))
+    before = with_new_options(made_of, now, told)
+    apart = differences(now, before) if backwards else differences(before, now)
+    return [d for d in apart if ".trace: " not in d]
+
+
 @cache
 def edgebed_version() -> str:
     """The version of this program."""

@@ -306,3 +306,19 @@ def test_what_is_kept_of_an_untouched_folder_is_everything(made: Path) -> None:
     kept = kept_runs(Layout(made))
     assert list(kept.whole) == [("AL", 0), ("AL", 1), ("sect", 0), ("sect", 1)]
     assert (kept.cut, kept.left_out, kept.remarks) == ({}, [], [])
+
+
+def test_options_that_came_since_change_no_run_of_before_unless_they_are_used(folder: Path) -> None:
+    """As if an earlier version, which did not know them, had made it."""
+    file = folder / MANIFEST_FILE
+    manifest = json.loads(file.read_text())
+    for model in manifest["experiment"]["testbed"]["models"]:
+        del model["context_tokens"]
+    del manifest["experiment"]["live"]["gateways"]
+    file.write_text(json.dumps(manifest))
+    assert conclude(Layout(folder)) is not None
+    scenario = json.loads((folder / "scenario.json").read_text())
+    scenario["live"]["gateways"] = 2
+    (folder / "scenario.json").write_text(json.dumps(scenario))
+    with pytest.raises(ConfigError, match=r"was changed.*live.gateways: absent, now 2"):
+        conclude(Layout(folder))

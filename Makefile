@@ -111,6 +111,10 @@ bench: setup ## run the benchmarks against their bands
 bench-faults: setup ## kill and stop everything under load, 20 times each (hours; goes on where it was cut)
 	@$(VENV)/bin/python -m benchmarks.faults $(FAULTS)
 
+.PHONY: soak
+soak: setup ## load a testbed for half an hour and see that nothing of it grows
+	@$(VENV)/bin/python -m benchmarks.soak
+
 .PHONY: clean
 clean: ## remove the environment, builds and caches; keeps runs/
 	@rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,40 @@
+"""The soak's arithmetic: who grows, and that its warm-up and those who come and go are left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.soak import Look, slopes
+
+GATEWAY, AGENT, LATE = (1, "gateway"), (2, "Ray's agent"), (3, "replica")
+
+
+def looks() -> list[tuple[float, Look]]:
+    """An hour, a look a minute: the gateway grows by 30 MB and 6 descriptors an hour once it has loaded its caches."""
+    found = []
+    for minute in range(61):
+        hours = minute / 60.0
+        cold = 500.0 if minute < 10 else 0.0
+        look: Look = {
+            GATEWAY: (100.0 + 30.0 * hours + cold, 40 + minute // 10),
+            AGENT: (80.0 + 90.0 * hours, 9),
+        }
+        if minute > 30:
+            look[LATE] = (50.0, 7)
+        found.append((60.0 * minute, look))
+    return found
+
+
+def test_a_slope_is_per_hour_and_leaves_the_warm_up_out() -> None:
+    ours, of_ray = slopes(looks(), 0.25)
+    assert (ours.kind, ours.mb_per_hour) == ("gateway", pytest.approx(30.0))
+    assert ours.descriptors_per_hour == pytest.approx(6.0, abs=0.3)
+    assert (of_ray.kind, of_ray.mb_per_hour) == ("Ray's agent", pytest.approx(90.0))
+
+
+def test_only_ours_are_judged_and_only_those_above_a_bound() -> None:
+    ours, of_ray = slopes(looks(), 0.25)
+    assert ours.grows
+    assert not of_ray.grows
+    flat = [(at_s, {GATEWAY: (100.0 + at_s / 3600.0, 40)}) for at_s, _ in looks()]
+    assert not slopes(flat, 0.25)[0].grows

@@ -11,19 +11,26 @@ from dataclasses import dataclass
 
 from workloads.load import ClientResult
 
+CLOSED_FIRST = "the server closed the connection before it answered"
+BROKEN_OFF = "the server closed the connection in the middle of its answer"
+
+_NO_HTTP = (
+    "what answers does not speak HTTP, or closed the connection before it answered",
+    "what answers does not speak HTTP",
+)
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionRefusedError, "connection refused: nothing listens there"),
-    (ConnectionResetError, "the server closed the connection before it answered"),
-    (BrokenPipeError, "the server closed the connection before it answered"),
+    (ConnectionResetError, CLOSED_FIRST),
+    (BrokenPipeError, CLOSED_FIRST),
     (ssl.SSLCertVerificationError, "the TLS certificate is not trusted"),
     (TimeoutError, "no answer in time"),
 )
 _NAMED = {
-    "HTTPConnectionClosed": "the server closed the connection before it answered",
-    "RemoteProtocolError": "what answers does not speak HTTP, or closed the connection before it answered",
+    "HTTPConnectionClosed": CLOSED_FIRST,
+    "RemoteProtocolError": _NO_HTTP[0],
     "EmptyResponse": "the answer is empty",
-    "HTTPParseError": "what answers does not speak HTTP",
-    "HTTPProtocolViolationError": "what answers does not speak HTTP",
+    "HTTPParseError": _NO_HTTP[1],
+    "HTTPProtocolViolationError": _NO_HTTP[1],
     "ConnectTimeout": "no connection in time: the host does not answer",
     "ReadTimeout": "no answer in time",
 }
@@ -41,8 +48,18 @@ class Reason:
     count: int
 
 
-def spoken(error: BaseException) -> str:
-    """What went wrong in an exchange, by the first of its causes that is known; else its own text."""
+def spoken(error: BaseException, answering: bool = False) -> str:
+    """What went wrong in an exchange, by the first of its causes that is known; else its own text.
+
+    `answering`: its status line had been read, so what cannot be parsed from there on is an answer that was broken off.
+    """
+    words = _spoken(error)
+    if answering and words in (CLOSED_FIRST, *_NO_HTTP):
+        return BROKEN_OFF
+    return words
+
+
+def _spoken(error: BaseException) -> str:
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
             return f"the host's name cannot be resolved ({cause.strerror})"

@@ -121,7 +121,9 @@ class OpenLoopRun:
             aborted, reply.failure = False, None
         except (Exception, gevent.Timeout) as error:  # whatever it is, the request gets its line in the log
             aborted = self._now_s() - sent_s >= self._job.timeout_s
-            reply.failure = "no end before the client gave up" if aborted else spoken(error)
+            reply.failure = (
+                "no end before the client gave up" if aborted else spoken(error, reply.answer is not None)
+            )
         finally:
             timer.close()
             self._record(request, sent_s, reply, aborted)

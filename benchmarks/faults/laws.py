@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from workloads.failures import BROKEN_OFF
 from workloads.load import ClientResult
 
 STOPPED = "the run was stopped"
@@ -27,7 +28,7 @@ class Repetition:
     refused: int = 0
     """Told so in an answer of the server."""
     dropped: int = 0
-    """Told so by a connection that broke, or was not taken."""
+    """Told so by a connection that broke, also in the middle of an answer, or was not taken."""
     unanswered: int = 0
     """Told nothing until the client gave up, or half an answer."""
     lost: int = 0
@@ -50,12 +51,17 @@ def fate(result: ClientResult) -> Fate:
         return "unanswered" if result.outcome == "aborted" or "in time" in (result.error or "") else "dropped"
     if result.status >= 400:
         return "refused"
+    if result.error == BROKEN_OFF:
+        return "dropped"
     return "answered" if result.outcome == "done" else "unanswered"
 
 
 def between(log: Iterable[ClientResult], from_s: float, until_s: float) -> list[ClientResult]:
-    """Requests of a client's log that were open or sent within this time (virtual seconds, as the log's)."""
-    return [r for r in log if r.sent_s is not None and r.ended_s >= from_s and r.sent_s < until_s]
+    """Requests of a client's log that ended within this time (virtual seconds, as the log's).
+
+    So each is of one fault only, and one that is open when the next fault begins is of that one.
+    """
+    return [r for r in log if r.sent_s is not None and from_s <= r.ended_s < until_s]
 
 
 def fates(results: Iterable[ClientResult]) -> Counter[Fate]:

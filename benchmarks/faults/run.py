@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import yaml
@@ -51,7 +52,7 @@ def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
     length_s = LEAD_S + WARM_S + times * (kind.hold_s + APART_S + 2 * BACK_S)
     with _disk(kind, folder):
         bed = Bed(folder, kind)
-        marks: list[tuple[float, float, bool]] = []
+        marks: list[tuple[float, bool]] = []
         with _loaded(bed, length_s) as t0_wall:
             for number in range(times):
                 began_s = time.time() - t0_wall
@@ -59,7 +60,7 @@ def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
                 over_s = time.time() - t0_wall
                 _within(BACK_S, lambda over_s=over_s: _answers_since(bed, over_s) or not bed.owner.alive())
                 time.sleep(APART_S)
-                marks.append((began_s, time.time() - t0_wall, landed))
+                marks.append((began_s, landed))
                 if not bed.owner.alive():
                     break  # it should have survived
         survived = bed.owner.alive()
@@ -68,7 +69,8 @@ def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
         log = client_log(bed.folder / CLIENT_LOG)
         done, twice = bed.recorded()
     found = []
-    for number, (from_s, until_s, landed) in enumerate(marks):
+    ends_s = [*(from_s for from_s, _ in marks[1:]), inf]
+    for number, ((from_s, landed), until_s) in enumerate(zip(marks, ends_s, strict=True)):
         results = between(log, from_s, until_s)
         row = replace(_counted(kind, number, landed, results), recovery_s=recovery_s(results, from_s))
         found.append(replace(row, lost=not_in_record(results, done)))
@@ -105,7 +107,7 @@ def _ending(kind: Kind, number: int, folder: Path) -> Repetition:
     left = bed.left_over()
     log = client_log((bed.run_folder if kind.compares else bed.folder) / CLIENT_LOG)
     done, twice = bed.recorded()
-    row = _counted(kind, number, landed, between(log, from_s, from_s + gone_s))
+    row = _counted(kind, number, landed, between(log, from_s, inf))
     recovery = gone_s if code is not None and not left else None
     return replace(
         row, recovery_s=recovery, lost=not_in_record(log, done), duplicates=twice, left=left, exit_code=code

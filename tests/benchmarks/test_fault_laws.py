@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from benchmarks.faults import table
 from benchmarks.faults.kinds import KINDS
 from benchmarks.faults.laws import Fate, Repetition, between, broken, fate, not_in_record, recovery_s
+from workloads.failures import BROKEN_OFF
 from workloads.load import ClientResult
 
 WHOLE = Repetition("recorder-kill", 0, landed=True, answered=100, recovery_s=0.2)
@@ -34,6 +36,7 @@ def result(name: str, sent_s: float | None = 1.0, ended_s: float = 1.1, **given:
         ({"status": None, "outcome": "aborted"}, "unanswered"),
         ({"status": None, "outcome": "error", "error": "no answer in time"}, "unanswered"),
         ({"status": 200, "outcome": "error", "error": "the answer ended early"}, "unanswered"),
+        ({"status": 200, "outcome": "error", "error": BROKEN_OFF}, "dropped"),
         ({"sent_s": None, "status": None, "outcome": "aborted"}, "unsent"),
         ({"status": None, "outcome": "aborted", "error": "the run was stopped"}, "unsent"),
     ],
@@ -42,14 +45,16 @@ def test_every_request_met_one_fate(given: dict[str, Any], met: Fate) -> None:
     assert fate(result("r", **given)) == met
 
 
-def test_requests_of_a_fault_are_those_that_it_could_hit() -> None:
+def test_every_request_is_of_the_fault_in_whose_time_it_ended() -> None:
     log = [
         result("before", 1.0, 2.0),
         result("open", 1.5, 9.0),
         result("sent", 6.0, 7.0),
+        result("open at the next one", 9.9, 10.1),
         result("after", 20.0, 21.0),
     ]
     assert [r.request_id for r in between(log, 5.0, 10.0)] == ["open", "sent"]
+    assert [r.request_id for r in between(log, 10.0, inf)] == ["open at the next one", "after"]
 
 
 def test_recovered_is_what_answers_for_good() -> None:

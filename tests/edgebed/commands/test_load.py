@@ -129,6 +129,17 @@ def hangs_up(handler: BaseHTTPRequestHandler, _: bytes) -> None:
         handler.close_connection = True
 
 
+def dies_in_its_answer(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+    if handler.command == "GET":
+        models(handler, "gpt2")
+    else:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b'{"choices": [')
+        handler.close_connection = True
+
+
 def fails_inside(handler: BaseHTTPRequestHandler, _: bytes) -> None:
     if handler.command == "GET":
         models(handler, "gpt2")
@@ -160,7 +171,8 @@ def test_a_server_that_cannot_serve_is_named_before_anything_is_sent(
     [
         (knows_no_model, ["HTTP 404: The model `gpt2` does not exist"]),
         (says_hello_to_everything, ["not OpenAI's interface", "hello"]),
-        (hangs_up, ["closed the connection"]),
+        (hangs_up, ["closed the connection before it answered"]),
+        (dies_in_its_answer, ["closed the connection in the middle of its answer"]),
         (fails_inside, ["HTTP 500: worker", "died"]),
     ],
 )

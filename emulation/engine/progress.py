@@ -53,7 +53,7 @@ class Progress:
             self._hear(SimulationProgress(self._kernel.now_s, self._scenario.end_s, arrived, ended))
 
     def step(self) -> None:
-        """A request came or went."""
+        """A request came or went, and stands in the books as such: whoever listens may end the run here."""
         self._moved_s = self._kernel.now_s
         self._steps += 1
         if self._steps % TOLD_EVERY == 0:

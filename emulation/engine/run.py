@@ -21,6 +21,7 @@ from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.control import ControlPlane
 from emulation.engine.deciding import Deciding
 from emulation.engine.faulting import PlayedPlan
+from emulation.engine.interrupts import stopped_by_ctrl_c
 from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, FAULT, NODE, Kernel
 from emulation.engine.meta import MetaLink
 from emulation.engine.progress import Progress
@@ -81,17 +82,19 @@ class Simulation:
     def run(self) -> RunFooter:
         """Run to the end of every counted request; returns the conserved books.
 
-        Raises `ConservationError` if they do not balance. On `KeyboardInterrupt` the books are closed with what
-        has happened so far (`footer.interrupted`).
+        Raises `ConservationError` if they do not balance. On a Ctrl-C, and on `KeyboardInterrupt` from `on_slot`, the
+        books are closed with what has happened so far (`footer.interrupted`).
         """
         interrupted = False
-        try:
-            self._begin()
-            self.kernel.run(self._give_up_s)
-            if self._plan.left:  # of an event that began when everybody was about to give up
-                self.kernel.run(self.scenario.latest_s)
-        except KeyboardInterrupt:
-            interrupted = True
+        with stopped_by_ctrl_c(self.kernel) as heard:
+            try:
+                self._begin()
+                self.kernel.run(self._give_up_s)
+                if self._plan.left:  # of an event that began when everybody was about to give up
+                    self.kernel.run(self.scenario.latest_s)
+            except KeyboardInterrupt:
+                interrupted = True
+        interrupted = interrupted or bool(heard)
         if self._meta is not None:
             self._meta.pass_records()
         return self.ledger.close(self.kernel.now_s, self._unfinished(), interrupted)
@@ -178,11 +181,11 @@ class Simulation:
 
     def _close(self, request: Request, outcome: Outcome, t_s: float, measured: Measured, reason: str) -> None:
         del self._in_system[request.id]
-        self._progress.step()
         decision = self._decisions.pop(request.id, None)
         self.ledger.end(request, outcome, t_s, measured, decision, reason)
         if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s and self._plan.left == 0:
             self.kernel.stop()
+        self._progress.step()
 
     # -- one node -----------------------------------------------------------------------------------------
 

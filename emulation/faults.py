@@ -29,6 +29,8 @@ class Step:
     """Nodes it is applied to; empty for faults of the control plane."""
     value: float = 0.0
     """Magnitude of this step, where the fault has one."""
+    by_hand: bool = False
+    """Whether somebody wanted it while the run went on; else it is of the plan."""
 
     @property
     def visible(self) -> bool:
@@ -202,9 +204,11 @@ def _lose(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
 
 
 def _crash(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
-    """Kill the replica; the node starts it again at `until_s`, so the undo only marks the moment."""
+    """Kill the replica; the node starts it again at `until_s`, so that only an early undo does anything."""
     if step.phase == "onset":
         node.faults.crash(event.model, now_s, event.until_s)
+    elif step.by_hand:
+        node.faults.restart(event.model, now_s)
 
 
 def _kill(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:

@@ -199,6 +199,8 @@ class Ledger:
             detail: dict[str, Any] = {"value": step.value}
             if step.phase == "onset":
                 detail["spec"] = json.loads(step.spec.model_dump_json())  # infinity as JSON can say it
+            if step.by_hand:
+                detail["by_hand"] = True
             if in_force:
                 detail["in_force"] = {node: list(both) for node, both in in_force.items()}
             record = EventRecord(

@@ -190,9 +190,9 @@ class Lifecycle:
         return jobs
 
     def restart(self, model: str, now_s: float) -> None:
-        """The replica of a model that crashed for as long as nobody says otherwise may start now."""
+        """The replica of a model that crashed, for some time or as long as nobody says otherwise, may start now."""
         for executor in self._executors:
-            if self._down_until_s.get(executor.spec.id) == inf and model in executor.spec.models:
+            if self._down_until_s.get(executor.spec.id, now_s) > now_s and model in executor.spec.models:
                 del self._down_until_s[executor.spec.id]
                 if executor.state == "starting":
                     self._change(executor, "starting", now_s + self._models[model].init_s, now_s)

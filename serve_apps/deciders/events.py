@@ -9,21 +9,20 @@ import asyncio
 import logging
 from collections import Counter
 
-from pydantic import ValidationError
-
-from emulation.domain.complaints import complaint
 from emulation.domain.events import Event, LlmOutage
 from emulation.domain.scenario import Scenario
-from emulation.faults import FAULTS, Step, timeline
+from emulation.faults import FAULTS, Step
+from serve_apps.deciders.event_book import EventBook, Kept
 from serve_apps.observe.actors import fault_samples, unsent_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.kills import Kills, Victims
-from serve_apps.wire.names import EVENTS, app_name, deployer_name, runtime_name
+from serve_apps.wire.names import EVENTS, RECORDER, app_name, deployer_name, runtime_name
 from serve_apps.wire.news import News
-from serve_apps.wire.restart import part_of
+from serve_apps.wire.restart import kept_of, part_of
+from serve_apps.wire.steer import EventList
 
 log = logging.getLogger("edgebed")
 
@@ -41,10 +40,14 @@ class EventPlayer:
         self._calls, self._kills = calls, kills
         self._clock = LiveClock(1.0)
         self._scenario: Scenario | None = None
-        self._injected: list[Event] = []
-        self._in_force: dict[int, str] = {}
-        """Number of an event that is in force, to its kind."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._run_id = ""
+        self._book: EventBook | None = None
+        self._tasks: dict[asyncio.Task[None], Step] = {}
+        """Steps to come, and those that are being played."""
+        self._begun: set[asyncio.Task[None]] = set()
+        """Those that are being played."""
+        self._steering = asyncio.Lock()
+        """One thing by hand at a time: checked, kept for a successor and begun."""
         self._outages: News[str | None] = News()
         """How the reasoners fail from then on; None: they do not."""
         self._batch = RecordBatch(calls, EVENTS)
@@ -58,7 +61,7 @@ class EventPlayer:
         if self._flusher is None:
             self._flusher = asyncio.ensure_future(self._batch.run())
         self._clock = LiveClock(scenario.live.speedup)
-        self._scenario, self._injected, self._in_force = scenario, [], {}
+        self._run_id, self._scenario, self._book = run_id, scenario, EventBook(scenario)
         log.info("took up run %s", run_id)
         self._outages.begin(run_id)
 
@@ -68,38 +71,62 @@ class EventPlayer:
         `again`: another process played it up to now; what it was to kill is not killed a second time.
         """
         self._clock.start(t0_wall)
-        if self._scenario is not None:
-            for step in timeline(self._scenario.events, self._scenario.testbed):
+        if self._book is not None:
+            for step in self._book.steps(again):
                 if not (again and _kills(step) and self._clock.wall_until_s(step.at_s) == 0.0):
                     self._play(step)
 
     async def resume(self) -> None:
-        """After a restart: play what is left of the plan. Steps already due are played again, which changes nothing."""
+        """After a restart: play what is left, events by hand too. Steps already due of an event that is not over are
+        played again, which changes nothing."""
         found = await part_of(self._calls, EVENTS)
+        kept = await kept_of(self._calls, EVENTS)
         if found is not None and self._scenario is None:
             await self.begin_run(*found[0])
+            if isinstance(kept, Kept) and kept.run_id == self._run_id:
+                self._book = EventBook(found[0][1], kept.entries)
             if found[1] is not None:
                 await self.start(found[1], again=True)
 
     async def inject(self, event: Event) -> int:
         """Play one more event. Its `at_s` may be past: it then begins now. Returns its number.
 
-        Raises `ValueError` if no run is in progress, it is over already, or it names what is not there.
+        Raises `ValueError` if no run is in progress, it is over already, or it names what is not there; `Unreached` if
+        it could not be kept for a successor of this process.
         """
-        scenario = self._scenario
-        if scenario is None:
-            raise ValueError("no run is in progress")
-        if event.until_s <= self._clock.now_s():
-            raise ValueError(f"until_s {event.until_s:g} is past: it is {self._clock.now_s():.1f} s now")
-        try:
-            Scenario.model_validate({**dict(scenario), "events": (*scenario.events, *self._injected, event)})
-        except ValidationError as error:  # pydantic's own does not survive the way back to the caller
-            raise ValueError(complaint(Scenario, error)) from None
-        number = len(scenario.events) + len(self._injected)
-        self._injected.append(event)
-        for step in FAULTS[event.kind].steps(event, number, scenario.testbed):
-            self._play(step)
-        return number
+        async with self._steering:
+            book = self._present()
+            number = book.add(event, self._clock.now_s())
+            try:
+                await self._calls.call(RECORDER, "checkpoint", EVENTS, self._kept())
+            except Unreached:
+                book.take_back(number)
+                raise
+            for step in book.steps_of(number):
+                self._play(step)
+            return number
+
+    async def undo(self, number: int) -> float:
+        """End an event that is in force now; returns from when on it is to be over. Its undo may take a while to land.
+
+        Raises `ValueError` if no run is in progress, or there is nothing to be undone.
+        """
+        async with self._steering:
+            book = self._present()
+            now_s = self._clock.now_s()
+            book.cut(number, now_s)
+            for task in [
+                t for t, step in self._tasks.items() if step.event == number and t not in self._begun
+            ]:
+                task.cancel()
+            *_, undo = book.steps_of(number)
+            self._play(undo)
+            self._keep()
+            return now_s
+
+    async def ledger(self) -> EventList:
+        """Every event of the run so far. Raises `ValueError` if no run is in progress."""
+        return EventList(t_s=self._clock.now_s(), events=tuple(self._present().listed()))
 
     async def watch(self, run_id: str, version: int, limit_s: float) -> tuple[int, tuple[str | None, ...]]:
         """How the reasoners fail, whenever that changes (None: they do not); see `News.watch`. Nothing else is told."""
@@ -111,17 +138,42 @@ class EventPlayer:
 
     def counted(self) -> list[Sample]:
         """What a scraper is to read: the faults in force, and the records that wait."""
-        in_force = Counter(self._in_force.values())
+        events = () if self._book is None else self._book.in_force()
+        in_force: Counter[str] = Counter(event.kind for event in events)
         kinds = {**dict.fromkeys(FAULTS, 0), **in_force}
         return [*fault_samples(kinds), *unsent_samples(EVENTS, self._batch)]
 
+    def _present(self) -> EventBook:
+        if self._book is None:
+            raise ValueError("no run is in progress")
+        return self._book
+
+    def _kept(self) -> Kept:
+        return Kept(self._run_id, tuple(self._present().entries))
+
+    def _keep(self) -> None:
+        """Leave with the recorder how far the events are."""
+        self._calls.tell(RECORDER, "checkpoint", EVENTS, self._kept())
+
     def _play(self, step: Step) -> None:
         task = asyncio.ensure_future(self._step(step))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = step
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        self._begun.discard(task)
 
     async def _step(self, step: Step) -> None:
         await asyncio.sleep(self._clock.wall_until_s(step.at_s))
+        book, task = self._present(), asyncio.current_task()
+        earlier = [t for t in self._begun if self._tasks[t].event == step.event]
+        if task is not None:
+            self._begun.add(task)
+        if step.phase == "undo":
+            book.undoing(step)
+        if earlier:  # the undo comes after all else
+            await asyncio.wait(earlier)
         killed: tuple[str, ...] = ()
         if _kills(step) == "replica":
             killed = await self._kill(step)
@@ -135,11 +187,18 @@ class EventPlayer:
         times = [t for t in landed if t is not None]
         if _kills(step) and not killed:
             log.error("event %d did not land: nothing of %s was there to kill", step.event, step.spec.target)
+            book.missed(step)
         elif times or not landed:
-            self._note(step)
-            log.info("event %d, %s: %s", step.event, step.spec.kind, step.phase)
-            side = {"killed": killed} if killed else None
-            self._batch.add("event", step, max(times, default=self._clock.now_s()), side)
+            self._note(step, max(times, default=self._clock.now_s()), killed)
+        else:
+            book.missed(step)
+
+    def _note(self, step: Step, t_s: float, killed: tuple[str, ...]) -> None:
+        """A step has landed."""
+        self._present().landed(step, t_s)
+        self._keep()
+        log.info("event %d, %s: %s", step.event, step.spec.kind, step.phase)
+        self._batch.add("event", step, t_s, {"killed": killed} if killed else None)
 
     async def _kill(self, step: Step) -> tuple[str, ...]:
         """End what the event kills; the names of what was."""
@@ -156,13 +215,6 @@ class EventPlayer:
             return Victims(apps=(app_name(node, model),))
         apps = tuple(app_name(node, m) for m in self._scenario.testbed.hosted(node))
         return Victims((runtime_name(node), deployer_name(node)), apps)
-
-    def _note(self, step: Step) -> None:
-        """A step has landed: its event is in force until it is undone."""
-        if step.phase == "undo":
-            self._in_force.pop(step.event, None)
-        else:
-            self._in_force[step.event] = step.spec.kind
 
     async def _apply(self, step: Step, node: str) -> float | None:
         """When the step landed on a node, virtual seconds; None if it did not. An undo is tried for a while."""

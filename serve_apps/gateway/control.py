@@ -1,9 +1,9 @@
-"""Control over HTTP: inject an event, stall the gateway, ask how the run is going. Not for the network at large."""
+"""Control over HTTP: inject events and undo them, stall the gateway, ask how it goes. Not for the network at large."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -14,9 +14,11 @@ from serve_apps.gateway.http import CHALLENGE, Exchange, HttpError
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.names import EVENTS, RECORDER
 from serve_apps.wire.secret import Secret
+from serve_apps.wire.steer import EventList, Undo
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+Body = TypeVar("Body", bound=Strict)
 MAX_BLOCK_S = 60.0
 
 
@@ -43,6 +45,18 @@ class ControlFront:
             raise HttpError(400, complaint(Event, error, root="event"), param="event") from error
         await exchange.json({"event": await self._ask(EVENTS, "inject", event)})
 
+    async def undo(self, exchange: Exchange) -> None:
+        """End an event that is in force; answered with the time from which on it is to be over."""
+        self._authorise(exchange)
+        number = (await self._body(exchange, Undo)).event
+        await exchange.json({"event": number, "until_s": await self._ask(EVENTS, "undo", number)})
+
+    async def events(self, exchange: Exchange) -> None:
+        """Every event of the run so far, and how far it is."""
+        self._authorise(exchange)
+        found: EventList = await self._ask(EVENTS, "ledger")
+        await exchange.json(found.model_dump(mode="json"))
+
     async def block(self, exchange: Exchange) -> None:
         """Stall this gateway for some wall seconds: everything it does waits (tests)."""
         self._authorise(exchange)
@@ -62,6 +76,15 @@ class ControlFront:
         """Every gateway process of the run: its number, process, whether it lives, and the address of it alone."""
         self._authorise(exchange)
         await exchange.json({"gateways": await self._ask(RECORDER, "gateways")})
+
+    async def _body(self, exchange: Exchange, kind: type[Body]) -> Body:
+        """The body of a request. Raises `HttpError` 400 with the field at fault."""
+        try:
+            return await exchange.parsed(kind.model_validate_json)
+        except ValidationError as error:
+            where = error.errors(include_url=False)[0]["loc"]
+            param = str(where[0]) if where else None
+            raise HttpError(400, complaint(kind, error), param=param) from error
 
     def _authorise(self, exchange: Exchange) -> None:
         """Raises `HttpError` 401 or 403 for whom control is not, 404 for a path that hides what it is in `%..`."""

@@ -75,6 +75,8 @@ class Front:
                 ("GET", "/metrics/gateway", partial(self._metrics, own=True, others=False)),
                 ("GET", "/metrics/testbed", partial(self._metrics, own=False, others=True)),
                 ("POST", "/control/inject", self._control.inject),
+                ("POST", "/control/undo", self._control.undo),
+                ("GET", "/control/events", self._control.events),
                 ("POST", "/control/block", self._control.block),
                 ("GET", "/control/progress", self._control.progress),
                 ("GET", "/control/gateways", self._control.gateways),

@@ -143,6 +143,14 @@ class Books:
     def __init__(self) -> None:
         self.entries: list[tuple[str, tuple[Any, ...]]] = []
         self.parts: dict[str, Any] = {}
+        self.left: dict[str, Any] = {}
+        """What actors left for their successors."""
+
+    async def checkpoint(self, name: str, content: Any) -> None:
+        self.left[name] = content
+
+    async def kept(self, name: str) -> Any:
+        return self.left.get(name)
 
     async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:
         self.entries += unpacked(entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from typing import Any, get_args
 
@@ -124,6 +125,16 @@ def test_work_is_served_after_the_undo_as_it_was_before_the_onset(kind: str) -> 
     play(node, found, "undo")
     assert served(node, 3, 60.0) == before
     assert (disturbed == before) == (kind == "llm_outage"), "in between it is felt"
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_an_undo_by_hand_before_its_time_is_as_good_as_one_in_time(kind: str) -> None:
+    node, long = ready(), steps(kind, until_s=5_000.0)
+    before = served(node, 1, 10.0)
+    play(node, [step for step in long if step.at_s < 26.0], "onset", "step")
+    early = replace(long[-1], at_s=26.0, by_hand=True)
+    play(node, [early], "undo")
+    assert served(node, 2, 40.0) == before
 
 
 @pytest.mark.parametrize("kind", [k for k in FAULTS if k not in (*ONCE, "llm_outage")])

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from emulation.domain.events import Event, LlmOutage, NodeKill, ReplicaKill, Slowdown
+from emulation.domain.events import Event, LlmOutage, NodeKill, Ramp, ReplicaKill, Slowdown
+from emulation.ledger import Ledger
 from serve_apps.deciders.events import EventPlayer
+from serve_apps.wire.calls import Unreached
 from serve_apps.wire.kills import Victims
 from serve_apps.wire.names import EVENTS, RECORDER, app_name, deployer_name, runtime_name
 from serve_apps.wire.news import Follower
 from tests.build.calls import InMemoryCalls
 from tests.build.controllers import TESTBED, Books, Node
-from tests.build.fakes import scenario
+from tests.build.fakes import header, scenario
 from tests.build.waiting import in_a_loop, until
 
 
@@ -205,3 +207,111 @@ async def test_a_kill_that_found_nobody_is_recorded_nowhere() -> None:
     async with stage.playing():
         await until(lambda: stage.phases() == ["onset"])
         assert await stage.recorded() == []
+
+
+# -- by hand ----------------------------------------------------------------------------------------------------
+
+
+async def state_of(player: EventPlayer, number: int) -> str:
+    return (await player.ledger()).events[number].state
+
+
+async def until_state(player: EventPlayer, number: int, state: str) -> None:
+    while await state_of(player, number) != state:
+        await asyncio.sleep(0.005)
+
+
+@in_a_loop
+async def test_an_event_is_undone_early_and_no_step_of_it_comes_later() -> None:
+    ramp = Ramp(node="n", factor=8.0, at_s=1.0, until_s=12.0, ramp_s=10.0, steps=5)
+    stage = Stage(ramp, slow(16.0, 17.0))
+    async with stage.playing() as player:
+        await until_state(player, 0, "in_force")
+        over_s = await player.undo(0)
+        assert 1.0 <= over_s < 12.0
+        await until_state(player, 1, "over")  # by then the ramp would have risen, and been undone
+        assert [step.phase for step in stage.node.steps if step.event == 0].count("undo") == 1
+        *_, last = [step for step in stage.node.steps if step.event == 0]
+        assert (last.phase, last.at_s) == ("undo", over_s)
+        assert (await player.ledger()).events[0].until_s == over_s
+
+
+@in_a_loop
+async def test_what_is_done_by_hand_is_marked_so_in_the_record_and_nothing_else_is() -> None:
+    stage = Stage(slow(1.0, 900.0), slow(1.0, 3.0))
+    lines: list[Any] = []
+    async with stage.playing() as player:
+        number = await player.inject(slow(0.0, 900.0))
+        for event in (0, number):
+            await until_state(player, event, "in_force")
+            await player.undo(event)
+        for event in (0, 1, number):
+            await until_state(player, event, "over")
+        await player.flush()
+    ledger = Ledger(header(stage.scenario), None, TESTBED)
+    ledger.write_to(_Lines(lines))
+    for _, entry in stage.books.entries:
+        ledger.event(*entry)
+    marked = {(r.event, r.phase, r.detail.get("by_hand", False)) for r in lines}
+    assert marked == {
+        (0, "onset", False), (0, "undo", True), (1, "onset", False), (1, "undo", False),
+        (number, "onset", True), (number, "undo", True),
+    }  # fmt: skip
+
+
+class _Lines:
+    """A sink that keeps the lines."""
+
+    def __init__(self, lines: list[Any]) -> None:
+        self._lines = lines
+
+    def write(self, record: Any, side: Any = None) -> None:
+        self._lines.append(record)
+
+
+@in_a_loop
+async def test_only_what_is_in_force_is_undone_and_the_refusal_says_why() -> None:
+    stage = Stage(slow(0.0, 1.0), slow(800.0, 900.0))
+    async with stage.playing() as player:
+        await until_state(player, 0, "over")
+        for number, words in ((0, "is over since"), (1, "begins at 800 s"), (2, "the last one is 1")):
+            with pytest.raises(ValueError, match=words):
+                await player.undo(number)
+        stage.calls.lose(runtime_name("n"))
+        lost = await player.inject(slow(0.0, 900.0))
+        await until_state(player, lost, "missed")
+        with pytest.raises(ValueError, match="landed nowhere"):
+            await player.undo(lost)
+
+
+@in_a_loop
+async def test_a_restarted_player_knows_what_was_done_by_hand_and_repeats_nothing_that_is_over() -> None:
+    stage = Stage(slow(1.0, 900.0))
+    began = time.time()
+    async with stage.playing() as player:
+        number = await player.inject(slow(0.0, 900.0))
+        for event in (0, number):
+            await until_state(player, event, "in_force")
+        await player.undo(0)
+        await until_state(player, 0, "over")
+    stage.books.parts[EVENTS] = ("run", stage.scenario), began
+    stage.node.steps.clear()
+    successor = EventPlayer(stage.calls, stage.kills)
+    await successor.resume()
+    await until(lambda: stage.phases() == ["onset"])
+    assert (stage.node.steps[0].event, stage.node.steps[0].by_hand) == (number, True)
+    assert await state_of(successor, 0) == "over"
+    assert await successor.inject(slow(0.0, 950.0)) == number + 1
+
+
+@in_a_loop
+async def test_what_could_not_be_kept_for_a_successor_does_not_happen() -> None:
+    stage = Stage()
+    async with stage.playing() as player:
+        stage.calls.lose(RECORDER)
+        with pytest.raises(Unreached):
+            await player.inject(slow(0.0, 900.0))
+        stage.calls.back(RECORDER)
+        assert (await player.ledger()).events == ()
+        assert stage.node.steps == []
+        assert await player.inject(slow(0.0, 900.0)) == 0

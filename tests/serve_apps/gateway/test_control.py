@@ -8,8 +8,9 @@ import pytest
 
 from serve_apps.gateway.front import Front
 from serve_apps.wire.calls import Unreached
-from serve_apps.wire.names import RECORDER
+from serve_apps.wire.names import EVENTS, RECORDER
 from serve_apps.wire.secret import Keys, Secret
+from serve_apps.wire.steer import EventEntry, EventList
 from tests.build.asgi import MadeUpCalls, asked
 
 LEAVE = {"kind": "leave", "node": "d1", "at_s": 1.0, "until_s": 9.0}
@@ -75,6 +76,39 @@ def test_control_says_why_an_event_was_not_taken(outcome: Exception, status: int
     calls = MadeUpCalls(outcome)
     reply = asked("/control/inject", LEAVE, calls=calls, client="127.0.0.1")
     assert (reply.status, reply.error()["message"]) == (status, message)
+
+
+def test_control_undoes_an_event_and_says_from_when_on() -> None:
+    calls = MadeUpCalls(12.5)
+    reply = asked("/control/undo", {"event": 3}, calls=calls, client="127.0.0.1")
+    assert (reply.status, reply.json()) == (200, {"event": 3, "until_s": 12.5})
+    assert calls.called == [(EVENTS, "undo", 3)]
+
+
+@pytest.mark.parametrize("body", [{"event": -1}, {"event": "x"}, {"event": True}, {"event": 1.5}])
+def test_an_event_is_named_by_its_number_or_refused(body: Any) -> None:
+    calls = MadeUpCalls(12.5)
+    reply = asked("/control/undo", body, calls=calls, client="127.0.0.1")
+    assert (reply.status, reply.error()["param"], calls.called) == (400, "event", [])
+    assert "event" in reply.error()["message"]
+
+
+@pytest.mark.parametrize("body", [{}, {"number": 3}, [], b"{"])
+def test_what_names_no_event_is_refused(body: Any) -> None:
+    reply = asked("/control/undo", body, client="127.0.0.1")
+    assert reply.status == 400
+    assert reply.error()["message"]
+
+
+def test_control_lists_the_events_and_never_is_null() -> None:
+    entry = EventEntry(
+        event=0, kind="leave", target="d1", state="in_force", by_hand=True, at_s=1.0, until_s=None, onset_s=1.25,
+        undone_s=None, spec={**LEAVE, "until_s": None},
+    )  # fmt: skip
+    calls = MadeUpCalls(EventList(t_s=3.0, events=(entry,)))
+    reply = asked("/control/events", calls=calls, client="127.0.0.1")
+    assert EventList.model_validate(reply.json()) == calls.outcome
+    assert asked("/control/events", calls=calls, client="10.0.0.9").status == 403
 
 
 def test_control_says_which_gateways_there_are() -> None:

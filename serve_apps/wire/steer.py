@@ -1,0 +1,47 @@
+"""What a run is told by hand over `/control`, and what it answers: the same types at the gateway and at its clients."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from emulation.domain.cluster import Strict
+from emulation.domain.quantities import Range
+
+EventNumber = Annotated[int, Range(0, 1_000_000)]
+State = Literal["waiting", "in_force", "ending", "over", "missed"]
+"""Of an event: before its onset; between onset and undo; its undo is under way; undone; its onset landed nowhere."""
+
+
+class Undo(Strict):
+    """End an event before its time."""
+
+    event: EventNumber
+
+
+class EventEntry(Strict):
+    """One event of a run, of its plan or by hand. Times in virtual seconds of the run."""
+
+    event: int
+    """Its number: index in the plan, and on from there for those by hand, in their order."""
+    kind: str
+    target: str
+    state: State
+    by_hand: bool
+    """Whether somebody injected it; it may be of the plan."""
+    at_s: float
+    until_s: float | None
+    """When it is to be undone; null: never."""
+    onset_s: float | None
+    """When it landed."""
+    undone_s: float | None
+    """When it was undone."""
+    spec: dict[str, Any]
+    """All its fields, as a scenario file has them."""
+
+
+class EventList(Strict):
+    """The ledger of a run so far."""
+
+    t_s: float
+    """Now."""
+    events: tuple[EventEntry, ...]

@@ -167,16 +167,17 @@ def _events(comparison: Comparison, seed: int) -> tuple[tuple[str, tuple[Row, ..
         for reaction in reactions(run):
             band = reaction.band
             text = event_text(onsets[band.number], band, run.header.horizon_s)
-            found.setdefault(band.number, (text, []))[1].append(row_of(comparison.label(name), reaction))
+            found.setdefault(band.number, (text, []))[1].append(row_of(name, reaction))
     return tuple((text, tuple(rows)) for text, rows in found.values())
 
 
 def row_of(scheme: str, reaction: Reaction) -> Row:
     """A reaction in words."""
+    same = reaction.first is not None and reaction.first == reaction.at_target
     return Row(
         scheme=scheme,
         first=_change(reaction.first, "the router alone"),
-        at_target=_change(reaction.at_target, "the router alone"),
+        at_target="the same" if same else _change(reaction.at_target, "the router alone"),
         sent=_sent(reaction),
         latency=_latency(reaction),
     )
@@ -186,7 +187,7 @@ def _change(change: Change | None, none: str) -> str:
     return (
         none
         if change is None
-        else f"{change.actor} after {change.after_s:.1f} s ({change.cause}): {change.said}"
+        else f"{change.actor.replace(':', ' of ')} after {change.after_s:.1f} s ({change.cause}): {change.said}"
     )
 
 

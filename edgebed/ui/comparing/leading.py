@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 from edgebed.report.figures import NOT_MEASURED, decimals_for, number
@@ -32,20 +33,22 @@ def headline(comparison: Comparison) -> Headline:
         raise ValueError("nothing to compare: no run is there")
     if len(comparison.schemes) == 1:
         (only,) = comparison.schemes
-        return Headline(f"{_level(comparison, only)}. There is nothing to compare it with.", "one", None, {})
+        return Headline(
+            f"{comparison.label(only)}: {_level(comparison, only)}. There is nothing to compare it with.",
+            "one",
+            None,
+            {},
+        )
     leader = leading(comparison)
     if leader is None:
         return Headline(_divided(comparison), _certainty(comparison, {}), None, {})
     paired = replace(comparison, baseline=leader)
     words = {v.scheme: v.word for v in verdicts(paired)}
-    others = "; ".join(_against(paired, name, words[name]) for name in paired.schemes if name != leader)
+    behind = sorted((n for n in paired.schemes if n != leader), key=lambda n: _means(paired, n)[0] or inf)
+    others = "; ".join(_against(paired, name, words[name]) for name in behind)
     certain = _certainty(paired, words)
-    return Headline(
-        f"{_level(comparison, leader)}: the best here. {others}.{_caveat(comparison, certain)}",
-        certain,
-        leader,
-        words,
-    )
+    best = f"{comparison.label(leader)} is the best here: {_level(comparison, leader)}"
+    return Headline(f"{best}. {others}.{_caveat(comparison, certain)}", certain, leader, words)
 
 
 def leading(comparison: Comparison) -> str | None:
@@ -70,7 +73,7 @@ def _level(comparison: Comparison, scheme: str) -> str:
     late, success = _means(comparison, scheme)
     served = NOT_MEASURED if success is None else number(success, 3, share=True)
     waits = NOT_MEASURED if late is None else f"{number(late, decimals_for([late]))} s"
-    return f"{comparison.label(scheme)} answers after {waits} on average and serves {served} of all requests"
+    return f"{waits} on average, success ratio {served}"
 
 
 def _against(paired: Comparison, scheme: str, word: Word) -> str:
@@ -79,15 +82,20 @@ def _against(paired: Comparison, scheme: str, word: Word) -> str:
     parts = []
     if late is not None:
         change = percentage(relative(paired, scheme, "mean_latency_s"))
+        how = "slower" if late.mean >= 0 else "faster"
         parts.append(
-            f"takes {number(late.mean, decimals_for([late.mean]), signed=True)} s"
+            f"{number(abs(late.mean), decimals_for([late.mean]))} s {how}"
             + (f" ({change})" if change else "")
         )
     if success is not None:
-        served = number(success.mean, 3, signed=True)
-        parts.append("serves as many" if success.mean == 0 else f"serves {served}")
+        same = success.mean == 0
+        parts.append("success the same" if same else f"success {number(success.mean, 3, signed=True)}")
     unsure = " (the seeds cannot tell them apart)" if word in ("not distinguishable", "mixed") else ""
-    return f"{paired.label(scheme)} {' and '.join(parts) or 'shares no seed with it'}{unsure}"
+    return (
+        f"{paired.label(scheme)} is {', '.join(parts)}{unsure}"
+        if parts
+        else f"{paired.label(scheme)}: no seed in common"
+    )
 
 
 def _divided(comparison: Comparison) -> str:
@@ -97,7 +105,9 @@ def _divided(comparison: Comparison) -> str:
     most = max((m for m in measured if m[2] is not None), key=lambda m: float(m[2] or 0), default=None)
     if fast is None or most is None:
         return "No request was served, so there is nothing to compare."
-    said = "; ".join(_level(comparison, name) for name in dict.fromkeys((fast[0], most[0])))
+    said = "; ".join(
+        f"{comparison.label(name)} {_level(comparison, name)}" for name in dict.fromkeys((fast[0], most[0]))
+    )
     return f"No scheme is best in both: {said}.{_caveat(comparison, _certainty(comparison, {}))}"
 
 

@@ -152,8 +152,7 @@ def difference(before: Any, after: Any, node: str | None = None) -> str:
     for key, told in _TOLD.items():
         if isinstance(after.get(key), Mapping):
             said = told(old.get(key) or {}, after[key], node)
-            owner = f"{after['node']}: " if key == "modes" and isinstance(after.get("node"), str) else ""
-            return (owner + said if said else compact(after, 90))[:160]
+            return (said or compact(after, 90))[:160]
     return compact(after, 90)
 
 

@@ -14,7 +14,8 @@ from edgebed.report import compare_runs
 from edgebed.report.model import Comparison
 from edgebed.runs.comparison import compare_virtual
 from edgebed.runs.layout import Layout
-from edgebed.ui.comparing.compared import Compared, compared, fingerprint
+from edgebed.ui.comparing.compared import Compared, Row, compared, fingerprint
+from edgebed.ui.comparing.fragment import fragment
 from edgebed.ui.comparing.leading import headline, leading
 from edgebed.ui.comparing.reactions import Reaction, difference, reactions
 from edgebed.ui.comparing.so_far import stood, up_to_the_slowest
@@ -44,9 +45,11 @@ def test_nobody_beats_the_leader_in_anything() -> None:
     comparison = of_levels({"slow": (20.0, 8), "best": (5.0, 10), "fair": (9.0, 10)})
     assert leading(comparison) == "best"
     said = headline(comparison)
-    assert said.text.startswith("best answers after 5.00 s")
-    assert "+15.0 s (+300%)" in said.text
-    assert "serves −0.200" in said.text
+    assert said.text.startswith("best is the best here: 5.00 s on average, success ratio 1.000")
+    assert (
+        "fair is 4.00 s slower (+80%), success the same; slow is 15.0 s slower (+300%), success −0.200"
+        in said.text
+    )
     assert said.certain == "one"
     assert "One seed" in said.text
 
@@ -100,7 +103,7 @@ def test_the_first_change_is_of_whoever_chose_something_else() -> None:
     assert (found.first.actor, found.first.after_s, found.first.said) == (
         "deployer:n2",
         12.0,
-        "n2: a off → gpu",
+        "a off → gpu",
     )
     assert found.at_target is not None
     assert (found.at_target.actor, found.at_target.after_s) == ("deployer:n1", 20.0)
@@ -208,3 +211,19 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     assert "no such folder" in str(compared(tmp_path / "nowhere"))
     assert isinstance(compared(tmp_path), str)
     assert fingerprint(tmp_path / "nowhere") == ()
+
+
+def test_the_fragment_holds_every_figure_and_no_markup_of_others(folder: Path) -> None:
+    found = compared(folder)
+    assert isinstance(found, Compared)
+    evil = "<img src=x onerror=alert(1)>"
+    row = Row("AL", evil, evil, evil, evil)
+    labels = {name: f"{name}{evil}" for name in found.labels}
+    text = fragment(
+        replace(found, labels=labels, covered=evil, left_out=(evil,), events=((evil, (row,)),),
+                headline=replace(found.headline, text=evil))
+    )  # fmt: skip
+    assert "<img" not in text
+    assert text.count("&lt;img") >= 8
+    assert all(cell.text in text for figure in found.figures for cell in figure.cells)
+    assert text.count("<svg") == len(found.pictures) + text.count('<svg class="key"')

@@ -24,7 +24,7 @@ class ExecutorView:
     queued: int | None
     """Requests sent there that have not ended; None where nobody knows."""
     masked: bool
-    """Whether the prompt scheduler keeps requests from it."""
+    """Whether the scheduler's guide or the meta-controller keeps requests from it."""
     predicted_s: float | None = None
     """What the controllers last expected a request to take here."""
     measured_s: float | None = None
@@ -206,7 +206,10 @@ class Source(Protocol):
     def decisions(
         self, until_s: float, actors: Sequence[str] = (), before: int | None = None, most: int = 50
     ) -> Sequence[DecisionView]:
-        """The latest decisions up to then, the newest first; older than number `before` if that is given."""
+        """The latest decisions up to then, the newest first; older than number `before` if that is given.
+
+        `actors` are whole names or kinds (`deployer`). Where none is given, those of the router are a sample.
+        """
 
     def decision(self, number: int) -> DecisionDetail:
         """All about one of them. Raises `KeyError` if there is none of that number."""

@@ -1,0 +1,8 @@
+"""Runs as the page wants them (`views.Source`), made from records and metrics and from nothing else.
+
+Read `source.py` first: what each part of a view is made of. `intake.py` takes the lines of a record up into tables
+(`requests.py`, `world.py`, `decisions.py`), `recorded.py` opens what lies there.
+"""
+
+from edgebed.ui.sources.recorded import open_run as open_run
+from edgebed.ui.sources.recorded import open_runs as open_runs

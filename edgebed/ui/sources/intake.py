@@ -1,0 +1,157 @@
+"""From the bytes of a record to its tables: whole lines, each taken up once, whatever stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import isfinite, nan
+
+import numpy as np
+import orjson
+
+from edgebed.ui.sources.decisions import ROUTER, Decisions, Place
+from edgebed.ui.sources.files import OpenFile
+from edgebed.ui.sources.requests import Requests
+from edgebed.ui.sources.world import World
+from emulation.domain.cluster import TestbedConfig
+from emulation.domain.records import DecisionRecord, RequestRecord, RunFooter, RunHeader
+from emulation.jsonl import RecordError
+from emulation.recording import VersionError, decode, encode
+
+_IS_REQUEST = b'"kind":"request"}'
+_BY_ROUTER = b',"actor":"router",'
+_SAMPLES_A_SLOT = 4
+_NO_LINE = (ValueError, TypeError, KeyError, OverflowError)
+"""What a line that is none of ours may raise."""
+
+
+@dataclass(slots=True)
+class Tables:
+    """All that a record says, ready to be asked."""
+
+    requests: Requests
+    world: World
+    decisions: Decisions
+    header: RunHeader | None = None
+    footer: RunFooter | None = None
+    lines: int = 0
+    bad: list[str] = field(default_factory=list)
+    """What is no line of a record, the first few."""
+
+    @property
+    def last_s(self) -> float:
+        """The latest moment that the record knows; 0 if it knows none."""
+        footer_s = float("-inf") if self.footer is None else self.footer.t_s
+        latest = max(self.requests.last_s, self.world.last_s, self.decisions.last_s, footer_s)
+        return float(latest) if latest > float("-inf") else 0.0
+
+
+def _number(text: bytes) -> float:
+    """The number that this is; NaN for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return nan
+
+
+class Intake:
+    """Takes up what a file holds, piece by piece."""
+
+    MOST_BAD = 3
+
+    def __init__(self, testbed: TestbedConfig) -> None:
+        self._files: list[OpenFile] = []
+        self._torn = b""
+        self._at = 0
+        self.tables = Tables(Requests(), World(testbed), Decisions(self._read_again))
+
+    def begin(self, file: OpenFile) -> None:
+        """What comes next is from the begin of this file."""
+        self._files.append(file)
+        self._torn, self._at = b"", 0
+        self.tables.footer = None
+
+    def feed(self, piece: bytes) -> None:
+        """More of the present file. What follows its last line end waits for the rest of its line."""
+        text = self._torn + piece if self._torn else piece
+        lines = text.split(b"\n")
+        self._torn = lines.pop()
+        self._take(lines)
+
+    def end(self) -> None:
+        """Nothing more comes: a last line without its end counts, if it is one."""
+        try:
+            orjson.loads(self._torn)
+        except orjson.JSONDecodeError:
+            return
+        self.feed(b"\n")
+
+    def _take(self, lines: Sequence[bytes]) -> None:
+        """Take up whole lines: runs of the router's decisions at once, requests together at the end."""
+        at, number = self._at, len(self._files) - 1
+        requests: list[bytes] = []
+        moments: list[float] = []
+        places: list[Place] = []
+        for line in lines:
+            size = len(line)
+            if line.endswith(_IS_REQUEST):
+                requests.append(line)
+            elif (found := line.find(_BY_ROUTER, 0, 40)) > 0 and line.startswith(b'{"t_s":'):
+                moment = _number(line[7:found])
+                if isfinite(moment):
+                    moments.append(moment)
+                    places.append((number, at, size))
+                else:
+                    self._take_other(line, (number, at, size))
+            else:
+                self.tables.decisions.add_routed(np.array(moments), places)
+                moments, places = [], []
+                self._take_other(line, (number, at, size))
+            at += size + 1
+        self.tables.decisions.add_routed(np.array(moments), places)
+        self._take_requests(requests)
+        self._at = at
+        self.tables.lines += len(lines)
+
+    def _take_requests(self, lines: Sequence[bytes]) -> None:
+        try:
+            self.tables.requests.add([orjson.loads(line) for line in lines])
+        except _NO_LINE:
+            for line in lines:
+                self._take_other(line, (0, 0, 0))
+
+    def _take_other(self, line: bytes, place: Place) -> None:
+        """Any line, checked field by field; of one that is bad, nothing is taken up."""
+        tables = self.tables
+        try:
+            record = decode(line)
+            if isinstance(record, RequestRecord):
+                tables.requests.add([orjson.loads(encode(record))])
+            elif isinstance(record, DecisionRecord):
+                if record.actor == ROUTER:
+                    tables.decisions.add_routed(np.array([record.t_s]), [place])
+                else:
+                    tables.decisions.add(record, place)
+            elif isinstance(record, RunHeader):
+                tables.header = tables.header or record
+                tables.decisions.sample_s = max(record.slot_s / _SAMPLES_A_SLOT, 1e-6)
+            elif isinstance(record, RunFooter):
+                tables.footer = record
+            else:
+                tables.world.add(record)
+        except VersionError as error:
+            self._complain(str(error))
+        except (RecordError, *_NO_LINE) as error:
+            self._complain(str(error))
+
+    def _complain(self, said: str) -> None:
+        if len(self.tables.bad) < self.MOST_BAD:
+            self.tables.bad.append(said[:200])
+
+    def _read_again(self, place: Place) -> DecisionRecord | None:
+        file, at, size = place
+        try:
+            record = decode(self._files[file].read(at, size))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, DecisionRecord) else None

@@ -1,0 +1,117 @@
+"""Serves the page: one process, any number of viewers, each with a `Room` of its own."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+
+from edgebed.report.palette import css
+from edgebed.ui.page import comparison, costs, decisions, faults, steering
+from edgebed.ui.page.charts import Charts
+from edgebed.ui.page.guard import Guard
+from edgebed.ui.page.room import TICK_S, Room
+from edgebed.ui.page.shelf import Kept, Shelf
+from edgebed.ui.page.stage import Stage
+from serve_apps.wire.secret import Secret
+
+STYLE = Path(__file__).with_name("style.css")
+TABS = ("Live / replay", "Decisions", "Comparison", "Faults & steering", "Costs")
+WITH_MAP = (TABS[0], TABS[3])
+"""Tabs beside which the map stays; at the others only the time slider does."""
+RECONNECT_S = 6.0
+"""Wall seconds a viewer may be gone before its room is given up and made anew."""
+log = logging.getLogger("edgebed")
+
+
+def serve(
+    shelf: Shelf, listening: socket.socket, host: str, token: Secret | None, allow_hosts: Sequence[str],
+    ready: Callable[[], None],
+) -> None:  # fmt: skip
+    """Serve the page on a socket that is bound, until SIGTERM or Ctrl-C. `ready` is called once it answers."""
+    kept = Kept(shelf)
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    ui.page("/", title="edgebed control room")(lambda: build(kept))
+    ui.run_with(
+        app,
+        dark=None,
+        tailwind=False,
+        reconnect_timeout=RECONNECT_S,
+        show_welcome_message=False,
+        binding_refresh_interval=None,
+    )
+    guarded = Guard(app, host, token, allow_hosts)
+    config = uvicorn.Config(guarded, log_config=None, access_log=False, server_header=False, lifespan="on")
+    server = _Server(config, ready)
+    server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def build(shelf: Shelf) -> None:
+    """The whole page for one viewer."""
+    ui.add_css(css() + STYLE.read_text())
+    ui.colors(primary="var(--accent)", positive="var(--good)", negative="var(--bad)")
+    room = Room(shelf)
+    _header(room)
+    stage = Stage(room)
+    with ui.tabs().props("align=left no-caps dense").classes("tabs") as tabs:
+        for name in TABS:
+            ui.tab(name)
+    tabs.on_value_change(lambda e: stage.compact(e.value not in WITH_MAP))
+    with ui.tab_panels(tabs, value=TABS[0], animated=False).classes("panels"):
+        with ui.tab_panel(TABS[0]):
+            Charts(room, stage)
+        for name, panel in zip(TABS[1:], (decisions, comparison, None, costs), strict=True):
+            with ui.tab_panel(name):
+                if panel is None:
+                    faults.build(room)
+                    steering.build(room)
+                else:
+                    panel.build(room)
+    ui.timer(TICK_S, room.tick)
+
+
+def _header(room: Room) -> None:
+    """Which run this is, and which others there are."""
+    with ui.element("header").classes("head"):
+        ui.label("edgebed").classes("brand")
+        with ui.element("h1").classes("title"):
+            title = ui.label(room.shelf.title)
+        chosen = ui.select({}, label="Run", on_change=lambda e: room.open(str(e.value))).props(
+            "dense outlined"
+        )
+        chosen.classes("runs")
+        about = ui.label().classes("about")
+
+    def refresh() -> None:
+        names = {e.key: e.name + (" · live" if e.growing else "") for e in room.entries}
+        key = None if room.entry is None else room.entry.key
+        if names != chosen.options or key != chosen.value:
+            chosen.set_options(names, value=key)
+        if room.source is not None:
+            reasoner = f"decided by {room.source.reasoner}" + (
+                " (a program, no language model)" if room.source.reasoner == "rules" else ""
+            )
+            title.text = room.shelf.title
+            about.text = f"scheme {room.source.scheme} · {room.source.world} world · {reasoner}"
+
+    room.on_open(refresh)
+    room.on_slow(refresh)

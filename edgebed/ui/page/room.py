@@ -1,0 +1,148 @@
+"""What one viewer looks at: a run of the shelf, a moment of it, and who wants to know when either changes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from edgebed.ui.page.moment import Moment
+from edgebed.ui.page.shelf import Entry, Shelf
+from edgebed.ui.views import Source, Span
+from emulation.domain.mistakes import Mistake
+
+Told = Callable[[], None]
+TICK_S = 0.5
+"""Wall seconds between two looks at the run."""
+SLOW_TICKS = 2
+"""Every how many of them plots and tables look."""
+
+
+class Room:
+    """One viewer's room. Panels read `source` and `moment`, and are told by `on_tick`, `on_slow` and `on_open`.
+
+    Everything happens on the event loop of the server; what panels are told runs in the viewer's own NiceGUI client.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.entries: Sequence[Entry] = ()
+        self.entry: Entry | None = None
+        self.source: Source | None = None
+        """None as long as there is nothing to see."""
+        self.problem = ""
+        """Why there is nothing to see, where that is not for want of runs."""
+        self.moment = Moment()
+        self._ticks: list[Told] = []
+        self._slow: list[Told] = []
+        self._opened: list[Told] = []
+        self._ticked = 0
+        self._last_s = time.monotonic()
+        self.show: Callable[[int], None] = lambda number: None
+        """Opens the detail of a decision; set by the panel that can."""
+
+    # -- what panels want to be told
+
+    def on_tick(self, told: Told) -> None:
+        """Tell it whenever the moment has moved, twice a second."""
+        self._ticks.append(told)
+
+    def on_slow(self, told: Told) -> None:
+        """Tell it once a second, and at once when somebody goes to another moment."""
+        self._slow.append(told)
+
+    def on_open(self, told: Told) -> None:
+        """Tell it that another run is shown; also the first one."""
+        self._opened.append(told)
+
+    # -- which run
+
+    def look(self) -> None:
+        """See which runs there are. Opens the newest if none is open; whoever follows one that has ended goes on to the
+        next one that grows."""
+        self.entries = self.shelf.entries()
+        growing = [entry for entry in self.entries if entry.growing]
+        if self.source is None and self.entries:
+            self.open((growing or list(self.entries))[-1].key)
+        elif self.source is not None and self.moment.following and not self.source.span().growing and growing:
+            self.open(growing[-1].key)
+
+    def open(self, key: str) -> None:
+        """Show another run, at its end."""
+        entry = next((e for e in self.entries if e.key == key), None)
+        if entry is None or entry == self.entry:
+            return
+        try:
+            self.source = self.shelf.open(key)
+        except (Mistake, OSError, ValueError, KeyError) as error:
+            self.problem = f"{entry.name} cannot be shown: {error}"
+            return
+        self.entry, self.problem = entry, ""
+        self.moment = Moment.newest(self.source.span())
+        self._tell(self._opened)
+        self._moved()
+
+    def earlier(self) -> list[Source]:
+        """The other schemes' runs on the same requests that are there: ghosts beside the one that is shown."""
+        if self.entry is None:
+            return []
+        mates = [e for e in self.entries if e.seed == self.entry.seed and e.key != self.entry.key]
+        return [source for entry in mates if (source := self._opened_or_none(entry)) is not None]
+
+    def _opened_or_none(self, entry: Entry) -> Source | None:
+        try:
+            return self.shelf.open(entry.key)
+        except (Mistake, OSError, ValueError, KeyError):
+            return None
+
+    # -- which moment
+
+    def span(self) -> Span:
+        """What there is to see of the run that is shown."""
+        assert self.source is not None
+        return self.source.span()
+
+    def seek(self, t_s: float) -> None:
+        """Go to a moment and stay there, or go on playing from there."""
+        self._move(lambda span: self.moment.at(t_s, span))
+
+    def play(self) -> None:
+        """Play from here."""
+        self._move(lambda span: self.moment.played(span))
+
+    def pause(self) -> None:
+        """Stay here."""
+        self._move(lambda span: self.moment.paused())
+
+    def at_pace(self, pace: float) -> None:
+        """Play so many virtual seconds per second."""
+        self._move(lambda span: self.moment.at_pace(pace))
+
+    def now(self) -> None:
+        """Return to the end, and follow it."""
+        self._move(Moment.newest)
+
+    def tick(self) -> None:
+        """Time has passed."""
+        now_s = time.monotonic()
+        passed_s, self._last_s = min(now_s - self._last_s, 5 * TICK_S), now_s
+        if self._ticked % SLOW_TICKS == 0:
+            self.look()
+        if self.source is not None:
+            self.moment = self.moment.advanced(self.span(), passed_s)
+            if self._ticked % SLOW_TICKS == 0:
+                self._tell(self._slow)
+        self._tell(self._ticks)
+        self._ticked += 1
+
+    def _move(self, moved: Callable[[Span], Moment]) -> None:
+        if self.source is not None:
+            self.moment = moved(self.span())
+            self._moved()
+
+    def _moved(self) -> None:
+        self._tell(self._slow)
+        self._tell(self._ticks)
+
+    def _tell(self, told: Sequence[Told]) -> None:
+        for each in told:
+            each()

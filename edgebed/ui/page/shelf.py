@@ -1,0 +1,55 @@
+"""Which runs there are to see: what the page can be opened on, and what lies in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgebed.ui.views import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run that can be opened."""
+
+    key: str
+    """Finds it again; never a path."""
+    name: str
+    """`AL · seed 0`."""
+    scheme: str
+    seed: int
+    growing: bool
+
+
+class Shelf(Protocol):
+    """The runs of one folder."""
+
+    title: str
+    """What these are: the name of the scenario or the folder."""
+    root: Path | None
+    """The comparison's folder; None where nothing is recorded yet."""
+    url: str | None
+    """Of the gateway of the testbed that stands, if this is about one: what can be steered."""
+
+    def entries(self) -> Sequence[Entry]:
+        """The runs, in the order of the comparison. Cheap: asked once a second."""
+
+    def open(self, key: str) -> Source:
+        """One of them. Raises `KeyError` if there is none, `ConfigError` or `RecordError` if it cannot be read."""
+
+
+class Kept:
+    """A shelf that opens every run once, however many look at it."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf, self._open = shelf, dict[str, Source]()
+        self.title, self.root, self.url = shelf.title, shelf.root, shelf.url
+        self.entries: Callable[[], Sequence[Entry]] = shelf.entries
+
+    def open(self, key: str) -> Source:
+        """As `Shelf.open`."""
+        if key not in self._open:
+            self._open[key] = self._shelf.open(key)
+        return self._open[key]

@@ -7,6 +7,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 MODELS := $(VENV)/.models
 VLLM_VENV := .venv-vllm
+BROWSER := $(VENV)/.browser
 PYTEST := $(VENV)/bin/python -m pytest
 PROCESSES ?= 2
 VLLM := $(VLLM_VENV)/.installed
@@ -50,13 +51,13 @@ demo: setup ## show the whole system at work on this machine
 .PHONY: test
 test: $(MODELS) ## run every test, those that start Ray included
 	@status=0; \
-	$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm' || status=1; \
-	$(PYTEST) -n 1 -m 'ray and not cluster and not vllm' || status=1; \
+	$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui' || status=1; \
+	$(PYTEST) -n 1 -m 'ray and not cluster and not vllm and not ui' || status=1; \
 	exit $$status
 
 .PHONY: test-fast
 test-fast: $(MODELS) ## run the tests that need no Ray cluster and take less than a second
-	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not slow'
+	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui and not slow'
 
 # As root it brings up machines of namespaces, which are entered by SSH; the rest needs nobody's rights. RUNLEVEL keeps
 # the package from starting an sshd of this machine.
@@ -78,6 +79,19 @@ test-prometheus: setup ## let Prometheus (installed if missing) scrape a live ru
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
 			prometheus >/dev/null && { systemctl disable --now prometheus >/dev/null 2>&1 || true; }; }
 	@$(PYTEST) tests/live/test_prometheus.py tests/edgebed/observability tests/serve_apps/observe
+
+# The browser is Debian's, so that nothing is fetched beside packages; a screen is not needed.
+$(BROWSER): $(STAMP)
+	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev,browser]'
+	@touch $@
+
+.PHONY: test-ui
+test-ui: $(BROWSER) ## look at the page with Chromium (installed if missing): recorded runs, and a live testbed
+	@command -v chromium >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo "chromium is missing: apt-get install chromium" >&2; exit 1; }; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+			chromium fonts-dejavu-core >/dev/null; }
+	@$(PYTEST) -m ui tests/ui
 
 # vLLM pins versions of its own, so it has an environment of its own.
 $(VLLM): pyproject.toml tests/vllm/requirements.txt

@@ -21,7 +21,7 @@ from tests.build.threads import left_behind
 from tests.build.waiting import eventually
 
 HERE = Path(__file__).parent
-KINDS = {"live": ("ray",), "cluster": ("ray", "cluster"), "vllm": ("vllm",)}
+KINDS = {"live": ("ray",), "cluster": ("ray", "cluster"), "vllm": ("vllm",), "ui": ("ui",)}
 """Folder to the markers of everything in it; warnings are no errors there, for what runs there warns about itself."""
 LIBRARIES = {"models": ("torch", "transformers", "diffusers"), "vllm": ("vllm",)}
 """Marker to what must be installed for it."""

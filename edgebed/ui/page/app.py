@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
-from nicegui import ui
+from nicegui import run, ui
 
 from edgebed.report.palette import css
 from edgebed.ui.page import comparison, costs, decisions, faults, steering
@@ -34,9 +34,10 @@ def serve(
     ready: Callable[[], None],
 ) -> None:  # fmt: skip
     """Serve the page on a socket that is bound, until SIGTERM or Ctrl-C. `ready` is called once it answers."""
-    kept = Kept(shelf)
+    kept, readings = Kept(shelf), comparison.Readings()
+    run.process_pool_start_method = "spawn"
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    ui.page("/", title="edgebed control room")(lambda: build(kept))
+    ui.page("/", title="edgebed control room")(lambda: build(kept, readings))
     ui.run_with(
         app,
         dark=None,
@@ -65,7 +66,7 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def build(shelf: Shelf) -> None:
+def build(shelf: Shelf, readings: comparison.Readings) -> None:
     """The whole page for one viewer."""
     ui.add_css(css() + STYLE.read_text())
     ui.colors(primary="var(--accent)", positive="var(--good)", negative="var(--bad)")
@@ -76,16 +77,18 @@ def build(shelf: Shelf) -> None:
         for name in TABS:
             ui.tab(name)
     tabs.on_value_change(lambda e: stage.compact(e.value not in WITH_MAP))
-    with ui.tab_panels(tabs, value=TABS[0], animated=False).classes("panels"):
+    with ui.tab_panels(tabs, value=TABS[0], animated=False).classes("panels") as panels:
         with ui.tab_panel(TABS[0]):
             Charts(room, stage)
-        for name, panel in zip(TABS[1:], (decisions, comparison, None, costs), strict=True):
-            with ui.tab_panel(name):
-                if panel is None:
-                    faults.build(room)
-                    steering.build(room)
-                else:
-                    panel.build(room)
+        with ui.tab_panel(TABS[1]):
+            decisions.build(room)
+        with ui.tab_panel(TABS[2]):
+            comparison.build(room, readings, shown=lambda: panels.value == TABS[2])
+        with ui.tab_panel(TABS[3]):
+            faults.build(room)
+            steering.build(room)
+        with ui.tab_panel(TABS[4]):
+            costs.build(room)
     ui.timer(TICK_S, room.tick)
 
 

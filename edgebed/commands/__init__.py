@@ -2,6 +2,7 @@
 
 Read first: `main.py` (the entry point, `compare` and the commands that read its folders), `options.py` (what several
 commands take), `console.py` (results on stdout, everything else on stderr). The others are sub-commands: `standing.py`
-has `up`, `load`, `inject` and `down`; `reproduce.py`, `calibrate.py` with `calibrate_check.py`, `profile.py` and
-`models.py` are named like the packages they call. Only here do errors become exit codes.
+has `up` and `down`, `steer.py` what is done to a testbed that stands, `load.py` the load; `reproduce.py`,
+`calibrate.py` with `calibrate_check.py`, `profile.py` and `models.py` are named like the packages they call.
+Only here do errors become exit codes.
 """

@@ -45,7 +45,8 @@ from edgebed.commands.options import (
 from edgebed.commands.profile import profile, profiles
 from edgebed.commands.recover import recover
 from edgebed.commands.reproduce import app as reproduce_app
-from edgebed.commands.standing import down, inject, up
+from edgebed.commands.standing import down, up
+from edgebed.commands.steer import events, inject, undo
 
 RUNS = "Compare"
 LIVE = "A live testbed that stays"
@@ -216,7 +217,7 @@ def demo(
     )
 
 
-for command in (up, load, inject, down):
+for command in (up, load, inject, undo, events, down):
     app.command(cls=Command, rich_help_panel=LIVE)(command)
 
 

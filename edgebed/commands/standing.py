@@ -1,9 +1,9 @@
-"""The commands of a live testbed that stays: `up`, `inject`, `down`; `load` has a file of its own."""
+"""The commands of a live testbed that stays, `up` and `down`; what steers it is in `steer.py`, `load` in `load.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -189,75 +189,3 @@ def down() -> None:
         raise typer.Exit(1)
     else:
         out.print("down")
-
-
-def inject(
-    kind: Annotated[
-        str,
-        typer.Argument(
-            help="What goes wrong: slowdown, drift, ramp, pause, error, leave, drain, node_kill, link_delay, "
-            "link_loss, replica_crash, replica_kill or llm_outage."
-        ),
-    ],
-    for_s: Annotated[
-        float,
-        typer.Option(
-            "--for", min=0.001, max=1e9, help="How long it lasts, in virtual seconds; then it is undone."
-        ),
-    ] = 60.0,
-    node: Annotated[
-        str | None,
-        typer.Option(
-            "--node",
-            help="The node it happens to; every kind but link_delay, link_loss and llm_outage needs one. By default "
-            "none.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Only this model on the node. By default all of its models.")
-    ] = None,
-    factor: Annotated[
-        float | None,
-        typer.Option(
-            "--factor",
-            min=0.001,
-            max=10_000.0,
-            help="How many times slower: slowdown and ramp need it. By default none.",
-        ),
-    ] = None,
-    in_flight: Annotated[
-        Literal["requeue", "fail", "resume"] | None,
-        typer.Option(
-            "--in-flight",
-            help="What becomes of the work on a node that leaves or drains: it goes elsewhere, is lost, or goes on "
-            "when the node is back. By default requeue.",
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any other field of the event, as a scenario file has it; repeatable.",
-        ),
-    ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            "--url", metavar="URL", help="Where the testbed is. By default the one that `edgebed up` left."
-        ),
-    ] = None,
-) -> None:
-    """Make something go wrong on the live testbed, from now on for a while."""
-    from edgebed.runs.testbed_client import inject as play
-    from edgebed.runs.testbed_client import standing_url
-
-    given = {"node": node, "model": model, "factor": factor, "in_flight": in_flight}
-    event: dict[str, object] = {"kind": kind, **{name: v for name, v in given.items() if v is not None}}
-    for setting in settings or []:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {setting!r}: write name=value")
-        event[name] = value
-    number = play(standing_url(url), event, for_s)
-    out.print(f"event {number}: {kind} for {for_s:g} virtual seconds")

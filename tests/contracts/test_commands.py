@@ -179,6 +179,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
         "compare": ["demo"],
         "simulate": ["demo"],
         "inject": ["slowdown"],
+        "undo": ["0"],
         "report": [str(run)],
         "replay": [str(run)],
         "cluster render": ["demo"],
@@ -203,7 +204,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
             "fraction": ["--colocate", "1,2", "--device", "cuda"],
             "batches": ["--backend", "vllm"],
         }.get(param.name, [])
-    if words == "inject":
+    if words in ("inject", "undo", "events"):
         options += ["--url", "http://127.0.0.1:9"] if param.name != "url" else []
     if param.param_type_name == "option":
         return [*words.split(), *base, *options, param.opts[0], value]
@@ -292,6 +293,7 @@ HEAVY = {
         (["--version"], set()),
         (["compare", "--help"], set()),
         (["inject", "slowdown", "--node", "n", "--factor", "2"], {"httpx2"}),
+        (["undo", "0"], {"httpx2"}),
         (["down"], set()),
     ],
     ids=" ".join,

@@ -1,0 +1,130 @@
+"""Steering a testbed from outside: nothing is sent that its types refuse, and its own words are what the user reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import Any, TypeVar
+
+import pytest
+
+from edgebed.ui.steering.client import Control, NotDone
+from emulation.domain.mistakes import ConfigError
+from serve_apps.wire.names import EVENTS
+from serve_apps.wire.secret import Keys, Secret
+from serve_apps.wire.steer import EventEntry, EventList
+from tests.build.asgi import MadeUpCalls
+from tests.build.command_line import edgebed
+from tests.build.http_server import Server
+
+EVENT = {"kind": "leave", "node": "d0"}
+LEDGER = EventList(
+    t_s=14.0,
+    events=(
+        EventEntry(
+            event=0, kind="slowdown", target="d0", state="in_force", by_hand=True, at_s=12.0, until_s=None,
+            onset_s=12.25, undone_s=None, spec={"kind": "slowdown", "node": "d0", "factor": 2.0},
+        ),
+    ),
+)  # fmt: skip
+T = TypeVar("T")
+
+
+class Actors(MadeUpCalls):
+    """They say the time, number events, and list them."""
+
+    async def call(self, name: str, method: str, *args: object, limit_s: float = 1.0) -> object:
+        self.called.append((name, method, *args))
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return {"progress": {"t_s": 12.0}, "inject": 7, "undo": 13.5, "ledger": LEDGER}[method]
+
+
+def done(port: int, ask: Callable[[Control], Awaitable[T]], token: str | None = None) -> T:
+    async def asked() -> T:
+        async with Control(f"http://127.0.0.1:{port}", token) as control:
+            return await ask(control)
+
+    return asyncio.run(asked())
+
+
+@pytest.mark.parametrize(("for_s", "until_s"), [(30.0, 42.0), (inf, inf)])
+def test_an_event_begins_now_and_has_a_number(for_s: float, until_s: float) -> None:
+    actors = Actors()
+    with Server(calls=actors) as server:
+        assert done(server.port, lambda c: c.inject(dict(EVENT), for_s)) == 7
+    event: Any = actors.called[-1][2]
+    assert (event.at_s, event.until_s) == (12.0, until_s)
+
+
+def test_an_event_is_undone_by_its_number_and_all_are_listed() -> None:
+    actors = Actors()
+    with Server(calls=actors) as server:
+        assert done(server.port, lambda c: c.undo(7)) == 13.5
+        assert done(server.port, lambda c: c.events()) == LEDGER
+    assert actors.called == [(EVENTS, "undo", 7), (EVENTS, "ledger")]
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ({"kind": "slowdown", "node": "d0", "factor": -1}, r"slowdown.factor: must be a number from 0.001"),
+        ({"kind": "slowdown", "node": "d0"}, "slowdown.factor: is missing"),
+        ({"kind": "meteor"}, "unknown kind 'meteor'"),
+        ({}, "has no kind"),
+        ({**EVENT, "stregth": 1}, "unknown key 'stregth'"),
+    ],
+)
+def test_what_the_types_refuse_is_never_sent(event: dict[str, Any], words: str) -> None:
+    actors = Actors()
+    with Server(calls=actors) as server:
+        for broken in (lambda c: c.inject(event, 30.0),):
+            with pytest.raises(ConfigError, match=words):
+                done(server.port, broken)
+        with pytest.raises(ConfigError, match="event: must be a whole number from 0"):
+            done(server.port, lambda c: c.undo(-1))
+    assert actors.called == []
+
+
+def test_a_refusal_is_told_in_the_gateway_s_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEBED_TOKEN", "wrong")
+    with Server(keys=Keys(control=Secret("right")), calls=Actors()) as server:
+        with pytest.raises(NotDone, match=r"401.*needs the token of EDGEBED_TOKEN") as refused:
+            done(server.port, lambda c: c.inject(dict(EVENT), 30.0))
+        assert refused.value.wants_token
+        assert "wrong" not in str(refused.value)
+        assert done(server.port, lambda c: c.undo(7), token="right") == 13.5
+    with Server(calls=Actors(ValueError("event 7 is over since 12.0 s"))) as server:
+        with pytest.raises(NotDone) as refused:
+            done(server.port, lambda c: c.undo(7))
+        assert (refused.value.sentence, refused.value.status) == ("event 7 is over since 12.0 s", 400)
+
+
+def test_a_port_nobody_answers_on_is_said() -> None:
+    with pytest.raises(NotDone, match="no testbed answers"):
+        done(9, lambda c: c.inject(dict(EVENT), 30.0))
+
+
+def test_a_server_of_another_kind_is_said() -> None:
+    calls = MadeUpCalls({"other": 1})
+    with (
+        Server(calls=calls) as server,
+        pytest.raises(NotDone, match="not what a gateway of this version says"),
+    ):
+        done(server.port, lambda c: c.now_s())
+
+
+def test_the_commands_say_what_was_done_and_what_is_in_force() -> None:
+    with Server(calls=Actors()) as server:
+        url = ("--url", f"http://127.0.0.1:{server.port}")
+        assert (
+            "event 7: leave for 5 virtual"
+            in edgebed("inject", "leave", "--node", "d0", "--for", "5", *url).stdout
+        )
+        assert "event 7: undone at 13.5" in edgebed("undo", "7", *url).stdout
+        listed = edgebed("events", *url).stdout
+        assert all(word in listed for word in ("slowdown", "d0", "in force", "12.2 s", "never", "yes"))
+        assert EventList.model_validate_json(edgebed("events", "--json", *url).stdout) == LEDGER
+    refused = edgebed("undo", "7", "--url", "http://127.0.0.1:9", code=2)
+    assert refused.stderr.startswith("error: no testbed answers at http://127.0.0.1:9")

@@ -86,7 +86,7 @@ def build(shelf: Shelf, readings: comparison.Readings) -> None:
             comparison.build(room, readings, shown=lambda: panels.value == TABS[2])
         with ui.tab_panel(TABS[3]):
             faults.build(room)
-            steering.build(room)
+            steering.build(room, shown=lambda: panels.value == TABS[3])
         with ui.tab_panel(TABS[4]):
             costs.build(room)
     ui.timer(TICK_S, room.tick)

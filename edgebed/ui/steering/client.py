@@ -19,6 +19,8 @@ from serve_apps.wire.steer import EventList, Undo
 if TYPE_CHECKING:
     import httpx2
 
+    from emulation.domain.events import Event
+
 LIMIT_S = 10.0
 """Wall seconds within which a gateway must answer."""
 Answered = TypeVar("Answered", bound=Strict)
@@ -126,14 +128,15 @@ class Control:
         return NotDone(said, said)
 
 
-def checked_event(event: Mapping[str, object], for_s: float) -> None:
-    """Raise `ConfigError` for what no scenario file could say either, in the same words."""
+def checked_event(event: Mapping[str, object], for_s: float | str) -> Event:
+    """The event, from 0 on. Raises `ConfigError` for what no scenario file could say either, in the same words."""
     from emulation.domain.events import Event
 
     try:
-        _events().validate_python({**event, "at_s": 0.0, "until_s": for_s})
+        found: Event = _events().validate_python({**event, "at_s": 0.0, "until_s": for_s})
     except ValidationError as error:
         raise ConfigError(f"inject: {complaint(Event, error, str(event.get('kind', '')))}") from error
+    return found
 
 
 def checked(kind: type[Answered], body: Mapping[str, object]) -> Answered:

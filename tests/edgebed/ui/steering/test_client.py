@@ -13,32 +13,14 @@ from edgebed.ui.steering.client import Control, NotDone
 from emulation.domain.mistakes import ConfigError
 from serve_apps.wire.names import EVENTS
 from serve_apps.wire.secret import Keys, Secret
-from serve_apps.wire.steer import EventEntry, EventList
+from serve_apps.wire.steer import EventList
 from tests.build.asgi import MadeUpCalls
 from tests.build.command_line import edgebed
 from tests.build.http_server import Server
+from tests.build.steered import LEDGER, Actors
 
 EVENT = {"kind": "leave", "node": "d0"}
-LEDGER = EventList(
-    t_s=14.0,
-    events=(
-        EventEntry(
-            event=0, kind="slowdown", target="d0", state="in_force", by_hand=True, at_s=12.0, until_s=None,
-            onset_s=12.25, undone_s=None, spec={"kind": "slowdown", "node": "d0", "factor": 2.0},
-        ),
-    ),
-)  # fmt: skip
 T = TypeVar("T")
-
-
-class Actors(MadeUpCalls):
-    """They say the time, number events, and list them."""
-
-    async def call(self, name: str, method: str, *args: object, limit_s: float = 1.0) -> object:
-        self.called.append((name, method, *args))
-        if isinstance(self.outcome, Exception):
-            raise self.outcome
-        return {"progress": {"t_s": 12.0}, "inject": 7, "undo": 13.5, "ledger": LEDGER}[method]
 
 
 def done(port: int, ask: Callable[[Control], Awaitable[T]], token: str | None = None) -> T:

@@ -11,6 +11,7 @@ from controller.capacity import Floats
 from controller.objective import Objective
 from emulation.domain.cluster import Strict, TestbedConfig
 from emulation.domain.quantities import Range, SomeFraction
+from emulation.domain.slots import slot_start_s
 from emulation.domain.snapshot import ClusterSnapshot
 
 
@@ -50,7 +51,14 @@ def estimated(
 
 
 def _window_s(objective: Objective, snapshot: ClusterSnapshot) -> float:
-    """Seconds since the last epoch boundary; a whole epoch when asked on the boundary itself."""
+    """Seconds since the last epoch boundary; a whole epoch when asked on the boundary itself.
+
+    Of a window that began elsewhere, because nobody looked at that boundary (a scheme without a planner was in force),
+    as long as it is.
+    """
     within = snapshot.slot % objective.epoch_slots
     slots = within if within > 0 else min(snapshot.slot, objective.epoch_slots)
+    begin_s = slot_start_s(snapshot.slot - slots, objective.slot_s)
+    if abs(snapshot.window.since_s - begin_s) > objective.slot_s:
+        return max(snapshot.t_s - snapshot.window.since_s, objective.slot_s)
     return max(slots, 1) * objective.slot_s

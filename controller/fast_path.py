@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from controller.backlog import Entry
 from controller.fast_view import Belief, FastView, Pool
 from controller.lengths import OutputLengths
 from controller.routers.router import HOLD, Router
 from controller.scoring import AVOID_S, guide_penalty_s, rank, soft_bias_s
+from controller.succession import succeed
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.ports import Believed, Completion, Lesson, MetaController, PerfKey, PerformanceModel
 from emulation.domain.quantities import Range, Seconds
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
+
+
+class SupervisedPath(Protocol):
+    """A fast path, whatever is round it."""
+
+    @property
+    def innermost(self) -> FastPath:
+        """The fast path itself."""
 
 
 class FastPathConfig(Strict):
@@ -66,6 +75,22 @@ class FastPath:
         self._weights: Mapping[tuple[str, str], float] = {}
         for belief in self.view.beliefs.values():
             self._rebias(belief)
+
+    @property
+    def innermost(self) -> FastPath:
+        """Itself: nothing is round it."""
+        return self
+
+    def take_over(self, before: SupervisedPath) -> None:
+        """Go on in the place of another, which must not be used any more; see `succession.py`. For a new one only."""
+        old = before.innermost
+        succeed(self, old)
+        for request_id, belief in old._where.items():
+            self._where[request_id] = self.view.beliefs[belief.name]
+        for belief in self.view.beliefs.values():
+            self._rebias(belief)
+        for each in old._unlearned:
+            self._learn(*each)
 
     # -- one request --------------------------------------------------------------------------------------
 

@@ -219,7 +219,7 @@ def _kill(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
         node.faults.kill(event.model, now_s)
 
 
-def _of_reasoners(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
+def _of_control(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
     """Nothing to do on a node; the control plane is told by whoever plays the plan."""
 
 
@@ -274,7 +274,8 @@ FAULTS: dict[str, Fault] = {
     "link_loss": Fault(_lose, lambda event: event.rate, in_force=_loses),
     "replica_crash": Fault(_crash),
     "replica_kill": Fault(_kill, kills="replica"),
-    "llm_outage": Fault(_of_reasoners),
+    "llm_outage": Fault(_of_control),
+    "scheme": Fault(_of_control),
 }
 
 

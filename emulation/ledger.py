@@ -190,10 +190,12 @@ class Ledger:
         t_s: float,
         side: Mapping[str, Any] | None = None,
         in_force: Mapping[str, tuple[float | None, float | None]] | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         """A step of the event plan was applied.
 
         `in_force`: node to the magnitude of the event's effect by the node's own state, before the step and after it.
+        `more`: what else there is to say of this kind of event, as plain data.
         """
         if self._sink is not None:
             detail: dict[str, Any] = {"value": step.value}
@@ -203,6 +205,7 @@ class Ledger:
                 detail["by_hand"] = True
             if in_force:
                 detail["in_force"] = {node: list(both) for node, both in in_force.items()}
+            detail |= more or {}
             record = EventRecord(
                 t_s, step.event, step.spec.kind, step.spec.target, step.phase, step.visible, detail
             )

@@ -70,6 +70,16 @@ class Calibrated(PerformanceModel):
         wider = (square * (c00 + more * a * a), square * (c01 + more * a * b), square * (c11 + more * b * b))
         return Spread(wider, plain.noise_cv)
 
+    @property
+    def ordinary(self) -> PerformanceModel:
+        """The model it is round."""
+        return self.base
+
+    def over(self, ordinary: PerformanceModel) -> PerformanceModel:
+        """Itself, round another model of the same kind."""
+        self.base = ordinary
+        return self
+
     def regime(self, executor: str, abnormal: bool) -> None:
         """A hint begins or ends: models that keep two laws apart do."""
         for model in (self.base, *(m for (e, _), m in self.refits.items() if e == executor)):

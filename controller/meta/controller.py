@@ -16,7 +16,7 @@ from typing import Any
 from controller.agents.llm import LLM, Query, ToolCall
 from controller.agents.loop import Thought
 from controller.agents.tools import run_call
-from controller.fast_path import FastPath
+from controller.fast_path import FastPath, SupervisedPath
 from controller.meta.audit import AuditTrail
 from controller.meta.config import MetaConfig
 from controller.meta.invocations import Invocations
@@ -65,6 +65,16 @@ class MetaController:
     def meta(self) -> MetaController:
         """Itself: who dispatches by it has its records and questions to carry."""
         return self
+
+    @property
+    def innermost(self) -> FastPath:
+        """The fast path it is round."""
+        return self.fast_path
+
+    def take_over(self, before: SupervisedPath) -> None:
+        """As the fast path. What others dispatched tells nothing of ordinary times: nobody watched the hints then."""
+        self.fast_path.take_over(before)
+        self.steered.take_over()
 
     # -- the world's side -----------------------------------------------------------------------------------
 

@@ -69,6 +69,14 @@ class SteeredFastPath:
         self.warmup_tasks = self._routers["explore_risk"].warmup_tasks
         """Length of the router's warm-up."""
 
+    def take_over(self) -> None:
+        """The fast path has gone on in the place of another: whatever was in flight there is another's dispatch."""
+        view = self.fast_path.view
+        self.now_s = max(self.now_s, view.now_s)
+        for belief in view.beliefs.values():
+            for request_id in belief.backlog.entries:
+                self.flights[request_id] = Flight(self.device_of[belief.name], 0, hinted=False, mixed=True)
+
     # -- looking --------------------------------------------------------------------------------------------
 
     def state(self, device: str) -> str:

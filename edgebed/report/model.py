@@ -129,7 +129,9 @@ class Comparison:
 
     def label(self, scheme: str) -> str:
         """The name a table shows: with the reasoner in brackets where one decided, so `MA (rules)`."""
-        used = sorted({s.reasoner for s in self.summaries(scheme)} - {"none", ""})
+        of = self.summaries(scheme)
+        thought = {s.reasoner for s in of} | {switch.reasoner for s in of for switch in s.switches}
+        used = sorted(thought - {"none", ""})
         missing = [r for r in used if f"({r})" not in scheme]
         return f"{scheme} ({', '.join(missing)})" if missing else scheme
 
@@ -221,8 +223,7 @@ def compare_runs(
     by_name: dict[str, list[RunResult]] = defaultdict(list)
     for result in results:
         by_name[_key(result, results)].append(result)
-    if baseline is not None and baseline not in by_name:
-        raise ValueError(f"baseline {baseline!r} was not run; there are {list(by_name)}")
+    baseline = None if baseline is None else _named(baseline, by_name)
     schemes = {name: tuple(sorted(own, key=lambda r: r.summary.seed)) for name, own in by_name.items()}
     return Comparison(
         scenario=scenarios[0],
@@ -236,10 +237,21 @@ def compare_runs(
     )
 
 
+def _named(baseline: str, by_name: Mapping[str, Sequence[RunResult]]) -> str:
+    """The key of a scheme, which may have been switched from. Raises `ValueError` if it was not run."""
+    if baseline in by_name:
+        return baseline
+    began = [key for key, results in by_name.items() if results[0].summary.scheme == baseline]
+    if not began:
+        raise ValueError(f"baseline {baseline!r} was not run; there are {list(by_name)}")
+    return began[0]
+
+
 def _key(result: RunResult, results: Sequence[RunResult]) -> str:
-    summary = result.summary
-    worlds = {r.summary.world for r in results if r.summary.scheme == summary.scheme}
-    return summary.scheme if len(worlds) == 1 else f"{summary.scheme} [{summary.world}]"
+    """Runs of one key are compared as one: those in which the same schemes decided, in one world."""
+    name = result.summary.decided_by
+    worlds = {r.summary.world for r in results if r.summary.decided_by == name}
+    return name if len(worlds) == 1 else f"{name} [{result.summary.world}]"
 
 
 def _ledger(

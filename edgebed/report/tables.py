@@ -23,6 +23,7 @@ from edgebed.report.figures import (
 )
 from edgebed.report.model import Comparison, FaultEntry
 from edgebed.report.stats import Interval
+from edgebed.report.switched import switch_remarks
 from emulation.domain.request import FATES
 from emulation.metrics.shares import share_percent
 
@@ -258,7 +259,7 @@ def checks(comparison: Comparison) -> list[TableCell]:
         text = f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded"
         lines.append(TableCell(text, "CUT", "bad"))
     lines += _left_out(comparison)
-    remarks = (*_few(comparison), *recorder_remarks(results), *comparison.remarks)
+    remarks = (*_few(comparison), *switch_remarks(results), *recorder_remarks(results), *comparison.remarks)
     lines += [TableCell(text, "note", "muted") for text in remarks]
     unnamed = sum(r.summary.unnamed for r in results)
     if unnamed:

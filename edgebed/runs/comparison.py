@@ -16,6 +16,7 @@ from edgebed.runs.manifest import check_baseline, manifest_of
 from edgebed.runs.virtual import Task, run_tasks
 from edgebed.wiring.controllers import build_controllers, find_scheme
 from edgebed.wiring.reasoners import check_reasoner
+from edgebed.wiring.switching import check_switches
 from emulation.domain.events import Event
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -40,6 +41,7 @@ def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> Non
         check_reasoner(row, scenario, live)
         if live or row.router != "oracle":
             build_controllers(row, scenario, 0)
+    check_switches(scenario, live)
     check_traces(scenario)
     for doubt in scenario.doubts():
         warn(doubt)
@@ -165,4 +167,4 @@ def figures(summary: Summary) -> str:
     """One run in a few words, for progress bars."""
     latency = "no request done" if summary.mean_latency_s is None else f"mean {summary.mean_latency_s:.1f} s"
     success = "" if summary.success_ratio is None else f", success {share_text(summary.success_ratio, 3)}"
-    return f"{summary.scheme} seed {summary.seed}: {latency}{success}"
+    return f"{summary.decided_by} seed {summary.seed}: {latency}{success}"

@@ -30,6 +30,7 @@ from emulation.domain.request_id import gateway_of, scenario_id_of
 from emulation.domain.scenario import Scenario
 from emulation.domain.slots import slot_start_s
 from emulation.engine.run import Crossing
+from emulation.metrics.switches import decided_by
 from emulation.recording import MemorySink, Run
 from emulation.rng import stream
 from workloads.generate import generate
@@ -135,9 +136,7 @@ def replay_rows(run: Run, scenario: Scenario) -> list[ParityRow]:
             low, high = live_s * (1 - REPLAY_TOLERANCE), live_s * (1 + REPLAY_TOLERANCE)
             difference = None if virtual_s is None else (virtual_s - live_s) / live_s
         ok = virtual_s is not None and low is not None and high is not None and low <= virtual_s <= high
-        rows.append(
-            ParityRow(run.header.scheme, "replay", model, live_s, virtual_s, difference, low, high, ok)
-        )
+        rows.append(ParityRow(decided_by(run), "replay", model, live_s, virtual_s, difference, low, high, ok))
     return rows
 
 
@@ -156,7 +155,7 @@ def closed_loop_rows(
         on_run()
     live = type_means(run)
     return [
-        closed_loop_row(run.header.scheme, model, live.get(model), pool.get(model, ()))
+        closed_loop_row(decided_by(run), model, live.get(model), pool.get(model, ()))
         for model in run.header.models
         if model in live or model in pool
     ]

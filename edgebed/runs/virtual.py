@@ -22,6 +22,7 @@ from edgebed.wiring.controllers import (
     run_header,
 )
 from edgebed.wiring.identity import plain_scenario
+from edgebed.wiring.switching import VirtualSchemes
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import RunFooter
 from emulation.domain.request import Request
@@ -61,13 +62,15 @@ def simulate(
     controllers = in_virtual_gateways(
         build_controllers(row, scenario, seed, oracle), scenario, seed, oracle, gateway_of
     )
+    plane = controllers.plane(delay_s)
+    plane.schemes = VirtualSchemes(row.name, scenario, seed, oracle, gateway_of)
     simulation = Simulation(
         scenario,
         run_header(scenario, row, seed, "virtual"),
         generate(scenario, seed).items if arrivals is None else arrivals,
         world_truth(scenario, seed) if truth is None else truth,
         controllers.fast_path,
-        controllers.plane(delay_s),
+        plane,
         sink,
         on_slot,
         sent_s,

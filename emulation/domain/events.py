@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -21,6 +22,8 @@ from emulation.domain.quantities import (
 )
 
 Hint = Annotated[str, Words("one line, not empty, without control characters", 100, empty=False)]
+
+SchemeName = Annotated[str, Words("the name of a scheme, on one line", 100, empty=False)]
 
 InFlight = Literal["requeue", "fail", "resume"]
 """What happens to work on a node that leaves: dispatched again elsewhere, lost, or continued on return
@@ -43,7 +46,7 @@ class Timed(Strict):
 
     @property
     def target(self) -> str:
-        """What it hits, for records and tables: a node, a node/model, a pair of sites, or `control`."""
+        """What it hits, for records and tables: a node, a node/model, a pair of sites, a scheme, or `control`."""
         if hasattr(self, "a") and hasattr(self, "b"):
             return f"{self.a}-{self.b}"
         node, model = getattr(self, "node", "control"), getattr(self, "model", None)
@@ -199,6 +202,22 @@ class LlmOutage(Timed):
     failure: LlmFailure = "timeout"
 
 
+class SchemeSwitch(Timed):
+    """Another scheme decides from `at_s` on, and at `until_s` the one before it again. What runs stays as it is until
+    the controllers that came in decide otherwise; requests in flight go on where they are."""
+
+    kind: Literal["scheme"] = "scheme"
+    until_s: Until = inf
+    visible: Literal["onset", "never"] = "never"
+    to: SchemeName
+    """The scheme that comes in; where it is in force already, nothing changes."""
+
+    @property
+    def target(self) -> str:
+        """The scheme that comes in."""
+        return self.to
+
+
 Event = Annotated[
     Slowdown
     | Drift
@@ -212,7 +231,8 @@ Event = Annotated[
     | LinkLoss
     | ReplicaCrash
     | ReplicaKill
-    | LlmOutage,
+    | LlmOutage
+    | SchemeSwitch,
     Field(discriminator="kind"),
 ]
 

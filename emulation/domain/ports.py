@@ -106,6 +106,15 @@ class PerformanceModel(ABC):
         noise = max(relative * relative - square, 0.0) ** 0.5
         return Spread((square * a * a, square * a * b, square * b * b), noise)
 
+    @property
+    def ordinary(self) -> PerformanceModel:
+        """The model that learns; itself, unless it is one round another."""
+        return self
+
+    def over(self, ordinary: PerformanceModel) -> PerformanceModel:
+        """This model with that one in the place of the one that learns."""
+        return ordinary
+
     def regime(self, executor: str, abnormal: bool) -> None:  # noqa: B027 (most models know no regimes)
         """A hint says that an executor enters or leaves an abnormal time."""
 
@@ -194,6 +203,12 @@ class FastPath(Protocol):
 
     def policy(self, policy: MacroPolicy) -> None:
         """The planner's policy for the epoch."""
+
+    def take_over(self, before: Any) -> None:
+        """Go on in the place of `before`, the fast path of the scheme that goes out, which nobody uses any more.
+
+        What is in flight and what is known of the world goes over; what was decided does not.
+        """
 
     def believed(self, now_s: float) -> Sequence[Believed]:
         """What it believes of every executor, for whoever watches it."""

@@ -17,6 +17,7 @@ from emulation.domain.events import (
     LlmOutage,
     ReplicaCrash,
     ReplicaKill,
+    SchemeSwitch,
 )
 from emulation.domain.feasibility import given_plan_violations
 from emulation.domain.quantities import (
@@ -179,7 +180,7 @@ def check_event(event: Event, testbed: TestbedConfig, where: str) -> None:
     if isinstance(event, LinkDelay | LinkLoss):
         check_known(where, (event.a, event.b), {n.site for n in testbed.nodes}, "site")
         return
-    if isinstance(event, LlmOutage):
+    if isinstance(event, LlmOutage | SchemeSwitch):
         return
     check_known(f"{where}.node", (event.node,), {n.id for n in testbed.nodes}, "node")
     model = getattr(event, "model", None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from emulation.domain.actions import Decision, MacroPolicy
-from emulation.domain.ports import MetaController
+from emulation.domain.ports import FastPath, MetaController
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 
 SeenT = TypeVar("SeenT", contravariant=True)
@@ -31,6 +31,27 @@ class PolicyObserver(Observer[SeenT], Protocol[SeenT]):
     def accept(self, policy: MacroPolicy) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomers:
+    """Everything that decides by a scheme that comes in."""
+
+    fast_path: FastPath
+    control: ControlPlane
+    reasoner: str
+    """What thinks in it, for records."""
+
+
+class Schemes(Protocol):
+    """The schemes that a run may switch to."""
+
+    @property
+    def own(self) -> str:
+        """The one that the run begins with."""
+
+    def newcomers(self, scheme: str) -> Newcomers:
+        """The controllers of a scheme, anew. Raises `ValueError` for one that is not known or cannot run here."""
+
+
 @dataclass(slots=True)
 class ControlPlane:
     """Who decides on which time scale; what is None is not there in this scheme."""
@@ -43,6 +64,8 @@ class ControlPlane:
     for `look:<actor>` before it looks, for `gateway` before the fast path hears of something."""
     meta: MetaController | None = None
     """The meta-controller, if the fast path has one; it is told of hints and asks its reasoner through the engine."""
+    schemes: Schemes | None = None
+    """Makes the controllers of other schemes, for events that switch to them."""
 
     def outage(self, failure: str | None) -> None:
         """Every reasoner of these loops fails in this way from now on; None: it works again."""

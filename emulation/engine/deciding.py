@@ -12,11 +12,29 @@ from emulation.domain.ports import FastPath
 from emulation.domain.scenario import PLANNER_GRACE_SHARE, Scenario
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.engine.control import ControlPlane
-from emulation.engine.kernel import DELIVERY, DISPATCHED, LANDING, Kernel
+from emulation.engine.kernel import CONTROL, DELIVERY, DISPATCHED, LANDING, Kernel
 from emulation.executor import NodeState
 from emulation.ledger import Ledger
 
 PLANNER, SCHEDULER = "planner", "scheduler"
+SWITCHED = "another scheme had come in by then"
+"""Why a decision is voided that was still out when another scheme came in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One round of looks."""
+
+    slot: int
+    came_in: str = ""
+    """Why these loops look for the first time; empty: they look because a slot begins."""
+    boundary: bool = True
+    """Whether a slot begins at this very instant."""
+
+    @property
+    def cause(self) -> str:
+        """Of what scheduler and deployment agents decide."""
+        return self.came_in or f"slot {self.slot}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,10 @@ class Deciding:
         """Actor whose decision is still out to when it lands; until then it is not asked again."""
         self._settled: dict[str, _Settled] = {}
         """Node to what its deployment agent decided last, where that left everything as it was."""
+        self._came_in = ""
+        """Why these loops have yet to look for the first time; empty: they have, or began with the run."""
+        self._over = False
+        """Another scheme is in force: what is still out is voided, and nobody looks again."""
 
     def tell(self, hear: Callable[[Any], None], news: Any, whom: str = "gateway") -> None:
         """Somebody hears or looks now, or as late as in a live run (jittered runs)."""
@@ -62,55 +84,74 @@ class Deciding:
             delay_s = self._control.delay_s(whom, self._kernel.now_s)
             self._kernel.at(self._kernel.now_s + delay_s, DELIVERY, hear, news)
 
+    def come_in(self, cause: str, slot: int) -> None:
+        """These loops came in while the run goes on: they look at this instant, the planner too, and then as ever."""
+        self._came_in = cause
+        self._kernel.at(self._kernel.now_s, CONTROL, self._first_look, slot)
+
+    def retire(self) -> None:
+        """Another scheme comes in."""
+        self._over = True
+
     def slot(self, slot: int) -> None:
         """A slot begins: the planner looks at an epoch boundary, then the loops below it."""
+        came_in, self._came_in = self._came_in, ""
+        self._look(_Look(slot, came_in))
+
+    def _first_look(self, slot: int) -> None:
+        came_in, self._came_in = self._came_in, ""
+        if came_in and not self._over:  # else a slot began at this very instant
+            self._look(_Look(slot, came_in, boundary=False))
+
+    def _look(self, look: _Look) -> None:
         now_s, scenario, planner = self._kernel.now_s, self._scenario, self._control.planner
-        if planner is None or slot % scenario.epoch_slots:
-            self._lower(slot)
+        epoch, past = divmod(look.slot, scenario.epoch_slots)
+        if planner is None or (past and not look.came_in):
+            self._lower(look)
             return
         if PLANNER not in self._out:
-            cause = f"epoch {slot // scenario.epoch_slots}"
-            self._decided(PLANNER, planner.observe(self._snapshot(slot, reset=True), cause))
+            snapshot = self._snapshot(look.slot, reset=past == 0 and look.boundary)
+            self._decided(PLANNER, planner.observe(snapshot, look.came_in or f"epoch {epoch}"))
         late_s = self._out.get(PLANNER, now_s) - now_s
         grace_s = min(late_s, PLANNER_GRACE_SHARE * scenario.slot_s)
         if grace_s > 0:
-            self._kernel.at(now_s + grace_s, LANDING, self._lower, slot)
+            self._kernel.at(now_s + grace_s, LANDING, self._lower, look)
         else:
-            self._lower(slot)
+            self._lower(look)
 
-    def _lower(self, slot: int) -> None:
-        """Scheduler and deployment agents; at an epoch boundary after the planner, if it is not too late."""
+    def _lower(self, look: _Look) -> None:
+        """Scheduler and deployment agents; after the planner where that looks too, if it is not too late."""
         if self._control.scheduler is not None:
-            self.tell(self._schedule, slot, "look:scheduler")
+            self.tell(self._schedule, look, "look:scheduler")
         if self._scenario.slot_order == "dispatch-first":
-            self._kernel.at(self._kernel.now_s, DISPATCHED, self._deployers, slot)
+            self._kernel.at(self._kernel.now_s, DISPATCHED, self._deployers, look)
         else:
-            self._deployers(slot)
+            self._deployers(look)
 
-    def _deployers(self, slot: int) -> None:
+    def _deployers(self, look: _Look) -> None:
         for node_id in self._control.deployers:
-            self.tell(self._deploy, (node_id, slot), f"look:deployer:{node_id}")
+            self.tell(self._deploy, (node_id, look), f"look:deployer:{node_id}")
 
-    def _schedule(self, slot: int) -> None:
+    def _schedule(self, look: _Look) -> None:
         scheduler = self._control.scheduler
         assert scheduler is not None
-        if SCHEDULER not in self._out:
-            self._decided(SCHEDULER, scheduler.observe(self._snapshot(slot, reset=False), f"slot {slot}"))
+        if SCHEDULER not in self._out and not self._over:
+            self._decided(SCHEDULER, scheduler.observe(self._snapshot(look.slot, reset=False), look.cause))
 
-    def _deploy(self, of: tuple[str, int]) -> None:
-        node_id, slot = of
+    def _deploy(self, of: tuple[str, _Look]) -> None:
+        node_id, look = of
         actor = f"deployer:{node_id}"
         node, now_s = self._nodes[node_id], self._kernel.now_s
-        if not node.available or actor in self._out:
+        if not node.available or actor in self._out or self._over:
             return
         settled = self._settled.get(node_id)
         if (
             settled is not None and settled.version == node.version
         ):  # it would see the same, and so decide the same
-            again = replace(settled.decision, cause=f"slot {slot}", decided_at_s=now_s)
+            again = replace(settled.decision, cause=look.cause, decided_at_s=now_s)
             self._ledger.decide(again, now_s, settled.outcome, settled.refused, 0)
         else:
-            self._decided(actor, self._control.deployers[node_id].observe(node.view(now_s), f"slot {slot}"))
+            self._decided(actor, self._control.deployers[node_id].observe(node.view(now_s), look.cause))
 
     def _snapshot(self, slot: int, reset: bool) -> ClusterSnapshot:
         now_s = self._kernel.now_s
@@ -133,7 +174,10 @@ class Deciding:
     def _land_late(self, of: tuple[str, Decision]) -> None:
         actor, decision = of
         del self._out[actor]
-        self._land(decision)
+        if self._over:
+            self._ledger.decide(decision, None, "voided", (SWITCHED,), 0)
+        else:
+            self._land(decision)
 
     def _land(self, decision: Decision) -> None:
         command, refused, changes = decision.command, [], 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from emulation.domain.scenario import Scenario
 from emulation.engine.kernel import FAULT, Kernel
@@ -26,10 +27,13 @@ class PlayedPlan:
         kernel: Kernel,
         nodes: Mapping[str, NodeState],
         ledger: Ledger,
+        control: Callable[[Step], Mapping[str, Any] | None],
         played: Callable[[Step], None],
     ) -> None:
-        """`played` hears of every step, after it was applied to its nodes."""
+        """`control` does what a step does to who decides, and returns what its record is to say of that. `played` hears
+        of every step, after it was applied."""
         self._kernel, self._nodes, self._ledger, self._played = kernel, nodes, ledger, played
+        self._control = control
         self._end_s, self._latest_s = scenario.end_s, scenario.latest_s
         self._rest: dict[int, list[Step]] = defaultdict(list)
         """Event that begins after the end of arrivals to its further steps."""
@@ -64,5 +68,5 @@ class PlayedPlan:
             apply(step, node, now_s)
         after = [in_force(step, node) for node in nodes]
         shown = dict(zip(step.nodes, zip(before, after, strict=True), strict=True))
-        self._ledger.event(step, now_s, in_force=shown)
+        self._ledger.event(step, now_s, in_force=shown, more=self._control(step))
         self._played(step)

@@ -77,6 +77,12 @@ class Gateways:
         for path in self._paths:
             path.policy(policy)
 
+    def take_over(self, before: Gateways) -> None:
+        """Each goes on in the place of one; what is on its way to that one is heard by its successor."""
+        self._on_the_way, self._gateway_of = before._on_the_way, before._gateway_of
+        for path, old in zip(self._paths, before._paths, strict=True):
+            path.take_over(old)
+
     def limits_s(self) -> Mapping[str, float]:
         """The same for all."""
         return self._paths[0].limits_s()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emulation.domain.events import LlmOutage
 from emulation.domain.ports import Thought
 from emulation.engine.control import ControlPlane
 from emulation.engine.kernel import LANDING, Kernel
@@ -27,14 +26,25 @@ class MetaLink:
         self._meta, self._delay_s = control.meta, control.delay_s
         self._kernel, self._nodes, self._ledger = kernel, nodes, ledger
         self._called = False
+        self._over = False
         self._meta.attach(self._wanted)
+
+    def come_in(self) -> None:
+        """It came in while the run goes on: tell it of the hints in force."""
+        now_s = self._kernel.now_s
+        for node_id, node in self._nodes.items():
+            if hints := node.view(now_s).hints:
+                self._meta.hinted(node_id, hints, now_s)
+
+    def retire(self) -> None:
+        """Another scheme comes in: what its reasoner still thinks of is not heard."""
+        self.pass_records()
+        self._over = True
 
     def sense(self, step: Step) -> None:
         """Tell it what is exposed of a step of the event plan: which hints are in force, never how strong."""
         now_s = self._kernel.now_s
-        if isinstance(step.spec, LlmOutage):
-            self._meta.outage(step.spec.failure if step.phase == "onset" else None, now_s)
-        elif step.visible:
+        if step.visible:
             for node_id in step.nodes:
                 self._meta.hinted(node_id, self._nodes[node_id].view(now_s).hints, now_s)
 
@@ -51,6 +61,8 @@ class MetaLink:
 
     def _attend(self, _: None) -> None:
         self._called = False
+        if self._over:
+            return
         self.pass_records()
         question = self._meta.take_question()
         if question is None:
@@ -61,4 +73,5 @@ class MetaLink:
         self._kernel.at(now_s + delay_s, LANDING, self._answer, (question, thought))
 
     def _answer(self, asked: tuple[Any, Thought]) -> None:
-        self._meta.answered(*asked, self._kernel.now_s)
+        if not self._over:
+            self._meta.answered(*asked, self._kernel.now_s)

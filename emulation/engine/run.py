@@ -16,9 +16,9 @@ from emulation.domain.ports import Completion, FastPath, RecordSink
 from emulation.domain.records import RunFooter, RunHeader
 from emulation.domain.request import Outcome, Request
 from emulation.domain.scenario import Scenario
-from emulation.domain.slots import slot_start_s
+from emulation.domain.slots import slot_of, slot_start_s
 from emulation.domain.truth import RequestTruth, WorldTruth
-from emulation.engine.control import ControlPlane
+from emulation.engine.control import ControlPlane, Newcomers
 from emulation.engine.deciding import Deciding
 from emulation.engine.faulting import PlayedPlan
 from emulation.engine.interrupts import stopped_by_ctrl_c
@@ -26,6 +26,7 @@ from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, FAULT, NODE, Ker
 from emulation.engine.meta import MetaLink
 from emulation.engine.progress import Progress
 from emulation.engine.progress import SimulationProgress as SimulationProgress
+from emulation.engine.switching import Switching
 from emulation.executor import Changed, Ended, Job, NodeState, Returned
 from emulation.faults import Step
 from emulation.ledger import Ledger, Unfinished
@@ -59,8 +60,6 @@ class Simulation:
         self.kernel = Kernel()
         self.nodes = {n.id: NodeState(scenario.testbed, n.id, truth) for n in scenario.testbed.nodes}
         self.ledger = Ledger(header, sink, scenario.testbed)
-        self._fast_path = fast_path
-        self._control = control
         self._arrivals = iter(arrivals)
         self._sent_s = sent_s or {}
         self._node_of = {e.id: self.nodes[e.node] for e in scenario.testbed.executors()}
@@ -72,12 +71,15 @@ class Simulation:
         for t_s, node_id, one_way_s in crossings:
             self.kernel.at(t_s, FAULT, self.nodes[node_id].set_network, one_way_s)
         self._settled_s, self._give_up_s = scenario.settled_s, scenario.give_up_s
-        self._plan = PlayedPlan(scenario, self.kernel, self.nodes, self.ledger, self._played)
+        self._switching = Switching(control.schemes, self._take_up)
+        self._outage: str | None = None
+        """How the reasoners fail; None: they do not."""
+        self._plan = PlayedPlan(
+            scenario, self.kernel, self.nodes, self.ledger,
+            lambda step: self._switching.play(step, self._control), self._played,
+        )  # fmt: skip
         self._progress = Progress(scenario, self.kernel, self.nodes, self.ledger, on_slot)
-        self._meta = None if control.meta is None else MetaLink(control, self.kernel, self.nodes, self.ledger)
-        self._deciding = Deciding(
-            scenario, control, self.kernel, self.nodes, self.ledger, fast_path, self._settle
-        )
+        self._put_in_force(fast_path, control)
 
     def run(self) -> RunFooter:
         """Run to the end of every counted request; returns the conserved books.
@@ -125,6 +127,36 @@ class Simulation:
             self._fast_path.executor_changed(executor.id, executor.state, executor.mode, 0.0)
         self.kernel.at(0.0, CONTROL, self._tick, 0)
         self._next_arrival()
+
+    # -- who decides --------------------------------------------------------------------------------------
+
+    def _put_in_force(self, fast_path: FastPath, control: ControlPlane) -> None:
+        self._fast_path, self._control = fast_path, control
+        self._meta = None if control.meta is None else MetaLink(control, self.kernel, self.nodes, self.ledger)
+        self._deciding = Deciding(
+            self.scenario, control, self.kernel, self.nodes, self.ledger, fast_path, self._settle
+        )
+
+    def _take_up(self, came: Newcomers, cause: str) -> None:
+        """From now on others decide. They go on with what is in flight, and look at once."""
+        self._deciding.retire()
+        if self._meta is not None:
+            self._meta.retire()
+        came.fast_path.take_over(self._fast_path)
+        self._put_in_force(came.fast_path, came.control)
+        if self._outage is not None:
+            self._break_reasoners(self._outage)
+        if self._meta is not None:
+            self._meta.come_in()
+        self._deciding.come_in(cause, slot_of(self.kernel.now_s, self.scenario.slot_s))
+        if self._held:
+            self.kernel.at(self.kernel.now_s, ARRIVAL, lambda _: self._retry_held())
+
+    def _break_reasoners(self, failure: str | None) -> None:
+        self._outage = failure
+        self._control.outage(failure)
+        if self._control.meta is not None:
+            self._control.meta.outage(failure, self.kernel.now_s)
 
     # -- one request --------------------------------------------------------------------------------------
 
@@ -234,7 +266,10 @@ class Simulation:
         if decision is None or decision.executor is None:
             return
         completion = Completion(job.request, decision.executor, outcome, self.kernel.now_s, measured)
-        self._deciding.tell(self._fast_path.completed, completion)
+        self._deciding.tell(self._hear_completed, completion)
+
+    def _hear_completed(self, completion: Completion) -> None:
+        self._fast_path.completed(completion)
 
     def _hear_changed(self, notice: Changed) -> None:
         self._fast_path.executor_changed(notice.executor, notice.state, notice.mode, notice.ready_at_s)
@@ -245,7 +280,7 @@ class Simulation:
         for node_id in step.nodes:
             self._settle(self.nodes[node_id])
         if isinstance(step.spec, LlmOutage):
-            self._control.outage(step.spec.failure if step.phase == "onset" else None)
+            self._break_reasoners(step.spec.failure if step.phase == "onset" else None)
         if self._meta is not None:
             self._meta.sense(step)
 

@@ -192,6 +192,18 @@ def _outage_row(case: Case) -> FaultRow:
     )
 
 
+def _scheme_row(case: Case) -> FaultRow:
+    """A switch shows in its record: which scheme went out, which came in, and live, which processes took it up."""
+    said = next(e for e in case.run.events if e.event == case.blank.event and e.phase == "onset").detail
+    if said["scheme"] == said["before"]:
+        return case.row(note="not exercised: it was in force already")
+    took, missing = said.get("took_up"), said.get("missing", ())
+    row = case.row(landed=None if missing else said["scheme"] == case.event.to, recovered=True)
+    if took is not None:
+        row = replace(row, effect=float(len(took)), expected=float(len(took) + len(missing)))
+    return replace(row, note=f"not taken up in time by {', '.join(missing)}") if missing else row
+
+
 _EVIDENCE: Mapping[str, tuple[str, Callable[[Case], FaultRow]]] = {
     "slowdown": ("x service time", _slow_row),
     "drift": ("x service time", _slow_row),
@@ -206,5 +218,6 @@ _EVIDENCE: Mapping[str, tuple[str, Callable[[Case], FaultRow]]] = {
     "link_delay": ("s per transfer", link_row),
     "link_loss": ("of messages lost", loss_row),
     "llm_outage": ("failed decisions", _outage_row),
+    "scheme": ("processes took it up", _scheme_row),
 }
 """Kind of event to the unit of its effect, and to what measures it."""

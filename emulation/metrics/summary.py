@@ -16,6 +16,7 @@ from emulation.domain.records import NAMES_UNFINISHED, DecisionRecord, RequestRe
 from emulation.domain.request import FATES
 from emulation.metrics.conservation import Conservation, conservation
 from emulation.metrics.fairness import jain, jain_normalised, objective
+from emulation.metrics.switches import Switch, switches_of
 from emulation.metrics.view import RunView, cut, is_exchange, last_s, latency_s, mean, percentile, ratio
 
 CONTROL_ACTORS = ("planner", "scheduler", "deployer", "meta")
@@ -99,6 +100,13 @@ class Summary:
     interrupted: bool
     conservation: Conservation
     per_model: dict[str, ModelSummary]
+    switches: tuple[Switch, ...] = ()
+    """Schemes that came into force while it went on; the figures are of the whole run, whoever decided."""
+
+    @property
+    def decided_by(self) -> str:
+        """Its schemes as one name, in the order in which they decided: `AL`, or `AL→MA`."""
+        return "→".join((self.scheme, *(switch.scheme for switch in self.switches)))
 
     @property
     def control_calls_total(self) -> int:
@@ -163,6 +171,7 @@ def summarise(run: RunView) -> Summary:
         interrupted=cut(run),
         conservation=conservation(run),
         per_model=per_model,
+        switches=switches_of(run),
     )
 
 

@@ -34,11 +34,14 @@ FIELDS: dict[str, dict[str, Any]] = {
     "replica_crash": {"node": "n", "model": "a"},
     "replica_kill": {"node": "n", "model": "a"},
     "llm_outage": {},
+    "scheme": {"to": "MA"},
 }
 """What each kind needs beside its times. A new kind without an entry fails here first."""
 HINTED = ("slowdown", "ramp", "pause", "error")
 ONCE = ("replica_crash", "replica_kill", "leave", "drain", "node_kill")
 """Act on executors, and so on everything there."""
+OF_CONTROL = ("llm_outage", "scheme")
+"""Happen to who decides, and to no node."""
 
 AT_S, UNTIL_S = 20.0, 40.0
 _EVENT: TypeAdapter[Any] = TypeAdapter(Event)
@@ -112,7 +115,7 @@ def test_an_event_survives_the_way_through_a_scenario_file(kind: str) -> None:
     world = scenario(one_pod(), events=(event(kind),))
     again = type(world).model_validate_json(world.model_dump_json())
     assert again.events == (event(kind),)
-    assert again.events[0].target in ("n", "n/a", "x-y", "control")
+    assert again.events[0].target in ("n", "n/a", "x-y", "control", "MA")
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -124,7 +127,7 @@ def test_work_is_served_after_the_undo_as_it_was_before_the_onset(kind: str) -> 
     disturbed = served(node, 2, 24.0)
     play(node, found, "undo")
     assert served(node, 3, 60.0) == before
-    assert (disturbed == before) == (kind == "llm_outage"), "in between it is felt"
+    assert (disturbed == before) == (kind in OF_CONTROL), "in between it is felt"
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -137,7 +140,7 @@ def test_an_undo_by_hand_before_its_time_is_as_good_as_one_in_time(kind: str) ->
     assert served(node, 2, 40.0) == before
 
 
-@pytest.mark.parametrize("kind", [k for k in FAULTS if k not in (*ONCE, "llm_outage")])
+@pytest.mark.parametrize("kind", [k for k in FAULTS if k not in (*ONCE, *OF_CONTROL)])
 def test_a_step_that_is_played_twice_after_a_restart_changes_nothing_more(kind: str) -> None:
     once, twice = ready(), ready()
     play(once, steps(kind), "onset", "step")

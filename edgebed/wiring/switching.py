@@ -1,0 +1,67 @@
+"""Schemes that a run may switch to while it goes on: which those are, and their controllers when they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.schemes import SCHEMES
+from edgebed.wiring.controllers import OracleTruth, build_controllers, find_scheme, in_virtual_gateways
+from edgebed.wiring.reasoners import check_reasoner, reasoner_label
+from emulation.domain.events import SchemeSwitch
+from emulation.domain.scenario import Scenario
+from emulation.engine.control import Newcomers
+from emulation.files import ConfigError
+
+
+def check_switches(scenario: Scenario, live: bool) -> None:
+    """See that every scheme which an event of the scenario brings in can come in. Raises `ConfigError`."""
+    for i, event in enumerate(scenario.events):
+        if isinstance(event, SchemeSwitch):
+            try:
+                check_switch(scenario, event.to, live)
+            except ConfigError as error:
+                raise ConfigError(f"events[{i}].to: {error}") from error
+
+
+def check_switch(scenario: Scenario, to: str, live: bool) -> None:
+    """See that a run of this scenario can be switched to a scheme. Raises `ConfigError` with the reason if not."""
+    row = find_scheme(to)
+    if live and row.router == "oracle":
+        raise ConfigError(
+            f"{to} cannot come in while a live run goes on: its mirror must have seen all that was dispatched; begin a"
+            " run with it, or leave out --live"
+        )
+    check_reasoner(row, scenario, live)
+    if row.router != "oracle":
+        build_controllers(row, scenario, 0)
+
+
+def refusals(scenario: Scenario) -> dict[str, str]:
+    """Scheme to why a live run of this scenario cannot be switched to it; those that can are left out."""
+    found = {}
+    for name in SCHEMES:
+        try:
+            check_switch(scenario, name, live=True)
+        except ConfigError as error:
+            found[name] = str(error)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualSchemes:
+    """Port `Schemes` of a simulation."""
+
+    own: str
+    scenario: Scenario
+    seed: int
+    oracle: OracleTruth
+    gateway_of: Mapping[str, int] | None = None
+    """As of `in_virtual_gateways`."""
+
+    def newcomers(self, scheme: str) -> Newcomers:
+        """The controllers of a scheme, as at the begin of a run. Raises `ConfigError`."""
+        row = find_scheme(scheme)
+        built = build_controllers(row, self.scenario, self.seed, self.oracle)
+        controllers = in_virtual_gateways(built, self.scenario, self.seed, self.oracle, self.gateway_of)
+        return Newcomers(controllers.fast_path, controllers.plane(), reasoner_label(row, self.scenario))

@@ -47,6 +47,7 @@ from edgebed.commands.recover import recover
 from edgebed.commands.reproduce import app as reproduce_app
 from edgebed.commands.standing import down, up
 from edgebed.commands.steer import events, inject, undo
+from edgebed.commands.ui import ui
 
 RUNS = "Compare"
 LIVE = "A live testbed that stays"
@@ -243,6 +244,9 @@ def report(
 
 
 app.command(cls=Command, rich_help_panel=RECORDS)(recover)
+
+
+app.command(cls=Command, rich_help_panel=RECORDS)(ui)
 
 
 @app.command(cls=Command, rich_help_panel=RECORDS)

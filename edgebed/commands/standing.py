@@ -133,7 +133,7 @@ def up(
     options = LiveOptions(
         host=host, port=port, lifecycle=loaded.live.lifecycle, backend=backend, raylets=raylets,
         gateways=loaded.live.gateways,
-        address=address, unprotected=unprotected, http=_http_settings(http, allow_host or [], allow_origin or []),
+        address=address, unprotected=unprotected, http=http_settings(http, allow_host or [], allow_origin or []),
     )  # fmt: skip
     if foreground:
         serve_in_foreground(loaded, scheme, seed, options, layout, keep_bytes)
@@ -152,7 +152,7 @@ def up(
     out.print("next: edgebed load, edgebed inject slowdown --node ..., edgebed down", style="dim")
 
 
-def _http_settings(file: Path | None, hosts: list[str], origins: list[str]) -> HttpSettings:
+def http_settings(file: Path | None, hosts: list[str], origins: list[str]) -> HttpSettings:
     """The file's, with these names and origins beside its own. Raises `ConfigError`."""
     from pydantic import ValidationError
 

@@ -110,11 +110,14 @@ def _header(room: Room) -> None:
         if names != chosen.options or key != chosen.value:
             chosen.set_options(names, value=key)
         if room.source is not None:
-            reasoner = f"decided by {room.source.reasoner}" + (
-                " (a program, no language model)" if room.source.reasoner == "rules" else ""
-            )
             title.text = room.shelf.title
-            about.text = f"scheme {room.source.scheme} · {room.source.world} world · {reasoner}"
+            about.text = f"{room.source.world} world · {_reasoner(room.source.reasoner)}"
 
     room.on_open(refresh)
     room.on_slow(refresh)
+
+
+def _reasoner(name: str) -> str:
+    """What thinks, in words: nothing that rules decided may be taken for a language model's."""
+    said = {"none": "no reasoner", "": "reasoner unknown", "rules": "agents are rules, no language model"}
+    return said.get(name, f"reasoner: {name}")

@@ -1,0 +1,84 @@
+"""The runs of a folder, as they come to be: of a comparison, of one run with its mates, or of a testbed that stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgebed.places import runs_folder, standing_file
+from edgebed.runs.layout import Layout, layout_of, seed_of
+from edgebed.runs.manifest import MANIFEST_FILE, read_manifest
+from edgebed.ui.page.shelf import Entry
+from edgebed.ui.sources import open_run
+from edgebed.ui.views import Source
+from emulation.domain.mistakes import ConfigError
+from emulation.recording import RECORD_FILE
+from serve_apps.testbed.state import read_standing
+
+
+class FolderRuns:
+    """A `Shelf` of what a folder holds; runs that are begun later appear."""
+
+    def __init__(self, root: Path, url: str | None = None, first: Path | None = None) -> None:
+        """`first`: the folder of the run that is to be shown first; None: the newest."""
+        self.root: Path | None = root
+        self.title, self.url = root.resolve().name, url
+        self._layout, self._first = Layout(root), first
+        self._folders: dict[str, Path] = {}
+
+    def entries(self) -> Sequence[Entry]:
+        """The runs there are a record of, in the order of the comparison; the one to be shown first is the last."""
+        self._folders = {f"{folder.parent.name}/{seed_of(folder)}": folder for folder in self._in_order()}
+        return [_entry(key, folder) for key, folder in self._folders.items()]
+
+    def open(self, key: str) -> Source:
+        """One of them."""
+        return open_run(self._folders[key])
+
+    def _in_order(self) -> list[Path]:
+        folders = self._layout.records()
+        try:
+            manifest = read_manifest(self._layout.root)
+        except ConfigError:  # being written, or of another version: order of names
+            manifest = None
+        if manifest is not None:
+            planned = [self._layout.run_folder(*pair) for pair in manifest.pairs()]
+            folders.sort(key=lambda f: planned.index(f) if f in planned else len(planned))
+        if self._first is not None:
+            folders.sort(key=lambda f: f.resolve() == self._first)
+        return folders
+
+
+def _entry(key: str, folder: Path) -> Entry:
+    scheme, seed = folder.parent.name, seed_of(folder) or 0
+    return Entry(key, f"{scheme} · seed {seed}", scheme, seed, growing=False)
+
+
+def runs_of(folder: Path | None) -> FolderRuns:
+    """The runs of a folder; without one, of the testbed that stands, else the newest in the folder of results.
+
+    Raises `ConfigError` if there is nothing of the kind.
+    """
+    standing = read_standing(standing_file())
+    if folder is None and standing is not None:
+        return FolderRuns(Path(standing.folder), standing.url)
+    if folder is None:
+        return FolderRuns(_newest())
+    root = layout_of(folder).root
+    stands_here = standing is not None and Path(standing.folder).resolve() == root.resolve()
+    url = standing.url if standing is not None and stands_here else None
+    first = (
+        folder.resolve() if (folder / RECORD_FILE).exists() and folder.resolve() != root.resolve() else None
+    )
+    return FolderRuns(root, url, first)
+
+
+def _newest() -> Path:
+    """The results that were begun last."""
+    found = list(runs_folder().glob(f"*/{MANIFEST_FILE}"))
+    if not found:
+        raise ConfigError(
+            f"no testbed stands here and {runs_folder()} holds no runs; give a folder, or make some with "
+            "`edgebed compare demo`"
+        )
+    return max(found, key=lambda file: file.stat().st_mtime).parent

@@ -56,7 +56,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def parity_json(row: ParityRow) -> dict[str, Any]:
-    """One comparison of the two worlds; `ok` null is `not distinguishable`."""
+    """One comparison of the two worlds; `ok` null is `not distinguishable` or `may be chance`."""
     return {**asdict(row), "width": row.width, "verdict": row.verdict}
 
 

@@ -68,7 +68,10 @@ class ParityRow:
     low: float | None
     high: float | None
     ok: bool | None
-    """None: not distinguishable, as the range is so wide that nearly anything would lie in it."""
+    """None: not distinguishable, as the range is so wide that nearly anything would lie in it; or outside of it by no
+    more than chance among so many comparisons."""
+    chance: float | None = None
+    """Probability of a live mean at least as far off, if the two worlds are alike; None: no test of that."""
 
     @property
     def width(self) -> float | None:
@@ -79,8 +82,16 @@ class ParityRow:
 
     @property
     def verdict(self) -> str:
-        """`agree`, `disagree` or `not distinguishable`."""
-        return {True: "agree", False: "disagree", None: "not distinguishable"}[self.ok]
+        """`agree`, `disagree`, `not distinguishable`, or `may be chance`."""
+        blind = "may be chance" if self.outside else "not distinguishable"
+        return {True: "agree", False: "disagree", None: blind}[self.ok]
+
+    @property
+    def outside(self) -> bool:
+        """Whether the live mean lies outside the range."""
+        if self.live_mean_s is None or self.low is None or self.high is None:
+            return False
+        return not self.low <= self.live_mean_s <= self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +109,11 @@ class ParityReport:
     @property
     def said(self) -> str:
         """How many comparisons have power, how many of these agree, and how many tell nothing."""
-        told = [r for r in self.rows if r.ok is not None]
-        blind = len(self.rows) - len(told)
+        told = [r for r in self.rows if r.ok is not None or r.outside]
+        blind, chance = len(self.rows) - len(told), sum(r.ok is None for r in told)
         text = f"two worlds: {sum(bool(r.ok) for r in told)} of {len(told)} comparisons with power agree"
+        if chance:
+            text += f"; {chance} outside by no more than chance among so many"
         if blind:
             text += f"; {blind} not distinguishable (a range wider than ±{WIDEST:.0%} of its mean)"
         return text

@@ -4,7 +4,8 @@
 (b) closed loop: the live mean of each type lies in the 95% prediction range of virtual runs whose
 controllers decide for themselves, jittered by the overhead measured live (a fraction of a second of arrival jitter
 alone moves backlog-driven schemes by percents, so a single undisturbed run says nothing). A range that is wide tells
-nothing about a mean that lies in it: such a row neither agrees nor disagrees.
+nothing about a mean that lies in it: such a row neither agrees nor disagrees. Nor does one outside of it, where so many
+comparisons would have one there by chance (`family.py`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from numpy.random import Generator
 from scipy import stats
 
 from edgebed.report.model import WIDEST, ParityReport, ParityRow
+from edgebed.runs.family import judged
 from edgebed.runs.network import crossings
 from edgebed.runs.pool import each
 from edgebed.runs.replay import replay
 from edgebed.runs.virtual import simulate
-from emulation.domain.records import DecisionRecord
+from emulation.domain.records import DecisionRecord, RunHeader
 from emulation.domain.request_id import gateway_of, scenario_id_of
 from emulation.domain.scenario import Scenario
 from emulation.domain.slots import slot_start_s
@@ -85,11 +87,9 @@ def measured_overhead(run: Run) -> Overhead:
         if d.actor != "router" and d.landed_s is not None:
             looked_s = d.t_s - d.inputs_age_s
             lands[d.actor].append((d.t_s, d.landed_s - looked_s - d.thinking_s))
-            slot = _slot_told(d)
-            # At an epoch boundary it waits for the planner: that is no overhead.
-            if slot is not None and slot % run.header.epoch_slots:
-                late_s = looked_s - slot_start_s(slot, run.header.slot_s)
-                lands[f"look:{d.actor}"].append((d.t_s, late_s))
+            begin_s = _told_s(d, run.header)
+            if begin_s is not None:
+                lands[f"look:{d.actor}"].append((d.t_s, looked_s - begin_s))
     heard = {side["request_id"]: side["heard_s"] for side in run.side.values() if "heard_s" in side}
     lands["gateway"] = [
         (r.ended_s, heard[r.request_id] - r.ended_s)
@@ -104,10 +104,19 @@ def measured_overhead(run: Run) -> Overhead:
     return Overhead(Delays.of(sends), {kind: Delays.of(pairs) for kind, pairs in lands.items()})
 
 
-def _slot_told(decision: DecisionRecord) -> int | None:
-    """The slot a scheduler or deployment agent was asked to decide for, by its cause; None: another cause."""
+def _told_s(decision: DecisionRecord, header: RunHeader) -> float | None:
+    """When the slot or epoch began that this is the decision for, by its cause; None: nobody was late for it.
+
+    Nobody is for the begin of the run; at the boundary of an epoch the layers below the planner wait for it, which is
+    no overhead.
+    """
     kind, _, number = decision.cause.partition(" ")
-    return int(number) if kind == "slot" and number.isdecimal() else None
+    slots = {"slot": 1, "epoch": header.epoch_slots}.get(kind)
+    if slots is None or not number.isdecimal() or int(number) == 0:
+        return None
+    slot = slots * int(number)
+    waited = kind == "slot" and slot % header.epoch_slots == 0
+    return None if waited else slot_start_s(slot, header.slot_s)
 
 
 def parity(
@@ -122,7 +131,7 @@ def parity(
         rows += replay_rows(run, scenario)
         on_run()
         rows += closed_loop_rows(run, scenario, count, on_run)
-    return ParityReport(tuple(rows))
+    return ParityReport(judged(rows, 1 - LEVEL))
 
 
 def replay_rows(run: Run, scenario: Scenario) -> list[ParityRow]:
@@ -164,7 +173,7 @@ def closed_loop_rows(
 def closed_loop_row(scheme: str, model: str, live_s: float | None, virtual: Sequence[float]) -> ParityRow:
     """A live mean against those of virtual runs.
 
-    It disagrees if it lies outside their range, or only one world served the model at all. It agrees if it lies in a
+    By itself it disagrees if it lies outside their range, or only one world served the model. It agrees if it lies in a
     range of at most `WIDEST`; in a wider one nearly anything would, so that tells nothing.
     """
     low, high = prediction_range(virtual)
@@ -175,6 +184,7 @@ def closed_loop_row(scheme: str, model: str, live_s: float | None, virtual: Sequ
         return replace(row, ok=False)
     if low is None or high is None:
         return row
+    row = replace(row, chance=chance_of(live_s, virtual))
     if not low <= live_s <= high:
         return replace(row, ok=False)
     return replace(row, ok=True) if row.width is not None and row.width <= WIDEST else row
@@ -201,6 +211,13 @@ def prediction_range(values: Sequence[float], level: float = LEVEL) -> tuple[flo
         return None, None
     half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * stdev(values) * sqrt(1 + 1 / len(values))
     return mean(values) - half, mean(values) + half
+
+
+def chance_of(value: float, values: Sequence[float]) -> float:
+    """Probability that one more value of the same kind is at least as far from their mean, by Student's t."""
+    spread = stdev(values) * sqrt(1 + 1 / len(values))
+    off = abs(value - mean(values))
+    return float(2 * stats.t.sf(off / spread, len(values) - 1)) if spread > 0 else float(off == 0)
 
 
 def type_means(run: Run) -> dict[str, float]:

@@ -114,6 +114,16 @@ class Scenario(Strict):
     live: LiveConfig = LiveConfig()
 
     @property
+    def agents_await_dispatch(self) -> bool:
+        """Whether deployment agents look once the requests that come at a slot's begin are dispatched.
+
+        Where arrivals are spread over time there are none to wait for, whatever the order: live, where waiting takes
+        time, it would only make agents late.
+        """
+        at_once = any(s.kind == "slotted" and s.offset == "start" for s in self.workload)
+        return at_once and self.slot_order == "dispatch-first"
+
+    @property
     def horizon_s(self) -> float:
         """Virtual seconds of counted arrivals."""
         return slot_start_s(self.slots, self.slot_s)

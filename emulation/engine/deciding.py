@@ -104,12 +104,22 @@ class Deciding:
             self._look(_Look(slot, came_in, boundary=False))
 
     def _look(self, look: _Look) -> None:
-        now_s, scenario, planner = self._kernel.now_s, self._scenario, self._control.planner
-        epoch, past = divmod(look.slot, scenario.epoch_slots)
-        if planner is None or (past and not look.came_in):
+        if self._control.planner is None or (look.slot % self._scenario.epoch_slots and not look.came_in):
             self._lower(look)
-            return
-        if PLANNER not in self._out:
+        else:
+            self._late(self._plan, look, f"look:{PLANNER}")
+
+    def _late(self, look: Callable[[Any], None], of: Any, who: str) -> None:
+        """Somebody looks now, or as late as in a live run; before a run begins nobody is late."""
+        if self._kernel.now_s == 0:
+            look(of)
+        else:
+            self.tell(look, of, who)
+
+    def _plan(self, look: _Look) -> None:
+        now_s, scenario, planner = self._kernel.now_s, self._scenario, self._control.planner
+        if planner is not None and PLANNER not in self._out and not self._over:
+            epoch, past = divmod(look.slot, scenario.epoch_slots)
             snapshot = self._snapshot(look.slot, reset=past == 0 and look.boundary)
             self._decided(PLANNER, planner.observe(snapshot, look.came_in or f"epoch {epoch}"))
         late_s = self._out.get(PLANNER, now_s) - now_s
@@ -122,15 +132,16 @@ class Deciding:
     def _lower(self, look: _Look) -> None:
         """Scheduler and deployment agents; after the planner where that looks too, if it is not too late."""
         if self._control.scheduler is not None:
-            self.tell(self._schedule, look, "look:scheduler")
-        if self._scenario.slot_order == "dispatch-first":
+            self._late(self._schedule, look, f"look:{SCHEDULER}")
+        if self._scenario.agents_await_dispatch:
             self._kernel.at(self._kernel.now_s, DISPATCHED, self._deployers, look)
         else:
             self._deployers(look)
 
     def _deployers(self, look: _Look) -> None:
+        begin = self.tell if self._scenario.agents_await_dispatch else self._late
         for node_id in self._control.deployers:
-            self.tell(self._deploy, (node_id, look), f"look:deployer:{node_id}")
+            begin(self._deploy, (node_id, look), f"look:deployer:{node_id}")
 
     def _schedule(self, look: _Look) -> None:
         scheduler = self._control.scheduler

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emulation.domain.scenario import SlotOrder
 from serve_apps.wire.clock import LiveClock
 
 
@@ -23,7 +22,7 @@ class ControlRun:
     epoch_slots: int
     end_s: float
     """Virtual seconds after which nothing is decided any more."""
-    slot_order: SlotOrder
-    """When within a slot a deployment agent looks."""
+    awaits_dispatch: bool
+    """Whether a deployment agent looks once the requests of a slot's begin are dispatched, or at the begin itself."""
     follows_planner: bool
     """Whether it works under a planner's policies."""

@@ -48,7 +48,7 @@ class DeployerHost(Host):
 
     def _lag_s(self, run: ControlRun) -> float:
         """Until the requests of the slot's begin are queued, where it is to see them."""
-        if run.slot_order == "deploy-first":
+        if not run.awaits_dispatch:
             return 0.0
         return min(DISPATCH_WALL_S * run.clock.speedup, DISPATCH_SHARE * run.slot_s)
 

@@ -55,6 +55,6 @@ def _control(
         slot_s=scenario.slot_s,
         epoch_slots=scenario.epoch_slots,
         end_s=inf if plan.endless else scenario.end_s,
-        slot_order=scenario.slot_order,
+        awaits_dispatch=scenario.agents_await_dispatch,
         follows_planner=follows_planner and plan.planner is not None,
     )

@@ -10,7 +10,6 @@ from controller.agents.llm import ReasonerError
 from controller.loop import ControlLoop, DeploymentLoop, PlannerLoop
 from emulation.domain.actions import Choice, Decision, MacroPolicy, NodeConfig
 from emulation.domain.ports import DeploymentAgent, GlobalPlanner
-from emulation.domain.scenario import SlotOrder
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
 from emulation.executor import NodeState
 from emulation.faults import Step
@@ -96,7 +95,7 @@ def part(
     loop: ControlLoop[Any, Any, Any] | None,
     follows_planner: bool = False,
     slots: int = 1000,
-    slot_order: SlotOrder = "deploy-first",
+    awaits_dispatch: bool = False,
 ) -> ControlRun:
     """What a controller is handed at the begin of run `run`."""
     return ControlRun(
@@ -107,7 +106,7 @@ def part(
         slot_s=SLOT_S,
         epoch_slots=EPOCH_SLOTS,
         end_s=slots * SLOT_S,
-        slot_order=slot_order,
+        awaits_dispatch=awaits_dispatch,
         follows_planner=follows_planner,
     )
 

@@ -50,6 +50,16 @@ def test_overhead_is_read_from_stage_timestamps() -> None:
     assert {round(v, 9) for v in measured_overhead(late).decide["scheduler"].delay_s} == {0.5}
 
 
+def test_how_late_who_looked_is_read_from_the_record_but_for_who_waited_for_the_planner() -> None:
+    short = {"slots": 10, "controllers": {"search": {"shortlist": 0}}}
+    run = simulate_in_memory(load_scenario("demo").model_copy(update=short), "MA", 1)
+    boundary = ("epoch 1", "slot 8")
+    late = tuple(replace(d, t_s=d.t_s + 0.5) if d.cause in boundary else d for d in run.decisions)
+    looks = measured_overhead(replace(run, decisions=late)).decide
+    assert [round(s, 9) for s in looks["look:planner"].delay_s] == [0.5]
+    assert set(looks["look:scheduler"].delay_s) == {0.0}
+
+
 def test_the_prediction_range_widens_for_few_values() -> None:
     low, high = prediction_range([1.0, 2.0, 3.0])
     assert low is not None

@@ -97,7 +97,7 @@ async def test_an_agent_that_looks_after_dispatch_decides_a_moment_after_every_b
 ):
     world = World()
     host = world.deployer()
-    run = part(deployment(Told()), slot_order="dispatch-first")
+    run = part(deployment(Told()), awaits_dispatch=True)
     assert await host.begin_run(run) == ""
     assert world.books.decisions == []
     await host.start(time.time())
@@ -113,7 +113,7 @@ async def test_an_agent_that_looks_after_dispatch_decides_a_moment_after_every_b
 async def test_a_restarted_agent_waits_for_its_next_slot_in_either_order() -> None:
     world = World()
     host = world.deployer()
-    host._take(part(deployment(Told()), slot_order="dispatch-first"))
+    host._take(part(deployment(Told()), awaits_dispatch=True))
     await host.start(time.time())
     await until(lambda: world.books.decisions)
     await host.end_run()
@@ -124,7 +124,7 @@ async def test_a_restarted_agent_waits_for_its_next_slot_in_either_order() -> No
 async def test_planner_and_scheduler_look_at_the_boundary_itself() -> None:
     world = World()
     host = world.planner()
-    await host.begin_run(part(planning(Everywhere()), slot_order="dispatch-first"))
+    await host.begin_run(part(planning(Everywhere()), awaits_dispatch=True))
     assert [d.cause for d in world.books.decisions] == ["epoch 0"]
     await host.end_run()
 

@@ -35,7 +35,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (a minute or two, once)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev]'
+	@$(VENV)/bin/python setup.py -q compiled || echo "goes on uncompiled"
 	@touch $@
+
+.PHONY: compiled
+compiled: setup ## compile the hot modules as they are now; until then changed sources run uncompiled
+	@$(VENV)/bin/python setup.py -q compiled
 
 # What real models need, for the tests alone: the demo must not wait for torch.
 $(MODELS): $(STAMP)
@@ -54,6 +59,11 @@ test: $(MODELS) ## run every test, those that start Ray included
 	$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui' || status=1; \
 	$(PYTEST) -n 1 -m 'ray and not cluster and not vllm and not ui' || status=1; \
 	exit $$status
+
+# A change of any source makes the sources run as they are: so what is tested is never an old build.
+.PHONY: test-pure
+test-pure: export EDGEBED_PURE := 1
+test-pure: test-fast ## the same as test-fast, uncompiled on purpose
 
 .PHONY: test-fast
 test-fast: $(MODELS) ## run the tests that need no Ray cluster and take less than a second
@@ -131,5 +141,5 @@ soak: setup ## load a testbed for half an hour and see that nothing of it grows
 
 .PHONY: clean
 clean: ## remove the environment, builds and caches; keeps runs/
-	@rm -rf $(VENV) $(VLLM_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VLLM_VENV) build dist emulation/_compiled *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

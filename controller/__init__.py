@@ -6,3 +6,5 @@ times; `schedulers/`, `deployers/` and `planners/` are the slower layers, which 
 parameterise the one below; `meta/` handles exceptions, and `agents/` is what may think in it. Nothing here
 imports the world; `routers/oracle.py` is handed the truth on purpose.
 """
+
+from emulation import compiled as compiled  # decides which of the two is found, before anything else is

@@ -120,4 +120,4 @@ class Backlog:
 
     def recount(self) -> None:
         """What is predicted of entries has changed: add it up afresh."""
-        self.sum_s = sum(e.predicted_s for e in self.entries.values())
+        self.sum_s = sum([e.predicted_s for e in self.entries.values()])

@@ -344,7 +344,8 @@ passed), `undelivered` (done by the record, no answer at the client), `twice`, a
 def cli_page() -> str:
     """Commands."""
     text = (
-        "# Command line\n\n`edgebed <command> --help` says the same; `edgebed --version` which version it is, "
+        "# Command line\n\n`edgebed <command> --help` says the same; `edgebed --version` which version it is and "
+        "whether it runs [compiled](../explanation/compiled.md), "
         "`edgebed --install-completion` lets the shell complete\ncommands, options, scenarios and schemes. "
         "`python -m edgebed` is the same program.\n\n## Exit codes\n\n"
         + table(

@@ -9,6 +9,8 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.actions import (
     Decision,
     Exchange,
@@ -40,6 +42,7 @@ MOST_ARRIVALS = 5_000
 """Requests of one epoch a planner is told one by one; of the rest it knows the counts."""
 
 
+@mypyc_attr(native_class=False)
 class ConservationError(AssertionError):
     """Requests appeared or vanished: arrived differs from the sum of ends plus those in the system."""
 
@@ -245,7 +248,7 @@ class Ledger:
     def carry(self, requests: Sequence[Request]) -> None:
         """Begin to count anew, with these requests in the system."""
         self.arrived, self.ends = Counter(r.model for r in requests), defaultdict(Counter)
-        self.counted_open = sum(r.arrival_s < self._horizon_s for r in requests)
+        self.counted_open = sum([r.arrival_s < self._horizon_s for r in requests])
 
     def turn(self, t_s: float, in_system: Sequence[Request], side: Mapping[str, Any] | None) -> None:
         """Write a footer of all that ended; who is in the system is counted again from now on, in another file."""

@@ -77,7 +77,9 @@ def _show_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        out.print(f"edgebed {version('edgebed')}", highlight=False)
+        from emulation.compiled import said
+
+        out.print(f"edgebed {version('edgebed')}, {said()}", highlight=False, soft_wrap=True)
         raise typer.Exit
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from edgebed.wiring.identity import edgebed_version
+from emulation.compiled import WHY_NOT
 from emulation.domain.strict import Strict
 
 GIT_TIMEOUT_S = 5.0
@@ -29,6 +30,8 @@ class Origin(Strict):
     date: str
     """ISO 8601, UTC."""
     python: str
+    compiled: bool | None = None
+    """Whether the hot modules ran compiled, which changes no byte of a record; null: older files do not say."""
 
 
 def origin() -> Origin:
@@ -40,6 +43,7 @@ def origin() -> Origin:
         host=platform.node(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         python=platform.python_version(),
+        compiled=WHY_NOT is None,
     )
 
 

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from controller.whatif import BelievedWorld
+from emulation.compiled import PURE
 from emulation.domain.actions import MacroPolicy
 from emulation.metrics.fairness import EpochResult
 
@@ -88,12 +89,13 @@ class _Shared:
         if self._process is None or self._connection is None or self._process.poll() is not None:
             self._let_go(kill=True)
             ours, theirs = Pipe()
-            path = os.pathsep.join(p for p in sys.path if p)
+            environment = {name: os.environ.get(name, "") for name in ("PATH", PURE)}
+            environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "edgebed.runs.whatif_world", str(theirs.fileno())],
                 stdout=2,  # what it prints is not for who reads our own output
                 pass_fds=[theirs.fileno()],
-                env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": path},
+                env=environment,
             )
             theirs.close()
             self._connection = ours

@@ -196,7 +196,7 @@ class Deciding:
             node = self._nodes[command.node]
             before = node.targets()
             refused = node.configure(command, self._kernel.now_s)
-            changes = sum(mode != before[e] for e, mode in node.targets().items())
+            changes = sum([mode != before[e] for e, mode in node.targets().items()])
             self._settle(node)
             self._keep(node, decision, tuple(refused), changes)
         elif isinstance(command, RouteGuide):

@@ -48,7 +48,7 @@ class Progress:
     def tell(self) -> None:
         """Tell whoever listens how far it is."""
         if self._hear is not None:
-            ended = sum(ends.total() for ends in self._ledger.ends.values())
+            ended = sum([ends.total() for ends in self._ledger.ends.values()])
             arrived = self._ledger.arrived.total()
             self._hear(SimulationProgress(self._kernel.now_s, self._scenario.end_s, arrived, ended))
 

@@ -75,7 +75,7 @@ class Lifecycle:
 
     def _wanted(self, modes: Mapping[str, Mode], now_s: float) -> list[tuple[Executor, Mode]]:
         wanted = [(e, modes.get(e.spec.models[0], "off")) for e in self._executors]
-        wanted.sort(key=lambda pair: (pair[1] != "off", -sum(n for _, n in pair[0].unfinished(now_s))))
+        wanted.sort(key=lambda pair: (pair[1] != "off", -sum([n for _, n in pair[0].unfinished(now_s)])))
         return wanted
 
     def _waited_for(self, executor: Executor) -> bool:

@@ -52,4 +52,4 @@ class NodeOracle:
         wait_s += max(0.0, executor.timer_s - now_s) if executor.state == "starting" else 0.0
         share = batch.full_rate(service.speed.alone(executor, service.executors))
         left = (j for j in executor.queue if not service.fails(j))
-        return wait_s + sum(service.unit_s(executor, j) * j.remaining_units / share for j in left)
+        return wait_s + sum([service.unit_s(executor, j) * j.remaining_units / share for j in left])

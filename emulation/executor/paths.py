@@ -72,7 +72,7 @@ class Paths:
             job.downlink_s += self.network_s
         if self._extra:
             origin = self._site_of.get(request.origin)
-            extra_s = sum(s for site, s in self._extra.values() if site == origin)
+            extra_s = sum([s for site, s in self._extra.values() if site == origin])
             job.uplink_s += extra_s
             job.downlink_s += extra_s
 

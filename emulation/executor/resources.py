@@ -17,10 +17,10 @@ def allocate(
     """
     model = models[executor.spec.models[0]]
     held = [e for e in executors if e.holds]
-    if sum(models[e.spec.models[0]].ram_gb for e in held) + model.ram_gb > node.ram_gb:
+    if sum([models[e.spec.models[0]].ram_gb for e in held]) + model.ram_gb > node.ram_gb:
         return False
     if executor.target == "cpu":
-        if sum(e.mode == "cpu" for e in held) >= node.cores:
+        if sum([e.mode == "cpu" for e in held]) >= node.cores:
             return False
         executor.mode, executor.gpu = "cpu", None
         return True

@@ -34,12 +34,12 @@ class Service:
         self.in_flight: InFlight = "requeue"
         """What the last leaving of the node does to its work."""
         self._node_id = node_id
-        self._real = frozenset(real)
-        self._single = len(executors) == 1 and not self._real and not executors[0].more
+        self._computes = frozenset(real)
+        self._single = len(executors) == 1 and not self._computes and not executors[0].more
 
     def is_real(self, model: str) -> bool:
         """Whether somebody really computes the work of this model."""
-        return model in self._real
+        return model in self._computes
 
     def in_service(self, request_id: str) -> tuple[Lane, Job] | None:
         """The place a request is served at, and its job; None if it is not in service."""
@@ -51,7 +51,7 @@ class Service:
 
     def unit_s(self, executor: Executor, job: Job) -> float:
         """Seconds per unit of a job's work under the conditions in force; infinity if it is really computed."""
-        if self._real and job.request.model in self._real:
+        if self._computes and job.request.model in self._computes:
             return inf
         return self.speed.unit_s(executor.mode, job.request, job.truth)
 

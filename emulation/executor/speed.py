@@ -179,4 +179,4 @@ def _read(request: Request, truth: RequestTruth) -> int:
 
 def on_cpu(executors: Sequence[Executor]) -> int:
     """Executors that hold a place on the CPU: its cores are split equally over them, busy or not."""
-    return sum(e.mode == "cpu" and e.holds for e in executors)
+    return sum([e.mode == "cpu" and e.holds for e in executors])

@@ -23,15 +23,15 @@ def node_view(
 ) -> NodeView:
     """One node as it is now; its executors must have been advanced to `now_s`."""
     held = [e for e in executors if e.holds]
-    cpu_busy = sum(e.mode == "cpu" and bool(e.jobs) for e in held)
+    cpu_busy = sum([e.mode == "cpu" and bool(e.jobs) for e in held])
     return NodeView(
         id=node.id,
         taken_at_s=now_s,
         available=available,
         executors=tuple(_executor_view(e, now_s) for e in executors),
         cores_busy=node.cores * cpu_busy / max(on_cpu(executors), 1),
-        ram_used_gb=sum(models[m].ram_gb for e in held for m in e.spec.models),
-        slices_used=sum(e.mode == "gpu" for e in held),
+        ram_used_gb=sum([models[m].ram_gb for e in held for m in e.spec.models]),
+        slices_used=sum([e.mode == "gpu" for e in held]),
         hints=hints,
     )
 
@@ -55,7 +55,7 @@ def load_of(executor: Executor) -> ExecutorLoad:
         id=executor.spec.id,
         running=Counter(job.request.model for job in executor.jobs),
         waiting=Counter(job.request.model for job in executor.queue),
-        share=sum(lane.share for lane in executor.lanes if lane.job is not None),
+        share=sum([lane.share for lane in executor.lanes if lane.job is not None]),
     )
 
 

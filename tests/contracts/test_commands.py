@@ -277,7 +277,7 @@ def test_commands_stand_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_version_is_that_of_the_package() -> None:
-    assert re.fullmatch(r"edgebed \d+\.\d+\.\d+\S*\n", edgebed("--version").stdout)
+    assert re.fullmatch(r"edgebed \d+\.\d+\.\d+\S*, (compiled|uncompiled: .+)\n", edgebed("--version").stdout)
 
 
 HEAVY = {

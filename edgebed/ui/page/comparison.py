@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from nicegui import background_tasks, run, ui
@@ -13,6 +15,7 @@ from edgebed.ui.comparing.compared import Compared, compared, fingerprint
 from edgebed.ui.comparing.fragment import fragment
 from edgebed.ui.page.room import Room
 
+log = logging.getLogger("edgebed")
 EVERY_S = 10.0
 """Wall seconds between two readings of records that grow."""
 MOST = 8
@@ -35,7 +38,11 @@ class Readings:
             if known is not None and not self._stale(choice, known):
                 return known[2]
             seen = fingerprint(choice[0])
-            found = await run.cpu_bound(compared, *choice)
+            try:
+                found = await run.cpu_bound(compared, *choice)
+            except (BrokenProcessPool, run.SubprocessException) as error:
+                log.warning("the comparison cannot be read: %s", error)
+                found = "The records could not be read; the log of this page says more. It is tried again."
             if found is None:  # the server is stopping
                 return ""
             self._read[choice] = (seen, time.monotonic(), found)

@@ -24,20 +24,26 @@ from rich.table import Table
 from emulation.recording import write_whole
 
 HERE = Path(__file__).parent
-_PACKAGES = ("h11", "numpy", "orjson", "pydantic", "ray", "simpy", "torch")
+_PACKAGES = ("h11", "nicegui", "numpy", "orjson", "pydantic", "ray", "simpy", "torch")
 
 
 def names() -> list[str]:
-    """Every benchmark module of this package, sorted."""
+    """Every module of this package that has a `run`, sorted."""
     found = (module.name for module in pkgutil.iter_modules([str(HERE)]) if not module.ispkg)
-    return sorted(name for name in found if not name.startswith("_"))
+    return sorted(n for n in found if "\ndef run(" in (HERE / f"{n}.py").read_text(encoding="utf-8"))
 
 
 def measure(name: str, quick: bool, source: str | None = None) -> dict[str, Any]:
     """Run one benchmark; its figures with the versions and the machine they were measured on."""
     run = import_module(f"benchmarks.{name}").run
     known = inspect.signature(run).parameters
-    figures = run(**{k: v for k, v in (("quick", quick), ("source", source)) if k in known})
+    return described(
+        name, quick, run(**{k: v for k, v in (("quick", quick), ("source", source)) if k in known})
+    )
+
+
+def described(name: str, quick: bool, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures with the versions and the machine they were measured on."""
     return {
         "benchmark": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

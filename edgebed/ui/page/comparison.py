@@ -72,11 +72,11 @@ class _Panel:
         self._at: Choice | None = None
         self._found: object = None
         self._busy = False
-        with ui.element("div").classes("row"):
+        with ui.element("div").classes("legend"):
             self._seed = ui.select({}, label="Seed of the events").props("dense outlined")
             self._baseline = ui.select({}, label="Difference to").props("dense outlined")
         for select in (self._seed, self._baseline):
-            select.set_visibility(False)
+            select.style("min-width: 11rem").set_visibility(False)
             select.on_value_change(self.look)
         self._said = ui.label("Reading the records …").classes("quiet").props("role=status")
         # The fragment escapes every text itself; its pictures are drawn here.

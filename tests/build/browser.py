@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from tests.build.waiting import LONG_S, eventually
 
@@ -24,6 +24,7 @@ WIDE, NARROW = 1400, 800
 """Widths of windows at which the page is to be good."""
 SLOW_MS = 1000 * 3 * LONG_S
 """Until Playwright gives up what it waits for: two cores may be busy with a testbed."""
+expect.set_options(timeout=SLOW_MS)
 ROOT = Path(__file__).parents[2]
 
 

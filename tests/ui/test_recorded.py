@@ -22,7 +22,7 @@ def test_every_tab_opens_and_nothing_runs_out_of_the_window(
     visitor = visit(served.url, width=width).ready()
     for name in TABS:
         visitor.tab(name)
-        expect(visitor.page.get_by_role("tabpanel")).to_be_visible()
+        expect(visitor.page.locator(".nicegui-tab-panel")).to_be_visible()
         too_wide = visitor.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
         assert not too_wide, f"{name} is wider than {width} px"
 

@@ -72,7 +72,7 @@ def test_the_comparison_says_who_was_better_and_what_was_done(visit: Visit, serv
     expect(compare.locator("figure svg")).to_have_count(2)
     for scheme in ("AL", "MA (rules)", "sect"):
         expect(compare.get_by_role("rowheader", name=scheme).first).to_be_visible()
-    visitor.page.get_by_label("Difference to").click()
+    visitor.page.get_by_role("combobox", name="Difference to").click()
     visitor.page.get_by_role("option", name="AL").click()
     expect(compare).to_contain_text("Difference to AL")
 

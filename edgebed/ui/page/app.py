@@ -37,7 +37,7 @@ def serve(
     kept, readings = Kept(shelf), comparison.Readings()
     run.process_pool_start_method = "spawn"
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    ui.page("/", title="edgebed control room")(lambda: build(kept, readings))
+    ui.page("/", title="edgebed control room", language="en-US")(lambda: build(kept, readings))
     ui.run_with(
         app,
         dark=None,

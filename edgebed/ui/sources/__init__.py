@@ -4,5 +4,6 @@ Read `source.py` first: what each part of a view is made of. `intake.py` takes t
 (`requests.py`, `world.py`, `decisions.py`), `recorded.py` opens what lies there.
 """
 
+from edgebed.ui.sources.recorded import is_growing as is_growing
 from edgebed.ui.sources.recorded import open_run as open_run
 from edgebed.ui.sources.recorded import open_runs as open_runs

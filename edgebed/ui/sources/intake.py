@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isfinite, nan
+from math import nan
 
 import numpy as np
 import orjson
 
 from edgebed.ui.sources.decisions import ROUTER, Decisions, Place
 from edgebed.ui.sources.files import OpenFile
-from edgebed.ui.sources.requests import Requests
+from edgebed.ui.sources.requests import MOST_S, Requests
 from edgebed.ui.sources.world import World
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.records import DecisionRecord, RequestRecord, RunFooter, RunHeader
@@ -98,7 +98,7 @@ class Intake:
                 requests.append(line)
             elif (found := line.find(_BY_ROUTER, 0, 40)) > 0 and line.startswith(b'{"t_s":'):
                 moment = _number(line[7:found])
-                if isfinite(moment):
+                if abs(moment) < MOST_S:
                     moments.append(moment)
                     places.append((number, at, size))
                 else:
@@ -115,7 +115,7 @@ class Intake:
 
     def _take_requests(self, lines: Sequence[bytes]) -> None:
         try:
-            self.tables.requests.add([orjson.loads(line) for line in lines])
+            self.tables.requests.add(map(orjson.loads, lines))
         except _NO_LINE:
             for line in lines:
                 self._take_other(line, (0, 0, 0))
@@ -125,6 +125,8 @@ class Intake:
         tables = self.tables
         try:
             record = decode(line)
+            if not isinstance(record, RunHeader) and not abs(record.t_s) < MOST_S:
+                raise ValueError(f"t_s {record.t_s:g} is beyond all times")
             if isinstance(record, RequestRecord):
                 tables.requests.add([orjson.loads(encode(record))])
             elif isinstance(record, DecisionRecord):

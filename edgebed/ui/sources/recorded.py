@@ -1,52 +1,40 @@
-"""Opens runs that were recorded: one folder, or all of a comparison."""
+"""Opens runs: one folder, or all of a comparison, and follows them where they go on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from edgebed.runs.layout import layout_of, seed_of
-from edgebed.ui.sources.files import OpenFile, begin_s, client_logs
-from edgebed.ui.sources.first_token import FirstTokens
-from edgebed.ui.sources.intake import Intake
-from edgebed.ui.sources.source import RecordedRun
+from edgebed.runs.layout import layout_of
+from edgebed.ui.sources.files import is_fresh, is_held
+from edgebed.ui.sources.followed import FollowedRun
 from edgebed.ui.views import Source
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE
 
-PIECE = 1 << 24
-"""Bytes read at once."""
 
+def open_run(folder: Path, scenario: Scenario | None = None, url: str | None = None) -> Source:
+    """The run of a folder, of either world: closed, cut, or still growing; it is followed from now on.
 
-def open_run(folder: Path, scenario: Scenario | None = None) -> Source:
-    """The run of a folder, of either world, whether it was closed or cut.
-
-    `scenario`: what it is of, where that was read already. Raises `ConfigError` if the folder holds no record, or
-    nothing says of which testbed it is.
+    `scenario`: what it is of, where that was read already. `url`: of the gateways that serve it, if it grows. Raises
+    `ConfigError` if the folder holds no record, or nothing says of which testbed it is.
     """
     if scenario is None:
         scenario = layout_of(folder).scenario()
     file = folder / RECORD_FILE
-    intake, first_tokens = Intake(scenario.testbed), FirstTokens()
     try:
-        record, at = OpenFile(file), 0
-        intake.begin(record)
-        while piece := record.read(at, PIECE):
-            intake.feed(piece)
-            at += len(piece)
+        with file.open("rb"):
+            pass
+        run = FollowedRun(folder, scenario, url)
+        run.read_all()
     except OSError as error:
         raise ConfigError(
             f"{file}: {error.strerror}; give the folder of a run, with its {RECORD_FILE}"
         ) from error
-    intake.end()
-    for log in client_logs(folder):
-        first_tokens.feed(log.name, log.read_bytes())
-    return RecordedRun(
-        scenario, folder.parent.name, seed_of(folder) or 0, intake.tables, first_tokens, begin_s(folder)
-    )
+    return run
 
 
-def open_runs(root: Path) -> list[Source]:
+def open_runs(root: Path, url: str | None = None) -> list[Source]:
     """Every run that a comparison's folder holds a record of, in the order of its names.
 
     Raises `ConfigError` if it holds none.
@@ -56,4 +44,20 @@ def open_runs(root: Path) -> list[Source]:
     if not folders:
         raise ConfigError(f"{root}: holds no record of a run; give a folder that `edgebed compare` wrote")
     scenario = layout.scenario()
-    return [open_run(folder, scenario) for folder in folders]
+    return [open_run(folder, scenario, url) for folder in folders]
+
+
+def is_growing(folder: Path) -> bool:
+    """Whether a run's record is being written now, by its files alone. Cheap."""
+    return is_held(folder) or (is_fresh(folder) and not _is_closed(folder / RECORD_FILE))
+
+
+def _is_closed(record: Path) -> bool:
+    """Whether the last line of a record is its footer."""
+    try:
+        with record.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - 64))
+            return file.read().rstrip(b"\n").endswith(b'"kind":"footer"}')
+    except OSError:
+        return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -19,6 +19,8 @@ _NUMBERS = (
 _NAMES = ("model", "origin", "executor", "outcome")
 _FLAGS = ("counted", "stutter")
 _PICK = itemgetter(*_NUMBERS, *_NAMES, *_FLAGS)
+MOST_S = 1e12
+"""No moment of a run is as far from its begin."""
 NO_ONE = -1
 """Code of a name that is not there."""
 
@@ -84,14 +86,14 @@ class Requests:
         """The code of a name, below `NO_ONE` if nobody has it."""
         return self.names[column].get(name, NO_ONE - 1)
 
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Take up the fields of these lines.
+    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Take up the fields of these lines, of which no more than one need be there at a time.
 
         Raises `ValueError`, `TypeError`, `KeyError` or `OverflowError` if one is none, and has then taken nothing.
         """
-        if not rows:
-            return
         picked = list(zip(*map(_PICK, rows), strict=True))
+        if not picked:
+            return
         times = np.array(picked[: len(_NUMBERS)], dtype=float)
         fields = dict(zip(_NUMBERS, times, strict=True))
         for name, column in zip(_NAMES, picked[len(_NUMBERS) :], strict=False):
@@ -99,12 +101,12 @@ class Requests:
             fields[name] = np.array([codes[n] for n in column], dtype=np.int32)
         for name, column in zip(_FLAGS, picked[-len(_FLAGS) :], strict=True):
             fields[name] = np.array(column, dtype=bool)
-        if not np.isfinite(times[[0, 3]]).all():
-            raise ValueError("a request without its times")
+        if not (np.abs(times[[0, 3]]) < MOST_S).all() or (np.abs(times) >= MOST_S).any():
+            raise ValueError("a request without its times, or beyond all times")
         first = len(self)
         for name, values in fields.items():
             self._columns[name].add(values)
-        self._count(fields, np.arange(first, first + len(rows)))
+        self._count(fields, np.arange(first, len(self)))
 
     def _count(self, fields: Mapping[str, NDArray[Any]], rows: Ints) -> None:
         ended = np.maximum(fields["ended_s"], fields["intended_s"])

@@ -31,54 +31,42 @@ ENDLESS_S = 1e8
 """A horizon beyond this is one that is not known."""
 
 
-class RecordedRun:
-    """A `views.Source` over the tables of a record that grows no more."""
+class TableRun:
+    """A `views.Source` over the tables of a record, whoever fills them."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        scheme: str,
-        seed: int,
-        tables: Tables,
-        first_tokens: FirstTokens,
-        from_s: float,
-    ) -> None:
-        """`scheme` and `seed`: by its folder, where the record does not say."""
-        header = tables.header
-        self.scheme = scheme if header is None else header.scheme
-        self.seed = seed if header is None else header.seed
-        self.world: str = "" if header is None else header.world
-        self.reasoner = "" if header is None else header.reasoner
-        self.name = f"{self.scheme} · seed {self.seed}"
+    def __init__(self, scenario: Scenario, scheme: str, seed: int) -> None:
+        """`scheme` and `seed`: by its folder, as long as the record does not say."""
+        self.scheme, self.seed = scheme, seed
+        self.name = f"{scheme} · seed {seed}"
+        self.world = self.reasoner = ""
         self.testbed = scenario.testbed
-        self._scenario, self._tables, self._from_s = scenario, tables, from_s
-        self._seating = Seating(scenario.testbed, tables.world)
-        self._buckets = Buckets(tables.requests, first_tokens)
+        self._scenario = scenario
         self._hosted = {n.id: scenario.testbed.executors_of(n.id) for n in scenario.testbed.nodes}
+
+    def _show(self, tables: Tables, first_tokens: FirstTokens, from_s: float) -> None:
+        """These are its tables from now on."""
+        self._tables, self._from_s = tables, from_s
+        self._seating = Seating(self.testbed, tables.world)
+        self._buckets = Buckets(tables.requests, first_tokens)
+
+    def _name(self) -> None:
+        """Take over what the header says, once it is there."""
+        header = self._tables.header
+        if header is not None:
+            self.scheme, self.seed, self.world = header.scheme, header.seed, header.world
+            self.reasoner = header.reasoner
+            self.name = f"{self.scheme} · seed {self.seed}"
 
     def span(self) -> Span:
         """How far it is."""
         to_s = max(self._tables.last_s, self._from_s)
-        return Span(
-            from_s=self._from_s, to_s=to_s, end_s=self._end_s(to_s), growing=False, problem=self._problem(to_s)
-        )  # fmt: skip
+        return Span(from_s=self._from_s, to_s=to_s, end_s=self._end_s(to_s), growing=False)
 
     def _end_s(self, to_s: float) -> float:
         header, footer = self._tables.header, self._tables.footer
         planned_s = self._scenario.horizon_s if header is None else header.horizon_s
         over = footer is not None and not footer.interrupted
         return to_s if over or planned_s > ENDLESS_S else max(to_s, planned_s)
-
-    def _problem(self, to_s: float) -> str:
-        tables, footer = self._tables, self._tables.footer
-        found = [f"not all of its record can be read: {tables.bad[0]}"] if tables.bad else []
-        if tables.header is None:
-            found.append("nothing has been recorded")
-        elif footer is None:
-            found.append(f"its record was not closed: it ends at {to_s:.0f} s")
-        elif footer.interrupted:
-            found.append(f"it was interrupted at {to_s:.0f} s")
-        return "; ".join(found)
 
     # -- at a moment ----------------------------------------------------------------------------------------
 
@@ -100,7 +88,7 @@ class RecordedRun:
         )
 
     def _bucket_s(self) -> float:
-        span = self.span()
+        span = TableRun.span(self)
         return bucket_of(span.end_s - span.from_s)
 
     def _node(
@@ -173,7 +161,7 @@ class RecordedRun:
 
     def series(self, until_s: float) -> Series:
         """How it went up to then, in at most 240 buckets."""
-        header, span = self._tables.header, self.span()
+        header, span = self._tables.header, TableRun.span(self)
         models = [m.id for m in self.testbed.models]
         deadline_s = self._scenario.deadline_s if header is None else header.deadline_s
         return self._buckets.series(models, span.from_s, span.to_s, span.end_s, until_s, deadline_s)

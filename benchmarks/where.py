@@ -48,7 +48,7 @@ PARTS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("controller/fast_path.py", "dispatched"), ("meta/controller.py", "dispatched"),
         ("engine/run.py", "_dispatch"), ("executor/node.py", "submit"),
     ),
-    "service": (("engine/run.py", "_wake"), ("engine/run.py", "_settle"), ("engine/run.py", "_play")),
+    "service": (("engine/run.py", "_wake"), ("engine/run.py", "_settle"), ("engine/run.py", "_played")),
     "completion and learning": (("engine/run.py", "_deliver"), ("engine/run.py", "_returned")),
     "record": (("emulation/ledger.py", ""), ("engine/run.py", "_close")),
     "telemetry": (

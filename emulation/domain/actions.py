@@ -25,7 +25,7 @@ class RoutingDecision:
     sigma_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NodeConfig:
     """Command to one node: the mode of every model it hosts; absent is off (MA's activation pattern)."""
 
@@ -33,7 +33,7 @@ class NodeConfig:
     modes: Mapping[str, Mode]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RouteGuide:
     """Command to the fast path: what it may not use, should favour, or must follow."""
 
@@ -45,7 +45,7 @@ class RouteGuide:
     """(model, node) to p, for the -eta log p term of the fast path."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MacroPolicy:
     """Command to schedulers and agents: the planner's policy for an epoch (MA's P_e and R_e)."""
 
@@ -74,7 +74,7 @@ class Exchange:
     """What was wrong with the reply; empty if it was taken as it is."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Choice(Generic[CommandT]):
     """What a decider of the slower layers answers: its command, and how it came to it."""
 
@@ -87,7 +87,7 @@ class Choice(Generic[CommandT]):
     """What was asked and answered on the way, where the decider asks a reasoner; their thinking is in `thinking_s`."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decision:
     """What a control loop made of one cause, with what is needed to audit it."""
 

@@ -8,7 +8,7 @@ hidden (mismatch, drift, noise, true lengths) lives in `truth.py` and in the sce
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Any, Literal, Self
@@ -176,21 +176,20 @@ class TestbedConfig(Strict):
 
     def executors(self) -> tuple[ExecutorSpec, ...]:
         """Every executor of the testbed, in inventory order: one per device, or one per (node, hostable model)."""
-        return tuple(executor for node in self.nodes for executor in self.executors_of(node.id))
+        return self._index.executors
 
     def executors_of(self, node_id: str) -> tuple[ExecutorSpec, ...]:
         """The executors of one node. Raises `KeyError` if there is none of this id."""
-        hosted = self.hosted(node_id)
-        if self.node(node_id).hosting == "device":
-            return (ExecutorSpec(id=node_id, node=node_id, models=hosted),)
-        return tuple(ExecutorSpec(id=f"{node_id}/{m}", node=node_id, models=(m,)) for m in hosted)
+        return self._index.executors_of[node_id]
 
     def link(self, site_a: str, site_b: str) -> LinkSpec:
         """The link between two sites; a free link where none is listed."""
-        for link in self.links:
-            if {link.a, link.b} == {site_a, site_b}:
-                return link
-        return LinkSpec(a=site_a, b=site_b)
+        return self._index.links.get(frozenset((site_a, site_b))) or LinkSpec(a=site_a, b=site_b)
+
+    @property
+    def checked(self) -> dict[tuple[Any, ...], tuple[str, ...]]:
+        """Activation patterns of its nodes that were checked, and what was wrong with them: for `feasibility` only."""
+        return self._index.checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +205,10 @@ class _Index:
     hosts: dict[str, tuple[str, ...]]
     routable: dict[str, tuple[str, ...]]
     hosted: dict[str, tuple[str, ...]]
+    executors_of: dict[str, tuple[ExecutorSpec, ...]]
+    executors: tuple[ExecutorSpec, ...]
+    links: dict[frozenset[str], LinkSpec]
+    checked: dict[tuple[Any, ...], tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, testbed: TestbedConfig) -> _Index:
@@ -234,6 +237,8 @@ class _Index:
                 theta[node.id, model.id] = laws
         hosts = {m.id: tuple(n.id for n in testbed.nodes if theta[n.id, m.id]) for m in testbed.models}
         with_gpu = {n.id for n in testbed.nodes if n.gpus}
+        hosted = {n.id: tuple(m.id for m in testbed.models if theta[n.id, m.id]) for n in testbed.nodes}
+        executors_of = {n.id: _executors(n, hosted[n.id]) for n in testbed.nodes}
         return cls(
             models={m.id: m for m in testbed.models},
             nodes={n.id: n for n in nodes},
@@ -244,8 +249,17 @@ class _Index:
                 m.id: hosts[m.id] if m.route_to == "any" else tuple(n for n in hosts[m.id] if n in with_gpu)
                 for m in testbed.models
             },
-            hosted={n.id: tuple(m.id for m in testbed.models if theta[n.id, m.id]) for n in testbed.nodes},
+            hosted=hosted,
+            executors_of=executors_of,
+            executors=tuple(e for of_node in executors_of.values() for e in of_node),
+            links={frozenset((link.a, link.b)): link for link in reversed(testbed.links)},
         )
+
+
+def _executors(node: NodeSpec, hosted: tuple[str, ...]) -> tuple[ExecutorSpec, ...]:
+    if node.hosting == "device":
+        return (ExecutorSpec(id=node.id, node=node.id, models=hosted),)
+    return tuple(ExecutorSpec(id=f"{node.id}/{m}", node=node.id, models=(m,)) for m in hosted)
 
 
 def _fits(node: NodeSpec, model: ModelSpec, mode: Literal["cpu", "gpu"]) -> bool:

@@ -8,9 +8,25 @@ from itertools import product
 from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.cluster import Mode, NodeSpec, TestbedConfig
 
+_MOST_REMEMBERED = 10_000
+"""Patterns whose check is remembered, of all nodes together."""
+
 
 def node_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str, Mode]) -> list[str]:
-    """Why this activation pattern cannot run on this node (MA eq. 1); empty if it can."""
+    """Why this activation pattern cannot run on this node (MA eq. 1); empty if it can.
+
+    What was checked once is remembered with the testbed: loops and nodes ask again and again.
+    """
+    checked, pattern = testbed.checked, (node_id, *modes.items())
+    found = checked.get(pattern)
+    if found is None:
+        if len(checked) >= _MOST_REMEMBERED:
+            checked.clear()
+        found = checked[pattern] = tuple(_node_violations(testbed, node_id, modes))
+    return list(found)
+
+
+def _node_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str, Mode]) -> list[str]:
     node = testbed.node(node_id)
     known = {m.id for m in testbed.models}
     violations: list[str] = []
@@ -53,7 +69,7 @@ def feasible_configs(testbed: TestbedConfig, node_id: str) -> list[dict[str, Mod
     models = testbed.hosted(node_id)
     choices: list[tuple[Mode, ...]] = [("off", *testbed.modes(node_id, m)) for m in models]
     patterns = (dict(zip(models, picked, strict=True)) for picked in product(*choices))
-    return [p for p in patterns if not node_violations(testbed, node_id, p)]
+    return [p for p in patterns if not _node_violations(testbed, node_id, p)]
 
 
 def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: float = 1e-6) -> list[str]:
@@ -167,13 +183,14 @@ def pattern_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str,
 
 def guide_violations(testbed: TestbedConfig, guide: RouteGuide) -> list[str]:
     """Why this route guide is invalid: unknown nodes or executors, destinations that cannot host the model."""
-    executors = {e.id for e in testbed.executors()}
     violations = [
         f"table sends {model} from {origin} to {node}, which cannot host it"
         for (origin, model), node in guide.table.items()
         if node not in testbed.hosts(model)
     ]
-    violations.extend(f"mask names unknown executor {e!r}" for e in sorted(guide.masked - executors))
+    if guide.masked:
+        executors = {e.id for e in testbed.executors()}
+        violations.extend(f"mask names unknown executor {e!r}" for e in sorted(guide.masked - executors))
     violations.extend(
         f"weight of {model} on {node} is negative" for (model, node), w in guide.weights.items() if w < 0
     )

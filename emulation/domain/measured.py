@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from emulation.domain.cluster import Mode
+from emulation.domain.value import value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Measured:
     """One attempt up to its end, or until it was given back. Times in virtual seconds; None: it did not come to that.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol
 
 from emulation.domain.actions import (
@@ -52,7 +51,7 @@ class Prediction:
     samples: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Spread:
     """Uncertainty of one service law s = theta . x.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from emulation.domain.value import value
 
 Outcome = Literal["done", "expired", "rejected", "no_host", "node_lost", "aborted", "error"]
 """The end of a request, always exactly one.
@@ -21,7 +22,7 @@ Fate = Outcome | Literal["unfinished"]
 FATES: tuple[Fate, ...] = (*OUTCOMES, "unfinished")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """One request of one model type, as any decider sees it. Times in virtual seconds."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from emulation.domain.cluster import Mode
+from emulation.domain.value import value
 
 ExecutorState = Literal["off", "pending", "starting", "ready", "draining", "away"]
 """Lifecycle of an executor. pending: wants resources that are not free yet; away: its node has left."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ExecutorView:
     """One executor as telemetry reports it. Nothing hidden: no true service time, no condition."""
 
@@ -30,7 +31,7 @@ class ExecutorView:
     busy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NodeView:
     """One node as telemetry reports it."""
 
@@ -62,7 +63,7 @@ class NodeView:
         return any(e.state in ("pending", "starting") for e in self.executors)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TypeStats:
     """Outcomes of one model type over a window, as the recorder counts them."""
 
@@ -73,7 +74,7 @@ class TypeStats:
     latency_sum_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WorkStats:
     """Finished requests of one model on one node in one mode: what the service law of that place is learned from."""
 
@@ -85,7 +86,7 @@ class WorkStats:
     would have taken on the whole idle resource, in whatever condition the node was."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arrived:
     """One request as it entered: what a planner may replay to see what a policy would do."""
 
@@ -98,7 +99,7 @@ class Arrived:
     known_output_tokens: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Window:
     """What the recorder counted since the last epoch boundary, or over the whole epoch when asked on one."""
 
@@ -111,7 +112,7 @@ class Window:
     """For a planner only (asked with a reset), oldest first; empty for others."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClusterSnapshot:
     """Everything a prompt scheduler or planner may know."""
 

@@ -12,9 +12,10 @@ from hashlib import blake2b
 from typing import Literal
 
 from emulation.domain.events import LinkLoss
+from emulation.domain.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RequestTruth:
     """Hidden facts of one request, the same for every scheme and both worlds."""
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -11,6 +10,7 @@ from emulation.domain.cluster import ExecutorSpec, Mode
 from emulation.domain.snapshot import ExecutorState
 from emulation.executor.job import Job
 from emulation.executor.lane import Lane
+from emulation.executor.waiting import Waiting
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +30,7 @@ class Executor(Lane):
     """Index of the GPU it holds a slice of."""
     timer_s: float = inf
     """End of starting or draining."""
-    queue: deque[Job] = field(default_factory=deque)
+    queue: Waiting = field(default_factory=Waiting)
     more: tuple[Lane, ...] = ()
     """Further lanes, where it serves in batches."""
 
@@ -45,6 +45,11 @@ class Executor(Lane):
         if not self.more:
             return [] if self.job is None else [self.job]
         return [lane.job for lane in self.lanes if lane.job is not None]
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is in service."""
+        return self.job is not None or (bool(self.more) and any(m.job is not None for m in self.more))
 
     @property
     def working(self) -> bool:
@@ -65,29 +70,38 @@ class Executor(Lane):
             return self
         return next((m for m in self.more[: width - 1] if m.job is None), None)
 
+    def sync_all(self, now_s: float) -> None:
+        """Bring the progress of what is in service up to now."""
+        self.sync(now_s)
+        for lane in self.more:
+            lane.sync(now_s)
+
     def lane_of(self, job: Job) -> Lane | None:
         """The place a job is served at; None if it is not in service."""
         return next((lane for lane in self.lanes if lane.job is job), None)
 
-    def unfinished(self, now_s: float) -> Iterator[tuple[str, float]]:
-        """Model and unfinished prompts of each of its jobs: first those that wait, then those in service."""
-        for job in self.queue:
-            yield job.request.model, job.prompts_left()
-        for lane in self.lanes:
-            lane.sync(now_s)
-            if lane.job is not None:
-                yield lane.job.request.model, lane.job.prompts_left(lane.remaining_units)
+    def unfinished(self, now_s: float) -> tuple[dict[str, int], dict[str, float]]:
+        """Model to its jobs, and to their unfinished prompts: those that wait, and those in service."""
+        requests = self.queue.requests.copy()
+        prompts: dict[str, float] = {model: float(left) for model, left in self.queue.prompts.items()}
+        lane: Lane
+        for lane in (self, *self.more) if self.more else (self,):
+            job = lane.job
+            if job is not None:
+                lane.sync(now_s)
+                model = job.request.model
+                requests[model] = requests.get(model, 0) + 1
+                prompts[model] = prompts.get(model, 0.0) + job.prompts_left(lane.remaining_units)
+        return requests, prompts
 
     def interrupt(self, now_s: float) -> None:
         """Put what is in service back at the head of the queue, at the last finished prompt, first come first."""
         jobs = [job for job in (lane.break_off(now_s) for lane in self.lanes) if job is not None]
         if len(jobs) > 1:
             jobs.sort(key=lambda job: (job.enqueued_s or 0.0, job.started_s or 0.0))
-        self.queue.extendleft(reversed(jobs))
+        self.queue.put_back(jobs)
 
     def clear(self, now_s: float) -> list[Job]:
         """Remove and return all its work, in order."""
         self.interrupt(now_s)
-        jobs = list(self.queue)
-        self.queue.clear()
-        return jobs
+        return self.queue.clear()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import Any
+from dataclasses import dataclass
 
 from emulation.domain.cluster import Mode
 from emulation.domain.measured import Measured
@@ -13,9 +10,6 @@ from emulation.domain.request import Request
 from emulation.domain.truth import RequestTruth
 
 _ROUNDING = 1e-9
-_MEASURED = tuple(f.name for f in fields(Measured) if f.name not in ("output_tokens", "input_tokens"))
-_measured: Callable[[Job], tuple[Any, ...]] = attrgetter(*_MEASURED)
-"""What a job keeps of itself under the very names that `Measured` has."""
 
 
 @dataclass(slots=True, eq=False)
@@ -61,10 +55,16 @@ class Job:
 
     def measured(self, done: bool) -> Measured:
         """What may be told of the attempt now; the lengths only where it is done."""
-        truth, counted = self.truth, self.counted_tokens
-        read, said = (truth.input_tokens, truth.output_tokens) if counted is None else counted
-        lengths: dict[str, Any] = {"output_tokens": said, "input_tokens": read} if done else {}
-        return Measured(**dict(zip(_MEASURED, _measured(self), strict=True)), **lengths)
+        read: int | None = None
+        said = 0
+        if done:
+            counted = self.counted_tokens
+            read, said = (self.truth.input_tokens, self.truth.output_tokens) if counted is None else counted
+        return Measured(
+            self.attempt, self.executor, self.mode, self.sent_s, self.dispatched_s, self.enqueued_s,
+            self.started_s, self.service_s, self.turn_s, self.prompts_done - self.prompts_before, self.work_s,
+            self.interrupted, self.prompts_done, self.uplink_s, self.downlink_s, self.stutter, said, read,
+        )  # fmt: skip
 
     def resume(self, earlier: Measured) -> None:
         """Go on from what earlier attempts at the request finished."""
@@ -80,11 +80,6 @@ class Job:
     def turn_s(self) -> float | None:
         """Seconds of the last turn so far, less those in which it stood still; None: not known."""
         return self.service_s - self.service_before_s - self.stood_s if self.told_apart else None
-
-    @property
-    def turn_prompts(self) -> int:
-        """Prompts finished in the last turn."""
-        return self.prompts_done - self.prompts_before
 
     @property
     def remaining_units(self) -> float:
@@ -110,14 +105,12 @@ class Job:
             done, left = done + 1, after
         return done, left, 0.0
 
-    def prompts_left(self, remaining_units: float | None = None) -> float:
-        """Unfinished prompts: a whole number, less the done share of the one in service, if `remaining_units` tells it.
+    def prompts_left(self, remaining_units: float) -> float:
+        """Unfinished prompts while so many units are left: a whole number, less the done share of the one in service.
 
         Counted, so that no sum of what is hidden shows in it.
         """
         count = len(self.truth.noise)
-        if remaining_units is None:
-            return float(count - self.prompts_done)
         done, left, after = self.finished(remaining_units)
         share = (remaining_units - after) / (left - after) if left > after else 0.0
         return count - done - 1 + min(max(share, 0.0), 1.0)

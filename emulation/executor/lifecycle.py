@@ -52,8 +52,6 @@ class Lifecycle:
             return refused
         blocked = any(e.state in ("pending", "starting") for e in self._executors)
         for executor, want in self._wanted(config.modes, now_s):
-            if want == executor.target:
-                continue
             if want != "off" and blocked and not self._waited_for(executor):
                 refused.append(
                     f"voided: {executor.spec.id} to {want} while a pod of {self._spec.id} is pending"
@@ -74,9 +72,16 @@ class Lifecycle:
             executor.timer_s = self._may_start_s(executor, now_s) if state == "starting" else now_s
 
     def _wanted(self, modes: Mapping[str, Mode], now_s: float) -> list[tuple[Executor, Mode]]:
-        wanted = [(e, modes.get(e.spec.models[0], "off")) for e in self._executors]
-        wanted.sort(key=lambda pair: (pair[1] != "off", -sum([n for _, n in pair[0].unfinished(now_s)])))
-        return wanted
+        """Those that are to change, in order."""
+        wanted: list[tuple[bool, float, int, Executor, Mode]] = []
+        for number, executor in enumerate(self._executors):
+            want = modes.get(executor.spec.models[0], "off")
+            executor.sync_all(now_s)
+            if want != executor.target:
+                left = sum(executor.unfinished(now_s)[1].values())
+                wanted.append((want != "off", -left, number, executor, want))
+        wanted.sort()
+        return [(executor, want) for _, _, _, executor, want in wanted]
 
     def _waited_for(self, executor: Executor) -> bool:
         """Whether another executor waits for a slice such as this one keeps: moving off frees more than it takes."""
@@ -150,8 +155,7 @@ class Lifecycle:
             return jobs
         self._service.available, self._service.in_flight = False, "requeue"
         for executor in self._executors:
-            jobs.extend(executor.queue)
-            executor.queue.clear()
+            jobs.extend(executor.queue.clear())
             if executor.state != "ready":
                 executor.mode, executor.gpu = "off", None
             self._change(executor, "away", inf, now_s)

@@ -103,13 +103,13 @@ class Service:
     def _next_up(self, executor: Executor, t_s: float) -> Job | None:
         """Take the next job that may come into service off the queue."""
         while self.speed.stops and executor.queue:
-            job = executor.queue[0]
+            job = executor.queue.first()
             if self.speed.paused(job.request.model):
                 return None
             if not self.fails(job):
                 break
-            self.end(executor.queue.popleft(), "error", t_s, BROKEN)
-        return executor.queue.popleft() if executor.queue else None
+            self.end(executor.queue.take(), "error", t_s, BROKEN)
+        return executor.queue.take() if executor.queue else None
 
     def share_out(self, executor: Executor, t_s: float) -> None:
         """Set the speed of every busy executor that shares a resource with this one, and within every batch."""
@@ -167,7 +167,7 @@ class Service:
         if lane is not None:
             lane.release(t_s)
             self._after(executor, t_s)
-        elif job in executor.queue:
+        else:
             executor.queue.remove(job)
 
     def end(self, job: Job, outcome: Outcome, t_s: float, reason: str = "") -> None:

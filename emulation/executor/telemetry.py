@@ -23,7 +23,7 @@ def node_view(
 ) -> NodeView:
     """One node as it is now; its executors must have been advanced to `now_s`."""
     held = [e for e in executors if e.holds]
-    cpu_busy = sum([e.mode == "cpu" and bool(e.jobs) for e in held])
+    cpu_busy = sum([e.mode == "cpu" and e.busy for e in held])
     return NodeView(
         id=node.id,
         taken_at_s=now_s,
@@ -54,17 +54,13 @@ def load_of(executor: Executor) -> ExecutorLoad:
     return ExecutorLoad(
         id=executor.spec.id,
         running=Counter(job.request.model for job in executor.jobs),
-        waiting=Counter(job.request.model for job in executor.queue),
+        waiting=executor.queue.requests.copy(),
         share=sum([lane.share for lane in executor.lanes if lane.job is not None]),
     )
 
 
 def _executor_view(executor: Executor, now_s: float) -> ExecutorView:
-    queued: Counter[str] = Counter()
-    prompts: dict[str, float] = {}
-    for model, left in executor.unfinished(now_s):
-        queued[model] += 1
-        prompts[model] = prompts.get(model, 0.0) + left
+    queued, prompts = executor.unfinished(now_s)
     waiting = executor.state in ("starting", "pending")
     return ExecutorView(
         id=executor.spec.id,
@@ -72,8 +68,8 @@ def _executor_view(executor: Executor, now_s: float) -> ExecutorView:
         models=executor.spec.models,
         state=executor.state,
         mode=executor.target if waiting else executor.mode,
-        queued=dict(queued),
+        queued=queued,
         backlog_prompts=prompts,
         ready_in_s=max(0.0, executor.timer_s - now_s) if waiting and executor.timer_s != inf else 0.0,
-        busy=bool(executor.jobs),
+        busy=executor.busy,
     )

@@ -2,7 +2,8 @@
 
 One decision: finished work corrects the belief -> the epoch that ended becomes a case -> moves over roles by the
 fluid estimate (breadth) -> a short list, with the plan in force and the good precedents, is emulated in a world built
-from the belief (depth) -> the best of them, if it is clearly better than what is in force.
+from the belief (depth) -> the best of them, if it is clearly better than what is in force; of those that the emulation
+cannot tell from it, the one of the least estimate, which hangs less on single requests.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from controller.planners.experience import Experience
 from controller.planners.memory import Case, MemoryConfig, Telemetry
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
 from controller.planners.policy import proportional
-from controller.whatif import WhatIf
+from controller.planners.verdict import equals
+from controller.whatif import BelievedWorld, WhatIf
 from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.ports import GlobalPlanner
@@ -46,6 +48,8 @@ class SearchConfig(Strict):
     """Draws of service noise each of them is emulated with."""
     keep_gain: Annotated[float, Range(0, 1)] = 0.03
     """A new plan must promise a score this share lower, or the one in force is kept (changes cost)."""
+    doubt: Sigmas = 2.0
+    """Standard errors over draws by which a plan must be worse than the best; else the two count as alike."""
     optimism: Sigmas = 0.0
     """Standard deviations by which a law is taken to be faster than believed: what is little known gets tried."""
     case_weight: Annotated[float, Range(0, 1_000_000)] = 1.0
@@ -151,23 +155,33 @@ class SearchPlanner(GlobalPlanner):
         bar = (1.0 + config.near) * min(scores)
         first = held is not None  # the plan in force stays in, whatever it is worth
         near = [i for i, s in enumerate(scores) if s <= bar or (first and i == 0)]
-        plans, scores = [plans[i] for i in near], [scores[i] for i in near]
+        plans, estimated = [plans[i] for i in near], [scores[i] for i in near]
+        drawn = [estimated]
         if config.shortlist and self._what_if is not None:
             world = believed_world(self._testbed, search.bed, self._objective, snapshot, demand)
             policies = [search.policy(plan) for plan in plans]
             try:
-                forecasts = self._what_if.forecast(world, policies, config.draws, self._seed)
+                drawn = [self._emulated(world, policies, self._seed + i) for i in range(config.draws)]
             except RuntimeError as error:
                 how = f"estimated ({error})"
             else:
-                price = config.moves.estimate.latency_weight
-                scores, how = [f.objective + price * f.latency_norm for f in forecasts], "emulated"
+                how = "emulated"
                 thinking_s = config.thinking_slots * self._objective.slot_s if snapshot.t_s > 0 else 0.0
-        scores = self._corrected(plans, scores, search.precedents)
-        least = int(np.argmin(scores))
-        if held is not None and scores[least] >= (1.0 - config.keep_gain) * scores[0]:
+        forecast = np.array([self._corrected(plans, row, search.precedents) for row in drawn])
+        equal = equals(forecast, config.keep_gain, config.doubt)
+        if held is not None and 0 in equal:
             return held, f"kept, {how} against {len(plans) - 1} others", thinking_s
-        return plans[least], f"best of {len(plans)} {how}", thinking_s
+        steady = self._corrected(plans, estimated, search.precedents)
+        among = f", of {len(equal)} alike" if len(equal) > 1 else ""
+        return plans[min(equal, key=steady.__getitem__)], f"best of {len(plans)} {how}{among}", thinking_s
+
+    def _emulated(self, world: BelievedWorld, policies: Sequence[MacroPolicy], seed: int) -> list[float]:
+        """Scores of policies in one draw of noise. Raises `RuntimeError` if nobody answers."""
+        assert self._what_if is not None
+        price = self._config.moves.estimate.latency_weight
+        return [
+            f.objective + price * f.latency_norm for f in self._what_if.forecast(world, policies, 1, seed)
+        ]
 
     def _corrected(
         self, plans: Sequence[Ints], scores: Sequence[float], precedents: Sequence[tuple[Ints, Case]]

@@ -108,23 +108,30 @@ def _scenario(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
 
 
 def _arrivals(belief: BelievedWorld, seed: int) -> list[Arrival]:
-    """Waiting work at 0, then the expected arrivals, then the first of them again until the end of the tail."""
+    """Waiting work at 0, then the expected arrivals, then the first of them again until the end of the tail.
+
+    Each of these has a stream of noise for every model, so that a request more or less leaves the noise of most others
+    as it was.
+    """
     terms = belief.objective
     horizon_s = slot_start_s(belief.slots, terms.slot_s)
-    again = [(a, a.t_s + horizon_s) for a in belief.arrivals if a.t_s < TAIL_SHARE * horizon_s]
-    expected = [(a, a.t_s) for a in belief.arrivals if a.t_s < horizon_s]
-    rows = [(a, 0.0) for a in belief.backlog[:MOST_WAITING]] + expected + again
+    again = [(a, a.t_s + horizon_s, "again") for a in belief.arrivals if a.t_s < TAIL_SHARE * horizon_s]
+    expected = [(a, a.t_s, "expected") for a in belief.arrivals if a.t_s < horizon_s]
+    rows = [(a, 0.0, "waiting") for a in belief.backlog[:MOST_WAITING]] + expected + again
     rows.sort(key=lambda row: row[1])
     by_prompts = {m.id: m.features == "prompts" for m in belief.testbed.models}
-    rng = stream(seed, "what-if/noise")
+    parts = ("waiting", "expected", "again")
+    rng = {(p, m): stream(seed, f"what-if/noise/{p}/{m}") for p in parts for m in by_prompts}
     patience_s = inf if terms.deadline_s is None else terms.deadline_s
     arrivals = []
-    for i, (one, t_s) in enumerate(rows):
+    for i, (one, t_s, part) in enumerate(rows):
         output = one.known_output_tokens
         request = Request(
             f"w{i:06d}", one.model, one.origin, t_s, t_s + patience_s, one.prompts, one.prompt_tokens, output
         )
-        noise = gamma_noise(belief.service_cv, one.prompts if by_prompts[one.model] else 1, rng)
+        noise = gamma_noise(
+            belief.service_cv, one.prompts if by_prompts[one.model] else 1, rng[part, one.model]
+        )
         arrivals.append((request, RequestTruth.drawn(int(output or 0), noise)))
     return arrivals
 

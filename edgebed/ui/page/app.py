@@ -79,16 +79,17 @@ def build(shelf: Shelf, readings: comparison.Readings) -> None:
     tabs.on_value_change(lambda e: stage.compact(e.value not in WITH_MAP))
     with ui.tab_panels(tabs, value=TABS[0], animated=False).classes("panels") as panels:
         with ui.tab_panel(TABS[0]):
-            Charts(room, stage)
+            Charts(room, stage, shown=lambda: panels.value == TABS[0])
         with ui.tab_panel(TABS[1]):
-            decisions.build(room)
+            decisions.build(room, shown=lambda: panels.value == TABS[1])
         with ui.tab_panel(TABS[2]):
             comparison.build(room, readings, shown=lambda: panels.value == TABS[2])
         with ui.tab_panel(TABS[3]):
-            faults.build(room)
+            faults.build(room, shown=lambda: panels.value == TABS[3])
             steering.build(room, shown=lambda: panels.value == TABS[3])
         with ui.tab_panel(TABS[4]):
-            costs.build(room)
+            costs.build(room, shown=lambda: panels.value == TABS[4])
+    panels.on_value_change(room.again)
     ui.timer(TICK_S, room.tick)
 
 

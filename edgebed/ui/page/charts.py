@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
@@ -26,15 +27,14 @@ from edgebed.ui.views import EventView, Source, Span
 class Charts:
     """The plots of the run that is shown. Made once; then only points that are new are sent (`Stage.plot`)."""
 
-    def __init__(self, room: Room, stage: Stage) -> None:
-        self._room, self._stage = room, stage
+    def __init__(self, room: Room, stage: Stage, shown: Callable[[], bool]) -> None:
+        """`shown`: whether anybody looks at them."""
+        self._room, self._stage, self._shown = room, stage, shown
         self._ghosts: list[Source] = []
         self._marked: tuple[EventView, ...] = ()
         self._ended: Span | None = None
-        with ui.row().classes("legend"):
-            self._model = ui.toggle([], on_change=self.refresh).props(
-                "dense no-caps unelevated toggle-color=accent"
-            )
+        with ui.element("div").classes("bar"):
+            self._model = ui.toggle([], on_change=self.refresh).props("dense no-caps unelevated")
             self._legend = ui.element("div").classes("legend")
         with ui.element("div").classes("charts"):
             blank = Look("tone-5", "o", (0, ()))
@@ -61,7 +61,7 @@ class Charts:
 
     def refresh(self) -> None:
         """Send what the plots lack at this moment."""
-        if self._room.source is None or self._model.value is None:
+        if self._room.source is None or self._model.value is None or not self._shown():
             return
         source, t_s, model = self._source(), self._room.moment.t_s, str(self._model.value)
         series = source.series(t_s)

@@ -69,7 +69,7 @@ def time_options(plot: Plot, own: Look, ghosts: Sequence[tuple[str, Look]], sche
     """A plot over time: lines of this run, thin ones of earlier schemes behind them, and what went wrong when."""
     lines = [name for name, _ in plot.lines] or ["all"]
     behind = [
-        _line(f"ghost-{i}", name, look.ink, 1.1, "dotted", 0.85) for i, (name, look) in enumerate(ghosts)
+        _line(f"ghost-{i}", name, look.ink, 1.7, "dotted", 1.0) for i, (name, look) in enumerate(ghosts)
     ]
     front = [_line(f"own-{lines[0]}", f"{scheme} {lines[0]}", own.ink, 2.4, "solid", 1.0)]
     front += [_line(f"own-{line}", f"{scheme} {line}", own.ink, 1.4, "dashed", 1.0) for line in lines[1:]]

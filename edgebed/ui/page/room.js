@@ -1,7 +1,7 @@
 // Map, decision feed and time slider. `apply` takes what changed (deltas.py, state.py); text goes in by textContent only.
 const SVG = "http://www.w3.org/2000/svg";
 const GAP = { x: 22, y: 40 };
-const ROW = 16, HEAD = 42, LETTER = 6.3;
+const HEAD = 42, LETTER = 6.3;
 const FAILED = { voided: "bad", rejected: "bad" };
 
 function put(parent, name, attributes, text) {
@@ -180,8 +180,9 @@ export default {
       const most = Math.max(1, ...order.map((id) => this.executors(id).length));
       const fitting = Math.max(1, Math.min(order.length, Math.floor((wide + GAP.x) / (172 + GAP.x))));
       const columns = Math.ceil(order.length / Math.ceil(order.length / fitting));
-      const card = { w: (wide - GAP.x * (columns - 1) - 2) / columns, h: HEAD + most * ROW + 4 };
       const lines = Math.ceil(order.length / columns);
+      const row = lines === 1 ? 24 : 16;
+      const card = { w: (wide - GAP.x * (columns - 1) - 2) / columns, h: HEAD + most * row + 4, row };
       const high = lines * (card.h + GAP.y) + 4;
       this.$map.replaceChildren();
       const svg = put(this.$map, "svg", { viewBox: `0 0 ${wide} ${high}`, width: wide, height: high, role: "list", "aria-label": "Nodes and their models" });
@@ -212,7 +213,7 @@ export default {
     card(id) {
       const at = this.cards.get(id), node = this.state.get(`n/${id}`);
       if (!at || !node) return;
-      const [, devices, there, wrong] = node, { group, w, h } = at;
+      const [, devices, there, wrong] = node, { group, w, h, row } = at;
       const come = [...this.state].filter(([key, f]) => key.startsWith("f/") && f[1] === id).reduce((sum, [, f]) => sum + f[2], 0);
       group.replaceChildren();
       group.setAttribute("class", `card${there ? "" : " away"}${wrong.length ? " wrong" : ""}`);
@@ -223,13 +224,13 @@ export default {
       put(group, "text", { x: 9, y: 30, class: "small" }, fit(devices, w - 84));
       put(group, "text", { x: w - 9, y: 30, class: "small end" }, come ? `${come.toFixed(come < 10 ? 2 : 0)} req/s` : "no requests");
       put(group, "title", {}, `${id}: ${devices}${told ? "; " + told : ""}`);
-      this.executors(id).forEach((executor, i) => this.executor(group, executor, HEAD + i * ROW, w));
+      this.executors(id).forEach((executor, i) => this.executor(group, executor, HEAD + i * row, w));
     },
     executor(group, [node, model, state, mode, share, queued, masked, predicted, measured], y, w) {
       const row = put(group, "g", { class: `row ${mode} ${state}${masked ? " masked" : ""}` });
       put(row, "rect", { x: 9, y: y + 2, width: 9, height: 9, class: "mode" });
       if (state === "starting") put(row, "rect", { x: 9, y: y + 2, width: 9, height: 9, fill: "url(#room-hatch)" });
-      const works = state === "ready" ? mode.toUpperCase() + (share === null ? "" : ` ${Math.round(100 * share)}%`) : state;
+      const works = state === "ready" ? mode.toUpperCase() + (share === null ? "" : share ? ` ${Math.round(100 * share)}%` : " idle") : state;
       put(row, "text", { x: 24, y: y + 10, class: "model" }, fit(model, w - 150));
       put(row, "text", { x: w - 66, y: y + 10, class: "small end" }, fit(works, 62));
       const bar = queued === null ? 0 : Math.min(34, 34 * (1 - Math.exp(-queued / 8)));

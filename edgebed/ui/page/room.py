@@ -79,7 +79,7 @@ class Room:
         self.entry, self.problem = entry, ""
         self.moment = Moment.newest(self.source.span())
         self._tell(self._opened)
-        self._moved()
+        self.again()
 
     def earlier(self) -> list[Source]:
         """The other schemes' runs on the same requests that are there: ghosts beside the one that is shown."""
@@ -137,9 +137,10 @@ class Room:
     def _move(self, moved: Callable[[Span], Moment]) -> None:
         if self.source is not None:
             self.moment = moved(self.span())
-            self._moved()
+            self.again()
 
-    def _moved(self) -> None:
+    def again(self) -> None:
+        """Tell everybody now: the moment is another one, or another panel is looked at."""
         self._tell(self._slow)
         self._tell(self._ticks)
 

@@ -34,6 +34,8 @@ from edgebed.commands.options import (
     SchemeOption,
     SeedOption,
     SpeedupOption,
+    UiOption,
+    UiPortOption,
     UnprotectedOption,
     adjusted,
     check_reasoner_thinks,
@@ -162,6 +164,8 @@ def compare(
     folder: OutOption = None,
     resume: ResumeOption = False,
     baseline: BaselineOption = None,
+    show: UiOption = False,
+    ui_port: UiPortOption = 0,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -197,6 +201,7 @@ def compare(
             resume,
             unprotected,
             host,
+            ui_port if show else None,
         )
     else:
         outcome = compare_virtual(loaded, names, numbers, layout, as_json, baseline, resume)

@@ -52,6 +52,11 @@ def _of_modality(option: str, *kinds: str) -> Need:
 
 NEEDS: tuple[Need, ...] = (
     *(_live(o) for o in ("check_parity", "speedup", "lifecycle", "host", "port", "raylets", "address", "backend")),
+    _live("show"),
+    *(
+        Need(command, "ui_port", lambda v: bool(v["show"]), "without --ui", "add --ui, or leave it out")
+        for command in ("compare", "up")
+    ),
     *(
         Need(
             command, "unprotected", lambda v: v["address"] is not None, "without --address",

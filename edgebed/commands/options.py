@@ -168,6 +168,17 @@ HostOption = Annotated[
         "but a loopback address, `inject` needs the token in EDGEBED_TOKEN.",
     ),
 ]
+UiOption = Annotated[
+    bool,
+    typer.Option(
+        "--ui",
+        help="Show it in a browser meanwhile, in a process of its own on this machine; its address is printed.",
+    ),
+]
+UiPortOption = Annotated[
+    int,
+    typer.Option("--ui-port", min=0, max=65535, help="Port of the page of --ui; 0 takes any free one."),
+]
 RayletsOption = Annotated[
     bool,
     typer.Option(

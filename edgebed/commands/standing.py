@@ -22,6 +22,8 @@ from edgebed.commands.options import (
     SchemeOption,
     SeedOption,
     SpeedupOption,
+    UiOption,
+    UiPortOption,
     UnprotectedOption,
     adjusted,
     default_folder,
@@ -108,6 +110,8 @@ def up(
         ),
     ] = "8GB",
     folder: OutOption = None,
+    show: UiOption = False,
+    ui_port: UiPortOption = 0,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -118,11 +122,14 @@ def up(
     from edgebed.runs.comparison import check
     from edgebed.runs.layout import Layout
     from edgebed.runs.live import as_live
+    from edgebed.runs.room import HOST as ROOM_HOST
+    from edgebed.runs.room import room_url
     from edgebed.runs.standing import serve_in_foreground
     from edgebed.runs.standing import up as bring_up
     from emulation.domain.cluster import TestbedConfig
     from emulation.files import load_scenario
     from serve_apps.testbed.live import LiveOptions
+    from serve_apps.testbed.ports import checked_port
 
     keep_bytes = size_of("--keep-records", keep_records)
     loaded = with_time_limit(adjusted(load_scenario(scenario), speedup, lifecycle, gateways), time_limit)
@@ -135,16 +142,21 @@ def up(
         gateways=loaded.live.gateways,
         address=address, unprotected=unprotected, http=http_settings(http, allow_host or [], allow_origin or []),
     )  # fmt: skip
+    page = checked_port(ROOM_HOST, ui_port) if show else None
     if foreground:
-        serve_in_foreground(loaded, scheme, seed, options, layout, keep_bytes)
+        serve_in_foreground(loaded, scheme, seed, options, layout, keep_bytes, page)
         return
-    standing = bring_up(options, layout, given_words(ctx, without=("as_json", "quiet", "folder")))
+    words = given_words(ctx, without=("as_json", "quiet", "folder", "ui_port"))
+    standing = bring_up(options, layout, [*words, *([] if page is None else ["--ui-port", str(page)])])
     if as_json:
-        print_json({**asdict(standing), "folder": str(layout.root)})
+        shown = {} if page is None else {"ui": room_url(page)}
+        print_json({**asdict(standing), "folder": str(layout.root), **shown})
         return
     out.print(
         f"up: {standing.url}/v1  (scheme {scheme}, speedup {loaded.live.speedup:g}, records in {layout.root})"
     )
+    if page is not None:
+        out.print(f"control room: {room_url(page)}")
     if len(standing.gateways) > 1:
         out.print(f"each gateway alone: {', '.join(standing.gateways)}")
     if (agent := TestbedConfig.model_validate_json(standing.testbed).agent_llm) is not None:

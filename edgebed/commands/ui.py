@@ -19,8 +19,9 @@ def ui(
     folder: Annotated[
         Path | None,
         typer.Argument(
-            help="A folder that compare, simulate, demo or up wrote, or is about to write, or one run in it. By "
+            help="A folder that compare, simulate, demo or up wrote or writes, or one run in it. By "
             "default that of the testbed that stands, else the newest below `runs`.",
+            exists=True,
             file_okay=False,
         ),
     ] = None,

@@ -22,6 +22,7 @@ from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout, clear_run
 from edgebed.runs.manifest import manifest_of
 from edgebed.runs.parity import CLOSED_LOOP_RUNS, parity
 from edgebed.runs.processes import process_figures, process_line
+from edgebed.runs.room import control_room
 from edgebed.runs.virtual import note_failure, note_of
 from edgebed.wiring.agent_llm import with_agent_llm
 from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
@@ -66,6 +67,7 @@ def compare_live(
     resume: bool = False,
     unprotected: bool = False,
     host: str = LOOPBACK,
+    ui_port: int | None = None,
 ) -> Outcome:
     """Run every scheme on every seed, seed by seed, on one live cluster.
 
@@ -99,6 +101,17 @@ def compare_live(
         if check_parity:
             _add_parity(outcome, scenario, quiet)
         return outcome
+    with control_room(layout.root, ui_port):
+        _run_all(scenario, options, left, layout, outcome, quiet)
+    if check_parity and not outcome.interrupted:
+        _add_parity(outcome, scenario, quiet)
+    return outcome
+
+
+def _run_all(
+    scenario: Scenario, options: LiveOptions, left: list[tuple[str, int]], layout: Layout, outcome: Outcome, quiet: bool
+) -> None:  # fmt: skip
+    """Run all that is left, on as many testbeds as it takes."""
     while left and not outcome.interrupted:
         try:
             left = _run_on_one_testbed(scenario, options, left, layout, outcome, quiet)
@@ -110,9 +123,6 @@ def compare_live(
             left = [pair for pair in left if pair not in outcome.runs and pair not in outcome.failed]
             outcome.failed |= dict.fromkeys(left, why)  # what was made is reported all the same
             left = []
-    if check_parity and not outcome.interrupted:
-        _add_parity(outcome, scenario, quiet)
-    return outcome
 
 
 def _run_on_one_testbed(

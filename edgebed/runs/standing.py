@@ -16,6 +16,7 @@ from edgebed.runs.deaths import note_deaths
 from edgebed.runs.layout import UP_LOG, Layout, fresh_folder
 from edgebed.runs.live import run_plan, start_cluster
 from edgebed.runs.manifest import manifest_of
+from edgebed.runs.room import control_room
 from edgebed.runs.virtual import note_of
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -62,10 +63,11 @@ def serve_in_foreground(
     options: LiveOptions,
     layout: Layout,
     keep_bytes: int | None = None,
+    ui_port: int | None = None,
 ) -> None:
     """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running.
 
-    `keep_bytes`: how much of the record is kept; None: all of it.
+    `keep_bytes`: how much of the record is kept; None: all of it. `ui_port`: of the control room; None: there is none.
     """
     if options.address is None:
         checked_port(options.host, options.port)
@@ -78,7 +80,11 @@ def serve_in_foreground(
     endless = replace(
         plan, header=replace(plan.header, horizon_s=ENDLESS_S), endless=True, keep_bytes=keep_bytes
     )
-    with logging_to(str(layout.logs.resolve()), "driver"), start_cluster(scenario, options) as cluster:
+    with (
+        control_room(layout.root, ui_port),
+        logging_to(str(layout.logs.resolve()), "driver"),
+        start_cluster(scenario, options) as cluster,
+    ):
         cluster.begin_run(endless)
         say(
             f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"

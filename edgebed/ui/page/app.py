@@ -26,6 +26,8 @@ WITH_MAP = (TABS[0], TABS[3])
 """Tabs beside which the map stays; at the others only the time slider does."""
 RECONNECT_S = 6.0
 """Wall seconds a viewer may be gone before its room is given up and made anew."""
+END_S = 2
+"""Wall seconds that open connections have once the page is to end."""
 log = logging.getLogger("edgebed")
 
 
@@ -47,7 +49,14 @@ def serve(
         binding_refresh_interval=None,
     )
     guarded = Guard(app, host, token, allow_hosts)
-    config = uvicorn.Config(guarded, log_config=None, access_log=False, server_header=False, lifespan="on")
+    config = uvicorn.Config(
+        guarded,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=END_S,
+    )
     server = _Server(config, ready)
     server.run(sockets=[listening])
 

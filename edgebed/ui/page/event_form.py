@@ -23,7 +23,7 @@ class EventForm:
         self._testbed, self._send = testbed, send
         self._forms = forms(testbed)
         self._values: dict[str, ValueElement[Any]] = {}
-        with ui.element("div").classes("row"):
+        with ui.element("div").classes("bar"):
             kinds = {kind: kind.replace("_", " ") for kind in self._forms}
             self._kind = ui.select(
                 kinds, label="What happens", value=next(iter(kinds)), on_change=self._other_kind
@@ -33,8 +33,8 @@ class EventForm:
             self._for.props("dense outlined inputmode=decimal suffix='virtual s'").classes("field")
             self._endless = ui.switch("until it is undone", on_change=self._check)
         self._said = ui.label().classes("quiet")
-        self._fields = ui.element("div").classes("row")
-        with ui.element("div").classes("row"):
+        self._fields = ui.element("div").classes("bar")
+        with ui.element("div").classes("bar"):
             self._button = ui.button("Let it happen", on_click=self._go).props("no-caps unelevated dense")
             self._wrong = ui.label().classes("bad").props("role=status")
         self._other_kind()

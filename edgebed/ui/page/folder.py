@@ -19,12 +19,19 @@ from serve_apps.testbed.state import read_standing
 class FolderRuns:
     """A `Shelf` of what a folder holds; runs that are begun later appear."""
 
-    def __init__(self, root: Path, url: str | None = None, first: Path | None = None) -> None:
+    def __init__(self, root: Path, first: Path | None = None) -> None:
         """`first`: the folder of the run that is to be shown first; None: the newest."""
         self.root: Path | None = root
-        self.title, self.url = root.resolve().name, url
+        self.title = root.resolve().name
         self._layout, self._first = Layout(root), first
         self._folders: dict[str, Path] = {}
+
+    @property
+    def url(self) -> str | None:
+        """Of the gateway of the testbed that stands, if these are its runs."""
+        standing = read_standing(standing_file())
+        ours = standing is not None and Path(standing.folder).resolve() == self._layout.root.resolve()
+        return standing.url if standing is not None and ours else None
 
     def entries(self) -> Sequence[Entry]:
         """The runs there are a record of, in the order of the comparison; the one to be shown first is the last."""
@@ -61,16 +68,14 @@ def runs_of(folder: Path | None) -> FolderRuns:
     """
     standing = read_standing(standing_file())
     if folder is None and standing is not None:
-        return FolderRuns(Path(standing.folder), standing.url)
+        return FolderRuns(Path(standing.folder))
     if folder is None:
         return FolderRuns(_newest())
     root = layout_of(folder).root
-    stands_here = standing is not None and Path(standing.folder).resolve() == root.resolve()
-    url = standing.url if standing is not None and stands_here else None
     first = (
         folder.resolve() if (folder / RECORD_FILE).exists() and folder.resolve() != root.resolve() else None
     )
-    return FolderRuns(root, url, first)
+    return FolderRuns(root, first)
 
 
 def _newest() -> Path:

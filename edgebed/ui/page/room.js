@@ -1,6 +1,6 @@
 // Map, decision feed and time slider. `apply` takes what changed (deltas.py, state.py); text goes in by textContent only.
 const SVG = "http://www.w3.org/2000/svg";
-const GAP = { x: 22, y: 40 };
+const GAP = { x: 14, y: 24 }, ALONE = 44, NARROW = 215;
 const HEAD = 42, LETTER = 6.3;
 const FAILED = { voided: "bad", rejected: "bad" };
 
@@ -178,12 +178,12 @@ export default {
       if (!order || !wide) return;
       this.rows = new Map([...this.state].filter(([key]) => key.startsWith("e/")));
       const most = Math.max(1, ...order.map((id) => this.executors(id).length));
-      const fitting = Math.max(1, Math.min(order.length, Math.floor((wide + GAP.x) / (172 + GAP.x))));
+      const fitting = Math.max(1, Math.min(order.length, Math.floor((wide + GAP.x) / (150 + GAP.x))));
       const columns = Math.ceil(order.length / Math.ceil(order.length / fitting));
       const lines = Math.ceil(order.length / columns);
       const row = lines === 1 ? 24 : 16;
       const card = { w: (wide - GAP.x * (columns - 1) - 2) / columns, h: HEAD + most * row + 4, row };
-      const high = lines * (card.h + GAP.y) + 4;
+      const high = lines * (card.h + GAP.y) + (lines === 1 ? ALONE - GAP.y : 4);
       this.$map.replaceChildren();
       const svg = put(this.$map, "svg", { viewBox: `0 0 ${wide} ${high}`, width: wide, height: high, role: "list", "aria-label": "Nodes and their models" });
       const defs = put(svg, "defs");
@@ -191,11 +191,11 @@ export default {
       put(hatch, "path", { d: "M0 0V6", class: "hatch" });
       const head = put(defs, "marker", { id: "room-tip", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" });
       put(head, "path", { d: "M0 0L8 4L0 8z", class: "tip" });
+      this.$flows = put(svg, "g", { class: "flows", "aria-hidden": "true" }); // behind the cards
       this.cards = new Map(order.map((id, i) => {
         const x = 1 + (i % columns) * (card.w + GAP.x), y = 1 + Math.floor(i / columns) * (card.h + GAP.y);
         return [id, { x, y, ...card, group: put(svg, "g", { transform: `translate(${x} ${y})`, role: "listitem" }) }];
       }));
-      this.$flows = put(svg, "g", { class: "flows", "aria-hidden": "true" });
       for (const id of order) this.card(id);
       this.flows();
     },
@@ -231,13 +231,14 @@ export default {
       put(row, "rect", { x: 9, y: y + 2, width: 9, height: 9, class: "mode" });
       if (state === "starting") put(row, "rect", { x: 9, y: y + 2, width: 9, height: 9, fill: "url(#room-hatch)" });
       const works = state === "ready" ? mode.toUpperCase() + (share === null ? "" : share ? ` ${Math.round(100 * share)}%` : " idle") : state;
-      put(row, "text", { x: 24, y: y + 10, class: "model" }, fit(model, w - 150));
-      put(row, "text", { x: w - 66, y: y + 10, class: "small end" }, fit(works, 62));
+      const narrow = w < NARROW, right = narrow ? 30 : 66;
+      put(row, "text", { x: 24, y: y + 10, class: "model" }, fit(model, w - right - 76));
+      put(row, "text", { x: w - right, y: y + 10, class: "small end" }, fit(works, 62));
       const bar = queued === null ? 0 : Math.min(34, 34 * (1 - Math.exp(-queued / 8)));
-      put(row, "rect", { x: w - 60, y: y + 3, width: 34, height: 7, class: "track" });
-      put(row, "rect", { x: w - 60, y: y + 3, width: bar, height: 7, class: "queue" });
+      if (!narrow) put(row, "rect", { x: w - 60, y: y + 3, width: 34, height: 7, class: "track" });
+      if (!narrow) put(row, "rect", { x: w - 60, y: y + 3, width: bar, height: 7, class: "queue" });
       put(row, "text", { x: w - 9, y: y + 10, class: "small end" }, queued === null ? "–" : queued);
-      if (masked) put(row, "path", { d: `M22 ${y + 7}H${w - 118}`, class: "strike" });
+      if (masked) put(row, "path", { d: `M22 ${y + 7}H${w - right - 50}`, class: "strike" });
       const took = `predicted ${predicted === null ? "–" : time(predicted)}, measured ${measured === null ? "–" : time(measured)}`;
       put(row, "title", {}, `${model} on ${node}: ${works}${masked ? ", masked by the scheduler" : ""}; ${queued ?? "unknown number"} queued; ${took}`);
     },
@@ -249,7 +250,7 @@ export default {
         if (!a || !b || a === b) continue;
         const down = b.y >= a.y, same = a.y === b.y;
         const from = [a.x + a.w * 0.4, down ? a.y + a.h : a.y], to = [b.x + b.w * 0.6, same || !down ? b.y + b.h : b.y];
-        const bend = same ? GAP.y * 0.8 : (to[1] - from[1]) / 2;
+        const bend = same ? GAP.y * 0.9 : (to[1] - from[1]) / 2;
         const d = `M${from}C${from[0]} ${from[1] + bend} ${to[0]} ${same ? to[1] + bend : to[1] - bend} ${to}`;
         const line = put(this.$flows, "path", { d, "stroke-width": Math.min(5, 0.8 + 1.6 * Math.sqrt(rate)), "marker-end": "url(#room-tip)" });
         put(line, "title", {}, `${origin} → ${node}: ${rate} req/s`);

@@ -30,8 +30,10 @@ class Shelf(Protocol):
     """What these are: the name of the scenario or the folder."""
     root: Path | None
     """The comparison's folder; None where nothing is recorded yet."""
-    url: str | None
-    """Of the gateway of the testbed that stands, if this is about one: what can be steered."""
+
+    @property
+    def url(self) -> str | None:
+        """Of the gateway of the testbed that stands, if these are its runs: what can be steered."""
 
     def entries(self) -> Sequence[Entry]:
         """The runs, in the order of the comparison. Cheap: asked once a second."""
@@ -45,8 +47,13 @@ class Kept:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf, self._open = shelf, dict[str, Source]()
-        self.title, self.root, self.url = shelf.title, shelf.root, shelf.url
+        self.title, self.root = shelf.title, shelf.root
         self.entries: Callable[[], Sequence[Entry]] = shelf.entries
+
+    @property
+    def url(self) -> str | None:
+        """As `Shelf.url`."""
+        return self._shelf.url
 
     def open(self, key: str) -> Source:
         """As `Shelf.open`."""

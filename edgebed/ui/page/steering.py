@@ -38,7 +38,7 @@ class _Panel:
         self._silent = False
         """Whether the last look found nobody."""
         self._listed: Sequence[EventEntry] | None = None
-        self._token = ui.element("div").classes("row")
+        self._token = ui.element("div").classes("bar")
         self._token.set_visibility(False)
         with self._token:
             self._given = ui.input("Token of the testbed (EDGEBED_TOKEN)", password=True)

@@ -36,6 +36,15 @@ def ui(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port of the page; 0 takes any free one.")
     ] = 8080,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="Where the testbed answers whose runs these are, if they go on. By default known of one that "
+            "`edgebed up` left.",
+        ),
+    ] = None,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open it in this machine's browser.")
     ] = False,
@@ -51,6 +60,7 @@ def ui(
 ) -> None:
     """Watch runs in a browser: live or recorded, with every decision, fault and figure at any moment."""
     from edgebed.commands.standing import http_settings
+    from edgebed.runs.address import checked_url
     from edgebed.ui.page.app import serve
     from edgebed.ui.page.folder import runs_of
     from serve_apps.wire.secret import Secret
@@ -62,16 +72,16 @@ def ui(
             f"--host {host!r}: is reached from other machines; set EDGEBED_TOKEN to what readers must know, or "
             "leave it out"
         )
-    shelf = runs_of(folder)
+    shelf = runs_of(folder, None if url is None else checked_url(url))
     listening = _listening(host, port)
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{listening.getsockname()[1]}/"
+    page = f"http://{shown}:{listening.getsockname()[1]}/"
 
     def ready() -> None:
-        out.print(f"control room: {url}", soft_wrap=True)
+        out.print(f"control room: {page}", soft_wrap=True)
         out.file.flush()
         if open_page:
-            webbrowser.open(url)
+            webbrowser.open(page)
 
     serve(shelf, listening, host, token, names, ready)
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from edgebed.commands.console import progress_bar, say, warn
@@ -22,7 +23,7 @@ from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout, clear_run
 from edgebed.runs.manifest import manifest_of
 from edgebed.runs.parity import CLOSED_LOOP_RUNS, parity
 from edgebed.runs.processes import process_figures, process_line
-from edgebed.runs.room import control_room
+from edgebed.runs.room import called, control_room
 from edgebed.runs.virtual import note_failure, note_of
 from edgebed.wiring.agent_llm import with_agent_llm
 from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
@@ -93,7 +94,9 @@ def compare_live(
         unprotected=unprotected,
     )
     if address is None:  # elsewhere it is settled on the machine of the gateway
-        checked_port(options.host, options.port)  # before anything is started or written
+        found = checked_port(host, port)  # before anything is started or written
+        if ui_port is not None:  # the page must know it, and all testbeds of this comparison have it
+            options = replace(options, port=found)
     manifest = layout.claim(scenario, manifest_of(scenario, schemes, seeds, "live", baseline), resume)
     outcome = Outcome(dict(kept_runs(layout).whole) if resume else {})
     left = [pair for pair in manifest.pairs() if pair not in outcome.runs]
@@ -101,7 +104,7 @@ def compare_live(
         if check_parity:
             _add_parity(outcome, scenario, quiet)
         return outcome
-    with control_room(layout.root, ui_port):
+    with control_room(layout.root, ui_port, None if address else f"http://{called(host)}:{options.port}"):
         _run_all(scenario, options, left, layout, outcome, quiet)
     if check_parity and not outcome.interrupted:
         _add_parity(outcome, scenario, quiet)

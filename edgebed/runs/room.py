@@ -26,11 +26,19 @@ def room_url(port: int) -> str:
     return f"http://{HOST}:{port}/"
 
 
+def called(host: str) -> str:
+    """How a process of this machine calls who listens at a host, within a URL."""
+    if host in ("0.0.0.0", "::"):
+        return HOST
+    return f"[{host}]" if ":" in host else host
+
+
 @contextmanager
-def control_room(folder: Path, port: int | None) -> Iterator[None]:
+def control_room(folder: Path, port: int | None, gateway: str | None = None) -> Iterator[None]:
     """Serve the page on that folder meanwhile, at a port of this machine; None: no page. Its words go to `ui.log`.
 
-    It ends with this process, however that ends (`guardian.py`).
+    `gateway`: where the testbed answers, if no file says so. The page ends with this process, however that ends
+    (`guardian.py`).
     """
     if port is None:
         yield
@@ -38,6 +46,7 @@ def control_room(folder: Path, port: int | None) -> Iterator[None]:
     guard()
     port = checked_port(HOST, port)
     command = [sys.executable, "-m", "edgebed.commands.main", "ui", str(folder), "--port", str(port)]
+    command += ["--url", gateway] if gateway is not None else []
     with (folder / LOG).open("wb") as words:
         page = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True

@@ -9,7 +9,7 @@ from edgebed.places import runs_folder, standing_file
 from edgebed.runs.layout import Layout, layout_of, seed_of
 from edgebed.runs.manifest import MANIFEST_FILE, read_manifest
 from edgebed.ui.page.shelf import Entry
-from edgebed.ui.sources import open_run
+from edgebed.ui.sources import is_growing, open_run
 from edgebed.ui.views import Source
 from emulation.domain.mistakes import ConfigError
 from emulation.recording import RECORD_FILE
@@ -19,16 +19,18 @@ from serve_apps.testbed.state import read_standing
 class FolderRuns:
     """A `Shelf` of what a folder holds; runs that are begun later appear."""
 
-    def __init__(self, root: Path, first: Path | None = None) -> None:
+    def __init__(self, root: Path, first: Path | None = None, url: str | None = None) -> None:
         """`first`: the folder of the run that is to be shown first; None: the newest."""
         self.root: Path | None = root
         self.title = root.resolve().name
-        self._layout, self._first = Layout(root), first
+        self._layout, self._first, self._url = Layout(root), first, url
         self._folders: dict[str, Path] = {}
 
     @property
     def url(self) -> str | None:
-        """Of the gateway of the testbed that stands, if these are its runs."""
+        """Of the gateway these are the runs of: as it was given, or of the testbed that stands."""
+        if self._url is not None:
+            return self._url
         standing = read_standing(standing_file())
         ours = standing is not None and Path(standing.folder).resolve() == self._layout.root.resolve()
         return standing.url if standing is not None and ours else None
@@ -40,7 +42,7 @@ class FolderRuns:
 
     def open(self, key: str) -> Source:
         """One of them."""
-        return open_run(self._folders[key])
+        return open_run(self._folders[key], url=self.url)
 
     def _in_order(self) -> list[Path]:
         folders = self._layout.records()
@@ -58,24 +60,24 @@ class FolderRuns:
 
 def _entry(key: str, folder: Path) -> Entry:
     scheme, seed = folder.parent.name, seed_of(folder) or 0
-    return Entry(key, f"{scheme} · seed {seed}", scheme, seed, growing=False)
+    return Entry(key, f"{scheme} · seed {seed}", scheme, seed, is_growing(folder))
 
 
-def runs_of(folder: Path | None) -> FolderRuns:
+def runs_of(folder: Path | None, url: str | None = None) -> FolderRuns:
     """The runs of a folder; without one, of the testbed that stands, else the newest in the folder of results.
 
     Raises `ConfigError` if there is nothing of the kind.
     """
     standing = read_standing(standing_file())
     if folder is None and standing is not None:
-        return FolderRuns(Path(standing.folder))
+        return FolderRuns(Path(standing.folder), url=url)
     if folder is None:
-        return FolderRuns(_newest())
+        return FolderRuns(_newest(), url=url)
     root = layout_of(folder).root
     first = (
         folder.resolve() if (folder / RECORD_FILE).exists() and folder.resolve() != root.resolve() else None
     )
-    return FolderRuns(root, first)
+    return FolderRuns(root, first, url)
 
 
 def _newest() -> Path:

@@ -82,7 +82,7 @@ def measured(minutes: float, looks: int) -> dict[str, Any]:
 
 
 def scenario(hours: float = HOURS) -> Scenario:
-    """Every model on every node, busy to about a half."""
+    """Every model on every node, near to what they can carry."""
     models = [
         {"id": f"m{i}", "modality": "text", "features": "tokens", "ram_gb": 1, "vram_gb": 1, "init_s": 2}
         for i in range(MODELS)

@@ -251,6 +251,8 @@ def _happened(kind: str, target: str, given: Mapping[str, Any]) -> str:
         "error": "began to fail", "replica_crash": "crashed", "replica_kill": "was killed",
         "link_delay": "got a slower link", "link_loss": "began to lose messages", "drift": "changed its speed",
     }  # fmt: skip
+    if kind == "scheme":
+        return f"{target} took over"
     if kind == "llm_outage":
         return "the language model of the agents failed"
     return f"{target} {said[kind]}" if kind in said else f"{kind} of {target} began"

@@ -46,6 +46,8 @@ class Readings:
             if found is None:  # the server is stopping
                 return ""
             self._read[choice] = (seen, time.monotonic(), found)
+            if isinstance(found, Compared):  # what stands for no choice is a choice too
+                self._read[choice[0], found.seed, found.baseline] = self._read[choice]
             while len(self._read) > MOST:
                 self._read.pop(next(iter(self._read)))
             return found
@@ -85,28 +87,32 @@ class _Panel:
 
     def look(self) -> None:
         """See whether there is something new to show, and have it read."""
-        root = self._room.shelf.root
+        choice = self._choice()
         if not self._shown() or self._busy:
             return
-        if root is None:
+        if choice is None:
             self._say("Nothing is recorded yet.")
-            return
-        choice = (root, self._seed.value, self._baseline.value)
-        if choice != self._at or self._readings.stale(choice):
+        elif choice != self._at or self._readings.stale(choice):
             self._busy = True
             background_tasks.create(self._read(choice), name="comparison")
+
+    def _choice(self) -> Choice | None:
+        root = self._room.shelf.root
+        return None if root is None else (root, self._seed.value, self._baseline.value)
 
     async def _read(self, choice: Choice) -> None:
         try:
             found = await self._readings.of(choice)
-            self._at = choice
-            if found is not self._found:
-                self._found = found
+            if choice == self._choice():  # else something else has been chosen meanwhile, and is read next
                 self._show(found)
+                self._at = self._choice()
         finally:
             self._busy = False
 
     def _show(self, found: Compared | str) -> None:
+        if found is self._found:
+            return
+        self._found = found
         if isinstance(found, str):
             self._say(found)
             return
@@ -116,9 +122,6 @@ class _Panel:
         self._seed.set_visibility(len(found.seeds) > 1)
         self._baseline.set_options(dict(found.labels), value=found.baseline)
         self._baseline.set_visibility(len(found.labels) > 1)
-        root = self._room.shelf.root
-        if root is not None:  # what was chosen here is what has just been read
-            self._at = (root, found.seed, found.baseline)
 
     def _say(self, text: str) -> None:
         self._said.text = text

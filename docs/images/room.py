@@ -1,0 +1,68 @@
+"""Takes pictures of the control room from a folder of real runs: `python docs/images/room.py runs/<folder>`.
+
+With Debian's Chromium (`make test-ui` installs it and Playwright). The run that is shown is that of `MA`, at a moment
+within its first event; light and dark, and once as narrow as a tablet.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from edgebed.runs.kept import kept_runs
+from edgebed.runs.layout import layout_of
+from tests.build.browser import CHROMIUM, NARROW, WIDE, PageServer, Visitor
+
+HERE = Path(__file__).parent
+SHOWN = "MA"
+INTO_S = 50.0
+"""Virtual seconds after the onset of the first event."""
+
+
+def main(folder: Path, into: Path) -> None:
+    """Write room-*.png."""
+    runs = kept_runs(layout_of(folder)).runs()
+    onsets = [e.t_s for run in runs if run.header.scheme == SHOWN for e in run.events if e.phase == "onset"]
+    with tempfile.TemporaryDirectory() as held, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        server = PageServer([str(folder)], Path(held) / "ui.log").start()
+        try:
+            for width, name in ((WIDE, ""), (NARROW, "-narrow")):
+                for ink in ("light", "dark"):
+                    take(browser, server.url, min(onsets) + INTO_S, into, f"{name}-{ink}", width, ink)
+        finally:
+            server.stop()
+            browser.close()
+
+
+def take(browser: Browser, url: str, t_s: float, into: Path, name: str, width: int, ink: str) -> None:
+    """The tabs of one window."""
+    visitor = Visitor(browser, url, width, ink, height=1000)
+    page = visitor.ready().page
+    page.get_by_role("combobox", name="Run").click()
+    page.get_by_role("option", name=SHOWN).first.click()
+    visitor.page.locator(".chip").get_by_text(SHOWN).wait_for()
+    visitor.go_to(t_s)
+    page.wait_for_timeout(2500)  # plots move to where they belong
+    page.screenshot(path=into / f"room-live{name}.png")
+    visitor.tab("Decisions")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=into / f"room-decisions{name}.png")
+    visitor.tab("Comparison")
+    page.locator(".compare .said").wait_for()
+    page.wait_for_timeout(500)
+    page.screenshot(path=into / f"room-comparison{name}.png", full_page=True)
+    visitor.tab("Faults")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=into / f"room-faults{name}.png")
+    visitor.tab("Costs")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=into / f"room-costs{name}.png")
+    visitor.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else HERE)

@@ -1,7 +1,8 @@
 """Takes pictures of the control room from a folder of real runs: `python docs/images/room.py runs/<folder>`.
 
 With Debian's Chromium (`make test-ui` installs it and Playwright). The run that is shown is that of `MA`, at a moment
-within its first event; light and dark, and once as narrow as a tablet.
+within its first event, light and dark. With a second folder they are written there, and those of a narrow window too,
+to be looked at.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def main(folder: Path, into: Path) -> None:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         server = PageServer([str(folder)], Path(held) / "ui.log").start()
         try:
-            for width, name in ((WIDE, ""), (NARROW, "-narrow")):
+            for width, name in ((WIDE, ""), (NARROW, "-narrow"))[: 1 if into == HERE else 2]:
                 for ink in ("light", "dark"):
                     take(browser, server.url, min(onsets) + INTO_S, into, f"{name}-{ink}", width, ink)
         finally:
@@ -39,7 +40,7 @@ def main(folder: Path, into: Path) -> None:
 
 
 def take(browser: Browser, url: str, t_s: float, into: Path, name: str, width: int, ink: str) -> None:
-    """The tabs of one window."""
+    """The two tabs that tell the most, in one window."""
     visitor = Visitor(browser, url, width, ink, height=1000)
     page = visitor.ready().page
     page.get_by_role("combobox", name="Run").click()
@@ -48,19 +49,10 @@ def take(browser: Browser, url: str, t_s: float, into: Path, name: str, width: i
     visitor.go_to(t_s)
     page.wait_for_timeout(2500)  # plots move to where they belong
     page.screenshot(path=into / f"room-live{name}.png")
-    visitor.tab("Decisions")
-    page.wait_for_timeout(1500)
-    page.screenshot(path=into / f"room-decisions{name}.png")
     visitor.tab("Comparison")
     page.locator(".compare .said").wait_for()
     page.wait_for_timeout(500)
     page.screenshot(path=into / f"room-comparison{name}.png", full_page=True)
-    visitor.tab("Faults")
-    page.wait_for_timeout(1500)
-    page.screenshot(path=into / f"room-faults{name}.png")
-    visitor.tab("Costs")
-    page.wait_for_timeout(1500)
-    page.screenshot(path=into / f"room-costs{name}.png")
     visitor.close()
 
 

@@ -74,7 +74,7 @@ class _Panel:
         self._at: Choice | None = None
         self._found: object = None
         self._busy = False
-        with ui.element("div").classes("legend"):
+        with ui.element("div").classes("row"):
             self._seed = ui.select({}, label="Seed of the events").props("dense outlined")
             self._baseline = ui.select({}, label="Difference to").props("dense outlined")
         for select in (self._seed, self._baseline):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
+from gevent.fileobject import FileObject  # type: ignore[import-untyped]
 from locust import User, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
@@ -60,6 +61,18 @@ def add_options(parser: LocustArgumentParser) -> None:
         "--plain-ids",
         action="store_true",
         help="call requests as the scenario does: for a testbed that no other load is sent to",
+    )
+    add(
+        "--rate",
+        type=float,
+        env_var="EDGEBED_RATE",
+        default=1.0,
+        help="how many times as densely as the scenario says requests leave",
+    )
+    add(
+        "--steered",
+        action="store_true",
+        help="read lines `rate <number>` and `stop` from standard input; its end is a stop",
     )
     timeout = "wall seconds before a client without a deadline gives up"
     add("--request-timeout", type=float, env_var="EDGEBED_REQUEST_TIMEOUT", default=600.0, help=timeout)
@@ -133,11 +146,15 @@ class Session:
             grace_s=options.grace,
             api_key=os.environ.get("EDGEBED_API_KEY"),
             load_id=load_id,
+            rate=options.rate,
         )
 
     def _send_all(self, job: Job) -> None:
         self._run = OpenLoopRun(job, self._now_s, self._sample)
+        steering = gevent.spawn(steer, self._run, sys.stdin.fileno()) if self._options.steered else None
         self._run.run()
+        if steering is not None:
+            steering.kill()
         if isinstance(self._runner, WorkerRunner):
             self._runner.send_message("edgebed_done", {"index": job.index, "answered": self._run.answered})
         else:
@@ -162,7 +179,7 @@ class Session:
             share = {"index": index, "count": len(workers), "load_id": job.load_id}
             data = {**share, "t0_wall_s": job.timeline.t0_wall_s}
             self._runner.send_message("edgebed_share", data, client_id=worker)
-        last_s = job.timeline.wall_s(job.scenario.end_s) + job.timeout_s + 2 * job.grace_s
+        last_s = job.timeline.wall_s(job.scenario.end_s / job.rate) + job.timeout_s + 2 * job.grace_s
         gevent.spawn_later(max(0.0, last_s - self._now_s()), self._end_late, self._missing)
 
     def _on_share(self, msg: Any, **_: Any) -> None:
@@ -187,6 +204,18 @@ class Session:
             self._runner.quit()
         else:
             self._runner.stop()
+
+
+def steer(run: OpenLoopRun, source: int) -> None:
+    """Do what is read from a descriptor until its end, which is a stop: who steered is gone."""
+    with FileObject(source, "rb", close=False) as lines:
+        for line in lines:
+            word, _, number = line.decode(errors="replace").strip().partition(" ")
+            if word == "rate":
+                run.change_rate(float(number))
+            elif word == "stop":
+                break
+    run.stop_sending()
 
 
 def begin(environment: Environment, **_: Any) -> None:

@@ -26,6 +26,31 @@ class Timeline:
         return (wall_s - self.t0_wall_s) * self.speedup
 
 
+class Pace:
+    """When requests are due by a scenario that is gone through `rate` times as fast as it says; the rate may change.
+
+    Times are virtual seconds of whoever is sent to. At rate 1, unchanged, a request is due at its arrival.
+    """
+
+    def __init__(self, timeline: Timeline, rate: float = 1.0) -> None:
+        self._timeline, self.rate = timeline, rate
+        self._since_s = self._reached_s = 0.0
+
+    def change(self, rate: float, wall_s: float) -> None:
+        """Go on at another rate from this wall time; what was due before stays so."""
+        now_s = max(self._since_s, self._timeline.virtual_s(wall_s))
+        self._reached_s += (now_s - self._since_s) * self.rate
+        self._since_s, self.rate = now_s, rate
+
+    def due_s(self, arrival_s: float) -> float:
+        """When a request that has not been due before the last change is."""
+        return self._since_s + (arrival_s - self._reached_s) / self.rate
+
+    def wall_s(self, arrival_s: float) -> float:
+        """The same, in epoch seconds."""
+        return self._timeline.wall_s(self.due_s(arrival_s))
+
+
 def share(workload: Workload, index: int, count: int) -> Iterator[Request]:
     """Requests of worker `index` of `count`, in order of arrival: every count-th one."""
     if not 0 <= index < count:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import gevent  # type: ignore[import-untyped]
+from gevent.event import Event  # type: ignore[import-untyped]
 from gevent.pool import Group  # type: ignore[import-untyped]
 from geventhttpclient.useragent import UserAgent
 
@@ -21,7 +22,7 @@ from workloads.client import Answer, HttpCall, build_call
 from workloads.failures import spoken
 from workloads.generate import Workload
 from workloads.load import ClientResult
-from workloads.open_loop import Timeline, share
+from workloads.open_loop import Pace, Timeline, share
 
 CONNECTIONS = 10_000
 """Open connections at most: above any number outstanding, so that no request waits for one."""
@@ -46,6 +47,8 @@ class Job:
     api_key: str | None = None
     load_id: str = ""
     """In the name of every request, so that another load on the same testbed calls none so; empty: there is none."""
+    rate: float = 1.0
+    """Requests leave so many times as densely as the scenario says."""
 
 
 @dataclass(slots=True)
@@ -71,6 +74,10 @@ class OpenLoopRun:
         self._job, self._now_s, self._sample = job, now_s, sample
         self._models = {m.id: m for m in job.scenario.testbed.models}
         self._unsent = {r.id: r for r in share(job.workload, job.index, job.count)}
+        self._pace = Pace(job.timeline, job.rate)
+        self._steered = Event()
+        """The pace has changed, or the sending stopped: who waits for a request's time looks again."""
+        self._stopped = False
         self._sending = Group()
         self._agent = _Agent(
             max_retries=0,
@@ -88,11 +95,31 @@ class OpenLoopRun:
     def run(self) -> None:
         """Send every request at its time, then wait for the last, at most until its own time-out."""
         for request in list(self._unsent.values()):
-            gevent.sleep(max(0.0, self._job.timeline.wall_s(request.arrival_s) - self._now_s()))
+            self._wait_for(request)
+            if self._stopped:
+                break
             if self._unsent.pop(request.id, None) is not None:
-                self._sending.start(gevent.Greenlet(self._send, request))
+                due_s = self._pace.due_s(request.arrival_s)
+                self._sending.start(gevent.Greenlet(self._send, request, due_s))
         self._sending.join(timeout=self._job.timeout_s + self._job.grace_s)
         self.close()
+
+    def change_rate(self, rate: float) -> None:
+        """Send what is left at another rate from now on."""
+        self._pace.change(rate, self._now_s())
+        self._steered.set()
+
+    def stop_sending(self) -> None:
+        """Send no more; what is on its way is waited for by `run`."""
+        self._stopped = True
+        self._steered.set()
+
+    def _wait_for(self, request: Request) -> None:
+        """Until it is due, however often the pace changes meanwhile."""
+        while not self._stopped and (left_s := self._pace.wall_s(request.arrival_s) - self._now_s()) > 0:
+            self._steered.wait(left_s)
+            self._steered.clear()
+        gevent.sleep(0)
 
     def close(self) -> None:
         """Give up what is outstanding, and log every request that has no end yet. Safe to call twice."""
@@ -100,14 +127,13 @@ class OpenLoopRun:
         self._sending.kill(block=True)
         if self._log.closed:
             return
+        stopped = _Reply(failure="the run was stopped before it was sent")
         for request in unsent.values():
-            self._record(
-                request, None, _Reply(failure="the run was stopped before it was sent"), aborted=True
-            )
+            self._record(request, self._pace.due_s(request.arrival_s), None, stopped, aborted=True)
         self._log.close()
         self._agent.close()
 
-    def _send(self, request: Request) -> None:
+    def _send(self, request: Request, due_s: float) -> None:
         sent_s, aborted = self._now_s(), True
         limit = self._job.workload.max_tokens.get(request.id)
         call = build_call(
@@ -126,7 +152,7 @@ class OpenLoopRun:
             )
         finally:
             timer.close()
-            self._record(request, sent_s, reply, aborted)
+            self._record(request, due_s, sent_s, reply, aborted)
 
     def _exchange(self, call: HttpCall, reply: _Reply) -> None:
         """Post the call and read its answer into `reply` as it comes."""
@@ -143,16 +169,18 @@ class OpenLoopRun:
         finally:
             response.release()
 
-    def _record(self, request: Request, sent_s: float | None, reply: _Reply, aborted: bool) -> None:
+    def _record(
+        self, request: Request, due_s: float, sent_s: float | None, reply: _Reply, aborted: bool
+    ) -> None:
         """One line in the log, and a sample for locust if it was sent (two with a time to first token)."""
         ended_s, virtual_s = self._now_s(), self._job.timeline.virtual_s
-        intended_s = self._job.timeline.wall_s(request.arrival_s)
+        intended_s = self._job.timeline.wall_s(due_s)
         answer, first_s = reply.answer, reply.first_token_s
         ended = "error" if reply.failure or answer is None else answer.outcome()
         result = ClientResult(
             request_id=of_load(self._job.load_id, request.id),
             model=request.model,
-            intended_s=request.arrival_s,
+            intended_s=due_s,
             sent_s=None if sent_s is None else virtual_s(sent_s),
             first_token_s=None if first_s is None else virtual_s(first_s),
             ended_s=virtual_s(ended_s),

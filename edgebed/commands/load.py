@@ -10,6 +10,7 @@ import typer
 from edgebed.commands.console import complain, out, progress_bar, warn
 from edgebed.commands.entry import FAILED, INTERRUPTED
 from edgebed.commands.options import JsonOption, QuietOption, SeedOption, print_json, scenario_names
+from edgebed.commands.steer import begin_detached
 from edgebed.places import runs_folder
 
 
@@ -59,6 +60,23 @@ def load(
             "only if all of them do.",
         ),
     ] = None,
+    density: Annotated[
+        float,
+        typer.Option(
+            "--rate",
+            min=0.001,
+            max=100.0,
+            help="How many times as densely as the scenario says the requests are sent, in the testbed's own time.",
+        ),
+    ] = 1.0,
+    detach: Annotated[
+        bool,
+        typer.Option(
+            "--detach",
+            help="The testbed sends the requests itself, and the command returns; `edgebed rate` changes how densely, "
+            "or stops it.",
+        ),
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,6 +89,9 @@ def load(
     from workloads.load import client_log
 
     loaded = load_scenario(scenario)
+    if detach:
+        begin_detached(url, loaded.name, seed, density, as_json)
+        return
     asked = generate(loaded, seed).items
     total = len(asked)
     where = standing_url(url)
@@ -85,7 +106,13 @@ def load(
     file = log or runs_folder() / "client.jsonl"
     with progress_bar(f"load {loaded.name}", total) as bar:
         cut = send(
-            scenario, seed, rate, where, file, lambda tally: bar.update(tally.ended, tally.words(total))
+            scenario,
+            seed,
+            rate,
+            where,
+            file,
+            lambda tally: bar.update(tally.ended, tally.words(total)),
+            density,
         )
     found = client_log(file)
     summary = summarise_load(found)

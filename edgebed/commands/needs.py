@@ -84,6 +84,13 @@ NEEDS: tuple[Need, ...] = (
         "cluster render", "spot", lambda v: v["provider"] in ("aws", "gcp"), "but with --provider aws or gcp",
         "other machines are not rented here; leave it out",
     ),
+    *(
+        Need(
+            "load", option, lambda v: not v["detach"], "together with --detach",
+            "the testbed sends the requests in its own time, and keeps the log with its record; leave it out",
+        )
+        for option in ("speedup", "log", "fail_above")
+    ),
     Need("up", "as_json", lambda v: not v["foreground"], "with --foreground", "leave one of them out"),
     *(_of_modality(o, "text") for o in ("inputs", "outputs")),
     _of_modality("prompts", "caption", "image"),

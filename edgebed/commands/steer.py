@@ -1,4 +1,4 @@
-"""The commands that steer a run which goes on: `inject`, `undo`, `events`. They ask its gateway's `/control`."""
+"""The commands that steer a run: `inject`, `undo`, `events`, `rate`. They ask its gateway's `/control`."""
 
 from __future__ import annotations
 
@@ -123,6 +123,34 @@ def events(url: UrlOption = None, as_json: JsonOption = False) -> None:
         print_rows(columns, [_row(entry) for entry in found.events])
     else:
         out.print(f"no event so far, at {found.t_s:.1f} virtual seconds")
+
+
+def rate(
+    factor: Annotated[
+        float,
+        typer.Argument(
+            metavar="FACTOR",
+            min=0.0,
+            max=100.0,
+            help="How many times as densely as its scenario says the rest of the load is sent; 0 sends no more.",
+        ),
+    ],
+    url: UrlOption = None,
+) -> None:
+    """Change how densely the testbed sends itself the load that `edgebed load --detach` began."""
+    load = _done(url, lambda control: control.change_rate(factor))
+    at = f"{load.rate:g} times as densely as it says" if load.running else "no more is sent"
+    out.print(f"load of {load.scenario}: {at}")
+
+
+def begin_detached(url: str | None, scenario: str, seed: int, rate: float, as_json: bool) -> None:
+    """Have the testbed send itself a scenario's requests, and say where their log is."""
+    load = _done(url, lambda control: control.send(scenario, seed, rate))
+    if as_json:
+        print_json(load.model_dump(mode="json"))
+    else:
+        out.print(f"load of {load.scenario}: begins at {load.began_s:.1f} virtual seconds; log in {load.log}")
+        out.print("next: edgebed rate 2, edgebed rate 0", style="dim")
 
 
 def _row(entry: EventEntry) -> tuple[str, ...]:

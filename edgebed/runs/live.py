@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -40,12 +38,11 @@ from serve_apps.testbed.guardian import guard
 from serve_apps.testbed.live import LOOPBACK, LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.wire.messages import RunPlan
+from workloads.command import load_command, load_environment
 from workloads.mismatch import world_truth
 
 log = logging.getLogger("edgebed")
 
-ROOT = Path(__file__).parents[2]
-LOCUSTFILE = ROOT / "workloads" / "locustfile.py"
 LEAD_S = 4.0
 """Wall seconds between begin of a run and its virtual time 0, in which locust starts."""
 LOOK_S = 0.25
@@ -296,23 +293,17 @@ def _with_case_file(scenario: Scenario, folder: Path) -> Scenario:
 
 def start_load(
     scenario: Path | str, seed: int, url: str, t0_wall: float, speedup: float, client_log: Path,
-    plain_ids: bool = False,
+    plain_ids: bool = False, rate: float = 1.0,
 ) -> subprocess.Popen[bytes]:  # fmt: skip
     """Locust, headless, in a process (and group) of its own; its words go to `locust.log` beside the client's log.
 
-    `plain_ids`: call requests as the scenario does, where no other load is sent; else by a name of the load's own.
+    What else it is told: `load_command`.
     """
-    command = [
-        sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "-u", "1", "-r", "1", "-H", url,
-        "--only-summary", "--skip-log-setup", "--scenario", str(scenario), "--seed", str(seed),
-        "--t0", f"{t0_wall:.6f}", "--speedup", str(speedup), "--client-log", str(client_log),
-        *(["--plain-ids"] if plain_ids else []),
-    ]  # fmt: skip
+    command = load_command(scenario, seed, url, t0_wall, speedup, client_log, plain_ids=plain_ids, rate=rate)
     guard()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     with client_log.with_name("locust.log").open("wb") as words:
         return subprocess.Popen(
-            command, stdout=words, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            command, stdout=words, stderr=subprocess.STDOUT, env=load_environment(), start_new_session=True
         )
 
 

@@ -82,16 +82,22 @@ def _words(answer: httpx2.Response) -> str:
 
 
 def send(
-    scenario: Path | str, seed: int, speedup: float, url: str, log: Path, on_look: Callable[[Tally], None]
+    scenario: Path | str,
+    seed: int,
+    speedup: float,
+    url: str,
+    log: Path,
+    on_look: Callable[[Tally], None],
+    rate: float = 1.0,
 ) -> bool:
     """Send a scenario's requests to a URL; true if Ctrl-C or SIGTERM cut it short.
 
-    `on_look` is told twice a second how far it is.
+    `on_look` is told twice a second how far it is; `rate`: how many times as densely as the scenario says.
     Raises `ConfigError` if the log cannot be written, or is a file of another kind, and `Failed` if the load generator
     could not work.
     """
     fresh_log(log)
-    process = start_load(scenario, seed, url, 0.0, speedup, log)
+    process = start_load(scenario, seed, url, 0.0, speedup, log, rate=rate)
     tally, interrupted = Tally(log), False
     try:
         with _terminated_is_interrupted():

@@ -109,7 +109,7 @@ class DecisionRecord:
     t_s: float
     """When it was decided."""
     actor: str
-    """`router`, `scheduler`, `deployer:<node>`, `planner`, `meta`."""
+    """`router`, `scheduler`, `deployer:<node>`, `planner`, `meta`; `person`: somebody, by hand."""
     cause: str
     inputs_age_s: float
     choice: Any

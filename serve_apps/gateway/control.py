@@ -14,7 +14,7 @@ from serve_apps.gateway.http import CHALLENGE, Exchange, HttpError
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.names import EVENTS, RECORDER
 from serve_apps.wire.secret import Secret
-from serve_apps.wire.steer import EventList, Undo
+from serve_apps.wire.steer import EventList, Load, Rate, Undo
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -56,6 +56,23 @@ class ControlFront:
         self._authorise(exchange)
         found: EventList = await self._ask(EVENTS, "ledger")
         await exchange.json(found.model_dump(mode="json"))
+
+    async def start_load(self, exchange: Exchange) -> None:
+        """Have the testbed send itself a scenario's requests; answered with what is sent."""
+        self._authorise(exchange)
+        asked = await self._body(exchange, Load)
+        await exchange.json((await self._ask(EVENTS, "start_load", asked, param="scenario")).model_dump())
+
+    async def change_load(self, exchange: Exchange) -> None:
+        """Send what is left of the load at another rate, or no more of it; answered with what is sent from then on."""
+        self._authorise(exchange)
+        asked = await self._body(exchange, Rate)
+        await exchange.json((await self._ask(EVENTS, "change_load", asked, param="rate")).model_dump())
+
+    async def load(self, exchange: Exchange) -> None:
+        """Whether the testbed sends itself a load."""
+        self._authorise(exchange)
+        await exchange.json((await self._ask(EVENTS, "load")).model_dump())
 
     async def block(self, exchange: Exchange) -> None:
         """Stall this gateway for some wall seconds: everything it does waits (tests)."""
@@ -99,10 +116,10 @@ class ControlFront:
             message = "control needs the token of EDGEBED_TOKEN"
             raise HttpError(401, message, "authentication_error", code="invalid_token", headers=CHALLENGE)
 
-    async def _ask(self, name: str, method: str, *args: Any) -> Any:
+    async def _ask(self, name: str, method: str, *args: Any, param: str = "event") -> Any:
         try:
             return await self._calls.call(name, method, *args)
         except ValueError as error:
-            raise HttpError(400, str(error), param="event") from error
+            raise HttpError(400, str(error), param=param) from error
         except Unreached as error:
             raise HttpError(503, f"{name} does not answer", "server_error", code="not_ready") from error

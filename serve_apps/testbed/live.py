@@ -21,8 +21,9 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
 from emulation.domain.records import RunFooter
 from emulation.domain.scenario import Lifecycle
-from serve_apps.deciders.events import EventPlayer
 from serve_apps.deciders.roles import DeployerHost, PlannerHost, SchedulerHost
+from serve_apps.deciders.sending import LocustSenders
+from serve_apps.deciders.steered import SteeredRun
 from serve_apps.engines.loading import LoadFacts
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.node.core import NodeCore
@@ -66,6 +67,7 @@ from serve_apps.wire.names import (
     runtime_name,
 )
 from serve_apps.wire.restart import actor_folder, machine_folder, resident, where
+from serve_apps.wire.secret import Secret
 from serve_apps.wire.testbed import namespace, ours, served
 
 log = logging.getLogger("edgebed")
@@ -188,7 +190,8 @@ class LiveCluster:
 
     def _start_actors(self) -> None:
         self._actor(resident(Recorder), RECORDER, actor_folder, place=self.base.home)
-        self._actor(resident(EventPlayer), EVENTS, RayCalls(), RayKills())
+        senders = LocustSenders(self.url, Secret.of("EDGEBED_API_KEY"))
+        self._actor(resident(SteeredRun), EVENTS, RayCalls(), RayKills(), senders)
         self._actor(resident(PlannerHost), PLANNER, PLANNER, RayCalls(), where, place=self.base.home)
         self._actor(resident(SchedulerHost), SCHEDULER, SCHEDULER, RayCalls(), where)
         if self.options.lifecycle == "cold":
@@ -296,6 +299,7 @@ class LiveCluster:
         return footer
 
     def _end_run(self, interrupted: bool) -> RunFooter:
+        self.calls.call_all(((EVENTS, "end_load"),), tolerant=True)
         closing.drain(self._ask_recorder, self._flush_gateways)
         controllers = [PLANNER, SCHEDULER, *(deployer_name(n) for n in self._nodes)]
         said = self.calls.call_all(((name, "end_run") for name in controllers), tolerant=True)

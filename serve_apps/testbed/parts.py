@@ -25,7 +25,7 @@ def parts_of(plan: RunPlan, cold: bool, backend: str) -> dict[str, Any]:
     )  # fmt: skip
     return {
         GATEWAY_APP: _gateway(plan, cold, backend),
-        EVENTS: (plan.run_id, plan.scenario),
+        EVENTS: (plan.run_id, plan.scenario, plan.folder),
         PLANNER: _control(plan, plan.planner, follows_planner=False),
         SCHEDULER: _control(plan, plan.scheduler),
         **{deployer_name(n): _control(plan, plan.deployers.get(n)) for n in nodes},

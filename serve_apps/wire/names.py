@@ -4,6 +4,8 @@ from __future__ import annotations
 
 RECORDER = "recorder"
 EVENTS = "events"
+LOAD = "load"
+"""What is kept of a load that the testbed sends itself."""
 PLANNER = "planner"
 SCHEDULER = "scheduler"
 LAUNCHER = "launcher"

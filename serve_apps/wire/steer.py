@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from emulation.domain.cluster import Strict
-from emulation.domain.quantities import Range
+from emulation.domain.quantities import Name, Range, Seed
 
 EventNumber = Annotated[int, Range(0, 1_000_000)]
 State = Literal["waiting", "in_force", "ending", "over", "missed"]
@@ -45,3 +45,43 @@ class EventList(Strict):
     t_s: float
     """Now."""
     events: tuple[EventEntry, ...]
+
+
+class Load(Strict):
+    """Have the testbed send itself the requests of a scenario, from now on."""
+
+    scenario: Name | None = None
+    """A packaged one, or that of the testbed by its name; null: that of the testbed."""
+    seed: Seed = 0
+    rate: Annotated[float, Range(0.001, 100, "times as dense as the scenario says")] = 1.0
+
+
+class Rate(Strict):
+    """Send what is left of the load at another rate; 0: send no more."""
+
+    rate: Annotated[float, Range(0, 100, "times as dense as the scenario says; 0 stops it")]
+
+
+class LoadEntry(Strict):
+    """The load that is sent, or was. Times in virtual seconds of the run."""
+
+    scenario: str
+    seed: int
+    rate: float
+    running: bool
+    began_s: float
+    ended_s: float | None
+    """When no more was sent; null: it goes on."""
+    said: str
+    """Why it ended; empty: it goes on."""
+    log: str
+    """The client's log: a file on the machine of the gateway, one line per request."""
+
+
+class LoadState(Strict):
+    """Whether the testbed sends itself a load."""
+
+    t_s: float
+    """Now."""
+    load: LoadEntry | None
+    """The last one of this run."""

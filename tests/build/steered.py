@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serve_apps.wire.steer import EventEntry, EventList
+from serve_apps.wire.steer import EventEntry, EventList, Load, LoadEntry, LoadState, Rate
 from tests.build.asgi import MadeUpCalls
 
 LEDGER = EventList(
@@ -19,13 +19,43 @@ LEDGER = EventList(
 class Actors(MadeUpCalls):
     """Behind a gateway. With an exception as `outcome` it refuses everything, or does not answer."""
 
+    sent: LoadEntry | None = None
+
     async def call(self, name: str, method: str, *args: object, limit_s: float = 1.0) -> object:
         self.called.append((name, method, *args))
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        return {"progress": {"t_s": 12.0}, "inject": 7, "undo": 13.5, "ledger": LEDGER}[method]
+        return getattr(self, f"_{method}")(*args)
+
+    def _progress(self) -> object:
+        return {"t_s": 12.0}
+
+    def _inject(self, event: object) -> int:
+        return 7
+
+    def _undo(self, number: int) -> float:
+        return 13.5
+
+    def _ledger(self) -> EventList:
+        return LEDGER
+
+    def _start_load(self, asked: Load) -> LoadEntry:
+        self.sent = LoadEntry(
+            scenario=asked.scenario or "own", seed=asked.seed, rate=asked.rate, running=True, began_s=12.0,
+            ended_s=None, said="", log="runs/x/loads/0.jsonl",
+        )  # fmt: skip
+        return self.sent
+
+    def _change_load(self, asked: Rate) -> LoadEntry:
+        assert self.sent is not None
+        going = {"rate": asked.rate} if asked.rate else {"running": False, "ended_s": 14.0, "said": "stopped"}
+        self.sent = self.sent.model_copy(update=going)
+        return self.sent
+
+    def _load(self) -> LoadState:
+        return LoadState(t_s=14.0, load=self.sent)
 
     @property
     def done(self) -> list[tuple[object, ...]]:
         """What it was told to do, questions left out."""
-        return [call for call in self.called if call[1] not in ("progress", "ledger")]
+        return [call for call in self.called if call[1] not in ("progress", "ledger", "load")]

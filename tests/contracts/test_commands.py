@@ -90,6 +90,9 @@ WITHOUT_EFFECT: tuple[tuple[str, ...], ...] = (
     ("simulate", "demo", "--resume"),
     ("compare", "demo", "--resume"),
     ("up", "demo", "--foreground", "--json"),
+    ("load", "demo", "--detach", "--speedup", "2"),
+    ("load", "demo", "--detach", "--log", "made"),
+    ("load", "demo", "--detach", "--fail-above", "0.5"),
     ("up", "demo", "--raylets", "--address", "auto"),
     ("compare", "demo", "--live", "--unprotected"),
     ("up", "demo", "--unprotected"),
@@ -180,6 +183,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
         "simulate": ["demo"],
         "inject": ["slowdown"],
         "undo": ["0"],
+        "rate": ["1"],
         "report": [str(run)],
         "replay": [str(run)],
         "cluster render": ["demo"],
@@ -204,7 +208,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
             "fraction": ["--colocate", "1,2", "--device", "cuda"],
             "batches": ["--backend", "vllm"],
         }.get(param.name, [])
-    if words in ("inject", "undo", "events"):
+    if words in ("inject", "undo", "events", "rate"):
         options += ["--url", "http://127.0.0.1:9"] if param.name != "url" else []
     if param.param_type_name == "option":
         return [*words.split(), *base, *options, param.opts[0], value]

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.build.workloads import POISSON, scenario
 from workloads.generate import generate
 from workloads.load import ClientResult, client_log, worker_log
-from workloads.open_loop import Timeline, request_timeout_s, share
+from workloads.open_loop import Pace, Timeline, request_timeout_s, share
 
 
 def result(
@@ -55,3 +57,29 @@ def test_timeline_is_its_own_inverse_and_timeouts_follow_the_deadline() -> None:
     assert timeline.virtual_s(timeline.wall_s(12.5)) == pytest.approx(12.5)
     assert request_timeout_s(scenario(POISSON, deadline_s=100), 10.0, 600.0, 20.0) == 30.0
     assert request_timeout_s(scenario(POISSON, deadline_s=None), 10.0, 600.0, 20.0) == 600.0
+
+
+RATES = st.floats(0.01, 100.0)
+CHANGES = st.lists(st.tuples(st.floats(0.0, 50.0), RATES), max_size=6)
+"""(virtual seconds after the change before, rate from then on)."""
+
+
+@given(CHANGES, st.floats(0.0, 10_000.0), RATES)
+def test_as_much_of_a_scenario_is_due_as_its_rate_says_however_often_that_changes(
+    changes: list[tuple[float, float]], beyond_s: float, first: float
+) -> None:
+    """Of its seconds, the sum of rate times length of every stretch is gone through: none twice, and none left out."""
+    timeline = Timeline(1000.0, 10.0)
+    pace = Pace(timeline, first)
+    now_s, reached_s, rate = 0.0, 0.0, first
+    for length_s, new in changes:
+        now_s, reached_s = now_s + length_s, reached_s + length_s * rate
+        pace.change(new, timeline.wall_s(now_s))
+        rate = new
+    assert pace.due_s(reached_s) == pytest.approx(now_s, abs=1e-4)
+    assert pace.due_s(reached_s + beyond_s) == pytest.approx(now_s + beyond_s / rate, abs=1e-4)
+
+
+@given(st.floats(0.0, 1e6))
+def test_nothing_is_another_time_than_the_scenario_s_where_nobody_steers(arrival_s: float) -> None:
+    assert Pace(Timeline(1000.0, 10.0)).due_s(arrival_s) == arrival_s

@@ -57,11 +57,17 @@ def scenario_file(tmp_path: Path) -> Path:
     return path
 
 
-def locust(*arguments: str) -> subprocess.Popen[str]:
+def locust(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "locust", "-f", "workloads/locustfile.py", "--only-summary", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "EDGEBED_API_KEY": "test-key"}
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -182,3 +188,32 @@ def test_a_bad_scenario_stops_it_with_one_message_and_exit_code_2(tmp_path: Path
     assert process.returncode == 2
     assert "did you mean 'demo'" in output
     assert "Traceback" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("told", "sent"), [("rate 20\n", True), ("stop\n", False), ("", False)])
+def test_a_steered_load_goes_on_at_another_rate_or_stops_and_every_request_has_its_line(
+    scenario_file: Path, told: str, sent: bool
+) -> None:
+    """Nobody at the other end of its input is a stop too."""
+    log = scenario_file.with_suffix(".jsonl")
+    intended = [r for r, _ in generate(load_scenario(scenario_file), 5).items]
+    with serving(Stub()) as stub:
+        options = ["--headless", "-H", stub.url, "--scenario", str(scenario_file), "--client-log", str(log)]
+        steered = ["--seed", "5", "--rate", "0.0001", "--steered"]
+        process = locust(*options, *steered, stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        process.stdin.write(told)
+        process.stdin.flush()
+        if sent:
+            process.wait(90)
+        output, _ = process.communicate(timeout=90)  # closes its input
+    assert "Traceback" not in output
+    found = client_log(log)
+    assert [scenario_id_of(r.request_id) for r in found] == [r.id for r in intended]
+    assert {r.sent_s is not None for r in found} == {sent}
+    assert {r.outcome for r in found} == {"done" if sent else "aborted"}
+    if sent:
+        gaps = [b.intended_s - a.intended_s for a, b in zip(found, found[1:], strict=False)]
+        wanted = [(b.arrival_s - a.arrival_s) / 20 for a, b in zip(intended, intended[1:], strict=False)]
+        assert gaps == pytest.approx(wanted, abs=1e-6)

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from nicegui import background_tasks, ui
 
 from edgebed.ui.page.event_form import EventForm
+from edgebed.ui.page.load_form import LoadForm
 from edgebed.ui.page.room import Room
 from edgebed.ui.page.words import one_line, seconds
 from edgebed.ui.steering.client import Control, NotDone
 from emulation.domain.mistakes import ConfigError
-from serve_apps.wire.steer import EventEntry
+from serve_apps.wire.steer import EventEntry, LoadEntry
 
 EVERY = 2
 """Every how many slow ticks it is asked what is in force."""
@@ -38,6 +39,7 @@ class _Panel:
         self._silent = False
         """Whether the last look found nobody."""
         self._listed: Sequence[EventEntry] | None = None
+        self._sent: LoadEntry | None = None
         self._token = ui.element("div").classes("bar")
         self._token.set_visibility(False)
         with self._token:
@@ -47,6 +49,7 @@ class _Panel:
         self._said = ui.label().props("role=status aria-live=polite")
         self._ledger = ui.element("div")
         self._form = ui.element("div")
+        self._load = LoadForm(self._do)
         room.on_open(self._opened)
         room.on_slow(self._tick)
         ui.context.client.on_delete(lambda: background_tasks.create(self._control.close()))
@@ -103,7 +106,7 @@ class _Panel:
         """See what is in force, and show it if it has changed."""
         self._busy = True
         try:
-            found = await self._control.events()
+            found, sent = await self._control.events(), await self._control.load()
         except ConfigError as error:
             self._silent = True
             self._refused(error)
@@ -111,6 +114,9 @@ class _Panel:
             if self._silent:
                 self._silent = False
                 self._say("")
+            if sent.load != self._sent:
+                self._sent = sent.load
+                self._load.show(sent.load)
             current = [e for e in found.events if e.state in STATES]
             if current != self._listed:
                 self._listed = current

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from emulation.domain.cluster import Strict
 from emulation.domain.complaints import complaint
 from emulation.domain.mistakes import ConfigError
-from serve_apps.wire.steer import EventList, Undo
+from serve_apps.wire.steer import EventList, Load, LoadEntry, LoadState, Rate, Undo
 
 if TYPE_CHECKING:
     import httpx2
@@ -91,6 +91,19 @@ class Control:
         """End an event that is in force; returns from when on it is to be over."""
         asked = checked(Undo, {"event": number})
         return float(await self._value("POST", "undo", "until_s", asked.model_dump()))
+
+    async def load(self) -> LoadState:
+        """Whether the testbed sends itself a load."""
+        return await self._read("GET", "load", LoadState)
+
+    async def send(self, scenario: str | None, seed: int | str = 0, rate: float | str = 1.0) -> LoadEntry:
+        """Have the testbed send itself a scenario's requests (None: those of its own), so many times as densely."""
+        asked = checked(Load, {"scenario": scenario, "seed": seed, "rate": rate})
+        return await self._read("POST", "send", LoadEntry, asked.model_dump())
+
+    async def change_rate(self, rate: float | str) -> LoadEntry:
+        """Send what is left of the load at another rate; 0: no more of it."""
+        return await self._read("POST", "rate", LoadEntry, checked(Rate, {"rate": rate}).model_dump())
 
     # -- one exchange -------------------------------------------------------------------------------------
 

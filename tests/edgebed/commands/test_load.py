@@ -263,7 +263,9 @@ def test_a_server_that_dies_in_the_middle_leaves_a_table_with_both_ends(tmp_path
 def sent(monkeypatch: pytest.MonkeyPatch, *outcomes: str) -> None:
     """In the place of locust: a log of requests that ended so."""
 
-    def send(scenario: str, seed: int, speedup: float, url: str, log: Path, on_look: Any) -> bool:
+    def send(
+        scenario: str, seed: int, speedup: float, url: str, log: Path, on_look: Any, rate: float
+    ) -> bool:
         log.parent.mkdir(parents=True, exist_ok=True)
         lines = [
             {

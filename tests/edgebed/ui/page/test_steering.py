@@ -16,6 +16,7 @@ from edgebed.ui.page import steering
 from edgebed.ui.page.room import Room
 from serve_apps.wire.names import EVENTS
 from serve_apps.wire.secret import Keys, Secret
+from serve_apps.wire.steer import Load, Rate
 from tests.build.fakes import pod_testbed
 from tests.build.http_server import Server
 from tests.build.steered import Actors
@@ -102,6 +103,30 @@ async def test_what_is_in_force_is_listed_and_undone() -> None:
             user.find("Undo").click()
             await until(lambda: shown(user, "Event 0 ends at 13.5 s."))
     assert actors.done == [(EVENTS, "undo", 0)]
+
+
+@in_a_loop
+async def test_a_load_is_begun_at_a_rate_that_can_be_changed_and_is_stopped() -> None:
+    actors = Actors()
+    with Server(calls=actors) as server:
+        async with visitor(f"http://127.0.0.1:{server.port}") as (user, room):
+            assert shown(user, "The testbed sends itself no load.")
+            field(user, "rate").value = "1000"
+            assert shown(user, "rate: must be a number from 0.001 to 100")
+            user.find(kind=ui.button, content="Send").click()
+            field(user, "rate").value = "2"
+            user.find(kind=ui.button, content="Send").click()
+            await until(lambda: shown(user, "Requests of own are sent, 2 times as dense"))
+            field(user, "rate").value = "5"
+            user.find(kind=ui.button, content="Change the rate").click()
+            await until(lambda: shown(user, "Requests of own are sent, 5 times as dense"))
+            user.find(kind=ui.button, content="Stop").click()
+            await until(lambda: shown(user, "The load of own ended at 14.0 s: stopped."))
+    assert actors.done == [
+        (EVENTS, "start_load", Load(rate=2.0)),
+        (EVENTS, "change_load", Rate(rate=5.0)),
+        (EVENTS, "change_load", Rate(rate=0.0)),
+    ]
 
 
 @in_a_loop

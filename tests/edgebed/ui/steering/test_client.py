@@ -13,7 +13,7 @@ from edgebed.ui.steering.client import Control, NotDone
 from emulation.domain.mistakes import ConfigError
 from serve_apps.wire.names import EVENTS
 from serve_apps.wire.secret import Keys, Secret
-from serve_apps.wire.steer import EventList
+from serve_apps.wire.steer import EventList, Load, Rate
 from tests.build.asgi import MadeUpCalls
 from tests.build.command_line import edgebed
 from tests.build.http_server import Server
@@ -46,6 +46,30 @@ def test_an_event_is_undone_by_its_number_and_all_are_listed() -> None:
         assert done(server.port, lambda c: c.undo(7)) == 13.5
         assert done(server.port, lambda c: c.events()) == LEDGER
     assert actors.called == [(EVENTS, "undo", 7), (EVENTS, "ledger")]
+
+
+def test_a_load_is_begun_paced_and_asked_for() -> None:
+    actors = Actors()
+    with Server(calls=actors) as server:
+        begun = done(server.port, lambda c: c.send("demo", 3, "2"))
+        assert (begun.scenario, begun.seed, begun.rate) == ("demo", 3, 2.0)
+        assert done(server.port, lambda c: c.change_rate("0.5")).rate == 0.5
+        state = done(server.port, lambda c: c.load())
+    assert state.load == actors.sent
+    assert actors.done == [
+        (EVENTS, "start_load", Load(scenario="demo", seed=3, rate=2.0)),
+        (EVENTS, "change_load", Rate(rate=0.5)),
+    ]
+
+
+@pytest.mark.parametrize("rate", ["-1", "101", "x", "nan", ""])
+def test_no_load_is_sent_at_a_rate_that_is_none(rate: str) -> None:
+    actors = Actors()
+    with Server(calls=actors) as server:
+        for ask in (lambda c: c.change_rate(rate), lambda c: c.send(None, 0, rate)):
+            with pytest.raises(ConfigError, match="rate: must be a number from 0"):
+                done(server.port, ask)
+    assert actors.called == []
 
 
 @pytest.mark.parametrize(
@@ -108,5 +132,10 @@ def test_the_commands_say_what_was_done_and_what_is_in_force() -> None:
         listed = edgebed("events", *url).stdout
         assert all(word in listed for word in ("slowdown", "d0", "in force", "12.2 s", "never", "yes"))
         assert EventList.model_validate_json(edgebed("events", "--json", *url).stdout) == LEDGER
+        assert (
+            "load of demo: begins at 12.0" in edgebed("load", "demo", "--detach", "--rate", "2", *url).stdout
+        )
+        assert "load of demo: 3 times as densely" in edgebed("rate", "3", *url).stdout
+        assert "load of demo: no more is sent" in edgebed("rate", "0", *url).stdout
     refused = edgebed("undo", "7", "--url", "http://127.0.0.1:9", code=2)
     assert refused.stderr.startswith("error: no testbed answers at http://127.0.0.1:9")

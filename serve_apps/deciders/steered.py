@@ -1,0 +1,57 @@
+"""The named actor `events`: it plays events, and owns the load that somebody started on the testbed."""
+
+from __future__ import annotations
+
+from emulation.domain.records import DecisionRecord
+from emulation.domain.scenario import Scenario
+from serve_apps.deciders.events import EventPlayer
+from serve_apps.deciders.load_desk import LoadDesk
+from serve_apps.deciders.sending import Senders
+from serve_apps.wire.calls import Calls
+from serve_apps.wire.kills import Kills
+from serve_apps.wire.names import LOAD, RECORDER
+from serve_apps.wire.restart import kept_of
+from serve_apps.wire.steer import Load, LoadEntry, LoadState, Rate
+
+
+class SteeredRun(EventPlayer):
+    """What is done to a run while it goes on, by its plan or by hand."""
+
+    def __init__(self, calls: Calls, kills: Kills, senders: Senders) -> None:
+        super().__init__(calls, kills)
+        self._desk = LoadDesk(senders, self._write)
+
+    async def begin_run(self, run_id: str, scenario: Scenario, folder: str = "") -> None:
+        """As the player's; `folder`: of the run, where the client's log goes."""
+        await super().begin_run(run_id, scenario)
+        self._desk.begin(scenario, folder, self._clock)
+
+    async def resume(self) -> None:
+        """As the player's. A load that was being sent has ended with the process before this one."""
+        kept = await kept_of(self._calls, LOAD)
+        await super().resume()
+        if isinstance(kept, tuple) and kept[0] == self._run_id:
+            self._desk.restore(kept[1])
+
+    async def start_load(self, asked: Load) -> LoadEntry:
+        """Send the testbed a scenario's requests. Raises `ValueError`: see `LoadDesk.start`."""
+        async with self._steering:
+            return await self._desk.start(asked)
+
+    async def change_load(self, asked: Rate) -> LoadEntry:
+        """Send what is left at another rate, or no more. Raises `ValueError` if nothing is being sent."""
+        return self._desk.change(asked)
+
+    async def load(self) -> LoadState:
+        """Whether a load is being sent. Raises `ValueError` if no run is in progress."""
+        return self._desk.state()
+
+    async def end_load(self) -> None:
+        """The run is about to end: send no more."""
+        entry = self._desk.entry
+        if entry is not None and entry.running:
+            self._desk.stop("the run ended", "end of the run")
+
+    def _write(self, record: DecisionRecord) -> None:
+        self._batch.add("audit", record)
+        self._calls.tell(RECORDER, "checkpoint", LOAD, (self._run_id, self._desk.entry))

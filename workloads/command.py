@@ -1,0 +1,34 @@
+"""How the load generator is called: a process of its own, whoever starts it. No locust here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+_ROOT = LOCUSTFILE.parents[1]
+
+
+def load_command(
+    scenario: Path | str, seed: int, url: str, t0_wall: float, speedup: float, client_log: Path, *,
+    plain_ids: bool = False, rate: float = 1.0, steered: bool = False,
+) -> list[str]:  # fmt: skip
+    """Locust, headless, sending a scenario's requests to a URL.
+
+    `plain_ids`: call requests as the scenario does, where no other load is sent; else by a name of the load's own.
+    `rate`: how many times as densely as the scenario says. `steered`: its standard input changes that, or stops it.
+    """
+    return [
+        sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "-u", "1", "-r", "1", "-H", url,
+        "--only-summary", "--skip-log-setup", "--scenario", str(scenario), "--seed", str(seed),
+        "--t0", f"{t0_wall:.6f}", "--speedup", str(speedup), "--client-log", str(client_log), "--rate", str(rate),
+        *(["--plain-ids"] if plain_ids else []),
+        *(["--steered"] if steered else []),
+    ]  # fmt: skip
+
+
+def load_environment() -> Mapping[str, str]:
+    """Environment in which it finds our packages."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])}

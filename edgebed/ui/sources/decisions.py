@@ -88,6 +88,12 @@ class Decisions:
             names = masked if isinstance(masked, list) else []
             self.guides.add(line.landed_s, frozenset(n for n in names if isinstance(n, str)))
 
+    def switched(self, t_s: float) -> None:
+        """Another scheme decides: what the one that went out masked is masked no more."""
+        self.guides.add(t_s, frozenset())
+        for steps in self.risky.values():
+            steps.add(t_s, False)
+
     def _note(
         self, moments: Floats, places: Sequence[Place], actor: str, sampled: Any, shown: bool = True
     ) -> None:

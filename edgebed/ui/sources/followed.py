@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import RLock
 from weakref import finalize
 
+import numpy as np
+
 from edgebed.runs.layout import seed_of
 from edgebed.runs.manifest import read_note
 from edgebed.ui.sources.files import is_fresh, is_held
@@ -59,7 +61,7 @@ class FollowedRun(TableRun):
             self._look()
             if not self._growing:
                 self._tail.reading.end()
-            self._name()
+                self._name()
             TableRun.frame(self, 0.0)  # whatever is in no order is sorted now
             TableRun.series(self, 0.0)
 
@@ -86,11 +88,10 @@ class FollowedRun(TableRun):
             self._trouble = ""
         except OSError as error:
             self._trouble = f"its record cannot be read: {error.strerror}"
-        if self._tables.header is None or not self.world:
-            self._name()
         if now_s - self._asked_s > WRITTEN_S:
             self._asked_s = now_s
             self._ask()
+            self._name()
         self._looked_s = time.monotonic()
 
     def _ask(self) -> None:
@@ -115,10 +116,16 @@ class FollowedRun(TableRun):
         with self._lock:
             self._look()
             span = super().span()
-            latest = self._scrape.looks[-1] if self._growing and self._scrape and self._scrape.looks else None
-            if latest is not None and latest.scheme == self.scheme and latest.t_s > span.to_s:
-                span = replace(span, to_s=latest.t_s, end_s=max(span.end_s, latest.t_s))
             return replace(span, growing=self._growing, problem=self._problem(span.to_s))
+
+    def _looks(self) -> list[Look]:
+        """What the gateways said of this run, while it grows."""
+        if not self._growing or self._scrape is None:
+            return []
+        return [look for look in self._scrape.looks.copy() if look.scheme == self.scheme]
+
+    def _to_s(self) -> float:
+        return max([super()._to_s(), *(look.t_s for look in self._looks()[-1:])])
 
     def _problem(self, to_s: float) -> str:
         tables, footer = self._tables, self._tables.footer
@@ -157,10 +164,12 @@ class FollowedRun(TableRun):
         return self._tables.last_s - header.deadline_s
 
     def series(self, until_s: float) -> Series:
-        """How it went up to then, in at most 240 buckets."""
+        """How it went up to then, in at most 240 buckets. While it grows, arrivals are those that were counted."""
         with self._lock:
             self._look()
-            return super().series(until_s)
+            series = super().series(until_s)
+            looks = self._looks()
+            return _with_arrivals(series, looks) if looks else series
 
     def decisions(
         self, until_s: float, actors: Sequence[str] = (), before: int | None = None, most: int = 50
@@ -189,13 +198,32 @@ class FollowedRun(TableRun):
 
 
 def _with(frame: Frame, look: Look) -> Frame:
-    """A frame with what the gateways and nodes said of what is under way."""
-    in_system = max(frame.in_system, look.in_flight)
+    """A frame with what recorder, gateways and nodes said of what is under way.
+
+    Arrivals are those in the recorder's books, as are ends: so none is counted twice. Where these books were begun
+    anew, with a segment of the record, those in the gateways come on top of what ended.
+    """
+    arrived = sum(look.arrived.values())
+    if arrived < frame.arrived:
+        arrived = max(frame.arrived, frame.done + frame.failed + look.in_flight)
     nodes = tuple(
         replace(node, executors=tuple(_executor_with(node, e, look) for e in node.executors))
         for node in frame.nodes
     )
-    return replace(frame, nodes=nodes, in_system=in_system, arrived=frame.done + frame.failed + in_system)
+    return replace(frame, nodes=nodes, arrived=arrived, in_system=arrived - frame.done - frame.failed)
+
+
+def _with_arrivals(series: Series, looks: Sequence[Look]) -> Series:
+    """A series with those who have arrived and not ended, whom no record names yet."""
+    moments, ends = [look.t_s for look in looks], np.array(series.t_s)
+    models = {}
+    for model, own in series.models.items():
+        recorded = np.cumsum(own.arrived_per_s) * series.bucket_s
+        counted = np.interp(ends, moments, [look.arrived.get(model, 0) for look in looks], left=0.0)
+        known = np.maximum.accumulate(np.maximum(recorded, counted))
+        per_s = np.diff(known, prepend=0.0) / series.bucket_s
+        models[model] = replace(own, arrived_per_s=tuple(per_s.tolist()))
+    return replace(series, models=models)
 
 
 def _executor_with(node: NodeView, executor: ExecutorView, look: Look) -> ExecutorView:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import nan
+from math import inf, nan
+from typing import cast
 
 import numpy as np
 import orjson
@@ -14,8 +15,11 @@ from edgebed.ui.sources.files import OpenFile
 from edgebed.ui.sources.requests import MOST_S, Requests
 from edgebed.ui.sources.world import World
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.records import DecisionRecord, RequestRecord, RunFooter, RunHeader
+from emulation.domain.records import DecisionRecord, EventRecord, RequestRecord, RunFooter, RunHeader
 from emulation.jsonl import RecordError
+from emulation.metrics.switches import KIND as SWITCH
+from emulation.metrics.switches import decided_by
+from emulation.metrics.view import RunView
 from emulation.recording import VersionError, decode, encode
 
 _IS_REQUEST = b'"kind":"request"}'
@@ -37,6 +41,21 @@ class Tables:
     lines: int = 0
     bad: list[str] = field(default_factory=list)
     """What is no line of a record, the first few."""
+
+    @property
+    def events(self) -> Sequence[EventRecord]:
+        """Every line of an event, in order of time."""
+        told = (step for fault in self.world.faults.values() for step in fault.steps.until(inf))
+        return sorted((line for _, line in told), key=lambda line: line.t_s)
+
+    def decided_by(self) -> str:
+        """The schemes that decided, in their order: `AL`, or `AL→MA`. Empty as long as there is no header."""
+        if self.header is None:
+            return ""
+        try:
+            return decided_by(cast(RunView, self))
+        except (KeyError, TypeError):  # a record of somebody else's
+            return self.header.scheme
 
     @property
     def last_s(self) -> float:
@@ -141,6 +160,8 @@ class Intake:
                 tables.footer = record
             else:
                 tables.world.add(record)
+                if isinstance(record, EventRecord) and record.type == SWITCH:
+                    tables.decisions.switched(record.t_s)
         except VersionError as error:
             self._complain(str(error))
         except (RecordError, *_NO_LINE) as error:

@@ -50,17 +50,20 @@ class TableRun:
         self._buckets = Buckets(tables.requests, first_tokens)
 
     def _name(self) -> None:
-        """Take over what the header says, once it is there."""
+        """Take over what the header says, once it is there, and to which schemes it was switched."""
         header = self._tables.header
         if header is not None:
             self.scheme, self.seed, self.world = header.scheme, header.seed, header.world
             self.reasoner = header.reasoner
-            self.name = f"{self.scheme} · seed {self.seed}"
+            self.name = f"{self._tables.decided_by()} · seed {self.seed}"
 
     def span(self) -> Span:
         """How far it is."""
-        to_s = max(self._tables.last_s, self._from_s)
+        to_s = self._to_s()
         return Span(from_s=self._from_s, to_s=to_s, end_s=self._end_s(to_s), growing=False)
+
+    def _to_s(self) -> float:
+        return max(self._tables.last_s, self._from_s)
 
     def _end_s(self, to_s: float) -> float:
         header, footer = self._tables.header, self._tables.footer

@@ -24,7 +24,7 @@ STYLE = Path(__file__).with_name("style.css")
 TABS = ("Live / replay", "Decisions", "Comparison", "Faults & steering", "Costs")
 WITH_MAP = (TABS[0], TABS[3])
 """Tabs beside which the map stays; at the others only the time slider does."""
-RECONNECT_S = 6.0
+RECONNECT_S = 20.0
 """Wall seconds a viewer may be gone before its room is given up and made anew."""
 END_S = 2
 """Wall seconds that open connections have once the page is to end."""

@@ -31,6 +31,7 @@ class Charts:
         """`shown`: whether anybody looks at them."""
         self._room, self._stage, self._shown = room, stage, shown
         self._ghosts: list[Source] = []
+        self._haunted: tuple[str, list[float]] | None = None
         self._marked: tuple[EventView, ...] = ()
         self._ended: Span | None = None
         with ui.element("div").classes("bar"):
@@ -54,7 +55,7 @@ class Charts:
         for chart, plot in zip(self._plots, PLOTS, strict=True):
             self._redo(chart, time_options(plot, own, behind, source.scheme))
         self._redo(self._predicted, predicted_options(own))
-        self._marked, self._ended = (), None
+        self._marked, self._ended, self._haunted = (), None, None
         self._draw_legend([(source.scheme, own), *behind])
         kept = self._model.value if self._model.value in models else models[0]
         self._model.set_options(models, value=kept)
@@ -69,12 +70,20 @@ class Charts:
             for line, points in points_of(plot, series, model).items():
                 self._stage.plot(chart.id, f"own-{line}", points)
         self._stage.plot(self._predicted.id, "own-predicted", predicted_points(series, model))
-        for i, ghost in enumerate(self._ghosts):
-            whole = ghost.series(ghost.span().to_s)
+        self._haunt(model)
+        self._mark(source, t_s)
+
+    def _haunt(self, model: str) -> None:
+        """Draw the earlier schemes, if they are others, or longer, than those that are drawn."""
+        ends = [ghost.span().to_s for ghost in self._ghosts]
+        if (model, ends) == self._haunted:
+            return
+        self._haunted = (model, ends)
+        for i, (ghost, to_s) in enumerate(zip(self._ghosts, ends, strict=True)):
+            whole = ghost.series(to_s)
             for chart, plot in zip(self._plots, PLOTS, strict=True):
                 first = next(iter(points_of(plot, whole, model).values()))
                 self._stage.plot(chart.id, f"ghost-{i}", first)
-        self._mark(source, t_s)
 
     def _redo(self, chart: ui.echart, options: dict[str, Any]) -> None:
         """Give a chart other series; what it showed is gone."""

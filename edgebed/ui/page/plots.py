@@ -149,7 +149,7 @@ def _axis(name: str) -> dict[str, Any]:
 
 def _line(id_: str, name: str, ink: str, width: float, dash: str, opacity: float) -> dict[str, Any]:
     return {
-        "id": id_, "name": name, "type": "line", "data": [], "showSymbol": False, "connectNulls": False,
+        "id": id_, "name": name, "type": "line", "data": [], "showSymbol": False, "connectNulls": True,
         "lineStyle": {"color": f"var(--{ink})", "width": width, "type": dash, "opacity": opacity},
         "itemStyle": {"color": f"var(--{ink})"}, "emphasis": {"disabled": True},
     }  # fmt: skip

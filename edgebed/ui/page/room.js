@@ -38,6 +38,7 @@ export default {
       </div>
       <div class="room-over" role="alertdialog" aria-label="Connection" hidden>
         <div><h2>Connection lost</h2><p>The server of this page does not answer. Trying again …</p>
+        <p class="quiet">A page that was started with --ui ends with its testbed; its runs stay, and edgebed ui shows them.</p>
         <button type="button">Reload now</button></div>
       </div>
     </section>`,

@@ -20,6 +20,7 @@ class Stage(Element, component="room.js"):
         super().__init__()
         self._room = room
         self._sent: dict[str, Any] = {}
+        self._still: object = None
         self._shown: dict[str, Points] = {}
         self._wanted: dict[str, Points] = {}
         room.on_tick(self.refresh)
@@ -44,6 +45,9 @@ class Stage(Element, component="room.js"):
     def refresh(self) -> None:
         """Send what changed since the last time, in one message; nothing if nothing did."""
         room = self._room
+        if room.source is not None and not self._wanted and room.still() == self._still:
+            return
+        self._still = room.still()
         if room.source is None:
             state: dict[str, Any] = {"empty": [room.problem or "", room.shelf.title]}
         else:

@@ -35,9 +35,10 @@ POLICY = (
 HEADERS = (
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
+"""The referrer stays at home; with `no-referrer` a browser would send the form with the token as from origin `null`."""
 _FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><title>edgebed: token</title>
 <meta name="viewport" content="width=device-width"><style>:root{{color-scheme:light dark;font-family:sans-serif}}
 body{{max-width:26rem;margin:20vh auto;padding:0 1rem}}input,button{{font:inherit;padding:.4rem;width:100%;

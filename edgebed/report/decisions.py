@@ -148,6 +148,8 @@ def compact(choice: Any, limit: int = 220) -> str:
 
 
 def _part(key: str, value: Any) -> str:
+    if key == "load" and isinstance(value, dict):
+        return _load(value)
     if key == "p" and isinstance(value, dict):
         return "; ".join(f"{model} to {_shares(nodes)}" for model, nodes in value.items())
     if key == "table" and isinstance(value, dict):
@@ -155,6 +157,13 @@ def _part(key: str, value: Any) -> str:
     if key == "roles" and isinstance(value, dict):
         return "roles " + "; ".join(f"{node} {_pairs(modes)}" for node, modes in value.items())
     return f"{key} {json.dumps(value, separators=(', ', ' '), ensure_ascii=False)}".replace('"', "")
+
+
+def _load(load: dict[str, Any]) -> str:
+    """What somebody had the testbed send itself from then on."""
+    if not load["rate"]:
+        return f"no more requests of {load['scenario']}"
+    return f"requests of {load['scenario']}, seed {load['seed']}, {load['rate']:g} times as dense"
 
 
 def _pairs(modes: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ from edgebed.runs.network import crossings
 from edgebed.runs.pool import each
 from edgebed.runs.replay import replay
 from edgebed.runs.virtual import simulate
-from emulation.domain.records import DecisionRecord, RunHeader
+from emulation.domain.records import PERSON, DecisionRecord, RunHeader
 from emulation.domain.request_id import gateway_of, scenario_id_of
 from emulation.domain.scenario import Scenario
 from emulation.domain.slots import slot_start_s
@@ -84,7 +84,7 @@ def measured_overhead(run: Run) -> Overhead:
     """The overhead a record shows, from its stage timestamps."""
     lands: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for d in run.decisions:
-        if d.actor != "router" and d.landed_s is not None:
+        if d.actor not in ("router", PERSON) and d.landed_s is not None:
             looked_s = d.t_s - d.inputs_age_s
             lands[d.actor].append((d.t_s, d.landed_s - looked_s - d.thinking_s))
             begin_s = _told_s(d, run.header)

@@ -25,6 +25,8 @@ READABLE_VERSIONS = (1, 2, 3)
 NAMES_UNFINISHED = 3
 """From this version on a record names the requests that were in the system when it closed."""
 World = Literal["virtual", "live"]
+PERSON = "person"
+"""Actor of what somebody did by hand: no decision of a controller's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from emulation.domain.complaints import complaint
 from emulation.domain.mistakes import ConfigError, did_you_mean
-from emulation.domain.records import DecisionRecord
+from emulation.domain.records import PERSON, DecisionRecord
 from emulation.domain.scenario import Scenario
 from emulation.files import list_scenarios, load_scenario
 from serve_apps.deciders.sending import Job, Senders, Sending
@@ -148,7 +148,7 @@ class LoadDesk:
         load = {"scenario": entry.scenario, "seed": entry.seed, "rate": rate, "log": Path(entry.log).name}
         log.info("load of %s at rate %g%s", entry.scenario, rate, f": {reason}" if reason else "")
         record = DecisionRecord(
-            t_s=now_s, actor="person", cause=cause, inputs_age_s=0.0, choice={"load": load}, reason=reason,
+            t_s=now_s, actor=PERSON, cause=cause, inputs_age_s=0.0, choice={"load": load}, reason=reason,
             reasoner="none", landed_s=max(now_s, entry.began_s) if entry.running else now_s,
         )  # fmt: skip
         self._write(record)

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgebed.report.decisions import compact
 from edgebed.report.plots_time import EventBand, event_bands
-from emulation.domain.records import DecisionRecord, EventRecord, RequestRecord
+from emulation.domain.records import PERSON, DecisionRecord, EventRecord, RequestRecord
 from emulation.metrics.series import latency_series
 from emulation.metrics.view import is_exchange, last_s, mean, node_of, ratio
 from emulation.recording import Run
@@ -117,10 +117,10 @@ class _Changed:
 
 
 def _changes(decisions: Sequence[DecisionRecord]) -> Iterator[_Changed]:
-    """Decisions above the router that were applied and chose something else than their actor had before."""
+    """Decisions above the router that were applied and chose something else than their controller had before."""
     last: dict[str, Any] = {}
     for decision in decisions:
-        if decision.actor == "router" or decision.outcome != "applied" or is_exchange(decision):
+        if decision.actor in ("router", PERSON) or decision.outcome != "applied" or is_exchange(decision):
             continue
         before = last.get(decision.actor)
         last[decision.actor] = decision.choice

@@ -13,7 +13,7 @@ from edgebed.ui.sources.costs import Costs
 from edgebed.ui.sources.requests import Codes
 from edgebed.ui.sources.sorted import Column, Floats, Order
 from edgebed.ui.sources.steps import Steps
-from emulation.domain.records import DecisionRecord
+from emulation.domain.records import PERSON, DecisionRecord
 from emulation.metrics.view import is_exchange
 
 ROUTER = "router"
@@ -113,7 +113,8 @@ class Decisions:
             said = line.choice["exchange"]
             tokens = said.get("tokens") if isinstance(said, dict) else None
         known = tokens if isinstance(tokens, int) else None
-        self.costs.add(kind_of(line.actor), line.t_s, called, line.changes, line.thinking_s, known)
+        if line.actor != PERSON:
+            self.costs.add(kind_of(line.actor), line.t_s, called, line.changes, line.thinking_s, known)
 
     def _hear_meta(self, line: DecisionRecord, choice: Mapping[str, Any], number: int) -> None:
         invocation, of = choice.get("invocation"), choice.get("of")

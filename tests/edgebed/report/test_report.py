@@ -313,6 +313,9 @@ def test_choices_are_shortened_to_what_a_reader_wants() -> None:
     table = {"n1|a": "n2", "n2|a": "n2", "n1|b": "n1"}
     assert compact({"table": table, "masked": []}) == "a to n2 (2); b to n1 (1)"
     assert compact({"table": {}, "masked": []}) == "no change"
+    load = {"scenario": "demo", "seed": 3, "rate": 2.0}
+    assert compact({"load": load}) == "requests of demo, seed 3, 2 times as dense"
+    assert compact({"load": {**load, "rate": 0.0}}) == "no more requests of demo"
     assert compact("n1/a") == "n1/a"
     assert len(compact("x" * 500)) == 220
 

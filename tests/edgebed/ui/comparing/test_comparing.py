@@ -115,9 +115,10 @@ def test_the_first_change_is_of_whoever_chose_something_else() -> None:
         decision(39, "planner", choice={"p": {"a": {"n2": 1.0}}}, landed_s=45.0),
         decision(50, "planner", choice={"p": {"a": {"n2": 1.0}}}, outcome="voided", landed_s=None),
         decision(50, "router", choice="n2/a", request_id="r"),
+        decision(50, "person", choice={"load": {"scenario": "s", "seed": 0, "rate": 2.0}}),
         decision(50, "meta", choice={"exchange": {"text": "", "calls": [], "failure": ""}}),
     ],
-    ids=["thought of before", "voided", "a route", "a question"],
+    ids=["thought of before", "voided", "a route", "a load by hand", "a question"],
 )
 def test_what_answers_nothing_is_no_change(late: Any) -> None:
     assert hit(late).first is None

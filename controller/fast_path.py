@@ -14,7 +14,7 @@ from controller.backlog import Entry
 from controller.fast_view import Belief, FastView, Pool
 from controller.lengths import OutputLengths
 from controller.routers.router import HOLD, Router
-from controller.scoring import AVOID_S, guide_penalty_s, rank, soft_bias_s
+from controller.scoring import AVOID_S, guide_penalty_s, soft_bias_s
 from controller.succession import succeed
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
@@ -109,8 +109,8 @@ class FastPath:
         column, reason = self.router.choose(request, pool, view)
         if column < 0:
             return RoutingDecision(None, "hold" if column == HOLD else "no_host", reason)
-        candidates = rank(pool.names, pool.scores(column))
-        service_s, sigma_s = pool.service.item(column), pool.sigma.item(column)
+        candidates = pool.ranking(column)
+        service_s, sigma_s = float(pool.service[column]), pool.sigma_s(column)
         if pool.limit_s < inf:
             latency_s = pool.latency_s(column, site, moved_bytes)
             if latency_s > pool.limit_s:
@@ -157,11 +157,11 @@ class FastPath:
 
     def _bound_risk(self, pool: Pool, bound: float) -> None:
         """Score risky executors like others where every other one would take `bound` times as long."""
-        elsewhere_s = min((pool.score.item(c) for c in pool.open if c not in pool.at_risk), default=inf)
+        elsewhere_s = min((float(pool.score[c]) for c in pool.open if c not in pool.at_risk), default=inf)
         for column in sorted(pool.at_risk):
-            here_s = pool.score.item(column) - AVOID_S - self.config.risk_penalty_s
+            here_s = float(pool.score[column]) - AVOID_S - self.config.risk_penalty_s
             if inf > elsewhere_s > bound * here_s:
-                pool.score[column] = here_s
+                pool.rescore(column, here_s)
 
     def _forget(self, request_id: str, now_s: float) -> None:
         belief = self._where.pop(request_id)
@@ -214,8 +214,6 @@ class FastPath:
         self._retime(belief, was, ready_at_s)
         belief.publish()
         self._rebias(belief)
-        for pool, _ in belief.places:
-            pool.refresh_open()
 
     def _retime(self, belief: Belief, was: ExecutorState, ready_at_s: float) -> None:
         state, backlog = belief.state, belief.backlog
@@ -235,8 +233,6 @@ class FastPath:
         for belief in self.view.beliefs.values():
             belief.masked = belief.name in guide.masked
             self._rebias(belief)
-        for pool in self.view.pools.values():
-            pool.refresh_open()
 
     def policy(self, policy: MacroPolicy) -> None:
         """Take over the policy's admission limits; a model it does not name has none."""
@@ -263,8 +259,6 @@ class FastPath:
                 self.view.refresh_law(pool, column, PerfKey(executor, pool.model, belief.mode), self.perf)
         belief.risky = risky
         self._rebias(belief)
-        for pool, _ in belief.places:
-            pool.refresh_open()
 
     def relearned(self, executor: str, model: str) -> None:
         """The performance model changed its mind about a law by itself: reread it, for what is queued there too.
@@ -287,7 +281,7 @@ class FastPath:
         config, tier_s = self.config, belief.tier_s()
         for pool, column in belief.places:
             guide_s = guide_penalty_s(self._weights.get((pool.model, belief.node)), config.eta_s)
-            u = pool.uncertainty.item(column)
+            u = pool.uncertainty[column]
             if belief.risky and not belief.masked and tier_s == AVOID_S:
                 pool.at_risk.add(column)
             else:

@@ -9,12 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import inf, log
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from typing import Any
 
 TOP = 8
 """Candidates a decision keeps."""
@@ -54,12 +49,13 @@ class Ranking:
 
     __slots__ = ("_names", "_scores")
 
-    def __init__(self, names: Sequence[str], scores: NDArray[np.float64]) -> None:
+    def __init__(self, names: Sequence[str], scores: Sequence[float]) -> None:
+        """`scores` must not change any more."""
         self._names = names
         self._scores = scores
 
     def __iter__(self) -> Iterator[tuple[str, float]]:
-        scores, names = self._scores.tolist(), self._names
+        scores, names = self._scores, self._names
         ranked = sorted(range(len(scores)), key=scores.__getitem__)[:TOP]
         return iter([(names[i], scores[i]) for i in ranked if scores[i] < inf])
 
@@ -74,17 +70,3 @@ class Ranking:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tuple, (tuple(self),)
-
-
-def rank(names: Sequence[str], scores: NDArray[np.float64]) -> Ranking:
-    """The best of these scores, which are copied: the caller may score into them again.
-
-    Of many executors only the best are copied.
-    """
-    if len(scores) <= _COPY_WHOLE:
-        return Ranking(names, scores.copy())
-    best = np.sort(np.argpartition(scores, TOP)[:TOP])
-    return Ranking([names[i] for i in best.tolist()], scores[best])
-
-
-_COPY_WHOLE = 32

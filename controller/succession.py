@@ -30,7 +30,6 @@ def succeed(new: FastPath, old: FastPath) -> None:
         before = old.view.pools[pool.model]
         if keeps:
             pool.sent, pool.heard[:] = before.sent, before.heard
-        pool.refresh_open()
 
 
 def _take_in(new: FastPath, belief: Belief, was: Belief) -> None:

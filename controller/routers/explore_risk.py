@@ -6,8 +6,6 @@ from bisect import bisect_left
 from math import sqrt
 from typing import Annotated
 
-import numpy as np
-
 from controller.fast_view import FastView, Pool
 from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.cluster import Strict
@@ -76,13 +74,10 @@ class ExploreRisk(Router):
         if self.config.probe_share and (column := self._due_probe(pool)) is not None:
             return column, "probe"
         explore = self.config.explore
-        if self.config.courtesy:
-            pool.score += self.config.courtesy * pool.wait
-        if explore:
-            pool.score -= explore * np.sqrt(pool.epistemic)
-            if pool.before and self.config.return_hazard:
-                self._hope(pool, view.x)
-        return int(pool.score.argmin()), "explore_risk"
+        pool.bend(self.config.courtesy, explore)
+        if explore and pool.before and self.config.return_hazard:
+            self._hope(pool, view.x)
+        return pool.lowest(), "explore_risk"
 
     def _due_probe(self, pool: Pool) -> int | None:
         """Every 1 / share requests of the model, the idle device that was not heard of for longest, if that is as long;
@@ -90,10 +85,8 @@ class ExploreRisk(Router):
         period = round(1.0 / self.config.probe_share)
         if (pool.sent + 1) % period:
             return None
-        silent = [
-            c for c in pool.open if pool.wait.item(c) <= 0.0 and pool.sent - pool.heard.item(c) >= period - 1
-        ]
-        return min(silent, key=pool.heard.item, default=None)
+        silent = [c for c in pool.open if pool.wait[c] <= 0.0 and pool.sent - pool.heard[c] >= period - 1]
+        return min(silent, key=pool.heard.__getitem__, default=None)
 
     def _hope(self, pool: Pool, x: tuple[float, float]) -> None:
         """Executors that became slower and stand idle may be their old selves again: probe them now and then.
@@ -102,13 +95,14 @@ class ExploreRisk(Router):
         holds, which makes the service time a mixture of two points: its mean and standard deviation enter the score.
         """
         for column, before in pool.before.items():
-            if pool.wait.item(column) > 0.0:
+            if pool.wait[column] > 0.0:
                 continue
             earlier_s = sum(c * v for c, v in zip(before, x, strict=False))
-            gain_s = pool.service.item(column) - earlier_s
+            gain_s = float(pool.service[column]) - earlier_s
             if gain_s > 0.0:
-                p = 1.0 - (1.0 - self.config.return_hazard) ** (pool.sent - pool.heard.item(column))
-                pool.score[column] -= gain_s * (p + self.config.explore * sqrt(p * (1.0 - p)))
+                p = 1.0 - (1.0 - self.config.return_hazard) ** (pool.sent - pool.heard[column])
+                gain_s *= p + self.config.explore * sqrt(p * (1.0 - p))
+                pool.rescore(column, float(pool.score[column]) - gain_s)
 
     def dispatched(self, request: Request, pool: Pool, column: int) -> None:
         """Count the warm-up and move the model's pointer."""

@@ -14,4 +14,4 @@ class LeastBacklog(Router):
         """The column of the least wait within the lowest avoidance tier."""
         if not pool.open:
             return ALL_AWAY
-        return int((pool.wait + pool.tier).argmin()), "least backlog"
+        return pool.soonest(), "least backlog"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import inf
 from typing import Annotated
 
-import numpy as np
-
 from controller.fast_view import FastView, Pool
 from controller.routers.router import ALL_AWAY, Pick, Router
 from controller.scoring import AVOID_S
@@ -39,20 +37,21 @@ class Oracle(Router):
         """The column of the lowest true score; what the frame predicted is replaced by the truth."""
         if not pool.open:
             return ALL_AWAY
-        columns = np.flatnonzero(np.isfinite(pool.score[: pool.routable]))
-        for column in columns.tolist():
-            name = pool.names[column]
-            extra_s = pool.score.item(column) - pool.wait.item(column) - pool.service.item(column)
-            wait_s, service_s = self._truth.backlog_s(name), self._truth.service_s(name, request.id)
-            if wait_s + service_s == inf:
-                extra_s += (
-                    AVOID_S  # it would not be served there now: what is believed stands, behind all others
-                )
-            else:
-                pool.wait[column], pool.service[column] = wait_s, service_s
-            if self.config.avoid_stutter and self._truth.stutters(name, pool.model):
-                extra_s += AVOID_S
-            waited_s = pool.wait[column] * (1.0 + self.config.courtesy)
-            pool.score[column] = waited_s + pool.service[column] + extra_s
-        pool.sigma[columns] = 0.0
-        return int(pool.score.argmin()), "sect on the truth"
+        for column in range(pool.routable):
+            score_s = float(pool.score[column])
+            if score_s < inf:
+                self._overrule(request, pool, column, score_s)
+        return pool.lowest(), "sect on the truth"
+
+    def _overrule(self, request: Request, pool: Pool, column: int, score_s: float) -> None:
+        name, wait_s, service_s = pool.names[column], float(pool.wait[column]), float(pool.service[column])
+        extra_s = score_s - wait_s - service_s
+        true_wait_s, true_service_s = self._truth.backlog_s(name), self._truth.service_s(name, request.id)
+        if true_wait_s + true_service_s == inf:
+            extra_s += AVOID_S  # it would not be served there now: what is believed stands, behind all others
+        else:
+            wait_s, service_s = true_wait_s, true_service_s
+        if self.config.avoid_stutter and self._truth.stutters(name, pool.model):
+            extra_s += AVOID_S
+        score_s = wait_s * (1.0 + self.config.courtesy) + service_s + extra_s
+        pool.overrule(column, wait_s, service_s, score_s)

@@ -35,7 +35,7 @@ class PowerOfTwo(Router):
         i = int(self._pair[0] * n)
         j = (i + 1 + int(self._pair[1] * (n - 1))) % n
         a, b = pool.open[i], pool.open[j]
-        return (b if pool.score.item(b) < pool.score.item(a) else a), "better of two"
+        return (b if pool.score[b] < pool.score[a] else a), "better of two"
 
     def dispatched(self, request: Request, pool: Pool, column: int) -> None:
         """Draw the next pair."""

@@ -18,4 +18,4 @@ class Sect(Router):
         """The column of the lowest score."""
         if not pool.open:
             return ALL_AWAY
-        return int(pool.score.argmin()), "sect"
+        return pool.lowest(), "sect"

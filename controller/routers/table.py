@@ -23,10 +23,10 @@ class Table(Sect):
         column = pool.column_of_node.get(node)
         if column is None:
             return self._instead(request, pool, view, f"{node} cannot host it")
-        tier_s = pool.tier.item(column)
+        tier_s = pool.tier[column]
         if tier_s == AWAY_S:
             return self._instead(request, pool, view, f"{node} is away")
-        if tier_s % OFF_S >= AVOID_S and len(pool.open) and pool.tier.item(pool.open[0]) % OFF_S < AVOID_S:
+        if tier_s % OFF_S >= AVOID_S and len(pool.open) and pool.tier[pool.open[0]] % OFF_S < AVOID_S:
             return self._instead(request, pool, view, f"{node} is avoided")
         return column, "table"
 

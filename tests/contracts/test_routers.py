@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from controller.fast_path import FastPath
 from controller.routers import ROUTERS
 from controller.scoring import AVOID_S, OFF_S
+from controller.short_pool import ShortPool
 from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.feasibility import guide_violations
 from tests.build.fast_path import build_fast_path
@@ -45,19 +46,14 @@ def build(router: str, world: str = "pods", seed: int = 7, **more: Any) -> FastP
 
 
 def arrays(path: FastPath) -> list[np.ndarray]:
-    found = []
+    found: list[list[float]] = []
     for pool in path.view.pools.values():
+        assert isinstance(pool, ShortPool)
         found += [
-            *pool.theta,
-            pool.uncertainty,
-            pool.noise_cv,
-            pool.covariance,
-            pool.free_at,
-            pool.floor,
-            pool.tier,
-            pool.bias,
-        ]
-    return [a.copy() for a in found]
+            pool.theta0, pool.theta1, pool.c00, pool.c01, pool.c11, pool.noise_cv, pool.uncertainty,
+            pool.free_at, pool.floor, pool.tier, pool.extra,
+        ]  # fmt: skip
+    return [np.array(row) for row in found]
 
 
 @pytest.fixture(params=sorted(ROUTERS))

@@ -68,7 +68,7 @@ def test_warm_up_learns_five_completions_at_a_time() -> None:
     learned = []
     for i in range(10):
         serve(router, i, {"d0": 3.0, "d1": 3.0, "d2": 3.0}, 100.0 * i)
-        learned.append(router.view.pools["sdxl"].theta[0].item(0) != 1.0)
+        learned.append(router.view.pools["sdxl"].service_s(0, (1.0, 0.0)) != 1.0)
     assert learned == [False] * 4 + [True] * 6
 
 

@@ -15,6 +15,7 @@ from controller.lengths import OutputLengths
 from controller.scoring import AVOID_S, OFF_S, TOP, guide_penalty_s
 from emulation.domain.actions import RouteGuide, RoutingDecision
 from emulation.domain.cluster import TestbedConfig
+from emulation.domain.ports import Spread
 from emulation.domain.request import Request
 from tests.build.fast_path import build_fast_path
 from tests.build.worlds import WORLDS, Driver, batched, completion, devices, pods, ready, request
@@ -82,10 +83,10 @@ def test_duplicate_and_unknown_completions_are_ignored() -> None:
     first = request("gpt2", 1)
     send(path, first, "gpu0/gpt2", 0.0)
     end(path, first, "gpu0/gpt2", 2.0, 2.0)
-    learnt = path.view.pools["gpt2"].theta[0].copy()
+    learnt = path.view.pools["gpt2"].theta0.copy()
     end(path, first, "gpu0/gpt2", 3.0, 50.0)
     end(path, request("gpt2", 99), "gpu0/gpt2", 3.0, 50.0)
-    np.testing.assert_array_equal(path.view.pools["gpt2"].theta[0], learnt)
+    np.testing.assert_array_equal(path.view.pools["gpt2"].theta0, learnt)
     assert wait_s(path, "gpu0/gpt2", 3.0) == 0.0
 
 
@@ -128,9 +129,9 @@ def test_wait_is_never_negative_and_the_ledger_empties(world: str, seed: int) ->
     driver = Driver(path, testbed, seed)
     for wanted, _ in driver.steps(300):
         pool = path.view.pools[wanted.model]
-        assert (pool.wait >= 0).all()
-        assert (pool.service > 0).all()
-        assert (pool.floor >= 0).all()
+        assert min(pool.wait) >= 0
+        assert min(pool.service) > 0
+        assert min(pool.floor) >= 0
     while driver.open:
         driver.complete(0)
     for belief in path.view.beliefs.values():
@@ -138,7 +139,7 @@ def test_wait_is_never_negative_and_the_ledger_empties(world: str, seed: int) ->
         assert belief.backlog.sum_s == 0.0
         assert belief.backlog.head is None
     for pool in path.view.pools.values():
-        assert (pool.floor == 0.0).all()
+        assert set(pool.floor) == {0.0}
     assert not path._where
 
 
@@ -234,11 +235,11 @@ def test_rescaling_respects_the_features_of_each_request() -> None:
 
 def test_only_the_row_that_was_observed_changes() -> None:
     path = pods_path()
-    before = path.view.pools["gpt2"].theta[0].copy()
+    before = path.view.pools["gpt2"].theta0.copy()
     done = request("gpt2", 1)
     send(path, done, "gpu1/gpt2", 0.0)
     end(path, done, "gpu1/gpt2", 3.0, 3.0)
-    after = path.view.pools["gpt2"].theta[0]
+    after = path.view.pools["gpt2"].theta0
     changed = [n for n, a, b in zip(path.view.pools["gpt2"].names, before, after, strict=True) if a != b]
     assert changed == ["gpu1/gpt2"]
 
@@ -307,7 +308,7 @@ def admitted(bound: float | None, count: int = 40) -> list[tuple[bool, float, fl
     for number in range(count):
         decision = path.route(request("sdxl", number), 0.0)
         pool = path.view.pools["sdxl"]
-        times = dict(zip(pool.names, (pool.wait + pool.service + pool.transfer[0]).tolist(), strict=True))
+        times = dict(zip(pool.names, [pool.latency_s(c, 0, 0) for c in range(len(pool.names))], strict=True))
         elsewhere_s = min(s for name, s in times.items() if name != "sd0")
         told.append((decision.executor == "sd0", elsewhere_s, times["sd0"]))
         path.dispatched(request("sdxl", number), decision, 0.0)
@@ -358,7 +359,7 @@ def test_transfer_is_latency_both_ways_and_the_bytes_moved() -> None:
     wanted = request("gpt2", origin="cpu", up_bytes=300_000, down_bytes=200_000)
     path.route(wanted, 0.0)
     pool = path.view.pools["gpt2"]
-    moved_s = dict(zip(pool.names, pool.score - pool.wait - pool.service, strict=True))
+    moved_s = dict(zip(pool.names, np.array(pool.score) - pool.wait - pool.service, strict=True))
     assert moved_s["gpu0/gpt2"] == pytest.approx(2 * 0.25 + 500_000 * 8 / 8e6)
     assert moved_s["cpu/gpt2"] == pytest.approx(0.0)
     assert path.route(request("gpt2", origin="unknown"), 0.0).action == "route"
@@ -423,6 +424,7 @@ def test_dispatching_what_was_not_routed_is_an_error() -> None:
 def test_a_covariance_that_rounding_made_negative_states_no_uncertainty_and_no_nan() -> None:
     path = build_fast_path(devices())
     pool = next(pool for pool in path.view.pools.values() if pool.features == 2)
-    pool.covariance[:], pool.noise_cv[:] = [[1.0], [-2.0 - 1e-9], [1.0]], 0.0  # singular along (1, 1)
+    for column in range(len(pool.names)):  # singular along (1, 1), and a little beyond
+        pool.set_law(column, (1.0, 1.0), 0.5, Spread((1.0, -1.0 - 5e-10, 1.0), 0.0))
     pool.evaluate(0, (1.0, 1.0), 0, 0.0)
-    assert pool.sigma.tolist() == [0.0] * len(pool.names)
+    assert list(pool.sigma) == [0.0] * len(pool.names)

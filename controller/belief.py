@@ -99,8 +99,8 @@ class ServiceBelief:
         """The testbed with the laws as held now, one profile entry per law."""
         speed = {n.id: n.speed for n in self._testbed.nodes}
         entries = tuple(
-            ProfileEntry(
-                node=node, model=model, mode=mode,
+            ProfileEntry.model_construct(  # of numbers that were checked, times a factor
+                node=node, model=model, mode="gpu" if mode == "gpu" else "cpu",
                 theta=tuple(c * speed[node] * self.factor((node, model, mode), optimism) for c in theta),
                 batch=self._testbed.batching(node, model, mode),
                 source="as learned",

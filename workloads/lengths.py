@@ -37,7 +37,9 @@ def pick(shares: Mapping[str, float], u: float) -> str:
 
 
 def choose(options: Sequence[T], rng: Generator) -> T:
-    """One of the options, uniformly."""
+    """One of the options, uniformly; nothing is drawn where there is one only."""
+    if len(options) == 1:
+        return options[0]
     return options[int(rng.integers(len(options)))]
 
 

@@ -81,9 +81,11 @@ def slotted(source: SlottedSource, draws: Draws) -> Drafted:
     slots = range(source.from_slot, end if source.until_slot is None else min(source.until_slot, end))
     drafts: list[Draft] = []
     empty = 0
-    for slot, origin, model in product(slots, draws.origins, models):
-        k = int(k_rng.integers(source.k_min, source.k_max + 1))
-        share = float(offset_rng.random()) if source.offset == "uniform" else 0.0
+    places = list(product(slots, draws.origins, models))
+    ks = k_rng.integers(source.k_min, source.k_max + 1, size=len(places)).tolist()
+    uniform = source.offset == "uniform"
+    shares = offset_rng.random(len(places)).tolist() if uniform else [0.0] * len(places)
+    for (slot, origin, model), k, share in zip(places, ks, shares, strict=True):
         if k > 0:
             drafts.append(draws.draft(within_slot_s(slot, share, scenario.slot_s), model, (k,), origin))
         else:

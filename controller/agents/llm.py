@@ -78,7 +78,9 @@ class Query:
 
     def key(self) -> str:
         """Digest of agent, messages and tools: the same question has the same key."""
-        text = json.dumps([self.agent, self.wire(), list(self.tools)], sort_keys=True)
+        said = json.dumps([self.agent, self.wire()], sort_keys=True)
+        tools = getattr(self.tools, "text", None) or json.dumps(list(self.tools), sort_keys=True)
+        text = f"{said[:-1]}, {tools}]"
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 

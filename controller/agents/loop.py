@@ -19,7 +19,7 @@ from controller.agents.llm import LLM, Message, Query, Reply
 from controller.agents.outage import failing
 from controller.agents.prompts import render
 from controller.agents.replay import exchange
-from controller.agents.tools import Called, Result, Tool, run_call
+from controller.agents.tools import Called, Result, Tool, run_call, schemas
 
 RunTool = Callable[[str, Any], Result]
 """Name and validated arguments of a tool to its result."""
@@ -91,7 +91,7 @@ class Dialogue:
         self.answer: Any = None
         self._messages = list(opening)
         self._tools = dict(tools)
-        self._schemas = tuple(tool.schema() for tool in tools.values())
+        self._schemas = schemas(tuple(tools.values()))
         self._rounds_left = max_rounds if tools else 0
         self._read = read
         self._repairs_left = repairs

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -53,7 +54,7 @@ class Tool:
         return self.promised is not None
 
     def schema(self) -> dict[str, Any]:
-        """As the OpenAI API takes it."""
+        """As the OpenAI API takes it; made anew each time, see `schemas`."""
         parameters = self.arguments.model_json_schema()
         parameters.pop("title", None)
         parameters.pop("description", None)
@@ -63,6 +64,21 @@ class Tool:
             "type": "function",
             "function": {"name": self.name, "description": self.description, "parameters": parameters},
         }
+
+
+class Schemas(tuple[Mapping[str, Any], ...]):
+    """Schemas of several tools, which nobody changes, and their text."""
+
+    @cached_property
+    def text(self) -> str:
+        """As canonical JSON."""
+        return json.dumps(list(self), sort_keys=True)
+
+
+@cache
+def schemas(tools: tuple[Tool, ...]) -> Schemas:
+    """Those of these tools, made once: they follow from the types of arguments."""
+    return Schemas(tool.schema() for tool in tools)
 
 
 @dataclass(frozen=True, slots=True)

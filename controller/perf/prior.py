@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
-from emulation.domain.ports import PerfKey, PerformanceModel, Prediction
+from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
 from emulation.domain.quantities import Fraction
 
 
@@ -29,6 +29,7 @@ class Prior(PerformanceModel):
         self._relative_sd = (config or self.Config()).relative_sd
         self._node_of = {e.id: e.node for e in testbed.executors()}
         self._laws: dict[PerfKey, tuple[float, ...]] = {}
+        self._spreads: dict[PerfKey, Spread] = {}
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Profiled seconds of features x. Raises `KeyError` for an executor that does not exist."""
@@ -41,6 +42,13 @@ class Prior(PerformanceModel):
     def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
         """Profiled coefficients in seconds per feature, and the configured relative uncertainty."""
         return self.law(key), self._relative_sd
+
+    def spread(self, key: PerfKey) -> Spread:
+        """As for any model, worked out once."""
+        spread = self._spreads.get(key)
+        if spread is None:
+            spread = self._spreads[key] = super().spread(key)
+        return spread
 
     def law(self, key: PerfKey) -> tuple[float, ...]:
         """Coefficients of the key, cached. Raises `KeyError` for an executor that cannot serve the model."""

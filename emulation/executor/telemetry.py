@@ -10,7 +10,6 @@ from math import inf
 from emulation.domain.cluster import ModelSpec, NodeSpec
 from emulation.domain.snapshot import ExecutorView, NodeView
 from emulation.executor.executor import Executor
-from emulation.executor.speed import on_cpu
 
 
 def node_view(
@@ -22,16 +21,26 @@ def node_view(
     now_s: float,
 ) -> NodeView:
     """One node as it is now; its executors must have been advanced to `now_s`."""
-    held = [e for e in executors if e.holds]
-    cpu_busy = sum([e.mode == "cpu" and e.busy for e in held])
+    views: list[ExecutorView] = []
+    on_cpu = cpu_busy = on_gpu = 0
+    ram_gb = 0.0
+    for executor in executors:
+        views.append(_executor_view(executor, now_s))
+        if executor.holds:
+            for model in executor.spec.models:
+                ram_gb += models[model].ram_gb
+            on_gpu += executor.mode == "gpu"
+            if executor.mode == "cpu":
+                on_cpu += 1
+                cpu_busy += executor.busy
     return NodeView(
         id=node.id,
         taken_at_s=now_s,
         available=available,
-        executors=tuple(_executor_view(e, now_s) for e in executors),
-        cores_busy=node.cores * cpu_busy / max(on_cpu(executors), 1),
-        ram_used_gb=sum([models[m].ram_gb for e in held for m in e.spec.models]),
-        slices_used=sum([e.mode == "gpu" for e in held]),
+        executors=tuple(views),
+        cores_busy=node.cores * cpu_busy / max(on_cpu, 1),
+        ram_used_gb=ram_gb,
+        slices_used=on_gpu,
         hints=hints,
     )
 

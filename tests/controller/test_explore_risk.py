@@ -76,7 +76,7 @@ def test_what_came_late_in_the_warm_up_is_learned_with_the_first_completion_afte
     router = path(warmup_tasks=3)
     for i in range(4):
         serve(router, i, {"d0": 3.0, "d1": 3.0, "d2": 3.0}, 100.0 * i)
-    assert all(c > 1.9 for c in router.view.pools["sdxl"].theta[0].tolist())
+    assert all(c > 1.9 for c in router.view.pools["sdxl"].theta0)
 
 
 def test_what_the_warm_up_held_back_is_learned_when_another_router_takes_over() -> None:
@@ -85,7 +85,7 @@ def test_what_the_warm_up_held_back_is_learned_when_another_router_takes_over() 
         serve(router, i, {"d0": 3.0, "d1": 3.0, "d2": 3.0}, 100.0 * i)
     router.router = Sect()
     serve(router, 3, {"d0": 3.0, "d1": 3.0, "d2": 3.0}, 300.0)
-    assert all(c > 1.9 for c in router.view.pools["sdxl"].theta[0].tolist())
+    assert all(c > 1.9 for c in router.view.pools["sdxl"].theta0)
 
 
 def test_prefers_what_it_knows_little_of_and_settles_on_the_best() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import heapify, heapreplace
+
 from controller.agents.config import SchedulerMode
 from controller.demand import DemandPrior
 from controller.objective import Objective
@@ -48,12 +50,16 @@ class AgentScheduler(PromptScheduler):
         turn = snapshot.slot % len(self._origins)
         origins = self._origins[turn:] + self._origins[:turn]
         table: dict[tuple[str, str], str] = {}
-        for i, model in enumerate(self._testbed.models):
-            size = float(self._hosts.demand.prompts_per_request[i])
+        for m, model in enumerate(self._testbed.models):
+            size = float(self._hosts.demand.prompts_per_request[m])
             hosts = hosts_of[model.id]
+            ahead = [(host.finish_s(size), -host.share, i) for i, host in enumerate(hosts)]
+            heapify(ahead)
             for origin in origins:
-                best = min(hosts, key=lambda h: (h.finish_s(size), -h.share))
+                _, share, first = ahead[0]
+                best = hosts[first]
                 best.prompts += size
+                heapreplace(ahead, (best.finish_s(size), share, first))
                 table[origin, model.id] = best.node
         reason = (
             "least expected finish within the roles" if policy else "least expected finish, no policy yet"

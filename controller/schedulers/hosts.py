@@ -70,9 +70,9 @@ class Hosts:
         shares: Mapping[str, float] = policy.p.get(model, {}) if policy else {}
         routable = self._testbed.routable(model)
         views = {v.id: v for v in snapshot.nodes}
-        up = [n for n in routable if n in views and views[n].available]
+        up = {n: None for n in routable if n in views and views[n].available}
         in_role = [n for n in routable if policy and policy.roles.get(n, {}).get(model, "off") != "off"]
-        chosen = [n for n in in_role if n in up] or up or list(routable)
+        chosen = [n for n in in_role if n in up] or list(up) or list(routable)
         hosts: list[Host] = []
         for node in chosen:
             view = views.get(node)

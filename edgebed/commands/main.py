@@ -48,7 +48,7 @@ from edgebed.commands.profile import profile, profiles
 from edgebed.commands.recover import recover
 from edgebed.commands.reproduce import app as reproduce_app
 from edgebed.commands.standing import down, up
-from edgebed.commands.steer import events, inject, rate, undo
+from edgebed.commands.steer import events, inject, rate, switch, undo
 from edgebed.commands.ui import ui
 
 RUNS = "Compare"
@@ -225,7 +225,7 @@ def demo(
     )
 
 
-for command in (up, load, rate, inject, undo, events, down):
+for command in (up, load, rate, inject, undo, switch, events, down):
     app.command(cls=Command, rich_help_panel=LIVE)(command)
 
 

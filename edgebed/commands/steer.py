@@ -1,4 +1,4 @@
-"""The commands that steer a run: `inject`, `undo`, `events`, `rate`. They ask its gateway's `/control`."""
+"""The commands that steer a run: `inject`, `undo`, `switch`, `events`, `rate`. They ask its `/control`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from edgebed.commands.console import out, print_rows
+from edgebed.commands.console import out, print_rows, warn
 from edgebed.commands.options import JsonOption, print_json
 from emulation.domain.mistakes import ConfigError
 
@@ -37,7 +37,7 @@ def inject(
         str,
         typer.Argument(
             help="What goes wrong: slowdown, drift, ramp, pause, error, leave, drain, node_kill, link_delay, "
-            "link_loss, replica_crash, replica_kill or llm_outage."
+            "link_loss, replica_crash, replica_kill, llm_outage or scheme."
         ),
     ],
     for_s: Annotated[
@@ -50,8 +50,8 @@ def inject(
         str | None,
         typer.Option(
             "--node",
-            help="The node it happens to; every kind but link_delay, link_loss and llm_outage needs one. By default "
-            "none.",
+            help="The node it happens to; every kind but link_delay, link_loss, llm_outage and scheme needs one. By "
+            "default none.",
         ),
     ] = None,
     model: Annotated[
@@ -111,6 +111,23 @@ def undo(
     """Undo an event of the live testbed now, before its time."""
     until_s = _done(url, lambda control: control.undo(number))
     out.print(f"event {number}: undone at {until_s:.1f} virtual seconds")
+
+
+def switch(
+    scheme: Annotated[
+        str,
+        typer.Argument(
+            metavar="SCHEME", help="The scheme that is to decide from now on; `edgebed schemes` lists them."
+        ),
+    ],
+    url: UrlOption = None,
+) -> None:
+    """Have another scheme decide on the live testbed; `edgebed undo` brings the one before back."""
+    done = _done(url, lambda control: control.switch(scheme))
+    since = f"decides since {done.in_force_s:.1f} virtual seconds, before it {done.before}"
+    out.print(f"event {done.event}: {done.scheme} {since}")
+    if done.missing:
+        warn(f"not taken up yet by {', '.join(done.missing)}")
 
 
 def events(url: UrlOption = None, as_json: JsonOption = False) -> None:

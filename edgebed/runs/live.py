@@ -25,6 +25,7 @@ from edgebed.runs.room import called, control_room
 from edgebed.runs.virtual import note_failure, note_of
 from edgebed.wiring.agent_llm import with_agent_llm
 from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
+from edgebed.wiring.switching import LiveSchemes
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.jsonl import RecordError
@@ -264,7 +265,8 @@ def _end_cut(cluster: LiveCluster) -> None:
 def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPlan:
     """Everything the live processes need for one run; the controllers are those of the virtual world."""
     row = find_scheme(scheme)
-    controllers = build_controllers(row, _with_case_file(scenario, folder), seed)
+    with_cases = _with_case_file(scenario, folder)
+    controllers = build_controllers(row, with_cases, seed)
     return RunPlan(
         run_id=f"{scenario.name}-{scheme}-{seed}-{time.time_ns()}",
         scenario=scenario,
@@ -276,6 +278,7 @@ def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPla
         planner=controllers.planner,
         scheduler=controllers.scheduler,
         deployers=controllers.deployers,
+        schemes=LiveSchemes(scheme, with_cases, seed),
     )
 
 

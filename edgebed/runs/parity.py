@@ -27,12 +27,13 @@ from edgebed.runs.network import crossings
 from edgebed.runs.pool import each
 from edgebed.runs.replay import replay
 from edgebed.runs.virtual import simulate
+from emulation.domain.events import SchemeSwitch
 from emulation.domain.records import PERSON, DecisionRecord, RunHeader
 from emulation.domain.request_id import gateway_of, scenario_id_of
 from emulation.domain.scenario import Scenario
 from emulation.domain.slots import slot_start_s
 from emulation.engine.run import Crossing
-from emulation.metrics.switches import decided_by
+from emulation.metrics.switches import KIND, decided_by
 from emulation.recording import MemorySink, Run
 from emulation.rng import stream
 from workloads.generate import generate
@@ -191,8 +192,15 @@ def closed_loop_row(scheme: str, model: str, live_s: float | None, virtual: Sequ
 
 
 def as_landed(scenario: Scenario, run: Run) -> Scenario:
-    """The scenario with its events at the instants at which they landed and were undone in this run."""
-    at = {(r.event, r.phase): r.t_s for r in run.events}
+    """The scenario with its events at the instants at which they landed and were undone in this run, and with the
+    switches of the scheme that were made by hand."""
+    at = {(r.event, r.phase): r.t_s for r in reversed(run.events)}  # the first counts
+    by_hand = {
+        r.event: SchemeSwitch.model_validate(r.detail["spec"])
+        for r in run.events
+        if r.type == KIND and r.phase == "onset" and r.event >= len(scenario.events)
+    }
+    played = {**dict(enumerate(scenario.events)), **by_hand}
     events = tuple(
         event.model_copy(
             update={
@@ -200,7 +208,7 @@ def as_landed(scenario: Scenario, run: Run) -> Scenario:
                 "until_s": at.get((number, "undo"), event.until_s),
             }
         )
-        for number, event in enumerate(scenario.events)
+        for number, event in sorted(played.items())
     )
     return scenario.model_copy(update={"events": events})
 

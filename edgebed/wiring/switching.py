@@ -12,6 +12,7 @@ from emulation.domain.events import SchemeSwitch
 from emulation.domain.scenario import Scenario
 from emulation.engine.control import Newcomers
 from emulation.files import ConfigError
+from serve_apps.wire.switching import Cast
 
 
 def check_switches(scenario: Scenario, live: bool) -> None:
@@ -37,17 +38,6 @@ def check_switch(scenario: Scenario, to: str, live: bool) -> None:
         build_controllers(row, scenario, 0)
 
 
-def refusals(scenario: Scenario) -> dict[str, str]:
-    """Scheme to why a live run of this scenario cannot be switched to it; those that can are left out."""
-    found = {}
-    for name in SCHEMES:
-        try:
-            check_switch(scenario, name, live=True)
-        except ConfigError as error:
-            found[name] = str(error)
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class VirtualSchemes:
     """Port `Schemes` of a simulation."""
@@ -65,3 +55,36 @@ class VirtualSchemes:
         built = build_controllers(row, self.scenario, self.seed, self.oracle)
         controllers = in_virtual_gateways(built, self.scenario, self.seed, self.oracle, self.gateway_of)
         return Newcomers(controllers.fast_path, controllers.plane(), reasoner_label(row, self.scenario))
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSchemes:
+    """Port `Schemes` of a live run; see `serve_apps/wire/switching.py`."""
+
+    own: str
+    scenario: Scenario
+    seed: int
+
+    def check(self, to: str) -> None:
+        """Raise `ConfigError` with the reason if the run cannot be switched to a scheme."""
+        check_switch(self.scenario, to, live=True)
+
+    def refusals(self) -> dict[str, str]:
+        """Every scheme, to why the run cannot be switched to it; empty: it can."""
+        return {name: self._refusal(name) for name in SCHEMES}
+
+    def _refusal(self, name: str) -> str:
+        try:
+            self.check(name)
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    def cast(self, scheme: str) -> Cast:
+        """The controllers of a scheme, as at the begin of a run. Raises `ConfigError`."""
+        row = find_scheme(scheme)
+        made = build_controllers(row, self.scenario, self.seed)
+        return Cast(
+            scheme=scheme, reasoner=reasoner_label(row, self.scenario), fast_path=made.fast_path,
+            planner=made.planner, scheduler=made.scheduler, deployers=made.deployers,
+        )  # fmt: skip

@@ -38,8 +38,9 @@ class MetaLink:
 
     def retire(self) -> None:
         """Another scheme comes in: what its reasoner still thinks of is not heard."""
-        self.pass_records()
         self._over = True
+        self._meta.attach(lambda: None)
+        self.pass_records()
 
     def sense(self, step: Step) -> None:
         """Tell it what is exposed of a step of the event plan: which hints are in force, never how strong."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serve_apps.wire.clock import LiveClock
+from serve_apps.wire.switching import news_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +27,11 @@ class ControlRun:
     """Whether a deployment agent looks once the requests of a slot's begin are dispatched, or at the begin itself."""
     follows_planner: bool
     """Whether it works under a planner's policies."""
+    scheme: str = ""
+    switch: int = 0
+    """Number of the switch that brought this scheme in; 0: the run began with it."""
+
+    @property
+    def news_id(self) -> str:
+        """Under which name deciders of this scheme publish."""
+        return news_id(self.run_id, self.switch)

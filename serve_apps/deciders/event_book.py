@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from emulation.domain.complaints import complaint
-from emulation.domain.events import Event
+from emulation.domain.events import Event, SchemeSwitch
 from emulation.domain.scenario import Scenario
+from emulation.domain.scheme_in_force import SchemeInForce
 from emulation.faults import FAULTS, Step, timeline
 from serve_apps.wire.steer import EventEntry, State
 
@@ -116,6 +117,16 @@ class EventBook:
     def in_force(self) -> Iterator[Event]:
         """Those that landed and are not undone."""
         return (e.event for e in self.entries if e.onset_s is not None and e.undone_s is None)
+
+    def schemes(self, own: str) -> SchemeInForce:
+        """Which scheme is in force by the switches that landed; `own`: the one that the run began with."""
+        found = SchemeInForce(own)
+        landed = [(e.onset_s, number) for number, e in enumerate(self.entries) if e.onset_s is not None]
+        for _, number in sorted(landed):
+            entry = self.entries[number]
+            if isinstance(entry.event, SchemeSwitch) and entry.undone_s is None:
+                found.begin(number, entry.event.to)
+        return found
 
     def listed(self) -> Iterator[EventEntry]:
         """All of them, by number."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from typing import Any
 
-from emulation.domain.events import Event, LlmOutage
+from emulation.domain.events import Event, LlmOutage, SchemeSwitch
 from emulation.domain.scenario import Scenario
 from emulation.faults import FAULTS, Step
 from serve_apps.deciders.event_book import EventBook, Kept
+from serve_apps.deciders.switcher import Switcher
 from serve_apps.observe.actors import fault_samples, unsent_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
@@ -22,7 +24,8 @@ from serve_apps.wire.kills import Kills, Victims
 from serve_apps.wire.names import EVENTS, RECORDER, app_name, deployer_name, runtime_name
 from serve_apps.wire.news import News
 from serve_apps.wire.restart import kept_of, part_of
-from serve_apps.wire.steer import EventList
+from serve_apps.wire.steer import Choice, EventList, InForce, SchemeList
+from serve_apps.wire.switching import Stage
 
 log = logging.getLogger("edgebed")
 
@@ -48,13 +51,18 @@ class EventPlayer:
         """Those that are being played."""
         self._steering = asyncio.Lock()
         """One thing by hand at a time: checked, kept for a successor and begun."""
+        self._switcher: Switcher | None = None
+        self._said: dict[int, dict[str, Any]] = {}
+        """Number of an event that switches the scheme, to what became of that."""
+        self._switching = asyncio.Lock()
+        """One switch of the scheme at a time."""
         self._outages: News[str | None] = News()
         """How the reasoners fail from then on; None: they do not."""
         self._batch = RecordBatch(calls, EVENTS)
         self._flusher: asyncio.Task[None] | None = None
 
-    async def begin_run(self, run_id: str, scenario: Scenario) -> None:
-        """Stand ready to play this scenario's events."""
+    async def begin_run(self, run_id: str, scenario: Scenario, stage: Stage | None = None) -> None:
+        """Stand ready to play this scenario's events. `stage`: what other schemes are made of; None: there are none."""
         for task in self._tasks:
             task.cancel()
         self._batch.begin(run_id)
@@ -62,6 +70,7 @@ class EventPlayer:
             self._flusher = asyncio.ensure_future(self._batch.run())
         self._clock = LiveClock(scenario.live.speedup)
         self._run_id, self._scenario, self._book = run_id, scenario, EventBook(scenario)
+        self._switcher = Switcher(self._calls, run_id, scenario, stage or Stage())
         log.info("took up run %s", run_id)
         self._outages.begin(run_id)
 
@@ -94,6 +103,8 @@ class EventPlayer:
         Raises `ValueError` if no run is in progress, it is over already, or it names what is not there; `Unreached` if
         it could not be kept for a successor of this process.
         """
+        if isinstance(event, SchemeSwitch) and self._switcher is not None:
+            await self._switcher.check(event.to)
         async with self._steering:
             book = self._present()
             number = book.add(event, self._clock.now_s())
@@ -105,6 +116,34 @@ class EventPlayer:
             for step in book.steps_of(number):
                 self._play(step)
             return number
+
+    async def switch(self, to: str) -> InForce:
+        """Switch to a scheme now; returns when it is in force. Undone like any event, it gives way to the one before.
+
+        Raises `ValueError` if no run is in progress, or it cannot be switched to that scheme; `Unreached`.
+        """
+        book, now_s = self._present(), self._clock.now_s()
+        if now_s < 0.0 or not self._clock.started:
+            raise ValueError("the run has not begun yet")
+        if to == self._scheme(book):
+            raise ValueError(f"{to} is in force already")
+        number = await self.inject(SchemeSwitch(at_s=now_s, to=to))
+        await asyncio.gather(*(t for t, step in self._tasks.items() if step.event == number))
+        onset_s, said = book.entries[number].onset_s, self._said.pop(number, {})
+        if onset_s is None:
+            raise ValueError(f"the switch to {to} did not land: {said.get('failed', 'it was undone')}")
+        return InForce(
+            event=number, scheme=to, before=said["before"], in_force_s=onset_s, missing=said["missing"]
+        )
+
+    async def schemes(self) -> SchemeList:
+        """The scheme in force, and those that can be switched to. Raises `ValueError` if no run is in progress."""
+        book, switcher = self._present(), self._switcher
+        refused = {} if switcher is None else await switcher.refusals()
+        own = self._scheme(book)
+        return SchemeList(
+            scheme=own, schemes=tuple(Choice(scheme=n, refused=why) for n, why in refused.items())
+        )
 
     async def undo(self, number: int) -> float:
         """End an event that is in force now; returns from when on it is to be over. Its undo may take a while to land.
@@ -182,6 +221,9 @@ class EventPlayer:
         landed = await asyncio.gather(*(self._apply(step, node) for node in step.nodes))
         if _kills(step) == "node":
             killed = await self._kill(step)
+        if isinstance(step.spec, SchemeSwitch):
+            await self._switch(step)
+            return
         if isinstance(step.spec, LlmOutage):
             self._outages.publish(step.spec.failure if step.phase == "onset" else None)
         times = [t for t in landed if t is not None]
@@ -193,12 +235,46 @@ class EventPlayer:
         else:
             book.missed(step)
 
-    def _note(self, step: Step, t_s: float, killed: tuple[str, ...]) -> None:
-        """A step has landed."""
+    def _scheme(self, book: EventBook) -> str:
+        """The scheme in force."""
+        return book.schemes("" if self._switcher is None else self._switcher.own).name
+
+    async def _switch(self, step: Step) -> None:
+        """Have those decide who are to, if others do; one that cannot be made lands nowhere."""
+        book, switcher = self._present(), self._switcher
+        assert switcher is not None
+        async with self._switching:
+            schemes = book.schemes(switcher.own)
+            before = schemes.name
+            if step.phase == "undo":
+                schemes.end(step.event)
+            else:
+                schemes.begin(step.event, step.spec.target)
+            said: dict[str, Any] = {"before": before, "scheme": schemes.name, "missing": []}
+            times: list[float] = []
+            if schemes.name != before:
+                try:
+                    done = await switcher.switch(schemes.name)
+                except (Unreached, ValueError) as error:
+                    log.error("event %d did not land: %s", step.event, error)
+                    self._said[step.event] = {"failed": str(error)}
+                    book.missed(step)
+                    return
+                times = list(done.taken.took_up.values())
+                said |= {"reasoner": done.reasoner, "took_up": dict(done.taken.took_up)}
+                said["missing"] = list(done.taken.missing)
+            self._said[step.event] = said
+            self._note(step, max(times, default=self._clock.now_s()), (), said)
+
+    def _note(
+        self, step: Step, t_s: float, killed: tuple[str, ...], more: dict[str, Any] | None = None
+    ) -> None:
+        """A step has landed; `more`: what else its record is to say."""
         self._present().landed(step, t_s)
         self._keep()
         log.info("event %d, %s: %s", step.event, step.spec.kind, step.phase)
-        self._batch.add("event", step, t_s, {"killed": killed} if killed else None)
+        side = {"killed": killed} if killed else None
+        self._batch.add("event", step, t_s, side, *((None, more) if more else ()))
 
     async def _kill(self, step: Step) -> tuple[str, ...]:
         """End what the event kills; the names of what was."""

@@ -27,13 +27,15 @@ from serve_apps.observe.actors import unsent_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import Calls, Unreached
-from serve_apps.wire.messages import Configured
-from serve_apps.wire.names import EVENTS, PLANNER
+from serve_apps.wire.messages import ANY_RUN, Configured, RunState
+from serve_apps.wire.names import EVENTS, PLANNER, RECORDER
 from serve_apps.wire.news import Follower, News
 from serve_apps.wire.restart import part_of
 
 log = logging.getLogger("edgebed")
 
+SWITCHED = "another scheme had come in by then"
+"""Why a decision is voided that was still out when its scheme was switched from."""
 FIRST_S = 20.0
 """Wall seconds the begin of a run waits for the first decision; a slower one lands when it is there."""
 
@@ -61,9 +63,13 @@ class Host(ABC):
         self._slot_0_open = False
         """Whether the first decision is to be made once the clock runs."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._listening: list[asyncio.Task[None]] = []
+        """Of the loop in force: to its planner, and to what breaks its reasoner."""
         self._first: asyncio.Task[None] | None = None
         """The decision for time 0, while it is out."""
         self._broken = ""
+        self._landing = asyncio.Lock()
+        """A decision is being carried out: the scheme is not switched meanwhile."""
 
     # -- a run --------------------------------------------------------------------------------------------
 
@@ -90,15 +96,45 @@ class Host(ABC):
 
     async def start(self, t0_wall: float) -> None:
         """Virtual time begins (or began) at this wall time: tick from the next boundary on."""
-        run, loop = self._run, self._loop
-        if run is None or loop is None:
+        run = self._run
+        if run is None:
             return
         run.clock.start(t0_wall)
+        states = Follower(self._calls, RECORDER, ANY_RUN, self._hear_of_run)
+        self._tasks = [asyncio.ensure_future(states.run())]
+        self._go(run)
+
+    def _go(self, run: ControlRun, came_in: bool = False) -> None:
+        """Decide from now on, if there is anything to decide; `came_in`: for the first time at once."""
+        loop = self._loop
+        if loop is None:
+            return
         followed: list[Follower[Any]] = [] if self._policies is None else [self._policies]
         if loop.asks_reasoner:
             followed.append(Follower(self._calls, EVENTS, run.run_id, loop.outage))
-        self._tasks = [asyncio.ensure_future(self._tick(run, loop))]
-        self._tasks += [asyncio.ensure_future(follower.run()) for follower in followed]
+        self._listening = [asyncio.ensure_future(follower.run()) for follower in followed]
+        self._tasks.append(asyncio.ensure_future(self._tick(run, loop, came_in)))
+
+    # -- a switch of the scheme -----------------------------------------------------------------------------
+
+    async def _hear_of_run(self, state: RunState) -> None:
+        """Where the scheme was switched, take our part again, as after a restart. Raises `Unreached`."""
+        run = self._run
+        if run is None or state.run_id != run.run_id or state.switch <= run.switch:
+            return
+        found = await self._calls.call(RECORDER, "part", self._name)
+        if found is None or self._run is not run:
+            return
+        new, t0_wall = found
+        async with self._landing:
+            for task in self._listening:
+                task.cancel()
+            self._take(new)  # what is being decided by the loop before is voided when it would land
+        if t0_wall is not None:
+            new.clock.start(t0_wall)
+        self._go(new, came_in=True)
+        took = (new.run_id, new.switch, self._name, new.clock.now_s())
+        await self._calls.call(RECORDER, "took_up", *took)
 
     async def resume(self) -> None:
         """After a restart: take up the present run at its next boundary; what was decided stays in force."""
@@ -129,25 +165,32 @@ class Host(ABC):
         return unsent_samples(self._name, self._batch)
 
     def _take(self, run: ControlRun) -> None:
-        self._run, self._broken, self._slot_0_open = run, "", False
-        log.info("took up run %s%s", run.run_id, "" if run.loop is not None else "; nothing is decided here")
+        same = self._run is not None and self._run.run_id == run.run_id
+        self._run, self._slot_0_open = run, False
+        nothing = "" if run.loop is not None else "; nothing is decided here"
+        log.info("took up run %s, scheme %s%s", run.run_id, run.scheme, nothing)
         self._loop = None if run.loop is None else pickle.loads(run.loop)
         self._policies = (
-            Follower(self._calls, PLANNER, run.run_id, self._accept) if run.follows_planner else None
+            Follower(self._calls, PLANNER, run.news_id, self._accept) if run.follows_planner else None
         )
+        self._policy_came.clear()
         self._telemetry.begin()
-        self._batch.begin(run.run_id)
-        self._news.begin(run.run_id)
+        self._news.begin(run.news_id)
+        if not same:
+            self._broken = ""
+            self._batch.begin(run.run_id)
 
     def _stop(self) -> None:
-        for task in [*self._tasks, *([] if self._first is None else [self._first])]:
+        for task in [*self._tasks, *self._listening, *([] if self._first is None else [self._first])]:
             task.cancel()
-        self._tasks, self._first = [], None
+        self._tasks, self._listening, self._first, self._run = [], [], None, None
 
     # -- deciding -----------------------------------------------------------------------------------------
 
-    async def _tick(self, run: ControlRun, loop: Loop) -> None:
+    async def _tick(self, run: ControlRun, loop: Loop, came_in: bool) -> None:
         slots = self._period_slots(run)
+        if came_in and not await self._made(self._come_in(run, loop), 0):
+            return
         if self._first is not None and not await self._made(self._first, 0):
             return
         if self._slot_0_open:
@@ -160,14 +203,22 @@ class Host(ABC):
             slot = slot_of(run.clock.now_s(), run.slot_s)
             number = max(slot // slots, number) + 1
             begin_s = slot_start_s(number * slots, run.slot_s)
-            if begin_s >= run.end_s:
+            if begin_s >= run.end_s or self._run is not run:
                 return
             await asyncio.sleep(run.clock.wall_until_s(begin_s))
             if self._policies is not None and number % run.epoch_slots == 0:
+                self._policy_came.clear()
                 await self._await_policy(run)
             await asyncio.sleep(run.clock.wall_until_s(begin_s + self._lag_s(run)))
             if not await self._made(self._decide(run, loop, number), number):
                 return
+
+    async def _come_in(self, run: ControlRun, loop: Loop) -> None:
+        """Decide for the first time by a scheme that was switched to, under its planner's policy if that comes."""
+        slot = slot_of(run.clock.now_s(), run.slot_s)
+        if self._policies is not None:
+            await self._await_policy(run)
+        await self._decide(run, loop, slot, f"switch to {run.scheme}")
 
     async def _made(self, deciding: Awaitable[None], number: int) -> bool:
         """Whether there is any use in deciding again, now that this decision is made or was not."""
@@ -181,19 +232,28 @@ class Host(ABC):
             log.warning("%s: decision %d not made: %s", self._name, number, error)
         return True
 
-    async def _decide(self, run: ControlRun, loop: Loop, number: int) -> None:
-        """Observe, decide, think at least `thinking_s`, land, record. `number` counts its periods."""
-        clock = run.clock
-        seen = await self._see(run, number)
+    async def _decide(self, run: ControlRun, loop: Loop, number: int, came_in: str = "") -> None:
+        """Observe, decide, think at least `thinking_s`, land, record.
+
+        `number` counts its periods; with `came_in`, the cause of its first look after a switch, that of the slot.
+        """
+        if self._run is not run:
+            return
+        clock, cause = run.clock, came_in or self._cause(number)
+        slot = number if came_in else number * self._period_slots(run)
+        seen = await self._see(run, slot, boundary=not came_in)
         if seen is None:
             return
         asked_at_s = clock.now_s()
-        decision: Decision = await asyncio.to_thread(loop.observe, seen, self._cause(number), asked_at_s)
+        decision: Decision = await asyncio.to_thread(loop.observe, seen, cause, asked_at_s)
         if clock.started:  # before a run begins there is time to think
             await asyncio.sleep(clock.wall_until_s(asked_at_s + decision.thinking_s))
-        done = await self._land(run, decision)
+        async with self._landing:
+            done = Configured(landed_s=None, violations=(SWITCHED,), changes=0)
+            if self._run is run:
+                done = await self._land(run, decision)
         outcome = "voided" if done.violations else "applied"
-        log.info("%s: %s", self._cause(number), outcome)
+        log.info("%s: %s", cause, outcome)
         side = {"name": self._name, "wall": time.time(), **self._where()}
         self._batch.add("decide", decision, done.landed_s, outcome, done.violations, done.changes, side)
         await self._batch.try_flush()
@@ -209,8 +269,8 @@ class Host(ABC):
         return f"slot {number}"
 
     @abstractmethod
-    async def _see(self, run: ControlRun, number: int) -> ClusterSnapshot | NodeView | None:
-        """What this controller may know now; None: nothing to decide on."""
+    async def _see(self, run: ControlRun, slot: int, boundary: bool) -> ClusterSnapshot | NodeView | None:
+        """What this controller may know now; None: nothing to decide on. `boundary`: a period of its begins now."""
 
     async def _land(self, run: ControlRun, decision: Decision) -> Configured:
         """Carry a decision out; what became of it. Here: whoever follows this controller hears of it."""
@@ -227,7 +287,6 @@ class Host(ABC):
 
     async def _await_policy(self, run: ControlRun) -> None:
         """The planner decides at this very instant too: give it a moment, not more."""
-        self._policy_came.clear()
         grace_s = run.clock.wall_until_s(run.clock.now_s() + PLANNER_GRACE_SHARE * run.slot_s)
         try:
             async with asyncio.timeout(grace_s):

@@ -28,15 +28,15 @@ class PlannerHost(Host):
     def _cause(self, number: int) -> str:
         return f"epoch {number}"
 
-    async def _see(self, run: ControlRun, number: int) -> ClusterSnapshot:
-        return await self._telemetry.cluster(run, number * run.epoch_slots, reset=True)
+    async def _see(self, run: ControlRun, slot: int, boundary: bool) -> ClusterSnapshot:
+        return await self._telemetry.cluster(run, slot, reset=boundary)
 
 
 class SchedulerHost(Host):
     """Prompt scheduler: once per slot; gateways follow its guide."""
 
-    async def _see(self, run: ControlRun, number: int) -> ClusterSnapshot:
-        return await self._telemetry.cluster(run, number, reset=False)
+    async def _see(self, run: ControlRun, slot: int, boundary: bool) -> ClusterSnapshot:
+        return await self._telemetry.cluster(run, slot, reset=False)
 
 
 class DeployerHost(Host):
@@ -52,7 +52,7 @@ class DeployerHost(Host):
             return 0.0
         return min(DISPATCH_WALL_S * run.clock.speedup, DISPATCH_SHARE * run.slot_s)
 
-    async def _see(self, run: ControlRun, number: int) -> NodeView | None:
+    async def _see(self, run: ControlRun, slot: int, boundary: bool) -> NodeView | None:
         view = await self._telemetry.node(self._node_id)
         return view if view is not None and view.available else None
 

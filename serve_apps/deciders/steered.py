@@ -12,6 +12,7 @@ from serve_apps.wire.kills import Kills
 from serve_apps.wire.names import LOAD, RECORDER
 from serve_apps.wire.restart import kept_of
 from serve_apps.wire.steer import Load, LoadEntry, LoadState, Rate
+from serve_apps.wire.switching import Stage
 
 
 class SteeredRun(EventPlayer):
@@ -21,9 +22,11 @@ class SteeredRun(EventPlayer):
         super().__init__(calls, kills)
         self._desk = LoadDesk(senders, self._write)
 
-    async def begin_run(self, run_id: str, scenario: Scenario, folder: str = "") -> None:
+    async def begin_run(
+        self, run_id: str, scenario: Scenario, stage: Stage | None = None, folder: str = ""
+    ) -> None:
         """As the player's; `folder`: of the run, where the client's log goes."""
-        await super().begin_run(run_id, scenario)
+        await super().begin_run(run_id, scenario, stage)
         self._desk.begin(scenario, folder, self._clock)
 
     async def resume(self) -> None:

@@ -11,15 +11,17 @@ from emulation.domain.cluster import Strict
 from emulation.domain.complaints import complaint
 from emulation.domain.events import Event
 from serve_apps.gateway.http import CHALLENGE, Exchange, HttpError
-from serve_apps.wire.calls import Calls, Unreached
+from serve_apps.wire.calls import CALL_LIMIT_S, Calls, Unreached
 from serve_apps.wire.names import EVENTS, RECORDER
 from serve_apps.wire.secret import Secret
-from serve_apps.wire.steer import EventList, Load, Rate, Undo
+from serve_apps.wire.steer import EventList, InForce, Load, Rate, SchemeList, SwitchTo, Undo
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 Body = TypeVar("Body", bound=Strict)
 MAX_BLOCK_S = 60.0
+SWITCH_LIMIT_S = 60.0
+"""Wall seconds a switch of the scheme may take: its controllers are built, and every process takes them up."""
 
 
 class Block(Strict):
@@ -74,6 +76,19 @@ class ControlFront:
         self._authorise(exchange)
         await exchange.json((await self._ask(EVENTS, "load")).model_dump())
 
+    async def switch(self, exchange: Exchange) -> None:
+        """Have another scheme decide; answered once it is in force, with the virtual second from which on it is."""
+        self._authorise(exchange)
+        to = (await self._body(exchange, SwitchTo)).to
+        done: InForce = await self._ask(EVENTS, "switch", to, param="to", limit_s=SWITCH_LIMIT_S)
+        await exchange.json(done.model_dump(mode="json"))
+
+    async def schemes(self, exchange: Exchange) -> None:
+        """The scheme in force, and every other one with why it cannot be switched to, if it cannot."""
+        self._authorise(exchange)
+        found: SchemeList = await self._ask(EVENTS, "schemes", limit_s=SWITCH_LIMIT_S)
+        await exchange.json(found.model_dump(mode="json"))
+
     async def block(self, exchange: Exchange) -> None:
         """Stall this gateway for some wall seconds: everything it does waits (tests)."""
         self._authorise(exchange)
@@ -116,9 +131,11 @@ class ControlFront:
             message = "control needs the token of EDGEBED_TOKEN"
             raise HttpError(401, message, "authentication_error", code="invalid_token", headers=CHALLENGE)
 
-    async def _ask(self, name: str, method: str, *args: Any, param: str = "event") -> Any:
+    async def _ask(
+        self, name: str, method: str, *args: Any, param: str = "event", limit_s: float = CALL_LIMIT_S
+    ) -> Any:
         try:
-            return await self._calls.call(name, method, *args)
+            return await self._calls.call(name, method, *args, limit_s=limit_s)
         except ValueError as error:
             raise HttpError(400, str(error), param=param) from error
         except Unreached as error:

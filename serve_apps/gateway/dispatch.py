@@ -109,6 +109,14 @@ class Dispatcher:
             self.fast_path.guide(command)
         self.wake()
 
+    def switch(self, run: GatewayRun, fast_path: FastPath) -> None:
+        """Another scheme decides from now on; what is in flight goes on where it is."""
+        fast_path.take_over(self.fast_path)
+        self.run, self.fast_path = run, fast_path
+        self.counts = self.counts.under(run.scheme)
+        self.heard_s.clear()
+        self.wake()
+
     def node_lost(self, node_id: str) -> None:
         """A node does not answer: nothing is sent there until it is heard of, and what is there is dispatched again."""
         self._follow_anew(node_id)
@@ -124,15 +132,23 @@ class Dispatcher:
         self._news.set()
         self._news = asyncio.Event()
 
-    def restore(self, checkpoint: tuple[Any, list[tuple[Request, str]]]) -> None:
-        """Take over the learned state of a predecessor; what it had in flight is lost, and forgotten."""
-        self.fast_path, in_flight = checkpoint
+    def restore(self, checkpoint: tuple[Any, list[tuple[Request, str]], int]) -> None:
+        """Take over the learned state of a predecessor; what it had in flight is lost, and forgotten.
+
+        It may be of a scheme that went out since (its switch is another one).
+        """
+        fast_path, in_flight, switch = checkpoint
+        if switch == self.run.switch:
+            self.fast_path = fast_path
+        else:
+            self.fast_path.take_over(fast_path)
         for request, executor in in_flight:
             self._feed_back(request, executor, "error", Measured())
 
-    def checkpoint(self) -> tuple[Any, list[tuple[Request, str]]]:
-        """Learned state, and what is in flight in its books."""
-        return self.fast_path, [(f.request, f.work.executor) for f in self.flights.values() if f.work]
+    def checkpoint(self) -> tuple[Any, list[tuple[Request, str]], int]:
+        """Learned state, what is in flight in its books, and the number of the switch that brought its scheme in."""
+        in_flight = [(f.request, f.work.executor) for f in self.flights.values() if f.work]
+        return self.fast_path, in_flight, self.run.switch
 
     # -- one request -----------------------------------------------------------------------------------
 

@@ -80,6 +80,8 @@ class Front:
                 ("POST", "/control/send", self._control.start_load),
                 ("GET", "/control/load", self._control.load),
                 ("POST", "/control/rate", self._control.change_load),
+                ("POST", "/control/scheme", self._control.switch),
+                ("GET", "/control/schemes", self._control.schemes),
                 ("POST", "/control/block", self._control.block),
                 ("GET", "/control/progress", self._control.progress),
                 ("GET", "/control/gateways", self._control.gateways),

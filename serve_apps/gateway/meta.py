@@ -49,6 +49,11 @@ class MetaLink:
         if self._task is not None:
             self._task.cancel()
 
+    def retire(self) -> None:
+        """Another scheme decides from now on."""
+        self.stop()
+        self._pass_records()
+
     def _wanted(self) -> None:
         self._pass_records()
         if self._task is None or self._task.done():

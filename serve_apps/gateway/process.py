@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import pickle
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -66,6 +65,10 @@ class Gateway:
         self._batch = RecordBatch(self._calls, self._source)
         self._dispatcher: Dispatcher | None = None
         self._following: list[asyncio.Task[None]] = []
+        self._heeding: list[asyncio.Task[None]] = []
+        """Follow whoever decides by the scheme in force."""
+        self._hints: dict[str, Hinted] = {}
+        """Node to what it said last of its hints."""
         self._meta: MetaLink | None = None
         self._others: Others | None = None
         self._shared = shared
@@ -115,6 +118,8 @@ class Gateway:
             return
         if dispatcher is not None and dispatcher.run.run_id == state.run_id:
             await self._join(state.run_id)  # a recorder that was restarted must know whom to ask
+            if state.switch > dispatcher.run.switch:
+                await self._switch(dispatcher)
         else:
             self._stop_following()
             part = await self._calls.call(RECORDER, "part", GATEWAY_APP)
@@ -128,6 +133,7 @@ class Gateway:
         self._batch = RecordBatch(self._calls, self._source, spool=Spool(machine_folder()))
         self._batch.begin(run.run_id)
         nodes = [n.id for n in run.testbed.nodes]
+        self._hints = {}
         followers: dict[str, Follower[Any]] = {}
         dispatcher = Dispatcher(
             run, pickle.loads(run.fast_path), LiveClock(run.speedup), self._batch, self._replicas, self._calls,
@@ -140,6 +146,7 @@ class Gateway:
         dispatcher.names = Names(await self._calls.call(RECORDER, "place", self._source))
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
+        self._heed(dispatcher)
         followers |= self._followers_of(dispatcher)
         await asyncio.gather(*(followers[node].poll(1.0) for node in nodes))
         dispatcher.links = Links(
@@ -152,8 +159,29 @@ class Gateway:
             self._following += self._hear_of_others(dispatcher, nodes)
         self._dispatcher = dispatcher
         await self._calls.call(RECORDER, "ready", run.run_id, self._source)
+        await self._took_up(dispatcher)
         log.info("took up run %s, scheme %s", run.run_id, run.scheme)
         return dispatcher
+
+    async def _switch(self, dispatcher: Dispatcher) -> None:
+        """Another scheme decides from now on: take our part again, as after a restart."""
+        part = await self._calls.call(RECORDER, "part", GATEWAY_APP)
+        if part is None or dispatcher is not self._dispatcher:
+            return
+        run: GatewayRun = part[0]
+        fast_path = await asyncio.to_thread(pickle.loads, run.fast_path)
+        dispatcher.switch(run, fast_path)
+        self._heed(dispatcher)
+        for hinted in self._hints.values():
+            if self._meta is not None and hinted.hints:
+                self._meta.hinted(hinted)
+        log.info("switched to scheme %s", run.scheme)
+        await self._took_up(dispatcher)
+
+    async def _took_up(self, dispatcher: Dispatcher) -> None:
+        run, now_s = dispatcher.run, dispatcher.clock.now_s()
+        if run.switch:
+            await self._calls.call(RECORDER, "took_up", run.run_id, run.switch, self._source, now_s)
 
     def _hear_of_others(self, dispatcher: Dispatcher, nodes: list[str]) -> list[asyncio.Task[None]]:
         """Have the nodes tell what other gateways have there."""
@@ -181,40 +209,52 @@ class Gateway:
             except ValueError as error:
                 log.error("gateway: what %s left is not in the record: %s", left.source, error)
 
-    def _followers_of(self, dispatcher: Dispatcher) -> dict[str, Follower[Any]]:
-        """Whom this run's dispatcher listens to: every node, by its id, and whoever decides or breaks something."""
+    def _heed(self, dispatcher: Dispatcher) -> None:
+        """Listen to whoever decides by the scheme in force, and carry for its meta-controller."""
+        if self._meta is not None:
+            self._meta.retire()
+        self._heed_nobody()
         run, meta = dispatcher.run, dispatcher.fast_path.meta
+        followed: list[Follower[Any]] = []
+        if run.planned:
+            followed.append(Follower(self._calls, PLANNER, run.news_id, dispatcher.commanded))
+        if run.scheduled:
+            followed.append(Follower(self._calls, SCHEDULER, run.news_id, dispatcher.commanded))
         if meta is not None:
             self._meta = MetaLink(meta, dispatcher.clock, self._batch, dispatcher.wake)
-        link = self._meta
+            followed.append(Follower(self._calls, EVENTS, run.run_id, self._meta.outage))
+        self._heeding = [asyncio.ensure_future(follower.run()) for follower in followed]
+
+    def _heed_nobody(self) -> None:
+        for task in self._heeding:
+            task.cancel()
+        if self._meta is not None:
+            self._meta.stop()
+        self._heeding, self._meta = [], None
+
+    def _followers_of(self, dispatcher: Dispatcher) -> dict[str, Follower[Any]]:
+        """Every node that this run's dispatcher listens to, by its id."""
 
         def hear(news: Changed | Hinted) -> None:
             if isinstance(news, Changed):
                 dispatcher.executor_changed(news)
-            elif link is not None:
-                link.hinted(news)
+                return
+            self._hints[news.node] = news
+            if self._meta is not None:
+                self._meta.hinted(news)
 
-        def following(name: str, hear: Callable[[Any], None], node_id: str | None = None) -> Follower[Any]:
-            lost = None if node_id is None else partial(dispatcher.node_lost, node_id)
-            return Follower(self._calls, name, run.run_id, hear, lost)
+        def following(node_id: str) -> Follower[Any]:
+            lost = partial(dispatcher.node_lost, node_id)
+            return Follower(self._calls, runtime_name(node_id), dispatcher.run.run_id, hear, lost)
 
-        found = {n.id: following(runtime_name(n.id), hear, n.id) for n in run.testbed.nodes}
-        if run.planned:
-            found[PLANNER] = following(PLANNER, dispatcher.commanded)
-        if run.scheduled:
-            found[SCHEDULER] = following(SCHEDULER, dispatcher.commanded)
-        if link is not None:
-            found[EVENTS] = following(EVENTS, link.outage)
-        return found
+        return {n.id: following(n.id) for n in dispatcher.run.testbed.nodes}
 
     def _stop_following(self) -> None:
         for task in self._following:
             task.cancel()
         self._following = []
         self._others = None
-        if self._meta is not None:
-            self._meta.stop()
-        self._meta = None
+        self._heed_nobody()
 
     async def _send_records(self) -> None:
         """Flush the present run's records, for ever. (A run that is over keeps its own batch: nothing
@@ -224,19 +264,22 @@ class Gateway:
 
     async def _save(self) -> None:
         """Leave the learned state with the recorder every few seconds, for a successor."""
-        ends = -1
+        saved: Any = None
         while True:
             await asyncio.sleep(CHECKPOINT_S)
             dispatcher = self._dispatcher
-            if dispatcher is None or dispatcher.counts.ends.total() == ends:
+            if dispatcher is None:
                 continue
-            ends = dispatcher.counts.ends.total()
-            fast_path, in_view = dispatcher.checkpoint()
+            state = (dispatcher.run.run_id, dispatcher.run.switch, dispatcher.counts.ends.total())
+            if state == saved:
+                continue
+            saved = state
+            fast_path, in_view, switch = dispatcher.checkpoint()
             if self._others is not None:
                 in_view = [*in_view, *self._others.present()]
             try:
                 await self._calls.call(
-                    RECORDER, "checkpoint", GATEWAY_APP, pickle.dumps((fast_path, in_view))
+                    RECORDER, "checkpoint", GATEWAY_APP, pickle.dumps((fast_path, in_view, switch))
                 )
             except Unreached as error:
                 log.warning("no checkpoint: %s", error)

@@ -79,6 +79,14 @@ class RequestCounts:
         self._models = frozenset(models)
         self._served: defaultdict[tuple[str, str], Served] = defaultdict(Served)
         """(model, node) to what was served there."""
+        self._all: dict[str, RequestCounts] = {scheme: self}
+        """Of every scheme that decided in the run."""
+
+    def under(self, scheme: str) -> RequestCounts:
+        """Where to count while another scheme decides; what was counted so far is told all the same."""
+        found = self._all.setdefault(scheme, RequestCounts(scheme, self._models))
+        found._all = self._all
+        return found
 
     def ended(self, request: Request, outcome: Outcome) -> None:
         """A request ended in this way."""
@@ -123,7 +131,10 @@ class RequestCounts:
             served.measured_s += took_s
 
     def samples(self) -> list[Sample]:
-        """All of it."""
+        """All of it, of every scheme that decided."""
+        return [sample for counts in self._all.values() for sample in counts._own()]
+
+    def _own(self) -> list[Sample]:
         found = [
             Sample("edgebed_requests_total", (model, outcome, self._scheme), count)
             for (model, outcome), count in sorted(self.ends.items())

@@ -59,6 +59,12 @@ class Gateways:
         self._handles.pop(source, None)
         return False
 
+    async def living(self) -> list[str]:
+        """The sources that live, of those that were heard of."""
+        known = list(self._handles.items())
+        alive = await asyncio.gather(*(lives(actor, ALIVE_TIMEOUT_S, if_silent=False) for _, actor in known))
+        return [source for (source, _), there in zip(known, alive, strict=True) if there]
+
     async def listed(self, sources: Sequence[str]) -> list[dict[str, Any]]:
         """Of these, in their order: number, whether it lives, process and URL."""
         known = [(source, self._handles.get(source)) for source in sources]

@@ -43,6 +43,12 @@ class OpenRun:
     parts: Mapping[str, Any]
     """Actor name to what it needs to take up the run."""
     keep_bytes: int | None = None
+    switch: int = 0
+    """Number of the switch that the parts are of."""
+
+    def write(self) -> None:
+        """Write it in the place of what was written before. Raises `OSError`."""
+        write_whole(Path(self.folder) / OPEN_FOLDER / RUN_FILE, pickle.dumps(self))
 
     def keep(self, pointer: Path | None) -> None:
         """Write it into its folder, and the name of that folder where the next process looks. Raises `OSError`."""
@@ -50,7 +56,7 @@ class OpenRun:
         private.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in private.glob(f"*{_LEFT}"):
             left.unlink()
-        write_whole(private / RUN_FILE, pickle.dumps(self))
+        self.write()
         if pointer is not None:
             write_whole(pointer, orjson.dumps({"folder": self.folder, "run_id": self.run_id}))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,18 +26,15 @@ from serve_apps.records.gateways import Gateways
 from serve_apps.records.order import footer_of, put_in_order
 from serve_apps.records.orphans import adopted
 from serve_apps.records.store import CANNOT, Unwritten
+from serve_apps.records.takers import Takers
 from serve_apps.records.turning import Turning
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Finished, RunPlan, RunProgress, RunState
+from serve_apps.wire.messages import ANY_RUN, Finished, RunPlan, RunProgress, RunState
 from serve_apps.wire.names import GATEWAY_APP, RECORDER, app_name
 from serve_apps.wire.news import News
+from serve_apps.wire.switching import TakenUp
 
 log = logging.getLogger("edgebed")
-
-log = logging.getLogger("edgebed")
-
-ANY_RUN = ""
-"""What followers of runs give as the run's id."""
 
 
 class Recorder:
@@ -62,6 +59,7 @@ class Recorder:
         self._clock = LiveClock(1.0)
         self._turning = Turning(None)
         self._gateways = Gateways()
+        self._takers = Takers()
         self._starts: Counter[str] = Counter()
         """Process to how often it was started since this one was."""
         self._on_demand: frozenset[str] = frozenset()
@@ -86,6 +84,7 @@ class Recorder:
         self._lost, self._unbalanced = "", None
         self._left, self._footer = {}, None
         self._gateways.begin()
+        self._takers = Takers()
         speedup, testbed = plan.scenario.live.speedup, plan.scenario.testbed
         self._clock = LiveClock(speedup)
         run = kept.OpenRun(plan.run_id, plan.header, testbed, speedup, plan.folder, parts, plan.keep_bytes)
@@ -156,6 +155,40 @@ class Recorder:
             return None
         return self._run.parts[name], self._state.t0_wall
 
+    async def switch(self, run_id: str, parts: Mapping[str, Any]) -> int:
+        """Others decide from now on: their parts are written in the place of those before, and only then told of.
+
+        Returns the number of the switch. Raises `ValueError` if the run is not open, `Unwritten` if there is no room.
+        """
+        if self._books is None or self._run is None or run_id != self._state.run_id or self._state.ending:
+            raise ValueError("the run is over")
+        number = self._state.switch + 1
+        marked = {name: replace(part, switch=number) for name, part in parts.items()}
+        run = replace(self._run, parts={**self._run.parts, **marked}, switch=number)
+        try:
+            run.write()
+        except OSError as error:
+            raise Unwritten.because(error) from error
+        self._run = run
+        self._set(replace(self._state, switch=number))
+        return number
+
+    async def took_up(self, run_id: str, switch: int, name: str, t_s: float) -> None:
+        """A process decides by the scheme of this switch, from this virtual second on."""
+        if run_id == self._state.run_id:
+            await self._takers.note(switch, name, t_s)
+
+    async def taken_up(self, run_id: str, switch: int, names: Sequence[str], limit_s: float) -> TakenUp:
+        """What became of a switch once these processes and every living gateway have taken it up, or after a limit."""
+        part = [] if self._books is None else self._books.took_part
+        gateways = [source for source in await self._gateways.living() if source in part]
+        took = await self._takers.all(switch, (*names, *gateways), limit_s)
+        said = {source: f"{GATEWAY_APP}:{number}" for number, source in enumerate(part)}
+        return TakenUp(
+            took_up={said.get(name, name): t_s for name, t_s in sorted(took.items())},
+            missing=tuple(said.get(name, name) for name in (*names, *gateways) if name not in took),
+        )
+
     def _set(self, state: RunState, footer: RunFooter | None = None) -> None:
         """Tell what became of the run; `footer`: of one that is closed."""
         self._state, self._footer = state, footer
@@ -184,7 +217,7 @@ class Recorder:
             return
         if self._books.t0_wall is not None:
             self._clock.start(self._books.t0_wall)
-        self._set(RunState(run_id=found.run_id, t0_wall=self._books.t0_wall))
+        self._set(RunState(run_id=found.run_id, t0_wall=self._books.t0_wall, switch=found.run.switch))
 
     # -- who takes part -----------------------------------------------------------------------------------
 

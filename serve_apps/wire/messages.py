@@ -20,7 +20,10 @@ from emulation.domain.scenario import LengthKnowledge, Scenario
 from emulation.domain.truth import WorldTruth
 from emulation.faults import Step
 from serve_apps.wire.ask import Ask, Fault
+from serve_apps.wire.switching import Schemes, news_id
 
+ANY_RUN = ""
+"""What followers of runs give as the run's id."""
 Finish = Literal["stop", "length"]
 """Why an answer ended."""
 
@@ -245,6 +248,13 @@ class GatewayRun:
     scheduled: bool = False
     news_s: float = 0.1
     """Several gateways: wall seconds between two questions to a node what others have there."""
+    switch: int = 0
+    """Number of the switch that brought this scheme in; 0: the run began with it."""
+
+    @property
+    def news_id(self) -> str:
+        """Under which name planner and scheduler of this scheme publish."""
+        return news_id(self.run_id, self.switch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +277,8 @@ class RunPlan:
     """Whether controllers go on after the scenario's end (a testbed that stays)."""
     keep_bytes: int | None = None
     """How much of the record is kept, in segments; None: all of it, in one."""
+    schemes: Schemes | None = None
+    """What it may be switched to; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,6 +290,8 @@ class RunState:
     ending: bool = False
     """No further request is taken; those in flight go on to their end."""
     closed: bool = False
+    switch: int = 0
+    """Number of the last switch of its scheme: whose part has a lower one is to ask for it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from emulation.domain.cluster import Strict
+from emulation.domain.events import SchemeName
 from emulation.domain.quantities import Name, Range, Seed
 
 EventNumber = Annotated[int, Range(0, 1_000_000)]
@@ -85,3 +86,38 @@ class LoadState(Strict):
     """Now."""
     load: LoadEntry | None
     """The last one of this run."""
+
+
+class SwitchTo(Strict):
+    """Have another scheme decide from now on."""
+
+    to: SchemeName
+
+
+class InForce(Strict):
+    """A scheme has come into force by hand."""
+
+    event: int
+    """Number of the event that it was; undoing it brings the scheme before back."""
+    scheme: str
+    before: str
+    """The one that went out."""
+    in_force_s: float
+    """Virtual second from which on every process decides by it."""
+    missing: tuple[str, ...] = ()
+    """Processes that had not taken it up when they were waited for; they do as soon as they are back."""
+
+
+class Choice(Strict):
+    """A scheme that there is."""
+
+    scheme: str
+    refused: str
+    """Why this run cannot be switched to it; empty: it can."""
+
+
+class SchemeList(Strict):
+    """The scheme in force, and all that there are."""
+
+    scheme: str
+    schemes: tuple[Choice, ...]

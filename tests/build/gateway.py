@@ -37,6 +37,8 @@ class Path:
         self.completions: list[Completion] = []
         self.commands: list[Any] = []
         self.away: set[str] = set()
+        self.before: Path | None = None
+        """In whose place it goes on."""
 
     def route(self, request: Request, now_s: float) -> RoutingDecision:
         choice = (
@@ -63,6 +65,9 @@ class Path:
 
     def policy(self, policy: MacroPolicy) -> None:
         self.commands.append(policy)
+
+    def take_over(self, before: Path) -> None:
+        self.before = before
 
     def believed(self, now_s: float) -> list[Believed]:
         return [Believed(e, e, 1.5, risky=e in self.away, masked=False) for e in ("d0", "d1")]

@@ -184,6 +184,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
         "inject": ["slowdown"],
         "undo": ["0"],
         "rate": ["1"],
+        "switch": ["MA"],
         "report": [str(run)],
         "replay": [str(run)],
         "cluster render": ["demo"],

@@ -14,7 +14,17 @@ from pydantic import TypeAdapter, ValidationError
 from emulation.domain.cluster import Strict
 from emulation.domain.complaints import complaint
 from emulation.domain.mistakes import ConfigError
-from serve_apps.wire.steer import EventList, Load, LoadEntry, LoadState, Rate, Undo
+from serve_apps.wire.steer import (
+    EventList,
+    InForce,
+    Load,
+    LoadEntry,
+    LoadState,
+    Rate,
+    SchemeList,
+    SwitchTo,
+    Undo,
+)
 
 if TYPE_CHECKING:
     import httpx2
@@ -22,7 +32,9 @@ if TYPE_CHECKING:
     from emulation.domain.events import Event
 
 LIMIT_S = 10.0
-"""Wall seconds within which a gateway must answer."""
+"""Wall seconds within which a gateway must answer, ..."""
+SWITCH_LIMIT_S = 70.0
+"""... and where controllers must be built and taken up by every process first."""
 Answered = TypeVar("Answered", bound=Strict)
 
 
@@ -105,12 +117,26 @@ class Control:
         """Send what is left of the load at another rate; 0: no more of it."""
         return await self._read("POST", "rate", LoadEntry, checked(Rate, {"rate": rate}).model_dump())
 
+    async def schemes(self) -> SchemeList:
+        """The scheme in force, and all that there are, each with why the run cannot be switched to it, if so."""
+        return await self._read("GET", "schemes", SchemeList, limit_s=SWITCH_LIMIT_S)
+
+    async def switch(self, to: str) -> InForce:
+        """Have another scheme decide; returns once it is in force."""
+        asked = checked(SwitchTo, {"to": to})
+        return await self._read("POST", "scheme", InForce, asked.model_dump(), limit_s=SWITCH_LIMIT_S)
+
     # -- one exchange -------------------------------------------------------------------------------------
 
     async def _read(
-        self, method: str, path: str, kind: type[Answered], body: Mapping[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        kind: type[Answered],
+        body: Mapping[str, object] | None = None,
+        limit_s: float = LIMIT_S,
     ) -> Answered:
-        answer = await self._answer(method, path, body)
+        answer = await self._answer(method, path, body, limit_s)
         try:
             return kind.model_validate_json(answer.content)
         except ValidationError as error:
@@ -123,11 +149,13 @@ class Control:
         except (KeyError, TypeError, ValueError) as error:
             raise self._foreign(path) from error
 
-    async def _answer(self, method: str, path: str, body: Mapping[str, object] | None) -> httpx2.Response:
+    async def _answer(
+        self, method: str, path: str, body: Mapping[str, object] | None, limit_s: float = LIMIT_S
+    ) -> httpx2.Response:
         import httpx2
 
         try:
-            answer = await self._http.request(method, f"/control/{path}", json=body)
+            answer = await self._http.request(method, f"/control/{path}", json=body, timeout=limit_s)
         except (httpx2.HTTPError, OSError) as error:
             said = f"no testbed answers at {self.url} ({str(error) or type(error).__name__})"
             raise NotDone(f"{said}; start one with `edgebed up`", said) from error

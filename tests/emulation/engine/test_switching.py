@@ -8,6 +8,7 @@ import pytest
 
 from controller.schemes import SCHEMES
 from edgebed.runs.comparison import check
+from edgebed.runs.parity import as_landed, replay_rows
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.scenario import Scenario
 from emulation.engine.deciding import SWITCHED
@@ -100,3 +101,12 @@ def test_every_scheme_can_be_switched_to_and_from(to: str) -> None:
     run = simulate_in_memory(demo({"to": to, "at_s": 37.0, "until_s": 70.0}, slots=4), "sect", 1)
     assert run.footer is not None
     assert run.footer.conserved()
+
+
+def test_a_run_that_was_switched_by_hand_is_replayed_and_its_closed_loop_switches_too() -> None:
+    world = demo({"to": "MA", "at_s": 37.0, "until_s": 80.0}, slots=5)
+    run = simulate_in_memory(world, "AL", 1)
+    planned = world.model_copy(update={"events": ()})
+    assert [(e.to, e.at_s, e.until_s) for e in as_landed(planned, run).events] == [("MA", 37.0, 80.0)]  # type: ignore[union-attr]
+    assert {row.ok for row in replay_rows(run, planned)} == {True}
+    assert {row.scheme for row in replay_rows(run, planned)} == {"AL→MA→AL"}

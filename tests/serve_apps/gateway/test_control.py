@@ -10,7 +10,7 @@ from serve_apps.gateway.front import Front
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.names import EVENTS, RECORDER
 from serve_apps.wire.secret import Keys, Secret
-from serve_apps.wire.steer import EventEntry, EventList
+from serve_apps.wire.steer import Choice, EventEntry, EventList, InForce, SchemeList
 from tests.build.asgi import MadeUpCalls, asked
 
 LEAVE = {"kind": "leave", "node": "d1", "at_s": 1.0, "until_s": 9.0}
@@ -109,6 +109,39 @@ def test_control_lists_the_events_and_never_is_null() -> None:
     reply = asked("/control/events", calls=calls, client="127.0.0.1")
     assert EventList.model_validate(reply.json()) == calls.outcome
     assert asked("/control/events", calls=calls, client="10.0.0.9").status == 403
+
+
+def test_control_switches_the_scheme_and_says_from_when_on_it_is_in_force() -> None:
+    calls = MadeUpCalls(InForce(event=3, scheme="MA", before="AL", in_force_s=12.5))
+    reply = asked("/control/scheme", {"to": "MA"}, calls=calls, client="127.0.0.1")
+    said = {"event": 3, "scheme": "MA", "before": "AL", "in_force_s": 12.5, "missing": []}
+    assert (reply.status, reply.json()) == (200, said)
+    assert calls.called == [(EVENTS, "switch", "MA")]
+    assert asked("/control/scheme", {"to": "MA"}, calls=calls, client="10.0.0.9").status == 403
+
+
+@pytest.mark.parametrize("body", [{"to": ""}, {"to": 3}, {"to": "two\nlines"}, {}, {"to": "MA", "at_s": 3}])
+def test_a_switch_names_one_scheme_or_is_refused(body: Any) -> None:
+    calls = MadeUpCalls()
+    reply = asked("/control/scheme", body, calls=calls, client="127.0.0.1")
+    assert (reply.status, calls.called) == (400, [])
+
+
+def test_control_says_why_a_scheme_cannot_come_in() -> None:
+    calls = MadeUpCalls(ValueError("MA is in force already"))
+    reply = asked("/control/scheme", {"to": "MA"}, calls=calls, client="127.0.0.1")
+    assert (reply.status, reply.error()["param"]) == (400, "to")
+    assert reply.error()["message"] == "MA is in force already"
+
+
+def test_control_lists_the_schemes_that_can_come_in() -> None:
+    schemes = (
+        Choice(scheme="MA", refused=""),
+        Choice(scheme="oracle", refused="not while a live run goes on"),
+    )
+    calls = MadeUpCalls(SchemeList(scheme="AL", schemes=schemes))
+    reply = asked("/control/schemes", method="GET", calls=calls, client="127.0.0.1")
+    assert SchemeList.model_validate(reply.json()) == calls.outcome
 
 
 def test_control_says_which_gateways_there_are() -> None:

@@ -19,8 +19,8 @@ from serve_apps.wire.calls import Unreached
 from serve_apps.wire.messages import Answer, Delta, Piece, Served, Work
 from serve_apps.wire.names import RECORDER, runtime_name
 from serve_apps.wire.trace import trace_of
-from tests.build.gateway import Gateway, ending, hanging, raising, said, served
-from tests.build.waiting import until
+from tests.build.gateway import Gateway, Path, ending, hanging, raising, said, served
+from tests.build.waiting import in_a_loop, until
 
 GONE = Unreached("its process is gone")
 
@@ -572,3 +572,41 @@ async def test_what_a_gateway_says_itself_of_a_lost_attempt_went_no_way(gateway:
     gateway.path.plan.extend(["d0", "d1"])
     await gateway.answer()
     assert [c.measured.uplink_s for c in gateway.path.completions] == [0.0, 0.0]
+
+
+@in_a_loop
+async def test_another_scheme_routes_from_its_switch_on_and_hears_how_what_was_in_flight_ended() -> None:
+    gateway, entered, other = Gateway(), asyncio.Event(), Path()
+    gateway.replicas.serving["d0"].append(hanging(entered))
+    waiting = gateway.answer(1)
+    await entered.wait()
+    gateway.dispatcher.commanded(RouteGuide())
+    gateway.dispatcher.switch(replace(gateway.dispatcher.run, scheme="other", switch=1), other)
+    assert other.before is gateway.path
+    assert gateway.dispatcher.heard_s == {}, "the guide was of the scheme that went out"
+    await gateway.answer(2)
+    assert (gateway.path.sent, other.sent) == (["d0"], ["d0"])
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert other.ends == [("d0", "done"), ("d0", "aborted")]
+    counted = {
+        (s.labels, s.value)
+        for s in gateway.dispatcher.counts.samples()
+        if s.metric == "edgebed_requests_total"
+    }
+    assert counted == {(("m", "done", "other"), 1), (("m", "aborted", "other"), 1)}
+
+
+@in_a_loop
+async def test_a_gateway_that_comes_up_after_a_switch_takes_over_from_what_the_scheme_before_left() -> None:
+    gateway, entered, successor = Gateway(), asyncio.Event(), Gateway()
+    gateway.replicas.serving["d0"].append(hanging(entered))
+    waiting = gateway.answer(1)
+    await entered.wait()
+    kept = pickle.loads(pickle.dumps(gateway.dispatcher.checkpoint()))
+    successor.dispatcher.run = replace(successor.dispatcher.run, switch=1)
+    successor.dispatcher.restore(kept)
+    assert successor.dispatcher.fast_path is successor.path, "not that of the scheme that went out"
+    assert successor.path.before is kept[0]
+    assert successor.path.ends == [("d0", "error")]
+    waiting.cancel()

@@ -171,7 +171,7 @@ def test_a_successor_forgets_what_its_predecessor_had_in_view_and_will_hear_it_a
     foreign = Request("x1", "m", "d0", 0.0, inf)
     path.dispatched(foreign, RoutingDecision("d0", "route", "by another gateway"), 0.0)
     gateway = Gateway()
-    gateway.dispatcher.restore((path, [(foreign, "d0")]))
+    gateway.dispatcher.restore((path, [(foreign, "d0")], 0))
     assert not path.view.beliefs["d0"].backlog.entries
 
 

@@ -12,7 +12,9 @@ from edgebed.ui.page.plots import (
     GHOSTS,
     PLOTS,
     PREDICTED,
+    Plot,
     ended,
+    is_blank,
     marked,
     points_of,
     predicted_options,
@@ -32,6 +34,7 @@ class Charts:
         self._room, self._stage, self._shown = room, stage, shown
         self._ghosts: list[Source] = []
         self._haunted: tuple[str, list[float]] | None = None
+        self._blank: dict[int, bool] = {}
         self._marked: tuple[EventView, ...] = ()
         self._ended: Span | None = None
         with ui.element("div").classes("bar"):
@@ -67,11 +70,19 @@ class Charts:
         source, t_s, model = self._source(), self._room.moment.t_s, str(self._model.value)
         series = source.series(t_s)
         for chart, plot in zip(self._plots, PLOTS, strict=True):
-            for line, points in points_of(plot, series, model).items():
+            lines = points_of(plot, series, model)
+            self._say_blank(chart, is_blank(lines))
+            for line, points in lines.items():
                 self._stage.plot(chart.id, f"own-{line}", points)
         self._stage.plot(self._predicted.id, "own-predicted", predicted_points(series, model))
         self._haunt(model)
         self._mark(source, t_s)
+
+    def _say_blank(self, chart: ui.echart, blank: bool) -> None:
+        """Say in a plot that it has nothing to show, while that is so."""
+        if self._blank.get(chart.id, False) != blank:
+            self._blank[chart.id] = blank
+            chart.run_chart_method("setOption", {"title": {"show": blank}})
 
     def _haunt(self, model: str) -> None:
         """Draw the earlier schemes, if they are others, or longer, than those that are drawn."""
@@ -81,9 +92,13 @@ class Charts:
         self._haunted = (model, ends)
         for i, (ghost, to_s) in enumerate(zip(self._ghosts, ends, strict=True)):
             whole = ghost.series(to_s)
-            for chart, plot in zip(self._plots, PLOTS, strict=True):
+            for chart, plot in self._compared():
                 first = next(iter(points_of(plot, whole, model).values()))
                 self._stage.plot(chart.id, f"ghost-{i}", first)
+
+    def _compared(self) -> list[tuple[ui.echart, Plot]]:
+        """The plots that other schemes stand in."""
+        return [(c, plot) for c, plot in zip(self._plots, PLOTS, strict=True) if plot.compared]
 
     def _redo(self, chart: ui.echart, options: dict[str, Any]) -> None:
         """Give a chart other series; what it showed is gone."""
@@ -91,6 +106,7 @@ class Charts:
         chart.options.update(options)
         chart.update()
         self._stage.forget(chart.id)
+        self._blank.pop(chart.id, None)
 
     def _mark(self, source: Source, t_s: float) -> None:
         """Bands where something was wrong, and how far the axis goes; sent when they change."""
@@ -112,7 +128,7 @@ class Charts:
                 with ui.element("span"):
                     style = "solid" if not i else "dotted"
                     ui.element("i").style(f"border-color: var(--{look.ink}); border-top-style: {style}")
-                    ui.label(scheme + ("" if not i else " (earlier)")).style("display: inline")
+                    ui.label(scheme + ("" if not i else " (same requests)")).style("display: inline")
 
     def _source(self) -> Source:
         assert self._room.source is not None, "panels are told of a run when there is one"

@@ -3,7 +3,7 @@ need nothing of their own; tooltips are drawn, never markup."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,15 +29,17 @@ class Plot:
     lines: tuple[tuple[str, Callable[[ModelSeries], Values]], ...] = ()
     """Names and values of its lines; of fairness, which is of no model, none."""
     scale: float = 1.0
+    compared: bool = True
+    """Whether other schemes are drawn behind; what all of them share is drawn once."""
     top: float | None = None
 
 
 PLOTS = (
     Plot("Latency, p50 and p95 dashed", "s", True, (("p50", lambda m: m.p50_s), ("p95", lambda m: m.p95_s))),
-    Plot("Served in time", "%", True, (("success", lambda m: m.success),), 100.0, 100.0),
+    Plot("Served in time", "%", True, (("success", lambda m: m.success),), 100.0, top=100.0),
     Plot("Time to first token, p50", "s", True, (("first", lambda m: m.first_token_s),)),
-    Plot("Fairness over models (F_norm)", "0 to 1", False, (), 1.0, 1.0),
-    Plot("Requests that arrive", "per s", True, (("rate", lambda m: m.arrived_per_s),)),
+    Plot("Fairness over models (F_norm)", "0 to 1", False, (), top=1.0),
+    Plot("Requests that arrive", "per s", True, (("rate", lambda m: m.arrived_per_s),), compared=False),
 )
 PREDICTED = "Predicted and measured time of requests"
 
@@ -55,6 +57,11 @@ def _points(t_s: Sequence[float], values: Values, scale: float) -> Points:
     return [[_short(t), None if v is None else _short(scale * v)] for t, v in pairs]
 
 
+def is_blank(lines: Mapping[str, Points]) -> bool:
+    """Whether a plot has nothing to show of this run."""
+    return all(value is None for points in lines.values() for _, value in points)
+
+
 def predicted_points(series: Series, model: str) -> Points:
     """(measured, predicted) of the latest requests of a model, for logarithmic axes."""
     found = series.predicted
@@ -69,7 +76,8 @@ def time_options(plot: Plot, own: Look, ghosts: Sequence[tuple[str, Look]], sche
     """A plot over time: lines of this run, thin ones of earlier schemes behind them, and what went wrong when."""
     lines = [name for name, _ in plot.lines] or ["all"]
     behind = [
-        _line(f"ghost-{i}", name, look.ink, 1.7, "dotted", 1.0) for i, (name, look) in enumerate(ghosts)
+        _line(f"ghost-{i}", name, look.ink, 1.7, "dotted", 1.0)
+        for i, (name, look) in enumerate(ghosts if plot.compared else ())
     ]
     front = [_line(f"own-{lines[0]}", f"{scheme} {lines[0]}", own.ink, 2.4, "solid", 1.0)]
     front += [_line(f"own-{line}", f"{scheme} {line}", own.ink, 1.4, "dashed", 1.0) for line in lines[1:]]
@@ -80,11 +88,15 @@ def time_options(plot: Plot, own: Look, ghosts: Sequence[tuple[str, Look]], sche
     y = _axis(plot.unit) | {"min": 0, "scale": False} | ({} if plot.top is None else {"max": plot.top})
     return {
         **_frame(),
+        "title": {
+            "text": "nothing measured up to this moment", "show": False, "left": "center", "top": "middle",
+            "textStyle": {"color": "var(--muted)", "fontSize": 12, "fontWeight": "normal"},
+        },
         "tooltip": {"trigger": "axis", "renderMode": "richText", "confine": True, **_TOOLTIP},
         "xAxis": _axis("virtual s") | {"min": "dataMin", "nameLocation": "end", "splitLine": {"show": False}},
         "yAxis": y,
         "series": [marks, *behind, *front],
-    }
+    }  # fmt: skip
 
 
 def predicted_options(own: Look) -> dict[str, Any]:

@@ -155,7 +155,7 @@ export default {
       this.$play.textContent = playing ? "❚❚ Pause" : "▶ Play";
       this.$now.textContent = growing ? (following ? "● Live" : "Go to now") : "End";
       this.$now.classList.toggle("live", growing && following);
-      this.$now.disabled = growing ? following : t >= to;
+      this.$now.disabled = growing ? following : t >= to - 0.01;
       this.$problem.hidden = !problem;
       this.$problem.textContent = problem || "";
       this.$marks.replaceChildren();

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from edgebed.ui.page.moment import Moment
-from edgebed.ui.page.words import one_line, seconds
+from edgebed.ui.page.words import one_line, percent, seconds
 from edgebed.ui.views import DecisionView, EventView, ExecutorView, FlowView, Frame, NodeView, Source, Span
 
 FEED = 30
@@ -41,7 +41,7 @@ def state_of(source: Source, moment: Moment, span: Span) -> dict[str, Any]:
 def _facts(source: Source, frame: Frame, span: Span) -> list[list[str]]:
     end = f" of {seconds(span.end_s)}" if span.end_s < 1e8 else ""
     ended = frame.done + frame.failed
-    share = f" ({100 * frame.done / ended:.0f}% of what ended)" if ended else ""
+    share = f" ({percent(frame.done / ended)} of what ended)" if ended else ""
     return [
         ["time", f"{frame.t_s:,.0f} s{end}"],
         ["arrived", f"{frame.arrived:,}"],

@@ -12,16 +12,10 @@ def seconds(value: float | None) -> str:
     )
 
 
-def percent(share: float | None) -> str:
-    """`87%`; a dash for what was not measured."""
-    return "–" if share is None else f"{100 * share:.0f}%"
-
-
-def many(count: int | None, one: str, several: str = "") -> str:
-    """`1 request`, `12 requests`; a dash for what nobody knows."""
-    if count is None:
-        return "–"
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
+def percent(share: float) -> str:
+    """`87%`, `99.7%`: what is nearly all, or nearly nothing, is not said to be it."""
+    near = 0 < share < 0.01 or 0.99 < share < 1
+    return f"{min(100 * share, 99.9):.1f}%" if near else f"{100 * share:.0f}%"
 
 
 def one_line(text: str, most: int = 200) -> str:

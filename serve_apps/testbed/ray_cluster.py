@@ -24,7 +24,7 @@ from emulation.files import ConfigError
 from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.testbed.apps import LOOK_S, delete_apps
 from serve_apps.testbed.control_service import ControlService, pid_of
-from serve_apps.testbed.guest import Guest, is_node_of
+from serve_apps.testbed.joined_node import JoinedNode, is_node_of
 from serve_apps.testbed.processes import Process, process_of
 from serve_apps.testbed.ray_access import LOOPBACK, guard_joined, guard_own, on_loopback, private_folder
 from serve_apps.testbed.sight import CONTROL_SERVICE, HEAD
@@ -203,14 +203,14 @@ def join(address: str, testbed: TestbedConfig, unprotected: bool = False) -> Ray
     token, or has no room for the testbed (`check_room`).
     """
     head = guard_joined(address, unprotected)
-    guest = None if is_node_of(head) else Guest(head)
+    joined = None if is_node_of(head) else JoinedNode(head)
 
     def stop() -> None:
         disconnect()
-        if guest is not None:
-            guest.stop()
+        if joined is not None:
+            joined.stop()
 
-    beside: dict[str, Any] = {} if guest is None else {"_node_ip_address": guest.own_address}
+    beside: dict[str, Any] = {} if joined is None else {"_node_ip_address": joined.own_address}
     try:
         with on_loopback() if head.startswith(f"{LOOPBACK}:") else nullcontext():
             ray.init(address=head, runtime_env={"env_vars": folder_elsewhere()}, **beside, **_quiet(testbed))

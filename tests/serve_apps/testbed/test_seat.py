@@ -9,7 +9,7 @@ import pytest
 
 from emulation.files import ConfigError
 from serve_apps.testbed import seat as seats
-from serve_apps.testbed.guest import address_towards, is_node_of
+from serve_apps.testbed.joined_node import address_towards, is_node_of
 from serve_apps.testbed.seat import Seat, seat_at, seat_here
 
 

@@ -1,6 +1,6 @@
 """This machine as a node of somebody's Ray that offers nothing: a program that joins Ray needs a Ray node beside it.
 
-    python -m serve_apps.testbed.guest HOST:PORT OWN-ADDRESS FOLDER
+    python -m serve_apps.testbed.joined_node HOST:PORT OWN-ADDRESS FOLDER
 
 It is a child process that ends with its parent, however that ends.
 """
@@ -34,18 +34,18 @@ _OBJECTS_BYTES = 100 * 1024 * 1024
 _PR_SET_PDEATHSIG = 1
 
 
-class Guest:
+class JoinedNode:
     """The Ray node of this machine, while this process needs it."""
 
     def __init__(self, address: str) -> None:
         """Returns when it has joined the Ray at HOST:PORT. Raises `ConfigError` with Ray's words if it does not."""
         self.own_address = address_towards(address)
         self._folder = Path(tempfile.mkdtemp(prefix="edgebed-"))
-        words = self._folder / "guest.log"
+        words = self._folder / "joined.log"
         command = [
             sys.executable,
             "-m",
-            "serve_apps.testbed.guest",
+            "serve_apps.testbed.joined_node",
             address,
             self.own_address,
             str(self._folder),

@@ -41,7 +41,7 @@ class JoinedNode:
         """Returns when it has joined the Ray at HOST:PORT. Raises `ConfigError` with Ray's words if it does not."""
         self.own_address = address_towards(address)
         self._folder = Path(tempfile.mkdtemp(prefix="edgebed-"))
-        words = self._folder / "joined.log"
+        words = self._folder / "joined_node.log"
         command = [
             sys.executable,
             "-m",

@@ -42,10 +42,10 @@ from serve_apps.testbed.apps import (
 )
 from serve_apps.testbed.guardian import guard, leave_word
 from serve_apps.testbed.launcher import Launcher
+from serve_apps.testbed.listen_address import ListenAddress, listen_at, listen_here
 from serve_apps.testbed.parts import parts_of
 from serve_apps.testbed.processes import end_marked
 from serve_apps.testbed.ray_cluster import EDGE_HELD, RayCluster, quieten, ray_for, set_environment
-from serve_apps.testbed.seat import Seat, seat_at, seat_here
 from serve_apps.testbed.sight import Lookout
 from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
@@ -109,12 +109,14 @@ class LiveOptions:
 class LiveCluster:
     """A live testbed. Use as a context manager, or call `stop`."""
 
-    def __init__(self, testbed: TestbedConfig, options: LiveOptions, seat: Seat, base: RayCluster) -> None:
+    def __init__(
+        self, testbed: TestbedConfig, options: LiveOptions, listens: ListenAddress, base: RayCluster
+    ) -> None:
         self.testbed = testbed
-        self.options = replace(options, host=seat.host, port=seat.port)
+        self.options = replace(options, host=listens.host, port=listens.port)
         self.base = base
         """The Ray it stands on."""
-        self.url = seat.url
+        self.url = listens.url
         """Base URL of the gateway as others reach it, without a path."""
         self.calls = RayCalls()
         self._handles: dict[str, Any] = {}
@@ -136,18 +138,18 @@ class LiveCluster:
         """
         options = options or LiveOptions()
         backend_class(options.backend)
-        seat = None if options.address else seat_here(options.host, options.port, LOOPBACK)
+        listens = None if options.address else listen_here(options.host, options.port, LOOPBACK)
         set_environment()
         quieten()
         guard()
         share = gpu_share(testbed)
         base = ray_for(testbed, options.address, options.raylets, options.unprotected)
         try:
-            seat = seat or seat_at(base.place, options.host, options.port)
+            listens = listens or listen_at(base.place, options.host, options.port)
         except BaseException:
             base.stop()
             raise
-        cluster = cls(testbed, options, seat, base)
+        cluster = cls(testbed, options, listens, base)
         try:
             cluster._start_actors()
             cluster._start_apps(share)

@@ -19,16 +19,16 @@ from emulation.domain.mistakes import ConfigError
 from emulation.recording import JsonlSink, read_run
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.testbed import standing as owner
+from serve_apps.testbed.listen_address import ListenAddress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.processes import started_at
-from serve_apps.testbed.seat import Seat
 from serve_apps.testbed.standing import say_how_it_ended
 from serve_apps.testbed.state import Standing, read_standing
 from serve_apps.testbed.watch import Role
 from serve_apps.wire.calls import Unreached
 from tests.build.fakes import device_testbed, header, scenario
 
-SEAT = Seat("127.0.0.1", 8123, "127.0.0.1", "here")
+LISTENS = ListenAddress("127.0.0.1", 8123, "127.0.0.1", "here")
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_whoever_looks_for_a_testbed_reads_what_its_owner_wrote(
 ) -> None:
     path = state
     base: Any = SimpleNamespace(address="address")
-    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123), SEAT, base)
+    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123), LISTENS, base)
     found: list[Standing | None] = []
 
     class Asked(threading.Event):
@@ -145,7 +145,7 @@ def test_scrapers_hear_of_a_gateway_that_was_restarted_by_its_new_address(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base: Any = SimpleNamespace(address="address")
-    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123, gateways=2), SEAT, base)
+    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123, gateways=2), LISTENS, base)
     ports: list[tuple[int, bool]] = [(1, True), (2, True)]
 
     def gateways() -> list[dict[str, Any]]:
@@ -174,7 +174,7 @@ def test_a_testbed_that_could_not_go_on_says_why_and_down_says_it_again(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base: Any = SimpleNamespace(address="address")
-    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123), SEAT, base)
+    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123), LISTENS, base)
     watch = cluster.lookout.watch
     watch.expect(Role("recorder", 0.0, vital=True))
     watch.look(0, {"recorder": {"a"}})

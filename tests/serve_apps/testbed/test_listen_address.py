@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from emulation.files import ConfigError
-from serve_apps.testbed import seat as seats
+from serve_apps.testbed import listen_address
 from serve_apps.testbed.joined_node import address_towards, is_node_of
-from serve_apps.testbed.seat import Seat, seat_at, seat_here
+from serve_apps.testbed.listen_address import ListenAddress, listen_at, listen_here
 
 
 @pytest.mark.parametrize(
@@ -23,41 +23,41 @@ from serve_apps.testbed.seat import Seat, seat_at, seat_here
     ],
 )
 def test_what_is_told_is_an_address_that_leads_there(host: str, bound: str, told: str) -> None:
-    found = seat_here(host, 0, "127.0.0.7")
+    found = listen_here(host, 0, "127.0.0.7")
     assert (found.host, found.address) == (bound, told)
     assert found.url == f"http://{told}:{found.port}"
 
 
 def test_an_ipv6_address_is_bracketed() -> None:
-    assert Seat("::1", 8000, "::1", "here").url == "http://[::1]:8000"
+    assert ListenAddress("::1", 8000, "::1", "here").url == "http://[::1]:8000"
 
 
-def elsewhere(monkeypatch: pytest.MonkeyPatch, seat: Seat) -> None:
-    """Have the seat settled on another machine."""
+def elsewhere(monkeypatch: pytest.MonkeyPatch, listens: ListenAddress) -> None:
+    """Have the listens settled on another machine."""
     task = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *_: None))
-    answer: Any = SimpleNamespace(remote=lambda _: task, get=lambda *_, **__: (seat, "10.0.0.1"))
-    monkeypatch.setattr(seats, "ray", answer)
+    answer: Any = SimpleNamespace(remote=lambda _: task, get=lambda *_, **__: (listens, "10.0.0.1"))
+    monkeypatch.setattr(listen_address, "ray", answer)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_loopback_of_another_machine_is_refused_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    elsewhere(monkeypatch, Seat(host, 8000, host, "another network"))
+    elsewhere(monkeypatch, ListenAddress(host, 8000, host, "another network"))
     with pytest.raises(ConfigError, match=r"another machine, 10\.0\.0\.1, .*; give --host node"):
-        seat_at({"control": 0.001}, host, 8000)
+        listen_at({"control": 0.001}, host, 8000)
 
 
 def test_loopback_of_this_machine_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = Seat("127.0.0.1", 8000, "127.0.0.1", seats.network())
+    here = ListenAddress("127.0.0.1", 8000, "127.0.0.1", listen_address.network())
     elsewhere(monkeypatch, here)
-    assert seat_at({"control": 0.001}, "127.0.0.1", 8000) == here
+    assert listen_at({"control": 0.001}, "127.0.0.1", 8000) == here
 
 
 def test_an_address_of_another_machine_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = Seat("10.0.0.1", 8000, "10.0.0.1", "another network")
+    there = ListenAddress("10.0.0.1", 8000, "10.0.0.1", "another network")
     elsewhere(monkeypatch, there)
-    assert seat_at({"control": 0.001}, "node", 8000) == there
+    assert listen_at({"control": 0.001}, "node", 8000) == there
 
 
 def test_a_machine_is_a_node_of_what_it_carries_and_of_nothing_else() -> None:

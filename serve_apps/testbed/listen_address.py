@@ -20,7 +20,7 @@ SETTLED_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class ListenAddress:
     """Where a gateway listens."""
 
     host: str
@@ -37,34 +37,34 @@ class Seat:
         return f"http://{host}:{self.port}"
 
 
-def seat_here(host: str, port: int, node_address: str) -> Seat:
-    """A seat on this machine. Raises `ConfigError` if the port is taken, or the host is no address of this machine."""
+def listen_here(host: str, port: int, node_address: str) -> ListenAddress:
+    """A place to listen on this machine. Raises `ConfigError` if the port is taken, or the host is no address of this machine."""
     bound = node_address if host == NODE else host
-    return Seat(
+    return ListenAddress(
         bound, checked_port(bound, port), node_address if _is(bound, "is_unspecified") else bound, network()
     )
 
 
-def seat_at(place: Mapping[str, float], host: str, port: int) -> Seat:
-    """A seat on the machine of the joined Ray where the resources of `place` are.
+def listen_at(place: Mapping[str, float], host: str, port: int) -> ListenAddress:
+    """A place to listen on the machine of the joined Ray where the resources of `place` are.
 
-    Raises `ConfigError` like `seat_here`, and if that is another machine where it would listen on loopback.
+    Raises `ConfigError` like `listen_here`, and if that is another machine where it would listen on loopback.
     """
     settle: Any = ray.remote(_on_the_node).options(num_cpus=0, resources=dict(place))
     try:
-        seat, node_address = ray.get(settle.remote(host, port), timeout=SETTLED_S)
+        listens, node_address = ray.get(settle.remote(host, port), timeout=SETTLED_S)
     except RayTaskError as error:
         if isinstance(error.cause, ConfigError):
             raise ConfigError(f"on the machine of the gateway: {error.cause}") from None
         raise
     except GetTimeoutError:
         raise ConfigError(f"the Ray cluster has no room for a gateway where {', '.join(place)} is") from None
-    if (host == "localhost" or _is(seat.host, "is_loopback")) and seat.network != network():
+    if (host == "localhost" or _is(listens.host, "is_loopback")) and listens.network != network():
         raise ConfigError(
             f"--host {host}: the gateway lands on another machine, {node_address}, and would listen on loopback there,"
             f" where nobody reaches it from here; give --host {NODE} for its address"
         )
-    found: Seat = seat
+    found: ListenAddress = listens
     return found
 
 
@@ -74,10 +74,10 @@ def network() -> str:
     return f"{machine}/{Path('/proc/self/ns/net').stat().st_ino}"
 
 
-def _on_the_node(host: str, port: int) -> tuple[Seat, str]:
+def _on_the_node(host: str, port: int) -> tuple[ListenAddress, str]:
     address_of_node: Any = ray.util.get_node_ip_address
     address = str(address_of_node())
-    return seat_here(host, port, address), address
+    return listen_here(host, port, address), address
 
 
 def _is(host: str, what: str) -> bool:

@@ -11,7 +11,7 @@ from edgebed.runs.manifest import RunNote
 from emulation.domain.records import EventRecord
 from emulation.jsonl import RecordError
 from emulation.recording import read_run
-from serve_apps.testbed.watch import Watch, said_of
+from serve_apps.testbed.lives import Watch, said_of
 from serve_apps.wire.names import app_name, deployer_name, runtime_name
 
 

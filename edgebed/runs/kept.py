@@ -19,7 +19,7 @@ from emulation.jsonl import RecordError
 from emulation.metrics.view import cut, last_s
 from emulation.recording import RECORD_FILE, Run, VersionError, read_run
 from serve_apps.records.segments import SEGMENTS
-from serve_apps.testbed.watch import said_of
+from serve_apps.testbed.lives import said_of
 
 Pair = tuple[str, int]
 """Scheme and seed."""

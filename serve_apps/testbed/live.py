@@ -43,10 +43,10 @@ from serve_apps.testbed.apps import (
 from serve_apps.testbed.guardian import guard, leave_word
 from serve_apps.testbed.launcher import Launcher
 from serve_apps.testbed.listen_address import ListenAddress, listen_at, listen_here
+from serve_apps.testbed.lookout import Lookout
 from serve_apps.testbed.parts import parts_of
 from serve_apps.testbed.processes import end_marked
 from serve_apps.testbed.ray_cluster import EDGE_HELD, RayCluster, quieten, ray_for, set_environment
-from serve_apps.testbed.sight import Lookout
 from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
 from serve_apps.wire.calls import RayCalls, Unreached

@@ -11,7 +11,7 @@ from typing import Any
 import ray
 
 from emulation.recording import read_run
-from serve_apps.testbed.sight import BACK_S, CONTROL_SERVICE, CONTROLLER
+from serve_apps.testbed.lookout import BACK_S, CONTROL_SERVICE, CONTROLLER
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]

@@ -10,7 +10,7 @@ from edgebed.runs.deaths import note_deaths, unplanned
 from edgebed.runs.layout import Layout
 from edgebed.runs.manifest import read_note
 from emulation.domain.records import EventRecord
-from serve_apps.testbed.watch import Role, Watch
+from serve_apps.testbed.lives import Role, Watch
 from tests.build.small import small_scenario
 
 

@@ -21,10 +21,10 @@ from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.testbed import standing as owner
 from serve_apps.testbed.listen_address import ListenAddress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.testbed.lives import Role
 from serve_apps.testbed.processes import started_at
 from serve_apps.testbed.standing import say_how_it_ended
 from serve_apps.testbed.state import Standing, read_standing
-from serve_apps.testbed.watch import Role
 from serve_apps.wire.calls import Unreached
 from tests.build.fakes import device_testbed, header, scenario
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from serve_apps.observe.logs import FOLDER, file_of
+from serve_apps.testbed.lives import Role, Watch
+from serve_apps.testbed.lookout import CONTROL_SERVICE, CONTROLLER, HEAD, Lookout, lives_in, roles
 from serve_apps.testbed.processes import MARK, Process, end_marked, marked, process_of
-from serve_apps.testbed.sight import CONTROL_SERVICE, CONTROLLER, HEAD, Lookout, lives_in, roles
-from serve_apps.testbed.watch import Role, Watch
 from serve_apps.wire.testbed import NAMESPACE, served
 from tests.build.waiting import eventually
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import ray
 
+from serve_apps.testbed.lives import Role, Watch
 from serve_apps.testbed.processes import Process
-from serve_apps.testbed.watch import Role, Watch
 from serve_apps.wire.names import GATEWAY_APP, RECORDER
 from serve_apps.wire.testbed import ours
 

@@ -38,7 +38,7 @@ class ListenAddress:
 
 
 def listen_here(host: str, port: int, node_address: str) -> ListenAddress:
-    """A place to listen on this machine. Raises `ConfigError` if the port is taken, or the host is no address of this machine."""
+    """A place on this machine. Raises `ConfigError` if the port is taken, or the host is no address of this machine."""
     bound = node_address if host == NODE else host
     return ListenAddress(
         bound, checked_port(bound, port), node_address if _is(bound, "is_unspecified") else bound, network()

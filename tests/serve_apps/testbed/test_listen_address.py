@@ -33,7 +33,7 @@ def test_an_ipv6_address_is_bracketed() -> None:
 
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch, listens: ListenAddress) -> None:
-    """Have the listens settled on another machine."""
+    """Have it settled on another machine where to listen."""
     task = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *_: None))
     answer: Any = SimpleNamespace(remote=lambda _: task, get=lambda *_, **__: (listens, "10.0.0.1"))
     monkeypatch.setattr(listen_address, "ray", answer)

@@ -43,7 +43,7 @@ class PlayedPlan:
             if step.spec.at_s < self._end_s:
                 self._wait_for(step)
             elif step.phase == "onset":
-                kernel.maybe(step.at_s, FAULT, self._begin_late, step)
+                kernel.if_anything_comes_later(step.at_s, FAULT, self._begin_late, step)
             else:
                 self._rest[step.event].append(step)
 

@@ -25,13 +25,13 @@ Callback = Callable[[Any], None]
 class Kernel:
     """Virtual time. `now_s` never goes back: scheduling in the past raises `ValueError`."""
 
-    __slots__ = ("_heap", "_maybe", "_sequence", "_stopped", "now_s")
+    __slots__ = ("_heap", "_optional", "_sequence", "_stopped", "now_s")
 
     def __init__(self) -> None:
         self.now_s = 0.0
         self._heap: list[tuple[float, int, int, Callback, Any]] = []
         self._sequence = 0
-        self._maybe = 0
+        self._optional = 0
         """Events that `run` does not go on for."""
         self._stopped = False
 
@@ -42,13 +42,15 @@ class Kernel:
         self._sequence += 1
         heappush(self._heap, (t_s, priority, self._sequence, callback, argument))
 
-    def maybe(self, t_s: float, priority: int, callback: Callback, argument: Any = None) -> None:
+    def if_anything_comes_later(
+        self, t_s: float, priority: int, callback: Callback, argument: Any = None
+    ) -> None:
         """As `at`, for what `run` does not go on for: it is called only if anything else comes as late."""
-        self._maybe += 1
-        self.at(t_s, priority, self._call_maybe, (callback, argument))
+        self._optional += 1
+        self.at(t_s, priority, self._call_optional, (callback, argument))
 
-    def _call_maybe(self, wanted: tuple[Callback, Any]) -> None:
-        self._maybe -= 1
+    def _call_optional(self, wanted: tuple[Callback, Any]) -> None:
+        self._optional -= 1
         callback, argument = wanted
         callback(argument)
 
@@ -59,7 +61,7 @@ class Kernel:
     def run(self, until_s: float = inf) -> None:
         """Process events until none is left that has to come, `stop` is called, or the next one is after `until_s`."""
         heap = self._heap
-        while len(heap) > self._maybe and not self._stopped:
+        while len(heap) > self._optional and not self._stopped:
             if heap[0][0] > until_s:
                 self.now_s = until_s
                 return

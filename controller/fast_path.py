@@ -18,7 +18,7 @@ from controller.scoring import AVOID_S, guide_penalty_s, soft_bias_s
 from controller.succession import succeed
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
-from emulation.domain.ports import Believed, Completion, Lesson, MetaController, PerfKey, PerformanceModel
+from emulation.domain.ports import Believed, Completion, MetaController, PerfKey, PerformanceModel, ServedWork
 from emulation.domain.quantities import Range, Seconds
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
@@ -70,7 +70,7 @@ class FastPath:
         self.lengths = OutputLengths(self.config.prior_output_tokens)
         self.view = FastView(testbed, perf)
         self._where: dict[str, Belief] = {}
-        self._unlearned: list[tuple[Completion, Lesson]] = []
+        self._unlearned: list[tuple[Completion, ServedWork]] = []
         """Ends heard and not yet learned: they are told the performance model in the router's batches."""
         self._weights: Mapping[tuple[str, str], float] = {}
         for belief in self.view.beliefs.values():
@@ -145,10 +145,10 @@ class FastPath:
             return
         self._hear(completion.ended_s)
         self._forget(request.id, completion.ended_s)
-        lesson = completion.lesson(self.view.pools[request.model].features)
-        if lesson is None:
+        served = completion.served_work(self.view.pools[request.model].features)
+        if served is None:
             return
-        self._unlearned.append((completion, lesson))
+        self._unlearned.append((completion, served))
         if len(self._unlearned) < self.router.learn_batch:
             return
         batch, self._unlearned = self._unlearned, []
@@ -168,8 +168,8 @@ class FastPath:
         belief.backlog.remove(request_id, now_s)
         belief.publish()
 
-    def _learn(self, completion: Completion, lesson: Lesson) -> None:
-        request, (x, service_s) = completion.request, lesson
+    def _learn(self, completion: Completion, served: ServedWork) -> None:
+        request, (x, service_s) = completion.request, served
         belief = self.view.beliefs[completion.executor]
         pool, column = _place(belief, request.model)
         if pool.features == 2:

@@ -247,8 +247,8 @@ class MetaController:
         request = completion.request
         key = PerfKey(completion.executor, request.model, completion.measured.mode)
         pool = self.fast_path.view.pools[request.model]
-        lesson = completion.lesson(pool.features)
-        x, service_s = ((), None) if lesson is None else lesson
+        served = completion.served_work(pool.features)
+        x, service_s = ((), None) if served is None else served
         predicted_s = sd_s = 0.0
         if service_s is not None:
             predicted = self.steered.calibration.predict(key, x)

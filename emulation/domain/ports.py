@@ -131,7 +131,7 @@ class OracleView(Protocol):
         """Whether a request dispatched there now would stutter (E3 eq. 3)."""
 
 
-Lesson = tuple[tuple[float, ...], float]
+ServedWork = tuple[tuple[float, ...], float]
 """Features of served work, and the seconds it took."""
 
 
@@ -148,7 +148,7 @@ class Completion:
     teaches: bool = True
     """Whether its service time tells of the executor's ordinary law."""
 
-    def lesson(self, features: int) -> Lesson | None:
+    def served_work(self, features: int) -> ServedWork | None:
         """What the executor that finished it did for it: features of the share it served, and the seconds that took.
 
         `features`: how many its service law has. None unless it was served to the end under ordinary conditions, or

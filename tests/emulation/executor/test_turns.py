@@ -91,9 +91,9 @@ def test_whatever_happened_before_it_the_lesson_is_the_law_of_who_finished_it(
     assert len(ended) == len(sizes)
     for job in ended:
         took = job.measured(done=True)
-        lesson = Completion(job.request, "n/a", "done", 0.0, took).lesson(1)
-        assert lesson is not None
-        (prompts,), seconds = lesson
+        served = Completion(job.request, "n/a", "done", 0.0, took).served_work(1)
+        assert served is not None
+        (prompts,), seconds = served
         assert 1 <= prompts <= job.request.prompts
         assert seconds == pytest.approx(LAW[job.mode] * prompts, abs=1e-6)
         assert took.work_s == pytest.approx(seconds, abs=1e-6)

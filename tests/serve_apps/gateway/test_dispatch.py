@@ -130,7 +130,7 @@ async def test_an_end_that_is_not_done_is_raised_with_its_reason_and_teaches_not
     with pytest.raises(Refused, match="it is expired") as refused:
         await gateway.answer()
     assert refused.value.outcome == "expired"
-    assert gateway.path.completions[0].lesson(1) is None
+    assert gateway.path.completions[0].served_work(1) is None
 
 
 @story

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgebed.report import compare_runs, plots_time, timelines
 from edgebed.runs.comparison import played_events
-from edgebed.runs.kept import kept_runs
+from edgebed.runs.folder_runs import kept_runs
 from edgebed.runs.layout import layout_of
 from emulation.recording import write_whole
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from edgebed.runs.kept import kept_runs
+from edgebed.runs.folder_runs import kept_runs
 from edgebed.runs.layout import layout_of
 from tests.build.browser import CHROMIUM, NARROW, WIDE, PageServer, Visitor
 

@@ -99,7 +99,7 @@ def check(
 
 def _one_run(folder: Path) -> tuple[Run, Scenario, Path]:
     """The run in a folder, or the only one below it, its scenario, and its own folder."""
-    from edgebed.runs.kept import one_run
+    from edgebed.runs.folder_runs import one_run
     from emulation.recording import RECORD_FILE
 
     if (folder / RECORD_FILE).exists():

@@ -269,7 +269,7 @@ def replay(
 ) -> None:
     """Replay a run's arrivals and decisions in virtual time; exit code 1 if a mean latency differs by over 2%."""
     from edgebed.report.export import parity_json
-    from edgebed.runs.kept import one_run
+    from edgebed.runs.folder_runs import one_run
     from edgebed.runs.parity import replay_rows
 
     original, scenario = one_run(folder)

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from edgebed.commands.console import progress_bar, warn
 from edgebed.report import Comparison, ParityReport, compare_runs, write_csv, write_report
 from edgebed.runs.failure import Failure
-from edgebed.runs.kept import kept_runs
+from edgebed.runs.folder_runs import kept_runs
 from edgebed.runs.layout import Layout
 from edgebed.runs.manifest import check_baseline, manifest_of
 from edgebed.runs.virtual import Task, run_tasks

@@ -14,7 +14,7 @@ from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE, SIDE_FILE, write_whole
-from serve_apps.records.kept import clear
+from serve_apps.records.open_run import clear
 
 SCENARIO_FILE = "scenario.json"
 PARITY_FILE = "parity.json"

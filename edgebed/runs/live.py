@@ -16,7 +16,7 @@ from edgebed.runs.client_log import CLIENT_LOG, join_client_log
 from edgebed.runs.comparison import Outcome, figures
 from edgebed.runs.deaths import note_deaths
 from edgebed.runs.failure import Failure, WorkError
-from edgebed.runs.kept import kept_runs
+from edgebed.runs.folder_runs import kept_runs
 from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout, clear_run
 from edgebed.runs.manifest import manifest_of
 from edgebed.runs.parity import CLOSED_LOOP_RUNS, parity

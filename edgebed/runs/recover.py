@@ -16,7 +16,7 @@ from emulation.domain.request import Request
 from emulation.jsonl import RecordError
 from emulation.ledger import request_record
 from emulation.recording import RECORD_FILE, SIDE_FILE, rows_of, write_records
-from serve_apps.records import kept
+from serve_apps.records import open_run
 from serve_apps.records.books import request_of
 from serve_apps.records.segments import finish, is_endless
 from serve_apps.records.store import OPEN_FOLDER, Sizes, journal_of, locked, sizes_of
@@ -105,7 +105,7 @@ def _close(folder: Path, rows: list[Row], in_system: Sequence[Request]) -> Recov
     if not closed:
         rows = [*rows, *_ending(header, [record for record, _ in rows], in_system)]
     write_records(folder, rows)
-    kept.clear(folder)
+    open_run.clear(folder)
     if is_endless(folder):
         finish(folder)
     if (folder / CLIENT_LOG).exists():

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from serve_apps.observe.logs import write_logs
-from serve_apps.records import kept
+from serve_apps.records import open_run
 from serve_apps.records.books import Books, unpacked
 from serve_apps.records.spool import orphans
 from serve_apps.records.store import Unwritten
@@ -39,7 +39,7 @@ def adopt_for(own: Path) -> bool:
 
     `own`: its folder. Of a run that is closed there is nothing to adopt. Raises what reading the books raises.
     """
-    found = kept.find(own / kept.POINTER)
+    found = open_run.find(own / open_run.POINTER)
     if found is None or found.run is None:
         return True
     books = Books(found.folder, found.run.header, found.run.testbed)

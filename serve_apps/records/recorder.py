@@ -20,7 +20,7 @@ from emulation.domain.snapshot import Window
 from emulation.ledger import ConservationError
 from serve_apps.observe.actors import books_samples, restart_samples
 from serve_apps.observe.samples import Sample
-from serve_apps.records import kept
+from serve_apps.records import open_run
 from serve_apps.records.books import Books, unpacked
 from serve_apps.records.gateways import Gateways
 from serve_apps.records.order import footer_of, put_in_order
@@ -43,13 +43,13 @@ class Recorder:
     def __init__(self, own_folder: Callable[[], Path] | None = None) -> None:
         """`own_folder`: a folder of this actor on its machine, the same after a restart; None: it never restarts."""
         self._own = None if own_folder is None else own_folder()
-        self._pointer = None if self._own is None else self._own / kept.POINTER
+        self._pointer = None if self._own is None else self._own / open_run.POINTER
         self._lost = ""
         """Why the run that was open could not be gone on with; empty: it could."""
         self._state = RunState(run_id=None, t0_wall=None)
         self._news: News[RunState] = News()
         self._news.begin(ANY_RUN)
-        self._run: kept.OpenRun | None = None
+        self._run: open_run.OpenRun | None = None
         self._books: Books | None = None
         self._footer: RunFooter | None = None
         """Of the present run, once it is closed."""
@@ -87,9 +87,11 @@ class Recorder:
         self._takers = Takers()
         speedup, testbed = plan.scenario.live.speedup, plan.scenario.testbed
         self._clock = LiveClock(speedup)
-        run = kept.OpenRun(plan.run_id, plan.header, testbed, speedup, plan.folder, parts, plan.keep_bytes)
+        run = open_run.OpenRun(
+            plan.run_id, plan.header, testbed, speedup, plan.folder, parts, plan.keep_bytes
+        )
         folder = Path(plan.folder)
-        kept.clear(folder)
+        open_run.clear(folder)
         try:
             run.keep(self._pointer)
             self._books = Books(folder, plan.header, testbed)
@@ -140,7 +142,7 @@ class Recorder:
             self._set(replace(self._state, closed=True))
             raise
         self._set(replace(self._state, closed=True), footer)
-        kept.clear(books.folder)
+        open_run.clear(books.folder)
         await self._turning.end(books.folder)
         return footer
 
@@ -199,7 +201,7 @@ class Recorder:
     def _go_on(self) -> None:
         """After a restart: read the books of the run that was open, before anybody is answered."""
         try:
-            found = kept.find(self._pointer)
+            found = open_run.find(self._pointer)
             if found is None:
                 return
             log.error("the recorder was restarted; its run is %s", found.run_id)
@@ -210,7 +212,7 @@ class Recorder:
             self._run, self._clock = found.run, LiveClock(found.run.speedup)
             self._turning = Turning(found.run.keep_bytes)
             self._books = Books(found.folder, found.run.header, found.run.testbed)
-            self._left = kept.left(found.folder)
+            self._left = open_run.left(found.folder)
         except Exception as error:  # an actor whose constructor fails is never restarted again
             self._lost = f"{CANNOT}: it cannot be gone on with: {type(error).__name__}: {error}"
             log.exception("%s", self._lost)
@@ -256,7 +258,7 @@ class Recorder:
         """Keep the learned state of an actor for its successor."""
         self._left[name] = content
         if self._books is not None:
-            kept.leave(self._books.folder, name, content)
+            open_run.leave(self._books.folder, name, content)
 
     async def kept(self, name: str) -> Any:
         """What an actor left with `checkpoint` in this run; None if nothing."""

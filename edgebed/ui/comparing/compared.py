@@ -12,7 +12,7 @@ from edgebed.report.page import key
 from edgebed.report.palette import scheme_looks
 from edgebed.report.tables import FigureRow, main_rows, paired_rows
 from edgebed.runs.comparison import played_events
-from edgebed.runs.kept import Kept, kept_runs
+from edgebed.runs.folder_runs import FolderRuns, kept_runs
 from edgebed.runs.layout import Layout, layout_of
 from edgebed.ui.comparing.leading import Headline, headline
 from edgebed.ui.comparing.reactions import Change, Reaction, event_text, reactions
@@ -92,7 +92,7 @@ def compared(root: Path, seed: int | None = None, baseline: str | None = None) -
         return str(error)
 
 
-def _runs(kept: Kept) -> tuple[list[Run], str]:
+def _runs(kept: FolderRuns) -> tuple[list[Run], str]:
     """The runs that can be compared, and which part of them, in words; those on their way only if they must."""
     whole = kept.runs()
     begun = [run for (scheme, _), run in kept.cut.items() if all(scheme != s for s, _ in kept.whole)]
@@ -105,7 +105,7 @@ def _runs(kept: Kept) -> tuple[list[Run], str]:
     return runs, f"The first {t_s:.0f} s of each: {names} has come no further yet."
 
 
-def _comparison(layout: Layout, kept: Kept, runs: Sequence[Run]) -> Comparison:
+def _comparison(layout: Layout, kept: FolderRuns, runs: Sequence[Run]) -> Comparison:
     scenario = layout.scenario()
     schemes = {run.header.scheme for run in runs}
     return compare_runs(

@@ -13,7 +13,7 @@ import pytest
 
 from controller.schemes import SCHEMES
 from edgebed.runs.comparison import compare_virtual, conclude
-from edgebed.runs.kept import kept_runs, one_run
+from edgebed.runs.folder_runs import kept_runs, one_run
 from edgebed.runs.layout import Layout
 from edgebed.runs.manifest import MANIFEST_FILE, RUN_FILE, read_manifest, read_note
 from edgebed.wiring.identity import identity_of

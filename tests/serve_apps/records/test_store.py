@@ -224,7 +224,7 @@ async def test_a_recorder_that_is_killed_as_it_puts_a_record_in_order_closes_it_
         raise Killed
 
     with monkeypatch.context() as dying:
-        dying.setattr("serve_apps.records.kept.clear", dies)
+        dying.setattr("serve_apps.records.open_run.clear", dies)
         with pytest.raises(Killed):
             await first.close()
     ordered = (tmp_path / "run" / RECORD_FILE).read_bytes()

@@ -26,7 +26,7 @@ Pair = tuple[str, int]
 
 
 @dataclass(slots=True)
-class Kept:
+class FolderRuns:
     """The runs of a comparison, in its order."""
 
     whole: dict[Pair, Run] = field(default_factory=dict)
@@ -48,14 +48,14 @@ class Kept:
 
 def kept_runs(
     layout: Layout, known: Mapping[Pair, Run] | None = None, failed: Mapping[Pair, str] | None = None
-) -> Kept:
+) -> FolderRuns:
     """Everything a folder holds; `known` runs are not read again, `failed` ones may have had no room to say why.
 
     Raises `ConfigError` or `RecordError` naming the difference if something in it is of another experiment, and what a
     record is where this version cannot read it.
     """
     manifest = read_manifest(layout.root)
-    kept = Kept()
+    kept = FolderRuns()
     if manifest is None:
         _without_manifest(layout, kept)
         return kept
@@ -110,7 +110,7 @@ def _by_scheme(manifest: Manifest) -> list[Pair]:
     return [(scheme, seed) for scheme, seeds in manifest.plan.items() for seed in seeds]
 
 
-def _take(kept: Kept, folder: Path, pair: Pair, manifest: Manifest, known: Run | None) -> None:
+def _take(kept: FolderRuns, folder: Path, pair: Pair, manifest: Manifest, known: Run | None) -> None:
     note = read_note(folder)
     if note is not None and note.failed is not None:
         kept.left_out.append(LeftOut(*pair, "failed", note.failed))
@@ -131,7 +131,7 @@ def _take(kept: Kept, folder: Path, pair: Pair, manifest: Manifest, known: Run |
     _sort_in(kept, pair, run, folder)
 
 
-def _sort_in(kept: Kept, pair: Pair, run: Run, folder: Path) -> None:
+def _sort_in(kept: FolderRuns, pair: Pair, run: Run, folder: Path) -> None:
     if not cut(run):
         kept.whole[pair] = run
         return
@@ -169,7 +169,7 @@ def _check_belongs(
 # -- folders of versions that wrote no manifest
 
 
-def _without_manifest(layout: Layout, kept: Kept) -> None:
+def _without_manifest(layout: Layout, kept: FolderRuns) -> None:
     """Records in the order of the table of schemes; what their headers say must fit the scenario beside them."""
     scenario = layout.scenario()
     order = {name: i for i, name in enumerate(SCHEMES)}

@@ -72,19 +72,17 @@ class ShortPool(Pool):
         self._x0, self._x1, self._x1_sd, self._sigma = x0, x1, x1_sd, None
         two, free_at, floor, extra = self.features == 2, self.free_at, self.floor, self.extra
         theta0, theta1, latency_s = self.theta0, self.theta1, self._latency_s[site]
-        waits: list[float] = []
-        services: list[float] = []
-        scores: list[float] = []
-        for column in range(len(free_at)):
+        size = len(free_at)
+        waits, services, scores = [0.0] * size, [0.0] * size, [0.0] * size
+        for column in range(size):
             wait_s = free_at[column] - now_s
             if wait_s < floor[column]:
                 wait_s = floor[column]
             service_s = theta0[column] * x0
             if two:
                 service_s = service_s + theta1[column] * x1
-            waits.append(wait_s)
-            services.append(service_s)
-            scores.append(wait_s + service_s + (latency_s[column] + extra[column]))
+            waits[column], services[column] = wait_s, service_s
+            scores[column] = wait_s + service_s + (latency_s[column] + extra[column])
         if moved_bytes and self._per_byte_s is not None:
             per_byte_s = self._per_byte_s[site]
             for column in range(len(scores)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from emulation.domain.request import Request
@@ -73,8 +74,9 @@ def _noises(drafts: list[Draft], draws: Draws) -> list[tuple[float, ...]]:
     """Per draft a multiplier per prompt (`prompts`) or a single one (`tokens`), from a stream of its own."""
     per_prompt = {m.id: m.features == "prompts" for m in draws.scenario.testbed.models}
     counts = [d.prompts if per_prompt[d.model] else 1 for d in drafts]
-    flat = iter(gamma_noise(draws.scenario.service_cv, sum(counts), draws.stream("noise")))
-    return [tuple(next(flat) for _ in range(count)) for count in counts]
+    flat = gamma_noise(draws.scenario.service_cv, sum(counts), draws.stream("noise"))
+    ends = accumulate(counts)
+    return [tuple(flat[end - count : end]) for count, end in zip(counts, ends, strict=True)]
 
 
 def _request(request_id: str, draft: Draft, scenario: Scenario) -> Request:

@@ -47,7 +47,8 @@ def gamma_noise(cv: float, count: int, rng: Generator) -> list[float]:
     """`count` multipliers of service time: gamma, mean 1, coefficient of variation `cv`; ones below a millionth."""
     if cv < _LEAST_CV:
         return [1.0] * count
-    return [float(v) for v in rng.gamma(shape=cv**-2, scale=cv**2, size=count)]
+    noise: list[float] = rng.gamma(shape=cv**-2, scale=cv**2, size=count).tolist()
+    return noise
 
 
 def payload_bytes(

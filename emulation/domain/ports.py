@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, NamedTuple, Protocol
 
 from emulation.domain.actions import (
     Choice,
@@ -33,9 +33,8 @@ class RecordSink(Protocol):
     def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None: ...
 
 
-@value
-class PerfKey:
-    """What one service law is learned for."""
+class PerfKey(NamedTuple):
+    """What one service law is learned for: a tuple, as it is looked up a dozen times per request."""
 
     executor: str
     model: str

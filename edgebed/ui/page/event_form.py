@@ -35,7 +35,9 @@ class EventForm:
         self._said = ui.label().classes("quiet")
         self._fields = ui.element("div").classes("bar")
         with ui.element("div").classes("bar"):
-            self._button = ui.button("Let it happen", on_click=self._go).props("no-caps unelevated dense")
+            self._button = ui.button("Let it happen", on_click=self._go).props(
+                'no-caps unelevated padding="xs md"'
+            )
             self._wrong = ui.label().classes("bad").props("role=status")
         self._other_kind()
 

@@ -36,7 +36,7 @@ class LoadForm:
             self._change = ui.button("Change the rate", on_click=self._pace)
             self._stop = ui.button("Stop", on_click=self._end)
             for button in (self._start, self._change, self._stop):
-                button.props("no-caps unelevated dense")
+                button.props('no-caps unelevated padding="xs md"')
             self._wrong = ui.label().classes("bad").props("role=status")
         self._running = False
         self.show(None)

@@ -92,7 +92,7 @@ def mistake_in(event: Mapping[str, object], for_s: float | str, testbed: Testbed
 
 def _form(kind: str, testbed: TestbedConfig) -> Form:
     model = KINDS[kind]
-    said = " ".join((getdoc(model) or "").split())
+    said = " ".join((getdoc(model) or "").replace("`", "").split())
     fields = (_field(name, info, testbed) for name, info in model.model_fields.items() if name not in TIMES)
     first = ("node", "a", "b", "model")
     ordered = sorted(fields, key=lambda f: first.index(f.name) if f.name in first else len(first))

@@ -56,11 +56,13 @@ def test_playing_moves_on(visit: Visit, served: PageServer) -> None:
 
 def test_a_decision_opens_with_its_scores(visit: Visit, served: PageServer) -> None:
     visitor = visit(served.url).ready()
-    visitor.tab("Decisions")
-    visitor.page.get_by_role("button", name=re.compile("router")).first.click()
-    detail = visitor.page.get_by_role("dialog").or_(visitor.page.locator(".detail"))
-    expect(detail.first).to_contain_text(re.compile(r"\d+\.\d+ s"))
-    expect(detail.first).to_contain_text("arc-b60/")
+    visitor.go_to(100)
+    visitor.page.locator(".room-feed button").filter(has_text="router").first.click()
+    detail = visitor.page.locator(".detail")
+    expect(detail).to_contain_text(re.compile(r"\d+\.\d+ s"))
+    expect(detail).to_contain_text("arc-b60/")
+    visitor.page.keyboard.press("Escape")
+    expect(detail).to_be_hidden()
 
 
 def test_the_comparison_says_who_was_better_and_what_was_done(visit: Visit, served: PageServer) -> None:

@@ -25,15 +25,17 @@ INTO_S = 50.0
 
 def main(folder: Path, into: Path) -> None:
     """Write room-*.png."""
-    runs = kept_runs(layout_of(folder)).runs()
-    onsets = [e.t_s for run in runs if run.header.scheme == SHOWN for e in run.events if e.phase == "onset"]
+    layout = layout_of(folder)
+    run = next(run for run in kept_runs(layout).runs() if run.header.scheme == SHOWN)
+    shown = layout.run_folder(SHOWN, run.header.seed)
+    at_s = min(e.t_s for e in run.events if e.phase == "onset") + INTO_S
     with tempfile.TemporaryDirectory() as held, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        server = PageServer([str(folder)], Path(held) / "ui.log").start()
+        server = PageServer([str(shown)], Path(held) / "ui.log").start()
         try:
             for width, name in ((WIDE, ""), (NARROW, "-narrow"))[: 1 if into == HERE else 2]:
                 for ink in ("light", "dark"):
-                    take(browser, server.url, min(onsets) + INTO_S, into, f"{name}-{ink}", width, ink)
+                    take(browser, server.url, at_s, into, f"{name}-{ink}", width, ink)
         finally:
             server.stop()
             browser.close()
@@ -43,9 +45,6 @@ def take(browser: Browser, url: str, t_s: float, into: Path, name: str, width: i
     """The two tabs that tell the most, in one window."""
     visitor = Visitor(browser, url, width, ink, height=1000)
     page = visitor.ready().page
-    page.get_by_role("combobox", name="Run").click()
-    page.get_by_role("option", name=SHOWN).first.click()
-    visitor.page.locator(".chip").get_by_text(SHOWN).wait_for()
     visitor.go_to(t_s)
     page.wait_for_timeout(2500)  # plots move to where they belong
     page.screenshot(path=into / f"room-live{name}.png")

@@ -36,9 +36,9 @@ class FolderRuns:
         return standing.url if standing is not None and ours else None
 
     def entries(self) -> Sequence[Entry]:
-        """The runs there are a record of, in the order of the comparison; the one to be shown first is the last."""
+        """The runs there are a record of, in the order of the comparison: their schemes' colours follow it."""
         self._folders = {f"{folder.parent.name}/{seed_of(folder)}": folder for folder in self._in_order()}
-        return [_entry(key, folder) for key, folder in self._folders.items()]
+        return [_entry(k, f, f.resolve() == self._first) for k, f in self._folders.items()]
 
     def open(self, key: str) -> Source:
         """One of them."""
@@ -53,14 +53,12 @@ class FolderRuns:
         if manifest is not None:
             planned = [self._layout.run_folder(*pair) for pair in manifest.pairs()]
             folders.sort(key=lambda f: planned.index(f) if f in planned else len(planned))
-        if self._first is not None:
-            folders.sort(key=lambda f: f.resolve() == self._first)
         return folders
 
 
-def _entry(key: str, folder: Path) -> Entry:
+def _entry(key: str, folder: Path, first: bool) -> Entry:
     scheme, seed = folder.parent.name, seed_of(folder) or 0
-    return Entry(key, f"{scheme} · seed {seed}", scheme, seed, is_growing(folder))
+    return Entry(key, f"{scheme} · seed {seed}", scheme, seed, is_growing(folder), first)
 
 
 def runs_of(folder: Path | None, url: str | None = None) -> FolderRuns:

@@ -62,7 +62,8 @@ class Room:
         self.entries = self.shelf.entries()
         growing = [entry for entry in self.entries if entry.growing]
         if self.source is None and self.entries:
-            self.open((growing or list(self.entries))[-1].key)
+            asked_for = [entry for entry in self.entries if entry.first]
+            self.open((asked_for or growing or list(self.entries))[-1].key)
         elif self.source is not None and self.moment.following and not self.source.span().growing and growing:
             self.open(growing[-1].key)
 

@@ -21,6 +21,8 @@ class Entry:
     scheme: str
     seed: int
     growing: bool
+    first: bool = False
+    """Whether it is to be shown first; if none is, the newest one that grows is, else the last."""
 
 
 class Shelf(Protocol):

@@ -19,6 +19,7 @@ from edgebed.ui.comparing.fragment import fragment
 from edgebed.ui.comparing.leading import headline, leading
 from edgebed.ui.comparing.reactions import Reaction, difference, reactions
 from edgebed.ui.comparing.so_far import stood, up_to_the_slowest
+from edgebed.ui.page.folder import runs_of
 from emulation.metrics.summary import summarise
 from emulation.recording import RECORD_FILE, Run
 from tests.build.comparisons import SPEEDS, synthetic_run
@@ -228,3 +229,11 @@ def test_the_fragment_holds_every_figure_and_no_markup_of_others(folder: Path) -
     assert text.count("&lt;img") >= 8
     assert all(cell.text in text for figure in found.figures for cell in figure.cells)
     assert text.count("<svg") == len(found.pictures) + text.count('<svg class="key"')
+
+
+def test_the_run_that_is_asked_for_is_shown_first_and_changes_no_order(folder: Path) -> None:
+    whole = runs_of(folder).entries()
+    one = runs_of(Layout(folder).run_folder("AL", 1)).entries()
+    assert [e.key for e in one] == [e.key for e in whole]
+    assert [e.key for e in one if e.first] == ["AL/1"]
+    assert not any(e.first for e in whole)

@@ -61,9 +61,12 @@ def waits(path: Any) -> dict[str, float]:
     return {b.executor: round(b.wait_s, 9) for b in path.believed(10.0)}
 
 
-def laws(path: Any) -> dict[str, list[list[float]]]:
-    """Model to the coefficients that are believed of each executor."""
-    return {model: [list(row) for row in pool.theta] for model, pool in path.innermost.view.pools.items()}
+def laws(path: Any) -> dict[str, list[float]]:
+    """Model to the service time that is believed of one request on each executor, seconds."""
+    pools = path.innermost.view.pools.items()
+    return {
+        m: [pool.service_s(column, (50.0, 100.0)) for column in range(len(pool.names))] for m, pool in pools
+    }
 
 
 @pytest.mark.parametrize("old", ["AL", "MA", "e3", "e3-alone", "sect", "round-robin"])

@@ -35,7 +35,7 @@ def testbed(nodes: int) -> TestbedConfig:
                 for i in range(nodes)
             ],
             "profile": [{"model": "m", "mode": "gpu", "theta": [0.0005, 0.01]}],
-            "links": [{"a": "s0", "b": f"s{i}", "latency_s": 0.001 * i} for i in range(1, 10)],
+            "links": [{"a": "s0", "b": f"s{i}", "latency_s": 0.001 * i} for i in range(1, min(nodes, 10))],
         }
     )
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import Annotated, Protocol
+from typing import Protocol
+
+from mypy_extensions import mypyc_attr
 
 from controller.backlog import Entry
+from controller.fast_path_config import FastPathConfig
 from controller.fast_view import Belief, FastView, Pool
 from controller.lengths import OutputLengths
 from controller.routers.router import HOLD, Router
 from controller.scoring import AVOID_S, guide_penalty_s, soft_bias_s
 from controller.succession import succeed
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
-from emulation.domain.cluster import Mode, Strict, TestbedConfig
+from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import Believed, Completion, MetaController, PerfKey, PerformanceModel, ServedWork
-from emulation.domain.quantities import Range, Seconds
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
 
@@ -32,22 +34,7 @@ class SupervisedPath(Protocol):
         """The fast path itself."""
 
 
-class FastPathConfig(Strict):
-    """Parameters of the score, in seconds."""
-
-    explore_s: Seconds = 0.0
-    """Bonus of a law nothing is known of (uncertainty 1); E3's explore_weight."""
-    risk_penalty_s: Seconds = 60.0
-    """Penalty of a risky executor beside its hard avoidance; E3's risk_penalty."""
-    risk_bound: Annotated[float, Range(1, 1000, "times")] | None = None
-    """How far hard avoidance of a risky executor goes: it is given up for a request that would take more than so many
-    times as long everywhere else as there, both as predicted. Absent: it never is while another can serve (E3)."""
-    eta_s: Seconds = 0.0
-    """Weight of the guide's -log p."""
-    prior_output_tokens: Annotated[float, Range(0.001, 1_000_000, "tokens")] = 128.0
-    """Expected answer length until one was seen, where requests do not state theirs."""
-
-
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FastPath:
     """Routes requests over a testbed with one router and one performance model (port `FastPath`).
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 import numpy as np
+from mypy_extensions import mypyc_attr
 from numpy.typing import NDArray
 
 from controller.backlog import Backlog
@@ -82,6 +83,7 @@ class Belief:
             pool.set_free(column, free_at_s, floor_s)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class FastView:
     """All pools and beliefs of a testbed. Pods are off until telemetry says otherwise."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
+from mypy_extensions import mypyc_attr
+
 
 @dataclass(slots=True)
 class _Running:
@@ -24,6 +26,7 @@ class _Running:
         return sqrt(self._squares / (self.seen - 1)) if self.seen > 1 else 0.0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class OutputLengths:
     """Expected output tokens per model, learned from finished requests.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
-from emulation.domain.cluster import Mode, Strict, TestbedConfig
+from controller.perf.config import PriorConfig
+from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
-from emulation.domain.quantities import Fraction
+from emulation.domain.strict import Strict
 
 
 class Prior(PerformanceModel):
@@ -16,24 +18,20 @@ class Prior(PerformanceModel):
     node's first feasible mode, GPU before CPU.
     """
 
+    Config: ClassVar[type[Strict]] = PriorConfig
+
     learns = False
 
-    class Config(Strict):
-        """Parameters."""
-
-        relative_sd: Fraction = 0.5
-        """Believed standard deviation of the true service time relative to the profiled one."""
-
-    def __init__(self, testbed: TestbedConfig, config: Config | None = None) -> None:
+    def __init__(self, testbed: TestbedConfig, config: PriorConfig | None = None) -> None:
         self._testbed = testbed
-        self._relative_sd = (config or self.Config()).relative_sd
+        self._relative_sd = (config or PriorConfig()).relative_sd
         self._node_of = {e.id: e.node for e in testbed.executors()}
         self._laws: dict[PerfKey, tuple[float, ...]] = {}
         self._spreads: dict[PerfKey, Spread] = {}
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Profiled seconds of features x. Raises `KeyError` for an executor that does not exist."""
-        mean_s = sum(c * v for c, v in zip(self.law(key), x, strict=True))
+        mean_s = sum([c * v for c, v in zip(self.law(key), x, strict=True)])
         return Prediction(mean_s, self._relative_sd * mean_s, 0)
 
     def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:

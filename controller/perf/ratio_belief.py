@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from math import sqrt
 
+from mypy_extensions import mypyc_attr
 
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RatioBelief:
     """Mean (r0, r1) and covariance p = (p00, p01, p11) of true over profiled coefficients.
 

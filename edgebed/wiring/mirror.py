@@ -85,6 +85,14 @@ class MirroredFastPath(FastPath):
         super().__init__(*arguments)
         self._mirror = mirror
 
+    def __getstate__(self) -> tuple[Any, Mirror]:
+        return super().__getstate__(), self._mirror
+
+    def __setstate__(self, state: tuple[dict[str, Any], Mirror]) -> None:
+        known, self._mirror = state
+        for name, value in known.items():  # compiled, the fast path has no __dict__ to update
+            setattr(self, name, value)
+
     def route(self, request: Request, now_s: float) -> RoutingDecision:
         """As ever, on the truth of this instant."""
         self._mirror.look(request, now_s)

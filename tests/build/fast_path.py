@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from controller.fast_path import FastPath, FastPathConfig
+from controller.fast_path import FastPath
+from controller.fast_path_config import FastPathConfig
 from controller.perf import PERF_MODELS
 from controller.routers import ROUTERS
 from controller.routers.oracle import Oracle

@@ -10,7 +10,8 @@ from math import inf
 import numpy as np
 import pytest
 
-from controller.fast_path import FastPath, FastPathConfig
+from controller.fast_path import FastPath
+from controller.fast_path_config import FastPathConfig
 from controller.lengths import OutputLengths
 from controller.scoring import AVOID_S, OFF_S, TOP, guide_penalty_s
 from emulation.domain.actions import RouteGuide, RoutingDecision

@@ -1,0 +1,102 @@
+"""What `bayes` believes of one key: its law, the noise, and when either has changed."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from mypy_extensions import mypyc_attr
+
+from controller.perf.change import Alarm
+from controller.perf.config import BayesConfig
+from controller.perf.ratio_belief import RatioBelief
+
+_FEW = 2.0
+"""Samples the noise's own uncertainty is worth when it is stated."""
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class KeyBelief:
+    """What is believed of one key."""
+
+    __slots__ = ("_config", "_noise", "_ordinary", "_weight", "alarm", "aside", "law", "samples")
+
+    def __init__(self, features: int, config: BayesConfig) -> None:
+        square = config.prior_relative_sd**2
+        self._config = config
+        self.law = RatioBelief(1.0, 1.0, (square, 0.0, square if features == 2 else 0.0))
+        self.aside: RatioBelief | None = None
+        """The law in force before the last change."""
+        self._ordinary: RatioBelief | None = None
+        self.alarm = Alarm(config.alarm)
+        self.samples = 0
+        self._weight = config.noise_weight
+        self._noise = config.noise_weight * config.noise_cv**2
+
+    def noise_cv(self) -> float:
+        return sqrt(self._noise / self._weight)
+
+    def stated_cv(self) -> float:
+        """The noise as it is stated: wider while it is guessed from few samples."""
+        return sqrt(self._noise / self._weight * (1.0 + _FEW / self._weight))
+
+    def uncertainty(self) -> float:
+        """Epistemic standard deviation over mean where both coefficients take their profiled share, and noise.
+
+        The noise is what the next samples will take to settle: cv^2 / (1 + n), as in E3's sample scarcity.
+        """
+        mean = max(self.law.mean(0.5, 0.5), 1e-9)
+        learned = self.law.variance(0.5, 0.5) / (mean * mean)
+        return min(1.0, sqrt(learned + self.noise_cv() ** 2 / (1.0 + self.samples)))
+
+    def enter(self) -> None:
+        """Keep the ordinary law aside."""
+        if self._ordinary is None:
+            self._ordinary = self.law.copy()
+
+    def leave(self, doubt_sd: float) -> None:
+        """Put the ordinary law back."""
+        if self._ordinary is not None:
+            self.law, self._ordinary = self._ordinary, None
+            self.law.open(0.0, doubt_sd)
+
+    def learn(self, f0: float, f1: float, y: float) -> None:
+        """One sample: shares of the coefficients in the profiled time, and true over profiled time."""
+        config, cv = self._config, self.noise_cv()
+        if config.forget:
+            self.law.scale(1.0 / (1.0 - config.forget))
+        surprise = self.law.surprise(f0, f1, y, cv)
+        if self.samples == 0 and self.alarm.changes == 0 and abs(surprise) > config.alarm.same:
+            # The profile is further off than the prior allows: a common factor is the likeliest reason.
+            self.law.open(abs(y / max(self.law.mean(f0, f1), 1e-9) - 1.0), 0.0)
+            surprise = self.law.surprise(f0, f1, y, cv)
+        # While the noise itself is guessed from few samples, surprises are judged by wider tails.
+        if self.alarm.hears(surprise / sqrt(1.0 + 2.0 / self._weight), self.samples):
+            self._change(f0, f1, y, cv)
+            self.samples = 0
+        else:
+            self._hear_noise(f0, f1, y, cv)
+        self.law.update(f0, f1, y, cv)
+        self.samples += 1
+
+    def _change(self, f0: float, f1: float, y: float, cv: float) -> None:
+        config, before = self._config.alarm, self.aside
+        self.aside = self.law.copy()
+        if before is not None and abs(before.surprise(f0, f1, y, cv)) < config.same:
+            self.law = before
+            self.law.open(0.0, config.return_sd)
+            return
+        expected = max(self.law.mean(f0, f1), 1e-9)
+        self.law.open(abs(y / expected - 1.0) + config.scale_sd, config.coefficient_sd)
+
+    def _hear_noise(self, f0: float, f1: float, y: float, cv: float) -> None:
+        """Take from a squared surprise the share that noise explains (one EM step, surprises cut at 3)."""
+        mean = max(self.law.mean(f0, f1), 1e-9)
+        noise = (cv * mean) ** 2
+        total = noise + self.law.variance(f0, f1)
+        share = noise / total
+        squared = min((y - mean) ** 2 / total, 9.0)
+        if self._weight > self._config.noise_window:
+            keep = self._config.noise_window / self._weight
+            self._noise, self._weight = self._noise * keep, self._weight * keep
+        self._noise = max(self._noise + share * squared * cv * cv, 1e-6 * self._weight)
+        self._weight += share

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.ports import FastPath
 from emulation.domain.scenario import PLANNER_GRACE_SHARE, Scenario
@@ -21,6 +23,7 @@ SWITCHED = "another scheme had come in by then"
 """Why a decision is voided that was still out when another scheme came in."""
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class _Look:
     """One round of looks."""
@@ -37,6 +40,7 @@ class _Look:
         return self.came_in or f"slot {self.slot}"
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class _Settled:
     """A decision of a deployment agent that changed nothing, at a node where nothing will happen by itself."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.scenario import Scenario
 from emulation.engine.kernel import Kernel
 from emulation.executor import NodeState
@@ -14,6 +16,7 @@ TOLD_EVERY = 1_000
 """Arrivals and ends between two words of progress within a slot, which may be long."""
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class SimulationProgress:
     """How far a run is, for whoever shows it: told at every slot, and after every `TOLD_EVERY` arrivals and ends."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mypy_extensions import mypyc_attr
+
 from emulation.executor.job import Job
 from emulation.executor.lane import Lane
 from emulation.executor.service import Service
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ComputedWork:
     """What happens to real work in service on one node: `NodeState.computed`."""
 

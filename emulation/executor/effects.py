@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from emulation.executor.paths import Paths
 from emulation.executor.service import Service
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NodeEffects:
     """What whoever plays events may ask of a node: `NodeState.effects`. Says what each event adds to the others."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.events import InFlight, LinkLoss
 from emulation.domain.truth import Condition
 from emulation.executor.job import Job
@@ -14,6 +16,7 @@ from emulation.executor.service import Service
 from emulation.executor.speed import Speed
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NodeFaults:
     """The door for whoever plays events: `NodeState.faults`. Everything due before is let happen first."""
 

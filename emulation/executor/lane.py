@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from emulation.executor.job import Job
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class Milestone:
     """The last finished prompt of a job in service."""

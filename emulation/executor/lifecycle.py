@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.events import InFlight
@@ -17,6 +19,7 @@ from emulation.executor.resources import allocate
 from emulation.executor.service import Service
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Lifecycle:
     """Which executors of one node are up. The node must have been advanced to the time passed in."""
 

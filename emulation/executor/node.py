@@ -11,6 +11,8 @@ from collections.abc import Collection
 from heapq import heappop, heappush
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import ExecutorSpec, Mode, TestbedConfig
 from emulation.domain.request import Outcome
@@ -31,6 +33,7 @@ from emulation.executor.speed import Speed
 from emulation.executor.telemetry import ExecutorLoad, load_of, node_view
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NodeState:
     """State machine of one node: its time, and the one door to all that its parts do.
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.request import Request
 from emulation.domain.truth import RequestTruth
 from emulation.executor.job import Job
 from emulation.executor.service import Service
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NodeOracle:
     """What no decider but the oracle may ask of a node: `NodeState.oracle`."""
 

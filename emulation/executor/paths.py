@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.cluster import LinkSpec, TestbedConfig
 from emulation.domain.events import LinkLoss
 from emulation.domain.truth import Way, lost
 from emulation.executor.job import Job
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Paths:
     """The links of one node, and the extra delay and the loss in force on them."""
 

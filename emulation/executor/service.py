@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.events import InFlight
 from emulation.domain.request import Outcome
 from emulation.executor.executor import Executor
@@ -19,6 +21,7 @@ BROKEN = "the replica failed"
 LOST = "deadline passed while it was lost on its way"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Service:
     """The FIFO servers of one node. Callers pass the time, and see to it that it does not go back."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import inf, prod
+from collections.abc import Iterable, Sequence
+from math import inf
+
+from mypy_extensions import mypyc_attr
 
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.request import Request
@@ -15,6 +17,7 @@ _LEAST_S = 1e-9
 """A unit of work never takes no time at all."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Speed:
     """Truth of one node's speed. Knows no queue and no lifecycle."""
 
@@ -70,10 +73,10 @@ class Speed:
             if hit[0] in (None, model):
                 others = [c for e, (m, c, _) in self._conditions.items() if e != event and m in (None, model)]
                 ratios = [
-                    prod(c.factor(i) for c in self._of(model)) / prod(c.factor(i) for c in others)
+                    _product([c.factor(i) for c in self._of(model)]) / _product([c.factor(i) for c in others])
                     for i in range(len(theta))
                 ]
-                return prod(ratios) ** (1.0 / len(ratios))
+                return _product(ratios) ** (1.0 / len(ratios))
         return None
 
     def hints(self) -> tuple[str, ...]:
@@ -180,3 +183,11 @@ def _read(request: Request, truth: RequestTruth) -> int:
 def on_cpu(executors: Sequence[Executor]) -> int:
     """Executors that hold a place on the CPU: its cores are split equally over them, busy or not."""
     return sum([e.mode == "cpu" and e.holds for e in executors])
+
+
+def _product(factors: Iterable[float]) -> float:
+    """As `math.prod`, which mypyc takes for one of integers."""
+    product = 1.0
+    for factor in factors:
+        product *= factor
+    return product

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.cluster import ModelSpec, NodeSpec
 from emulation.domain.snapshot import ExecutorView, NodeView
 from emulation.executor.executor import Executor
@@ -45,6 +47,7 @@ def node_view(
     )
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class ExecutorLoad:
     """What an executor does now, for whoever watches a testbed; deciders are told less, and later."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
+from mypy_extensions import mypyc_attr
+
 from emulation.executor.job import Job
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Waiting:
     """Jobs in the order they are served. Every change, and every count of it, takes the same time however many wait."""
 

@@ -76,7 +76,7 @@ class Speed:
                     _product([c.factor(i) for c in self._of(model)]) / _product([c.factor(i) for c in others])
                     for i in range(len(theta))
                 ]
-                return _product(ratios) ** (1.0 / len(ratios))
+                return float(_product(ratios) ** (1.0 / len(ratios)))
         return None
 
     def hints(self) -> tuple[str, ...]:

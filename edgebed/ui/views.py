@@ -197,6 +197,9 @@ class Source(Protocol):
     def span(self) -> Span:
         """How far it is."""
 
+    def decides(self, t_s: float) -> tuple[str, str]:
+        """The scheme in force at that moment, and what thinks in it."""
+
     def frame(self, t_s: float) -> Frame:
         """The world at that moment."""
 

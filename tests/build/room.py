@@ -43,6 +43,9 @@ class ComputedRun:
     def span(self) -> Span:
         return Span(from_s=0.0, to_s=self.to_s, end_s=self.end_s, growing=self.growing)
 
+    def decides(self, t_s: float) -> tuple[str, str]:
+        return self.scheme, self.reasoner
+
     def frame(self, t_s: float) -> Frame:
         arrived, failed = int(2 * t_s), int(0.1 * t_s)
         return Frame(

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from serve_apps.wire.steer import EventEntry, EventList, Load, LoadEntry, LoadState, Rate
+from serve_apps.wire.steer import (
+    Choice,
+    EventEntry,
+    EventList,
+    InForce,
+    Load,
+    LoadEntry,
+    LoadState,
+    Rate,
+    SchemeList,
+)
 from tests.build.asgi import MadeUpCalls
 
 LEDGER = EventList(
@@ -20,6 +30,9 @@ class Actors(MadeUpCalls):
     """Behind a gateway. With an exception as `outcome` it refuses everything, or does not answer."""
 
     sent: LoadEntry | None = None
+    scheme: str = "AL"
+    missing: tuple[str, ...] = ()
+    """Processes that do not take up a scheme in time."""
 
     async def call(self, name: str, method: str, *args: object, limit_s: float = 1.0) -> object:
         self.called.append((name, method, *args))
@@ -38,6 +51,16 @@ class Actors(MadeUpCalls):
 
     def _ledger(self) -> EventList:
         return LEDGER
+
+    def _schemes(self) -> SchemeList:
+        refused = {"AL": "", "MA": "", "oracle": "it knows what a live run does not tell"}
+        return SchemeList(
+            scheme=self.scheme, schemes=tuple(Choice(scheme=n, refused=why) for n, why in refused.items())
+        )
+
+    def _switch(self, to: str) -> InForce:
+        before, self.scheme = self.scheme, to
+        return InForce(event=3, scheme=to, before=before, in_force_s=12.5, missing=self.missing)
 
     def _start_load(self, asked: Load) -> LoadEntry:
         self.sent = LoadEntry(
@@ -58,4 +81,4 @@ class Actors(MadeUpCalls):
     @property
     def done(self) -> list[tuple[object, ...]]:
         """What it was told to do, questions left out."""
-        return [call for call in self.called if call[1] not in ("progress", "ledger", "load")]
+        return [call for call in self.called if call[1] not in ("progress", "ledger", "load", "schemes")]

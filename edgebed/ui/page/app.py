@@ -16,8 +16,9 @@ from edgebed.ui.page import comparison, costs, decisions, faults, steering
 from edgebed.ui.page.charts import Charts
 from edgebed.ui.page.guard import Guard
 from edgebed.ui.page.room import TICK_S, Room
-from edgebed.ui.page.shelf import Kept, Shelf
+from edgebed.ui.page.shelf import Entry, Kept, Shelf
 from edgebed.ui.page.stage import Stage
+from edgebed.ui.page.words import one_line
 from serve_apps.wire.secret import Secret
 
 STYLE = Path(__file__).with_name("style.css")
@@ -115,16 +116,23 @@ def _header(room: Room) -> None:
         about = ui.label().classes("about")
 
     def refresh() -> None:
-        names = {e.key: e.name + (" · live" if e.growing else "") for e in room.entries}
         key = None if room.entry is None else room.entry.key
+        names = {e.key: _named(room, e) + (" · live" if e.growing else "") for e in room.entries}
         if names != chosen.options or key != chosen.value:
             chosen.set_options(names, value=key)
         if room.source is not None:
             title.text = room.shelf.title
-            about.text = f"{room.source.world} world · {_reasoner(room.source.reasoner)}"
+            scheme, reasoner = room.source.decides(room.moment.t_s)
+            about.text = f"{one_line(scheme, 60)} decides · {room.source.world} world · {_reasoner(reasoner)}"
 
     room.on_open(refresh)
     room.on_slow(refresh)
+
+
+def _named(room: Room, entry: Entry) -> str:
+    """Of the run that is shown its record says the name, with every scheme it was switched to; of others its folder."""
+    shown = room.entry is not None and entry.key == room.entry.key and room.source is not None
+    return one_line(room.source.name, 60) if shown and room.source is not None else entry.name
 
 
 def _reasoner(name: str) -> str:

@@ -9,6 +9,7 @@ from nicegui import background_tasks, ui
 from edgebed.ui.page.event_form import EventForm
 from edgebed.ui.page.load_form import LoadForm
 from edgebed.ui.page.room import Room
+from edgebed.ui.page.scheme_form import SchemeForm
 from edgebed.ui.page.words import one_line, seconds
 from edgebed.ui.steering.client import Control, NotDone
 from emulation.domain.mistakes import ConfigError
@@ -50,6 +51,7 @@ class _Panel:
         self._ledger = ui.element("div")
         self._form = ui.element("div")
         self._load = LoadForm(self._do)
+        self._scheme = SchemeForm(self._do)
         room.on_open(self._opened)
         room.on_slow(self._tick)
         ui.context.client.on_delete(lambda: background_tasks.create(self._control.close()))
@@ -93,6 +95,7 @@ class _Panel:
 
     def _opened(self) -> None:
         """Another run is shown: the first one says what testbed this is."""
+        self._scheme.forget()
         if self._room.source is not None and not self._form.default_slot.children:
             with self._form:
                 EventForm(self._room.source.testbed, self.inject)
@@ -121,6 +124,8 @@ class _Panel:
             if current != self._listed:
                 self._listed = current
                 self._show(current)
+                self._scheme.forget()
+            background_tasks.create(self._scheme.look(self._control), name="schemes")
         finally:
             self._busy = False
 

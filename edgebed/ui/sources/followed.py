@@ -122,7 +122,7 @@ class FollowedRun(TableRun):
         """What the gateways said of this run, while it grows."""
         if not self._growing or self._scrape is None:
             return []
-        return [look for look in self._scrape.looks.copy() if look.scheme == self.scheme]
+        return [look for look in self._scrape.looks.copy() if look.scheme in self._schemes]
 
     def _to_s(self) -> float:
         return max([super()._to_s(), *(look.t_s for look in self._looks()[-1:])])
@@ -152,7 +152,7 @@ class FollowedRun(TableRun):
             if not self._growing:
                 return frame
             look = None if self._scrape is None else self._scrape.at(t_s)
-            if look is not None and look.scheme == self.scheme:
+            if look is not None and look.scheme in self._schemes:
                 return _with(frame, look)
             return frame if t_s < self._sure_s() else _unsure(frame)
 

@@ -18,7 +18,7 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.domain.records import DecisionRecord, EventRecord, RequestRecord, RunFooter, RunHeader
 from emulation.jsonl import RecordError
 from emulation.metrics.switches import KIND as SWITCH
-from emulation.metrics.switches import decided_by
+from emulation.metrics.switches import Switch, switches_of
 from emulation.metrics.view import RunView
 from emulation.recording import VersionError, decode, encode
 
@@ -48,14 +48,13 @@ class Tables:
         told = (step for fault in self.world.faults.values() for step in fault.steps.until(inf))
         return sorted((line for _, line in told), key=lambda line: line.t_s)
 
-    def decided_by(self) -> str:
-        """The schemes that decided, in their order: `AL`, or `AL→MA`. Empty as long as there is no header."""
-        if self.header is None:
-            return ""
+    def switches(self) -> tuple[Switch, ...]:
+        """The switches to another scheme, in order."""
         try:
-            return decided_by(cast(RunView, self))
+            found = switches_of(cast(RunView, self))
         except (KeyError, TypeError):  # a record of somebody else's
-            return self.header.scheme
+            return ()
+        return tuple(Switch(s.t_s, str(s.scheme), str(s.reasoner)) for s in found)
 
     @property
     def last_s(self) -> float:

@@ -25,6 +25,7 @@ from edgebed.ui.views import (
 )
 from emulation.domain.cluster import NodeSpec
 from emulation.domain.scenario import Scenario
+from emulation.metrics.switches import Switch
 from emulation.metrics.view import node_of
 
 ENDLESS_S = 1e8
@@ -41,6 +42,9 @@ class TableRun:
         self.world = self.reasoner = ""
         self.testbed = scenario.testbed
         self._scenario = scenario
+        self._switches: tuple[Switch, ...] = ()
+        self._schemes: tuple[str, ...] = (scheme,)
+        """Those that decided, in their order."""
         self._hosted = {n.id: scenario.testbed.executors_of(n.id) for n in scenario.testbed.nodes}
 
     def _show(self, tables: Tables, first_tokens: FirstTokens, from_s: float) -> None:
@@ -55,7 +59,9 @@ class TableRun:
         if header is not None:
             self.scheme, self.seed, self.world = header.scheme, header.seed, header.world
             self.reasoner = header.reasoner
-            self.name = f"{self._tables.decided_by()} · seed {self.seed}"
+            self._switches = self._tables.switches()
+            self._schemes = (self.scheme, *(s.scheme for s in self._switches))
+            self.name = f"{'→'.join(self._schemes)} · seed {self.seed}"
 
     def span(self) -> Span:
         """How far it is."""
@@ -72,6 +78,11 @@ class TableRun:
         return to_s if over or planned_s > ENDLESS_S else max(to_s, planned_s)
 
     # -- at a moment ----------------------------------------------------------------------------------------
+
+    def decides(self, t_s: float) -> tuple[str, str]:
+        """The scheme in force at that moment, and what thinks in it."""
+        last = next((s for s in reversed(self._switches) if s.t_s <= t_s), None)
+        return (self.scheme, self.reasoner) if last is None else (last.scheme, last.reasoner)
 
     def frame(self, t_s: float) -> Frame:
         """The world at that moment."""

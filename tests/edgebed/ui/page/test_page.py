@@ -43,7 +43,7 @@ def visit(shelf: ComputedRuns, see: Callable[[User], Awaitable[None]]) -> list[d
 def test_every_panel_shows_its_part_of_the_run() -> None:
     async def see(user: User) -> None:
         await user.should_see("Predicted and measured time of requests")
-        await user.should_see("agents are rules, no language model")
+        await user.should_see("MA decides · virtual world · agents are rules, no language model")
         for tab, words in zip(
             TABS[1:],
             ("Older", "Nothing is recorded yet", "What went wrong", "Thinking is virtual"),

@@ -41,6 +41,12 @@ async def visitor(url: str | None) -> AsyncIterator[tuple[User, Room]]:
         yield user, room
 
 
+def look(room: Room) -> None:
+    """Time passes until the panel looks again."""
+    for _ in range(steering.EVERY):
+        room._tell(room._slow)
+
+
 def field(user: User, label: str) -> Any:
     """The input of this label."""
     (found,) = [
@@ -97,8 +103,7 @@ async def test_what_is_in_force_is_listed_and_undone() -> None:
     actors = Actors()
     with Server(calls=actors) as server:
         async with visitor(f"http://127.0.0.1:{server.port}") as (user, room):
-            for _ in range(steering.EVERY):
-                room._tell(room._slow)
+            look(room)
             await until(lambda: shown(user, "undone by hand"))
             user.find("Undo").click()
             await until(lambda: shown(user, "Event 0 ends at 13.5 s."))
@@ -130,12 +135,55 @@ async def test_a_load_is_begun_at_a_rate_that_can_be_changed_and_is_stopped() ->
 
 
 @in_a_loop
+async def test_another_scheme_is_switched_to_and_what_came_of_it_is_said() -> None:
+    actors = Actors()
+    actors.missing = ("planner", "deployer:n")
+    with Server(calls=actors) as server:
+        async with visitor(f"http://127.0.0.1:{server.port}") as (user, room):
+            look(room)
+            await until(lambda: shown(user, "AL decides now."))
+            choice = field(user, "Scheme that is to decide")
+            assert "AL" not in choice.options, "what decides now is nothing to switch to"
+            choice.value = "MA"
+            user.find(kind=ui.button, content="Switch to it").click()
+            await until(lambda: shown(user, "MA decides from 12.5 s of the run on, in force"))
+            assert shown(user, "after it was asked for. To undo event 3 brings AL back.")
+            assert shown(user, "Not taken up yet by planner, deployer:n")
+            look(room)
+            await until(lambda: shown(user, "MA decides now."))
+            assert "AL" in choice.options
+            assert choice.value is None
+    assert actors.done == [(EVENTS, "switch", "MA")]
+
+
+@in_a_loop
+async def test_a_scheme_that_is_refused_is_shown_with_the_reason_and_is_never_sent() -> None:
+    actors = Actors()
+    with Server(calls=actors) as server:
+        async with visitor(f"http://127.0.0.1:{server.port}") as (user, room):
+            look(room)
+            await until(lambda: shown(user, "AL decides now."))
+            choice = field(user, "Scheme that is to decide")
+            (button,) = user.find(kind=ui.button, content="Switch to it").elements
+            assert not button.enabled, "nothing is chosen"
+            assert choice.options["oracle"] == "oracle – refused: it knows what a live run does not tell"
+            choice.value = "oracle"
+            assert shown(user, "oracle is refused: it knows what a live run does not tell")
+            assert not button.enabled
+            choice.value = "MA"
+            assert button.enabled
+            actors.outcome = ValueError("MA is in force already")
+            user.find(kind=ui.button, content="Switch to it").click()
+            await until(lambda: shown(user, "MA is in force already"))
+    assert actors.done == [(EVENTS, "switch", "MA")]
+
+
+@in_a_loop
 async def test_a_refusal_is_read_in_the_gateway_s_words_and_a_token_is_asked_for() -> None:
     actors = Actors()
     with Server(calls=actors, keys=Keys(control=Secret("right"))) as server:
         async with visitor(f"http://127.0.0.1:{server.port}") as (user, room):
-            for _ in range(steering.EVERY):
-                room._tell(room._slow)
+            look(room)
             await until(lambda: shown(user, "control needs the token of EDGEBED_TOKEN"))
             given = field(user, "Token of the testbed (EDGEBED_TOKEN)")
             given.value = "right"

@@ -16,7 +16,8 @@ from edgebed.runs.layout import Layout
 from edgebed.ui.sources import followed, scrape
 from edgebed.ui.sources.followed import FollowedRun
 from edgebed.ui.sources.scrape import Scrape, look_of
-from emulation.recording import RECORD_FILE
+from emulation.domain.records import EventRecord
+from emulation.recording import RECORD_FILE, encode
 from serve_apps.observe.exposition import exposition
 from serve_apps.observe.samples import Sample
 from tests.build.waiting import eventually
@@ -179,4 +180,11 @@ def test_a_run_that_grows_shows_who_is_under_way(
     eventually(lambda: ("/1/metrics/gateway", None) in gateways.asked[4:])
     assert run.span().to_s == 100.0
     assert {e.queued for node in run.frame(101.0).nodes for e in node.executors} == {None}
+    to = {"value": 0.0, "scheme": "AL", "before": "MA", "reasoner": "none"}
+    switch = EventRecord(100.5, 99, "scheme", "AL", "onset", visible=False, detail=to)
+    with (folder / RECORD_FILE).open("ab") as file:
+        file.write(encode(switch))  # no other run: this one was switched
+    os.utime(folder / RECORD_FILE, (2**33, 2**33))
+    eventually(lambda: run.span().to_s == 101.0)
+    assert 5 in {e.queued for node in run.frame(101.0).nodes for e in node.executors}
     run.close()

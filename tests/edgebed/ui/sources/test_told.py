@@ -91,6 +91,8 @@ def test_a_mask_ends_with_the_scheme_that_set_it(opened: Open) -> None:
     )
     assert [executor(source, "arc-b60/sd", t).masked for t in (11.0, 21.0)] == [True, False]
     assert source.name == "e3→AL · seed 1"
+    assert [source.decides(t)[0] for t in (19.0, 20.0)] == ["e3", "AL"]
+    assert source.decides(20.0)[1] == "none"
 
 
 def test_a_promise_shows_the_verdict_on_it(opened: Open) -> None:

@@ -123,6 +123,9 @@ def switch(
     url: UrlOption = None,
 ) -> None:
     """Have another scheme decide on the live testbed; `edgebed undo` brings the one before back."""
+    from edgebed.wiring.controllers import find_scheme
+
+    find_scheme(scheme)
     done = _done(url, lambda control: control.switch(scheme))
     since = f"decides since {done.in_force_s:.1f} virtual seconds, before it {done.before}"
     out.print(f"event {done.event}: {done.scheme} {since}")

@@ -84,6 +84,9 @@ WITHOUT_EFFECT: tuple[tuple[str, ...], ...] = (
     ("compare", "demo", "--address", "auto"),
     ("compare", "demo", "--host", "node"),
     ("compare", "demo", "--check-parity"),
+    ("compare", "demo", "--ui"),
+    ("compare", "demo", "--live", "--ui-port", "0"),
+    ("up", "demo", "--ui-port", "0"),
     ("compare", "demo", "--live", "--raylets", "--address", "auto"),
     ("compare", "demo", "--schemes", "sect,AL", "--reasoner", "rules"),
     ("simulate", "demo", "--reasoner", "openai"),
@@ -209,7 +212,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
             "fraction": ["--colocate", "1,2", "--device", "cuda"],
             "batches": ["--backend", "vllm"],
         }.get(param.name, [])
-    if words in ("inject", "undo", "events", "rate"):
+    if words in ("inject", "undo", "events", "rate", "switch"):
         options += ["--url", "http://127.0.0.1:9"] if param.name != "url" else []
     if param.param_type_name == "option":
         return [*words.split(), *base, *options, param.opts[0], value]

@@ -51,11 +51,10 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowView:
-    """Requests from an origin to a node within the last bucket."""
+    """Requests of any model from an origin to a node within the last bucket."""
 
     origin: str
     node: str
-    model: str
     per_s: float
 
 
@@ -193,6 +192,9 @@ class Source(Protocol):
     world: str
     reasoner: str
     testbed: TestbedConfig
+
+    def __hash__(self) -> int:
+        """Each is one of its own."""
 
     def span(self) -> Span:
         """How far it is."""

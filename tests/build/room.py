@@ -82,7 +82,7 @@ class ComputedRun:
 
     def _flow(self, i: int, j: int, t_s: float) -> FlowView:
         rate = round(1 + sin(t_s / 40 + i), 2)
-        return FlowView(origin=f"edge-{i}", node=f"edge-{j}", model=self.models[0], per_s=rate)
+        return FlowView(origin=f"edge-{i}", node=f"edge-{j}", per_s=rate)
 
     def series(self, until_s: float) -> Series:
         ends = tuple(float(t) for t in range(10, int(until_s) + 1, 10))

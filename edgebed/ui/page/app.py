@@ -15,7 +15,8 @@ from edgebed.report.palette import css
 from edgebed.ui.page import comparison, costs, decisions, faults, steering
 from edgebed.ui.page.charts import Charts
 from edgebed.ui.page.guard import Guard
-from edgebed.ui.page.room import TICK_S, Room
+from edgebed.ui.page.room import Room
+from edgebed.ui.page.shared import TICK_S
 from edgebed.ui.page.shelf import Entry, Kept, Shelf
 from edgebed.ui.page.stage import Stage
 from edgebed.ui.page.words import one_line

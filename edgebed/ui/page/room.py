@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from edgebed.ui.page.moment import Moment
+from edgebed.ui.page.shared import TICK_S, span_of
 from edgebed.ui.page.shelf import Entry, Shelf
 from edgebed.ui.views import Source, Span
 from emulation.domain.mistakes import Mistake
 
 Told = Callable[[], None]
-TICK_S = 0.5
-"""Wall seconds between two looks at the run."""
 SLOW_TICKS = 2
 """Every how many of them plots and tables look."""
 
@@ -64,7 +63,7 @@ class Room:
         if self.source is None and self.entries:
             asked_for = [entry for entry in self.entries if entry.first]
             self.open((asked_for or growing or list(self.entries))[-1].key)
-        elif self.source is not None and self.moment.following and not self.source.span().growing and growing:
+        elif self.source is not None and self.moment.following and not self.span().growing and growing:
             self.open(growing[-1].key)
 
     def open(self, key: str) -> None:
@@ -78,7 +77,7 @@ class Room:
             self.problem = f"{entry.name} cannot be shown: {error}"
             return
         self.entry, self.problem = entry, ""
-        self.moment = Moment.newest(self.source.span())
+        self.moment = Moment.newest(self.span())
         self._tell(self._opened)
         self.again()
 
@@ -100,7 +99,7 @@ class Room:
     def span(self) -> Span:
         """What there is to see of the run that is shown."""
         assert self.source is not None
-        return self.source.span()
+        return span_of(self.source)
 
     def still(self) -> object:
         """Equal to what it was before if nothing can have changed since: same run, same moment, and none that grows."""

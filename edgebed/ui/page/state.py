@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from edgebed.ui.page.moment import Moment
+from edgebed.ui.page.shared import beat
 from edgebed.ui.page.words import one_line, percent, seconds
-from edgebed.ui.views import DecisionView, EventView, ExecutorView, FlowView, Frame, NodeView, Source, Span
+from edgebed.ui.views import DecisionView, EventView, ExecutorView, Frame, NodeView, Source, Span
 
 FEED = 30
 """Decisions in the feed beside the map."""
@@ -22,19 +23,27 @@ FEED = 30
 
 def state_of(source: Source, moment: Moment, span: Span) -> dict[str, Any]:
     """Everything beside plots and tables that a viewer of this run sees at that moment."""
-    frame = source.frame(moment.t_s)
+    seen = _seen(source, moment.t_s, span, beat() if span.growing else 0)
+    return {**seen, "time": _time(moment, span)}
+
+
+@lru_cache(maxsize=8)
+def _seen(source: Source, t_s: float, span: Span, beat: int) -> dict[str, Any]:
+    """What all see who look at that moment of the run, within one beat: reckoned once, changed by nobody."""
+    frame = source.frame(t_s)
     state: dict[str, Any] = {
         "run": [one_line(source.name), source.scheme],
         "facts": _facts(source, frame, span),
-        "time": _time(moment, span),
         "order": [node.id for node in frame.nodes],
     }
     for node in frame.nodes:
         state[f"n/{node.id}"] = _node(node)
         state |= {f"e/{node.id}/{e.model}": _executor(e) for e in node.executors}
-    state |= _flows(frame.flows)
-    state |= {f"d/{d.number}": _decision(d) for d in source.decisions(moment.t_s, most=FEED)}
-    state |= _events(source.events(moment.t_s))
+    state |= {
+        f"f/{f.origin}/{f.node}": [f.origin, f.node, round(f.per_s, 3)] for f in frame.flows if f.per_s > 0
+    }
+    state |= {f"d/{d.number}": _decision(d) for d in source.decisions(t_s, most=FEED)}
+    state |= _events(source.events(t_s))
     return state
 
 
@@ -75,18 +84,6 @@ def _executor(executor: ExecutorView) -> list[Any]:
         executor.node, executor.model, executor.state, executor.mode, executor.gpu_share, executor.queued,
         executor.masked, executor.predicted_s, executor.measured_s,
     ]  # fmt: skip
-
-
-def _flows(flows: Iterable[FlowView]) -> dict[str, Any]:
-    """Over all models: the map has one line for each pair."""
-    per_s: dict[tuple[str, str], float] = defaultdict(float)
-    for flow in flows:
-        per_s[flow.origin, flow.node] += flow.per_s
-    return {
-        f"f/{origin}/{node}": [origin, node, round(rate, 3)]
-        for (origin, node), rate in per_s.items()
-        if rate > 0
-    }
 
 
 def _decision(decision: DecisionView) -> list[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgebed.ui.sources.sorted import Column, Instants, Ints, Latest, Order
+from emulation.metrics.view import node_of
 
 _NUMBERS = (
     "intended_s", "dispatched_s", "started_s", "ended_s", "service_s", "transfer_s", "predicted_s", "turn_s",
@@ -63,7 +64,8 @@ class Requests:
     def __init__(self) -> None:
         self.names = {name: Codes() for name in _NAMES}
         self._columns = {name: Column() for name in _NUMBERS}
-        self._columns |= {name: Column(np.int32) for name in _NAMES}
+        self._columns |= {name: Column(np.int32) for name in (*_NAMES, "node")}
+        self._nodes = Codes()
         self._columns |= {name: Column(bool) for name in _FLAGS}
         self.arrived, self.done, self.failed = Instants(), Instants(), Instants()
         self.by_end, self.by_dispatch = Order(), Order()
@@ -99,6 +101,7 @@ class Requests:
         for name, column in zip(_NAMES, picked[len(_NUMBERS) :], strict=False):
             codes = self.names[name]
             fields[name] = np.array([codes[n] for n in column], dtype=np.int32)
+        fields["node"] = self._nodes_of(fields["executor"])
         for name, column in zip(_FLAGS, picked[-len(_FLAGS) :], strict=True):
             fields[name] = np.array(column, dtype=bool)
         if not (np.abs(times[[0, 3]]) < MOST_S).all() or (np.abs(times) >= MOST_S).any():
@@ -107,6 +110,13 @@ class Requests:
         for name, values in fields.items():
             self._columns[name].add(values)
         self._count(fields, np.arange(first, len(self)))
+
+    def _nodes_of(self, executors: NDArray[Any]) -> NDArray[Any]:
+        """The code of the node of each of these executors."""
+        found, where = np.unique(executors, return_inverse=True)
+        names = self.names["executor"].names
+        codes = [NO_ONE if e == NO_ONE else self._nodes[node_of(names[e])] for e in found.tolist()]
+        return np.array(codes, dtype=np.int32)[where]
 
     def _count(self, fields: Mapping[str, NDArray[Any]], rows: Ints) -> None:
         ended = np.maximum(fields["ended_s"], fields["intended_s"])
@@ -163,16 +173,16 @@ class Requests:
         names = self.names["executor"].names
         return {names[i]: float(sums[i] / counts[i]) for i in np.flatnonzero(counts)}
 
-    def flows(self, after_s: float, until_s: float) -> dict[tuple[str, str, str], int]:
-        """(origin, executor, model) to how many were sent within a stretch of time."""
+    def flows(self, after_s: float, until_s: float) -> dict[tuple[str, str], int]:
+        """(origin, node) to how many were sent within a stretch of time."""
         rows = self.by_dispatch.between(after_s, until_s)
-        codes = np.stack([self[name][rows] for name in ("origin", "executor", "model")])
-        found, counts = np.unique(codes, axis=1, return_counts=True)
-        names = [self.names[name].names for name in ("origin", "executor", "model")]
+        rows = rows[self["origin"][rows] != NO_ONE]
+        origins, nodes = self.names["origin"].names, self._nodes.names
+        pairs = self["origin"][rows].astype(np.int64) * len(nodes) + self["node"][rows]
+        found, counts = np.unique(pairs, return_counts=True)
         return {
-            (names[0][o], names[1][e], names[2][m]): int(n)
-            for (o, e, m), n in zip(found.T.tolist(), counts, strict=True)
-            if o != NO_ONE and m != NO_ONE
+            (origins[pair // len(nodes)], nodes[pair % len(nodes)]): n
+            for pair, n in zip(found.tolist(), counts.tolist(), strict=True)
         }
 
     def in_one_go(self, rows: Ints) -> NDArray[np.bool_]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 
 from edgebed.ui.sources.first_token import FirstTokens
 from edgebed.ui.sources.intake import Tables
@@ -26,10 +26,11 @@ from edgebed.ui.views import (
 from emulation.domain.cluster import NodeSpec
 from emulation.domain.scenario import Scenario
 from emulation.metrics.switches import Switch
-from emulation.metrics.view import node_of
 
 ENDLESS_S = 1e8
 """A horizon beyond this is one that is not known."""
+_VIEWS = 256
+"""Decisions that are kept in the words of the feed: every look is at nearly the same ones."""
 
 
 class TableRun:
@@ -52,6 +53,7 @@ class TableRun:
         self._tables, self._from_s = tables, from_s
         self._seating = Seating(self.testbed, tables.world)
         self._buckets = Buckets(tables.requests, first_tokens)
+        self._view = lru_cache(maxsize=_VIEWS)(self._view_of)
 
     def _name(self) -> None:
         """Take over what the header says, once it is there, and to which schemes it was switched."""
@@ -139,6 +141,7 @@ class TableRun:
             busy = tables.requests.executors.get(spec.id)
             if (
                 state == "ready"
+                and gpu is not None
                 and busy
                 and busy.in_service(t_s)
                 and not stands_still(node.id, spec.id, faults)
@@ -162,13 +165,10 @@ class TableRun:
         return tuple(found)
 
     def _flows(self, after_s: float, t_s: float) -> tuple[FlowView, ...]:
-        sums: dict[tuple[str, str, str], int] = defaultdict(int)
-        for (origin, executor, model), n in self._tables.requests.flows(after_s, t_s).items():
-            sums[origin, node_of(executor), model] += n
         length_s = t_s - max(after_s, self._from_s)
         return tuple(
-            FlowView(origin=origin, node=node, model=model, per_s=n / length_s if length_s > 0 else 0.0)
-            for (origin, node, model), n in sorted(sums.items())
+            FlowView(origin=origin, node=node, per_s=n / length_s if length_s > 0 else 0.0)
+            for (origin, node), n in sorted(self._tables.requests.flows(after_s, t_s).items())
         )
 
     # -- up to a moment -------------------------------------------------------------------------------------
@@ -187,9 +187,13 @@ class TableRun:
 
         `actors` are whole names or kinds (`deployer`). Where none is given, those of the router are a sample.
         """
+        numbers = self._tables.decisions.latest(until_s, actors, before, most)
+        return [self._view(n) for n in numbers]
+
+    def _view_of(self, number: int) -> DecisionView:
+        """One of them in a line, read from the record."""
         decisions = self._tables.decisions
-        numbers = decisions.latest(until_s, actors, before, most)
-        return [view_of(n, decisions.actor(n), decisions.moment(n), decisions.line(n)) for n in numbers]
+        return view_of(number, decisions.actor(number), decisions.moment(number), decisions.line(number))
 
     def decision(self, number: int) -> DecisionDetail:
         """All about one of them. Raises `KeyError` if there is none of that number."""

@@ -6,10 +6,13 @@ import json
 
 import pytest
 
+from edgebed.ui.page import shared, state
 from edgebed.ui.page.deltas import delta
 from edgebed.ui.page.moment import Moment
+from edgebed.ui.page.room import Room
 from edgebed.ui.page.state import FEED, state_of
-from tests.build.room import ComputedRun
+from edgebed.ui.views import Frame, Span
+from tests.build.room import ComputedRun, ComputedRuns
 
 RUN = ComputedRun("MA", nodes=24)
 
@@ -45,3 +48,50 @@ def test_figures_have_units() -> None:
 def test_half_a_second_changes_little_of_24_nodes() -> None:
     whole, change = json.dumps(at(200.0)), json.dumps(delta(at(200.0), at(200.5)))
     assert len(change) < len(whole) / 2
+
+
+class CountedRun(ComputedRun):
+    """A run that grows a little whenever it is looked at, as one that is recorded does; it counts its frames."""
+
+    frames = 0
+
+    def span(self) -> Span:
+        self.to_s += 0.01
+        return super().span()
+
+    def frame(self, t_s: float) -> Frame:
+        self.frames += 1
+        return super().frame(t_s)
+
+
+def test_viewers_who_follow_a_run_share_its_state_within_a_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [7]
+    for module in (shared, state):
+        monkeypatch.setattr(module, "beat", lambda: now[0])
+    run = CountedRun(growing=True)
+    shelf = ComputedRuns(run)
+    rooms = [Room(shelf) for _ in range(3)]
+
+    def seen() -> list[dict[str, object]]:
+        for room in rooms:
+            room.tick()
+        return [state_of(run, room.moment, room.span()) for room in rooms]
+
+    first = seen()
+    assert first[0] == first[1] == first[2]
+    assert run.frames == 1
+    now[0] += 1
+    assert seen()[0] != first[0]
+    assert run.frames == 2
+    rooms[1].seek(50.0)
+    apart = [state_of(run, room.moment, room.span()) for room in rooms]
+    assert [said["facts"] == apart[0]["facts"] for said in apart] == [True, False, True]
+    assert run.frames == 3
+
+
+def test_two_at_one_moment_each_see_how_their_own_time_goes() -> None:
+    playing, still = (state_of(RUN, Moment(t_s=150.0, playing=p), RUN.span()) for p in (True, False))
+    assert playing["time"] != still["time"]
+    assert {k: v for k, v in playing.items() if k != "time"} == {
+        k: v for k, v in still.items() if k != "time"
+    }

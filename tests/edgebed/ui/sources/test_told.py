@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgebed.runs.layout import Layout
-from edgebed.ui.sources import open_run
+from edgebed.ui.sources import intake, open_run
 from edgebed.ui.sources.files import is_held
 from edgebed.ui.sources.seats import Seats
 from edgebed.ui.views import ExecutorView, Source
@@ -19,7 +19,7 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.domain.records import EventRecord, LinkRecord, Record
 from emulation.executor import NodeState
 from emulation.executor.notices import Changed
-from emulation.recording import RECORD_FILE, encode
+from emulation.recording import RECORD_FILE, decode, encode
 from serve_apps.records.store import RunStore
 from tests.build.records import decision, header, request
 from tests.build.small import small_scenario
@@ -192,3 +192,33 @@ def test_executors_sit_on_the_gpus_that_the_node_itself_gave_them() -> None:
                 used.add(seen[notice.executor])
         assert seen == {e.spec.id: e.gpu for e in state._executors if e.spec.id in seen}
     assert used == {0, 1, None}
+
+
+def test_what_flows_is_counted_from_each_origin_to_each_node_whatever_the_model(opened: Open) -> None:
+    arc, edge = ({"executor": f"{node}/sd", "model": "sd"} for node in ("arc-b60", "thinkedge"))
+    other = {"executor": "arc-b60/gpt2", "model": "gpt2"}
+    lost = request(6.0, 1, **{**arc, "executor": None, "dispatched_s": None, "outcome": "no_host"})
+    source = opened(
+        [
+            request(6.0, 1, **arc), request(6.0, 1, **other), request(6.0, 1, **edge), lost,
+            request(6.0, 1, **{**other, "origin": "arc-b60"}),
+        ]
+    )  # fmt: skip
+    frame = source.frame(6.0)
+    sent = {(f.origin, f.node): round(f.per_s * source.series(6.0).bucket_s) for f in frame.flows}
+    assert sent == {("n1", "arc-b60"): 2, ("n1", "thinkedge"): 1, ("arc-b60", "arc-b60"): 1}
+
+
+def test_what_the_feed_shows_already_is_not_read_again(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = opened([decision(t, "planner", landed_s=t) for t in (1.0, 2.0, 3.0)])
+    read: list[bytes] = []
+
+    def counted(line: bytes) -> Record:
+        read.append(line)
+        return decode(line)
+
+    monkeypatch.setattr(intake, "decode", counted)
+    assert len(source.decisions(2.5)) == 2
+    assert len(source.decisions(9.0)) == 3
+    assert source.decisions(9.0) == source.decisions(9.0)
+    assert len(read) == 3

@@ -98,12 +98,12 @@ export default {
       if (empty) this.$empty.textContent = empty[0] || `No run of ${empty[1]} yet. It is shown here as soon as one begins.`;
     },
     facts() {
-      const [, scheme] = this.state.get("run") || [];
+      const [, scheme, decides] = this.state.get("run") || [];
       this.$facts.replaceChildren();
       const chip = put(this.$facts, "span", { class: "chip" });
       const ink = (this.state.get("looks") || {})[scheme];
       put(chip, "i", { style: `background: var(--${/^[a-z0-9-]+$/.test(ink) ? ink : "ink"})` });
-      chip.append(scheme || "");
+      chip.append(decides === scheme ? scheme || "" : `${scheme} → ${decides}`);
       for (const [word, figure] of this.state.get("facts") || []) {
         const fact = put(this.$facts, "span", { class: "fact" });
         put(fact, "small", {}, word);

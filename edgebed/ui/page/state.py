@@ -1,6 +1,7 @@
 """A run at a moment as the flat table that a browser holds (`deltas.py`), and what each of its keys means.
 
-- `run`: name, scheme and place in the palette; `facts`: pairs of a word and a figure with its unit
+- `run`: name, scheme it began with (its place in the palette), scheme that decides
+- `facts`: pairs of a word and a figure with its unit
 - `time`: [t, from, to, end, following, playing, pace, growing, problem]
 - `order`: ids of nodes; `n/<node>`: what its card says; `e/<executor>`: a row of it
 - `f/<origin>/<node>`: requests per second; `d/<number>`: a decision; `v/<number>`: an event
@@ -32,7 +33,7 @@ def _seen(source: Source, t_s: float, span: Span, beat: int) -> dict[str, Any]:
     """What all see who look at that moment of the run, within one beat: reckoned once, changed by nobody."""
     frame = source.frame(t_s)
     state: dict[str, Any] = {
-        "run": [one_line(source.name), source.scheme],
+        "run": [one_line(source.name), source.scheme, one_line(source.decides(t_s)[0], 60)],
         "facts": _facts(source, frame, span),
         "order": [node.id for node in frame.nodes],
     }

@@ -53,7 +53,7 @@ def test_every_panel_shows_its_part_of_the_run() -> None:
             await user.should_see(words)
 
     sent = visit(ComputedRuns(ComputedRun("AL"), ComputedRun("MA")), see)
-    assert sent[0]["set"]["run"] == ["MA · seed 0", "MA"]
+    assert sent[0]["set"]["run"] == ["MA · seed 0", "MA", "MA"]
     assert all("set" in message or "plots" in message for message in sent)
     assert "run" not in sent[-1].get("set", {}) or len(sent) == 1, "only what changed is sent again"
 

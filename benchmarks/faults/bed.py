@@ -17,6 +17,7 @@ from emulation.domain.records import RequestRecord
 from emulation.domain.request_id import client_id_of
 from emulation.jsonl import read_lines
 from emulation.recording import RECORD_FILE, decode
+from serve_apps.records.segments import SEGMENTS
 from serve_apps.testbed.processes import Process, end_marked, marked, process_of
 from serve_apps.testbed.state import read_standing
 
@@ -96,12 +97,13 @@ class Bed:
     def recorded(self) -> tuple[Counter[str], int]:
         """A client's id to how often its request is done in the record; and how many ids stand there twice.
 
-        A record that was cut is closed first, as its user would.
+        A record that was cut is closed first, as its user would. Its earlier segments count as well.
         """
         for run in recover(self.run_folder):
             if run.how == "failed":
                 raise RuntimeError(f"{run.folder}: cannot be recovered: {run.why}")
-        lines = read_lines(self.run_folder / RECORD_FILE, decode)
+        folders = [*(self.layout.root / SEGMENTS).glob(f"*/{self.run_folder.relative_to(self.layout.root)}")]
+        lines = [line for f in [*folders, self.run_folder] for line in read_lines(f / RECORD_FILE, decode)]
         requests = [r for r in lines if isinstance(r, RequestRecord)]
         ids = Counter(r.request_id for r in requests)
         done = Counter(client_id_of(r.request_id) for r in requests if r.outcome == "done")

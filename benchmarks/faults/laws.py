@@ -13,6 +13,9 @@ from workloads.load import ClientResult
 STOPPED = "the run was stopped"
 """What the client's log says of a request that was open when the load generator was ended: nobody's fault."""
 
+REFUSED = ("expired", "rejected", "no_host")
+"""Outcomes that a server tells of in words, be it within a stream that had begun with 200."""
+
 Fate = Literal["answered", "refused", "dropped", "unanswered", "unsent"]
 
 
@@ -49,7 +52,7 @@ def fate(result: ClientResult) -> Fate:
         return "unsent"
     if result.status is None:
         return "unanswered" if result.outcome == "aborted" or "in time" in (result.error or "") else "dropped"
-    if result.status >= 400:
+    if result.status >= 400 or result.outcome in REFUSED:
         return "refused"
     if result.error == BROKEN_OFF:
         return "dropped"

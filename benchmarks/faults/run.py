@@ -1,4 +1,4 @@
-"""One kind of fault, so many times: on one testbed where that survives it, else each time on a fresh one."""
+"""One kind of fault, so many times: on one testbed where that is whole again afterwards, else each on a fresh one."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ LEAD_S = 4.0
 WARM_S = 2.0
 APART_S = 6.0
 """Wall seconds from the end of a fault to the next one, at least."""
+STAYS_S = 20.0
+"""Wall seconds of load after a machine is gone, until its processes and everybody else must have noticed."""
 BACK_S = 45.0
 """Wall seconds within which another process must have taken the place of one that was killed."""
 GONE_S = 90.0
 """Wall seconds within which a testbed that cannot survive must have ended."""
-DISK = "8m"
+DISK_MB, DISK_MB_EACH = 8, 2
+"""Size of the small disk, and what it is larger by for every repetition: what is recorded meanwhile must find room."""
 
 
 def run(kind: Kind, times: int, folder: Path) -> list[Repetition]:
@@ -45,21 +48,26 @@ def run(kind: Kind, times: int, folder: Path) -> list[Repetition]:
     folder.mkdir(parents=True)
     if kind.ends:
         return [_ending(kind, number, folder / str(number)) for number in range(times)]
+    if kind.raylets:  # one that is gone stays away
+        return [
+            replace(_surviving(kind, 1, folder / str(number), number)[0], number=number)
+            for number in range(times)
+        ]
     return _surviving(kind, times, folder / "all")
 
 
-def _surviving(kind: Kind, times: int, folder: Path) -> list[Repetition]:
+def _surviving(kind: Kind, times: int, folder: Path, first: int = 0) -> list[Repetition]:
     length_s = LEAD_S + WARM_S + times * (kind.hold_s + APART_S + 2 * BACK_S)
-    with _disk(kind, folder):
+    with _disk(kind, folder, DISK_MB + times * DISK_MB_EACH):
         bed = Bed(folder, kind)
         marks: list[tuple[float, bool]] = []
         with _loaded(bed, length_s) as t0_wall:
             for number in range(times):
                 began_s = time.time() - t0_wall
-                landed = _strike(kind, bed, number)
+                landed = _strike(kind, bed, first + number)
                 over_s = time.time() - t0_wall
                 _within(BACK_S, lambda over_s=over_s: _answers_since(bed, over_s) or not bed.owner.alive())
-                time.sleep(APART_S)
+                time.sleep(STAYS_S if kind.raylets else APART_S)
                 marks.append((began_s, landed))
                 if not bed.owner.alive():
                     break  # it should have survived
@@ -135,7 +143,7 @@ def _strike(kind: Kind, bed: Bed, number: int) -> bool:
         return _stop(victim, kind.hold_s)
     victim.send(signal.SIGKILL)
     landed = _within(5.0, lambda: not victim.alive())
-    if not kind.ends and not kind.raylets:  # a raylet that is gone stays away
+    if not kind.ends and not kind.raylets:
         _within(BACK_S, lambda: len(bed.find(kind.target)) >= len(found) or not bed.owner.alive())
     return landed
 
@@ -211,7 +219,7 @@ def _short_scenario(path: Path) -> Path:
 
 
 @contextmanager
-def _disk(kind: Kind, folder: Path) -> Iterator[None]:
+def _disk(kind: Kind, folder: Path, mb: int) -> Iterator[None]:
     """A small disk of its own for what the testbed writes, where the kind is about that. Needs root."""
     if kind.action != "fill":
         yield
@@ -220,7 +228,7 @@ def _disk(kind: Kind, folder: Path) -> Iterator[None]:
         raise PermissionError("a full disk needs root: a small tmpfs is mounted")
     place = folder / "disk"
     place.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(place)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mb}m", "tmpfs", str(place)], check=True)
     try:
         yield
     finally:

@@ -29,6 +29,7 @@ def result(name: str, sent_s: float | None = 1.0, ended_s: float = 1.1, **given:
     [
         ({}, "answered"),
         ({"status": 503, "outcome": "error"}, "refused"),
+        ({"status": 200, "outcome": "expired", "error": "deadline passed while held"}, "refused"),
         (
             {"status": None, "outcome": "error", "error": "connection refused: nothing listens there"},
             "dropped",

@@ -72,6 +72,8 @@ def runs_of(folder: Path | None, url: str | None = None) -> FolderRuns:
     if folder is None:
         return FolderRuns(_newest(), url=url)
     root = layout_of(folder).root
+    if read_manifest(root) is None and not Layout(root).records():
+        raise ConfigError(f"{folder}: holds no run; give the folder of a run or of a comparison")
     first = (
         folder.resolve() if (folder / RECORD_FILE).exists() and folder.resolve() != root.resolve() else None
     )

@@ -10,6 +10,7 @@ from typing import Any
 from edgebed.report.decisions import compact
 from edgebed.report.plots_time import EventBand, event_bands
 from emulation.domain.records import PERSON, DecisionRecord, EventRecord, RequestRecord
+from emulation.domain.slots import slot_of
 from emulation.metrics.series import latency_series
 from emulation.metrics.view import is_exchange, last_s, mean, node_of, ratio
 from emulation.recording import Run
@@ -203,7 +204,7 @@ def _sent(requests: Sequence[RequestRecord], node: str, from_s: float, to_s: flo
 
 
 def _calm_s(run: Run, onset_s: float) -> float | None:
-    whole = int(onset_s / run.header.slot_s + 1e-9)
+    whole = slot_of(onset_s, run.header.slot_s)
     bins = latency_series(run)[max(0, whole - CALM_SLOTS) : whole]
     return mean([b.mean_latency_s for b in bins if b.mean_latency_s is not None])
 

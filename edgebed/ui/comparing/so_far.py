@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from math import ceil
 
 from emulation.domain.records import RequestRecord
+from emulation.domain.slots import slots_until
 from emulation.metrics.view import last_s
 from emulation.recording import Run
 
@@ -27,7 +27,7 @@ def stood(run: Run, t_s: float, asked: Iterable[RequestRecord] = ()) -> Run:
     """A run as if it had been closed at that moment; `asked`: requests that came to it, also those it does not name."""
     known = {r.request_id for r in run.requests}
     mine = [*run.requests, *(_open(r, t_s) for r in asked if r.request_id not in known)]
-    header = replace(run.header, horizon_s=t_s, slots=max(1, ceil(t_s / run.header.slot_s - 1e-9)))
+    header = replace(run.header, horizon_s=t_s, slots=max(1, slots_until(t_s, run.header.slot_s)))
     return replace(
         run,
         header=header,

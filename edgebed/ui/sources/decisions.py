@@ -67,7 +67,7 @@ class Decisions:
         """Decisions of the router: nothing but their moments and their places is looked at."""
         if not len(moments):
             return
-        bins = np.floor(moments / self.sample_s)
+        bins = np.floor_divide(moments, self.sample_s)
         highest = np.maximum.accumulate(np.concatenate([[self._last_sample], bins]))
         self._last_sample = highest[-1]
         self._note(moments, places, ROUTER, bins > highest[:-1])

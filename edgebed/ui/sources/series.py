@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, inf, log10
+from math import floor, inf, log10
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from edgebed.ui.sources.first_token import FirstTokens
 from edgebed.ui.sources.requests import Requests
 from edgebed.ui.sources.sorted import Floats, Ints
 from edgebed.ui.views import ModelSeries, Series
+from emulation.domain.slots import slot_of, slots_until
 from emulation.metrics.fairness import jain, jain_normalised
 
 MOST = 240
@@ -65,9 +66,9 @@ class Buckets:
     ) -> Series:
         """Every bucket that is over by `until_s`, of a run recorded up to `to_s` and planned up to `end_s`."""
         bucket_s = bucket_of(max(end_s, to_s) - from_s)
-        count = max(0, min(MOST, ceil((to_s - from_s) / bucket_s - 1e-9)))
+        count = max(0, min(MOST, slots_until(to_s - from_s, bucket_s)))
         self._reckon(tuple(models), from_s, bucket_s, count, deadline_s)
-        shown = count if until_s >= to_s else max(0, min(count, floor((until_s - from_s) / bucket_s + 1e-9)))
+        shown = count if until_s >= to_s else max(0, min(count, slot_of(until_s - from_s, bucket_s)))
         ends = np.array([from_s + bucket_s * (i + 1) for i in range(shown)])
         cells = self._cells[:shown]
         arrived = self._arrived(models, from_s, bucket_s, ends)
@@ -97,7 +98,7 @@ class Buckets:
         if shape != self._shape:
             self._shape, self._cells = shape, []
         if requests.fresh_s < inf:
-            kept = max(0, ceil((requests.fresh_s - from_s) / bucket_s - 1e-9) - 1)
+            kept = max(0, slots_until(requests.fresh_s - from_s, bucket_s) - 1)
             del self._cells[kept:]
             requests.fresh_s = inf
         while len(self._cells) < count:

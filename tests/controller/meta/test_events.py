@@ -85,7 +85,7 @@ def test_a_device_that_was_away_is_uncertain_until_it_has_shown_itself() -> None
     stage.rounds(20)
     view = stage.meta.fast_path.view
     column = view.pools["m"].names.index("d1")
-    known = view.pools["m"].uncertainty.item(column)
+    known = view.pools["m"].uncertainty[column]
     flying = [stage.send() for _ in DEVICES]
     stage.meta.executor_changed("d1", "away", "off", 0.0)
     for request, device in flying:
@@ -93,11 +93,11 @@ def test_a_device_that_was_away_is_uncertain_until_it_has_shown_itself() -> None
     assert "d1" not in stage.rounds(4)
     stage.meta.executor_changed("d1", "ready", "gpu", stage.now_s)
     assert stage.meta.steered.queued("d1") == 0, "its old queue is not believed"
-    assert view.pools["m"].uncertainty.item(column) >= 0.5 > known
+    assert view.pools["m"].uncertainty[column] >= 0.5 > known
     stage.rounds(1)
-    assert view.pools["m"].uncertainty.item(column) >= 0.5
+    assert view.pools["m"].uncertainty[column] >= 0.5
     stage.rounds(1)
-    assert view.pools["m"].uncertainty.item(column) == pytest.approx(known, abs=0.05)
+    assert view.pools["m"].uncertainty[column] == pytest.approx(known, abs=0.05)
     changed = [r.choice for r in stage.records if r.choice.get("rule") == "suspect"]
     assert [(c["device"], c["old"], c["new"]) for c in changed] == [("d1", 0, 2)]
 

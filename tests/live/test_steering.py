@@ -6,11 +6,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from edgebed.ui.steering.client import Control
 from emulation.domain.events import Pause
+from emulation.domain.request_id import scenario_id_of
 from emulation.metrics.evidence import fault_ledger
 from tests.build.live import TOKEN, LiveRun, scenario
 from tests.build.waiting import LONG_S, eventually
@@ -66,7 +70,6 @@ def test_a_load_goes_on_at_another_rate_and_no_request_of_it_is_lost(begin: Call
     live = begin("sect")
     begun = told(live, lambda c: c.send(None, 7, 5.0))
     eventually(lambda: live.cluster.progress().arrived >= 3, LONG_S)
-    changed_s = live.now_s - begun.began_s
     assert told(live, lambda c: c.change_rate(40.0)).running
     eventually(lambda: live.cluster.progress().arrived >= 30, LONG_S)
     assert not told(live, lambda c: c.change_rate(0)).running
@@ -77,9 +80,14 @@ def test_a_load_goes_on_at_another_rate_and_no_request_of_it_is_lost(begin: Call
     sent = [r for r in log if r.sent_s is not None]
     assert Counter(r.request_id for r in sent) == Counter(r.request_id for r in run.requests)
     assert {r.outcome for r in sent} == {"done"}
-    before = [r for r in sent if r.intended_s < changed_s]
-    after = [r for r in sent if r.intended_s > changed_s + 4]  # it takes a moment to get there
-    assert len(before) / changed_s < 1 < (len(after) - 1) / (after[-1].intended_s - after[0].intended_s)
+    due_s = {request.id: request.arrival_s for request, _ in generate(scenario(), 7).items}
+    paces = [
+        (due_s[scenario_id_of(b.request_id)] - due_s[scenario_id_of(a.request_id)])
+        / (b.intended_s - a.intended_s)
+        for a, b in pairwise(sorted(sent, key=lambda r: r.intended_s))
+    ]
+    assert paces[0] == pytest.approx(5.0)
+    assert paces[-1] == pytest.approx(40.0)
     said = [(d.choice["load"]["rate"], d.cause) for d in run.decisions if d.actor == "person"]
     assert said == [(5.0, "by hand"), (40.0, "by hand"), (0.0, "by hand")]
 

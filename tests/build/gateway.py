@@ -16,6 +16,7 @@ from emulation.domain.request import Request
 from emulation.executor import Changed
 from serve_apps.gateway.dispatch import Dispatcher
 from serve_apps.wire.ask import Ask
+from serve_apps.wire.calls import Unreached
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served, Work
 from serve_apps.wire.names import RECORDER, app_name, runtime_name
@@ -250,3 +251,23 @@ def said(text: str, then: Exception | str | None = "done") -> Streaming:
             yield await (served if then == "done" else ending(then))(work)
 
     return stream
+
+
+GONE = Unreached("its process is gone")
+
+
+def walk(steps: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(steps, 30.0))
+
+
+def story(steps: Callable[[Gateway], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """A test whose steps happen in one event loop, at one gateway."""
+
+    def told() -> None:
+        async def begin() -> None:
+            await steps(Gateway())
+
+        walk(begin())
+
+    told.__name__ = steps.__name__
+    return told

@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
     from tests.build.browser import CHROMIUM
 
     if not Path(CHROMIUM).exists():
-        pytest.skip("no Chromium here (make test-ui)")
+        pytest.fail("no Chromium here; `make test-ui` installs it")
     with sync_playwright() as playwright:
         # Chromium's sandbox wants user namespaces, which root and many containers do not have.
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

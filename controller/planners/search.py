@@ -25,6 +25,7 @@ from controller.planners.experience import Experience
 from controller.planners.memory import Case, MemoryConfig, Telemetry
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
 from controller.planners.policy import proportional
+from controller.planners.told import estimate_told
 from controller.planners.verdict import equals
 from controller.whatif import BelievedWorld, WhatIf
 from emulation.domain.actions import Choice, MacroPolicy
@@ -120,7 +121,7 @@ class SearchPlanner(GlobalPlanner):
         success = " ".join(f"{m.id} {s:.2f}" for m, s in zip(models, estimate.success[0], strict=True))
         self._in_force = search.roles(plan)
         policy = self.experience.policy = search.policy(plan)
-        reason = f"{why}; J {estimate.objective[0]:.3f} estimated; success {success}"
+        reason = f"{why}; {estimate_told(estimate.objective[0])}; success {success}"
         return Choice(policy, reason, thinking_s)
 
     def _search(self, demand: Demand, telemetry: Telemetry) -> _Search:

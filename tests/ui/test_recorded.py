@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ pytest.importorskip("playwright", reason="not installed: playwright (make test-u
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from edgebed.runs.layout import Layout
 from tests.build.browser import NARROW, WIDE, PageServer, Visit
 
 TABS = ("Live / replay", "Decisions", "Comparison", "Faults & steering", "Costs")
@@ -108,3 +110,57 @@ def test_nobody_is_kept_out(visit: Visit, served: PageServer, scheme: str, tab: 
         if v["impact"] in ("serious", "critical")
     ]
     assert serious == []
+
+
+def test_a_node_opens_by_keyboard_and_gives_the_focus_back(visit: Visit, served: PageServer) -> None:
+    visitor = visit(served.url).ready()
+    visitor.go_to(100)
+    card = visitor.page.get_by_role("button", name=re.compile("^arc-b60: "))
+    first = visitor.page.locator("g.card[tabindex='0']")
+    expect(first).to_have_count(1)
+    first.focus()
+    for _ in range(visitor.page.locator("g.card").count()):
+        if card.evaluate("e => e === document.activeElement"):
+            break
+        visitor.page.keyboard.press("ArrowRight")
+    expect(card).to_be_focused()
+    visitor.page.keyboard.press("Enter")
+    dialog = visitor.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("3 times slower than usual")
+    serious = [
+        v["id"]
+        for v in Axe().run(visitor.page).response["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    visitor.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(card).to_be_focused()
+
+
+REACHED = {
+    "map": "g.card",
+    "feed": ".room-feed",
+    "time": ".room-time",
+    "tabs": ".q-tab",
+    "runs": ".runs",
+    "models": ".bar",
+}
+
+
+def test_everything_can_be_reached_with_the_tab_key(visit: Visit, served: PageServer) -> None:
+    page = visit(served.url).ready().page
+    missing = dict(REACHED)
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        within = [
+            k for k, s in missing.items() if page.evaluate("(s) => !!document.activeElement.closest(s)", s)
+        ]
+        for name in within:
+            del missing[name]
+    assert missing == {}
+
+
+def test_the_window_is_named_after_the_scenario(visit: Visit, served: PageServer, recorded: Path) -> None:
+    visitor = visit(served.url).ready()
+    expect(visitor.page).to_have_title(f"{Layout(recorded).scenario().name} · edgebed control room")

@@ -15,6 +15,7 @@ from edgebed.report.palette import css
 from edgebed.ui.page import comparison, costs, decisions, faults, steering
 from edgebed.ui.page.charts import Charts
 from edgebed.ui.page.guard import Guard
+from edgebed.ui.page.node_detail import NodeDialog
 from edgebed.ui.page.room import Room
 from edgebed.ui.page.shared import TICK_S
 from edgebed.ui.page.shelf import Entry, Kept, Shelf
@@ -84,6 +85,7 @@ def build(shelf: Shelf, readings: comparison.Readings) -> None:
     room = Room(shelf)
     _header(room)
     stage = Stage(room)
+    NodeDialog(room)
     with ui.tabs().props("align=left no-caps dense").classes("tabs") as tabs:
         for name in TABS:
             ui.tab(name)
@@ -109,7 +111,7 @@ def _header(room: Room) -> None:
     with ui.element("header").classes("head"):
         ui.label("edgebed").classes("brand")
         with ui.element("h1").classes("title"):
-            title = ui.label(room.shelf.title)
+            title = ui.label()
         chosen = ui.select({}, label="Run", on_change=lambda e: room.open(str(e.value))).props(
             "dense outlined"
         )
@@ -117,15 +119,19 @@ def _header(room: Room) -> None:
         about = ui.label().classes("about")
 
     def refresh() -> None:
+        named = one_line(room.shelf.title, 80)
+        if title.text != named:
+            title.text = named
+            ui.page_title(f"{named} · edgebed control room")
         key = None if room.entry is None else room.entry.key
         names = {e.key: _named(room, e) + (" · live" if e.growing else "") for e in room.entries}
         if names != chosen.options or key != chosen.value:
             chosen.set_options(names, value=key)
         if room.source is not None:
-            title.text = room.shelf.title
             scheme, reasoner = room.source.decides(room.moment.t_s)
             about.text = f"{one_line(scheme, 60)} decides · {room.source.world} world · {_reasoner(reasoner)}"
 
+    refresh()
     room.on_open(refresh)
     room.on_slow(refresh)
 

@@ -22,9 +22,19 @@ class FolderRuns:
     def __init__(self, root: Path, first: Path | None = None, url: str | None = None) -> None:
         """`first`: the folder of the run that is to be shown first; None: the newest."""
         self.root: Path | None = root
-        self.title = root.resolve().name
+        self._scenario: str | None = None
         self._layout, self._first, self._url = Layout(root), first, url
         self._folders: dict[str, Path] = {}
+
+    @property
+    def title(self) -> str:
+        """The name of the scenario, once that lies there; until then the folder's."""
+        if self._scenario is None:
+            try:
+                self._scenario = self._layout.scenario().name
+            except ConfigError:
+                return self._layout.root.resolve().name
+        return self._scenario
 
     @property
     def url(self) -> str | None:

@@ -177,6 +177,7 @@ export default {
       const order = this.state?.get("order");
       const wide = this.$map?.clientWidth;
       if (!order || !wide) return;
+      const held = this.$map.contains(document.activeElement);
       this.rows = new Map([...this.state].filter(([key]) => key.startsWith("e/")));
       const most = Math.max(1, ...order.map((id) => this.executors(id).length));
       const fitting = Math.max(1, Math.min(order.length, Math.floor((wide + GAP.x) / (150 + GAP.x))));
@@ -195,10 +196,30 @@ export default {
       this.$flows = put(svg, "g", { class: "flows", "aria-hidden": "true" }); // behind the cards
       this.cards = new Map(order.map((id, i) => {
         const x = 1 + (i % columns) * (card.w + GAP.x), y = 1 + Math.floor(i / columns) * (card.h + GAP.y);
-        return [id, { x, y, ...card, group: put(svg, "g", { transform: `translate(${x} ${y})`, role: "listitem" }) }];
+        const item = put(svg, "g", { transform: `translate(${x} ${y})`, role: "listitem" });
+        const group = put(item, "g", { role: "button", "aria-haspopup": "dialog", tabindex: -1, "data-node": id });
+        group.onclick = () => this.$emit("node", id);
+        group.onkeydown = (event) => this.key(event, i, columns);
+        return [id, { x, y, ...card, group }];
       }));
       for (const id of order) this.card(id);
       this.flows();
+      this.stop(order.includes(this.at) ? this.at : order[0], held);
+    },
+    // The map is one stop of the Tab key; arrow keys go from card to card, Enter or Space opens one.
+    stop(id, focus) {
+      this.cards.get(this.at)?.group.setAttribute("tabindex", -1);
+      this.at = id;
+      this.cards.get(id).group.setAttribute("tabindex", 0);
+      if (focus) this.cards.get(id).group.focus();
+    },
+    key(event, i, columns) {
+      const order = this.state.get("order"), last = order.length - 1;
+      const steps = { ArrowLeft: i - 1, ArrowRight: i + 1, ArrowUp: i - columns, ArrowDown: i + columns, Home: 0, End: last };
+      if (event.key === "Enter" || event.key === " ") this.$emit("node", order[i]);
+      else if (!(event.key in steps)) return;
+      else if (order[steps[event.key]]) this.stop(order[steps[event.key]], true);
+      event.preventDefault();
     },
     executors(id) { return [...this.state].filter(([key, e]) => key.startsWith("e/") && e[0] === id).map(([, e]) => e); },
     redraw(keys) {
@@ -218,6 +239,7 @@ export default {
       const come = [...this.state].filter(([key, f]) => key.startsWith("f/") && f[1] === id).reduce((sum, [, f]) => sum + f[2], 0);
       group.replaceChildren();
       group.setAttribute("class", `card${there ? "" : " away"}${wrong.length ? " wrong" : ""}`);
+      group.setAttribute("aria-label", `${id}: ${devices}${wrong.length ? "; " + wrong.join(", ") : ""}`);
       put(group, "rect", { width: w, height: h, rx: 6, class: "box" });
       const told = wrong.join(" · ");
       put(group, "text", { x: 9, y: 16, class: "name" }, fit(id, w - 18 - LETTER * (told.length + 3)));

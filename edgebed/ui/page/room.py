@@ -38,6 +38,8 @@ class Room:
         self._last_s = time.monotonic()
         self.show: Callable[[int], None] = lambda number: None
         """Opens the detail of a decision; set by the panel that can."""
+        self.show_node: Callable[[str], None] = lambda node: None
+        """Opens the detail of a node; set by the dialog that can."""
 
     # -- what panels want to be told
 

@@ -28,10 +28,12 @@ class Entry:
 class Shelf(Protocol):
     """The runs of one folder."""
 
-    title: str
-    """What these are: the name of the scenario or the folder."""
     root: Path | None
     """The comparison's folder; None where nothing is recorded yet."""
+
+    @property
+    def title(self) -> str:
+        """What these are runs of: the name of the scenario, or of the folder."""
 
     @property
     def url(self) -> str | None:
@@ -49,8 +51,13 @@ class Kept:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf, self._open = shelf, dict[str, Source]()
-        self.title, self.root = shelf.title, shelf.root
+        self.root = shelf.root
         self.entries: Callable[[], Sequence[Entry]] = shelf.entries
+
+    @property
+    def title(self) -> str:
+        """As `Shelf.title`."""
+        return self._shelf.title
 
     @property
     def url(self) -> str | None:

@@ -30,6 +30,7 @@ class Stage(Element, component="room.js"):
         self.on("pause", room.pause)
         self.on("now", room.now)
         self.on("decision", lambda e: room.show(int(_number(e))))
+        self.on("node", lambda e: room.show_node(_text(e)))
 
     def plot(self, chart: int, series: str, points: Points) -> None:
         """Have a series of a chart (an `ui.echart` by its id) show these points: only what changed is sent, with the
@@ -79,5 +80,15 @@ class Stage(Element, component="room.js"):
 
 def _number(event: events.GenericEventArguments) -> float:
     """The number that a browser sent; 0 for anything else."""
-    args = event.args[0] if isinstance(event.args, list) and event.args else event.args
+    args = _sent(event)
     return float(args) if isinstance(args, int | float) and abs(args) < 1e12 else 0.0
+
+
+def _text(event: events.GenericEventArguments) -> str:
+    """The text that a browser sent; an empty one for anything else."""
+    args = _sent(event)
+    return args if isinstance(args, str) else ""
+
+
+def _sent(event: events.GenericEventArguments) -> object:
+    return event.args[0] if isinstance(event.args, list) and event.args else event.args

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,14 @@ class Decisions:
     def moment(self, number: int) -> float:
         """When it was decided."""
         return float(self._moments.values[number])
+
+    def next_landing_s(self, number: int) -> float:
+        """When a later decision of the same actor landed first; infinity if none has."""
+        later = np.flatnonzero(self._of.values[number + 1 :] == self._of.values[number]) + number + 1
+        for line in (self.line(int(n)) for n in later):
+            if line is not None and line.landed_s is not None:
+                return line.landed_s
+        return inf
 
     def exchanges(self, number: int, line: DecisionRecord) -> list[DecisionRecord]:
         """What was asked of a reasoner on the way to a decision."""

@@ -197,7 +197,7 @@ class TableRun:
 
     def decision(self, number: int) -> DecisionDetail:
         """All about one of them. Raises `KeyError` if there is none of that number."""
-        return detail_of(number, self._tables.decisions, self._tables.requests)
+        return detail_of(number, self._tables)
 
     def events(self, until_s: float) -> Sequence[EventView]:
         """The fault ledger up to then."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from controller.scoring import AVOID_S
 from edgebed.report.decisions import compact
-from edgebed.ui.sources.decisions import ROUTER, Decisions
+from edgebed.ui.sources.decisions import ROUTER
+from edgebed.ui.sources.intake import Tables
+from edgebed.ui.sources.planned import PLANNER, came_to, promised_j
 from edgebed.ui.sources.promised import became
-from edgebed.ui.sources.requests import Requests
 from edgebed.ui.views import DecisionDetail, DecisionView
 from emulation.domain.records import DecisionRecord
+from emulation.metrics.view import is_exchange
 
 LONGEST = 220
 """Characters of a line."""
@@ -57,8 +59,9 @@ def _chosen(choice: Any) -> str:
         return json.dumps(choice, ensure_ascii=False, default=str)[:LONGEST]
 
 
-def detail_of(number: int, decisions: Decisions, requests: Requests) -> DecisionDetail:
+def detail_of(number: int, tables: Tables) -> DecisionDetail:
     """All about one decision. Raises `KeyError` if there is none of this number."""
+    decisions = tables.decisions
     line = decisions.line(number)
     view = view_of(number, decisions.actor(number), decisions.moment(number), line)
     if line is None:
@@ -66,6 +69,10 @@ def detail_of(number: int, decisions: Decisions, requests: Requests) -> Decision
             view=view, cause="", inputs_age_s=0.0, reason="", thinking_s=0.0, landed_s=None, choice=None,
             candidates=(), exchanges=(), violations=(), promised=None, became=None,
         )  # fmt: skip
+    asked = decisions.exchanges(number, line)
+    promised, outcome = line.promised, became(line, decisions.verdict(line), tables.requests)
+    if line.actor == PLANNER and not is_exchange(line):
+        promised, outcome = _planned(number, line, asked, tables)
     return DecisionDetail(
         view=view,
         cause=line.cause,
@@ -75,11 +82,24 @@ def detail_of(number: int, decisions: Decisions, requests: Requests) -> Decision
         landed_s=line.landed_s,
         choice=line.choice,
         candidates=tuple((executor, score, score >= AVOID_S) for executor, score in line.candidates),
-        exchanges=tuple(map(_exchange, decisions.exchanges(number, line))),
+        exchanges=tuple(map(_exchange, asked)),
         violations=line.violations,
-        promised=line.promised,
-        became=became(line, decisions.verdict(line), requests),
+        promised=promised,
+        became=outcome,
     )
+
+
+def _planned(
+    number: int, line: DecisionRecord, asked: Sequence[DecisionRecord], tables: Tables
+) -> tuple[str | None, str | None]:
+    """What a plan promised, and what came of it: until the next one landed, or another scheme took over."""
+    told = promised_j(line, asked)
+    promised = line.promised if told is None else f"J {told:.3f}"
+    if line.landed_s is None or tables.header is None:
+        return promised, None
+    ends = [s.t_s for s in tables.switches()] + [tables.decisions.next_landing_s(number), tables.last_s]
+    until_s = min(end_s for end_s in ends if end_s > line.landed_s or end_s == tables.last_s)
+    return promised, came_to(tables.header, tables.requests, line.landed_s, until_s)
 
 
 def _exchange(line: DecisionRecord) -> Mapping[str, Any]:

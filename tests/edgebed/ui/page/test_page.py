@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from nicegui import ui
 from nicegui.testing.user import User
 from nicegui.testing.user_simulation import user_simulation
 
@@ -82,3 +83,45 @@ def test_a_decision_opens_with_scores_promise_and_exchanges_as_text() -> None:
         await user.should_see("Exchange 1 with the reasoner")
 
     visit(ComputedRuns(ComputedRun("MA")), see)
+
+
+def test_a_node_opens_with_its_models_faults_and_flows_and_keeps_up() -> None:
+    async def see(user: User) -> None:
+        stage = next(iter(user.find(Stage).elements))
+        await until(lambda: "run" in stage._sent)
+        stage._room.seek(150)
+        stage._room.show_node("edge-0")
+        await user.should_see("edge-0 at 150 s")
+        await user.should_see("GPU 24 GB + 8 cores. It is there, 3 times slower than usual.")
+        await user.should_see("per s from edge-3")
+        stage._room.seek(90)
+        await user.should_see("edge-0 at 90.0 s")
+        await user.should_see("GPU 24 GB + 8 cores. It is there.")
+        await user.should_see("Nothing, up to this moment.")
+
+    visit(ComputedRuns(ComputedRun("MA")), see)
+
+
+def test_a_node_that_the_run_does_not_have_opens_nothing() -> None:
+    async def see(user: User) -> None:
+        stage = next(iter(user.find(Stage).elements))
+        await until(lambda: "run" in stage._sent)
+        stage._room.show_node("elsewhere")
+        assert not any(dialog.value for dialog in user.find(ui.dialog).elements)
+        stage._room.show_node("edge-1")
+        assert any(dialog.value for dialog in user.find(ui.dialog).elements)
+
+    visit(ComputedRuns(ComputedRun("MA")), see)
+
+
+def test_the_window_is_named_after_the_scenario() -> None:
+    shelf = ComputedRuns(ComputedRun("MA"))
+    shelf.title = "</title><script>alert(1)</script>"
+
+    async def see(user: User) -> None:
+        assert user.client is not None
+        assert user.client.title == "</title><script>alert(1)</script> · edgebed control room"
+        page = await user.http_client.get("/")
+        assert "<script>alert(1)" not in page.text
+
+    visit(shelf, see)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from edgebed.runs.layout import Layout
@@ -222,3 +223,50 @@ def test_what_the_feed_shows_already_is_not_read_again(opened: Open, monkeypatch
     assert len(source.decisions(9.0)) == 3
     assert source.decisions(9.0) == source.decisions(9.0)
     assert len(read) == 3
+
+
+PLAN = {"p": {"gpt2": {"arc-b60": 1.0}}, "roles": {"arc-b60": {"gpt2": "gpu"}}}
+
+
+def test_a_plan_says_its_j_and_what_it_came_to_until_the_next_one(opened: Open) -> None:
+    first = decision(
+        10, "planner", choice=PLAN, reason="best of 3 emulated; J 0.125 estimated; success gpt2 1.00"
+    )
+    second = decision(60, "planner", choice=PLAN, reason="kept")
+    served = [request(t, 2, "gpt2") for t in (1, 15, 20, 70)]
+    lost = request(40, 5, "gpt2", outcome="expired", service_s=None)
+    source = opened([*served, lost, first, second])
+    told = source.decision(source.decisions(10.0, ("planner",))[0].number)
+    assert told.promised == "J 0.125"
+    # What is shared by one model only is shared fairly, so J is half of 2 s over the deadline of 100 s.
+    assert told.became == (
+        "J 0.010 over the 50 s it was in force (3 requests that ended); 0.010 over as long before (1 requests)"
+    )
+    kept = source.decision(source.decisions(60.0, ("planner",))[0].number)
+    assert kept.promised is None
+    assert "(1 requests that ended)" in str(kept.became)
+
+
+@pytest.mark.parametrize(
+    ("asked", "promised"),
+    [
+        ([["1", "what_if", orjson.dumps(PLAN).decode()]], "J 0.420"),
+        ([["1", "what_if", orjson.dumps(PLAN | {"p": {}}).decode()]], None),
+        ([["1", "look", orjson.dumps(PLAN).decode()]], None),
+        ([["1", "what_if", "{"], 7, ["?"]], None),
+        (5, None),
+    ],
+    ids=str,
+)
+def test_a_plan_of_a_model_promises_what_its_emulation_said(
+    opened: Open, asked: Any, promised: str | None
+) -> None:
+    exchange = {"agent": "planner", "asked": "?", "text": "", "calls": asked}
+    question = {"exchange": exchange, "number": 1, "results": ['{"objective": 0.42}', "{}", 3]}
+    source = opened(
+        [
+            decision(10, "planner", choice=question, reasoner="openai", landed_s=None),
+            decision(10, "planner", choice=PLAN, reason="it balances", reasoner="openai"),
+        ]
+    )
+    assert source.decision(source.decisions(10.0)[0].number).promised == promised

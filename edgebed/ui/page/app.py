@@ -29,6 +29,8 @@ WITH_MAP = (TABS[0], TABS[3])
 """Tabs beside which the map stays; at the others only the time slider does."""
 RECONNECT_S = 20.0
 """Wall seconds a viewer may be gone before its room is given up and made anew."""
+SOON_S = 0.1
+"""Wall seconds between two looks whether a run has been read that somebody waits for."""
 END_S = 2
 """Wall seconds that open connections have once the page is to end."""
 log = logging.getLogger("edgebed")
@@ -42,7 +44,7 @@ def serve(
     kept, readings = Kept(shelf), comparison.Readings()
     run.process_pool_start_method = "spawn"
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    ui.page("/", title="edgebed control room", language="en-US")(lambda: build(kept, readings))
+    ui.page("/", title="edgebed control room", language="en-US")(lambda: _asked_for(kept, readings))
     ui.run_with(
         app,
         dark=None,
@@ -60,6 +62,7 @@ def serve(
         lifespan="on",
         timeout_graceful_shutdown=END_S,
     )
+    kept.prepare()
     server = _Server(config, ready)
     server.run(sockets=[listening])
 
@@ -76,6 +79,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+
+def _asked_for(kept: Kept, readings: comparison.Readings) -> None:
+    """What is to be shown is read while the browser still loads the page."""
+    kept.prepare()
+    build(kept, readings)
 
 
 def build(shelf: Shelf, readings: comparison.Readings) -> None:
@@ -103,7 +112,8 @@ def build(shelf: Shelf, readings: comparison.Readings) -> None:
         with ui.tab_panel(TABS[4]):
             costs.build(room, shown=lambda: panels.value == TABS[4])
     panels.on_value_change(room.again)
-    ui.timer(TICK_S, room.tick)
+    timer = ui.timer(TICK_S, room.tick)
+    room.on_tick(lambda: setattr(timer, "interval", TICK_S if room.waiting is None else SOON_S))
 
 
 def _header(room: Room) -> None:
@@ -123,13 +133,16 @@ def _header(room: Room) -> None:
         if title.text != named:
             title.text = named
             ui.page_title(f"{named} · edgebed control room")
-        key = None if room.entry is None else room.entry.key
+        chosen_entry = room.waiting or room.entry
+        key = None if chosen_entry is None else chosen_entry.key
         names = {e.key: _named(room, e) + (" · live" if e.growing else "") for e in room.entries}
         if names != chosen.options or key != chosen.value:
             chosen.set_options(names, value=key)
         if room.source is not None:
             scheme, reasoner = room.source.decides(room.moment.t_s)
             about.text = f"{one_line(scheme, 60)} decides · {room.source.world} world · {_reasoner(reasoner)}"
+        if room.waiting is not None:
+            about.text = room.problem
 
     refresh()
     room.on_open(refresh)

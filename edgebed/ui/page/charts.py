@@ -67,6 +67,8 @@ class Charts:
         """Send what the plots lack at this moment."""
         if self._room.source is None or self._model.value is None or not self._shown():
             return
+        if self._room.earlier()[-GHOSTS:] != self._ghosts:  # another one has been read
+            self.opened()
         source, t_s, model = self._source(), self._room.moment.t_s, str(self._model.value)
         series = source.series(t_s)
         for chart, plot in zip(self._plots, PLOTS, strict=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from edgebed.ui.page.moment import Moment
 from edgebed.ui.page.shared import TICK_S, span_of
-from edgebed.ui.page.shelf import Entry, Shelf
+from edgebed.ui.page.shelf import BeingRead, Entry, Shelf, first_shown
 from edgebed.ui.views import Source, Span
 from emulation.domain.mistakes import Mistake
 
@@ -30,6 +30,8 @@ class Room:
         """None as long as there is nothing to see."""
         self.problem = ""
         """Why there is nothing to see, where that is not for want of runs."""
+        self.waiting: Entry | None = None
+        """The run that is shown as soon as it has been read."""
         self.moment = Moment()
         self._ticks: list[Told] = []
         self._slow: list[Told] = []
@@ -62,19 +64,25 @@ class Room:
         next one that grows."""
         self.entries = self.shelf.entries()
         growing = [entry for entry in self.entries if entry.growing]
-        if self.source is None and self.entries:
-            asked_for = [entry for entry in self.entries if entry.first]
-            self.open((asked_for or growing or list(self.entries))[-1].key)
+        first = first_shown(self.entries)
+        if self.waiting is not None:
+            self.open(self.waiting.key)
+        elif self.source is None and first is not None:
+            self.open(first.key)
         elif self.source is not None and self.moment.following and not self.span().growing and growing:
             self.open(growing[-1].key)
 
     def open(self, key: str) -> None:
-        """Show another run, at its end."""
+        """Show another run, at its end, as soon as it has been read."""
         entry = next((e for e in self.entries if e.key == key), None)
+        self.waiting = None
         if entry is None or entry == self.entry:
             return
         try:
             self.source = self.shelf.open(key)
+        except BeingRead:
+            self.waiting, self.problem = entry, f"Reading {entry.name} …"
+            return
         except (Mistake, OSError, ValueError, KeyError) as error:
             self.problem = f"{entry.name} cannot be shown: {error}"
             return
@@ -93,7 +101,7 @@ class Room:
     def _opened_or_none(self, entry: Entry) -> Source | None:
         try:
             return self.shelf.open(entry.key)
-        except (Mistake, OSError, ValueError, KeyError):
+        except (BeingRead, Mistake, OSError, ValueError, KeyError):
             return None
 
     # -- which moment
@@ -134,7 +142,7 @@ class Room:
         """Time has passed."""
         now_s = time.monotonic()
         passed_s, self._last_s = min(now_s - self._last_s, 5 * TICK_S), now_s
-        if self._ticked % SLOW_TICKS == 0:
+        if self._ticked % SLOW_TICKS == 0 or self.waiting is not None:
             self.look()
         if self.source is not None:
             self.moment = self.moment.advanced(self.span(), passed_s)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Protocol
 
 from edgebed.ui.views import Source
+
+AGAIN_S = 2.0
+"""Wall seconds after which a run that could not be read is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +53,24 @@ class Shelf(Protocol):
         """One of them. Raises `KeyError` if there is none, `ConfigError` or `RecordError` if it cannot be read."""
 
 
+def first_shown(entries: Sequence[Entry]) -> Entry | None:
+    """The run that somebody sees who has not chosen one; None if there is none."""
+    growing = [entry for entry in entries if entry.growing]
+    asked_for = [entry for entry in entries if entry.first]
+    return next(reversed(asked_for or growing or entries), None)
+
+
+class BeingRead(Exception):
+    """A run is being read; whoever wants it asks again."""
+
+
 class Kept:
-    """A shelf that opens every run once, however many look at it."""
+    """A shelf that reads every run once, however many look at it, one after the other in a thread beside the page."""
 
     def __init__(self, shelf: Shelf) -> None:
-        self._shelf, self._open = shelf, dict[str, Source]()
+        self._shelf = shelf
+        self._read, self._failed_s = dict[str, Future[Source]](), dict[str, float]()
+        self._one = Lock()
         self.root = shelf.root
         self.entries: Callable[[], Sequence[Entry]] = shelf.entries
 
@@ -64,8 +84,35 @@ class Kept:
         """As `Shelf.url`."""
         return self._shelf.url
 
+    def prepare(self) -> None:
+        """Begin to read what is shown first: somebody is about to look."""
+        first = first_shown(self.entries())
+        if first is not None:
+            with suppress(Exception):  # whoever looks is told
+                self.open(first.key)
+
     def open(self, key: str) -> Source:
-        """As `Shelf.open`."""
-        if key not in self._open:
-            self._open[key] = self._shelf.open(key)
-        return self._open[key]
+        """As `Shelf.open`; raises `BeingRead` as long as it is."""
+        read = self._read.get(key)
+        if read is None or self._to_be_tried_again(key):
+            read = self._read[key] = Future()
+            Thread(target=self._open, args=(key, read), name="reader", daemon=True).start()
+        if not read.done():
+            raise BeingRead
+        return read.result()
+
+    def _open(self, key: str, read: Future[Source]) -> None:
+        with self._one:
+            try:
+                read.set_result(self._shelf.open(key))
+            except Exception as error:
+                self._failed_s[key] = time.monotonic()
+                read.set_exception(error)
+
+    def _to_be_tried_again(self, key: str) -> bool:
+        """Whether it could not be read, a while ago."""
+        failed_s = self._failed_s.get(key)
+        if failed_s is None or time.monotonic() - failed_s < AGAIN_S:
+            return False
+        del self._failed_s[key]
+        return True

@@ -24,6 +24,8 @@ from emulation.recording import VersionError, decode, encode
 
 _IS_REQUEST = b'"kind":"request"}'
 _BY_ROUTER = b',"actor":"router",'
+_FIRST = 64
+"""Bytes of a line within which its actor stands, however many digits its moment has."""
 _SAMPLES_A_SLOT = 4
 _NO_LINE = (ValueError, TypeError, KeyError, OverflowError)
 """What a line that is none of ours may raise."""
@@ -114,7 +116,7 @@ class Intake:
             size = len(line)
             if line.endswith(_IS_REQUEST):
                 requests.append(line)
-            elif (found := line.find(_BY_ROUTER, 0, 40)) > 0 and line.startswith(b'{"t_s":'):
+            elif (found := line.find(_BY_ROUTER, 0, _FIRST)) > 0 and line.startswith(b'{"t_s":'):
                 moment = _number(line[7:found])
                 if abs(moment) < MOST_S:
                     moments.append(moment)

@@ -225,6 +225,18 @@ def test_what_the_feed_shows_already_is_not_read_again(opened: Open, monkeypatch
     assert len(read) == 3
 
 
+def test_a_decision_of_the_router_is_not_parsed_however_many_digits_its_moment_has(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    monkeypatch.setattr(intake, "decode", lambda line: parsed.append(line) or decode(line))
+    moments = [1.0, 3986.420535271673, 12345678.123456789, 1.2345678901234567e-300]
+    source = opened([decision(t, "router", cause="request", choice="arc-b60/gpt2") for t in moments])
+    assert not any(b'"router"' in line for line in parsed)
+    monkeypatch.undo()
+    assert [d.t_s for d in source.decisions(1e9, ("router",))] == sorted(moments, reverse=True)
+
+
 PLAN = {"p": {"gpt2": {"arc-b60": 1.0}}, "roles": {"arc-b60": {"gpt2": "gpu"}}}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import webbrowser
 from pathlib import Path
@@ -60,7 +59,7 @@ def ui(
 ) -> None:
     """Watch runs in a browser: live or recorded, with every decision, fault and figure at any moment."""
     from edgebed.commands.standing import http_settings
-    from edgebed.runs.address import checked_url
+    from edgebed.runs.address import checked_url, is_loopback
     from edgebed.ui.page.app import serve
     from edgebed.ui.page.folder import runs_of
     from serve_apps.wire.secret import Secret
@@ -84,14 +83,6 @@ def ui(
             webbrowser.open(page)
 
     serve(shelf, listening, host, token, names, ready)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody from another machine can call there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _listening(host: str, port: int) -> socket.socket:

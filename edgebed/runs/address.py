@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from emulation.domain.mistakes import ConfigError
@@ -23,3 +24,11 @@ def checked_url(url: str) -> str:
             f"--url {url!r}: is not the address of a server; write for example http://127.0.0.1:8000"
         )
     return url.strip().rstrip("/").removesuffix("/v1")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody from another machine can call there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

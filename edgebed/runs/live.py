@@ -161,7 +161,8 @@ def _run_and_note(
     quiet: bool,
 ) -> None:
     """One run, and beside its record what became of it: why it failed, and who died meanwhile."""
-    folder, note = layout.run_folder(*pair), note_of(scenario)
+    folder = layout.run_folder(*pair)
+    note = note_of(scenario).model_copy(update={"url": cluster.url})
     try:
         clear_run(folder)
         note.write(folder)

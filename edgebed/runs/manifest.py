@@ -67,6 +67,8 @@ class RunNote(Strict):
     """The traceback of that error."""
     died: dict[str, int] = {}
     """Live: what died unplanned while it went on, and how often."""
+    url: str | None = None
+    """Live: where its gateways answer while it goes on."""
 
     def write(self, folder: Path) -> None:
         """Into the run's folder, whole or not at all."""

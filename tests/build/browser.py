@@ -58,7 +58,11 @@ class PageServer:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=self._environment, cwd=ROOT
             )  # fmt: skip
-        eventually(self._answers, 4 * LONG_S, self.said)
+        try:
+            eventually(self._answers, 4 * LONG_S, self.said)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     @property

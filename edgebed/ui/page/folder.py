@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from edgebed.places import runs_folder, standing_file
+from edgebed.runs.address import checked_url, is_loopback
 from edgebed.runs.layout import Layout, layout_of, seed_of
-from edgebed.runs.manifest import MANIFEST_FILE, read_manifest
+from edgebed.runs.manifest import MANIFEST_FILE, read_manifest, read_note
 from edgebed.ui.page.shelf import Entry
 from edgebed.ui.sources import is_growing, open_run
+from edgebed.ui.sources.files import is_held
 from edgebed.ui.views import Source
 from emulation.domain.mistakes import ConfigError
 from emulation.recording import RECORD_FILE
@@ -38,12 +41,12 @@ class FolderRuns:
 
     @property
     def url(self) -> str | None:
-        """Of the gateway these are the runs of: as it was given, or of the testbed that stands."""
-        if self._url is not None:
-            return self._url
+        """Of the gateway these are the runs of: as it was given, of the testbed that stands, or of a run that grows."""
         standing = read_standing(standing_file())
         ours = standing is not None and Path(standing.folder).resolve() == self._layout.root.resolve()
-        return standing.url if standing is not None and ours else None
+        known = standing.url if standing is not None and ours else None
+        noted = (noted_url(folder) for folder in self._folders.values())
+        return self._url or known or next((url for url in noted if url is not None), None)
 
     def entries(self) -> Sequence[Entry]:
         """The runs there are a record of, in the order of the comparison: their schemes' colours follow it."""
@@ -52,7 +55,8 @@ class FolderRuns:
 
     def open(self, key: str) -> Source:
         """One of them."""
-        return open_run(self._folders[key], url=self.url)
+        folder = self._folders[key]
+        return open_run(folder, url=self.url or noted_url(folder))
 
     def _in_order(self) -> list[Path]:
         folders = self._layout.records()
@@ -64,6 +68,20 @@ class FolderRuns:
             planned = [self._layout.run_folder(*pair) for pair in manifest.pairs()]
             folders.sort(key=lambda f: planned.index(f) if f in planned else len(planned))
         return folders
+
+
+def noted_url(folder: Path) -> str | None:
+    """Where the gateways of a run answer by what lies beside its record, while a recorder holds that; else None.
+
+    On this machine only: a folder may come from anybody, and opening it calls nobody else.
+    """
+    try:
+        note = read_note(folder) if is_held(folder) else None
+        url = None if note is None or note.url is None else checked_url(note.url)
+    except ConfigError:
+        return None
+    host = None if url is None else urlsplit(url).hostname
+    return url if host is not None and is_loopback(host) else None
 
 
 def _entry(key: str, folder: Path, first: bool) -> Entry:

@@ -24,10 +24,21 @@ STATES = {"waiting": "to come", "in_force": "in force", "ending": "being undone"
 def build(room: Room, shown: Callable[[], bool]) -> None:
     """The panel; `shown` says whether its tab is open: nothing is asked for nobody."""
     ui.html("<h2>Steering</h2>", sanitize=False)
-    if room.shelf.url is None:
+    place, known = ui.element("div"), list[str]()
+    with place:
         ui.label("There is no live testbed here to steer: `edgebed up` starts one.").classes("quiet")
-        return
-    _Panel(room, room.shelf.url, shown)
+
+    def look() -> None:
+        """Once a run says where its testbed answers, that can be steered."""
+        url = room.shelf.url if shown() and not known else None
+        if url is not None:
+            known.append(url)
+            place.clear()
+            with place:
+                _Panel(room, url, shown)
+
+    look()
+    room.on_slow(look)
 
 
 class _Panel:
@@ -55,6 +66,8 @@ class _Panel:
         room.on_open(self._opened)
         room.on_slow(self._tick)
         ui.context.client.on_delete(lambda: background_tasks.create(self._control.close()))
+        if room.source is not None:
+            self._opened()
 
     async def inject(self, event: dict[str, object], for_s: float) -> None:
         """Let something happen."""

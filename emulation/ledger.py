@@ -6,19 +6,11 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from typing import Any
 
 from mypy_extensions import mypyc_attr
 
-from emulation.domain.actions import (
-    Decision,
-    Exchange,
-    MacroPolicy,
-    NodeConfig,
-    RouteGuide,
-    RoutingDecision,
-)
+from emulation.domain.actions import Decision, RoutingDecision
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.measured import Measured
 from emulation.domain.ports import RecordSink
@@ -27,14 +19,14 @@ from emulation.domain.records import (
     EventRecord,
     ExecutorRecord,
     LinkRecord,
-    RequestRecord,
     RunFooter,
     RunHeader,
 )
-from emulation.domain.request import Fate, Outcome, Request
+from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import Arrived, TypeStats, Window, WorkStats
 from emulation.executor.notices import Changed
 from emulation.faults import Step
+from emulation.record_lines import command_data, exchange_record, request_record
 
 Unfinished = tuple[Request, Measured | None, RoutingDecision | None]
 """A request in the system when a run ends: its present attempt if it has one, and where it was sent."""
@@ -95,7 +87,7 @@ class Ledger:
     def route(
         self, request: Request, decision: RoutingDecision, t_s: float, side: Mapping[str, Any] | None = None
     ) -> None:
-        """The router decided about a request."""
+        """The router decided about a request. What is held is told of once per reason (`Holds`): see to it before."""
         if self._sink is None:
             return
         record = DecisionRecord(
@@ -170,7 +162,7 @@ class Ledger:
             actor=decision.actor,
             cause=decision.cause,
             inputs_age_s=decision.inputs_age_s,
-            choice=plain(decision.command),
+            choice=command_data(decision.command),
             reason=decision.reason,
             reasoner=decision.reasoner,
             thinking_s=decision.thinking_s,
@@ -286,77 +278,3 @@ class Ledger:
                 f"arrived {footer.arrived}, ends {footer.ends}, in system {footer.in_system}"
             )
         return footer
-
-
-def request_record(
-    request: Request,
-    outcome: Fate,
-    t_s: float,
-    counted: bool,
-    measured: Measured | None = None,
-    decision: RoutingDecision | None = None,
-    reason: str = "",
-) -> RequestRecord:
-    """The line of one request at its end, or at that of the run; without `measured` it was never dispatched."""
-    m = Measured(attempt=0) if measured is None else measured
-    served = m.started_s is not None and outcome != "unfinished"
-    return RequestRecord(
-        t_s=t_s,
-        request_id=request.id,
-        model=request.model,
-        origin=request.origin,
-        prompts=request.prompts,
-        prompt_tokens=request.prompt_tokens,
-        output_tokens=m.output_tokens,
-        input_tokens=m.input_tokens,
-        turn_s=m.turn_s if outcome == "done" else None,
-        attempt=m.attempt,
-        intended_s=request.arrival_s,
-        sent_s=request.arrival_s if m.sent_s is None else m.sent_s,
-        dispatched_s=m.dispatched_s,
-        enqueued_s=m.enqueued_s,
-        started_s=m.started_s,
-        ended_s=t_s,
-        service_s=m.service_s if served else None,
-        transfer_s=m.uplink_s + m.downlink_s,
-        predicted_s=decision.predicted_s if decision else None,
-        predicted_sd_s=decision.sigma_s if decision else None,
-        executor=m.executor,
-        mode=m.mode if m.started_s is not None else None,
-        outcome=outcome,
-        stutter=m.stutter,
-        counted=counted,
-        reason=reason,
-    )
-
-
-def exchange_record(decision: Decision, exchange: Exchange, number: int) -> DecisionRecord:
-    """One question to a reasoner and its reply. It lands with its decision, which is charged with the thinking."""
-    return DecisionRecord(
-        t_s=decision.decided_at_s,
-        actor=decision.actor,
-        cause=decision.cause,
-        inputs_age_s=decision.inputs_age_s,
-        choice={"exchange": dict(exchange.said), "number": number, "results": list(exchange.results)},
-        reason="",
-        reasoner=exchange.reasoner,
-        outcome="rejected" if exchange.violations else "applied",
-        violations=exchange.violations,
-    )
-
-
-def plain(command: NodeConfig | RouteGuide | MacroPolicy) -> dict[str, Any]:
-    """A command as JSON-ready data, keys sorted."""
-    if isinstance(command, NodeConfig):
-        return {"node": command.node, "modes": {m: v for m, v in sorted(command.modes.items()) if v != "off"}}
-    if isinstance(command, RouteGuide):
-        return {
-            "table": {f"{origin}|{model}": node for (origin, model), node in sorted(command.table.items())},
-            "masked": sorted(command.masked),
-            "weights": {f"{model}|{node}": w for (model, node), w in sorted(command.weights.items())},
-        }
-    return {
-        "p": {m: {n: w for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())},
-        "roles": {n: dict(sorted(r.items())) for n, r in sorted(command.roles.items())},
-        "admission_limit_s": {m: v for m, v in sorted(command.admission_limit_s.items()) if v != inf},
-    }

@@ -19,8 +19,8 @@ from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.request import Outcome, Request
 from emulation.domain.request_id import client_id_of
 from emulation.jsonl import RecordError
-from emulation.ledger import request_record
 from emulation.metrics.client_books import held_against, side_of
+from emulation.record_lines import request_record
 from emulation.recording import Run, read_run, rows_of, write_records
 from workloads.load import ClientResult, client_log
 

@@ -14,7 +14,7 @@ from emulation.domain.mistakes import ConfigError
 from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.request import Request
 from emulation.jsonl import RecordError
-from emulation.ledger import request_record
+from emulation.record_lines import request_record
 from emulation.recording import RECORD_FILE, SIDE_FILE, rows_of, write_records
 from serve_apps.records import open_run
 from serve_apps.records.books import request_of

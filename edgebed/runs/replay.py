@@ -20,8 +20,8 @@ from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.executor import Ended, Job, NodeState
 from emulation.faults import Step, apply, timeline
 from emulation.jsonl import RecordError
-from emulation.ledger import request_record
 from emulation.metrics.switches import KIND
+from emulation.record_lines import request_record
 from emulation.recording import Run
 from workloads.generate import generate
 from workloads.mismatch import world_truth

@@ -10,6 +10,9 @@ Version 3: a request that is still in the system when the run ends has a line to
 Before, it was only counted in the footer, by model. `turn_s` says what of `service_s` is of the executor that finished.
 The header says what wrote it, and has digests of scenario and testbed. None of this depends on where or when a virtual
 run was made: host, command, commit and date stand beside the record.
+
+Version 4: a request that is held is told of once per reason, until it is sent somewhere. Before, it was told of every
+time it was looked at.
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ from typing import Any, Literal
 from emulation.domain.request import Fate
 from emulation.domain.value import line
 
-RECORD_VERSION = 3
-READABLE_VERSIONS = (1, 2, 3)
+RECORD_VERSION = 4
+READABLE_VERSIONS = (1, 2, 3, 4)
 NAMES_UNFINISHED = 3
 """From this version on a record names the requests that were in the system when it closed."""
 World = Literal["virtual", "live"]
@@ -115,7 +118,8 @@ class DecisionRecord:
     cause: str
     inputs_age_s: float
     choice: Any
-    """What was chosen, as plain data."""
+    """What was chosen, as plain data. The router's: an executor, `hold`, `reject` or `no_host`; of a request that is
+    held it says so once per reason, however often it looks again."""
     reason: str
     reasoner: str
     request_id: str | None = None

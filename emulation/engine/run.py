@@ -11,6 +11,7 @@ from math import inf
 
 from emulation.domain.actions import RoutingDecision
 from emulation.domain.events import LlmOutage
+from emulation.domain.holds import Holds
 from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion, FastPath, RecordSink
 from emulation.domain.records import RunFooter, RunHeader
@@ -65,6 +66,7 @@ class Simulation:
         self._node_of = {e.id: self.nodes[e.node] for e in scenario.testbed.executors()}
         self._armed = dict.fromkeys(self.nodes, inf)
         self._held: dict[str, Job] = {}
+        self._holds = Holds()
         self._decisions: dict[str, RoutingDecision] = {}
         self._routing: Job
         self._in_system: dict[str, Job] = {}
@@ -179,22 +181,25 @@ class Simulation:
         request, now_s = job.request, self.kernel.now_s
         self._routing = job
         decision = self._fast_path.route(request, now_s)
-        self.ledger.route(request, decision, now_s)
         executor = decision.executor
-        if executor is None and decision.action in ("reject", "no_host"):
+        node = None if executor is None else self._node_of[executor]
+        if executor is not None and node is not None and node.available:
+            self._holds.over(request.id)
+            self.ledger.route(request, decision, now_s)
+            self._decisions[request.id] = decision
+            self._fast_path.dispatched(request, decision, now_s)
+            node.submit(executor, job, now_s)
+            self._settle(node)
+        elif executor is None and decision.action in ("reject", "no_host"):
+            self.ledger.route(request, decision, now_s)
             refusal: Outcome = "rejected" if decision.action == "reject" else "no_host"
             self._end_unserved(job, refusal, decision.reason)
-            return
-        node = None if executor is None else self._node_of[executor]
-        if executor is None or node is None or not node.available:
-            self._hold(job)
-            return
-        self._decisions[request.id] = decision
-        self._fast_path.dispatched(request, decision, now_s)
-        node.submit(executor, job, now_s)
-        self._settle(node)
+        else:
+            self._hold(job, decision)
 
-    def _hold(self, job: Job) -> None:
+    def _hold(self, job: Job, decision: RoutingDecision) -> None:
+        if self._holds.is_new(job.request.id, decision):
+            self.ledger.route(job.request, decision, self.kernel.now_s)
         if job.request.id not in self._held and job.request.deadline_s != inf:
             self.kernel.at(max(job.request.deadline_s, self.kernel.now_s), NODE, self._expire_held, job)
         self._held[job.request.id] = job
@@ -213,6 +218,7 @@ class Simulation:
 
     def _close(self, request: Request, outcome: Outcome, t_s: float, measured: Measured, reason: str) -> None:
         del self._in_system[request.id]
+        self._holds.over(request.id)
         decision = self._decisions.pop(request.id, None)
         self.ledger.end(request, outcome, t_s, measured, decision, reason)
         if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s and self._plan.left == 0:

@@ -16,7 +16,8 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from emulation.domain.actions import MacroPolicy, RouteGuide
+from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
+from emulation.domain.holds import Holds
 from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion, FastPath
 from emulation.domain.request import Outcome, Request
@@ -77,6 +78,7 @@ class Dispatcher:
         """Ways to nodes on other machines; None: all are on this one."""
         self.records = batch
         """On their way to the recorder."""
+        self._holds = Holds()
         self._replicas = replicas
         self._calls = calls
         self._follow_anew = follow_anew
@@ -197,19 +199,20 @@ class Dispatcher:
             if now_s >= request.deadline_s:
                 raise self._end(flight, "expired", "deadline passed while held")
             decision = self.fast_path.route(request, now_s)
-            self.records.add("route", request, decision, now_s)
-            if decision.action == "reject":
-                raise self._end(flight, "rejected", decision.reason)
-            if decision.action == "no_host":
-                raise self._end(flight, "no_host", decision.reason)
             executor, node = decision.executor, self._node_of.get(decision.executor or "")
+            if decision.action in ("reject", "no_host"):
+                self.records.add("route", request, decision, now_s)
+                refusal: Outcome = "rejected" if decision.action == "reject" else "no_host"
+                raise self._end(flight, refusal, decision.reason)
             if executor is None or node is None or executor in self._away:
-                await self._hold(request, HELD_LOOK_S)
+                await self._hold(request, decision, HELD_LOOK_S)
             elif node == flight.avoided:
                 flight.avoided = None
-                await self._hold(request, AGAIN_LOOK_S)
+                await self._hold(request, decision, AGAIN_LOOK_S)
             else:
                 break
+        self._holds.over(request.id)
+        self.records.add("route", request, decision, now_s)
         self.fast_path.dispatched(request, decision, now_s)
         reads = (node, request.model) in self._readers
         flight.decision, flight.avoided = decision, None
@@ -226,7 +229,9 @@ class Dispatcher:
         )
         return flight.work
 
-    async def _hold(self, request: Request, limit_s: float) -> None:
+    async def _hold(self, request: Request, decision: RoutingDecision, limit_s: float) -> None:
+        if self._holds.is_new(request.id, decision):
+            self.records.add("route", request, decision, self.clock.now_s())
         if request.deadline_s != inf:
             limit_s = min(limit_s, self.clock.wall_until_s(request.deadline_s))
         try:
@@ -360,6 +365,7 @@ class Dispatcher:
         now_s = self.clock.now_s()
         request, measured = flight.request, flight.last_attempt()
         self.flights.pop(request.id, None)
+        self._holds.over(request.id)
         self.counts.ended(request, outcome)
         side: dict[str, Any] = {"wall": time.time(), "request_id": request.id, "sent_s": flight.sent_s}
         side["heard_s"] = side["answered_s"] = now_s

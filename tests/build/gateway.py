@@ -121,6 +121,10 @@ class Batch:
             (args[0].id, args[1], args[3], args[5], args[6]) for how, args in self.entries if how == "end"
         ]
 
+    def routed(self) -> list[tuple[str, str]]:
+        """(request id, action) of everything the fast path decided that is recorded."""
+        return [(args[0].id, args[1].action) for how, args in self.entries if how == "route"]
+
 
 class ReplicasHere:
     """Replicas of this process. By executor a queue of what they do with the next attempts; then they serve."""

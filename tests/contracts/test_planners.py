@@ -16,7 +16,7 @@ from emulation.domain.ports import GlobalPlanner
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot, TypeStats, Window
 from emulation.files import list_scenarios, list_testbeds, load_scenario, load_testbed
-from emulation.ledger import plain
+from emulation.record_lines import command_data
 from tests.build.views import random_snapshot
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
@@ -53,7 +53,7 @@ def test_what_is_recorded_of_a_policy_passes_the_check_that_it_passed(name: str,
     nodes = [n.id for n in TESTBEDS[bed].nodes]
     odd = {m.id: {n: 1 / len(nodes) for n in nodes} for m in TESTBEDS[bed].models}
     for policy in (*answers(build(name, bed), bed), MacroPolicy(p=odd, roles={})):
-        said = orjson.loads(orjson.dumps(plain(policy)))
+        said = orjson.loads(orjson.dumps(command_data(policy)))
         kept = MacroPolicy(said["p"], said["roles"], said["admission_limit_s"])
         assert sorted(policy_violations(TESTBEDS[bed], kept)) == sorted(
             policy_violations(TESTBEDS[bed], policy)

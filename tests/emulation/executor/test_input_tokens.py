@@ -10,7 +10,7 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.domain.request import Request
 from emulation.domain.truth import RequestTruth
 from emulation.executor import Ended, Job, NodeState
-from emulation.ledger import request_record
+from emulation.record_lines import request_record
 from emulation.recording import decode, encode
 
 TESTBED = TestbedConfig.model_validate(

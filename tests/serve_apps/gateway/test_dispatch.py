@@ -160,6 +160,32 @@ async def test_an_executor_that_is_away_is_not_sent_to_whatever_the_fast_path_sa
 
 
 @story
+async def test_a_held_request_is_told_of_once_per_reason_and_of_its_dispatch_whatever_was_told(
+    gateway: Gateway,
+) -> None:
+    gateway.changed("d0", "away")
+    gateway.path.plan.extend([*[None] * 20, *["d0"] * 20, *[None] * 20])
+    serving = gateway.answer()
+    for left in range(59, -1, -1):
+        await until(lambda left=left: len(gateway.path.plan) == left)  # type: ignore[misc]
+        gateway.changed("d0", "ready" if left == 0 else "away")
+    await serving
+    assert gateway.batch.routed() == [("r1", "hold"), ("r1", "route"), ("r1", "route")]
+
+
+@story
+async def test_what_is_held_again_after_an_attempt_is_told_of_again(gateway: Gateway) -> None:
+    gateway.replicas.serving["d0"].append(ending("returned"))
+    gateway.path.plan.extend([None, "d0", None, "d1"])
+    serving = gateway.answer()
+    for left in (3, 1):
+        await until(lambda left=left: len(gateway.path.plan) == left)  # type: ignore[misc]
+        gateway.dispatcher.wake()
+    await serving
+    assert [action for _, action in gateway.batch.routed()] == ["hold", "route", "hold", "route"]
+
+
+@story
 async def test_a_policy_wakes_who_is_held(gateway: Gateway) -> None:
     gateway.path.plan.append(None)
     serving = gateway.answer()

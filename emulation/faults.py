@@ -50,8 +50,8 @@ class Effects(Protocol):
     def fails(self, event: int) -> float | None:
         """Probability with which this event makes requests fail; None: it hits nothing there."""
 
-    def away(self) -> float:
-        """1 if the node is away, else 0."""
+    def away(self, event: int) -> float:
+        """1 if this event keeps the node away, else 0."""
 
     def delay_s(self, event: int) -> float:
         """Seconds this event adds to every transfer, each way."""
@@ -61,7 +61,8 @@ class Effects(Protocol):
 
 
 class Faults(Protocol):
-    """What a fault may do to a node."""
+    """What a fault may do to a node. Each says by its number which event wants it: what one of them did stays until
+    that one is undone, whatever becomes of others."""
 
     def set_condition(
         self,
@@ -73,17 +74,17 @@ class Faults(Protocol):
     ) -> None:
         """Put the effect of event number `event` in force, or take it away (None)."""
 
-    def leave(self, in_flight: InFlight, now_s: float) -> None: ...
+    def leave(self, event: int, in_flight: InFlight, now_s: float) -> None: ...
 
-    def drain(self, now_s: float) -> None: ...
+    def drain(self, event: int, now_s: float) -> None: ...
 
-    def join(self, now_s: float) -> None: ...
+    def join(self, event: int, now_s: float) -> None: ...
 
-    def crash(self, model: str, now_s: float, until_s: float) -> None: ...
+    def crash(self, event: int, model: str, now_s: float, until_s: float) -> None: ...
 
-    def kill(self, model: str, now_s: float) -> None: ...
+    def kill(self, event: int, model: str, now_s: float) -> None: ...
 
-    def restart(self, model: str, now_s: float) -> None: ...
+    def restart(self, event: int, model: str, now_s: float) -> None: ...
 
     def set_link_delay(self, event: int, site: str, extra_s: float, now_s: float) -> None: ...
 
@@ -170,15 +171,15 @@ def _condition(of: Callable[[Any, float], Condition]) -> Apply:
 def _leave(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
     """Take the node away with its in-flight policy, or bring it back (churn)."""
     if step.phase == "undo":
-        node.faults.join(now_s)
+        node.faults.join(step.event, now_s)
     else:
-        node.faults.leave(event.in_flight, now_s)
+        node.faults.leave(step.event, event.in_flight, now_s)
 
 
 def _drain(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
     """Take no new work from the onset on, leave at the end of the notice, be back at the undo."""
     if step.phase == "onset":
-        node.faults.drain(now_s)
+        node.faults.drain(step.event, now_s)
     else:
         _leave(event, node, now_s, step)
 
@@ -186,9 +187,9 @@ def _drain(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
 def _lose_node(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
     """The node is gone with all that runs there; what was dispatched to it is given back."""
     if step.phase == "undo":
-        node.faults.join(now_s)
+        node.faults.join(step.event, now_s)
     else:
-        node.faults.leave("requeue", now_s)
+        node.faults.leave(step.event, "requeue", now_s)
 
 
 def _delay(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
@@ -206,17 +207,17 @@ def _lose(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
 def _crash(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
     """Kill the replica; the node starts it again at `until_s`, so that only an early undo does anything."""
     if step.phase == "onset":
-        node.faults.crash(event.model, now_s, event.until_s)
+        node.faults.crash(step.event, event.model, now_s, event.until_s)
     elif step.by_hand:
-        node.faults.restart(event.model, now_s)
+        node.faults.restart(step.event, event.model, now_s)
 
 
 def _kill(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
     """Whoever waited at the replica loses it with its process, and dispatches again; it is started at the undo."""
     if step.phase == "undo":
-        node.faults.restart(event.model, now_s)
+        node.faults.restart(step.event, event.model, now_s)
     else:
-        node.faults.kill(event.model, now_s)
+        node.faults.kill(step.event, event.model, now_s)
 
 
 def _of_control(event: Any, node: FaultTarget, now_s: float, step: Step) -> None:
@@ -236,7 +237,7 @@ def _fails(effects: Effects, event: int) -> float | None:
 
 
 def _away(effects: Effects, event: int) -> float | None:
-    return effects.away()
+    return effects.away(event)
 
 
 def _delay_s(effects: Effects, event: int) -> float | None:

@@ -1,4 +1,8 @@
-"""The event plan: timed faults as data. Each names its target and its undo is part of it (`until_s`)."""
+"""The event plan: timed faults as data. Each names its target and its undo is part of it (`until_s`).
+
+Events may overlap, on one target too: each lasts until its own undo. What adds up does; a node is back when none keeps
+it away; of failures of reasoners and schemes the last that began holds.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.effort import check_effort
 from emulation.domain.events import (
-    GOES_AWAY,
     Drift,
     Event,
     LinkDelay,
@@ -174,7 +173,6 @@ class Scenario(Strict):
                 )
         for i, event in enumerate(self.events):
             check_event(event, self.testbed, f"events[{i}]")
-        _no_overlapping_leaves(self.events)
         self._check_plan()
         check_effort(self)
         return self
@@ -206,13 +204,4 @@ def check_event(event: Event, testbed: TestbedConfig, where: str) -> None:
         if len(event.factors) > most:
             raise ValueError(
                 f"{where}.factors: {len(event.factors)} factors for a law of one coefficient per prompt; give one"
-            )
-
-
-def _no_overlapping_leaves(events: tuple[Event, ...]) -> None:
-    leaves = sorted((e for e in events if isinstance(e, GOES_AWAY)), key=lambda e: (e.node, e.at_s))
-    for first, second in zip(leaves, leaves[1:], strict=False):
-        if first.node == second.node and second.at_s < first.until_s:
-            raise ValueError(
-                f"events: node {first.node!r} leaves at {second.at_s:g} s while away until {first.until_s:g} s"
             )

@@ -12,6 +12,7 @@ from math import inf
 from emulation.domain.actions import RoutingDecision
 from emulation.domain.events import LlmOutage
 from emulation.domain.holds import Holds
+from emulation.domain.last_begun import LastBegun
 from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion, FastPath, RecordSink
 from emulation.domain.records import RunFooter, RunHeader
@@ -74,7 +75,7 @@ class Simulation:
             self.kernel.at(t_s, FAULT, self.nodes[node_id].set_network, one_way_s)
         self._settled_s, self._give_up_s = scenario.settled_s, scenario.give_up_s
         self._switching = Switching(control.schemes, self._take_up)
-        self._outage: str | None = None
+        self._outages: LastBegun[str | None] = LastBegun(None)
         """How the reasoners fail; None: they do not."""
         self._plan = PlayedPlan(
             scenario, self.kernel, self.nodes, self.ledger,
@@ -146,16 +147,16 @@ class Simulation:
             self._meta.retire()
         came.fast_path.take_over(self._fast_path)
         self._put_in_force(came.fast_path, came.control)
-        if self._outage is not None:
-            self._break_reasoners(self._outage)
+        if self._outages.now is not None:
+            self._break_reasoners()
         if self._meta is not None:
             self._meta.come_in()
         self._deciding.come_in(cause, slot_of(self.kernel.now_s, self.scenario.slot_s))
         if self._held:
             self.kernel.at(self.kernel.now_s, ARRIVAL, lambda _: self._retry_held())
 
-    def _break_reasoners(self, failure: str | None) -> None:
-        self._outage = failure
+    def _break_reasoners(self) -> None:
+        failure = self._outages.now
         self._control.outage(failure)
         if self._control.meta is not None:
             self._control.meta.outage(failure, self.kernel.now_s)
@@ -286,7 +287,11 @@ class Simulation:
         for node_id in step.nodes:
             self._settle(self.nodes[node_id])
         if isinstance(step.spec, LlmOutage):
-            self._break_reasoners(step.spec.failure if step.phase == "onset" else None)
+            if step.phase == "onset":
+                self._outages.begin(step.event, step.spec.failure)
+            else:
+                self._outages.end(step.event)
+            self._break_reasoners()
         if self._meta is not None:
             self._meta.sense(step)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emulation.domain.events import SchemeSwitch
-from emulation.domain.scheme_in_force import SchemeInForce
+from emulation.domain.last_begun import LastBegun
 from emulation.engine.control import ControlPlane, Newcomers, Schemes
 from emulation.faults import Step
 
@@ -17,7 +17,7 @@ class Switching:
         """`take_up` puts new controllers in the place of those in force; its text is the cause of their first look.
         Without `schemes` a run switches to none."""
         self._schemes, self._take_up = schemes, take_up
-        self._in_force = SchemeInForce("" if schemes is None else schemes.own)
+        self._in_force = LastBegun("" if schemes is None else schemes.own)
 
     def play(self, step: Step, plane: ControlPlane) -> dict[str, str] | None:
         """Play a step of the event plan; what its record says of a switch, None for events of another kind.
@@ -29,12 +29,12 @@ class Switching:
             return None
         if self._schemes is None:
             raise ValueError(f"event {step.event}: this run was given no schemes to switch to")
-        before = self._in_force.name
+        before = self._in_force.now
         if step.phase == "onset":
             self._in_force.begin(step.event, step.spec.to)
         else:
             self._in_force.end(step.event)
-        now = self._in_force.name
+        now = self._in_force.now
         if now == before:
             return {"before": before, "scheme": now}
         came = self._schemes.newcomers(now)

@@ -29,9 +29,9 @@ class NodeEffects:
         found = self._service.speed.in_force(event)
         return None if found is None else found.error_rate
 
-    def away(self) -> float:
-        """1 if the node is away, else 0."""
-        return float(not self._service.available)
+    def away(self, event: int) -> float:
+        """1 if this event keeps the node away, else 0."""
+        return float(event in self._service.away_by)
 
     def delay_s(self, event: int) -> float:
         """Seconds this event adds to every transfer, each way."""

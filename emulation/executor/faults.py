@@ -58,45 +58,46 @@ class NodeFaults:
         self._advance(now_s)
         self._paths.set_loss(event, site, loss)
 
-    def leave(self, in_flight: InFlight, now_s: float) -> None:
+    def leave(self, event: int, in_flight: InFlight, now_s: float) -> None:
         """The node goes away; its work is given back, lost, or kept for its return at the last finished prompt."""
         self._advance(now_s)
-        jobs = self._lifecycle.leave(in_flight, now_s)
+        jobs = self._lifecycle.leave(event, in_flight, now_s)
         if in_flight != "resume":
             jobs.extend(self._recall())
         for job in jobs:
             self._service.give_up(job, now_s)
         self._refresh()
 
-    def drain(self, now_s: float) -> None:
+    def drain(self, event: int, now_s: float) -> None:
         """The node takes no new work: what waits or is on its way is given back, what is in service goes on."""
         self._advance(now_s)
-        for job in (*self._lifecycle.drain(now_s), *self._recall()):
+        for job in (*self._lifecycle.drain(event, now_s), *self._recall()):
             self._service.give_back(job, now_s)
         self._refresh()
 
-    def join(self, now_s: float) -> None:
-        """The node is back: its executors start again, a device is ready at once."""
+    def join(self, event: int, now_s: float) -> None:
+        """This event no longer keeps the node away. If none does, it is back: its executors start again, a device is
+        ready at once."""
         self._advance(now_s)
-        self._lifecycle.join(now_s)
+        self._lifecycle.join(event, now_s)
         self._refresh()
 
-    def crash(self, model: str, now_s: float, until_s: float) -> None:
+    def crash(self, event: int, model: str, now_s: float, until_s: float) -> None:
         """The replica of a model dies; it starts again at `until_s`. Its work stays queued."""
         self._advance(now_s)
-        self._lifecycle.crash(model, now_s, until_s)
+        self._lifecycle.crash(event, model, now_s, until_s)
         self._refresh()
 
-    def kill(self, model: str, now_s: float) -> None:
+    def kill(self, event: int, model: str, now_s: float) -> None:
         """The replica of a model is gone until `restart`; its work is given back."""
         self._advance(now_s)
-        for job in self._lifecycle.crash(model, now_s, inf):
+        for job in self._lifecycle.crash(event, model, now_s, inf):
             self._service.remove(job, now_s)
             self._service.give_back(job, now_s)
         self._refresh()
 
-    def restart(self, model: str, now_s: float) -> None:
-        """The replica of a model that was killed starts again."""
+    def restart(self, event: int, model: str, now_s: float) -> None:
+        """This event no longer keeps the replica of a model down. If none does, it starts again."""
         self._advance(now_s)
-        self._lifecycle.restart(model, now_s)
+        self._lifecycle.restart(event, model, now_s)
         self._refresh()

@@ -30,8 +30,8 @@ class Lifecycle:
         self._service = service
         self._executors = service.executors
         self._external_init = external_init
-        self._down_until_s: dict[str, float] = {}
-        """Executor that crashed to when it may start again, whatever is done to it meanwhile."""
+        self._down_until_s: dict[str, dict[int, float]] = {}
+        """Executor that crashed, and event, to until when that one keeps it from starting, whatever is done to it."""
         if self._spec.hosting == "device":
             self._power_on()
 
@@ -137,8 +137,9 @@ class Lifecycle:
 
     # -- faults -------------------------------------------------------------------------------------------
 
-    def leave(self, in_flight: InFlight, now_s: float) -> list[Job]:
+    def leave(self, event: int, in_flight: InFlight, now_s: float) -> list[Job]:
         """The node is away; returns the work on it, unless that is kept for its return at the last finished prompt."""
+        self._service.away_by.add(event)
         self._service.available = False
         self._service.in_flight = in_flight
         jobs: list[Job] = []
@@ -151,8 +152,9 @@ class Lifecycle:
             self._change(executor, "away", inf, now_s)
         return jobs
 
-    def drain(self, now_s: float) -> list[Job]:
+    def drain(self, event: int, now_s: float) -> list[Job]:
         """The node takes no new work; returns what waited there. What is in service goes on."""
+        self._service.away_by.add(event)
         jobs: list[Job] = []
         if not self._service.available:
             return jobs
@@ -164,9 +166,11 @@ class Lifecycle:
             self._change(executor, "away", inf, now_s)
         return jobs
 
-    def join(self, now_s: float) -> None:
-        """The node is back: its executors start again; a device, and a pod that never left, is ready at once."""
-        if self._service.available:
+    def join(self, event: int, now_s: float) -> None:
+        """This event keeps the node away no longer. If none does it is back: its executors start again; a device, and
+        a pod that never left, is ready at once."""
+        self._service.away_by.discard(event)
+        if self._service.available or self._service.away_by:
             return
         self._service.available = True
         for executor in self._executors:
@@ -180,15 +184,15 @@ class Lifecycle:
                 self._change(executor, "off" if executor.target == "off" else "pending", inf, now_s)
         self._start_pending(now_s)
 
-    def crash(self, model: str, now_s: float, until_s: float) -> list[Job]:
+    def crash(self, event: int, model: str, now_s: float, until_s: float) -> list[Job]:
         """The replica of a model dies; it starts again at `until_s`. Returns its work, which stays queued.
 
-        Neither switching it off and on nor a return of its node brings it back earlier.
+        Neither switching it off and on nor a return of its node nor the end of another event brings it back earlier.
         """
         jobs: list[Job] = []
         for executor in self._executors:
             if model in executor.spec.models and executor.state in ("ready", "starting"):
-                self._down_until_s[executor.spec.id] = self._may_start_s(executor, until_s)
+                self._down_until_s.setdefault(executor.spec.id, {})[event] = until_s
                 executor.interrupt(now_s)
                 self._service.share_out(executor, now_s)
                 ready_s = self._may_start_s(executor, now_s) + self._models[model].init_s
@@ -196,16 +200,18 @@ class Lifecycle:
                 jobs.extend(executor.queue)
         return jobs
 
-    def restart(self, model: str, now_s: float) -> None:
-        """The replica of a model that crashed, for some time or as long as nobody says otherwise, may start now."""
+    def restart(self, event: int, model: str, now_s: float) -> None:
+        """The replica of a model that crashed, for some time or as long as nobody says otherwise, may start now: this
+        event no longer keeps it from that."""
         for executor in self._executors:
-            if self._down_until_s.get(executor.spec.id, now_s) > now_s and model in executor.spec.models:
-                del self._down_until_s[executor.spec.id]
-                if executor.state == "starting":
-                    self._change(executor, "starting", now_s + self._models[model].init_s, now_s)
+            down_until_s = self._down_until_s.get(executor.spec.id, {})
+            if model in executor.spec.models and down_until_s.pop(event, now_s) > now_s:
+                ready_s = self._may_start_s(executor, now_s) + self._models[model].init_s
+                if executor.state == "starting" and ready_s != executor.timer_s:
+                    self._change(executor, "starting", ready_s, now_s)
 
     def _may_start_s(self, executor: Executor, t_s: float) -> float:
-        return max(t_s, self._down_until_s.get(executor.spec.id, t_s))
+        return max([t_s, *self._down_until_s.get(executor.spec.id, {}).values()])
 
     def _change(self, executor: Executor, state: ExecutorState, timer_s: float, t_s: float) -> None:
         executor.state = state

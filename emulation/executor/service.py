@@ -34,6 +34,8 @@ class Service:
         self.paths = paths
         self.notices: list[Notice] = []
         self.available = True
+        self.away_by: set[int] = set()
+        """Events that keep the node away: it is back when there is none of them left."""
         self.in_flight: InFlight = "requeue"
         """What the last leaving of the node does to its work."""
         self._node_id = node_id

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf, log
 
-from emulation.domain.events import Drift, Event, Ramp, Slowdown
+from emulation.domain.events import GOES_AWAY, Drift, Event, LlmOutage, Ramp, Slowdown
 from emulation.domain.records import DecisionRecord
 from emulation.metrics.engine_state import drift_factor, has_state, state_row
 from emulation.metrics.fault_row import (
@@ -22,6 +22,7 @@ from emulation.metrics.fault_row import (
     FaultRow,
     active_in,
     end_s,
+    over_s,
     ruled_out,
     states_before,
     window_of,
@@ -134,8 +135,11 @@ def _leave_row(case: Case) -> FaultRow:
     landed: bool | None = not active
     recovered, note = None, ""
     if away:
-        back = any(e.t_s >= undo_s and e.state != "away" for e in changes)
-        recovered = back or any((r.started_s or 0) >= undo_s for r in there)
+        back_s = over_s(case, GOES_AWAY)
+        recovered = any(e.t_s >= back_s and e.state != "away" for e in changes)
+        recovered = recovered or any((r.started_s or 0) >= back_s for r in there)
+        if not recovered and back_s > undo_s:
+            recovered, note = None, "another event keeps it away"
     elif active or any(state not in ("off", "away") for state in states_before(changes, onset_s).values()):
         landed, note = False, "no executor was recorded away"
     else:
@@ -181,7 +185,16 @@ def _outage_row(case: Case) -> FaultRow:
         if _asks_a_reasoner(d)
     ]
     inside = [failed for t_s, failed in failed_at if case.span[0] <= t_s < case.span[1]]
-    after = [failed for t_s, failed in failed_at if t_s >= case.span[1]]
+    others = [
+        window_of(case.run, i)
+        for i, e in enumerate(case.events)
+        if isinstance(e, LlmOutage) and i != case.blank.event
+    ]
+    after = [
+        failed
+        for t_s, failed in failed_at
+        if t_s >= case.span[1] and not any(w and w[0] <= t_s < w[1] for w in others)
+    ]
     if not inside:
         return case.row(note="not exercised: no reasoner was asked in the window")
     return case.row(

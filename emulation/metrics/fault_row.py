@@ -89,6 +89,20 @@ def window_of(run: RunView, index: int) -> Span | None:
     return (times["onset"], times.get("undo", inf)) if "onset" in times else None
 
 
+def over_s(case: Case, kinds: tuple[type, ...]) -> float:
+    """When nothing of these kinds is in force at the node of an event, from its own end on; infinity: never."""
+    others = (
+        window_of(case.run, i)
+        for i, e in enumerate(case.events)
+        if isinstance(e, kinds) and getattr(e, "node", None) == case.event.node and i != case.blank.event
+    )
+    found_s = case.span[1]
+    for start_s, stop_s in sorted(window for window in others if window is not None):
+        if start_s <= found_s < stop_s:
+            found_s = stop_s
+    return found_s
+
+
 def end_s(run: RunView) -> float:
     """When the run ended."""
     return max([r.ended_s for r in run.requests] + [run.footer.t_s if run.footer else 0.0])

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pydantic import ValidationError
 
 from emulation.domain.complaints import complaint
-from emulation.domain.events import Event, SchemeSwitch
+from emulation.domain.events import Event, LlmOutage, SchemeSwitch
+from emulation.domain.last_begun import LastBegun
 from emulation.domain.scenario import Scenario
-from emulation.domain.scheme_in_force import SchemeInForce
 from emulation.faults import FAULTS, Step, timeline
 from serve_apps.wire.steer import EventEntry, State
 
@@ -116,17 +116,29 @@ class EventBook:
 
     def in_force(self) -> Iterator[Event]:
         """Those that landed and are not undone."""
-        return (e.event for e in self.entries if e.onset_s is not None and e.undone_s is None)
+        return (event for _, event in self._in_order())
 
-    def schemes(self, own: str) -> SchemeInForce:
+    def schemes(self, own: str) -> LastBegun[str]:
         """Which scheme is in force by the switches that landed; `own`: the one that the run began with."""
-        found = SchemeInForce(own)
-        landed = [(e.onset_s, number) for number, e in enumerate(self.entries) if e.onset_s is not None]
-        for _, number in sorted(landed):
-            entry = self.entries[number]
-            if isinstance(entry.event, SchemeSwitch) and entry.undone_s is None:
-                found.begin(number, entry.event.to)
+        found = LastBegun(own)
+        for number, event in self._in_order():
+            if isinstance(event, SchemeSwitch):
+                found.begin(number, event.to)
         return found
+
+    def outages(self) -> LastBegun[str | None]:
+        """How the reasoners fail by the outages that landed; None: they do not."""
+        found: LastBegun[str | None] = LastBegun(None)
+        for number, event in self._in_order():
+            if isinstance(event, LlmOutage):
+                found.begin(number, event.failure)
+        return found
+
+    def _in_order(self) -> list[tuple[int, Event]]:
+        """(number, event) of those that landed and are not undone, as they landed."""
+        numbered = enumerate(self.entries)
+        landed = [(e.onset_s, n) for n, e in numbered if e.onset_s is not None and e.undone_s is None]
+        return [(number, self.entries[number].event) for _, number in sorted(landed)]
 
     def listed(self) -> Iterator[EventEntry]:
         """All of them, by number."""

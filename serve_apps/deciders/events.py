@@ -225,7 +225,7 @@ class EventPlayer:
             await self._switch(step)
             return
         if isinstance(step.spec, LlmOutage):
-            self._outages.publish(step.spec.failure if step.phase == "onset" else None)
+            self._break(step.event, step.spec if step.phase == "onset" else None)
         times = [t for t in landed if t is not None]
         if _kills(step) and not killed:
             log.error("event %d did not land: nothing of %s was there to kill", step.event, step.spec.target)
@@ -235,9 +235,18 @@ class EventPlayer:
         else:
             book.missed(step)
 
+    def _break(self, number: int, outage: LlmOutage | None) -> None:
+        """Tell how the reasoners fail now that this outage begins, or ends (None)."""
+        outages = self._present().outages()
+        if outage is None:
+            outages.end(number)
+        else:
+            outages.begin(number, outage.failure)
+        self._outages.publish(outages.now)
+
     def _scheme(self, book: EventBook) -> str:
         """The scheme in force."""
-        return book.schemes("" if self._switcher is None else self._switcher.own).name
+        return book.schemes("" if self._switcher is None else self._switcher.own).now
 
     async def _switch(self, step: Step) -> None:
         """Have those decide who are to, if others do; one that cannot be made lands nowhere."""
@@ -245,16 +254,16 @@ class EventPlayer:
         assert switcher is not None
         async with self._switching:
             schemes = book.schemes(switcher.own)
-            before = schemes.name
+            before = schemes.now
             if step.phase == "undo":
                 schemes.end(step.event)
             else:
                 schemes.begin(step.event, step.spec.target)
-            said: dict[str, Any] = {"before": before, "scheme": schemes.name, "missing": []}
+            said: dict[str, Any] = {"before": before, "scheme": schemes.now, "missing": []}
             times: list[float] = []
-            if schemes.name != before:
+            if schemes.now != before:
                 try:
-                    done = await switcher.switch(schemes.name)
+                    done = await switcher.switch(schemes.now)
                 except (Unreached, ValueError) as error:
                     log.error("event %d did not land: %s", step.event, error)
                     self._said[step.event] = {"failed": str(error)}

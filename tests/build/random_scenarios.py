@@ -133,7 +133,7 @@ def scenarios(draw: DrawFn) -> tuple[Scenario, str]:
         "controllers": {"search": {"shortlist": 0}},  # what-if worlds have tests of their own
         "testbed": testbed,
         "workload": (draw(_sources(testbed)),),
-        "events": _without_overlapping_leaves(plan),
+        "events": plan,
         "slot_s": 5.0,
         "slots": int(HORIZON_S / 5),
         "epoch_slots": 4,
@@ -165,15 +165,3 @@ def _sources(testbed: TestbedConfig) -> SearchStrategy[dict[str, Any]]:
         }
     )
     return st.one_of(poisson, slotted)
-
-
-def _without_overlapping_leaves(plan: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    kept: list[dict[str, Any]] = []
-    back_s: dict[str, float] = {}
-    for event in sorted(plan, key=lambda e: float(e["at_s"])):
-        if event["kind"] in ("leave", "drain", "node_kill"):
-            if event["at_s"] < back_s.get(event["node"], 0.0):
-                continue
-            back_s[event["node"]] = event["until_s"]
-        kept.append(event)
-    return tuple(kept)

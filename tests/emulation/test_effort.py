@@ -120,7 +120,6 @@ def test_an_absurd_source_is_refused_with_its_field(source: dict[str, Any], fiel
         ({"events": [{"kind": "error", "node": "n1", "at_s": 1, "until_s": 2, "seed": -1}]}, "events[0].seed: must be"),
         ({"events": [{**LEAVE, "at_s": float("inf")}]}, "events[0].at_s: must be"),
         ({"events": [{**LEAVE, "until_s": float("nan")}]}, "1,000,000,000 virtual s, or .inf, not nan"),
-        ({"events": [LEAVE, {**LEAVE, "at_s": 5}]}, "while away until inf"),
     ],
 )  # fmt: skip
 def test_an_absurd_scenario_is_refused_with_its_field(changes: dict[str, Any], what: str) -> None:

@@ -165,7 +165,7 @@ def test_a_leaving_node_gives_the_whole_batch_back() -> None:
     node = ready(3)
     for number in range(4):
         node.submit("n/a", job(number), 10.0)
-    node.faults.leave("requeue", 10.5)
+    node.faults.leave(0, "requeue", 10.5)
     assert not node.jobs()
     assert len(node.take_notices()) >= 4
 

@@ -29,12 +29,12 @@ def moved(node: NodeState) -> None:
 
 
 def away(node: NodeState) -> None:
-    node.faults.leave("resume", 20.0)
-    node.faults.join(30.0)
+    node.faults.leave(0, "resume", 20.0)
+    node.faults.join(0, 30.0)
 
 
 def crashed_again(node: NodeState) -> None:
-    node.faults.crash("a", 20.0, 50.0)
+    node.faults.crash(1, "a", 20.0, 50.0)
 
 
 STORIES = [toggled, moved, away, crashed_again]
@@ -52,7 +52,7 @@ def crashed(external_init: bool = False, until_s: float = UNTIL_S) -> NodeState:
         node.mark_ready("n/a", 5.0)
     node.advance(10.0)
     node.take_notices()
-    node.faults.crash("a", 10.0, until_s)
+    node.faults.crash(0, "a", 10.0, until_s)
     return node
 
 

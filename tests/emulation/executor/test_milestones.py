@@ -98,7 +98,7 @@ def _interrupt(node: NodeState, what: str, now_s: float) -> None:
         node.configure(OFF, now_s)
         node.configure(ON, now_s)
     elif what == "crash":
-        node.faults.crash("a", now_s, now_s + 1.0)
+        node.faults.crash(0, "a", now_s, now_s + 1.0)
     else:
-        node.faults.leave(what, now_s)  # type: ignore[arg-type]
-        node.faults.join(now_s)
+        node.faults.leave(0, what, now_s)  # type: ignore[arg-type]
+        node.faults.join(0, now_s)

@@ -118,14 +118,14 @@ def test_leaving_follows_the_in_flight_policy(policy: str) -> None:
     node = ready({"a": "gpu"})
     node.submit("n/a", job(1, prompts=4), 10.0)
     node.submit("n/a", job(2), 10.0)
-    node.faults.leave(policy, 12.5)  # type: ignore[arg-type]
+    node.faults.leave(0, policy, 12.5)  # type: ignore[arg-type]
     notices = node.take_notices()
     given_back = [n.job.request.id for n in notices if isinstance(n, Returned)]
     lost = [n.job.request.id for n in notices if isinstance(n, Ended) and n.outcome == "node_lost"]
     assert given_back == (["r1", "r2"] if policy == "requeue" else [])
     assert lost == (["r1", "r2"] if policy == "fail" else [])
     assert any(isinstance(n, Changed) and n.state == "away" for n in notices)
-    node.faults.join(30.0)
+    node.faults.join(0, 30.0)
     expected = {"r1": 30 + 4 + 2, "r2": 30 + 4 + 3} if policy == "resume" else {}
     assert ends(node) == pytest.approx(expected)
 
@@ -133,7 +133,7 @@ def test_leaving_follows_the_in_flight_policy(policy: str) -> None:
 def test_a_crashed_replica_comes_back_by_itself_with_its_queue() -> None:
     node = ready({"a": "gpu"})
     node.submit("n/a", job(1, prompts=2), 10.0)
-    node.faults.crash("a", 11.5, 20.0)
+    node.faults.crash(0, "a", 11.5, 20.0)
     assert ends(node) == pytest.approx({"r1": 20 + 4 + 1})
 
 

@@ -144,7 +144,7 @@ def test_a_node_that_leaves_during_a_pause_keeps_its_policy_and_is_still_paused_
     node.submit("n/a", job(1, "a", 4), 10.0)
     onset, undo = timeline([pause(12.5, 60.0, node="n")], testbed)
     apply(onset, node, 12.5)
-    node.faults.leave(policy, 20.0)  # type: ignore[arg-type]
+    node.faults.leave(0, policy, 20.0)  # type: ignore[arg-type]
     notices = node.take_notices()
     returned = [n.job for n in notices if isinstance(n, Returned)]
     lost = [n.job.request.id for n in notices if isinstance(n, Ended) and n.outcome == "node_lost"]
@@ -153,7 +153,7 @@ def test_a_node_that_leaves_during_a_pause_keeps_its_policy_and_is_still_paused_
         "fail": ([], ["r1"]),
         "resume": ([], []),
     }[policy]
-    node.faults.join(30.0)
+    node.faults.join(0, 30.0)
     node.submit("n/b", job(2, "b"), 40.0)
     assert ends(node, 59.0) == {}
     apply(undo, node, 60.0)
@@ -166,7 +166,7 @@ def test_a_replica_that_crashes_during_a_pause_comes_back_paused() -> None:
     node.submit("n/a", job(1, "a", 4), 10.0)
     onset, undo = timeline([pause(12.5, 60.0, node="n", model="a")], testbed)
     apply(onset, node, 12.5)
-    node.faults.crash("a", 20.0, 25.0)
+    node.faults.crash(0, "a", 20.0, 25.0)
     assert ends(node, 59.0) == {}
     apply(undo, node, 60.0)
     assert ends(node) == {"r1": ("done", pytest.approx(62.0))}
@@ -312,9 +312,9 @@ def _do(node: NodeState, testbed: TestbedConfig, what: str, now_s: float) -> Non
         node.configure(NodeConfig("n", {}), now_s)
         node.configure(NodeConfig("n", {"a": "gpu", "b": "gpu"}), now_s)
     elif what == "crash":
-        node.faults.crash("a", now_s, now_s + 1.0)
+        node.faults.crash(0, "a", now_s, now_s + 1.0)
     else:
-        node.faults.leave(what, now_s)  # type: ignore[arg-type]
-        node.faults.join(now_s)
+        node.faults.leave(0, what, now_s)  # type: ignore[arg-type]
+        node.faults.join(0, now_s)
     if what == "end":
         node.configure(NodeConfig("n", {"a": "gpu", "b": "gpu"}), now_s + 60.0)

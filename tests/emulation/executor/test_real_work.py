@@ -73,12 +73,12 @@ def test_finished_prompts_stay_finished_when_it_is_interrupted(node: NodeState) 
     node.computed.advanced("r1", 2, 12.0)
     (stone,) = node.milestones(12.5)
     assert (stone.prompts_done, stone.finished_s, stone.next_s) == (2, 12.0, inf)
-    node.faults.leave("resume", 13.0)
+    node.faults.leave(0, "resume", 13.0)
     assert node.computed.pace("r1") is None
     assert (work.prompts_done, work.interrupted) == (2, True)
     node.computed.advanced("r1", 3, 13.5)  # said too late: not in service
     assert work.prompts_done == 2
-    node.faults.join(20.0)
+    node.faults.join(0, 20.0)
     node.advance(40.0)
     assert node.computed.pace("r1") == (1.0, 1.0)
     assert node.computed.complete("r1", 9.0, 0, 41.0)
@@ -90,7 +90,7 @@ def test_a_node_that_leaves_gives_real_work_back_and_a_deadline_ends_it(node: No
     node.advance(31.0)
     assert [(e.job.request.id, e.outcome) for e in ended(node)] == [("r1", "expired")]
     assert node.computed.pace("r2") is not None
-    node.faults.leave("requeue", 32.0)
+    node.faults.leave(0, "requeue", 32.0)
     assert [n.job.request.id for n in node.take_notices() if isinstance(n, Returned)] == ["r2"]
     assert node.computed.pace("r2") is None
 

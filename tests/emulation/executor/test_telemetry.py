@@ -40,5 +40,5 @@ def test_what_is_finished_is_counted_prompt_by_prompt(noise: tuple[float, ...]) 
     for number, units in enumerate(noise):
         middle_s, end_s = end_s + units / 2, end_s + units
         assert left(node, middle_s) == pytest.approx(len(noise) - number - 0.5, abs=1e-6)
-    node.faults.leave("resume", sum(noise[:-1]) + noise[-1] / 2)
+    node.faults.leave(0, "resume", sum(noise[:-1]) + noise[-1] / 2)
     assert left(node, 1e6) == 1.0, "what was broken off is to be done again, and nothing else"

@@ -37,12 +37,12 @@ HAPPENS: dict[str, Callable[[NodeState, float], None]] = {
     "off": lambda node, now_s: turned(node, "off", now_s),
     "cpu": lambda node, now_s: turned(node, "cpu", now_s),
     "gpu": lambda node, now_s: turned(node, "gpu", now_s),
-    "crash": lambda node, now_s: node.faults.crash("a", now_s, now_s + 3.0),
+    "crash": lambda node, now_s: node.faults.crash(0, "a", now_s, now_s + 3.0),
     "pause": paused,
     "go on": thawed,
-    "resume": lambda node, now_s: node.faults.leave("resume", now_s),
-    "requeue": lambda node, now_s: node.faults.leave("requeue", now_s),
-    "back": lambda node, now_s: node.faults.join(now_s),
+    "resume": lambda node, now_s: node.faults.leave(0, "resume", now_s),
+    "requeue": lambda node, now_s: node.faults.leave(0, "requeue", now_s),
+    "back": lambda node, now_s: node.faults.join(0, now_s),
 }
 
 
@@ -77,14 +77,14 @@ def test_whatever_happened_before_it_the_lesson_is_the_law_of_who_finished_it(
         now_s += after_s
         heard(now_s)
         if what == "requeue" and not there.available:  # one of them must be there to go on
-            there.faults.join(now_s)
+            there.faults.join(0, now_s)
         HAPPENS[what](here, now_s)
         heard(now_s)
         here, there = there, here
     for node in (here, there):
         thawed(node, now_s)
         if not node.available:
-            node.faults.join(now_s)
+            node.faults.join(0, now_s)
         turned(node, "gpu", now_s + 50.0)
         turned(node, "gpu", now_s + 100.0)
     heard(1e6)

@@ -82,11 +82,11 @@ def test_what_is_finished_is_kept_for_the_next_attempt_when_its_node_leaves(worl
         first = world.ask(1, prompts=3)
         world.engine.let(4)
         await until(lambda: len(world.engine.computed) == 4)
-        world.node.change(lambda state: state.faults.leave("requeue", 1.0))
+        world.node.change(lambda state: state.faults.leave(0, "requeue", 1.0))
         answer = await first
         assert (answer.served.outcome, answer.served.measured.prompts_done) == ("returned", 1)
         assert [p.text for p in answer.kept] == [" 0.0 0.1 0.2"]
-        world.node.change(lambda state: state.faults.join(2.0))
+        world.node.change(lambda state: state.faults.join(0, 2.0))
         world.engine.let(7)
         again = await world.ask(1, prompts=3, kept=answer.kept)
         assert again.texts == (" 0.0 0.1 0.2", " 1.0 1.1 1.2", " 2.0 2.1 2.2")
@@ -108,10 +108,10 @@ def test_a_stream_goes_on_where_it_stopped_when_its_node_comes_back(world: World
         listening = asyncio.ensure_future(listen())
         world.engine.let(5)
         await until(lambda: len(said) == 5)
-        world.node.change(lambda state: state.faults.leave("resume", 1.0))
+        world.node.change(lambda state: state.faults.leave(0, "resume", 1.0))
         await news_arrives()
         world.engine.let(1)  # the token under way: then the thread lets go
-        world.node.change(lambda state: state.faults.join(2.0))
+        world.node.change(lambda state: state.faults.join(0, 2.0))
         world.engine.let(3)
         await listening
         assert "".join(d.text for d in said) == " 0.0 0.1 0.2 1.0 1.1 1.2"

@@ -20,6 +20,8 @@ from serve_apps.records import open_run
 from serve_apps.records.books import request_of
 from serve_apps.records.segments import finish, is_endless
 from serve_apps.records.store import OPEN_FOLDER, Sizes, journal_of, locked, sizes_of
+from serve_apps.testbed.guardian import left_by_the_dead, save
+from serve_apps.testbed.processes import end_marked
 
 Row = tuple[Record, Mapping[str, Any] | None]
 
@@ -41,16 +43,31 @@ class Recovered:
 def recover(folder: Path) -> list[Recovered]:
     """Close every run below a folder, or of this folder, that is not closed; again, and nothing is done.
 
-    Raises `ConfigError` if there is none. One that fails stops no other: no record in it, no room, or its recorder
-    still runs; its record is then as it was.
+    What gateways on this machine had answered for an owner that was killed is entered first, be its guardian at work
+    or killed too. Raises `ConfigError` if there is none. One that fails stops no other: no record in it, no room, or
+    its recorder still runs; its record is then as it was.
     """
     runs = sorted(file.parent for file in folder.rglob(RECORD_FILE))
     if not runs:
         raise ConfigError(f"{folder}: holds no record; give a run's folder, or one that holds some")
-    return [_recover(run) for run in runs]
+    unsaved = _save_what_gateways_left()
+    return [_recover(run, unsaved.get(run.resolve())) for run in runs]
 
 
-def _recover(folder: Path) -> Recovered:
+def _save_what_gateways_left() -> dict[Path, Path]:
+    """Runs whose gateways had answered what cannot be entered, each with the note that says where it lies."""
+    unsaved = {}
+    for owner, note in left_by_the_dead():
+        end_marked(owner.name)
+        if not save(note) and (found := open_run.find(Path(note.read_text()) / open_run.POINTER)) is not None:
+            unsaved[found.folder.resolve()] = note
+    return unsaved
+
+
+def _recover(folder: Path, unsaved: Path | None = None) -> Recovered:
+    if unsaved is not None:
+        why = f"what its gateways had answered cannot be entered; make room, or remove {unsaved} to do without it"
+        return Recovered(folder, "failed", why)
     try:
         if not (folder / OPEN_FOLDER).exists():
             return _without_journal(folder)

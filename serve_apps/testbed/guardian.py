@@ -7,11 +7,14 @@ that it must be called before anything else is started.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import select
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from serve_apps.testbed.processes import MARK, Process, end_marked, process_of
@@ -21,6 +24,7 @@ log = logging.getLogger("edgebed")
 _ROOT = Path(__file__).parents[2]
 _ADOPTS = "serve_apps.records.orphans"
 """Module that, run with a recorder's folder, enters into its books what gateways had not handed over."""
+_NOTE = ".records"
 
 
 def guard() -> str:
@@ -54,7 +58,44 @@ def _note(owner: str) -> Path:
     """The file for that, in a folder of this user alone."""
     from serve_apps.testbed.ray_access import private_folder  # the guardian itself needs nothing of Ray
 
-    return private_folder().parent / f"{owner}.records"
+    return private_folder().parent / f"{owner}{_NOTE}"
+
+
+def left_by_the_dead() -> Iterator[tuple[Process, Path]]:
+    """Each owner that is gone while its books were open, with the note in which it left word of them.
+
+    Its guardian is at work then, or was killed as well.
+    """
+    for note in sorted(_note("").parent.glob(f"*{_NOTE}")):
+        pid, _, started = note.name.removesuffix(_NOTE).partition(".")
+        owner = Process(int(pid), int(started))
+        if not owner.alive():
+            yield owner, note
+
+
+def save(note: Path) -> bool:
+    """Enter what gateways of a testbed had answered into its books, once nothing of it is left.
+
+    Whoever comes second waits for the first, and finds it done. False if it could not be done, as where there is no
+    room: the note then stays, so that it can be tried again.
+    """
+    with _one_at_a_time(note.parent):
+        if not note.exists():
+            return True
+        if subprocess.run([sys.executable, "-m", _ADOPTS, note.read_text()], check=False).returncode:
+            return False
+        note.unlink()
+    return True
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def outlive(owner: Process, note: Path) -> None:
@@ -70,9 +111,7 @@ def outlive(owner: Process, note: Path) -> None:
         select.select([descriptor], [], [])
     if ended := end_marked(owner.name):
         _say(owner, ended)
-    if note.exists():
-        subprocess.run([sys.executable, "-m", _ADOPTS, note.read_text()], check=False)
-        note.unlink()
+    save(note)
 
 
 def _say(owner: Process, ended: list[Process]) -> None:

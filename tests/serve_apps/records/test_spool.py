@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -152,20 +155,81 @@ input()
 """
 
 
-@pytest.mark.slow
-def test_where_the_owner_is_killed_the_guardian_saves_what_gateways_had_answered(tmp_path: Path) -> None:
-    kept, run = tmp_path / "recorder", tmp_path / "run"
+@contextmanager
+def killed_owner(kept: Path, run: Path, temporary: Path) -> Iterator[None]:
+    """An owner whose books are open and whose gateways are gone; then it is killed."""
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(kept), str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        env={**os.environ, "RAY_TMPDIR": str(tmp_path)},
+        env={**os.environ, "RAY_TMPDIR": str(temporary)},
     )  # fmt: skip
     assert owner.stdout is not None
     owner.stdout.readline()
-    killed_gateway(tmp_path, 1, 2)
-    assert not list(read_run(run).requests)
+    yield
     owner.kill()
     owner.communicate()
+
+
+@pytest.mark.slow
+def test_where_the_owner_is_killed_the_guardian_saves_what_gateways_had_answered(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with killed_owner(tmp_path / "recorder", run, tmp_path):
+        killed_gateway(tmp_path, 1, 2)
+        assert not list(read_run(run).requests)
     eventually(lambda: len(read_run(run).requests) == 2)
     eventually(lambda: not list(tmp_path.glob("edgebed-*/*.records")))
     (closed,) = recover(run)
     assert (closed.how, closed.requests, closed.unfinished) == ("closed", 2, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guardian", ["at work", "killed too"])
+def test_a_record_that_is_closed_at_once_holds_what_gateways_had_answered(
+    tmp_path: Path, guardian: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with killed_owner(tmp_path / "recorder", tmp_path / "run", tmp_path):
+        killed_gateway(tmp_path, 1, 2)
+        if guardian == "killed too":
+            (note,) = tmp_path.glob("edgebed-*/*.records")
+            (pid,) = guardians_with(note)
+            os.kill(pid, signal.SIGKILL)
+    (closed,) = recover(tmp_path / "run")
+    assert (closed.how, closed.requests, closed.unfinished) == ("closed", 2, 0)
+    assert not list(tmp_path.glob("edgebed-*/*.records"))
+
+
+@pytest.mark.slow
+def test_a_record_is_not_closed_without_what_gateways_had_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setattr("serve_apps.testbed.guardian._ADOPTS", "tests.build.no_room")
+    with killed_owner(tmp_path / "recorder", tmp_path / "run", tmp_path):
+        killed_gateway(tmp_path, 1, 2)
+        (note,) = tmp_path.glob("edgebed-*/*.records")
+        (pid,) = guardians_with(note)
+        os.kill(pid, signal.SIGKILL)
+    (left,) = recover(tmp_path / "run")
+    assert left.how == "failed"
+    assert str(note) in left.why
+    monkeypatch.undo()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (closed,) = recover(tmp_path / "run")
+    assert (closed.how, closed.requests) == ("closed", 2)
+
+
+def guardians_with(note: Path) -> list[int]:
+    """Processes whose command line ends with this note."""
+    end = b"\0" + str(note).encode() + b"\0"
+    return [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and command_line(entry).endswith(end)
+    ]
+
+
+def command_line(process: Path) -> bytes:
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -72,7 +72,8 @@ def measured(minutes: float, looks: int) -> dict[str, Any]:
     return figures | {
         "ratios": [
             {"name": "slowest interaction, p95, ms", "value": slowest, "target": 200.0, "at_least": False},
-            {"name": "CPU of a viewer, % of a core", "value": both - cpu, "target": 5.0, "at_least": False},
+            {"name": "CPU of the first viewer, % of a core", "value": cpu - idle, "target": 5.0, "at_least": False},
+            {"name": "CPU of another viewer, % of a core", "value": both - cpu, "target": 5.0, "at_least": False},
             {"name": "opening the whole run, s", "value": opening["first_s"], "target": 3.0, "at_least": False},
         ]
     }  # fmt: skip
@@ -174,7 +175,8 @@ def _growing(made: Path, folder: Path) -> Iterator[Path]:
 
 
 def _opening(browser: Browser, made: Path, log: Path) -> dict[str, float]:
-    """From the visitor's first request to the whole run being shown; the server is up, and has opened nothing."""
+    """From the visitor's first request to the whole run being shown, by a server that begins to read it then or just
+    before: with its own start."""
     seconds = []
     for name in ("first_s", "second_viewer_s"):
         if name == "first_s":

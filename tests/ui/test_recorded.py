@@ -12,9 +12,18 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from edgebed.runs.layout import Layout
-from tests.build.browser import NARROW, WIDE, PageServer, Visit
+from tests.build.browser import NARROW, WIDE, PageServer, Visit, Visitor
 
 TABS = ("Live / replay", "Decisions", "Comparison", "Faults & steering", "Costs")
+
+
+def serious_findings(visitor: Visitor) -> list[str]:
+    """What axe-core finds on the page as it is, that keeps somebody out."""
+    return [
+        f"{v['id']}: {v['help']}: {v['nodes'][0]['html'][:200]}"
+        for v in Axe().run(visitor.page).response["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
@@ -63,6 +72,7 @@ def test_a_decision_opens_with_its_scores(visit: Visit, served: PageServer) -> N
     detail = visitor.page.locator(".detail")
     expect(detail).to_contain_text(re.compile(r"\d+\.\d+ s"))
     expect(detail).to_contain_text("arc-b60/")
+    assert serious_findings(visitor) == []
     visitor.page.keyboard.press("Escape")
     expect(detail).to_be_hidden()
 
@@ -103,13 +113,7 @@ def test_nobody_is_kept_out(visit: Visit, served: PageServer, scheme: str, tab: 
     visitor.tab(tab)
     if tab == "Comparison":
         visitor.page.locator(".compare .said").wait_for()
-    found = Axe().run(visitor.page).response["violations"]
-    serious = [
-        f"{v['id']}: {v['help']}: {v['nodes'][0]['html'][:200]}"
-        for v in found
-        if v["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert serious_findings(visitor) == []
 
 
 def test_a_node_opens_by_keyboard_and_gives_the_focus_back(visit: Visit, served: PageServer) -> None:
@@ -127,12 +131,7 @@ def test_a_node_opens_by_keyboard_and_gives_the_focus_back(visit: Visit, served:
     visitor.page.keyboard.press("Enter")
     dialog = visitor.page.get_by_role("dialog")
     expect(dialog).to_contain_text("3 times slower than usual")
-    serious = [
-        v["id"]
-        for v in Axe().run(visitor.page).response["violations"]
-        if v["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert serious_findings(visitor) == []
     visitor.page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(card).to_be_focused()

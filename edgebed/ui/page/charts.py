@@ -131,6 +131,9 @@ class Charts:
                     style = "solid" if not i else "dotted"
                     ui.element("i").style(f"border-color: var(--{look.ink}); border-top-style: {style}")
                     ui.label(scheme + ("" if not i else " (same requests)")).style("display: inline")
+            with ui.element("span"):
+                ui.element("i").classes("band")
+                ui.label("while an event was in force").style("display: inline")
 
     def _source(self) -> Source:
         assert self._room.source is not None, "panels are told of a run when there is one"

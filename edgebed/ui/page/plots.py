@@ -9,6 +9,7 @@ from typing import Any
 
 from edgebed.report.palette import Look
 from edgebed.ui.page.deltas import Points
+from edgebed.ui.page.words import one_line
 from edgebed.ui.views import EventView, ModelSeries, Series, Span
 
 FIGURES = 4
@@ -16,6 +17,9 @@ FIGURES = 4
 GHOSTS = 4
 """Most earlier schemes that are drawn behind."""
 DIAGONAL = "diagonal"
+NAMED = 6
+"""Events whose bands say what they are; of more, none does: the slider's marks and the ledger tell."""
+LABEL_PX = 110
 Values = Sequence[float | None]
 
 
@@ -83,7 +87,13 @@ def time_options(plot: Plot, own: Look, ghosts: Sequence[tuple[str, Look]], sche
     front += [_line(f"own-{line}", f"{scheme} {line}", own.ink, 1.4, "dashed", 1.0) for line in lines[1:]]
     marks = {
         "id": "marks", "type": "line", "data": [], "silent": True,
-        "markArea": {"silent": True, "itemStyle": {"color": "var(--bad)", "opacity": 0.13}, "data": []},
+        "markArea": {
+            "silent": True, "itemStyle": {"color": "var(--bad)", "opacity": 0.13}, "data": [],
+            "label": {
+                "show": plot is PLOTS[0], "position": "insideTop", "color": "var(--muted)", "fontSize": 10,
+                "width": LABEL_PX, "overflow": "truncate",
+            },
+        },
     }  # fmt: skip
     y = _axis(plot.unit) | {"min": 0, "scale": False} | ({} if plot.top is None else {"max": plot.top})
     return {
@@ -119,9 +129,13 @@ def predicted_options(own: Look) -> dict[str, Any]:
 
 
 def marked(events: Sequence[EventView], until_s: float) -> dict[str, Any]:
-    """The times at which something was wrong, as a change of options."""
+    """The times at which something was wrong, and what it was, as a change of options."""
+    named = len(events) <= NAMED
     data = [
-        [{"xAxis": e.onset_s}, {"xAxis": until_s if e.undone_s is None else min(e.undone_s, until_s)}]
+        [
+            {"name": one_line(f"{e.type} {e.target}", 40) if named else "", "xAxis": e.onset_s},
+            {"xAxis": until_s if e.undone_s is None else min(e.undone_s, until_s)},
+        ]
         for e in events
         if e.onset_s <= until_s
     ]

@@ -25,7 +25,9 @@ export default {
       <p class="room-problem" role="alert" hidden></p>
       <p class="room-empty" role="status">Loading the run …</p>
       <div class="room-stage" hidden>
-        <div class="room-map"></div>
+        <div><div class="room-map"></div>
+          <p class="room-key quiet">A row: what a model computes on, its share of the GPU, and the requests in its queue; struck through:
+            a controller sends none there. Arrows: requests sent to other nodes.</p></div>
         <div class="room-feed"><h2>Latest decisions</h2><ol></ol><p class="quiet">None up to this moment.</p></div>
       </div>
       <div class="room-time" role="group" aria-label="Time" hidden>

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from edgebed.report.palette import scheme_looks
 from edgebed.ui.page.plots import (
+    NAMED,
     PLOTS,
     ended,
     is_blank,
@@ -20,7 +22,7 @@ from edgebed.ui.page.plots import (
     time_options,
 )
 from edgebed.ui.page.words import percent
-from edgebed.ui.views import Span
+from edgebed.ui.views import EventView, Span
 from tests.build.room import HOSTILE, ComputedRun
 
 RUN = ComputedRun("MA")
@@ -74,6 +76,14 @@ def test_bands_end_where_their_event_does_or_at_the_moment_shown() -> None:
         return [(begin["xAxis"], end["xAxis"]) for begin, end in data]
 
     assert [bands(t) for t in (50, 150, 350)] == [[], [(100, 150)], [(100, 200), (300, 350)]]
+
+
+def test_bands_say_what_they_are_unless_there_are_many() -> None:
+    def names(events: Sequence[EventView]) -> set[str]:
+        return {begin["name"] for begin, _ in marked(events, 400)["series"][0]["markArea"]["data"]}
+
+    assert names(RUN.events(400)) == {"slowdown edge-0", "leave edge-2"}
+    assert names([replace(RUN.events(400)[0], number=i) for i in range(NAMED + 1)]) == {""}
 
 
 def test_the_axis_of_a_run_without_end_goes_as_far_as_it_is() -> None:

@@ -30,7 +30,7 @@ class BeliefConfig(Strict):
     """Standard deviation below which no law is held for known: so speeds that drift are followed."""
 
 
-_NOTICEABLE = 0.03
+NOTICEABLE = 0.03
 """Change of a logarithm that is worth acting on."""
 
 
@@ -84,7 +84,7 @@ class ServiceBelief:
             self._factors[law].take(
                 log(work_s / expected_s), requests / config.request_cv**2, 1.0 / config.certain**2
             )
-            if abs(self._factors[law].mean - self._noticed.get(law, 0.0)) > _NOTICEABLE:
+            if abs(self._factors[law].mean - self._noticed.get(law, 0.0)) > NOTICEABLE:
                 news = True
         if news:
             self._noticed = {law: held.mean for law, held in self._factors.items()}

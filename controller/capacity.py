@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 TYPICAL_TOKENS = (512.0, 48.0)
 """Input and output tokens of a typical request, for models whose work is not counted in prompts."""
 
-_ROUNDS = 8
+ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class RoleTable:
         whole = member * self.gpu[:, None, :]
         busy = np.zeros((len(rows), len(units_per_s)))
         capacity = cpu
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             load = member * busy[:, None, None, :]
             others = load.sum(axis=3, keepdims=True) - load
             capacity = cpu + (whole * self._speed(others)).sum(axis=2)

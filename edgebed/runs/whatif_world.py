@@ -16,6 +16,7 @@ from typing import Any
 from controller.schemes import SCHEMES
 from controller.whatif import MOST_WAITING, BelievedWorld
 from edgebed.runs.whatif import LowerLayers
+from edgebed.runs.whatif_fixed import FixedWorld
 from edgebed.wiring.controllers import build_controllers, run_header
 from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.events import Leave
@@ -26,6 +27,7 @@ from emulation.domain.scenario import Scenario, SlottedSource
 from emulation.domain.slots import slot_start_s
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
+from emulation.engine.fixed_roles import Unsuited
 from emulation.engine.run import Arrival, Simulation
 from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
 from emulation.rng import stream
@@ -39,8 +41,8 @@ def forecasts(
     lower: LowerLayers, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
 ) -> list[EpochResult]:
     """Emulate every policy on the same draws of noise; the mean over draws of each."""
-    worlds = [_arrivals(belief, seed + i) for i in range(draws)]
-    return [_mean([_emulate(lower, belief, policy, world) for world in worlds]) for policy in policies]
+    emulated = _Emulated(lower, belief, [arrivals_of(belief, seed + i) for i in range(draws)])
+    return [mean_of(emulated.play(policy)) for policy in policies]
 
 
 class _Fixed(GlobalPlanner):
@@ -67,10 +69,36 @@ class _Tally:
             self.counts[record.model] = Counted(asked + 1, served, latency_s)
 
 
-def _emulate(
-    lower: LowerLayers, belief: BelievedWorld, policy: MacroPolicy, arrivals: Sequence[Arrival]
+class _Emulated:
+    """One belief, and the draws that every policy is played on: by the short engine where it fits."""
+
+    def __init__(self, lower: LowerLayers, belief: BelievedWorld, draws: Sequence[list[Arrival]]) -> None:
+        self._lower, self._belief, self._draws = lower, belief, draws
+        self._scenario = scenario_of(lower, belief)
+        try:
+            self._fixed = FixedWorld.of(SCHEMES[lower.scheme], belief, self._scenario)
+            self._tasks = [self._fixed.tasks(arrivals) for arrivals in draws]
+        except Unsuited:
+            self._tasks = []
+
+    def play(self, policy: MacroPolicy) -> list[EpochResult]:
+        """What comes of a policy, in every draw."""
+        try:
+            if self._tasks:
+                return [self._fixed.play(policy, tasks) for tasks in self._tasks]
+        except Unsuited:
+            pass
+        return [emulate(self._lower, self._belief, self._scenario, policy, draw) for draw in self._draws]
+
+
+def emulate(
+    lower: LowerLayers,
+    belief: BelievedWorld,
+    scenario: Scenario,
+    policy: MacroPolicy,
+    arrivals: Sequence[Arrival],
 ) -> EpochResult:
-    scenario = _scenario(lower, belief)
+    """What comes of a policy in one draw, by the general engine."""
     scheme = SCHEMES[lower.scheme]
     controllers = build_controllers(scheme, scenario, 0, planner=_Fixed(policy))
     tally = _Tally([m.id for m in belief.testbed.models])
@@ -87,7 +115,7 @@ def _emulate(
     return epoch_result_of(tally.counts, belief.objective.scale_s, belief.objective.weight)
 
 
-def _scenario(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
+def scenario_of(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
     terms = belief.objective
     horizon_slots = belief.slots
     return Scenario(
@@ -107,7 +135,7 @@ def _scenario(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
     )
 
 
-def _arrivals(belief: BelievedWorld, seed: int) -> list[Arrival]:
+def arrivals_of(belief: BelievedWorld, seed: int) -> list[Arrival]:
     """Waiting work at 0, then the expected arrivals, then the first of them again until the end of the tail.
 
     Each of these has a stream of noise for every model, so that a request more or less leaves the noise of most others
@@ -136,7 +164,7 @@ def _arrivals(belief: BelievedWorld, seed: int) -> list[Arrival]:
     return arrivals
 
 
-def _mean(draws: Sequence[EpochResult]) -> EpochResult:
+def mean_of(draws: Sequence[EpochResult]) -> EpochResult:
     n = len(draws)
 
     def by_model(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -23,7 +23,8 @@ from controller.whatif import MOST_SLOTS, MOST_WAITING, BelievedWorld
 from edgebed.runs import whatif
 from edgebed.runs.virtual import simulate, simulate_in_memory
 from edgebed.runs.whatif import LowerLayers, WhatIfError, WhatIfProcess
-from edgebed.runs.whatif_world import _arrivals, forecasts
+from edgebed.runs.whatif_world import arrivals_of as replayed_arrivals
+from edgebed.runs.whatif_world import forecasts
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot
@@ -129,7 +130,7 @@ def test_an_endless_epoch_is_judged_by_its_first_slots() -> None:
     (said,) = forecasts(BELOW, few, [policy()], 1, 0)
     assert 0.0 < said.objective < 1.0
     waiting = replace(few, backlog=few.arrivals[:1] * (2 * MOST_WAITING))
-    assert len(_arrivals(waiting, 0)) <= MOST_WAITING + 2 * 200
+    assert len(replayed_arrivals(waiting, 0)) <= MOST_WAITING + 2 * 200
 
 
 @pytest.mark.slow

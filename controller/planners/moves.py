@@ -69,14 +69,15 @@ class Moves:
         """The best plans looked at so far, best first, each differing from every better one in `apart` nodes."""
         plans = np.concatenate([p for p, _ in self._seen])
         scores = np.concatenate([s for _, s in self._seen])
-        chosen: list[Ints] = []
+        chosen = np.empty((min(count, len(plans)), plans.shape[1]), plans.dtype)
+        taken = 0
         for row in np.argsort(scores, kind="stable"):
-            plan: Ints = plans[row]
-            if all(int((plan != other).sum()) >= apart for other in chosen):
-                chosen.append(plan)
-                if len(chosen) == count:
-                    break
-        return chosen
+            if taken == len(chosen):
+                break
+            if taken == 0 or int((chosen[:taken] != plans[row]).sum(axis=1).min()) >= apart:
+                chosen[taken] = plans[row]
+                taken += 1
+        return list(chosen[:taken])
 
     def descend(self, plan: Ints) -> Ints:
         """Best role of one node at a time, until a sweep over all nodes changes nothing."""

@@ -41,8 +41,10 @@ class SearchConfig(Strict):
 
     starts: Annotated[int, Range(1, 1000, "starts")] = 8
     """Random starts, beside full activation, the plan in force and the good precedents."""
-    shortlist: Annotated[int, Range(0, 100, "plans")] = 6
+    shortlist: Annotated[int, Range(0, 1000, "plans")] = 6
     """Plans that are emulated; 0: the estimate decides alone."""
+    finalists: Annotated[int, Range(1, 1000, "plans")] = 24
+    """Of more plans than so many, the best so many of the first draw and the one in force are emulated again."""
     near: Annotated[float, Range(0, 10, "times the best")] = 0.15
     """Only plans whose estimate is within this share of the best one's are worth emulating."""
     draws: Annotated[int, Range(1, 100, "draws")] = 2
@@ -160,13 +162,14 @@ class SearchPlanner(GlobalPlanner):
         drawn = [estimated]
         if config.shortlist and self._what_if is not None:
             world = believed_world(self._testbed, search.bed, self._objective, snapshot, demand)
-            policies = [search.policy(plan) for plan in plans]
+            asked = len(plans)
             try:
-                drawn = [self._emulated(world, policies, self._seed + i) for i in range(config.draws)]
+                final, drawn = self._race(world, [search.policy(plan) for plan in plans], held is not None)
             except RuntimeError as error:
                 how = f"estimated ({error})"
             else:
-                how = "emulated"
+                plans, estimated = [plans[i] for i in final], [estimated[i] for i in final]
+                how = "emulated" if asked == len(plans) else f"of {asked} emulated, again"
                 thinking_s = config.thinking_slots * self._objective.slot_s if snapshot.t_s > 0 else 0.0
         forecast = np.array([self._corrected(plans, row, search.precedents) for row in drawn])
         equal = equals(forecast, config.keep_gain, config.doubt)
@@ -175,6 +178,21 @@ class SearchPlanner(GlobalPlanner):
         steady = self._corrected(plans, estimated, search.precedents)
         among = f", of {len(equal)} alike" if len(equal) > 1 else ""
         return plans[min(equal, key=steady.__getitem__)], f"best of {len(plans)} {how}{among}", thinking_s
+
+    def _race(
+        self, world: BelievedWorld, policies: Sequence[MacroPolicy], first_stays: bool
+    ) -> tuple[list[int], list[list[float]]]:
+        """Which plans were emulated in every draw, and their scores, draw by draw.
+
+        All are in the first draw; if they are many, only the best of it go on. Raises `RuntimeError` if nobody answers.
+        """
+        scores = self._emulated(world, policies, self._seed)
+        order = sorted(range(len(policies)), key=scores.__getitem__)[: self._config.finalists]
+        final = sorted({*order, 0} if first_stays else order)
+        again = [policies[i] for i in final]
+        drawn = [[scores[i] for i in final]]
+        drawn += [self._emulated(world, again, self._seed + i) for i in range(1, self._config.draws)]
+        return final, drawn
 
     def _emulated(self, world: BelievedWorld, policies: Sequence[MacroPolicy], seed: int) -> list[float]:
         """Scores of policies in one draw of noise. Raises `RuntimeError` if nobody answers."""

@@ -29,8 +29,8 @@ from emulation.engine.fixed_roles import Unsuited
 from emulation.files import load_scenario
 from emulation.rng import stream
 
-PLANS = 2
-SLOTS = 5
+PLANS = 1
+SLOTS = 4
 EMPTY = ClusterSnapshot(0.0, 0, ())
 SCENARIOS = {name: load_scenario(name) for name in ("bristol-A", "w-star", "demo")}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {

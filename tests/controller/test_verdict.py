@@ -26,10 +26,13 @@ class Forecasts:
 
     def __init__(self, says: Forecast) -> None:
         self.says = says
+        self.asked: list[tuple[int, int]] = []
+        """Seed of each draw, and plans that were in it."""
 
     def forecast(
         self, world: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
     ) -> list[EpochResult]:
+        self.asked.append((seed, len(policies)))
         return [EpochResult(objective=self.says(seed, i)) for i in range(len(policies))]
 
 
@@ -71,6 +74,21 @@ def test_among_plans_that_are_alike_the_choice_does_not_hang_on_the_last_digit_o
         assert "alike" in why
         chosen.append(plan)
     assert all(plan == chosen[0] for plan in chosen)
+
+
+def test_of_a_long_list_only_the_best_of_the_first_draw_and_the_plan_in_force_go_on() -> None:
+    what_if = Forecasts(lambda seed, i: 0.1)
+    config = SearchConfig(draws=3, starts=1, shortlist=12, finalists=2, near=10.0)
+    planner = SearchPlanner(EPOCHS.testbed, config, 7, Objective.of(EPOCHS), what_if)
+    first = planner.decide(seen(0)).command
+    asked = len(what_if.asked)
+    what_if.says = lambda seed, i: 0.9 if i == 0 else 0.1 + 0.01 * i if seed == 7 else 0.1
+    second = planner.decide(seen(50))
+    (seed, plans), *later = what_if.asked[asked:]
+    assert (seed, later) == (7, [(8, 3), (9, 3)])
+    assert plans >= 12
+    assert second.command.roles != first.roles
+    assert f"of {plans} emulated" in second.reason
 
 
 @pytest.mark.parametrize(

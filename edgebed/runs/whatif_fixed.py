@@ -22,7 +22,8 @@ from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import pack_gpus, policy_violations
 from emulation.domain.scenario import Scenario
-from emulation.engine.fixed_roles import FixedRoles, Host, Pod, Task, Unsuited
+from emulation.engine.fixed_pods import Host, Pod, Task, Unsuited
+from emulation.engine.fixed_roles import FixedRoles
 from emulation.engine.run import Arrival
 from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
 

@@ -27,7 +27,7 @@ from emulation.domain.scenario import Scenario, SlottedSource
 from emulation.domain.slots import slot_start_s
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
-from emulation.engine.fixed_roles import Unsuited
+from emulation.engine.fixed_pods import Unsuited
 from emulation.engine.run import Arrival, Simulation
 from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
 from emulation.rng import stream

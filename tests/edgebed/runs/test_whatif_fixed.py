@@ -25,7 +25,7 @@ from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import LinkSpec, TestbedConfig
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot
-from emulation.engine.fixed_roles import Unsuited
+from emulation.engine.fixed_pods import Unsuited
 from emulation.files import load_scenario
 from emulation.rng import stream
 

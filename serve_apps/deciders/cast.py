@@ -44,7 +44,7 @@ def deciding_parts(run_id: str, scenario: Scenario, cast: Cast, stage: Stage) ->
 def _gateway(run_id: str, scenario: Scenario, cast: Cast, stage: Stage) -> GatewayRun:
     return GatewayRun(
         run_id=run_id, scheme=cast.scheme, testbed=scenario.testbed, speedup=scenario.live.speedup,
-        deadline_s=scenario.deadline_s, length_knowledge=scenario.length_knowledge,
+        slot_s=scenario.slot_s, deadline_s=scenario.deadline_s, length_knowledge=scenario.length_knowledge,
         fast_path=pickle.dumps(cast.fast_path), cold=stage.cold, backend=stage.backend,
         planned=cast.planner is not None, scheduled=cast.scheduler is not None,
         news_s=scenario.live.gateway_news_s,

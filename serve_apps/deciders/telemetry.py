@@ -40,10 +40,10 @@ class Telemetry:
 
     async def cluster(self, run: ControlRun, slot: int, reset: bool) -> ClusterSnapshot:
         """Every node of which anything is known. `reset`: what is counted is counted anew from now on."""
-        views = await asyncio.gather(*(self.node(n) for n in run.nodes))
         window = Window()
-        try:
-            window = await self._calls.call(RECORDER, "window", reset, limit_s=PULL_LIMIT_S)
+        try:  # first: the recorder waits for who has yet to tell, and views would grow old meanwhile
+            window = await self._calls.call(RECORDER, "window", reset, slot, limit_s=PULL_LIMIT_S)
         except (Unreached, ValueError) as error:
             log.warning("%s: no statistics: %s", self._name, error)
+        views = await asyncio.gather(*(self.node(n) for n in run.nodes))
         return ClusterSnapshot(run.clock.now_s(), slot, tuple(v for v in views if v is not None), window)

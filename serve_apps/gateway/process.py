@@ -31,6 +31,7 @@ from serve_apps.observe.collector import Collector
 from serve_apps.observe.logs import starting
 from serve_apps.records.batch import RecordBatch
 from serve_apps.records.spool import Spool, orphans
+from serve_apps.records.told import tell_slots
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.listening import listen_where_the_node_is
@@ -126,8 +127,10 @@ class Gateway:
             if part is None:
                 return
             dispatcher = await self._begin(part[0])
-        if state.t0_wall is not None:
+        if state.t0_wall is not None and not dispatcher.clock.started:
             dispatcher.clock.start(state.t0_wall)
+            telling = tell_slots(self._batch, dispatcher.clock, dispatcher.run.slot_s)
+            self._following.append(asyncio.ensure_future(telling))
 
     async def _begin(self, run: GatewayRun) -> Dispatcher:
         self._batch = RecordBatch(self._calls, self._source, spool=Spool(machine_folder()))

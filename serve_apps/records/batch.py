@@ -95,21 +95,25 @@ class RecordBatch:
         """Age of the oldest entry that is not written yet, wall seconds; 0: there is none."""
         return time.monotonic() - self._added_s[0] if self._added_s else 0.0
 
-    async def flush(self) -> None:
+    async def flush(self, slot: int | None = None) -> None:
         """Send what is there and wait until it is written.
 
-        Raises `Unreached`, and `ValueError` with the recorder's words where it cannot write; what could not be sent is
-        kept for the next time.
+        `slot` has just begun: the recorder hears with the last batch, be it empty, that all before it is told. Raises
+        `Unreached`, and `ValueError` with the recorder's words where it cannot write; what could not be sent is kept
+        for the next time.
         """
         async with self._lock:
-            while self._entries:
-                await self._send(self._entries[:MOST_IN_ONE])
+            while self._entries or slot is not None:
+                entries = self._entries[:MOST_IN_ONE]
+                told = slot if len(entries) == len(self._entries) else None
+                await self._send(entries, told)
+                slot = slot if told is None else None
             self.why = ""
 
-    async def _send(self, entries: list[bytes]) -> None:
-        run_id = self._run_id
+    async def _send(self, entries: list[bytes], slot: int | None = None) -> None:
+        run_id, batch = self._run_id, b"".join(entries)
         try:
-            await self._calls.call(RECORDER, "append", run_id, self.source, self._next, b"".join(entries))
+            await self._calls.call(RECORDER, "append", run_id, self.source, self._next, batch, slot)
         except (Unreached, ValueError) as error:
             away = isinstance(error, Unreached)
             self.why, self.failures = (
@@ -117,8 +121,8 @@ class RecordBatch:
                 self.failures + 1,
             )
             raise
-        if run_id != self._run_id:
-            return  # another run has begun meanwhile
+        if run_id != self._run_id or not entries:
+            return  # another run has begun meanwhile, or nothing was to be said but the slot
         del self._entries[: len(entries)], self._added_s[: len(entries)]
         self._bytes -= sum(map(len, entries))
         self._next += len(entries)

@@ -27,6 +27,7 @@ from serve_apps.records.order import footer_of, put_in_order
 from serve_apps.records.orphans import adopted
 from serve_apps.records.store import CANNOT, Unwritten
 from serve_apps.records.takers import Takers
+from serve_apps.records.told import Told
 from serve_apps.records.turning import Turning
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import ANY_RUN, Finished, RunPlan, RunProgress, RunState
@@ -59,7 +60,7 @@ class Recorder:
         self._clock = LiveClock(1.0)
         self._turning = Turning(None)
         self._gateways = Gateways()
-        self._takers = Takers()
+        self._takers, self._told = Takers(), Told()
         self._starts: Counter[str] = Counter()
         """Process to how often it was started since this one was."""
         self._on_demand: frozenset[str] = frozenset()
@@ -84,7 +85,7 @@ class Recorder:
         self._lost, self._unbalanced = "", None
         self._left, self._footer = {}, None
         self._gateways.begin()
-        self._takers = Takers()
+        self._takers, self._told = Takers(), Told()
         speedup, testbed = plan.scenario.live.speedup, plan.scenario.testbed
         self._clock = LiveClock(speedup)
         run = open_run.OpenRun(
@@ -279,10 +280,13 @@ class Recorder:
 
     # -- records ------------------------------------------------------------------------------------------
 
-    async def append(self, run_id: str, source: str, first: int, entries: bytes) -> None:
+    async def append(
+        self, run_id: str, source: str, first: int, entries: bytes, slot: int | None = None
+    ) -> None:
         """Write one batch: returns when that is done. What was written before, or is of another run, is passed over.
 
-        Raises `Unwritten`: whoever sent it keeps it.
+        `slot`: all that this source saw before its begin is told with this batch. Raises `Unwritten`: whoever sent it
+        keeps it.
         """
         if self._lost:
             raise Unwritten(self._lost)
@@ -290,6 +294,8 @@ class Recorder:
             log.warning("%s: records of run %s came when it was not open", source, run_id)
             return
         self._books.post(source, first, unpacked(entries))
+        if slot is not None:
+            await self._told.note(source, slot)
         self._turning.look(self._books, self._clock.now_s())
 
     async def started(self, name: str) -> None:
@@ -306,8 +312,11 @@ class Recorder:
         ledger = self._books.ledger
         return [*found, *self._books.decided.samples(), *books_samples(ledger.arrived, ledger.ends)]
 
-    async def window(self, reset: bool = False) -> Window:
-        """What was counted since the last reset."""
+    async def window(self, reset: bool = False, slot: int = 0) -> Window:
+        """What was counted since the last reset, with all that gateways saw before the begin of a slot, if they say it
+        in time."""
+        if missing := await self._told.missing(slot):
+            log.warning("slot %d is counted without what %s saw last", slot, ", ".join(missing))
         return Window() if self._books is None else self._books.window(self._clock.now_s(), reset)
 
     async def progress(self) -> RunProgress:

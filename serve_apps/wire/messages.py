@@ -237,6 +237,8 @@ class GatewayRun:
     scheme: str
     testbed: TestbedConfig
     speedup: float
+    slot_s: float
+    """When a slot begins, the recorder is told all that was seen before."""
     deadline_s: float | None
     length_knowledge: LengthKnowledge
     fast_path: bytes

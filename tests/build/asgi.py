@@ -39,7 +39,7 @@ TESTBED = TestbedConfig(
     ),
 )
 RUN = GatewayRun(
-    run_id="r", scheme="sect", testbed=TESTBED, speedup=1.0, deadline_s=30.0, length_knowledge="exact",
+    run_id="r", scheme="sect", testbed=TESTBED, speedup=1.0, slot_s=20.0, deadline_s=30.0, length_knowledge="exact",
     fast_path=b"",
 )  # fmt: skip
 DONE = Served(outcome="done", ended_s=1.0)

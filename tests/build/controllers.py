@@ -144,6 +144,8 @@ class Books:
         self.parts: dict[str, Any] = {}
         self.left: dict[str, Any] = {}
         """What actors left for their successors."""
+        self.counted: list[tuple[int, bool]] = []
+        """(slot, whether it was to count anew) of every window that was asked for."""
 
     async def checkpoint(self, name: str, content: Any) -> None:
         self.left[name] = content
@@ -151,10 +153,13 @@ class Books:
     async def kept(self, name: str) -> Any:
         return self.left.get(name)
 
-    async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:
+    async def append(
+        self, run_id: str, source: str, number: int, entries: bytes, slot: int | None = None
+    ) -> None:
         self.entries += unpacked(entries)
 
-    async def window(self, reset: bool) -> Window:
+    async def window(self, reset: bool, slot: int) -> Window:
+        self.counted.append((slot, reset))
         return Window()
 
     async def part(self, name: str) -> Any:

@@ -163,6 +163,7 @@ class Gateway:
             scheme="test",
             testbed=device_testbed(nodes=2),
             speedup=speedup,
+            slot_s=20.0,
             deadline_s=None,
             length_knowledge="exact",
             fast_path=b"",

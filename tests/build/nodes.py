@@ -72,7 +72,9 @@ class Books:
     async def checkpoint(self, name: str, kept: NodeCheckpoint) -> None:
         self.checkpoints[name] = kept
 
-    async def append(self, run_id: str, source: str, number: int, entries: bytes) -> None:
+    async def append(
+        self, run_id: str, source: str, number: int, entries: bytes, slot: int | None = None
+    ) -> None:
         self.entries.extend(unpacked(entries))
 
     async def finished(self, run_id: str, reports: tuple[Finished, ...]) -> None:

@@ -130,6 +130,17 @@ async def test_planner_and_scheduler_look_at_the_boundary_itself() -> None:
 
 
 @in_a_loop
+async def test_a_planner_asks_for_all_that_was_seen_before_its_epoch_began() -> None:
+    world = World()
+    async with running(world.planner(), part(planning(Everywhere()))):
+        await until(lambda: len(world.books.decisions) >= 3)
+    assert world.books.counted[:1] == [(0, True)]
+    asked = [slot // EPOCH_SLOTS for slot, _ in world.books.counted]
+    assert [number(d) for d in world.books.decisions] == asked[: len(world.books.decisions)]
+    assert all(slot % EPOCH_SLOTS == 0 for slot, _ in world.books.counted)
+
+
+@in_a_loop
 async def test_a_first_decision_that_takes_too_long_lands_when_it_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -52,10 +52,12 @@ def build_call(
     stream_share: float = 0.0,
     api_key: str | None = None,
     load_id: str = "",
+    intended_s: float | None = None,
 ) -> HttpCall:
     """The HTTP call of a request.
 
-    `max_tokens`: limit its client states; `stream_share`: of text requests; `load_id`: of the load it is part of.
+    `max_tokens`: limit its client states; `stream_share`: of text requests; `load_id`: of the load it is part of;
+    `intended_s`: when it was meant to leave, by the virtual clock of the testbed it is sent to, where that is known.
     """
     stream = model.modality == "text" and model.features == "tokens" and is_streamed(request.id, stream_share)
     path, payload, answers = _payload(request, model, max_tokens)
@@ -68,6 +70,8 @@ def build_call(
         "X-Request-ID": of_load(load_id, request.id),
         "X-Edge-Origin": request.origin,
     }
+    if intended_s is not None:
+        headers["X-Edge-Intended-S"] = repr(intended_s)
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
     return HttpCall(path, headers, json.dumps({"model": request.model, **payload}).encode(), stream, answers)

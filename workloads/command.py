@@ -13,18 +13,19 @@ _ROOT = LOCUSTFILE.parents[1]
 
 def load_command(
     scenario: Path | str, seed: int, url: str, t0_wall: float, speedup: float, client_log: Path, *,
-    plain_ids: bool = False, rate: float = 1.0, steered: bool = False,
+    own_run: bool = False, rate: float = 1.0, steered: bool = False,
 ) -> list[str]:  # fmt: skip
     """Locust, headless, sending a scenario's requests to a URL.
 
-    `plain_ids`: call requests as the scenario does, where no other load is sent; else by a name of the load's own.
+    `own_run`: the testbed's run begins at `t0_wall`, and no other load is sent: requests are called as the scenario
+    does, and say when they were meant to leave. Else they go by a name of the load's own, and say nothing.
     `rate`: how many times as densely as the scenario says. `steered`: its standard input changes that, or stops it.
     """
     return [
         sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "-u", "1", "-r", "1", "-H", url,
         "--only-summary", "--skip-log-setup", "--scenario", str(scenario), "--seed", str(seed),
         "--t0", f"{t0_wall:.6f}", "--speedup", str(speedup), "--client-log", str(client_log), "--rate", str(rate),
-        *(["--plain-ids"] if plain_ids else []),
+        *(["--plain-ids", "--tell-intended"] if own_run else []),
         *(["--steered"] if steered else []),
     ]  # fmt: skip
 

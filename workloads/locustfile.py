@@ -63,6 +63,11 @@ def add_options(parser: LocustArgumentParser) -> None:
         help="call requests as the scenario does: for a testbed that no other load is sent to",
     )
     add(
+        "--tell-intended",
+        action="store_true",
+        help="say of every request when it was meant to leave: for a testbed whose virtual time 0 is --t0",
+    )
+    add(
         "--rate",
         type=float,
         env_var="EDGEBED_RATE",
@@ -147,6 +152,7 @@ class Session:
             api_key=os.environ.get("EDGEBED_API_KEY"),
             load_id=load_id,
             rate=options.rate,
+            tell_intended=options.tell_intended,
         )
 
     def _send_all(self, job: Job) -> None:

@@ -49,6 +49,8 @@ class Job:
     """In the name of every request, so that another load on the same testbed calls none so; empty: there is none."""
     rate: float = 1.0
     """Requests leave so many times as densely as the scenario says."""
+    tell_intended: bool = False
+    """Say of every request when it was meant to leave: the testbed's virtual time began with this timeline."""
 
 
 @dataclass(slots=True)
@@ -138,7 +140,7 @@ class OpenLoopRun:
         limit = self._job.workload.max_tokens.get(request.id)
         call = build_call(
             request, self._models[request.model], limit, self._job.scenario.live.stream_share, self._job.api_key,
-            self._job.load_id,
+            self._job.load_id, due_s if self._job.tell_intended else None,
         )  # fmt: skip
         reply = _Reply(failure="the run was stopped")
         timer = gevent.Timeout.start_new(self._job.timeout_s)

@@ -234,7 +234,7 @@ def run_live(
     t0_wall = cluster.begin_run(run_plan(scenario, scheme, seed, folder), lead_s=LEAD_S)
     load = start_load(
         layout.root / SCENARIO_FILE, seed, cluster.url, t0_wall, scenario.live.speedup, folder / CLIENT_LOG,
-        plain_ids=True,
+        own_run=True,
     )  # fmt: skip
     try:
         _watch(cluster, scenario, scheme, load, t0_wall, quiet)
@@ -297,13 +297,13 @@ def _with_case_file(scenario: Scenario, folder: Path) -> Scenario:
 
 def start_load(
     scenario: Path | str, seed: int, url: str, t0_wall: float, speedup: float, client_log: Path,
-    plain_ids: bool = False, rate: float = 1.0,
+    own_run: bool = False, rate: float = 1.0,
 ) -> subprocess.Popen[bytes]:  # fmt: skip
     """Locust, headless, in a process (and group) of its own; its words go to `locust.log` beside the client's log.
 
     What else it is told: `load_command`.
     """
-    command = load_command(scenario, seed, url, t0_wall, speedup, client_log, plain_ids=plain_ids, rate=rate)
+    command = load_command(scenario, seed, url, t0_wall, speedup, client_log, own_run=own_run, rate=rate)
     guard()
     with client_log.with_name("locust.log").open("wb") as words:
         return subprocess.Popen(

@@ -43,6 +43,7 @@ def test_text_goes_to_chat_with_one_word_per_token() -> None:
     assert call.headers["X-Request-ID"] == "r000007"
     assert call.headers["X-Edge-Origin"] == "n2"
     assert "Authorization" not in call.headers
+    assert "X-Edge-Intended-S" not in call.headers
 
 
 def test_a_stream_asks_for_its_usage() -> None:

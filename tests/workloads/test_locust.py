@@ -116,6 +116,19 @@ def test_two_loads_call_no_two_requests_alike_unless_told_that_they_are_alone(sc
 
 
 @pytest.mark.slow
+def test_of_a_testbed_with_the_same_time_0_every_request_says_when_it_was_meant_to_leave(
+    scenario_file: Path,
+) -> None:
+    with serving(Stub()) as stub:
+        log = run_alone(scenario_file, stub.url, "--plain-ids", "--tell-intended")
+        told = {h["X-Request-ID"]: float(h["X-Edge-Intended-S"]) for h, _, _ in stub.seen}
+        assert told == {r.request_id: r.intended_s for r in log}
+        seen = len(stub.seen)
+        run_alone(scenario_file, stub.url)
+    assert all("X-Edge-Intended-S" not in headers for headers, _, _ in stub.seen[seen:])
+
+
+@pytest.mark.slow
 def test_refusals_and_broken_streams_are_results_with_one_line_each(scenario_file: Path) -> None:
     with serving(Stub(refuse=frozenset({"sd"}), cut=True)) as stub:
         log = run_alone(scenario_file, stub.url)

@@ -1,15 +1,15 @@
 """One control decision: a cause, a decider, a check, a decision. The same loops run in both worlds.
 
 `ControlLoop.observe` never raises for what a decider does: an exception or an invalid answer becomes the last
-valid command, or, before there is one, the second paper's random policy (or what else `LoopConfig.fallback` names);
-`Decision.violations` says why.
+valid command, or, before there is one, that of the role's rules, or without rules the second paper's random policy (or
+what else `LoopConfig.fallback` names); `Decision.violations` says why.
 Loops are pure and picklable: time is a field of what they see, and applying a decision is the world's job.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -32,6 +32,9 @@ from emulation.rng import stream
 INVALID = "invalid answer"
 """How the reason of every replaced decision begins; reports look for it."""
 
+BUDGET = "budget"
+"""The failure of a reasoner that may not be asked any more."""
+
 DeciderT = TypeVar("DeciderT", bound=Decider[Any])
 SeenT = TypeVar("SeenT", NodeView, ClusterSnapshot)
 
@@ -50,7 +53,8 @@ class LoopConfig:
 class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     """Trigger, decide, check; subclasses say what is decided, what is valid and what is random.
 
-    `stand_in` decides where `decider` fails and the fallback is `rules`.
+    `stand_in`, the rules of the role, decides where `decider` fails and the fallback is `rules`, or nothing was ever
+    valid, or its budget is spent.
     """
 
     actor: str
@@ -141,7 +145,12 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         """
         thinking_s, violations = self._charged_s(failed.thinking_s), failed.violations
         fallback = self._config.fallback
-        if fallback == "rules" and self._stand_in is not None:
+        ruled = (
+            fallback == "rules"
+            or (fallback == "last_valid" and self._last_valid is None)
+            or spent(violations)
+        )
+        if ruled and self._stand_in is not None:
             try:
                 rules = self._valid(self._stand_in, seen)
             except NoAnswer as failed_too:
@@ -255,6 +264,11 @@ class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
             hosts = [n for n in routable if roles[n].get(model.id, "off") != "off"] or list(routable)
             p[model.id] = {n: 1.0 / len(hosts) for n in hosts}
         return MacroPolicy(p=p, roles=roles)
+
+
+def spent(violations: Sequence[str]) -> bool:
+    """Whether a decider had no answer because the run's budget is spent: there will be none any more."""
+    return tuple(violations[:1]) == (BUDGET,)
 
 
 def _taken_at_s(seen: NodeView | ClusterSnapshot) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from controller.agents.llm import LLM, Message, ReasonerError, Reply
+from controller.agents.llm import LLM, PLAIN, Message, ReasonerError, Reply, Wanted
 from controller.agents.loop import Dialogue, RunTool, think
 from controller.agents.tools import Result, Tool
 from emulation.domain.actions import Choice, CommandT, Exchange
@@ -25,7 +25,9 @@ MAX_FAULTS = 8
 MAX_TEXT = 100_000
 """Characters of an answer that are read at all."""
 REASON_CHARS = 300
-_FENCE = re.compile(r"\A```json[ \t]*\n(.*?)\n?[ \t]*```\Z", re.DOTALL)
+_FENCE = re.compile(r"\A```(?:json|JSON)?[ \t]*\n(.*?)\n?[ \t]*```\Z", re.DOTALL)
+_THOUGHT = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
+"""What models that reason aloud write before their answer."""
 
 
 class Answer(BaseModel):
@@ -77,7 +79,7 @@ class Asker:
         """Of the present decision."""
         self.thinking_s = 0.0
         """Of all of them."""
-        self._llm = llm
+        self.llm = llm
         self._repairs = repairs
         self._max_rounds = max_rounds
         self._count = 0
@@ -86,7 +88,7 @@ class Asker:
     @property
     def label(self) -> str:
         """What thinks here."""
-        return self._llm.label
+        return self.llm.label
 
     def begin(self, cause: str) -> None:
         """Another decision: forget the exchanges of the last one."""
@@ -100,15 +102,16 @@ class Asker:
         kind: type[AnswerT],
         check: Callable[[AnswerT], list[str]],
         toolbox: Toolbox | None = None,
+        wanted: Wanted = PLAIN,
     ) -> AnswerT:
-        """A valid answer. `check` says what is wrong with one that parses.
+        """A valid answer. `check` says what is wrong with one that parses, `wanted` what it is to look like.
 
         Raises `NoAnswer`; `ReasonerError` where a script ends or a replay was never asked this.
         """
         box = toolbox or Toolbox()
         dialogue = Dialogue(
             self.agent, self._count, (Message("system", system), Message("user", user)), box.tools,
-            {"cause": self._cause}, self._max_rounds, lambda reply: _read(reply, kind, check), self._repairs,
+            {"cause": self._cause}, self._max_rounds, lambda reply: _read(reply, kind, check), self._repairs, wanted,
         )  # fmt: skip
         violations: tuple[str, ...] = ()
         try:
@@ -126,11 +129,14 @@ class Asker:
     def _exchange(self, dialogue: Dialogue, run: RunTool) -> tuple[str, ...]:
         """One question and its reply; what was wrong with it."""
         query = dialogue.query()
-        thought = think(self._llm, query, self.outage)
+        thought = think(self.llm, query, self.outage)
         self.thinking_s += thought.thinking_s
         turn = dialogue.take(thought.reply, run)
         results = tuple(one.content() for one in turn.called)
-        self.exchanges += (Exchange(thought.exchange(query), self.label, results, turn.violations),)
+        said = thought.exchange(query)
+        if "menu" in said:
+            said["menu"] = {**said["menu"], "chosen": getattr(dialogue.answer, "choice", None)}
+        self.exchanges += (Exchange(said, self.label, results, turn.violations),)
         return turn.violations
 
 
@@ -171,10 +177,10 @@ def _read(
 
 
 def parse(text: str, kind: type[AnswerT]) -> AnswerT:
-    """One JSON object, alone or in one ```json block. Raises `ValueError`, a fault per line."""
+    """One JSON object, alone or in a code block, after any thinking aloud. Raises `ValueError`, a fault per line."""
     if len(text) > MAX_TEXT:
         raise ValueError(f"the answer has {len(text)} characters, {MAX_TEXT} at most are read")
-    bare = text.strip()
+    bare = _THOUGHT.sub("", text, count=1).strip()
     fenced = _FENCE.match(bare)
     source = fenced.group(1) if fenced else bare
     try:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from controller.agents.llm import OpenAiConfig
+from controller.agents.openai_config import Answers, OpenAiConfig
 from controller.agents.reasoner import split_choice
 from controller.belief import BeliefConfig
 from controller.planners.memory import MemoryConfig
@@ -19,12 +19,12 @@ ROLES: tuple[AgentRole, ...] = ("planner", "scheduler", "deployer")
 SchedulerMode = Literal["table", "guided"]
 
 Fallback = Literal["last_valid", "rules", "random"]
-"""What decides when a decider has no valid answer. last_valid: its last valid command, and before there is one MA's
-random policy; rules: the rules of that role; random: MA's random policy."""
+"""What decides when a decider has no valid answer. last_valid: its last valid command, and before there is one the
+rules of that role; rules: those rules; random: MA's random policy. Once a budget is spent the rules decide."""
 
 
 class AgentOpenAiConfig(OpenAiConfig):
-    """As for the meta-controller, with room for a whole policy. Calls and tokens are counted per agent."""
+    """As for the meta-controller, with room for a whole policy."""
 
     answer_tokens: Tokens = 4096
 
@@ -33,13 +33,15 @@ class AgentsConfig(Strict):
     """Agents of the hierarchy (MA). Of a scheme, only the roles it has count."""
 
     planner: SomeLine = "rules"
-    """rules, openai, scripted:<file> or replay:<file or folder of runs>; likewise for the other roles. A planner that
-    is not `rules` plans even where the scenario gives a plan."""
+    """rules, openai, first, random, scripted:<file> or replay:<file or folder of runs>; likewise for the other roles. A
+    planner that is not `rules` plans even where the scenario gives a plan."""
     scheduler: SomeLine = "rules"
     deployer: SomeLine = "rules"
     mode: SchedulerMode = "table"
     """Of the scheduler, whoever thinks. table: a destination per (origin, model) for the whole slot (MA); guided: a
     mask and weights, and the router chooses per request (`fast_path.eta_s`: how much a weight counts against time)."""
+    answers: Answers = "auto"
+    """In what form a language model answers: choice, free or auto."""
     repairs: Annotated[int, Range(0, 10, "answers")] = 2
     """Times an agent may answer again after an invalid answer, each time told what was wrong with it."""
     max_rounds: Annotated[int, Range(0, 10, "rounds")] = 2

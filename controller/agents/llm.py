@@ -1,26 +1,25 @@
-"""What an agent asks and what it is answered, and the language model behind an OpenAI-compatible URL.
+"""What an agent asks and what it is answered: the types every reasoner shares, whoever it is.
 
-The one file of `controller` that may look at the wall clock: a live model's thinking time is measured here, and
-charged as virtual seconds (so it forces speedup 1). A call that fails returns a `Reply` that says how; it
-never raises into a run.
+The language model behind an OpenAI-compatible URL is in `client.py`. A call that fails returns a `Reply` that says how;
+it never raises into a run, but for a `ReasonerError`, after which the run cannot go on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from controller.agents.reasoner import OPENAI, ReasonerLabel
-from emulation.domain.cluster import Strict
+from controller.agents.reasoner import ReasonerLabel
 from emulation.domain.mistakes import Mistake
-from emulation.domain.quantities import Patience, Range, SomeLine, Tokens
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+Form = Literal["program", "choice", "free"]
+"""In what form a question is put. choice: a few feasible, good options with their estimates, of which one is named by
+its number; free: the command is written out; program: to reasoners that are programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,25 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an answer is to look like."""
+
+    form: Form = "program"
+    schema: Mapping[str, Any] | None = None
+    """JSON schema of the text, built from the types that check it; None: no text is wanted."""
+    must_call: bool = False
+    """Whether a reply without a tool call is a failure."""
+    menu: Mapping[str, Any] | None = None
+    """Of a choice, for the record: `options` (how many), `best` (number of the one with the least estimated J, as it
+    was shown) and `estimates` (J, success and latency of each)."""
+    answer_tokens: int | None = None
+    """Tokens that are enough for it; None: as many as the configuration gives."""
+
+
+PLAIN = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """What a reasoner is asked: the dialogue so far, the tools, and the situation as data."""
 
@@ -71,17 +89,45 @@ class Query:
     """Tool descriptions in the API's format."""
     situation: Mapping[str, Any] = field(default_factory=dict)
     """The same facts the messages state, as plain data: what reasoners that are programs read."""
+    wanted: Wanted = PLAIN
 
     def wire(self) -> list[dict[str, Any]]:
         """The messages as the API takes them."""
         return [m.wire() for m in self.messages]
 
     def key(self) -> str:
-        """Digest of agent, messages and tools: the same question has the same key."""
+        """Digest of agent, messages, tools and answer's schema: the same question has the same key."""
         said = json.dumps([self.agent, self.wire()], sort_keys=True)
         tools = getattr(self.tools, "text", None) or json.dumps(list(self.tools), sort_keys=True)
-        text = f"{said[:-1]}, {tools}]"
+        schema = self.wanted.schema
+        more = "" if schema is None else f", {json.dumps(schema, sort_keys=True)}"
+        text = f"{said[:-1]}, {tools}{more}]"
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How a language model came to its reply: what stands in the record beside what it said."""
+
+    model: str
+    url: str
+    """Without user, password and query."""
+    finish: str | None = None
+    """The server's finish reason; None where there was no answer."""
+    retries: int = 0
+    """Requests beyond the first."""
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    lost_tokens: int = 0
+    """Estimated tokens of prompts whose requests timed out: they were read, and paid for."""
+    price: float | None = None
+    """Of all these tokens, in the currency of the configured prices; None: no prices are configured."""
+    schema: bool = False
+    """Whether the server was held to the answer's schema."""
+    detail: str = ""
+    """What the server said of a failure."""
+    cached: bool = False
+    """Whether it was answered from the cache: no request was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +138,18 @@ class Reply:
     text: str = ""
     thinking_s: float = 0.0
     failure: str | None = None
-    """timeout, connection, http_<status>, refusal, malformed_response, budget; None if it answered."""
+    """timeout, connection, http_<status>, refusal, malformed_response, length (the answer was cut), context (the
+    question is longer than the model's window), budget; None if it answered."""
     tokens: int = 0
+    served: Served | None = None
+    """Of a language model's."""
+    menu: Mapping[str, Any] | None = None
+    """What was chosen from, where a question was turned into a choice on the way; as `Wanted.menu`, with the text that
+    was `asked` and the number that was `chosen`."""
 
 
 class ReasonerError(Mistake, LookupError):
-    """A reasoner that answers from a file has no answer: the run cannot go on."""
+    """A reasoner cannot answer and never will, so the run cannot go on: the message says why."""
 
 
 class LLM(Protocol):
@@ -106,138 +158,8 @@ class LLM(Protocol):
     @property
     def label(self) -> ReasonerLabel: ...
 
+    def form(self, agent: str) -> Form:
+        """In what form this agent's questions are to be put, where the configuration does not say."""
+        ...
+
     def ask(self, query: Query) -> Reply: ...
-
-
-class OpenAiConfig(Strict):
-    """Where the model is and how patient we are. Wall seconds."""
-
-    base_url: SomeLine | None = None
-    """None: EDGEBED_LLM_BASE_URL, and if that is not set, the SDK's own default."""
-    model: SomeLine | None = None
-    """None: EDGEBED_LLM_MODEL. The key is never configuration: OPENAI_API_KEY."""
-    timeout_s: Patience = 20.0
-    """Of one HTTP request."""
-    attempts: Annotated[int, Range(1, 100, "requests")] = 3
-    """Requests per query: timeouts, lost connections, 429 and 5xx are tried again."""
-    backoff_s: Annotated[float, Range(0, 3600, "s of wall time")] = 0.5
-    """Before the second attempt; doubled for each further one; a `Retry-After` is respected up to 8 s."""
-    max_calls: Annotated[int, Range(1, 1_000_000_000, "queries")] = 500
-    """Queries per run."""
-    max_tokens: Annotated[int, Range(1, 1_000_000_000_000, "tokens")] = 1_000_000
-    """Tokens per run, prompts included."""
-    answer_tokens: Tokens = 1024
-    temperature: Annotated[float, Range(0, 5)] | None = 0.0
-    """None: not sent (some models take none)."""
-
-
-LONGEST_WAIT_S = 8.0
-
-
-class OpenAiLlm:
-    """A model behind any OpenAI-compatible URL; where and which is configuration or environment (`OpenAiConfig`)."""
-
-    label: ReasonerLabel = OPENAI
-
-    def __init__(self, config: OpenAiConfig | None = None) -> None:
-        self.config = config or OpenAiConfig()
-        self.asked = 0
-        self.tokens = 0
-        self._client: Any = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_client": None}
-
-    def ask(self, query: Query) -> Reply:
-        """Ask the model; blocks for as long as it takes, at most `attempts` timeouts and the waits between."""
-        if self.asked >= self.config.max_calls or self.tokens >= self.config.max_tokens:
-            return Reply(failure="budget")
-        self.asked += 1
-        began = time.monotonic()
-        reply = Reply(failure="timeout")
-        for attempt in range(self.config.attempts):
-            reply, wait_s = self._once(query, attempt)
-            if wait_s is None:
-                break
-            if attempt + 1 < self.config.attempts:
-                time.sleep(wait_s)
-        self.tokens += reply.tokens
-        thinking_s = time.monotonic() - began
-        return Reply(reply.calls, reply.text, thinking_s, reply.failure, reply.tokens)
-
-    def _once(self, query: Query, attempt: int) -> tuple[Reply, float | None]:
-        """One request: its reply, and how long to wait before another one (None: do not try again)."""
-        import openai
-
-        backoff_s = self.config.backoff_s * 2.0**attempt
-        try:
-            return _read(self._connect().chat.completions.create(**self._body(query))), None
-        except openai.APITimeoutError:
-            return Reply(failure="timeout"), backoff_s
-        except openai.APIConnectionError:
-            return Reply(failure="connection"), backoff_s
-        except openai.APIStatusError as error:
-            again = error.status_code == 429 or error.status_code >= 500
-            wait_s = max(backoff_s, _retry_after_s(error.response.headers.get("retry-after")))
-            return Reply(failure=f"http_{error.status_code}"), wait_s if again else None
-        except (openai.APIError, ValueError, TypeError, AttributeError, IndexError):
-            return Reply(failure="malformed_response"), None
-
-    def _body(self, query: Query) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self.config.model or os.environ.get("EDGEBED_LLM_MODEL", ""),
-            "messages": query.wire(),
-            "max_tokens": self.config.answer_tokens,
-            "timeout": self.config.timeout_s,
-        }
-        if query.tools:
-            body["tools"] = [dict(tool) for tool in query.tools]
-        if self.config.temperature is not None:
-            body["temperature"] = self.config.temperature
-        return body
-
-    def _connect(self) -> Any:
-        if self._client is None:
-            from openai import OpenAI
-
-            self._client = OpenAI(
-                base_url=self.config.base_url or os.environ.get("EDGEBED_LLM_BASE_URL"),
-                api_key=os.environ.get("OPENAI_API_KEY") or "none",
-                max_retries=0,
-            )
-        return self._client
-
-
-def missing_settings(config: OpenAiConfig) -> list[str]:
-    """Environment variables the `openai` reasoner needs and does not find."""
-    need = [] if config.model else ["EDGEBED_LLM_MODEL"]
-    if not (config.base_url or os.environ.get("EDGEBED_LLM_BASE_URL")):
-        need.append("OPENAI_API_KEY")
-    return [name for name in need if not os.environ.get(name)]
-
-
-def _read(answer: Any) -> Reply:
-    """The first choice of a chat completion. Raises `AttributeError` or `IndexError` on another shape."""
-    choice = answer.choices[0]
-    message = choice.message
-    tokens = int(answer.usage.total_tokens) if answer.usage is not None else 0
-    if getattr(message, "refusal", None) or choice.finish_reason == "content_filter":
-        return Reply(text=_utf8(message.refusal or ""), failure="refusal", tokens=tokens)
-    calls = tuple(
-        ToolCall(_utf8(c.id), _utf8(c.function.name), _utf8(c.function.arguments or "{}"))
-        for c in message.tool_calls or ()
-        if c.type == "function"
-    )
-    return Reply(calls, _utf8(message.content or ""), tokens=tokens)
-
-
-def _utf8(text: Any) -> str:
-    """What a model wrote as text that can be written again: half characters become question marks."""
-    return str(text).encode(errors="replace").decode()
-
-
-def _retry_after_s(header: str | None) -> float:
-    try:
-        return min(max(float(header or 0.0), 0.0), LONGEST_WAIT_S)
-    except ValueError:
-        return 0.0

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.agents.llm import LLM, Message, Query, Reply
+from controller.agents.llm import LLM, PLAIN, Message, Query, Reply, Wanted
 from controller.agents.outage import failing
 from controller.agents.prompts import render
 from controller.agents.replay import exchange
@@ -82,6 +82,7 @@ class Dialogue:
         max_rounds: int = 2,
         read: ReadAnswer | None = None,
         repairs: int = 0,
+        wanted: Wanted = PLAIN,
     ) -> None:
         self.agent = agent
         self.number = number
@@ -95,14 +96,16 @@ class Dialogue:
         self._rounds_left = max_rounds if tools else 0
         self._read = read
         self._repairs_left = repairs
+        self._wanted = wanted
 
     def query(self) -> Query:
         """What to ask now. Raises `RuntimeError` if the dialogue is over."""
         if self.over:
             raise RuntimeError(f"invocation {self.number} of {self.agent} is over")
         return Query(
-            self.agent, self.number, self.round, tuple(self._messages), self._schemas, self.situation
-        )
+            self.agent, self.number, self.round, tuple(self._messages), self._schemas, self.situation,
+            self._wanted,
+        )  # fmt: skip
 
     def take(self, reply: Reply, run: RunTool) -> Turn:
         """Go on from a reply: answer each of its calls with a result or an error, or read the answer it holds."""
@@ -129,7 +132,8 @@ class Dialogue:
         self._messages += [Message("tool", one.content(), call_id=one.call.id) for one in called]
         self.round += 1
         self._rounds_left -= 1
-        self.over = self._read is None and not self._rounds_left
+        ended = any(one.tool is not None and one.tool.ends and one.error is None for one in called)
+        self.over = self._read is None and (ended or not self._rounds_left)
         return Turn(called, tuple(one.error for one in called if one.error is not None))
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import orjson
 
-from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
+from controller.agents.llm import Form, Query, ReasonerError, Reply, Served, ToolCall
 from controller.agents.reasoner import ReasonerLabel
 from emulation.domain.quantities import CountOrNone, Range, Seconds
 from emulation.domain.strict import Strict
@@ -27,7 +28,7 @@ class ReplayMiss(ReasonerError):
 
 def exchange(query: Query, reply: Reply) -> dict[str, Any]:
     """One exchange as plain data, for the record. The question's last message stands for what was asked."""
-    return {
+    said: dict[str, Any] = {
         "key": query.key(),
         "agent": query.agent,
         "round": query.round,
@@ -38,6 +39,16 @@ def exchange(query: Query, reply: Reply) -> dict[str, Any]:
         "failure": reply.failure,
         "tokens": reply.tokens,
     }
+    if query.wanted.form != "program":
+        said["form"] = query.wanted.form
+    menu = query.wanted.menu if reply.menu is None else reply.menu
+    if menu is not None:
+        said["menu"] = dict(menu)
+    if reply.served is not None:
+        said["served"] = asdict(reply.served)
+        if (query.number, query.round) == (1, 0):
+            said["system"] = query.messages[0].content
+    return said
 
 
 class Recorded(Strict):
@@ -55,6 +66,13 @@ class Recorded(Strict):
     tokens: Annotated[int, Range(0, 1_000_000_000_000, "tokens")]
     injected: str | None = None
     """How it failed by an event of the plan, if it did."""
+    form: Form = "program"
+    menu: dict[str, Any] | None = None
+    """Of a choice, what it was made from: `Wanted.menu`, or `Reply.menu` of a question that was turned into one."""
+    served: Served | None = None
+    """How a language model came to it."""
+    system: str | None = None
+    """The first message, of an agent's first question: those of its later questions are the same."""
 
 
 class ReplayLlm:
@@ -64,9 +82,14 @@ class ReplayLlm:
 
     def __init__(self, exchanges: Iterable[Recorded]) -> None:
         self._replies: dict[str, deque[Reply]] = defaultdict(deque)
+        self._forms: dict[str, Form] = {}
         for one in exchanges:
+            self._forms.setdefault(role_of(one.agent), one.form)
             calls = tuple(ToolCall(*call) for call in one.calls)
-            self._replies[one.key].append(Reply(calls, one.text, one.thinking_s, one.failure, one.tokens))
+            menu = one.menu if one.menu is not None and "asked" in one.menu else None
+            self._replies[one.key].append(
+                Reply(calls, one.text, one.thinking_s, one.failure, one.tokens, one.served, menu)
+            )
 
     @classmethod
     def read(cls, record: Path) -> Self:
@@ -79,6 +102,10 @@ class ReplayLlm:
             raise ValueError(f"{record}: no exchange with a reasoner is recorded there")
         return cls(exchanges)
 
+    def form(self, agent: str) -> Form:
+        """As it was asked then; a program's where this role was not."""
+        return self._forms.get(role_of(agent), "program")
+
     def ask(self, query: Query) -> Reply:
         """What was answered then. Raises `ReplayMiss` if this was not asked (often enough) then."""
         replies = self._replies.get(query.key())
@@ -88,6 +115,11 @@ class ReplayLlm:
                 f"{query.agent} invocation {query.number}, round {query.round} ({cause}): not in the recording"
             )
         return replies.popleft()
+
+
+def role_of(agent: str) -> str:
+    """planner, scheduler, deployer or meta."""
+    return agent.partition(":")[0]
 
 
 def _exchanges(line: bytes) -> list[Recorded]:

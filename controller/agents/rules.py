@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from math import exp, log
 from typing import Any
 
-from controller.agents.llm import Query, Reply, ToolCall
+from controller.agents.llm import Form, Query, Reply, ToolCall
 from controller.agents.reasoner import RULES, ReasonerLabel
 from controller.meta.config import MetaConfig
 
@@ -26,6 +26,10 @@ class RulesLlm:
 
     def __init__(self, config: MetaConfig | None = None) -> None:
         self._config = config or MetaConfig()
+
+    def form(self, agent: str) -> Form:
+        """A program's."""
+        return "program"
 
     def ask(self, query: Query) -> Reply:
         """The rules for this kind of cause; what they have no rule for they leave alone."""

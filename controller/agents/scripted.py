@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field
 
-from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
+from controller.agents.llm import Form, Query, ReasonerError, Reply, ToolCall
 from controller.agents.reasoner import ReasonerLabel
 from emulation.domain.cluster import Strict
 from emulation.domain.quantities import Count, Seconds
@@ -57,6 +57,10 @@ class ScriptedLlm:
     def read(cls, file: Path) -> Self:
         """From a file of JSON lines. Raises `ValueError` naming file and line."""
         return cls(read_lines(file, ScriptLine.model_validate_json, by_hand=True))
+
+    def form(self, agent: str) -> Form:
+        """What stands in for a language model writes its commands out."""
+        return "free"
 
     def ask(self, query: Query) -> Reply:
         """The next line that fits. Raises `ScriptEnd` if none does."""

@@ -47,6 +47,10 @@ class Tool:
     arguments: type[Arguments]
     promised: str | None = None
     """Metric a call of it promises to move; None for tools that only look."""
+    words: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Arguments of which only certain words are possible on this testbed, and these."""
+    ends: bool = False
+    """Whether a call of it says that nothing more is to be done."""
 
     @property
     def acts(self) -> bool:
@@ -58,8 +62,11 @@ class Tool:
         parameters = self.arguments.model_json_schema()
         parameters.pop("title", None)
         parameters.pop("description", None)
-        for field in parameters.get("properties", {}).values():
+        possible = dict(self.words)
+        for name, field in parameters.get("properties", {}).items():
             field.pop("title", None)
+            if name in possible:
+                field["enum"] = list(possible[name])
         return {
             "type": "function",
             "function": {"name": self.name, "description": self.description, "parameters": parameters},

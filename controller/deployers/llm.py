@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from controller.agents.answers import Answer, Asker, ReasonedDecider
+from controller.agents.llm import Wanted
 from controller.agents.prompts import render
+from controller.agents.shapes import schema_of
 from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Mode, NodeSpec, TestbedConfig
 from emulation.domain.feasibility import pattern_violations
@@ -28,6 +30,8 @@ class LlmDeployer(ReasonedDecider[NodeConfig], DeploymentAgent):
         self._testbed = testbed
         self._node = testbed.node(node_id)
         self._hosted = testbed.hosted(node_id)
+        modes = {m: ("off", *testbed.modes(node_id, m)) for m in self._hosted}
+        self._wanted = Wanted("free", schema_of(PatternAnswer, {"modes": modes}))
 
     def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The model's pattern for the slot that begins."""
@@ -36,6 +40,7 @@ class LlmDeployer(ReasonedDecider[NodeConfig], DeploymentAgent):
             self._user(view),
             PatternAnswer,
             lambda a: pattern_violations(self._testbed, self._node.id, a.modes),
+            wanted=self._wanted,
         )
         return self.chosen(NodeConfig(self._node.id, answer.modes), answer)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import field_validator
 
-from controller.agents.llm import OpenAiConfig
+from controller.agents.openai_config import Answers, OpenAiConfig
 from controller.agents.reasoner import split_choice
 from emulation.domain.cluster import Strict
 from emulation.domain.quantities import Count, CountOrNone, Fraction, Length, Range, Seconds, Sigmas, SomeLine
@@ -16,7 +16,9 @@ class MetaConfig(Strict):
     """Tasks are dispatches; seconds are virtual."""
 
     reasoner: SomeLine = "rules"
-    """rules, openai, scripted:<file> or replay:<file or folder of runs>."""
+    """rules, openai, first, random, scripted:<file> or replay:<file or folder of runs>."""
+    answers: Answers = "auto"
+    """In what form a language model answers: choice, free or auto."""
     thinking_s: Seconds = 2.0
     """Charged per round to the rules, as a language model's would be; a live model's is measured. Ours."""
     max_rounds: Annotated[int, Range(1, 8, "rounds")] = 2

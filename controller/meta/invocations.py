@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
-from controller.agents.llm import LLM, Message, Query, Reply
+from controller.agents.llm import LLM, Message, Query, Reply, Wanted
 from controller.agents.loop import Dialogue, Thought, think
 from controller.agents.prompts import render
+from controller.agents.reasoner import RULES
 from controller.agents.tools import Arguments, Result
 from controller.meta.audit import AuditTrail
 from controller.meta.config import MetaConfig
 from controller.meta.promises import Promises, Undo, undo_of
 from controller.meta.steered import SteeredFastPath
 from controller.meta.tool_types import SystemStatus
-from controller.meta.tools import TOOLS, MetaTools
+from controller.meta.tools import TOOLS, MetaTools, free_tools
 from controller.meta.triggers import Trigger
 
+NO_CALL = "no_call"
+"""The failure of a reply that calls no tool where it must: not to act is a call too."""
 WAITING = 64
 """Triggers that may wait; beyond, the oldest is dropped."""
 
@@ -39,6 +43,9 @@ class Invocations:
         self._steered, self._tools, self._trail, self._config = steered, tools, trail, config
         self._promises = promises
         self._llm = llm
+        form = llm.form("meta") if config.answers == "auto" or llm.label == RULES else config.answers
+        self._wanted = Wanted(form, must_call=form == "free")
+        self._offered = free_tools(steered.laws) if self._wanted.must_call else TOOLS
         self._waiting: deque[Trigger] = deque(maxlen=WAITING)
         self._trigger: Trigger | None = None
         self._dialogue: Dialogue | None = None
@@ -85,6 +92,8 @@ class Invocations:
         if question is not self._asked or self._dialogue is None or self._trigger is None:
             return
         self._asked = None
+        if question.wanted.must_call and not thought.reply.calls and thought.reply.failure is None:
+            thought = replace(thought, reply=replace(thought.reply, failure=NO_CALL))
         reply, cause, number = thought.reply, self._trigger.signature, self._dialogue.number
         self._trail.exchanged(number, cause, thought, question)
         self._undos.clear()
@@ -126,9 +135,18 @@ class Invocations:
         }
         opening = (
             Message("system", render("meta_system", max_rounds=self._config.max_rounds,
-                                     drift_threshold=self._config.drift_threshold)),
+                                     drift_threshold=self._config.drift_threshold,
+                                     must_call=self._wanted.must_call)),
             Message("user", render("meta_event", **{k: v for k, v in situation.items()
                                                     if k not in ("kind", "device", "model")})),
         )  # fmt: skip
         self._trigger = trigger
-        self._dialogue = Dialogue("meta", self.count, opening, TOOLS, situation, self._config.max_rounds)
+        self._dialogue = Dialogue(
+            "meta",
+            self.count,
+            opening,
+            self._offered,
+            situation,
+            self._config.max_rounds,
+            wanted=self._wanted,
+        )

@@ -84,6 +84,12 @@ class ClearDeviceRisky(OfDevice):
     """The end of a mask."""
 
 
+class NoAction(Result):
+    """Nothing was done."""
+
+    done: None = None
+
+
 class DeviceStatus(Result):
     """One device as the gateway knows it."""
 

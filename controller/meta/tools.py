@@ -6,6 +6,8 @@ truth: they read the steered, which holds what a gateway knows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from controller.agents.tools import Arguments, Result, Tool, ToolError
@@ -18,6 +20,7 @@ from controller.meta.tool_types import (
     ComputeDrift,
     DeviceStatus,
     DriftResult,
+    NoAction,
     ParamsResult,
     ProfileResult,
     ProfileUpdate,
@@ -58,6 +61,26 @@ TOOLS: dict[str, Tool] = {tool.name: tool for tool in _TOOLS}
 """The registry: name to tool. One description serves rules, scripts and language models."""
 
 
+NO_ACTION = Tool("no_action", "Change nothing: nothing needs to be done.", Arguments, ends=True)
+
+
+def free_tools(laws: Mapping[str, Mapping[str, str]]) -> dict[str, Tool]:
+    """The tools of a language model that writes its calls out: the nine, their devices and models named, and a tenth.
+
+    `laws`: device to the models it serves. Not to act is a call too, so that a model which rambles is told from one
+    that is content.
+    """
+    devices = tuple(laws)
+    models = tuple(dict.fromkeys(m for served in laws.values() for m in served))
+    words = {"device": devices, "model": models}
+
+    def narrowed(tool: Tool) -> Tool:
+        named = tuple((name, words[name]) for name in tool.arguments.model_fields if name in words)
+        return replace(tool, words=named)
+
+    return {tool.name: narrowed(tool) for tool in (*_TOOLS, NO_ACTION)}
+
+
 class MetaTools:
     """Runs validated calls on a steered fast path."""
 
@@ -69,6 +92,9 @@ class MetaTools:
         method = getattr(self, f"_{name}")
         result: Result = method(arguments)
         return result
+
+    def _no_action(self, arguments: Arguments) -> NoAction:
+        return NoAction()
 
     def _get_system_status(self, arguments: Arguments) -> SystemStatus:
         steered = self._steered

@@ -6,9 +6,13 @@ wiring, as it needs a line to its reasoner.
 
 from __future__ import annotations
 
+from typing import Any
+
 from controller.agents.answers import Answer, Asker, ReasonedDecider, Toolbox
 from controller.agents.config import AgentsConfig
+from controller.agents.llm import Wanted
 from controller.agents.prompts import render
+from controller.agents.shapes import schema_of
 from controller.agents.tools import Arguments, Result, Tool, ToolError
 from controller.demand import Demand
 from controller.objective import Objective
@@ -62,6 +66,17 @@ class Expected(Result):
     latency_s: dict[str, float]
 
 
+def policy_shape(testbed: TestbedConfig) -> dict[str, Any]:
+    """Every model to the nodes it may be routed to, and every node of pods to the modes of what it can host."""
+    p = {m.id: dict.fromkeys(testbed.routable(m.id)) for m in testbed.models}
+    roles = {
+        n.id: {m: ("off", *testbed.modes(n.id, m)) for m in testbed.hosted(n.id)}
+        for n in testbed.nodes
+        if n.hosting == "pods"
+    }
+    return {"p": p, "roles": roles}
+
+
 WHAT_IF = Tool(
     "what_if",
     "Emulate a policy for one epoch on what is believed of the cluster; p and roles as in the answer.",
@@ -89,6 +104,7 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
         self._objective = objective
         self._what_if = what_if
         self._baseline = random_baseline(testbed, objective, seed)
+        self._wanted = Wanted("free", schema_of(PolicyAnswer, policy_shape(testbed)))
 
     def decide(self, snapshot: ClusterSnapshot) -> Choice[MacroPolicy]:
         """The model's policy for the epoch that begins."""
@@ -100,6 +116,7 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
             PolicyAnswer,
             lambda a: plan_violations(self._testbed, a.policy()),
             box,
+            self._wanted,
         )
         policy = self.experience.policy = answer.policy()
         return self.chosen(policy, answer)

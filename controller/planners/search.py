@@ -21,7 +21,7 @@ from controller.demand import Demand, DemandPrior
 from controller.deployers.patterns import hungriest_first
 from controller.objective import Objective
 from controller.planners.expected import believed_world
-from controller.planners.experience import Experience
+from controller.planners.experience import EpochBoundary, Experience
 from controller.planners.memory import Case, MemoryConfig, Telemetry
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
 from controller.planners.policy import proportional
@@ -33,6 +33,7 @@ from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.ports import GlobalPlanner
 from emulation.domain.quantities import Range, Sigmas
 from emulation.domain.snapshot import ClusterSnapshot
+from emulation.metrics.fairness import EpochResult
 from emulation.rng import stream
 
 
@@ -84,6 +85,25 @@ class _Search:
         return proportional(self.bed, self.roles(plan), self.moves.capacity(plan[None, :])[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One decision before it is made: the plans worth comparing, the one in force first, and what each is expected to
+    come to."""
+
+    search: _Search
+    boundary: EpochBoundary
+    plans: list[Ints]
+    estimated: list[float]
+    """Scores by the fluid estimate."""
+    drawn: list[list[float]]
+    """Scores by every draw of the emulation; by the estimate where nobody emulated them."""
+    forecasts: list[EpochResult] | None
+    """Of the first draw; None where nobody emulated them."""
+    how: str
+    """By what they were compared, in a word."""
+    thinking_s: float
+
+
 class SearchPlanner(GlobalPlanner):
     """Remembers the plan in force, what it has learned of speeds, and cases.
 
@@ -113,18 +133,27 @@ class SearchPlanner(GlobalPlanner):
 
     def decide(self, snapshot: ClusterSnapshot) -> Choice[MacroPolicy]:
         """The best plan found for the demand counted since the last epoch boundary."""
-        boundary = self.experience.learn(snapshot)
-        search = self._search(boundary.demand, boundary.telemetry)
-        moves = search.moves
-        best = moves.best(self._starts(search))
-        plan, why, thinking_s = self._choose(search, best, snapshot, boundary.demand)
+        looked = self.look(snapshot)
+        search, moves = looked.search, looked.search.moves
+        plan, why = self._choose(looked)
         estimate = moves.worth(plan[None, :])
         models = self._testbed.models
         success = " ".join(f"{m.id} {s:.2f}" for m, s in zip(models, estimate.success[0], strict=True))
         self._in_force = search.roles(plan)
         policy = self.experience.policy = search.policy(plan)
         reason = f"{why}; {estimate_told(estimate.objective[0])}; success {success}"
-        return Choice(policy, reason, thinking_s)
+        return Choice(policy, reason, looked.thinking_s)
+
+    def look(self, snapshot: ClusterSnapshot) -> Looked:
+        """Learn from the epoch that ended, search, and compare what is worth it; nothing is decided yet."""
+        boundary = self.experience.learn(snapshot)
+        search = self._search(boundary.demand, boundary.telemetry)
+        best = search.moves.best(self._starts(search))
+        return self._compared(search, best, snapshot, boundary)
+
+    def adopted(self, command: MacroPolicy) -> None:
+        """Another policy is in force than the one decided: cases and the plan that is kept are of that one."""
+        self.experience.policy, self._in_force = command, command.roles
 
     def _search(self, demand: Demand, telemetry: Telemetry) -> _Search:
         bed = self.experience.belief.testbed(self._config.optimism)
@@ -145,10 +174,10 @@ class SearchPlanner(GlobalPlanner):
         starts += [plan for plan, _ in search.precedents]
         return starts if held is None else [held, *starts]
 
-    def _choose(
-        self, search: _Search, best: Ints, snapshot: ClusterSnapshot, demand: Demand
-    ) -> tuple[Ints, str, float]:
-        """The plan to put in force, why, and the virtual seconds it took to compare them."""
+    def _compared(
+        self, search: _Search, best: Ints, snapshot: ClusterSnapshot, boundary: EpochBoundary
+    ) -> Looked:
+        """The plans that are worth it, by the estimate and, if somebody emulates them, by that."""
         config, moves, held = self._config, search.moves, search.held
         plans = _distinct(
             [*([held] if held is not None else []), best, *(plan for plan, _ in search.precedents)]
@@ -159,48 +188,58 @@ class SearchPlanner(GlobalPlanner):
         first = held is not None  # the plan in force stays in, whatever it is worth
         near = [i for i, s in enumerate(scores) if s <= bar or (first and i == 0)]
         plans, estimated = [plans[i] for i in near], [scores[i] for i in near]
-        drawn = [estimated]
+        drawn, forecasts = [estimated], None
         if config.shortlist and self._what_if is not None:
-            world = believed_world(self._testbed, search.bed, self._objective, snapshot, demand)
+            world = believed_world(self._testbed, search.bed, self._objective, snapshot, boundary.demand)
             asked = len(plans)
             try:
-                final, drawn = self._race(world, [search.policy(plan) for plan in plans], held is not None)
+                final, found = self._race(world, [search.policy(plan) for plan in plans], held is not None)
             except RuntimeError as error:
                 how = f"estimated ({error})"
             else:
                 plans, estimated = [plans[i] for i in final], [estimated[i] for i in final]
+                drawn, forecasts = [[self._score(f) for f in row] for row in found], found[0]
                 how = "emulated" if asked == len(plans) else f"of {asked} emulated, again"
                 thinking_s = config.thinking_slots * self._objective.slot_s if snapshot.t_s > 0 else 0.0
-        forecast = np.array([self._corrected(plans, row, search.precedents) for row in drawn])
+        return Looked(search, boundary, plans, estimated, drawn, forecasts, how, thinking_s)
+
+    def _choose(self, looked: Looked) -> tuple[Ints, str]:
+        """The plan to put in force, and why."""
+        config, search, plans, how = self._config, looked.search, looked.plans, looked.how
+        forecast = np.array([self._corrected(plans, row, search.precedents) for row in looked.drawn])
         equal = equals(forecast, config.keep_gain, config.doubt)
-        if held is not None and 0 in equal:
-            return held, f"kept, {how} against {len(plans) - 1} others", thinking_s
-        steady = self._corrected(plans, estimated, search.precedents)
+        if search.held is not None and 0 in equal:
+            return search.held, f"kept, {how} against {len(plans) - 1} others"
+        steady = self._corrected(plans, looked.estimated, search.precedents)
         among = f", of {len(equal)} alike" if len(equal) > 1 else ""
-        return plans[min(equal, key=steady.__getitem__)], f"best of {len(plans)} {how}{among}", thinking_s
+        return plans[min(equal, key=steady.__getitem__)], f"best of {len(plans)} {how}{among}"
 
     def _race(
         self, world: BelievedWorld, policies: Sequence[MacroPolicy], first_stays: bool
-    ) -> tuple[list[int], list[list[float]]]:
-        """Which plans were emulated in every draw, and their scores, draw by draw.
+    ) -> tuple[list[int], list[list[EpochResult]]]:
+        """Which plans were emulated in every draw, and what they came to, draw by draw.
 
         All are in the first draw; if they are many, only the best of it go on. Raises `RuntimeError` if nobody answers.
         """
-        scores = self._emulated(world, policies, self._seed)
+        first = self._forecast(world, policies, self._seed)
+        scores = [self._score(f) for f in first]
         order = sorted(range(len(policies)), key=scores.__getitem__)[: self._config.finalists]
         final = sorted({*order, 0} if first_stays else order)
         again = [policies[i] for i in final]
-        drawn = [[scores[i] for i in final]]
-        drawn += [self._emulated(world, again, self._seed + i) for i in range(1, self._config.draws)]
+        drawn = [[first[i] for i in final]]
+        drawn += [self._forecast(world, again, self._seed + i) for i in range(1, self._config.draws)]
         return final, drawn
 
-    def _emulated(self, world: BelievedWorld, policies: Sequence[MacroPolicy], seed: int) -> list[float]:
-        """Scores of policies in one draw of noise. Raises `RuntimeError` if nobody answers."""
+    def _score(self, forecast: EpochResult) -> float:
+        """Of a plan that was emulated; lower is better."""
+        return forecast.objective + self._config.moves.estimate.latency_weight * forecast.latency_norm
+
+    def _forecast(
+        self, world: BelievedWorld, policies: Sequence[MacroPolicy], seed: int
+    ) -> list[EpochResult]:
+        """What policies come to in one draw of noise. Raises `RuntimeError` if nobody answers."""
         assert self._what_if is not None
-        price = self._config.moves.estimate.latency_weight
-        return [
-            f.objective + price * f.latency_norm for f in self._what_if.forecast(world, policies, 1, seed)
-        ]
+        return self._what_if.forecast(world, policies, 1, seed)
 
     def _corrected(
         self, plans: Sequence[Ints], scores: Sequence[float], precedents: Sequence[tuple[Ints, Case]]

@@ -10,7 +10,9 @@ from typing import Any
 
 from controller.agents.answers import Answer, Asker, ReasonedDecider
 from controller.agents.config import AgentsConfig, SchedulerMode
+from controller.agents.llm import Wanted
 from controller.agents.prompts import render
+from controller.agents.shapes import schema_of
 from controller.demand import DemandPrior
 from controller.objective import Objective
 from controller.planners.sentences import shares_told
@@ -80,13 +82,17 @@ class LlmScheduler(ReasonedDecider[RouteGuide], PromptScheduler):
                 if node not in allowed[model]
             ]
 
-        answer = self.asker.ask(system, user, TableAnswer, check)
+        shape = {node.id: allowed for node in self._testbed.nodes}
+        wanted = Wanted("free", schema_of(TableAnswer, {"table": shape}))
+        answer = self.asker.ask(system, user, TableAnswer, check, wanted=wanted)
         table = {(origin, m): node for origin, row in answer.table.items() for m, node in row.items()}
         return self.chosen(RouteGuide(table=table), answer)
 
     def _guide(self, system: str, user: str, allowed: dict[str, list[str]]) -> Choice[RouteGuide]:
         """Nodes that are not allowed are masked too, so that no answer leads out of the roles."""
-        answer = self.asker.ask(system, user, GuideAnswer, lambda a: guide_faults(a, allowed))
+        shares = {m: dict.fromkeys(nodes) for m, nodes in allowed.items()}
+        wanted = Wanted("free", schema_of(GuideAnswer, {"masked": allowed, "weights": shares}))
+        answer = self.asker.ask(system, user, GuideAnswer, lambda a: guide_faults(a, allowed), wanted=wanted)
         off = {(m, n) for m, nodes in answer.masked.items() for n in nodes}
         masked = {
             e.id

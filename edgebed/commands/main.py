@@ -19,6 +19,7 @@ from edgebed.commands.metrics import app as metrics_app
 from edgebed.commands.models import app as models_app
 from edgebed.commands.options import (
     AddressOption,
+    AgentsModeOption,
     BackendOption,
     BaselineOption,
     GatewaysOption,
@@ -101,6 +102,7 @@ def simulate(
     scheme: SchemeOption = "sect",
     seed: SeedOption = 0,
     reasoner: ReasonerOption = None,
+    agents_mode: AgentsModeOption = None,
     folder: OutOption = None,
     resume: ResumeOption = False,
     quiet: QuietOption = False,
@@ -112,6 +114,7 @@ def simulate(
         schemes=scheme,
         seeds=str(seed),
         reasoner=reasoner,
+        agents_mode=agents_mode,
         folder=folder,
         resume=resume,
         as_json=as_json,
@@ -161,6 +164,7 @@ def compare(
     unprotected: UnprotectedOption = False,
     backend: BackendOption = "emulated",
     reasoner: ReasonerOption = None,
+    agents_mode: AgentsModeOption = None,
     folder: OutOption = None,
     resume: ResumeOption = False,
     baseline: BaselineOption = None,
@@ -172,13 +176,17 @@ def compare(
     """Compare schemes on the same requests and events, in virtual time or live."""
     from edgebed.runs.comparison import check, compare_virtual
     from edgebed.runs.layout import Layout
+    from edgebed.wiring.preflight import look_at_models
     from edgebed.wiring.reasoners import with_reasoner
     from emulation.files import load_scenario
 
-    loaded = with_reasoner(adjusted(load_scenario(scenario), speedup, lifecycle, gateways), reasoner)
+    loaded = with_reasoner(
+        adjusted(load_scenario(scenario), speedup, lifecycle, gateways), reasoner, agents_mode
+    )
     names, numbers = names_of(schemes), seeds_of(seeds)
     check(loaded, names, live)
     check_reasoner_thinks(reasoner, names)
+    look_at_models(loaded, names)
     layout = Layout(folder or default_folder(loaded.name))
     if live:
         from edgebed.models.tiny import with_backend

@@ -128,8 +128,17 @@ ReasonerOption = Annotated[
         "--reasoner",
         metavar="NAME",
         help="What thinks where a scheme has agents: `rules` (a deterministic program), `openai` (a language "
-        "model, named by the EDGEBED_LLM_* variables), `scripted:FILE` or `replay:FILE` (answers from a file). "
+        "model, named by the EDGEBED_LLM_* variables), `scripted:FILE` or `replay:FILE` (answers from a file), "
+        "`first` or `random` (choosers without judgement, to compare a model with). "
         "By default as the scenario says, else `rules`.",
+    ),
+]
+AgentsModeOption = Annotated[
+    Literal["choice", "free", "auto"] | None,
+    typer.Option(
+        "--agents-mode",
+        help="How a language model answers: `choice` (one of a few good options), `free` (it writes the command out), "
+        "`auto` (choice for small models, free for others). By default as the scenario says, else `auto`.",
     ),
 ]
 SpeedupOption = Annotated[

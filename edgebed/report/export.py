@@ -14,6 +14,7 @@ from edgebed.harmless import harmless_cell
 from edgebed.report.client_row import client_json
 from edgebed.report.figures import BY_NAME
 from edgebed.report.model import Comparison, ParityRow
+from edgebed.report.reasoning import accounts_of
 from edgebed.report.stats import Interval
 from edgebed.report.tables import MODEL_COLUMNS
 from edgebed.runs.processes import process_figures
@@ -43,6 +44,10 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         },
         "faults": None if comparison.faults is None else [asdict(r) for r in comparison.faults],
         "parity": None if comparison.parity is None else [parity_json(r) for r in comparison.parity.rows],
+        "reasoning": {
+            name: {a.role: a.to_json() for a in accounts_of(results)}
+            for name, results in comparison.schemes.items()
+        },
         "clients": client_json(comparison.results),
         "left_out": [asdict(o) for o in comparison.left_out],
         "remarks": list(comparison.remarks),

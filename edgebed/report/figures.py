@@ -51,6 +51,8 @@ _ABOUT = {
     "stutter_rate": "sent to a degraded node; E3 eq. 3",
     "reconfigurations": "executor modes changed",
     "control_calls_total": "planner, scheduler, deployers, meta",
+    "tokens": "prompts and lost attempts included",
+    "price": "in the currency of the configured prices",
     "platform_overhead_s": "median wall time per request, from stage timestamps; live only",
     "network_s": "median round trip between gateway and node, probed; live only",
 }
@@ -72,6 +74,8 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(_CONTROL, "reconfigurations", "Reconfigurations", "reconf.", "", "low", count=True),
     FigureSpec(_CONTROL, "control_calls_total", "Control calls", "calls", "", "", count=True),
     FigureSpec(_CONTROL, "thinking_s", "Thinking charged", "thinking", "s", "low"),
+    FigureSpec(_CONTROL, "tokens", "Tokens of language models", "tokens", "", "low", count=True),
+    FigureSpec(_CONTROL, "price", "Price of these tokens", "price", "", "low"),
     FigureSpec(_CONTROL, "platform_overhead_s", "Platform overhead", "overhead", "ms", "low", scale=1000.0),
     FigureSpec(_CONTROL, "network_s", "Network between machines", "network", "ms", "low", scale=1000.0),
 )

@@ -14,6 +14,7 @@ from edgebed.report.model import Comparison, compare_runs
 from edgebed.report.page import Line, drawn, key, page
 from edgebed.report.palette import scheme_looks
 from edgebed.report.parity_table import PARITY_COLUMNS, parity_rows
+from edgebed.report.reasoning import REASONING_COLUMNS, reasoning_rows
 from edgebed.report.tables import (
     MODEL_COLUMNS,
     FigureRow,
@@ -71,12 +72,19 @@ def _contents(content: dict[str, Any], pictures: dict[str, Any]) -> dict[str, st
         "latency": "Latency, fairness and how requests ended",
         "models": "By model",
         "faults": "Fault ledger",
+        "reasoning": "Language models",
         "parity": "Two worlds",
         "executors": "What the executors did",
         "decisions": "Decisions and their reasons",
         "words": "Words",
     }
-    missing = {"differences": "paired", "faults": "faults", "parity": "parity", "executors": "modes"}
+    missing = {
+        "differences": "paired",
+        "faults": "faults",
+        "parity": "parity",
+        "executors": "modes",
+        "reasoning": "reasoning",
+    }
     return {
         id: title for id, title in titles.items() if id not in missing or (content | pictures)[missing[id]]
     }
@@ -106,6 +114,8 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "models": _by_model(comparison),
         "ends": [_with_shares(row) for row in ends_rows(comparison)],
         "faults": _by_event(comparison),
+        "reasoning": reasoning_rows(comparison),
+        "reasoning_columns": REASONING_COLUMNS,
         "parity": [] if comparison.parity is None else parity_rows(comparison.parity),
         "parity_columns": PARITY_COLUMNS,
         "examples": _examples(comparison),

@@ -56,7 +56,7 @@ def main_rows(comparison: Comparison) -> list[FigureRow]:
     for spec in FIGURES:
         intervals = [comparison.interval(name, spec.name) for name in comparison.schemes]
         if any(i is not None for i in intervals) and not (
-            spec.name == "thinking_s" and not any(i and i.mean for i in intervals)
+            spec.name in ("thinking_s", "tokens") and not any(i and i.mean for i in intervals)
         ):
             rows.append(
                 FigureRow(

@@ -6,22 +6,28 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from controller.agents.account import Account
 from controller.agents.answers import Asker
 from controller.agents.config import ROLES, AgentRole, AgentsConfig, SchedulerMode
+from controller.agents.llm import Form
 from controller.agents.reasoner import RULES, split_choice
 from controller.deployers import DEPLOYERS
+from controller.deployers.choice import ChoiceDeployer
 from controller.deployers.llm import LlmDeployer
 from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
 from controller.objective import Objective
 from controller.planners import PLANNERS
+from controller.planners.choice import ChoicePlanner
 from controller.planners.llm import LlmPlanner
+from controller.planners.search import SearchConfig
 from controller.registry import DeciderType
 from controller.schedulers import SCHEDULERS
+from controller.schedulers.choice import ChoiceScheduler
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import Scheme
 from edgebed.runs.whatif import LowerLayers, WhatIfProcess
-from edgebed.wiring.reasoners import make_llm, parameters
-from emulation.domain.ports import Decider, GlobalPlanner, PromptScheduler
+from edgebed.wiring.reasoners import form_of, make_llm, parameters
+from emulation.domain.ports import Decider, DeploymentAgent, GlobalPlanner, PromptScheduler
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 
@@ -39,6 +45,7 @@ class LoopBuilder:
         self._scheme, self._scenario, self._seed = scheme, scenario, seed
         self._testbed = scenario.testbed
         self._agents = parameters(AgentsConfig, "agents", scenario)
+        self._account = Account()
         self._objective = Objective.of(scenario)
         self._what_if = WhatIfProcess(LowerLayers(scheme.name, _by_rules(scenario.controllers)))
 
@@ -48,10 +55,14 @@ class LoopBuilder:
         rules = self._planner_by_rules() if self._needs_rules(asker) else None
         if asker is None:
             return None if rules is None else self.planner_of(rules)
+        planner: GlobalPlanner
+        terms = (self._seed, self._objective, asker, self._what_if)
         with self._explained("planner"):
-            planner = LlmPlanner(
-                self._testbed, self._agents, self._seed, self._objective, asker, self._what_if
-            )
+            if self._form("planner", asker) == "choice":
+                searching = parameters(SearchConfig, "search", self._scenario)
+                planner = ChoicePlanner(self._testbed, searching, *terms)
+            else:
+                planner = LlmPlanner(self._testbed, self._agents, *terms)
         return PlannerLoop(self._testbed, planner, self._seed, self._loop(asker), rules)
 
     def planner_of(self, planner: GlobalPlanner) -> PlannerLoop:
@@ -67,7 +78,11 @@ class LoopBuilder:
                 return None
             return SchedulerLoop(self._testbed, rules, self._seed, self._loop(None))
         mode: SchedulerMode = self._agents.mode if self._scheme.scheduler == "agent" else "guided"
-        scheduler = LlmScheduler(self._testbed, self._agents, self._objective, asker, mode)
+        scheduler: PromptScheduler
+        if self._form("scheduler", asker) == "choice":
+            scheduler = ChoiceScheduler(self._testbed, self._objective, asker, mode, self._seed)
+        else:
+            scheduler = LlmScheduler(self._testbed, self._agents, self._objective, asker, mode)
         return SchedulerLoop(self._testbed, scheduler, self._seed, self._loop(asker), rules)
 
     def deployer(self, node_id: str) -> DeploymentLoop:
@@ -80,7 +95,11 @@ class LoopBuilder:
         if asker is None:
             assert rules is not None
             return DeploymentLoop(self._testbed, node_id, rules, self._seed, config)
-        agent = LlmDeployer(self._testbed, node_id, asker)
+        agent: DeploymentAgent
+        if self._form("deployer", asker) == "choice":
+            agent = ChoiceDeployer(self._testbed, node_id, asker, self._objective, self._seed)
+        else:
+            agent = LlmDeployer(self._testbed, node_id, asker)
         return DeploymentLoop(self._testbed, node_id, agent, self._seed, config, rules)
 
     # -- who thinks -----------------------------------------------------------------------------------------
@@ -90,11 +109,16 @@ class LoopBuilder:
         agents, choice = self._agents, self._agents.choice(role)
         if role not in self._scheme.agents() or split_choice(choice)[0] == RULES:
             return None
-        llm = make_llm(choice, agents.openai_of(role), self._scheme, self._seed)
+        llm = make_llm(choice, agents.openai_of(role), self._scheme, self._seed, agent, self._account)
         return Asker(agent, llm, agents.repairs, agents.max_rounds)
 
+    def _form(self, role: AgentRole, asker: Asker) -> Form:
+        """In what form this role answers."""
+        return form_of(self._agents.answers, asker.llm, role)
+
     def _needs_rules(self, asker: Asker | None) -> bool:
-        return asker is None or self._agents.fallback == "rules"
+        """Whether the rules of a role decide, or stand in for who does."""
+        return asker is None or self._agents.fallback != "random"
 
     def _loop(self, asker: Asker | None) -> LoopConfig:
         label = self._scheme.reasoner if asker is None else asker.label

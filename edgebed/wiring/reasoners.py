@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,13 +9,18 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from controller.agents.account import Account
+from controller.agents.chooser import Chooser
+from controller.agents.client import OpenAiLlm
 from controller.agents.config import ROLES, AgentsConfig
-from controller.agents.llm import LLM, OpenAiConfig, OpenAiLlm, missing_settings
+from controller.agents.llm import LLM, Form
+from controller.agents.openai_config import Answers, OpenAiConfig, missing_settings
 from controller.agents.reasoner import OPENAI, RULES, split_choice
 from controller.agents.replay import ReplayLlm
 from controller.agents.rules import RulesLlm
 from controller.agents.scripted import ScriptedLlm
 from controller.meta.config import MetaConfig
+from controller.meta.menu import MenuLlm
 from controller.schemes import Scheme
 from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
@@ -28,19 +32,26 @@ AGENT_LLM = "agent_llm"
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
-def with_reasoner(scenario: Scenario, choice: str | None) -> Scenario:
-    """The scenario with this reasoner for every agent and meta-controller; `None` changes nothing.
+def with_reasoner(scenario: Scenario, choice: str | None, answers: Answers | None = None) -> Scenario:
+    """The scenario with this reasoner for every agent and meta-controller, and with this form of a model's answers;
+    `None` changes nothing.
 
     Raises `ConfigError`.
     """
-    if choice is None:
+    meta: dict[str, Any] = dict(scenario.controllers.get("meta", {}))
+    agents: dict[str, Any] = dict(scenario.controllers.get("agents", {}))
+    if choice is None and answers is None:
         return scenario
-    try:
-        split_choice(choice)
-    except ValueError as error:
-        raise ConfigError(f"--{error}") from error
-    meta = {**scenario.controllers.get("meta", {}), "reasoner": choice}
-    agents: dict[str, Any] = {**scenario.controllers.get("agents", {}), **dict.fromkeys(ROLES, choice)}
+    if choice is not None:
+        try:
+            split_choice(choice)
+        except ValueError as error:
+            raise ConfigError(f"--{error}") from error
+        meta |= {"reasoner": choice}
+        agents |= dict.fromkeys(ROLES, choice)
+    if answers is not None:
+        meta |= {"answers": answers}
+        agents |= {"answers": answers}
     controllers = {**scenario.controllers, "meta": meta, "agents": agents}
     return scenario.model_copy(update={"controllers": controllers})
 
@@ -110,16 +121,26 @@ def _labels(scheme: Scheme, scenario: Scenario) -> dict[str, str]:
 
 def make_reasoner(config: MetaConfig, scheme: Scheme, seed: int) -> LLM:
     """The meta-controller's reasoner. Raises `ConfigError` for what is missing: a file, a model's name."""
-    if split_choice(config.reasoner)[0] == RULES:
+    label = split_choice(config.reasoner)[0]
+    if label == RULES:
         return RulesLlm(config)
-    return make_llm(config.reasoner, config.openai, scheme, seed)
+    llm = make_llm(config.reasoner, config.openai, scheme, seed, "meta", Account())
+    chooses = form_of(config.answers, llm, "meta") == "choice"
+    return MenuLlm(llm, config, seed) if chooses and label != "replay" else llm
 
 
-def make_llm(choice: str, openai: OpenAiConfig, scheme: Scheme, seed: int) -> LLM:
+def form_of(answers: Answers, llm: LLM, agent: str) -> Form:
+    """In what form an agent's questions are put to its reasoner."""
+    return llm.form(agent) if answers == "auto" else answers
+
+
+def make_llm(
+    choice: str, openai: OpenAiConfig, scheme: Scheme, seed: int, agent: str, account: Account
+) -> LLM:
     """A reasoner that is not `rules`. Raises `ConfigError` for what is missing: a file, a model's name.
 
-    Where the model is, is settled here, so that it holds in whatever process the reasoner is used; the key is not:
-    every process reads it from its own environment.
+    `account`: what the agents of the run spend together. Where the model is, is settled here, so that it holds in
+    whatever process the reasoner is used; the key is not: every process reads it from its own environment.
     """
     label, file = split_choice(choice)
     if label == OPENAI:
@@ -127,9 +148,9 @@ def make_llm(choice: str, openai: OpenAiConfig, scheme: Scheme, seed: int) -> LL
             openai = openai.model_copy(update={"model": openai.model or AGENT_LLM})
         if missing := missing_settings(openai):
             raise ConfigError(f"reasoner openai: set {' and '.join(missing)} in the environment")
-        url = openai.base_url or os.environ.get("EDGEBED_LLM_BASE_URL")
-        model = openai.model or os.environ.get("EDGEBED_LLM_MODEL")
-        return OpenAiLlm(openai.model_copy(update={"base_url": url, "model": model}))
+        return OpenAiLlm(openai.settled(), account)
+    if label in ("first", "random"):
+        return Chooser(label, agent, seed)
     try:
         if label == "scripted":
             return ScriptedLlm.read(Path(file))

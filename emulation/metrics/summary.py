@@ -100,6 +100,10 @@ class Summary:
     interrupted: bool
     conservation: Conservation
     per_model: dict[str, ModelSummary]
+    tokens: int | None = None
+    """Of language models, prompts and lost attempts included, over all questions of the run; None: none was asked."""
+    price: float | None = None
+    """Of these tokens, in the currency of the configured prices; None: no price is configured."""
     switches: tuple[Switch, ...] = ()
     """Schemes that came into force while it went on; the figures are of the whole run, whoever decided."""
 
@@ -171,6 +175,8 @@ def summarise(run: RunView) -> Summary:
         interrupted=cut(run),
         conservation=conservation(run),
         per_model=per_model,
+        tokens=_tokens(run.decisions),
+        price=_price(run.decisions),
         switches=switches_of(run),
     )
 
@@ -254,6 +260,24 @@ def _kind(decision: DecisionRecord) -> str:
 def _is_call(decision: DecisionRecord) -> bool:
     """Whether it is a control call: of the meta-controller an exchange with its reasoner, of others a decision."""
     return is_exchange(decision) == (decision.actor == "meta")
+
+
+def served_of(decision: DecisionRecord) -> Mapping[str, Any] | None:
+    """How a language model came to its reply, where the line is of a question to one."""
+    if not is_exchange(decision):
+        return None
+    served = decision.choice["exchange"].get("served")
+    return served if isinstance(served, Mapping) else None
+
+
+def _tokens(decisions: Sequence[DecisionRecord]) -> int | None:
+    asked = [d.choice["exchange"]["tokens"] for d in decisions if served_of(d) is not None]
+    return sum(asked) if asked else None
+
+
+def _price(decisions: Sequence[DecisionRecord]) -> float | None:
+    prices = [s["price"] for d in decisions if (s := served_of(d)) is not None and s.get("price") is not None]
+    return float(sum(prices)) if prices else None
 
 
 def _control_calls(decisions: Sequence[DecisionRecord]) -> dict[str, int]:

@@ -48,7 +48,7 @@ NAMES_OF_OTHERS = {
     ("ScriptLine", "agent"), ("ScriptLine", "on"), ("ScriptLine", "text"), ("ScriptLine", "failure"),
     ("ScriptCall", "name"), ("ScriptCall", "arguments"), ("Case", "p"), ("Case", "roles"), ("Case", "success"),
     ("Case", "latency_s"), ("Telemetry", "prompts_per_s"), ("Telemetry", "absent"), ("StaticConfig", "plan"),
-    ("GivenConfig", "plan"),
+    ("GivenConfig", "plan"), ("OpenAiConfig", "extra_body"), ("AgentOpenAiConfig", "extra_body"),
 }  # fmt: skip
 """Words that are checked where they are used: against the names that exist, or by a library."""
 

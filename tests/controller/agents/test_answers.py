@@ -79,8 +79,13 @@ def _outcomes(asker: Asker) -> list[Sequence[str]]:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"value": 4}', '  {"value": 4}\n', '```json\n{"value": 4}\n```', '```json  \n{"value":4}```\n']
-)
+    "text",
+    [
+        '{"value": 4}', '  {"value": 4}\n', '```json\n{"value": 4}\n```', '```json  \n{"value":4}```\n',
+        '```\n{"value": 4}\n```', '<think>4 is {even}.</think>\n{"value": 4}',
+        '<think>\nso\n</think>\n\n```json\n{"value": 4}\n```',
+    ],
+)  # fmt: skip
 def test_one_json_object_alone_or_in_a_json_block_is_an_answer(text: str) -> None:
     assert parse(text, Number).value == 4
 
@@ -89,7 +94,8 @@ def test_one_json_object_alone_or_in_a_json_block_is_an_answer(text: str) -> Non
     ("text", "said"),
     [
         ('Here: {"value": 4}', "nothing else"), ('{"value": 4} {"value": 4}', "Extra data"),
-        ('```\n{"value": 4}\n```', "nothing else"), ('```json\n{"value": 4}\n```\nDone.', "nothing else"),
+        ('<think>4 is even. {"value": 4}', "nothing else"), ('{"value": 4}<think>is it?</think>', "nothing else"),
+        ('```json\n{"value": 4}\n```\nDone.', "nothing else"),
         ('{"value": 4.5}', "value: Input should be a valid integer"), ('{"value": "4"}', "value: "),
         ('{"value": true}', "value: "), ('{"value": null}', "value: "), ("{}", "value: Field required"),
         ('{"value": 4, "extra": 1}', "extra: unknown key"), ('{"value": 4, "value": 6}', "'value' appears twice"),

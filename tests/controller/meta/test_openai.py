@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from controller.agents.llm import Message, OpenAiConfig, OpenAiLlm, Query
+from controller.agents.client import OpenAiLlm
+from controller.agents.llm import Message, Query
+from controller.agents.openai_config import OpenAiConfig
 from controller.agents.prompts import render
 from controller.meta.audit import counts
 from controller.meta.tools import TOOLS
@@ -30,7 +32,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def _query() -> Query:
     messages = (
-        Message("system", render("meta_system", max_rounds=2, drift_threshold=1.3)),
+        Message("system", render("meta_system", max_rounds=2, drift_threshold=1.3, must_call=True)),
         Message("user", "Virtual time 0\n\nWhat happened: onset:d0\n"),
     )
     return Query("meta", 1, 0, messages, tuple(t.schema() for t in TOOLS.values()))
@@ -95,8 +97,9 @@ def test_a_client_in_use_pickles(server: StandIn) -> None:
     llm = OpenAiLlm()
     llm.ask(_query())
     other = pickle.loads(pickle.dumps(llm))
-    assert other.asked == 1
+    assert other.account.spent.calls == 1
     assert other.ask(_query()).failure is None
+    assert llm.account.spent.calls == 2, "the two spend from one account"
 
 
 def test_the_semantic_scenario_runs_with_a_model_end_to_end(server: StandIn) -> None:

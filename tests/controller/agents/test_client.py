@@ -1,0 +1,277 @@
+"""The client against a server that behaves badly on purpose: a valid reply or one that says what failed, every time."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.agents.account import Account
+from controller.agents.client import OpenAiLlm
+from controller.agents.llm import Message, Query, ReasonerError, Reply, Wanted
+from controller.agents.openai_config import OpenAiConfig
+from controller.agents.server import size_told
+from controller.agents.survey import doubts
+from tests.build.server_script import Answered, Behaviour, ScriptedServer, refused, said, serving
+
+SCHEMA = {
+    "type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False,
+}  # fmt: skip
+GOOD = '{"n": 1}'
+TOOL = {"type": "function", "function": {"name": "act", "description": "Act.", "parameters": SCHEMA}}
+QUICK = {"model": "m", "attempts": 3, "backoff_s": 0.0, "timeout_s": 5.0}
+
+
+def query(text: str = "What now?", tools: tuple[dict[str, Any], ...] = (), **wanted: Any) -> Query:
+    messages = (Message("system", "You decide."), Message("user", text))
+    return Query("planner", 1, 0, messages, tools, wanted=Wanted("free", SCHEMA, **wanted))
+
+
+@contextmanager
+def client(
+    behave: Behaviour, models: Any = None, **config: Any
+) -> Iterator[tuple[OpenAiLlm, ScriptedServer]]:
+    with serving(ScriptedServer(behave, models)) as server:
+        settings = OpenAiConfig.model_validate({**QUICK, "base_url": server.url, **config})
+        yield OpenAiLlm(settings), server
+
+
+def _once(answer: Answered) -> Behaviour:
+    """This first; a good answer to all that follows."""
+    return lambda body, before: said(GOOD) if before else answer
+
+
+def test_a_question_carries_its_schema_and_a_bound_that_new_models_take() -> None:
+    with client(lambda body, before: said(GOOD)) as (llm, server):
+        reply = llm.ask(query())
+    (body,) = server.seen
+    assert body["response_format"]["json_schema"] == {"name": "answer", "strict": True, "schema": SCHEMA}
+    assert body["max_completion_tokens"] == 1024
+    assert "max_tokens" not in body
+    assert (reply.text, reply.failure, reply.tokens) == (GOOD, None, 110)
+
+
+REFUSALS = {
+    "max_tokens only": (
+        "max_completion_tokens",
+        "Unknown field max_completion_tokens",
+        "max_completion_tokens",
+    ),
+    "temperature": ("temperature", "Unsupported value: 'temperature' does not support 0", "temperature"),
+    "no schema": ("response_format", "json_schema is not supported by this model", None),
+    "no effort": ("reasoning_effort", "Unrecognized request argument: reasoning_effort", None),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_what_a_server_refuses_is_left_out_and_stays_out(kind: str) -> None:
+    refuses, message, param = REFUSALS[kind]
+
+    def behave(body: dict[str, Any], before: int) -> Answered:
+        return refused(400, message, param) if refuses in body else said(GOOD)
+
+    with client(behave, reasoning_effort="low") as (llm, server):
+        replies = [llm.ask(query()) for _ in range(3)]
+    assert [r.failure for r in replies] == [None] * 3
+    assert len(server.seen) == 4, "refused once"
+    assert replies[0].served is not None
+    assert replies[0].served.retries == 0, "what it took to learn how it wants to be asked is no retry"
+    assert ("max_tokens" in server.seen[-1]) == (kind == "max_tokens only")
+
+
+def test_tools_that_are_refused_are_left_out() -> None:
+    def behave(body: dict[str, Any], before: int) -> Answered:
+        return refused(400, "m does not support tools") if "tools" in body else said("fine")
+
+    with client(behave) as (llm, _):
+        assert llm.ask(query(tools=(TOOL,))).text == "fine"
+        assert llm.form("meta") == "choice", "a model that is shown no tools is given a choice"
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure", "requests"),
+    [
+        (Answered(200, b"<html>"), "malformed_response", 1),
+        (Answered(200, {"choices": []}), "malformed_response", 1),
+        (said("I ramble", finish="length"), "length", 1),
+        (said("no", finish="content_filter"), "refusal", 1),
+        (refused(500, "try later"), "http_500", 3),
+        (refused(503, "overloaded", retry_after="0.001"), "http_503", 3),
+        (refused(429, "slow down"), "http_429", 3),
+        (refused(400, "maximum context length is 512 tokens"), "context", 1),
+        (Answered(never=True), "timeout", 3),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_failure_is_a_reply_that_says_how(answer: Answered, failure: str, requests: int) -> None:
+    with client(lambda body, before: answer, timeout_s=0.3 if answer.never else 5.0) as (llm, server):
+        reply = llm.ask(query())
+    assert (reply.failure, reply.calls, len(server.seen)) == (failure, (), requests)
+    assert reply.served is not None
+    assert reply.served.retries == requests - 1
+    if answer.never:
+        assert reply.served.lost_tokens > 0, "what was read in vain was paid for"
+        assert reply.tokens == reply.served.lost_tokens
+
+
+@pytest.mark.parametrize(
+    "answer", [refused(500, "x"), refused(429, "x", retry_after="0.001"), refused(502, "x")]
+)
+def test_what_passes_is_tried_again(answer: Answered) -> None:
+    with client(_once(answer)) as (llm, _):
+        reply = llm.ask(query())
+    assert reply.failure is None
+    assert reply.served is not None
+    assert reply.served.retries == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (refused(401, "Incorrect API key provided"), "401 (Incorrect API key provided); set OPENAI_API_KEY"),
+        (refused(403, "not yours"), "403 (not yours)"),
+        (refused(404, "The model `m` does not exist"), "404"),
+        (refused(400, "metadata is malformed"), "400 (metadata is malformed)"),
+    ],
+)
+def test_what_never_gets_better_ends_the_run(answer: Answered, told: str) -> None:
+    with client(lambda body, before: answer) as (llm, server), pytest.raises(ReasonerError) as caught:
+        llm.ask(query())
+    assert told in str(caught.value)
+    assert len(server.seen) == 1
+
+
+def test_a_refusal_of_one_question_is_no_refusal_of_all() -> None:
+    def behave(body: dict[str, Any], before: int) -> Answered:
+        return refused(400, "this one is malformed") if before == 1 else said(GOOD)
+
+    with client(behave) as (llm, _):
+        replies = [llm.ask(query()) for _ in range(3)]
+    assert [r.failure for r in replies] == [None, "http_400", None]
+    assert replies[1].served is not None
+    assert replies[1].served.detail == "this one is malformed"
+
+
+def test_a_server_that_is_busy_for_long_holds_back_every_agent_of_the_run() -> None:
+    with client(lambda body, before: refused(429, "quota", retry_after="60")) as (llm, server):
+        other = OpenAiLlm(llm.config, llm.account)
+        stranger = OpenAiLlm(llm.config, Account())
+        assert [one.ask(query()).failure for one in (llm, other)] == ["http_429"] * 2
+        assert len(server.seen) == 1, "the other agent does not ask before the time is over"
+        stranger.ask(query())
+        assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [{"max_calls": 2}, {"max_tokens": 200}, {"max_price": 0.00015, "input_price": 1.0, "output_price": 0.0}],
+)
+def test_a_budget_is_of_all_agents_together(budget: dict[str, Any]) -> None:
+    with client(lambda body, before: said(GOOD), **budget) as (llm, server):
+        other: OpenAiLlm = pickle.loads(pickle.dumps(OpenAiLlm(llm.config, llm.account)))
+        replies = [llm.ask(query()), other.ask(query()), llm.ask(query()), other.ask(query())]
+    assert [r.failure for r in replies] == [None, None, "budget", "budget"]
+    assert len(server.seen) == 2
+
+
+def test_a_question_that_does_not_fit_is_not_sent_and_one_that_nearly_does_gets_a_shorter_answer() -> None:
+    listed = [{"id": "m", "object": "model", "created": 0, "owned_by": "x", "max_model_len": 512}]
+    with client(lambda body, before: said(GOOD), listed) as (llm, server):
+        assert llm.form("planner") == "free"
+        assert llm.ask(query("word " * 800)).failure == "context"
+        assert server.seen == []
+        assert llm.ask(query("word " * 200)).failure is None
+    assert 16 <= server.seen[0]["max_completion_tokens"] < 400
+
+
+@pytest.mark.parametrize(
+    ("entry", "form"),
+    [({"meta": {"n_params": 135_000_000}}, "choice"), ({"meta": {"n_params": 7e10}}, "free"), ({}, "free")],
+)
+def test_a_small_model_is_given_a_choice(entry: dict[str, Any], form: str) -> None:
+    listed = [{"id": "m", "object": "model", "created": 0, "owned_by": "x", **entry}]
+    with client(lambda body, before: said(GOOD), listed) as (llm, _):
+        assert llm.form("scheduler") == form
+
+
+def test_a_models_name_tells_its_size() -> None:
+    told = {"Qwen2.5-7B-Instruct": 7e9, "smollm2-135m": 135e6, "gpt-5": None, "llama-3.2-1b": 1e9, "m": None}
+    assert {name: size_told(name) for name in told} == told
+
+
+def test_a_template_that_shows_no_tools_is_found() -> None:
+    with client(lambda body, before: said("Hello!")) as (llm, _):
+        assert llm.form("meta") == "choice"
+    with client(lambda body, before: said(calls=(("say_ready", "{}"),) if "tools" in body else ())) as (
+        llm,
+        _,
+    ):
+        assert llm.form("meta") == "free"
+
+
+def test_the_survey_says_what_a_server_does_not_hold_to() -> None:
+    with client(lambda body, before: said('{"answer": "ready"}')) as (llm, _):
+        assert doubts(llm) == []
+    with client(lambda body, before: said("Ready!")) as (llm, _):
+        (told,) = doubts(llm)
+        assert "does not hold its model to a schema" in told
+
+
+def test_nobody_there_is_told_apart_from_a_list_that_is_not_there() -> None:
+    config = OpenAiConfig.model_validate({**QUICK, "base_url": "http://127.0.0.1:9/v1", "attempts": 1})
+    with pytest.raises(ConnectionError):
+        doubts(OpenAiLlm(config))
+    assert OpenAiLlm(config).ask(query()).failure == "connection"
+
+
+def test_no_secret_of_an_address_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    with client(lambda body, before: refused(500, "no")) as (llm, server):
+        secret = llm.config.model_copy(
+            update={"base_url": server.url.replace("//", "//user:pass@") + "?key=abc"}
+        )
+        served = OpenAiLlm(secret).ask(query()).served
+    assert served is not None
+    assert served.url == server.url
+    assert not any(word in repr(served) for word in ("pass", "abc", "secret"))
+
+
+def test_an_answer_is_kept_and_found_again_by_its_question(tmp_path: Path) -> None:
+    with client(lambda body, before: said(GOOD), cache=str(tmp_path / "answers")) as (llm, server):
+        first, again, other = llm.ask(query()), llm.ask(query()), llm.ask(query("And now?"))
+        warmer = OpenAiLlm(llm.config.model_copy(update={"temperature": 1.0})).ask(query())
+    assert len(server.seen) == 3
+    assert (again.text, again.thinking_s, again.tokens) == (first.text, first.thinking_s, 0)
+    assert again.served is not None
+    assert again.served.cached
+    assert not any(r.served.cached for r in (first, other, warmer) if r.served is not None)
+
+
+def test_a_broken_file_of_the_cache_counts_as_none(tmp_path: Path) -> None:
+    with client(lambda body, before: said(GOOD), cache=str(tmp_path)) as (llm, server):
+        llm.ask(query())
+        (kept,) = tmp_path.iterdir()
+        kept.write_text("{")
+        reply: Reply = llm.ask(query())
+    assert (reply.text, len(server.seen)) == (GOOD, 2)
+
+
+def test_further_fields_and_effort_are_sent_as_they_are_configured() -> None:
+    config = {"extra_body": {"chat_template_kwargs": {"enable_thinking": False}}, "reasoning_effort": "low"}
+    with client(lambda body, before: said(GOOD), **config) as (llm, server):
+        llm.ask(query())
+    (body,) = server.seen
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+    assert body["reasoning_effort"] == "low"
+
+
+def test_the_price_of_a_question_counts_what_was_lost() -> None:
+    prices = {"input_price": 2.0, "output_price": 10.0}
+    with client(lambda body, before: said(GOOD), **prices) as (llm, _):
+        served = llm.ask(query()).served
+    assert served is not None
+    assert served.price == pytest.approx((100 * 2.0 + 10 * 10.0) / 1e6)

@@ -15,8 +15,6 @@ Answers = Literal["auto", "choice", "free"]
 """choice: agents pick one of a few good options; free: they write their commands out; auto: choice for models that are
 small or see no tools, free for others."""
 
-Price = Annotated[float, Range(0, 1_000_000, "per million tokens")]
-
 
 class OpenAiConfig(Strict):
     """Where the model is and how patient we are. Wall seconds. Budgets are of one run, all its agents together."""
@@ -39,9 +37,9 @@ class OpenAiConfig(Strict):
     """Tokens of a run, prompts included; once they are spent the rules decide."""
     max_price: Annotated[float, Range(0, 1_000_000_000)] | None = None
     """Of a run, in the currency of the two prices; once it is spent the rules decide."""
-    input_price: Price | None = None
+    input_price: Annotated[float, Range(0, 1_000_000, "per million tokens")] | None = None
     """Of tokens of the prompt; None: not known."""
-    output_price: Price | None = None
+    output_price: Annotated[float, Range(0, 1_000_000, "per million tokens")] | None = None
     """Of tokens of the answer; None: not known."""
     answer_tokens: Tokens = 1024
     context_tokens: Tokens | None = None

@@ -80,7 +80,8 @@ class Server:
 
     def listed(self, model: str, entry: Mapping[str, Any]) -> None:
         """Take what its list of models says of this one; llama.cpp, vLLM and others each in a way of their own."""
-        meta = entry.get("meta") if isinstance(entry.get("meta"), Mapping) else {}
+        found = entry.get("meta")
+        meta: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
         windows = (
             meta.get("n_ctx"),
             *(entry.get(n) for n in ("max_model_len", "context_length", "context_window")),

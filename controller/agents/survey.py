@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from controller.agents.llm import Message, Query, Reply, Wanted
 from controller.agents.server import Server
 
-_READY = {
+_READY: dict[str, Any] = {
     "type": "object",
     "properties": {"answer": {"type": "string", "enum": ["ready"]}},
     "required": ["answer"],
@@ -19,7 +19,7 @@ _ASKED = (
     Message("system", "You answer in JSON."),
     Message("user", 'Say that you are ready: {"answer": "ready"}'),
 )
-_TOOL = {
+_TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "say_ready", "description": "Say that you are ready.", "parameters": _READY},
 }

@@ -57,7 +57,7 @@ class ChoicePlanner(ChoosingDecider[MacroPolicy], GlobalPlanner):
         self._search.adopted(command)
 
     def _options(self, looked: Looked) -> list[Option[MacroPolicy]]:
-        search, options = looked.search, []
+        search, options = looked.search, list[Option[MacroPolicy]]()
         for i, plan in enumerate(looked.plans):
             kept = search.held is not None and i == 0
             told = f"{'keep ' if kept else ''}{roles_told(search.roles(plan))}"

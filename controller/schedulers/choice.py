@@ -104,7 +104,8 @@ class ChoiceScheduler(ChoosingDecider[RouteGuide], PromptScheduler):
     ) -> list[Option[RouteGuide]]:
         base = guided(self._testbed, policy).command
         sizes = self._hosts.demand.prompts_per_request
-        speed, spared = {}, {}
+        speed: dict[tuple[str, str], float] = {}
+        spared: dict[tuple[str, str], float] = {}
         for m, model in enumerate(self._testbed.models):
             there = hosts[model.id]
             speed |= _shares(model.id, {h.node: 1.0 / max(h.finish_s(float(sizes[m])), 1e-3) for h in there})
@@ -151,7 +152,7 @@ class ChoiceScheduler(ChoosingDecider[RouteGuide], PromptScheduler):
 
 def _in_turn(hosts: list[Host], origins: list[str], size: float) -> dict[str, str]:
     """Each origin in turn to the host that would finish its request first, as the rules do."""
-    work, found = [replace(h) for h in hosts], {}
+    work, found = [replace(h) for h in hosts], dict[str, str]()
     for origin in origins:
         best = min(work, key=lambda h: (h.finish_s(size), -h.share))
         best.prompts += size
@@ -164,7 +165,7 @@ def _dealt(hosts: list[Host], origins: list[str]) -> dict[str, str]:
     shares = {h.node: h.share for h in hosts}
     total = sum(shares.values())
     due = {n: (s / total if total > 0 else 1.0 / len(shares)) for n, s in shares.items()}
-    had, found = dict.fromkeys(due, 0), {}
+    had, found = dict.fromkeys(due, 0), dict[str, str]()
     for count, origin in enumerate(origins, start=1):
         node = max(due, key=lambda n: due[n] * count - had[n])
         had[node] += 1

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import orjson
+from pydantic import TypeAdapter
 
 from emulation.domain.measured import Measured
 from emulation.jsonl import read_lines
@@ -33,6 +34,7 @@ PAUSE_S = 0.02
 SEND_TIMEOUT_S = 5.0
 REMEMBERED = 10_000
 """Requests that ended, of which late reports are still recognised."""
+_FINISHED = TypeAdapter(Finished)
 
 
 class ProgressReport:
@@ -165,7 +167,7 @@ def read_progress(folder: Path) -> list[Finished]:
     Raises `RecordError` naming the line that is none.
     """
     file = folder / PROGRESS_FILE
-    return read_lines(file, lambda line: Finished(**orjson.loads(line))) if file.exists() else []
+    return read_lines(file, _FINISHED.validate_json) if file.exists() else []
 
 
 def broken_promises(progress: Sequence[Finished], run: Run) -> list[str]:

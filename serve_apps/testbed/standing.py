@@ -17,7 +17,7 @@ from emulation.recording import write_whole
 from serve_apps.observe.discovery import TARGETS_FILE, targets_of
 from serve_apps.testbed.live import LiveCluster
 from serve_apps.testbed.processes import started_at
-from serve_apps.testbed.state import Standing, end_of
+from serve_apps.testbed.state import Ending, Standing, end_of
 from serve_apps.wire.calls import Unreached
 
 log = logging.getLogger("edgebed")
@@ -29,8 +29,7 @@ TARGETS_S = 5.0
 
 def say_how_it_ended(path: Path, failure: str) -> None:
     """Leave beside the state file of this process's testbed whether all went well as it was taken down (empty: yes)."""
-    word = {"pid": os.getpid(), "started": started_at(os.getpid()), "failure": failure}
-    write_whole(end_of(path), orjson.dumps(word))
+    write_whole(end_of(path), orjson.dumps(Ending(os.getpid(), started_at(os.getpid()), failure)))
 
 
 def stand(cluster: LiveCluster, path: Path, folder: Path) -> str | None:

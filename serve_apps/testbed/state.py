@@ -10,10 +10,12 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
-import orjson
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from emulation.domain.complaints import complaint
+from emulation.domain.mistakes import ConfigError
 from serve_apps.testbed.processes import Process, end_marked, started_at
 
 
@@ -40,6 +42,7 @@ class Standing:
     """Where its records are."""
     gateways: tuple[str, ...] = ()
     """Where each gateway process alone was reached when it came up; `/control/gateways` says where now."""
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     def alive(self) -> bool:
         """Whether its owner still runs."""
@@ -59,33 +62,58 @@ class Standing:
         return [process.pid for process in end_marked(Process(self.pid, self.started).name)]
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What the owner of a testbed says of its end."""
+
+    pid: int
+    started: int | None
+    failure: str
+    """What went wrong; empty if nothing did."""
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+
 def read_standing(path: Path) -> Standing | None:
     """The testbed of this state file; None if there is none, or its owner is gone (the file stays: `down` says what
-    became of it)."""
+    became of it). Raises `ConfigError` for a file that is none."""
     found = read_state(path)
     return found if found is not None and found.alive() else None
 
 
 def read_state(path: Path) -> Standing | None:
-    """What a state file says, whether its owner lives or not; None if there is none."""
-    try:
-        return Standing(**orjson.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
+    """What a state file says, whether its owner lives or not; None if there is none. Raises `ConfigError` for a file
+    that is none, or cannot be read."""
+    return _read(Standing, path, "end what stands by its process, see `ps`, and remove the file")
 
 
 def how_it_ended(path: Path, ended: Standing) -> str:
     """What went wrong as a testbed was taken down, in its owner's words; empty if nothing did. Read once."""
     try:
-        word = orjson.loads(end_of(path).read_bytes())
-        ours = (word["pid"], word["started"]) == (ended.pid, ended.started)
-        failure = str(word["failure"])
-    except (OSError, ValueError, KeyError, TypeError):
-        ours, failure = False, ""
-    end_of(path).unlink(missing_ok=True)
-    return failure if ours else "its process ended before it had closed the record"
+        word = _read(Ending, end_of(path), "look at `up.log` beside its records")
+    except ConfigError as error:
+        return str(error)
+    finally:
+        end_of(path).unlink(missing_ok=True)
+    if word is None or (word.pid, word.started) != (ended.pid, ended.started):
+        return "its process ended before it had closed the record"
+    return word.failure
 
 
 def end_of(path: Path) -> Path:
     """The file beside the state file in which its owner says how it ended."""
     return path.with_name(f"{path.stem}.ended{path.suffix}")
+
+
+_Schema = TypeVar("_Schema", Standing, Ending)
+
+
+def _read(schema: type[_Schema], path: Path, remedy: str) -> _Schema | None:
+    try:
+        return TypeAdapter(schema).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        said = complaint(schema, error)
+        raise ConfigError(f"{path}: is damaged, or of another edgebed: {said}; {remedy}") from None

@@ -42,7 +42,10 @@ class FolderRuns:
     @property
     def url(self) -> str | None:
         """Of the gateway these are the runs of: as it was given, of the testbed that stands, or of a run that grows."""
-        standing = read_standing(standing_file())
+        try:
+            standing = read_standing(standing_file())
+        except ConfigError:  # whose runs these are, it cannot say; they can be looked at all the same
+            standing = None
         ours = standing is not None and Path(standing.folder).resolve() == self._layout.root.resolve()
         known = standing.url if standing is not None and ours else None
         noted = (noted_url(folder) for folder in self._folders.values())
@@ -94,11 +97,9 @@ def runs_of(folder: Path | None, url: str | None = None) -> FolderRuns:
 
     Raises `ConfigError` if there is nothing of the kind.
     """
-    standing = read_standing(standing_file())
-    if folder is None and standing is not None:
-        return FolderRuns(Path(standing.folder), url=url)
     if folder is None:
-        return FolderRuns(_newest(), url=url)
+        standing = read_standing(standing_file())
+        return FolderRuns(_newest() if standing is None else Path(standing.folder), url=url)
     root = layout_of(folder).root
     if read_manifest(root) is None and not Layout(root).records():
         raise ConfigError(f"{folder}: holds no run; give the folder of a run or of a comparison")

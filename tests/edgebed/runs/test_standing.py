@@ -24,7 +24,7 @@ from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.lives import Role
 from serve_apps.testbed.processes import started_at
 from serve_apps.testbed.standing import say_how_it_ended
-from serve_apps.testbed.state import Standing, read_standing
+from serve_apps.testbed.state import Standing, end_of, read_standing
 from serve_apps.wire.calls import Unreached
 from tests.build.fakes import device_testbed, header, scenario
 
@@ -210,3 +210,35 @@ def test_how_much_of_a_record_is_kept_is_given_as_a_size(given: str, size: int |
 def test_a_size_that_is_none_is_told_by_name(given: str) -> None:
     with pytest.raises(ConfigError, match=r"--keep-records .*: is .*; give"):
         size_of("--keep-records", given)
+
+
+KNOWN = {"pid": 1, "started": 1, "address": "a", "url": "http://x", "testbed": "{}", "options": {}}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is damaged"),
+        (b"[1, 2]", "is damaged"),
+        (b'{"pid": 1, "star', "is damaged"),
+        (b"\xff\xfe", "is damaged"),
+        (orjson.dumps({**KNOWN, "pid": "many"}), "pid: "),
+        (orjson.dumps({name: v for name, v in KNOWN.items() if name != "url"}), "url: "),
+        (orjson.dumps({**KNOWN, "colour": "red"}), "colour: "),
+    ],
+)
+def test_a_state_file_that_is_none_is_named_with_what_to_do(state: Path, content: bytes, words: str) -> None:
+    state.write_bytes(content)
+    for command in ("down", "events"):
+        failed = CliRunner().invoke(app, [command]).exception
+        assert isinstance(failed, ConfigError), failed
+        assert all(word in str(failed) for word in (words, "testbed.json", "remove the file"))
+    assert state.exists(), "it may be all that is known of what stands"
+
+
+def test_an_ending_that_cannot_be_read_is_no_good_ending(state: Path) -> None:
+    stands(state)
+    end_of(state).write_bytes(b'{"pid": 1}')
+    result = CliRunner().invoke(app, ["down"])
+    assert result.exit_code == 1
+    assert "is damaged, or of another edgebed" in " ".join(result.output.split())

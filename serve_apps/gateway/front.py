@@ -131,6 +131,8 @@ class Front:
             yield from unsent_samples(GATEWAY_APP, self._batch())
         if current is not None:
             yield from run_samples(current)
+            if current.links is not None:
+                yield from current.links.samples()
         others = self._others()
         if others is not None:
             yield from others.samples()

@@ -17,6 +17,7 @@ from typing import Any
 
 from emulation.domain.measured import Measured
 from emulation.domain.records import LinkRecord
+from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.clock import LiveClock
@@ -109,6 +110,15 @@ class Links:
         """The round trip to a node, wall seconds."""
         best = self._best(node)
         return 0.0 if best is None else best.rtt_s
+
+    def samples(self) -> list[Sample]:
+        """For whoever scrapes: the round trip to every node on another machine."""
+        known = ((node, link.best) for node, link in self._links.items())
+        return [
+            Sample("edgebed_link_round_trip_seconds", (node,), best.rtt_s)
+            for node, best in known
+            if best is not None
+        ]
 
     def travelled(self, node: str, served: Served) -> Served:
         """An attempt at a node as it looks from here: its times on our clock, and the way there and back in its

@@ -118,6 +118,11 @@ METRICS: dict[str, Metric] = {
         FAST_PATH, "gauge", "Wall seconds since this gateway heard what others have at the node (5 in silence)",
         ("node",),
     ),
+    "edgebed_link_round_trip_seconds": Metric(
+        FAST_PATH, "gauge",
+        "Wall seconds from this gateway to the node and back, the quickest of ten probes; absent on its own machine",
+        ("node",),
+    ),
     # The run
     "edgebed_run_info": Metric(RUN, "gauge", "1 while this run is in progress", ("scheme", "testbed", "lifecycle")),
     "edgebed_virtual_seconds": Metric(RUN, "gauge", "The run's clock"),

@@ -18,6 +18,7 @@ from emulation.domain.request import Request
 from emulation.domain.sharing import GpuSpec
 from serve_apps.gateway.flight import Flight
 from serve_apps.gateway.front import Front
+from serve_apps.gateway.links import Links
 from serve_apps.gateway.names import Names
 from serve_apps.observe.requests import RequestCounts
 from serve_apps.wire.ask import Ask
@@ -65,6 +66,7 @@ class MadeUpRun:
         self.counts = RequestCounts("sect", (m.id for m in TESTBED.models))
         self.counts.ends["gpt2", "done"] = 3
         self.heard_s = {"plan": 40.0}
+        self.links: Links | None = None
         self.fast_path = FastPath(TESTBED, Sect(), Prior(TESTBED))
         self.asked: list[tuple[Request, Ask]] = []
         self.left = asyncio.Event()

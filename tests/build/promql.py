@@ -13,9 +13,10 @@ from serve_apps.observe.metrics import GPUS, METRICS
 
 SOMETIMES = {
     "edgebed_admission_limit_seconds", "edgebed_requests_of_others", "edgebed_node_news_age_seconds",
+    "edgebed_link_round_trip_seconds",
     *(name for name, metric in METRICS.items() if metric.group == GPUS),
 }  # fmt: skip
-"""Metrics that a run has only where there are limits, several gateways, or GPUs of real models."""
+"""Metrics that a run has only where there are limits, several gateways, several machines, or GPUs of real models."""
 _COMPARED = re.compile(r"^(?P<value>.+) [<>] [0-9.]+$", re.S)
 _NAME = re.compile(r"\b(?:edgebed_|vllm:|process_)[a-z0-9_:]+")
 

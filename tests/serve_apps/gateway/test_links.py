@@ -2,87 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
 
 import pytest
 
-from emulation.domain.measured import Measured
-from serve_apps.gateway.links import FIRST, WINDOW, Links
-from serve_apps.records.batch import RecordBatch
-from serve_apps.wire.calls import CALL_LIMIT_S, Unreached
-from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Served
-from serve_apps.wire.names import RECORDER, runtime_name
-from tests.build.controllers import Books
+from serve_apps.gateway.links import FIRST, WINDOW
+from tests.build.asgi import MadeUpRun, asked
+from tests.build.links import SPEEDUP, World
 from tests.build.waiting import in_a_loop
-
-SPEEDUP, T0_S = 2.0, 1000.0
-
-
-class World:
-    """A gateway and a node on two machines: time goes on as messages travel, and the node's clock is off."""
-
-    def __init__(self, up_s: float, down_s: float, ahead_s: float = 0.0, machine: str = "there") -> None:
-        self.up_s, self.down_s, self.ahead_s, self.machine = up_s, down_s, ahead_s, machine
-        self.wall_s = T0_S
-        self.waits: list[float] = []
-        """Seconds the next messages wait for something beside the way, on their way there."""
-        self.books, self.asked = Books(), 0
-        self.batch = RecordBatch(self, "gateway")
-        self.batch.begin("run")
-        self.links = Links(self, self.batch, Clock(self), "here")
-
-    async def call(self, name: str, method: str, *args: Any, limit_s: float = CALL_LIMIT_S) -> Any:
-        if name == RECORDER:
-            return await getattr(self.books, method)(*args)
-        if self.up_s == float("inf"):
-            raise Unreached("silent")
-        if method == "where":
-            return {"machine": self.machine}
-        assert (name, method) == (runtime_name("n"), "echo")
-        self.asked += 1
-        self.wall_s += self.up_s + (self.waits.pop(0) if self.waits else 0.0)
-        there_s = self.wall_s + self.ahead_s
-        self.wall_s += self.down_s
-        return there_s
-
-    def stream(self, name: str, method: str, *args: Any) -> Any: ...
-
-    def tell(self, name: str, method: str, *args: Any) -> None: ...
-
-    async def rows(self) -> list[Any]:
-        """What is in the record of links."""
-        await self.batch.flush()
-        return [args for method, args in self.books.entries if method == "link"]
-
-    def attempt(self, queue_s: float = 0.3, service_s: float = 2.0) -> tuple[Served, float, float]:
-        """What the node says of an attempt sent now, and when it left the gateway and was heard of there again;
-        virtual seconds. Times at the node are on its own clock."""
-        sent_s = self.wall_s
-        at_node_s = sent_s + self.up_s + self.ahead_s
-        ended_s = at_node_s + queue_s + service_s
-        heard_s = sent_s + self.up_s + queue_s + service_s + self.down_s
-        measured = Measured(
-            executor="n/m", dispatched_s=virtual(at_node_s), enqueued_s=virtual(at_node_s),
-            started_s=virtual(at_node_s + queue_s), service_s=service_s * SPEEDUP,
-        )  # fmt: skip
-        served = Served(outcome="done", ended_s=virtual(ended_s), measured=measured)
-        return served, virtual(sent_s), virtual(heard_s)
-
-
-class Clock(LiveClock):
-    """The gateway's."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(SPEEDUP, T0_S)
-        self._world = world
-
-    def wall_s(self) -> float:
-        return self._world.wall_s
-
-
-def virtual(wall_s: float) -> float:
-    return (wall_s - T0_S) * SPEEDUP
 
 
 @pytest.mark.parametrize(("up_s", "down_s"), [(0.01, 0.01), (0.02, 0.0), (0.003, 0.017)])
@@ -115,6 +42,7 @@ async def test_nodes_on_the_gateways_own_machine_are_never_probed() -> None:
     served, _, _ = world.attempt()
     assert world.links.travelled("n", served) is served
     assert (world.asked, world.links.network_s("n"), await world.rows()) == (0, 0.0, [])
+    assert world.links.samples() == []
 
 
 @in_a_loop
@@ -129,6 +57,24 @@ async def test_the_quickest_of_the_last_probes_counts() -> None:
         assert world.links.network_s("n") == pytest.approx(0.02)
         await world.links.probe("n")
     assert world.links.network_s("n") == pytest.approx(0.06)
+    (sample,) = world.links.samples()
+    assert (sample.metric, sample.labels) == ("edgebed_link_round_trip_seconds", ("n",))
+    assert sample.value == pytest.approx(0.06)
+
+
+def test_a_gateway_tells_its_scraper_of_the_nodes_on_other_machines() -> None:
+    run, world = MadeUpRun(), World(0.01, 0.03)
+    run.links = world.links
+    assert b"edgebed_link_round_trip_seconds{" not in asked("/metrics/gateway", run=run).body
+    asyncio.run(world.links.begin(["n"]))
+    (line,) = (
+        line
+        for line in asked("/metrics/gateway", run=run).body.splitlines()
+        if line.startswith(b"edgebed_link_round_trip_seconds")
+    )
+    name, value = line.decode().split()
+    assert name == 'edgebed_link_round_trip_seconds{node="n"}'
+    assert float(value) == pytest.approx(0.04)
 
 
 @in_a_loop

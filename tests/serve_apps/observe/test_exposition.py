@@ -49,6 +49,7 @@ from serve_apps.wire.names import EVENTS, PLANNER, RECORDER
 from tests.build.asgi import RUN, TESTBED, MadeUpRun
 from tests.build.calls import InMemoryCalls
 from tests.build.fakes import device_testbed, request
+from tests.build.links import World
 from tests.build.waiting import in_a_loop
 
 MIB = 2**20
@@ -99,6 +100,9 @@ def everything(folder: Path) -> Iterator[Sample]:
     others = Others(0, lambda: run.fast_path, LiveClock(1.0))
     others.hear("d0", Heard(1, True, ()))
     yield from others.samples()
+    elsewhere = World(0.01, 0.01)
+    asyncio.run(elsewhere.links.begin(["n"]))
+    yield from elsewhere.links.samples()
     yield from node_samples(world.view(0.0), world.loads())
     yield from unsent_samples("recorder", SimpleNamespace(unsent=1, lag_s=0.5, failures=1))
     yield from fault_samples({"slowdown": 1})

@@ -17,6 +17,7 @@ from controller.agents.answers import NoAnswer
 from controller.agents.config import Fallback
 from controller.agents.llm import ReasonerError
 from controller.agents.reasoner import NONE, RULES
+from controller.approval import ApprovalConfig, Verdict, as_data, stood_in
 from emulation.domain.actions import Choice, CommandT, Decision, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import (
@@ -25,6 +26,7 @@ from emulation.domain.feasibility import (
     node_violations,
     policy_violations,
 )
+from emulation.domain.plain import command_data
 from emulation.domain.ports import Decider, DeploymentAgent, GlobalPlanner, PromptScheduler
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from emulation.rng import stream
@@ -48,6 +50,8 @@ class LoopConfig:
     """Virtual seconds from observing to landing; the world applies the decision that much later. A choice that states
     a thinking time of its own took that long instead."""
     fallback: Fallback = "last_valid"
+    approval: ApprovalConfig | None = None
+    """Where decisions of a reasoner are held for approval."""
 
 
 class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
@@ -74,6 +78,8 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         self._rng = stream(seed, f"fallback:{self.actor}")
         self._config = config or LoopConfig()
         self._last_valid: CommandT | None = None
+        self._in_force: CommandT | None = None
+        """What was decided last, by whomever."""
 
     @abstractmethod
     def accept(self, policy: MacroPolicy) -> None:
@@ -93,8 +99,9 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         """The reasoner, if there is one, fails in this way from now on; None: it works again."""
         self._decider.outage(failure)
 
-    def observe(self, seen: SeenT, cause: str, now_s: float | None = None) -> Decision:
-        """Decide once. `now_s`: when it is asked, virtual seconds; None: when the telemetry was taken.
+    def observe(self, seen: SeenT, cause: str, now_s: float | None = None, ask: bool = False) -> Decision:
+        """Decide once. `now_s`: when it is asked, virtual seconds; None: when the telemetry was taken. `ask`: whoever
+        calls sees to a decision that is held (`held`, `settled`); otherwise the stand-in does.
 
         Raises `ReasonerError` where a script ends or a replay is asked what was not recorded, and nothing else.
         """
@@ -109,7 +116,7 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         except NoAnswer as failed:
             choice, reasoner, violations = self._replaced(failed, seen)
             self._decider.adopted(choice.command)
-        return Decision(
+        decision = Decision(
             actor=self.actor,
             cause=cause,
             decided_at_s=asked_at_s,
@@ -121,6 +128,73 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
             violations=violations,
             exchanges=choice.exchanges,
         )
+        approval = self._config.approval
+        if approval is not None and not ask and self.held(decision):
+            return self.settled(decision, stood_in(approval), seen)
+        if not (ask and self.held(decision)):
+            self._in_force = choice.command
+        return decision
+
+    # -- approval -------------------------------------------------------------------------------------------
+
+    @property
+    def approval(self) -> ApprovalConfig | None:
+        """How long decisions of a reasoner are held for somebody's approval; None: they are not."""
+        return self._config.approval
+
+    @property
+    def in_force(self) -> CommandT | None:
+        """What was decided last."""
+        return self._in_force
+
+    def held(self, decision: Decision) -> bool:
+        """Whether a decision waits for approval: a reasoner's own, and another than what is in force."""
+        own = bool(decision.exchanges) and not decision.violations
+        return self._config.approval is not None and own and decision.command != self._in_force
+
+    def settled(self, decision: Decision, verdict: Verdict, seen: SeenT) -> Decision:
+        """What a verdict makes of a decision that was held: it, what somebody wrote instead, or the rules' choice."""
+        proposal = as_data(_plain(self._in_force), _plain(decision.command), decision.reason, verdict)
+        command: Any = decision.command if verdict.command is None else verdict.command
+        reason, reasoner, thinking_s = (
+            decision.reason,
+            decision.reasoner,
+            decision.thinking_s + verdict.waited_s,
+        )
+        if verdict.outcome == "edited":
+            reasoner = NONE
+        elif verdict.outcome != "approved":
+            command, reason, reasoner, more_s = self._instead(seen)
+            thinking_s += more_s
+        if command != decision.command:
+            self._decider.adopted(command)
+        self._in_force = self._last_valid = command
+        return replace(
+            decision, command=command, reason=f"{verdict.told()}: {reason}", reasoner=reasoner,
+            thinking_s=thinking_s, proposal=proposal,
+        )  # fmt: skip
+
+    def _instead(self, seen: SeenT) -> tuple[CommandT, str, str, float]:
+        """The rules' choice, its reason and thinking; what is in force where there are no rules or they fail."""
+        if self._stand_in is not None:
+            try:
+                rules = self._valid(self._stand_in, seen)
+            except NoAnswer:
+                pass
+            else:
+                return (
+                    rules.command,
+                    f"the rules decide instead: {rules.reason}",
+                    RULES,
+                    rules.thinking_s or 0.0,
+                )
+        if self._in_force is not None:
+            return self._in_force, "what was in force stays", NONE, 0.0
+        return self._random(), "random policy", NONE, 0.0
+
+    def violations(self, command: CommandT) -> list[str]:
+        """Why a command is impossible; empty if it is not."""
+        return self._check(command)
 
     def _charged_s(self, thinking_s: float | None) -> float:
         return self._config.thinking_s if thinking_s is None else thinking_s
@@ -269,6 +343,10 @@ class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
 def spent(violations: Sequence[str]) -> bool:
     """Whether a decider had no answer because the run's budget is spent: there will be none any more."""
     return tuple(violations[:1]) == (BUDGET,)
+
+
+def _plain(command: Any) -> Any:
+    return None if command is None else command_data(command)
 
 
 def _taken_at_s(seen: NodeView | ClusterSnapshot) -> tuple[float, float]:

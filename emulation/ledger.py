@@ -13,6 +13,7 @@ from mypy_extensions import mypyc_attr
 from emulation.domain.actions import Decision, RoutingDecision
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.measured import Measured
+from emulation.domain.plain import command_data
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import (
     DecisionRecord,
@@ -26,7 +27,7 @@ from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import Arrived, TypeStats, Window, WorkStats
 from emulation.executor.notices import Changed
 from emulation.faults import Step
-from emulation.record_lines import command_data, exchange_record, request_record
+from emulation.record_lines import exchange_record, proposal_record, request_record
 
 Unfinished = tuple[Request, Measured | None, RoutingDecision | None]
 """A request in the system when a run ends: its present attempt if it has one, and where it was sent."""
@@ -157,6 +158,8 @@ class Ledger:
             return
         for number, exchange in enumerate(decision.exchanges, start=1):
             self._sink.write(exchange_record(decision, exchange, number))
+        if decision.proposal is not None:
+            self._sink.write(proposal_record(decision, decision.proposal))
         record = DecisionRecord(
             t_s=decision.decided_at_s,
             actor=decision.actor,

@@ -1,13 +1,13 @@
-"""Lines of a record, made from what the worlds know: a request at its end, a question to a reasoner, a command."""
+"""Lines of a record, made from what the worlds know: a request at its end, a question to a reasoner, a proposal."""
 
 from __future__ import annotations
 
-from math import inf
+from collections.abc import Mapping
 from typing import Any
 
-from emulation.domain.actions import Decision, Exchange, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
+from emulation.domain.actions import Decision, Exchange, RoutingDecision
 from emulation.domain.measured import Measured
-from emulation.domain.records import DecisionRecord, RequestRecord
+from emulation.domain.records import PERSON, DecisionRecord, RequestRecord
 from emulation.domain.request import Fate, Request
 
 
@@ -68,18 +68,15 @@ def exchange_record(decision: Decision, exchange: Exchange, number: int) -> Deci
     )
 
 
-def command_data(command: NodeConfig | RouteGuide | MacroPolicy) -> dict[str, Any]:
-    """A command as JSON-ready data, keys sorted."""
-    if isinstance(command, NodeConfig):
-        return {"node": command.node, "modes": {m: v for m, v in sorted(command.modes.items()) if v != "off"}}
-    if isinstance(command, RouteGuide):
-        return {
-            "table": {f"{origin}|{model}": node for (origin, model), node in sorted(command.table.items())},
-            "masked": sorted(command.masked),
-            "weights": {f"{model}|{node}": w for (model, node), w in sorted(command.weights.items())},
-        }
-    return {
-        "p": {m: {n: w for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())},
-        "roles": {n: dict(sorted(r.items())) for n, r in sorted(command.roles.items())},
-        "admission_limit_s": {m: v for m, v in sorted(command.admission_limit_s.items()) if v != inf},
-    }
+def proposal_record(decision: Decision, proposal: Mapping[str, Any]) -> DecisionRecord:
+    """What somebody made of a decision that was held for approval; the decision itself follows."""
+    return DecisionRecord(
+        t_s=decision.decided_at_s,
+        actor=PERSON,
+        cause=f"proposal of {decision.actor}, {decision.cause}",
+        inputs_age_s=0.0,
+        choice={"proposal": dict(proposal)},
+        reason=str(proposal["why"]),
+        reasoner="none",
+        landed_s=decision.decided_at_s + decision.thinking_s,
+    )

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from controller.agents.openai_config import Answers, OpenAiConfig
 from controller.agents.reasoner import split_choice
+from controller.approval import ApprovalConfig
 from controller.belief import BeliefConfig
 from controller.planners.memory import MemoryConfig
 from emulation.domain.cluster import Strict
@@ -47,6 +48,8 @@ class AgentsConfig(Strict):
     max_rounds: Annotated[int, Range(0, 10, "rounds")] = 2
     """Rounds of tool calls per decision, for agents that have tools."""
     fallback: Fallback = "last_valid"
+    approve: ApprovalConfig | None = None
+    """Where a reasoner's decisions are held until somebody approves, edits or rejects them; null: they are not."""
     precedents: Annotated[int, Range(0, 100, "cases")] = 3
     """Cases a planner is shown as the best; as the worst, a third as many, rounded up."""
     what_if_draws: Annotated[int, Range(1, 100, "draws")] = 1

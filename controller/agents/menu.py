@@ -142,7 +142,9 @@ class ChoosingDecider(ReasonedDecider[CommandT]):
         user = render("choice_options", situation=situation, options=shown.lines)
         answer = self.asker.ask(system, user, ChoiceAnswer, faults(len(left)), wanted=shown.wanted())
         option = left[shown.order[answer.choice - 1]]
-        reason = f"option {answer.choice} of {len(left)}: {option.told}; {option.estimate.told} estimated"
+        expected = option.estimate
+        rest = f"success {expected.success:.2f}, mean latency {expected.latency_s:.0f} s"
+        reason = f"option {answer.choice} of {len(left)}: {option.told}; J {expected.objective:.3f} estimated; {rest}"
         return Choice(option.command, reason, self.asker.thinking_s, self.asker.exchanges)
 
 

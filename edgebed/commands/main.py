@@ -20,6 +20,7 @@ from edgebed.commands.models import app as models_app
 from edgebed.commands.options import (
     AddressOption,
     AgentsModeOption,
+    ApproveOption,
     BackendOption,
     BaselineOption,
     GatewaysOption,
@@ -49,7 +50,8 @@ from edgebed.commands.profile import profile, profiles
 from edgebed.commands.recover import recover
 from edgebed.commands.reproduce import app as reproduce_app
 from edgebed.commands.standing import down, up
-from edgebed.commands.steer import events, inject, rate, switch, undo
+from edgebed.commands.steer import approve as approve_proposal
+from edgebed.commands.steer import events, inject, proposals, rate, reject, switch, undo
 from edgebed.commands.ui import ui
 
 RUNS = "Compare"
@@ -165,6 +167,7 @@ def compare(
     backend: BackendOption = "emulated",
     reasoner: ReasonerOption = None,
     agents_mode: AgentsModeOption = None,
+    approve: ApproveOption = False,
     folder: OutOption = None,
     resume: ResumeOption = False,
     baseline: BaselineOption = None,
@@ -177,12 +180,13 @@ def compare(
     from edgebed.runs.comparison import check, compare_virtual
     from edgebed.runs.layout import Layout
     from edgebed.wiring.preflight import look_at_models
-    from edgebed.wiring.reasoners import with_reasoner
+    from edgebed.wiring.reasoners import with_approval, with_reasoner
     from emulation.files import load_scenario
 
     loaded = with_reasoner(
         adjusted(load_scenario(scenario), speedup, lifecycle, gateways), reasoner, agents_mode
     )
+    loaded = with_approval(loaded, approve)
     names, numbers = names_of(schemes), seeds_of(seeds)
     check(loaded, names, live)
     check_reasoner_thinks(reasoner, names)
@@ -233,8 +237,9 @@ def demo(
     )
 
 
-for command in (up, load, rate, inject, undo, switch, events, down):
+for command in (up, load, rate, inject, undo, switch, events, proposals, reject, down):
     app.command(cls=Command, rich_help_panel=LIVE)(command)
+app.command("approve", cls=Command, rich_help_panel=LIVE)(approve_proposal)
 
 
 @app.command(cls=Command, rich_help_panel=RECORDS)

@@ -141,6 +141,14 @@ AgentsModeOption = Annotated[
         "`auto` (choice for small models, free for others). By default as the scenario says, else `auto`.",
     ),
 ]
+ApproveOption = Annotated[
+    bool,
+    typer.Option(
+        "--approve",
+        help="Hold what an agent decided until somebody approves, edits or rejects it (`edgebed proposals`); after a "
+        "while the rules decide. In virtual time nobody is there, unless `agents.approve` names a stand-in.",
+    ),
+]
 SpeedupOption = Annotated[
     float | None,
     typer.Option(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
+import orjson
 import typer
 
 from edgebed.commands.console import out, print_rows, warn
@@ -161,6 +162,69 @@ def rate(
     load = _done(url, lambda control: control.change_rate(factor))
     at = f"{load.rate:g} times as densely as it says" if load.running else "no more is sent"
     out.print(f"load of {load.scenario}: {at}")
+
+
+def proposals(url: UrlOption = None, as_json: JsonOption = False) -> None:
+    """List the decisions of agents that wait for approval on the live testbed, and the latest that did."""
+    found = _done(url, lambda control: control.proposals())
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    elif found.proposals:
+        print_rows(("proposal", "of", "state", "until", "in force", "proposed", "why"), [
+            (str(p.proposal), f"{p.actor}, {p.cause}", p.state.replace("_", " "), f"{p.until_s:.1f} s",
+             _command_told(p.present), _command_told(p.proposed), p.reason)
+            for p in found.proposals
+        ])  # fmt: skip
+    else:
+        out.print(f"no proposal so far, at {found.t_s:.1f} virtual seconds")
+
+
+ProposalArgument = Annotated[
+    int,
+    typer.Argument(
+        metavar="NUMBER",
+        min=1,
+        max=1_000_000_000,
+        help="The number of the proposal, as `edgebed proposals` lists it.",
+    ),
+]
+WhyOption = Annotated[str, typer.Option("--why", help="A reason for the record. By default none.")]
+
+
+def approve(
+    number: ProposalArgument,
+    edited: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="JSON",
+            help="What is to be done in its place: the proposed command, as `edgebed proposals --json` shows it, "
+            "changed. By default the proposal as it is.",
+        ),
+    ] = None,
+    why: WhyOption = "",
+    url: UrlOption = None,
+) -> None:
+    """Have a decision of an agent carried out that waits for approval."""
+    command = None
+    if edited is not None:
+        try:
+            command = orjson.loads(edited)
+        except orjson.JSONDecodeError as error:
+            raise ConfigError(f"--with {edited[:60]!r}: is no JSON ({error})") from error
+    done = _done(url, lambda control: control.approve(number, command, why))
+    out.print(f"proposal {number} of {done.actor}: {done.state}")
+
+
+def reject(number: ProposalArgument, why: WhyOption = "", url: UrlOption = None) -> None:
+    """Reject a decision of an agent that waits for approval: the rules of its role decide instead."""
+    done = _done(url, lambda control: control.reject(number, why))
+    out.print(f"proposal {number} of {done.actor}: {done.state}")
+
+
+def _command_told(command: Mapping[str, object] | None) -> str:
+    """A command in a table: as JSON, cut."""
+    return "–" if command is None else orjson.dumps(command).decode()[:200]
 
 
 def begin_detached(url: str | None, scenario: str, seed: int, rate: float, as_json: bool) -> None:

@@ -122,7 +122,8 @@ class LoopBuilder:
 
     def _loop(self, asker: Asker | None) -> LoopConfig:
         label = self._scheme.reasoner if asker is None else asker.label
-        return LoopConfig(reasoner=label, fallback=self._agents.fallback)
+        approval = None if asker is None else self._agents.approve
+        return LoopConfig(reasoner=label, fallback=self._agents.fallback, approval=approval)
 
     # -- the rules of each role -----------------------------------------------------------------------------
 

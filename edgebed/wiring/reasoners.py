@@ -56,6 +56,15 @@ def with_reasoner(scenario: Scenario, choice: str | None, answers: Answers | Non
     return scenario.model_copy(update={"controllers": controllers})
 
 
+def with_approval(scenario: Scenario, approve: bool) -> Scenario:
+    """The scenario whose agents' decisions wait for approval, as it says how; without `approve` it is as it was."""
+    agents: dict[str, Any] = dict(scenario.controllers.get("agents", {}))
+    if not approve:
+        return scenario
+    agents["approve"] = agents.get("approve") or {}
+    return scenario.model_copy(update={"controllers": {**scenario.controllers, "agents": agents}})
+
+
 def parameters(
     cls: type[ConfigT], name: str, scenario: Scenario, defaults: Mapping[str, Any] | None = None
 ) -> ConfigT:

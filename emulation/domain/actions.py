@@ -105,3 +105,5 @@ class Decision:
     """Why the decider's own answer was replaced; empty if it was valid."""
     exchanges: tuple[Exchange, ...] = ()
     """Those of the decider's own choice, valid or not."""
+    proposal: Mapping[str, Any] | None = None
+    """Where it was held for somebody's approval: what was in force, what was proposed and why, and the verdict."""

@@ -21,6 +21,7 @@ from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
 from emulation.domain.scenario import PLANNER_GRACE_SHARE
 from emulation.domain.slots import slot_of, slot_start_s
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
+from serve_apps.deciders.approving import approved
 from serve_apps.deciders.control_run import ControlRun
 from serve_apps.deciders.telemetry import Telemetry
 from serve_apps.observe.actors import unsent_samples
@@ -245,7 +246,9 @@ class Host(ABC):
         if seen is None:
             return
         asked_at_s = clock.now_s()
-        decision: Decision = await asyncio.to_thread(loop.observe, seen, cause, asked_at_s)
+        decision: Decision = await asyncio.to_thread(loop.observe, seen, cause, asked_at_s, True)
+        if loop.held(decision):
+            decision = await approved(self._calls, clock, loop, decision, seen)
         if clock.started:  # before a run begins there is time to think
             await asyncio.sleep(clock.wall_until_s(asked_at_s + decision.thinking_s))
         async with self._landing:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from controller.approval import Outcome
+from emulation.domain.actions import Command
 from emulation.domain.records import DecisionRecord
 from emulation.domain.scenario import Scenario
 from serve_apps.deciders.events import EventPlayer
 from serve_apps.deciders.load_desk import LoadDesk
+from serve_apps.deciders.proposals import ProposalDesk
 from serve_apps.deciders.sending import Senders
 from serve_apps.wire.calls import Calls
 from serve_apps.wire.kills import Kills
 from serve_apps.wire.names import LOAD, RECORDER
 from serve_apps.wire.restart import kept_of
-from serve_apps.wire.steer import Load, LoadEntry, LoadState, Rate
+from serve_apps.wire.steer import (
+    Approve,
+    Load,
+    LoadEntry,
+    LoadState,
+    ProposalEntry,
+    ProposalList,
+    Rate,
+    Reject,
+)
 from serve_apps.wire.switching import Stage
 
 
@@ -21,6 +35,7 @@ class SteeredRun(EventPlayer):
     def __init__(self, calls: Calls, kills: Kills, senders: Senders) -> None:
         super().__init__(calls, kills)
         self._desk = LoadDesk(senders, self._write)
+        self._proposals = ProposalDesk()
 
     async def begin_run(
         self, run_id: str, scenario: Scenario, stage: Stage | None = None, folder: str = ""
@@ -28,6 +43,7 @@ class SteeredRun(EventPlayer):
         """As the player's; `folder`: of the run, where the client's log goes."""
         await super().begin_run(run_id, scenario, stage)
         self._desk.begin(scenario, folder, self._clock)
+        self._proposals.begin(scenario.testbed, self._clock)
 
     async def resume(self) -> None:
         """As the player's. A load that was being sent has ended with the process before this one."""
@@ -48,6 +64,32 @@ class SteeredRun(EventPlayer):
     async def load(self) -> LoadState:
         """Whether a load is being sent. Raises `ValueError` if no run is in progress."""
         return self._desk.state()
+
+    # -- proposals ------------------------------------------------------------------------------------------
+
+    async def propose(self, asked: dict[str, Any]) -> int:
+        """An agent's decision is to be approved; its number. See `ProposalDesk.propose`."""
+        return self._proposals.propose(asked)
+
+    async def verdict(self, number: int, limit_s: float) -> tuple[Outcome, Command | None, str] | None:
+        """What somebody made of a proposal, within so many wall seconds."""
+        return await self._proposals.verdict(number, limit_s)
+
+    async def timed_out(self, number: int) -> None:
+        """Nobody said anything about a proposal in time."""
+        self._proposals.timed_out(number)
+
+    async def proposals(self) -> ProposalList:
+        """The latest proposals of the run."""
+        return self._proposals.listed()
+
+    async def approve(self, asked: Approve) -> ProposalEntry:
+        """Carry a proposal out. Raises `ValueError` for one that does not wait, and a command that cannot be."""
+        return self._proposals.approve(asked)
+
+    async def reject(self, asked: Reject) -> ProposalEntry:
+        """Have the rules decide instead. Raises `ValueError` for one that does not wait."""
+        return self._proposals.reject(asked)
 
     async def end_load(self) -> None:
         """The run is about to end: send no more."""

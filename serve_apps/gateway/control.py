@@ -14,7 +14,19 @@ from serve_apps.gateway.http import CHALLENGE, Exchange, HttpError
 from serve_apps.wire.calls import CALL_LIMIT_S, Calls, Unreached
 from serve_apps.wire.names import EVENTS, RECORDER
 from serve_apps.wire.secret import Secret
-from serve_apps.wire.steer import EventList, InForce, Load, Rate, SchemeList, SwitchTo, Undo
+from serve_apps.wire.steer import (
+    Approve,
+    EventList,
+    InForce,
+    Load,
+    ProposalEntry,
+    ProposalList,
+    Rate,
+    Reject,
+    SchemeList,
+    SwitchTo,
+    Undo,
+)
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -88,6 +100,26 @@ class ControlFront:
         self._authorise(exchange)
         found: SchemeList = await self._ask(EVENTS, "schemes", limit_s=SWITCH_LIMIT_S)
         await exchange.json(found.model_dump(mode="json"))
+
+    async def proposals(self, exchange: Exchange) -> None:
+        """The decisions of agents that wait for approval, and the latest that did."""
+        self._authorise(exchange)
+        found: ProposalList = await self._ask(EVENTS, "proposals")
+        await exchange.json(found.model_dump(mode="json"))
+
+    async def approve(self, exchange: Exchange) -> None:
+        """Carry a proposal out, as it is or edited; answered with what it is now."""
+        self._authorise(exchange)
+        asked = await self._body(exchange, Approve)
+        done: ProposalEntry = await self._ask(EVENTS, "approve", asked, param="proposal")
+        await exchange.json(done.model_dump(mode="json"))
+
+    async def reject(self, exchange: Exchange) -> None:
+        """Have the rules decide instead; answered with what the proposal is now."""
+        self._authorise(exchange)
+        asked = await self._body(exchange, Reject)
+        done: ProposalEntry = await self._ask(EVENTS, "reject", asked, param="proposal")
+        await exchange.json(done.model_dump(mode="json"))
 
     async def block(self, exchange: Exchange) -> None:
         """Stall this gateway for some wall seconds: everything it does waits (tests)."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from emulation.domain.cluster import Strict
 from emulation.domain.events import SchemeName
-from emulation.domain.quantities import Name, Range, Seed
+from emulation.domain.quantities import Line, Name, Range, Seed
 
 EventNumber = Annotated[int, Range(0, 1_000_000)]
 State = Literal["waiting", "in_force", "ending", "over", "missed"]
@@ -121,3 +121,52 @@ class SchemeList(Strict):
 
     scheme: str
     schemes: tuple[Choice, ...]
+
+
+ProposalNumber = Annotated[int, Range(1, 1_000_000_000)]
+
+
+class ProposalEntry(Strict):
+    """A decision of an agent that is held for approval, or was. Times in virtual seconds of the run."""
+
+    proposal: int
+    """Its number, from 1."""
+    actor: str
+    """planner, scheduler or deployer:<node>."""
+    cause: str
+    t_s: float
+    """When it was decided."""
+    until_s: float
+    """When the rules of the role decide instead, if nobody has said anything by then."""
+    reason: str
+    """The agent's own."""
+    reasoner: str
+    present: dict[str, Any] | None
+    """The command in force; null: there is none yet."""
+    proposed: dict[str, Any]
+    state: Literal["waiting", "approved", "edited", "rejected", "timed_out", "gone"]
+    """gone: whoever proposed it no longer waits, as its scheme went out or its process ended."""
+
+
+class ProposalList(Strict):
+    """The latest proposals of the run, oldest first."""
+
+    t_s: float
+    """Now."""
+    proposals: tuple[ProposalEntry, ...]
+
+
+class Approve(Strict):
+    """Carry a proposal out, or what is written here in its place."""
+
+    proposal: ProposalNumber
+    command: dict[str, Any] | None = None
+    """As `proposed` has it, changed; null: as it is."""
+    why: Line = ""
+
+
+class Reject(Strict):
+    """Have the rules of the role decide instead."""
+
+    proposal: ProposalNumber
+    why: Line = ""

@@ -12,11 +12,11 @@ from controller.objective import Objective
 from controller.planners import PLANNERS
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.feasibility import given_plan_violations, policy_violations
+from emulation.domain.plain import command_data
 from emulation.domain.ports import GlobalPlanner
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot, TypeStats, Window
 from emulation.files import list_scenarios, list_testbeds, load_scenario, load_testbed
-from emulation.record_lines import command_data
 from tests.build.views import random_snapshot
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}

@@ -15,12 +15,16 @@ from emulation.domain.cluster import Strict
 from emulation.domain.complaints import complaint
 from emulation.domain.mistakes import ConfigError
 from serve_apps.wire.steer import (
+    Approve,
     EventList,
     InForce,
     Load,
     LoadEntry,
     LoadState,
+    ProposalEntry,
+    ProposalList,
     Rate,
+    Reject,
     SchemeList,
     SwitchTo,
     Undo,
@@ -125,6 +129,22 @@ class Control:
         """Have another scheme decide; returns once it is in force."""
         asked = checked(SwitchTo, {"to": to})
         return await self._read("POST", "scheme", InForce, asked.model_dump(), limit_s=SWITCH_LIMIT_S)
+
+    async def proposals(self) -> ProposalList:
+        """The decisions of agents that wait for approval, and the latest that did."""
+        return await self._read("GET", "proposals", ProposalList)
+
+    async def approve(
+        self, number: int | str, command: Mapping[str, object] | None = None, why: str = ""
+    ) -> ProposalEntry:
+        """Carry a proposal out, or `command` in its place."""
+        asked = checked(Approve, {"proposal": number, "command": command, "why": why})
+        return await self._read("POST", "approve", ProposalEntry, asked.model_dump())
+
+    async def reject(self, number: int | str, why: str = "") -> ProposalEntry:
+        """Have the rules of the role decide instead."""
+        asked = checked(Reject, {"proposal": number, "why": why})
+        return await self._read("POST", "reject", ProposalEntry, asked.model_dump())
 
     # -- one exchange -------------------------------------------------------------------------------------
 

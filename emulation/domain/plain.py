@@ -1,0 +1,82 @@
+"""Commands as plain data: as they stand in a record, and as somebody writes one."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Annotated, Any, Literal
+
+from pydantic import ValidationError
+
+from emulation.domain.actions import Command, MacroPolicy, NodeConfig, RouteGuide
+from emulation.domain.complaints import complaint
+from emulation.domain.quantities import Range
+from emulation.domain.strict import Strict
+
+Share = Annotated[float, Range(0, 1)]
+
+
+def command_data(command: Command) -> dict[str, Any]:
+    """A command as JSON-ready data, keys sorted."""
+    if isinstance(command, NodeConfig):
+        return {"node": command.node, "modes": {m: v for m, v in sorted(command.modes.items()) if v != "off"}}
+    if isinstance(command, RouteGuide):
+        return {
+            "table": {f"{origin}|{model}": node for (origin, model), node in sorted(command.table.items())},
+            "masked": sorted(command.masked),
+            "weights": {f"{model}|{node}": w for (model, node), w in sorted(command.weights.items())},
+        }
+    return {
+        "p": {m: {n: w for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())},
+        "roles": {n: dict(sorted(r.items())) for n, r in sorted(command.roles.items())},
+        "admission_limit_s": {m: v for m, v in sorted(command.admission_limit_s.items()) if v != inf},
+    }
+
+
+class PlainNode(Strict):
+    """A node's activation pattern, as somebody writes it."""
+
+    node: str
+    modes: dict[str, Literal["cpu", "gpu", "off"]]
+
+
+class PlainGuide(Strict):
+    """A slot's guide."""
+
+    table: dict[str, str] = {}
+    masked: list[str] = []
+    weights: dict[str, Share] = {}
+
+
+class PlainPolicy(Strict):
+    """An epoch's policy."""
+
+    p: dict[str, dict[str, Share]]
+    roles: dict[str, dict[str, Literal["cpu", "gpu", "off"]]]
+    admission_limit_s: dict[str, Annotated[float, Range(0.001, 1_000_000_000, "s")]] = {}
+
+
+def command_of(actor: str, data: Any) -> Command:
+    """The command of an actor that this data is; the inverse of `command_data`. Raises `ValueError`."""
+    kind: type[PlainNode | PlainGuide | PlainPolicy] = (
+        PlainPolicy if actor == "planner" else PlainGuide if actor == "scheduler" else PlainNode
+    )
+    try:
+        found = kind.model_validate(data)
+    except ValidationError as error:
+        raise ValueError(complaint(kind, error, root="command")) from None
+    if isinstance(found, PlainNode):
+        return NodeConfig(found.node, {m: v for m, v in found.modes.items() if v != "off"})
+    if isinstance(found, PlainPolicy):
+        return MacroPolicy(p=found.p, roles=found.roles, admission_limit_s=found.admission_limit_s)
+    return RouteGuide(
+        table={_pair(k): v for k, v in found.table.items()},
+        masked=frozenset(found.masked),
+        weights={_pair(k): w for k, w in found.weights.items()},
+    )
+
+
+def _pair(key: str) -> tuple[str, str]:
+    left, bar, right = key.partition("|")
+    if not bar:
+        raise ValueError(f"command: {key!r} must be two names with | between")
+    return left, right

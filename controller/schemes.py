@@ -92,6 +92,8 @@ _ROWS = (
         "MA", "MA", "planner, scheduler and deployment agents", "table",
         deployer="agent", scheduler="agent", planner="search", reasoner=RULES,
     ),
+    Scheme("DRL", "MA", "trained agents: MAPPO routing, deep Q-learning per node", "table",
+           deployer="dqn", scheduler="mappo"),
     Scheme(
         "MA+sect", "ours", "planner and deployment agents, per-request SECT within the roles", "sect", "nnls",
         deployer="agent", scheduler="weights", planner="search", reasoner=RULES,

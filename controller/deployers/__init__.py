@@ -8,6 +8,7 @@ and is a `DeploymentAgent`. A new one is a file here and a line in `DEPLOYERS`.
 from __future__ import annotations
 
 from controller.deployers.agent import AgentDeployer
+from controller.deployers.dqn import DqnDeployer
 from controller.deployers.full import FullDeployer
 from controller.deployers.lyapunov import LyapunovDeployer
 from controller.deployers.random import RandomDeployer
@@ -17,6 +18,7 @@ from emulation.domain.ports import DeploymentAgent
 
 DEPLOYERS: dict[str, DeciderType[DeploymentAgent]] = {
     "agent": AgentDeployer,
+    "dqn": DqnDeployer,
     "full": FullDeployer,
     "lyapunov": LyapunovDeployer,
     "random": RandomDeployer,

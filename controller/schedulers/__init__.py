@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from controller.registry import DeciderType
 from controller.schedulers.agent import AgentScheduler
+from controller.schedulers.mappo import MappoScheduler
 from controller.schedulers.weights import WeightsScheduler
 from emulation.domain.ports import PromptScheduler
 
-SCHEDULERS: dict[str, DeciderType[PromptScheduler]] = {"agent": AgentScheduler, "weights": WeightsScheduler}
+SCHEDULERS: dict[str, DeciderType[PromptScheduler]] = {
+    "agent": AgentScheduler,
+    "mappo": MappoScheduler,
+    "weights": WeightsScheduler,
+}

@@ -52,6 +52,7 @@ from edgebed.commands.reproduce import app as reproduce_app
 from edgebed.commands.standing import down, up
 from edgebed.commands.steer import approve as approve_proposal
 from edgebed.commands.steer import events, inject, proposals, rate, reject, switch, undo
+from edgebed.commands.train import app as train_app
 from edgebed.commands.ui import ui
 
 RUNS = "Compare"
@@ -344,6 +345,7 @@ app.add_typer(metrics_app, name="metrics", rich_help_panel=LIVE)
 app.add_typer(reproduce_app, name="reproduce", rich_help_panel=PAPERS)
 app.add_typer(calibrate_app, name="calibrate", rich_help_panel=MODELS)
 app.add_typer(models_app, name="models", rich_help_panel=MODELS)
+app.add_typer(train_app, name="train", rich_help_panel=MODELS)
 app.command("profile", cls=Command, rich_help_panel=MODELS)(profile)
 app.command("profiles", cls=Command, rich_help_panel=LISTS)(profiles)
 

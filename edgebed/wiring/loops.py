@@ -90,7 +90,10 @@ class LoopBuilder:
         asker = self._asker("deployer", f"deployer:{node_id}")
         rules = None
         if self._needs_rules(asker):
-            rules = self._made("deployer", DEPLOYERS, self._scheme.deployer, node_id=node_id)
+            name = self._scheme.deployer
+            terms = {"slot_s": self._objective.slot_s, "scale_s": self._objective.scale_s}
+            defaults = {f: v for f, v in terms.items() if f in DEPLOYERS[name].Config.model_fields}
+            rules = self._made("deployer", DEPLOYERS, name, defaults, node_id=node_id)
         config = self._loop(asker)
         if asker is None:
             assert rules is not None

@@ -57,7 +57,8 @@ def route_shares(scores: Floats, mask: np.ndarray[tuple[int, ...], np.dtype[np.b
     logits = scores[None, :, :, 0] + own * scores[None, :, :, 1]
     logits = np.where(mask[None], logits, -np.inf)
     shares: Floats = np.exp(logits - logits.max(axis=2, keepdims=True))
-    return shares / shares.sum(axis=2, keepdims=True)
+    shares /= shares.sum(axis=2, keepdims=True)
+    return shares
 
 
 def pattern_values(

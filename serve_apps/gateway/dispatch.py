@@ -2,7 +2,7 @@
 
 Stall-proof by construction: the fast path needs no other actor to decide, every call has a limit, and records leave in
 batches. A request that is given back is routed again; one that is held waits for something to change. Knows no Ray:
-actors are reached through `Calls`, replicas through `Replicas`.
+actors are reached through `Calls`, replicas through `Replicas`. One attempt is told in `attempt_calls.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion, FastPath
 from emulation.domain.request import Outcome, Request
 from emulation.executor import Changed
+from serve_apps.gateway.attempt_calls import AttemptCalls
 from serve_apps.gateway.flight import Flight, Refused, Told, attempt_of
 from serve_apps.gateway.links import Links
 from serve_apps.gateway.names import Names
@@ -31,21 +32,12 @@ from serve_apps.observe.requests import RequestCounts, Stream
 from serve_apps.records.batch import RecordBatch
 from serve_apps.replica.choice import class_of
 from serve_apps.wire.ask import Ask
-from serve_apps.wire.calls import LONGEST_S, Calls, Unreached
+from serve_apps.wire.calls import Calls
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served, Work
-from serve_apps.wire.names import RECORDER, app_name, runtime_name
 
 log = logging.getLogger("edgebed")
 
-ATTEMPTS = 8
-"""Dispatches of one request before it is given up as an error."""
-CALL_MARGIN_S = 10.0
-"""Wall seconds beyond a request's deadline before a replica's silence counts as an error."""
-NODE_LIMIT_S = 2.0
-"""Wall seconds a node, or the recorder, has to say what became of an attempt that broke."""
-RETRY_S = 0.2
-"""Wall seconds between attempts when replicas are lost, times the attempt; a second at most."""
 HELD_LOOK_S = 1.0
 """Wall seconds after which a held request is looked at again even if nothing was heard."""
 AGAIN_LOOK_S = 0.05
@@ -79,10 +71,11 @@ class Dispatcher:
         self.records = batch
         """On their way to the recorder."""
         self._holds = Holds()
-        self._replicas = replicas
-        self._calls = calls
         self._follow_anew = follow_anew
         self._node_of = {e.id: e.node for e in run.testbed.executors()}
+        self._attempts = AttemptCalls(
+            run, clock, replicas, calls, self._node_of, self.node_lost, self._give_up
+        )
         self._away: set[str] = set()
         self._news = asyncio.Event()
         self._readers = {
@@ -159,7 +152,7 @@ class Dispatcher:
         with self._flight(request, ask) as flight:
             work: Work | None = await self._choose(flight)
             while work is not None:
-                answer = await self._attempt(flight, work)
+                answer = await self._attempts.whole(flight, work)
                 work = await self._next(flight, work, answer)
             return answer
 
@@ -169,7 +162,7 @@ class Dispatcher:
             work: Work | None = await self._choose(flight)
             while work is not None:
                 told = Told(flight)
-                async with aclosing(self._attempt_stream(flight, work)) as items:
+                async with aclosing(self._attempts.stream(flight, work)) as items:
                     async for item in items:
                         if isinstance(item, Answer):
                             answer = item
@@ -264,97 +257,9 @@ class Dispatcher:
             return served
         return self.links.travelled(self._node_of[work.executor], served)
 
-    # -- one attempt -----------------------------------------------------------------------------------
-
-    async def _attempt(self, flight: Flight, work: Work) -> Answer:
-        flight.until = _patience_until(flight.request, self.clock)
-        try:
-            async with flight.patience():
-                early = await self._turn(work)
-                return early or await self._replicas.serve(
-                    app_name(self._node_of[work.executor], work.request.model), work
-                )
-        except asyncio.CancelledError:
-            self._give_up(flight, work)
-            raise
-        except (Unreached, TimeoutError) as error:
-            return await self._lost(work, error)
-
-    async def _attempt_stream(self, flight: Flight, work: Work) -> AsyncGenerator[Delta | Answer]:
-        """Ends with an `Answer`, unless the client goes away first."""
-        flight.until = _patience_until(flight.request, self.clock)
-        over = False
-        try:
-            async with flight.patience():
-                early = await self._turn(work)
-            if early is not None:
-                over = True
-                yield early
-                return
-            items = self._replicas.stream(app_name(self._node_of[work.executor], work.request.model), work)
-            while not over:
-                async with flight.patience():  # never while the client reads
-                    item = await anext(items, None)
-                if item is None:
-                    raise Unreached("the stream ended without its answer")
-                over = isinstance(item, Answer)
-                yield item
-        except (Unreached, TimeoutError) as error:
-            over = True
-            yield await self._lost(work, error)
-        finally:
-            if not over:
-                self._give_up(flight, work)
-
-    async def _turn(self, work: Work) -> Answer | None:
-        """Lifecycle cold: wait in the node's queue first, so that a replica is only called when it is up."""
-        if not self.run.cold:
-            return None
-        runtime = self._runtime(work.executor)
-        early: Served | None = await self._calls.call(runtime, "turn", work.slim(), limit_s=LONGEST_S)
-        return None if early is None else Answer(served=early)
-
-    async def _lost(self, work: Work, error: Exception) -> Answer:
-        """A replica that broke: its node forgets the attempt, another one is made."""
-        about = {"request_id": work.request.id}
-        log.warning("attempt %d at %s: %s", work.attempt, work.executor, error, extra=about)
-        forget = (work.request.id, "its replica was lost", work.attempt)
-        try:
-            await self._calls.call(self._runtime(work.executor), "cancel", *forget, limit_s=NODE_LIMIT_S)
-        except Unreached as silent:
-            log.warning("node runtime: %s", silent, extra=about)
-            self.node_lost(self._node_of[work.executor])
-        await asyncio.sleep(min(RETRY_S * work.attempt, 1.0))
-        measured = attempt_of(work, await self._finished_of(work))
-        return Answer(
-            served=Served(
-                outcome="returned" if work.attempt < ATTEMPTS else "error",
-                ended_s=self.clock.now_s(),
-                reason=f"replica lost: {type(error).__name__}",
-                measured=measured,
-            )
-        )
-
-    async def _finished_of(self, work: Work) -> Measured:
-        """What is known to be finished of a request whose attempt broke; reports of that attempt end here."""
-        asked = (self.run.run_id, work.request.id, work.attempt + 1)
-        try:
-            written: Measured = await self._calls.call(RECORDER, "take_over", *asked, limit_s=NODE_LIMIT_S)
-        except Unreached as error:
-            about = {"request_id": work.request.id}
-            log.warning("its progress record is not reached: %s", error, extra=about)
-            return work.earlier
-        return max(written, work.earlier, key=lambda m: m.prompts_done)
-
-    def _runtime(self, executor: str) -> str:
-        return runtime_name(self._node_of[executor])
-
     # -- the end ---------------------------------------------------------------------------------------
 
     def _give_up(self, flight: Flight, work: Work) -> None:
-        """The client is gone: so is the work."""
-        gone = (work.request.id, "the client gave up", work.attempt)
-        self._calls.tell(self._runtime(work.executor), "cancel", *gone)
         self._feed_back(flight.request, work.executor, "aborted", attempt_of(work))
 
     def _feed_back(self, request: Request, executor: str, outcome: Outcome, measured: Measured) -> None:
@@ -394,11 +299,3 @@ class Dispatcher:
         self.counts.done(
             flight.request, node, measured, ended_s, flight.finish, predicted_s, overhead_s, stream
         )
-
-
-def _patience_until(request: Request, clock: LiveClock) -> float:
-    """When an attempt that began now is given up as lost, by the event loop's clock."""
-    patience_s = LONGEST_S
-    if request.deadline_s != inf:
-        patience_s = clock.wall_until_s(request.deadline_s) + CALL_MARGIN_S
-    return asyncio.get_running_loop().time() + patience_s

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulation.recording import read_run
-from serve_apps.gateway import dispatch as module
+from serve_apps.gateway import attempt_calls, dispatch
 from serve_apps.gateway.front import Front
 from serve_apps.records.recorder import Recorder
 from serve_apps.wire.calls import Unreached
@@ -149,8 +149,8 @@ def test_every_request_arrives_once_and_ends_once(script: list[Act]) -> None:
         assert all(r.headers["x-request-id"] for r in replies if r.status)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "RETRY_S", 0.0)
-        patch.setattr(module, "AGAIN_LOOK_S", 0.0)
+        patch.setattr(attempt_calls, "RETRY_S", 0.0)
+        patch.setattr(dispatch, "AGAIN_LOOK_S", 0.0)
         asyncio.run(asyncio.wait_for(steps(), 20.0))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.measured import Measured
-from serve_apps.gateway import dispatch as module
+from serve_apps.gateway import attempt_calls as module
 from serve_apps.gateway.flight import Refused
 from serve_apps.wire.ask import Ask, Fault
 from serve_apps.wire.messages import Answer, Delta, Piece, Served, Work

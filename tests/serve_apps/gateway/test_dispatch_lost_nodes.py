@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from serve_apps.gateway import dispatch as module
+from serve_apps.gateway import attempt_calls as module
 from serve_apps.gateway.flight import Refused
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta, Served, Work

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from serve_apps.gateway import dispatch as module
+from serve_apps.gateway import attempt_calls as module
 from serve_apps.gateway.flight import Refused
 from serve_apps.wire.messages import Answer, Delta, Work
 from tests.build.gateway import GONE, Gateway, said, served, story

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from serve_apps.wire.steer import (
+    Approve,
     Choice,
     EventEntry,
     EventList,
@@ -10,7 +11,10 @@ from serve_apps.wire.steer import (
     Load,
     LoadEntry,
     LoadState,
+    ProposalEntry,
+    ProposalList,
     Rate,
+    Reject,
     SchemeList,
 )
 from tests.build.asgi import MadeUpCalls
@@ -26,11 +30,20 @@ LEDGER = EventList(
 )  # fmt: skip
 
 
+PROPOSAL = ProposalEntry(
+    proposal=3, actor="deployer:n", cause="slot 4", t_s=12.0, until_s=42.0, reason="sd waits", reasoner="openai",
+    present={"node": "n", "modes": {"sd": "off", "gpt2": "cpu"}},
+    proposed={"node": "n", "modes": {"sd": "gpu", "gpt2": "cpu"}}, state="waiting",
+)  # fmt: skip
+
+
 class Actors(MadeUpCalls):
     """Behind a gateway. With an exception as `outcome` it refuses everything, or does not answer."""
 
     sent: LoadEntry | None = None
     scheme: str = "AL"
+    held: tuple[ProposalEntry, ...] = ()
+    """Decisions that wait for approval, or did."""
     missing: tuple[str, ...] = ()
     """Processes that do not take up a scheme in time."""
 
@@ -81,4 +94,22 @@ class Actors(MadeUpCalls):
     @property
     def done(self) -> list[tuple[object, ...]]:
         """What it was told to do, questions left out."""
-        return [call for call in self.called if call[1] not in ("progress", "ledger", "load", "schemes")]
+        return [
+            call
+            for call in self.called
+            if call[1] not in ("progress", "ledger", "load", "schemes", "proposals")
+        ]
+
+    def _proposals(self) -> ProposalList:
+        return ProposalList(t_s=14.0, proposals=self.held)
+
+    def _approve(self, asked: Approve) -> ProposalEntry:
+        return self._settled("approved" if asked.command is None else "edited")
+
+    def _reject(self, asked: Reject) -> ProposalEntry:
+        return self._settled("rejected")
+
+    def _settled(self, state: str) -> ProposalEntry:
+        (entry,) = self.held
+        self.held = (entry.model_copy(update={"state": state}),)
+        return self.held[0]

@@ -8,6 +8,7 @@ from nicegui import background_tasks, ui
 
 from edgebed.ui.page.event_form import EventForm
 from edgebed.ui.page.load_form import LoadForm
+from edgebed.ui.page.proposal_form import ProposalForm
 from edgebed.ui.page.room import Room
 from edgebed.ui.page.scheme_form import SchemeForm
 from edgebed.ui.page.words import one_line, seconds
@@ -59,6 +60,7 @@ class _Panel:
             self._given.props("dense outlined autocomplete=off").classes("field")
             ui.button("Use it", on_click=self._use_token).props("no-caps flat dense")
         self._said = ui.label().props("role=status aria-live=polite")
+        self._proposals = ProposalForm(self._do)
         self._ledger = ui.element("div")
         self._form = ui.element("div")
         self._load = LoadForm(self._do)
@@ -123,6 +125,7 @@ class _Panel:
         self._busy = True
         try:
             found, sent = await self._control.events(), await self._control.load()
+            proposed = await self._control.proposals()
         except ConfigError as error:
             self._silent = True
             self._refused(error)
@@ -130,6 +133,7 @@ class _Panel:
             if self._silent:
                 self._silent = False
                 self._say("")
+            self._proposals.show(proposed)
             if sent.load != self._sent:
                 self._sent = sent.load
                 self._load.show(sent.load)

@@ -17,6 +17,8 @@ from emulation.domain.snapshot import Window, WorkStats
 
 ServiceKey = tuple[str, str, Mode]
 """Node, model, mode."""
+Laws = Mapping[ServiceKey, tuple[float, ...]]
+"""Coefficients of every feasible law, seconds."""
 
 
 class BeliefConfig(Strict):
@@ -57,6 +59,7 @@ class ServiceBelief:
             for m in testbed.hosted(n.id)
             for mode in testbed.modes(n.id, m)
         }
+        self._speed = {n.id: n.speed for n in testbed.nodes}
         prior = 1.0 / self._config.prior_sigma**2
         self._factors = {law: _Factor(0.0, prior) for law in self._profile}
         self._noticed: dict[ServiceKey, float] = {}
@@ -95,9 +98,22 @@ class ServiceBelief:
         held = self._factors[law]
         return exp(held.mean - optimism / sqrt(held.precision))
 
+    @property
+    def profile(self) -> Laws:
+        """The laws before anything was learned."""
+        return self._profile
+
+    def laws(self) -> Laws:
+        """The laws as held now, rounded as those of `testbed` are."""
+        held: dict[ServiceKey, tuple[float, ...]] = {}
+        for law, theta in self._profile.items():
+            speed, factor = self._speed[law[0]], self.factor(law)
+            held[law] = tuple([c * speed * factor / speed for c in theta])
+        return held
+
     def testbed(self, optimism: float = 0.0) -> TestbedConfig:
         """The testbed with the laws as held now, one profile entry per law."""
-        speed = {n.id: n.speed for n in self._testbed.nodes}
+        speed = self._speed
         entries = tuple(
             ProfileEntry.model_construct(  # of numbers that were checked, times a factor
                 node=node, model=model, mode="gpu" if mode == "gpu" else "cpu",

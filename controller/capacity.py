@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emulation.domain.cluster import Mode, TestbedConfig
+from emulation.domain.cluster import Mode, ModelSpec, TestbedConfig
 from emulation.domain.feasibility import pack_gpus
 
 Floats = NDArray[np.float64]
@@ -25,6 +25,7 @@ TYPICAL_TOKENS = (512.0, 48.0)
 """Input and output tokens of a typical request, for models whose work is not counted in prompts."""
 
 ROUNDS = 8
+"""Steps to the fixed point of load and capacity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,14 @@ def role_table(testbed: TestbedConfig, candidates: Sequence[Sequence[dict[str, M
 
 def unit_rate(testbed: TestbedConfig, node: str, model: str, mode: Mode) -> float:
     """Units per second on the whole idle resource (16-core reference for CPU); 0 where infeasible."""
-    theta = testbed.theta(node, model, mode)
+    return rate_of(testbed.model(model), testbed.theta(node, model, mode))
+
+
+def rate_of(model: ModelSpec, theta: tuple[float, ...] | None) -> float:
+    """Units per second by a service law; 0 where there is none."""
     if theta is None:
         return 0.0
-    if testbed.model(model).features == "prompts":
+    if model.features == "prompts":
         return 1.0 / theta[0]
     return 1.0 / (theta[0] * TYPICAL_TOKENS[0] + theta[1] * TYPICAL_TOKENS[1])
 

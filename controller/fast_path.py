@@ -216,10 +216,13 @@ class FastPath:
     def guide(self, guide: RouteGuide) -> None:
         """Follow this guide from now on; it replaces the one before."""
         self.view.table = dict(guide.table)
+        alike = guide.weights == self._weights
         self._weights = dict(guide.weights)
         for belief in self.view.beliefs.values():
-            belief.masked = belief.name in guide.masked
-            self._rebias(belief)
+            masked = belief.name in guide.masked
+            if not alike or masked != belief.masked:
+                belief.masked = masked
+                self._rebias(belief)
 
     def policy(self, policy: MacroPolicy) -> None:
         """Take over the policy's admission limits; a model it does not name has none."""

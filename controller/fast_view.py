@@ -40,18 +40,22 @@ def make_pool(testbed: TestbedConfig, model: str, executor_of: dict[str, int], s
 def _links(
     testbed: TestbedConfig, nodes: tuple[str, ...], sites: dict[str, int]
 ) -> tuple[Array, Array | None]:
-    """Round-trip latency and seconds per byte, shape (sites + 1, columns); last row: unknown origin, 0."""
+    """Round-trip latency and seconds per byte, shape (sites + 1, columns); last row: unknown origin, 0.
+
+    Only the links that are listed are looked at: where every node has a site of its own, most pairs have none.
+    """
     latency, per_byte = np.zeros((len(sites) + 1, len(nodes))), np.zeros((len(sites) + 1, len(nodes)))
     site_of = {n.id: n.site for n in testbed.nodes}
     columns: dict[str, list[int]] = {}
     for column, node in enumerate(nodes):
         columns.setdefault(site_of[node], []).append(column)
-    for origin, row in sites.items():
-        for site, where in columns.items():
-            link = testbed.link(origin, site)
-            latency[row, where] = 2.0 * link.latency_s
-            if link.bandwidth_mbps is not None:
-                per_byte[row, where] = 8.0 / (link.bandwidth_mbps * 1e6)
+    for link in testbed.links:
+        for origin, site in ((link.a, link.b), (link.b, link.a)):
+            if origin in sites and site in columns:
+                row, where = sites[origin], columns[site]
+                latency[row, where] = 2.0 * link.latency_s
+                if link.bandwidth_mbps is not None:
+                    per_byte[row, where] = 8.0 / (link.bandwidth_mbps * 1e6)
     return latency, per_byte if per_byte.any() else None
 
 

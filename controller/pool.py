@@ -11,6 +11,8 @@ from bisect import bisect_left, insort
 from math import inf
 from typing import Protocol
 
+from mypy_extensions import mypyc_attr
+
 from controller.scoring import AVOID_S, AWAY_S, OFF_S, UNROUTED_S, Ranking
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import Spread
@@ -24,6 +26,7 @@ class Row(Protocol):
     def __getitem__(self, column: int, /) -> float: ...
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Pool(ABC):
     """The executors of one model, the routable ones first, in inventory order. Seconds, one entry per column."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf, sqrt
 
+from mypy_extensions import mypyc_attr
+
 from controller.pool import Pool, Row
 from controller.scoring import Ranking
 from emulation.domain.cluster import TestbedConfig
@@ -13,6 +15,7 @@ SHORT = 32
 """Columns up to which this is quicker than numpy."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ShortPool(Pool):
     """Lists, one entry per column."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Any
 
 import numpy as np
+from mypy_extensions import mypyc_attr
 from numpy.typing import NDArray
 
 from controller.pool import Pool, Row
@@ -15,6 +15,7 @@ from emulation.domain.cluster import TestbedConfig
 Array = NDArray[np.float64]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class WidePool(Pool):
     """Arrays, one entry per column."""
 
@@ -36,18 +37,8 @@ class WidePool(Pool):
         self.covariance = np.zeros((3, size))
         self.free_at, self.floor = np.full(size, -inf), np.zeros(size)
         self.extra, self._tiers = np.array(self.tier), np.array(self.tier)
-        self._frame(size)
-
-    def _frame(self, size: int) -> None:
         self._scored = np.zeros((4, size))
         self._term, self._epistemic = np.zeros(size), np.zeros(size)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_scored", "_term", "_epistemic")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._frame(len(self.names))
 
     def _put_law(
         self, column: int, theta: tuple[float, ...], covariance: tuple[float, float, float], noise_cv: float

@@ -291,7 +291,9 @@ def record_page() -> str:
         "client had it\n(before its log is joined: the gateway's time). Records of versions 1 and 2 still open; "
         "they carry no provenance, and\ndo not name what was in the system when they closed. In those of version 1, "
         "where "
-        "their `ended_s` was a gateway's time,\nit is read as the node's, which their side rows have.\n\n"
+        "their `ended_s` was a gateway's time,\nit is read as the node's, which their side rows have.\n"
+        "Version 4 has the fields of version 3; schemes that route at random (RR, RF, RL) draw anew, so that the same "
+        "seed gives\nother requests to other nodes.\n\n"
     )
     text += kept_section()
     for cls in LINES:

@@ -56,10 +56,16 @@ class Ledger:
         self._node_of = {e.id: e.node for e in testbed.executors()}
         self._by_prompts = {m.id for m in testbed.models if m.features == "prompts"}
         self._work: dict[tuple[str, str, Mode], list[float]] = {}
-        self._arrivals: list[Arrived] = []
+        self._arrivals: list[Request] = []
+        """The first of the window that counts them; live, what came just before its begin is heard of after it."""
         self._window: dict[str, list[float]] = {m: [0, 0, 0, 0, 0.0] for m in header.models}
         if sink is not None:
             sink.write(header)
+
+    @property
+    def records(self) -> bool:
+        """Whether anybody takes records: what is only for them need not be made."""
+        return self._sink is not None
 
     def write_to(self, sink: RecordSink) -> None:
         """Record from now on: what was counted so far is in its file already."""
@@ -74,14 +80,7 @@ class Ledger:
         window[0] += 1
         window[1] += request.prompts
         if len(self._arrivals) < MOST_ARRIVALS:
-            # Live, what came just before the boundary is heard of after it: the first of the window that counts it.
-            since_s = max(0.0, request.arrival_s - self._reset_s)
-            self._arrivals.append(
-                Arrived(
-                    since_s, request.model, request.origin, request.prompts,
-                    request.prompt_tokens, request.known_output_tokens,
-                )
-            )  # fmt: skip
+            self._arrivals.append(request)
         if request.arrival_s < self._horizon_s:
             self.counted_open += 1
 
@@ -231,7 +230,7 @@ class Ledger:
         work = {key: WorkStats(int(w[0]), tuple(w[2:]), w[1]) for key, w in self._work.items()}
         window = Window(self._reset_s, stats, work)
         if reset:
-            self._last_window, arrivals = window, tuple(self._arrivals)
+            self._last_window, arrivals = window, self._arrived()
             self._reset_s, self._work, self._arrivals = t_s, {}, []
             for counted in self._window.values():
                 counted[:] = [0, 0, 0, 0, 0.0]
@@ -239,6 +238,17 @@ class Ledger:
         if self._last_window is not None and t_s - self._reset_s < 0.5 * self.header.slot_s:
             return self._last_window
         return window
+
+    def _arrived(self) -> tuple[Arrived, ...]:
+        return tuple(
+            [
+                Arrived(
+                    max(0.0, r.arrival_s - self._reset_s), r.model, r.origin, r.prompts,
+                    r.prompt_tokens, r.known_output_tokens,
+                )
+                for r in self._arrivals
+            ]
+        )  # fmt: skip
 
     def carry(self, requests: Sequence[Request]) -> None:
         """Begin to count anew, with these requests in the system."""

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from heapq import merge
+from operator import itemgetter
 from typing import Any
 
 from emulation.domain.request import Request
-from emulation.domain.scenario import LengthKnowledge, Scenario
+from emulation.domain.scenario import LengthKnowledge, Scenario, WorkloadSource
 from emulation.domain.truth import RequestTruth
-from workloads.lengths import gamma_noise, payload_bytes
-from workloads.sources import Draft, Drafted, Draws, burst, periodic, poisson, slotted
+from workloads.lengths import Noise, payload_bytes
+from workloads.sources import Draft, Drafts, Draws, burst, periodic, poisson, slotted
 from workloads.traces import trace
 
-_SOURCES: Mapping[str, Callable[[Any, Draws], Drafted]] = {
+_SOURCES: Mapping[str, Callable[[Any, Draws], Drafts]] = {
     "slotted": slotted,
     "poisson": poisson,
     "burst": burst,
     "periodic": periodic,
     "trace": trace,
 }
+
+
+_Row = tuple[float, int, int, Draft, tuple[float, ...]]
+"""Arrival, source, number within the source; the request without an id, and its noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +56,62 @@ def generate(scenario: Scenario, seed: int) -> Workload:
 
     Same scenario and seed give equal results. Raises `workloads.traces.TraceError` for an unreadable trace.
     """
-    merged: list[tuple[float, int, int, Draft, tuple[float, ...]]] = []
-    accounts: list[Accounting] = []
-    for s, source in enumerate(scenario.workload):
-        name = f"workload/{s}"
-        draws = Draws(source, scenario, seed, name)
-        drafts, dropped = _SOURCES[source.kind](source, draws)
-        noises = _noises(drafts, draws)
-        merged.extend((d.arrival_s, s, i, d, n) for i, (d, n) in enumerate(zip(drafts, noises, strict=True)))
-        read = len(drafts) + sum(dropped.values())
-        accounts.append(Accounting(name, source.kind, read, len(drafts), dropped))
-    merged.sort(key=lambda row: row[:3])
-    items = tuple(
-        (_request(f"r{i:06d}", draft, scenario), RequestTruth.drawn(draft.output_tokens, noise))
-        for i, (_, _, _, draft, noise) in enumerate(merged)
+    streams = _streams(scenario, seed)
+    rows = list(_numbered(streams, scenario))
+    limits = {request.id: draft.max_tokens for request, _, draft in rows if draft.max_tokens is not None}
+    return Workload(
+        tuple([(request, truth) for request, truth, _ in rows]), tuple([s.account() for s in streams]), limits
     )
-    limits = {f"r{i:06d}": row[3].max_tokens for i, row in enumerate(merged) if row[3].max_tokens is not None}
-    return Workload(items, tuple(accounts), limits)
 
 
-def _noises(drafts: list[Draft], draws: Draws) -> list[tuple[float, ...]]:
-    """Per draft a multiplier per prompt (`prompts`) or a single one (`tokens`), from a stream of its own."""
-    per_prompt = {m.id: m.features == "prompts" for m in draws.scenario.testbed.models}
-    counts = [d.prompts if per_prompt[d.model] else 1 for d in drafts]
-    flat = gamma_noise(draws.scenario.service_cv, sum(counts), draws.stream("noise"))
-    ends = accumulate(counts)
-    return [tuple(flat[end - count : end]) for count, end in zip(counts, ends, strict=True)]
+def arrivals(scenario: Scenario, seed: int) -> Iterator[tuple[Request, RequestTruth]]:
+    """The items of `generate`, each drawn when it is asked for: what a run takes that keeps none of them.
+
+    Traces are read at once, whole. Raises `workloads.traces.TraceError`.
+    """
+    return ((request, truth) for request, truth, _ in _numbered(_streams(scenario, seed), scenario))
+
+
+class _Stream:
+    """One source as it is drawn."""
+
+    def __init__(self, number: int, source: WorkloadSource, scenario: Scenario, seed: int) -> None:
+        self.number, self.source = number, source
+        self.draws = Draws(source, scenario, seed, f"workload/{number}")
+        self._drafts = _SOURCES[source.kind](source, self.draws)
+        self.emitted = 0
+
+    def rows(self) -> Iterator[_Row]:
+        """Each draft with its noise: a multiplier per prompt (`prompts`) or a single one (`tokens`)."""
+        scenario = self.draws.scenario
+        per_prompt = {m.id: m.features == "prompts" for m in scenario.testbed.models}
+        noise = Noise(scenario.service_cv, self.draws.stream("noise"))
+        for draft in self._drafts:
+            drawn = noise.take(draft.prompts if per_prompt[draft.model] else 1)
+            yield draft.arrival_s, self.number, self.emitted, draft, drawn
+            self.emitted += 1
+
+    def account(self) -> Accounting:
+        """What became of what was read so far."""
+        dropped = dict(self.draws.dropped)
+        name, read = f"workload/{self.number}", self.emitted + sum(dropped.values())
+        return Accounting(name, self.source.kind, read, self.emitted, dropped)
+
+
+def _streams(scenario: Scenario, seed: int) -> list[_Stream]:
+    return [_Stream(s, source, scenario, seed) for s, source in enumerate(scenario.workload)]
+
+
+def _numbered(
+    streams: Sequence[_Stream], scenario: Scenario
+) -> Iterator[tuple[Request, RequestTruth, Draft]]:
+    """In order of arrival; of the same instant, the first source first."""
+    for i, (_, _, _, draft, noise) in enumerate(merge(*(s.rows() for s in streams), key=itemgetter(0, 1, 2))):
+        yield (
+            _request(f"r{i:06d}", draft, scenario),
+            RequestTruth.drawn(draft.output_tokens, noise),
+            draft,
+        )
 
 
 def _request(request_id: str, draft: Draft, scenario: Scenario) -> Request:

@@ -21,6 +21,8 @@ IMAGE_DOWN_BYTES = 150_000
 """Nominal PNG an image request returns, per prompt."""
 
 
+_BLOCK = 1_024
+"""Multipliers that are drawn at once."""
 _LEAST_CV = 1e-6
 """Below it no noise is drawn: the gamma's shape would be too large a number."""
 
@@ -49,6 +51,24 @@ def gamma_noise(cv: float, count: int, rng: Generator) -> list[float]:
         return [1.0] * count
     noise: list[float] = rng.gamma(shape=cv**-2, scale=cv**2, size=count).tolist()
     return noise
+
+
+class Noise:
+    """The multipliers of `gamma_noise`, drawn in blocks and handed out a few at a time: the same as all at once."""
+
+    def __init__(self, cv: float, rng: Generator) -> None:
+        self._cv, self._rng = cv, rng
+        self._block: list[float] = []
+        self._taken = 0
+
+    def take(self, count: int) -> tuple[float, ...]:
+        """The next `count`."""
+        begin, end = self._taken, self._taken + count
+        if end > len(self._block):
+            more = gamma_noise(self._cv, max(_BLOCK, count), self._rng)
+            self._block, begin, end = self._block[begin:] + more, 0, count
+        self._taken = end
+        return tuple(self._block[begin:end])
 
 
 def payload_bytes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -36,8 +37,9 @@ class Draft:
     """Output limit the client states; None for models without output tokens."""
 
 
-Drafted = tuple[list[Draft], dict[str, int]]
-"""What a source emits, and how many of what it read it dropped, by reason."""
+Drafts = Iterator[Draft]
+"""What a source emits, in order of arrival; what it drops it counts in its `Draws`. Drawn as it is asked for, so that a
+run of any length fits in memory."""
 
 
 class Draws:
@@ -47,6 +49,8 @@ class Draws:
         self.scenario, self._seed, self._name = scenario, seed, name
         self.origins = source.origins or tuple(n.id for n in scenario.testbed.nodes)
         """Nodes at which the source's requests enter; every node of the testbed unless it names some."""
+        self.dropped: Counter[str] = Counter()
+        """How many of what was read so far were dropped, by reason."""
         self._lengths: TokenLengths = getattr(source, "lengths", TokenLengths())
         self._tokens, self._prompts = self.stream("lengths"), self.stream("prompts")
         self._origin = self.stream("origin")
@@ -68,7 +72,7 @@ class Draws:
         return Draft(arrival_s, model, origin, 1, n_in, min(n_out, limit), limit)
 
 
-def slotted(source: SlottedSource, draws: Draws) -> Drafted:
+def slotted(source: SlottedSource, draws: Draws) -> Drafts:
     """MA section V: per slot, origin and model one request of K ~ U{k_min..k_max} prompts; none for K = 0.
 
     Only in the slots of the source, as far as the run goes. A model with feature `tokens` takes one prompt of default
@@ -79,27 +83,28 @@ def slotted(source: SlottedSource, draws: Draws) -> Drafted:
     models = source.models or tuple(m.id for m in scenario.testbed.models)
     end = scenario.slots + scenario.tail_slots
     slots = range(source.from_slot, end if source.until_slot is None else min(source.until_slot, end))
-    drafts: list[Draft] = []
-    empty = 0
-    places = list(product(slots, draws.origins, models))
-    ks = k_rng.integers(source.k_min, source.k_max + 1, size=len(places)).tolist()
+    places = list(product(draws.origins, models))
     uniform = source.offset == "uniform"
-    shares = offset_rng.random(len(places)).tolist() if uniform else [0.0] * len(places)
-    for (slot, origin, model), k, share in zip(places, ks, shares, strict=True):
-        if k > 0:
-            drafts.append(draws.draft(within_slot_s(slot, share, scenario.slot_s), model, (k,), origin))
-        else:
-            empty += 1
-    return drafts, {"k_zero": empty} if empty else {}
+    for slot in slots:
+        ks = k_rng.integers(source.k_min, source.k_max + 1, size=len(places)).tolist()
+        shares = offset_rng.random(len(places)).tolist() if uniform else [0.0] * len(places)
+        drafts: list[Draft] = []
+        for (origin, model), k, share in zip(places, ks, shares, strict=True):
+            if k > 0:
+                arrival_s = within_slot_s(slot, share, scenario.slot_s)
+                drafts.append(draws.draft(arrival_s, model, (k,), origin))
+            else:
+                draws.dropped["k_zero"] += 1
+        yield from sorted(drafts, key=_arrival_s) if uniform else drafts
 
 
-def poisson(source: PoissonSource, draws: Draws) -> Drafted:
+def poisson(source: PoissonSource, draws: Draws) -> Drafts:
     """Poisson arrivals of the mean rate."""
     times = _poisson(source.rate_per_s, draws.scenario.end_s, draws.stream("arrivals"))
     return _mixed(source, times, draws)
 
 
-def burst(source: BurstSource, draws: Draws) -> Drafted:
+def burst(source: BurstSource, draws: Draws) -> Drafts:
     """On/off Poisson arrivals, by thinning: those of the peak rate are kept with probability rate over peak."""
     rng, period_s = draws.stream("arrivals"), source.on_s + source.off_s
     peak = max(source.base_rate_per_s, source.burst_rate_per_s)
@@ -112,16 +117,14 @@ def burst(source: BurstSource, draws: Draws) -> Drafted:
     return _mixed(source, filter(kept, _poisson(peak, draws.scenario.end_s, rng)), draws)
 
 
-def periodic(source: PeriodicSource, draws: Draws) -> Drafted:
+def periodic(source: PeriodicSource, draws: Draws) -> Drafts:
     """E3: a fixed inter-arrival time from t = 0, models in strict alternation, one prompt each."""
-    times = [slot_start_s(i, source.interval_s) for i in range(source.count)]
-    drafts = [
-        draws.draft(t, source.models[i % len(source.models)], (1,))
-        for i, t in enumerate(times)
-        if t < draws.scenario.end_s
-    ]
-    late = source.count - len(drafts)
-    return drafts, {"after_end": late} if late else {}
+    for i in range(source.count):
+        t_s = slot_start_s(i, source.interval_s)
+        if t_s >= draws.scenario.end_s:
+            draws.dropped["after_end"] += source.count - i
+            return
+        yield draws.draft(t_s, source.models[i % len(source.models)], (1,))
 
 
 def _poisson(rate_per_s: float, end_s: float, rng: Generator) -> Iterator[float]:
@@ -132,6 +135,10 @@ def _poisson(rate_per_s: float, end_s: float, rng: Generator) -> Iterator[float]
         t_s += float(rng.exponential(1.0 / rate_per_s))
 
 
-def _mixed(source: PoissonSource | BurstSource, times: Iterable[float], draws: Draws) -> Drafted:
+def _mixed(source: PoissonSource | BurstSource, times: Iterable[float], draws: Draws) -> Drafts:
     rng = draws.stream("model")
-    return [draws.draft(t, pick(source.mix, float(rng.random())), source.prompts) for t in times], {}
+    return (draws.draft(t, pick(source.mix, float(rng.random())), source.prompts) for t in times)
+
+
+def _arrival_s(draft: Draft) -> float:
+    return draft.arrival_s

@@ -30,22 +30,20 @@ import csv
 import gzip
 import math
 import zlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, takewhile
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from emulation.domain.effort import MOST_REQUESTS
 from emulation.domain.mistakes import Mistake
 from emulation.domain.quantities import shown
 from emulation.domain.scenario import Scenario, TraceSource
 from emulation.files import is_file
 from emulation.yaml_text import not_utf8
 from workloads.lengths import pick
-from workloads.sources import Draft, Drafted, Draws
+from workloads.sources import Draft, Drafts, Draws
 
 DATA = Path(__file__).parent / "data"
 PACKAGED = {
@@ -53,6 +51,8 @@ PACKAGED = {
     "azure-code": DATA / "azure_llm_2023_code_busy8000.csv",
 }
 COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+MOST_ROWS = 1_000_000
+"""Of a trace, in one run: they are read before it begins."""
 _MOST_TOKENS = 10**9
 """Of a row, before the limits of its source; a larger count is no count."""
 
@@ -181,21 +181,22 @@ def _seconds(timestamp: str) -> float:
     return since.days * 86_400 + since.seconds + (float(f"0.{fraction}") if fraction else 0.0)
 
 
-def trace(source: TraceSource, draws: Draws) -> Drafted:
-    """Requests of a trace source by the rule above, and how many of the rows read were dropped, by reason."""
+def trace(source: TraceSource, draws: Draws) -> Drafts:
+    """Requests of a trace source by the rule above; rows that are dropped are counted by reason."""
     path = trace_path(source.trace)
     rows = _rows_read(path, source, draws.scenario.end_s)
     first, last = rows[0].number, rows[-1].number
-    drawn = (draws.stream(q).random(last + 1)[first:].tolist() for q in ("model", "origin", "prompts"))
-    drafts: list[Draft] = []
-    dropped: Counter[str] = Counter()
-    for row, arrival_s, *u in zip(rows, _arrivals(rows, source.rate_per_s), *drawn, strict=True):
+    drawn = [draws.stream(q).random(last + 1)[first:].tolist() for q in ("model", "origin", "prompts")]
+    return _drafts(source, draws, zip(rows, _arrivals(rows, source.rate_per_s), *drawn, strict=True))
+
+
+def _drafts(source: TraceSource, draws: Draws, rows: Iterable[tuple[Any, ...]]) -> Drafts:
+    for row, arrival_s, *u in rows:
         made = _draft(source, draws, row, arrival_s, u)
         if isinstance(made, Draft):
-            drafts.append(made)
+            yield made
         else:
-            dropped[made] += 1
-    return drafts, dict(dropped)
+            draws.dropped[made] += 1
 
 
 def check_traces(scenario: Scenario) -> None:
@@ -210,7 +211,7 @@ def _rows_read(path: Path, source: TraceSource, end_s: float) -> list[TraceRow]:
     count = source.rows
     if count is None and source.rate_per_s is not None:
         count = math.ceil(source.rate_per_s * end_s)
-    most = MOST_REQUESTS + 1
+    most = MOST_ROWS + 1
     found = list(islice(rows, 1 if count is None else min(count, most)))
     if found and count is None:
         found += islice(takewhile(lambda row: row.t_s - found[0].t_s < end_s, rows), most)
@@ -218,10 +219,8 @@ def _rows_read(path: Path, source: TraceSource, end_s: float) -> list[TraceRow]:
         raise TraceError(f"{path}: holds no row below its header")
     if not found:
         raise TraceError(f"{path}: no row at start_row {source.start_row}; choose a smaller start_row")
-    if len(found) > MOST_REQUESTS:
-        raise TraceError(
-            f"{path}: more than {MOST_REQUESTS} rows fall into the run; give rows, or lower slots"
-        )
+    if len(found) > MOST_ROWS:
+        raise TraceError(f"{path}: more than {MOST_ROWS} rows fall into the run; give rows, or lower slots")
     if source.rate_per_s is not None and len(found) > 1 and found[-1].t_s == found[0].t_s:
         raise TraceError(
             f"{path}: its {len(found)} rows from start_row {source.start_row} share one timestamp, so no factor gives"

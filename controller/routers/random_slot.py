@@ -8,7 +8,7 @@ from emulation.domain.cluster import Strict
 from emulation.domain.quantities import SlotLength
 from emulation.domain.request import Request
 from emulation.domain.slots import slot_of
-from emulation.rng import stream
+from emulation.rng import share
 
 
 class RandomSlot(Router):
@@ -27,21 +27,11 @@ class RandomSlot(Router):
     def __init__(self, config: Config | None = None, seed: int = 0) -> None:
         super().__init__(config, seed)
         self._seed = seed
-        self._drawn: dict[tuple[str, str, int], float] = {}
 
     def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
         """The column drawn for this origin, model and slot."""
         if not pool.open:
             return ALL_AWAY
-        share = self._draw(request.origin, pool.model, slot_of(request.arrival_s, self.config.slot_s))
-        return pool.open[int(share * len(pool.open))], "drawn for the slot"
-
-    def _draw(self, origin: str, model: str, slot: int) -> float:
-        key = (origin, model, slot)
-        share = self._drawn.get(key)
-        if share is None:
-            if len(self._drawn) > 4096:  # a memo only: what is dropped would be drawn again alike
-                self._drawn.clear()
-            share = float(stream(self._seed, f"router.random:{origin}:{model}:{slot}").random())
-            self._drawn[key] = share
-        return share
+        slot = slot_of(request.arrival_s, self.config.slot_s)
+        drawn = share(self._seed, f"router.random:{request.origin}:{pool.model}:{slot}")
+        return pool.open[int(drawn * len(pool.open))], "drawn for the slot"

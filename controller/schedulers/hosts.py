@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controller.belief import ServiceBelief
-from controller.capacity import RoleTable, role_table
 from controller.demand import Demand, DemandPrior, estimated
 from controller.objective import Objective
+from controller.pod_rates import PodRates
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.snapshot import ClusterSnapshot
+from emulation.domain.snapshot import ClusterSnapshot, ExecutorView
 
 
 @dataclass(slots=True)
@@ -43,13 +43,12 @@ class Hosts:
         """As counted up to the last look."""
         self._testbed = testbed
         self._belief = ServiceBelief(testbed)
-        self._believed = testbed
+        self._laws = self._belief.profile
         self._objective = objective
         self._prior = prior
         self._policy: MacroPolicy | None = None
-        self._table: RoleTable | None = None
-        self._prompt_s: dict[tuple[str, str], float] = {}
-        self._nodes = [n.id for n in testbed.nodes]
+        self._pods: PodRates | None = None
+        """Those of the policy's roles."""
 
     def look(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> dict[str, list[Host]]:
         """Model to the hosts that may take it: available nodes whose role serves it.
@@ -58,37 +57,36 @@ class Hosts:
         """
         moved = self._belief.learn(snapshot.window)
         if moved:
-            self._believed = self._belief.testbed()
-        if self._table is None or moved or policy is not self._policy:
-            roles = [dict(policy.roles.get(n, {})) if policy else {} for n in self._nodes]
-            self._table, self._policy = role_table(self._believed, [[role] for role in roles]), policy
+            self._laws = self._belief.laws()
+        pods = self._pods
+        if pods is None or policy is not self._policy:
+            pods = self._pods = PodRates(self._testbed, policy.roles if policy else {})
+            self._policy, moved = policy, True
+        if moved:
+            pods.learn(self._laws)
         self.demand = estimated(self._testbed, self._objective, self._prior, snapshot)
-        self._prompt_s = self._seconds_per_prompt(self._table)
-        return {m.id: self._of(snapshot, policy, m.id) for m in self._testbed.models}
+        prompt_s = pods.seconds_per_prompt(self.demand.prompts_per_s.tolist())
+        up = {v.id for v in snapshot.nodes if v.available}
+        there = {(v.id, m): e for v in snapshot.nodes for e in v.executors for m in e.models}
+        return {m.id: self._of(m.id, policy, prompt_s, up, there) for m in self._testbed.models}
 
-    def _of(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None, model: str) -> list[Host]:
+    def _of(
+        self,
+        model: str,
+        policy: MacroPolicy | None,
+        prompt_s: Mapping[tuple[str, str], float],
+        up: Collection[str],
+        there: Mapping[tuple[str, str], ExecutorView],
+    ) -> list[Host]:
         shares: Mapping[str, float] = policy.p.get(model, {}) if policy else {}
         routable = self._testbed.routable(model)
-        views = {v.id: v for v in snapshot.nodes}
-        up = {n: None for n in routable if n in views and views[n].available}
-        in_role = [n for n in routable if policy and policy.roles.get(n, {}).get(model, "off") != "off"]
-        chosen = [n for n in in_role if n in up] or list(up) or list(routable)
+        roles = policy.roles if policy else {}
+        in_role = [n for n in routable if n in up and roles.get(n, {}).get(model, "off") != "off"]
         hosts: list[Host] = []
-        for node in chosen:
-            view = views.get(node)
-            executor = next((e for e in (view.executors if view else ()) if model in e.models), None)
+        for node in in_role or [n for n in routable if n in up] or routable:
+            executor = there.get((node, model))
             prompts = sum(executor.backlog_prompts.values()) if executor else 0.0
             wait_s = executor.ready_in_s if executor else 0.0
-            prompt_s = self._prompt_s.get((node, model), self._objective.slot_s)
-            hosts.append(Host(node, prompts, prompt_s, wait_s, shares.get(node, 0.0)))
+            each_s = prompt_s.get((node, model), self._objective.slot_s)
+            hosts.append(Host(node, prompts, each_s, wait_s, shares.get(node, 0.0)))
         return hosts
-
-    def _seconds_per_prompt(self, table: RoleTable) -> dict[tuple[str, str], float]:
-        """(node, model) to seconds per prompt of the role's executor under this demand."""
-        capacity = table.capacity(table.first[None, :], self.demand.prompts_per_s)[0]
-        return {
-            (node, model.id): 1.0 / float(capacity[n, i])
-            for n, node in enumerate(self._nodes)
-            for i, model in enumerate(self._testbed.models)
-            if capacity[n, i] > 0
-        }

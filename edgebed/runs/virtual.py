@@ -30,7 +30,7 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.run import Crossing, Simulation, SimulationProgress
 from emulation.recording import JsonlSink, MemorySink, Run
-from workloads.generate import generate
+from workloads.generate import arrivals as drawn_arrivals
 from workloads.mismatch import world_truth
 
 Arrivals = Iterable[tuple[Request, RequestTruth]]
@@ -67,7 +67,7 @@ def simulate(
     simulation = Simulation(
         scenario,
         run_header(scenario, row, seed, "virtual"),
-        generate(scenario, seed).items if arrivals is None else arrivals,
+        drawn_arrivals(scenario, seed) if arrivals is None else arrivals,
         world_truth(scenario, seed) if truth is None else truth,
         controllers.fast_path,
         plane,

@@ -24,7 +24,7 @@ from emulation.domain.inventory import Mode as Mode
 from emulation.domain.inventory import ModelSpec as ModelSpec
 from emulation.domain.inventory import NodeSpec as NodeSpec
 from emulation.domain.inventory import ProfileEntry as ProfileEntry
-from emulation.domain.quantities import Name, Note
+from emulation.domain.quantities import MOST_NODES, Name, Note
 from emulation.domain.sharing import ONE_BY_ONE, Batching, CpuLaw
 from emulation.domain.strict import Strict as Strict
 from emulation.domain.strict import check_known, check_unique
@@ -45,7 +45,7 @@ class TestbedConfig(Strict):
     name: Name
     note: Note = ""
     models: tuple[ModelSpec, ...] = Field(min_length=1, max_length=128)
-    nodes: tuple[NodeSpec, ...] = Field(min_length=1, max_length=1_024)
+    nodes: tuple[NodeSpec, ...] = Field(min_length=1, max_length=MOST_NODES)
     profile: tuple[ProfileEntry, ...] = Field(min_length=1, max_length=100_000)
     links: tuple[LinkSpec, ...] = Field(default=(), max_length=100_000)
     cpu: CpuLaw = CpuLaw()
@@ -57,12 +57,13 @@ class TestbedConfig(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         model_ids = dict.fromkeys(m.id for m in self.models)
-        node_ids = dict.fromkeys(n.id for n in self.nodes)
+        hosting = {n.id: n.hosting for n in self.nodes}
+        node_ids = dict.fromkeys(hosting)
         self._check_unique()
         for entry in self.profile:
             check_known("profile", (entry.model,), model_ids, "model")
             check_known("profile", (entry.node,), node_ids, "node")
-            if entry.batch.width > 1 and entry.node and self._hosting(entry.node) == "device":
+            if entry.batch.width > 1 and entry.node and hosting[entry.node] == "device":
                 raise ValueError(
                     f"profile of {entry.model!r} has batch width {entry.batch.width} on {entry.node!r}, whose hosting"
                     " is device: one FIFO for all its models; use hosting pods, or leave batch out"
@@ -130,9 +131,6 @@ class TestbedConfig(Strict):
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("_index", None)
         return copied
-
-    def _hosting(self, node_id: str) -> str:
-        return next(n.hosting for n in self.nodes if n.id == node_id)
 
     def model(self, model_id: str) -> ModelSpec:
         """The model with this id. Raises `KeyError` if there is none."""

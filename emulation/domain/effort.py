@@ -18,9 +18,9 @@ from emulation.domain.sources import (
 if TYPE_CHECKING:
     from emulation.domain.scenario import Scenario
 
-MOST_REQUESTS = 1_000_000
-"""In one run: some minutes of computing, and about a gigabyte of records."""
-MOST_PROMPTS = 5_000_000
+MOST_REQUESTS = 10_000_000
+"""In one run: a quarter of an hour of computing, and some ten gigabytes of records, written as they are made."""
+MOST_PROMPTS = 50_000_000
 MOST_CANDIDATES = 20_000_000
 """Arrivals that are drawn, of which a burst keeps a share."""
 MOST_NODE_SLOTS = 5_000_000

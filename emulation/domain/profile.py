@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from emulation.domain.cluster import Modality, ProfileEntry, Strict
 from emulation.domain.contention import BatchCurve, Contention, Feature, RelativeError
 from emulation.domain.quantities import (
+    MOST_NODES,
     Coefficient,
     Fraction,
     Line,
@@ -64,7 +65,7 @@ class FittedRun(Strict):
     scenario: Line
     scheme: Line
     seed: Seed
-    nodes: tuple[NodeName, ...] = Field(min_length=1, max_length=1_024)
+    nodes: tuple[NodeName, ...] = Field(min_length=1, max_length=MOST_NODES)
     """Whose requests were used."""
     source: Line
     """Checkpoint: a hub id, or the name of a local folder."""

@@ -15,6 +15,8 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, ValidationError, WrapValidator
 
+MOST_NODES = 8_192
+"""Of a testbed."""
 SHOWN = 60
 """Characters of an offending value that a message shows."""
 

@@ -12,7 +12,8 @@ The header says what wrote it, and has digests of scenario and testbed. None of 
 run was made: host, command, commit and date stand beside the record.
 
 Version 4: a request that is held is told of once per reason, until it is sent somewhere. Before, it was told of every
-time it was looked at.
+time it was looked at. What schemes with random routing (RR, RF, RL) draw per origin, model and slot comes from a
+hash of seed and name, no longer from a generator of its own: the same seed gives other requests to other nodes.
 """
 
 from __future__ import annotations

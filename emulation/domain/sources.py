@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from emulation.domain.quantities import (
+    MOST_NODES,
     Gap,
     Length,
     Name,
@@ -43,7 +44,9 @@ def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Origins = Annotated[tuple[NodeName, ...], Field(min_length=1, max_length=1_024), AfterValidator(_each_once)]
+Origins = Annotated[
+    tuple[NodeName, ...], Field(min_length=1, max_length=MOST_NODES), AfterValidator(_each_once)
+]
 Models = Annotated[tuple[Name, ...], Field(min_length=1, max_length=128), AfterValidator(_each_once)]
 Mix = Annotated[dict[Name, Weight], Field(min_length=1, max_length=128), AfterValidator(_somebody)]
 """Model to share; shares need not sum to 1."""
@@ -62,7 +65,9 @@ class Source(Strict):
     """What every source of requests has. `origins`: nodes at which requests enter; None: all of the testbed."""
 
     origins: (
-        Annotated[tuple[NodeName, ...], Field(min_length=1, max_length=1_024), AfterValidator(_each_once)]
+        Annotated[
+            tuple[NodeName, ...], Field(min_length=1, max_length=MOST_NODES), AfterValidator(_each_once)
+        ]
         | None
     ) = None
 

@@ -163,8 +163,9 @@ class Deciding:
         if (
             settled is not None and settled.version == node.version
         ):  # it would see the same, and so decide the same
-            again = replace(settled.decision, cause=look.cause, decided_at_s=now_s)
-            self._ledger.decide(again, now_s, settled.outcome, settled.refused, 0)
+            if self._ledger.records:
+                again = replace(settled.decision, cause=look.cause, decided_at_s=now_s)
+                self._ledger.decide(again, now_s, settled.outcome, settled.refused, 0)
         else:
             self._decided(actor, self._control.deployers[node_id].observe(node.view(now_s), look.cause))
 

@@ -7,6 +7,7 @@ import types
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import islice
 from math import inf, nan
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -19,7 +20,6 @@ from controller.planners.memory import Case
 from edgebed.wiring.controllers import REGISTRIES, check_parameters
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.complaints import complaint
-from emulation.domain.effort import MOST_REQUESTS
 from emulation.domain.profile import ProfileFile
 from emulation.domain.quantities import Range, Words
 from emulation.domain.scenario import Scenario
@@ -37,7 +37,7 @@ from serve_apps.engines.picture import PictureSettings
 from serve_apps.engines.prompting import TextSettings
 from serve_apps.engines.vllm import VllmSettings
 from serve_apps.gateway.server.settings import HttpSettings
-from workloads.generate import generate
+from workloads.generate import arrivals
 from workloads.traces import TraceError
 
 PARAMETERS = {getattr(kind, "Config", kind) for registry in REGISTRIES.values() for kind in registry.values()}
@@ -216,7 +216,9 @@ def test_any_value_in_a_packaged_file_loads_or_is_told_in_one_line(
             with suppress(ConfigError, TraceError):
                 check_parameters(loaded)
                 if at[0] != "testbed":
-                    assert len(generate(loaded, 0).items) <= MOST_REQUESTS
+                    times_s = [request.arrival_s for request, _ in islice(arrivals(loaded, 0), 2_000)]
+                    assert times_s == sorted(times_s)
+                    assert not times_s or times_s[-1] < loaded.end_s
 
 
 def _at(content: Any, at: tuple[Any, ...]) -> Any:

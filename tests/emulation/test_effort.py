@@ -37,9 +37,9 @@ def told(**changes: Any) -> str:
         ({"workload": [{**BURST, "burst_rate_per_s": 1e5, "on_s": 0.01, "off_s": 999}]}, "arrivals to draw"),
         ({"workload": [{**PERIODIC, "count": 2_000_000}]}, "workload[0].count: must be a whole number from 1"),
         ({"workload": [{**TRACE, "rate_per_s": 1e5}]}, "workload[0]: would make 1.5e+08 requests"),
-        ({"workload": [{"kind": "slotted", "k_max": 8}], "slots": 300_000}, "requests"),
+        ({"workload": [{"kind": "slotted", "k_max": 8}], "slots": 10**6, "tail_slots": 10**6}, "requests"),
         ({"workload": [{"kind": "slotted", "k_max": 10_000}], "slots": 10_000}, "prompts"),
-        ({"workload": [{**POISSON, "rate_per_s": 300}] * 3}, "workload: would make 1.35e+06 requests of all sources"),
+        ({"workload": [{**POISSON, "rate_per_s": 3000}] * 3}, "workload: would make 1.35e+07 requests of all sources"),
         ({"slots": 900_000, "tail_slots": 900_000, "slot_s": 1e6}, "slots x slot_s is 1.8e+12 virtual s"),
         (
             {"slots": 100, "events": [

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from emulation.domain.request import Request
 from emulation.files import list_scenarios, load_scenario
+from emulation.rng import stream
 from tests.build.workloads import BURST, PERIODIC, POISSON, SLOTTED, SOURCES, TRACE, scenario
-from workloads.generate import Workload, generate
-from workloads.lengths import gamma_noise, payload_bytes, pick
+from workloads.generate import Workload, arrivals, generate
+from workloads.lengths import Noise, gamma_noise, payload_bytes, pick
 
 EVERY_SOURCE = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 
@@ -26,6 +28,25 @@ def requests(workload: Workload) -> list[Request]:
 def test_same_seed_gives_the_same_requests_and_truth(source: dict[str, Any]) -> None:
     world = scenario(source, service_cv=0.2)
     assert generate(world, 3) == generate(world, 3)
+
+
+@EVERY_SOURCE
+def test_what_is_drawn_one_by_one_is_what_is_drawn_at_once(source: dict[str, Any]) -> None:
+    world = scenario(source, service_cv=0.2)
+    assert tuple(arrivals(world, 3)) == generate(world, 3).items
+
+
+def test_no_more_is_drawn_than_is_asked_for() -> None:
+    """A run of ten million requests begins at once, and keeps none of them."""
+    world = scenario({**POISSON, "rate_per_s": 15_000.0}, service_cv=0.2)
+    assert [r.id for r, _ in islice(arrivals(world, 3), 3)] == ["r000000", "r000001", "r000002"]
+
+
+def test_noise_in_blocks_is_noise_at_once() -> None:
+    blocks = Noise(0.3, stream(1, "noise"))
+    counts = [1, 5, 900, 200, 3_000, 1]
+    drawn = [v for count in counts for v in blocks.take(count)]
+    assert drawn == gamma_noise(0.3, 5_000, stream(1, "noise"))[: sum(counts)]
 
 
 @EVERY_SOURCE
@@ -157,8 +178,6 @@ def test_no_deadline_is_infinity() -> None:
 
 
 def test_gamma_noise_has_mean_one_and_the_asked_variation() -> None:
-    from emulation.rng import stream
-
     draws = gamma_noise(0.25, 40_000, stream(1, "noise"))
     mean = sum(draws) / len(draws)
     spread = math.sqrt(sum((d - mean) ** 2 for d in draws) / len(draws))

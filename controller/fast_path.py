@@ -12,6 +12,7 @@ from typing import Protocol
 
 from mypy_extensions import mypyc_attr
 
+from controller.admission import admitted
 from controller.backlog import Entry
 from controller.fast_path_config import FastPathConfig
 from controller.fast_view import Belief, FastView, Pool
@@ -98,12 +99,16 @@ class FastPath:
             return RoutingDecision(None, "hold" if column == HOLD else "no_host", reason)
         candidates = pool.ranking(column)
         service_s, sigma_s = float(pool.service[column]), pool.sigma_s(column)
+        decision = RoutingDecision(pool.names[column], "route", reason, candidates, service_s, sigma_s)
+        if self.config.in_time is not None:
+            terms = (self.config.in_time, self.config.defer_s)
+            return admitted(request, pool, view, (column, decision), terms, now_s)
         if pool.limit_s < inf:
             latency_s = pool.latency_s(column, site, moved_bytes)
             if latency_s > pool.limit_s:
                 reason = f"predicted {latency_s:.3g} s > limit {pool.limit_s:g} s"
                 return RoutingDecision(None, "reject", reason, candidates, service_s, sigma_s)
-        return RoutingDecision(pool.names[column], "route", reason, candidates, service_s, sigma_s)
+        return decision
 
     def dispatched(self, request: Request, decision: RoutingDecision, now_s: float) -> None:
         """The request was sent to `decision.executor`; a second dispatch moves it there.

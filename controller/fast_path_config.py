@@ -22,3 +22,10 @@ class FastPathConfig(Strict):
     """Weight of the guide's -log p."""
     prior_output_tokens: Annotated[float, Range(0.001, 1_000_000, "tokens")] = 128.0
     """Expected answer length until one was seen, where requests do not state theirs."""
+    in_time: Annotated[float, Range(0.01, 0.999)] | None = None
+    """Predictive admission: probability, by what the performance model itself does not know, with which a request must
+    end before its deadline and within its model's limit, or it is refused. Absent: only a limit of the planner's
+    counts, and is held against the mean."""
+    defer_s: Seconds = 0.0
+    """With `in_time`: how long since its arrival a request that would be late may be held, if it is predicted to be
+    taken by then; 0: it is refused at once."""

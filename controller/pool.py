@@ -141,6 +141,10 @@ class Pool(ABC):
         """`sigma` of one column."""
 
     @abstractmethod
+    def epistemic_s(self, column: int) -> float:
+        """The part of `sigma` of one column that could be learned."""
+
+    @abstractmethod
     def bend(self, courtesy: float, explore: float) -> None:
         """Add so many waits to every score, and take so many epistemic standard deviations from it."""
 

@@ -33,6 +33,12 @@ class Scheme:
     """Event-driven meta-controller, where the scheme has one."""
     router_params: Mapping[str, Any] = field(default_factory=dict)
     """Given to the router's own Config, under what the scenario sets for it."""
+    fast_path_params: Mapping[str, Any] = field(default_factory=dict)
+    """The same of the fast path."""
+    planner_params: Mapping[str, Any] = field(default_factory=dict)
+    """The same of the planner."""
+    plans_itself: bool = False
+    """Its planner plans where the scenario gives a plan, too."""
 
     def label(self) -> str:
         """Name for tables: nothing run by rules is called agentic without saying so."""
@@ -40,14 +46,14 @@ class Scheme:
 
     def agents(self) -> tuple[AgentRole, ...]:
         """Roles in which a reasoner may think, planner first."""
-        if self.reasoner == NONE or self.meta is not None:
+        if self.reasoner == NONE:
             return ()
         has = {"planner": self.planner, "scheduler": self.scheduler, "deployer": self.deployer == "agent"}
         return tuple(role for role in ROLES if has[role])
 
     def planner_for(self, scenario: Scenario) -> str | None:
         """`given` where the scenario has a plan for schemes that follow one; else this scheme's planner."""
-        if self.planner is not None and scenario.plan is not None:
+        if self.planner is not None and scenario.plan is not None and not self.plans_itself:
             return "given"
         return self.planner
 
@@ -97,6 +103,12 @@ _ROWS = (
     Scheme(
         "MA+sect", "ours", "planner and deployment agents, per-request SECT within the roles", "sect", "nnls",
         deployer="agent", scheduler="weights", planner="search", reasoner=RULES,
+    ),
+    Scheme(
+        "fused", "ours", "e3 within the roles of MA's planner, which also sets what is refused as too late",
+        "explore_risk", "bayes", "agent", "weights", "search", RULES, "e3",
+        router_params={"courtesy": 2.0}, fast_path_params={"in_time": 0.9, "risk_bound": 1.5},
+        planner_params={"limits": {}, "shortlist": 0}, plans_itself=True,
     ),
 )  # fmt: skip
 

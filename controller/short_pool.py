@@ -114,6 +114,10 @@ class ShortPool(Pool):
             variance = variance + length_s * length_s
         return sqrt(variance)
 
+    def epistemic_s(self, column: int) -> float:
+        """From the covariance of the law."""
+        return sqrt(self._epistemic(column))
+
     @property
     def wait(self) -> Row:
         """As a list."""

@@ -48,6 +48,14 @@ class WhatIf(Protocol):
     """Emulates policies. Picklable; may hold a process of its own, which ends with it."""
 
     def forecast(
-        self, world: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
+        self,
+        world: BelievedWorld,
+        policies: Sequence[MacroPolicy],
+        draws: int,
+        seed: int,
+        scheme: str | None = None,
     ) -> list[EpochResult]:
-        """One forecast per policy, each the mean over `draws` draws of service noise, the same for all policies."""
+        """One forecast per policy, each the mean over `draws` draws of service noise, the same for all policies.
+
+        `scheme`: whose controllers work below the planner in that world; None: those that do in this one.
+        """

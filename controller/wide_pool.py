@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, sqrt
 
 import numpy as np
 from mypy_extensions import mypyc_attr
@@ -123,6 +123,10 @@ class WidePool(Pool):
     def sigma_s(self, column: int) -> float:
         """From the frame."""
         return self._scored.item(SIGMA, column)
+
+    def epistemic_s(self, column: int) -> float:
+        """From the frame."""
+        return sqrt(self._epistemic.item(column))
 
     def bend(self, courtesy: float, explore: float) -> None:
         """All columns at once."""

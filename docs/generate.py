@@ -442,7 +442,8 @@ def scheme_page() -> str:
     return (
         "# Schemes\n\nA scheme is a row of `SCHEMES` in `controller/schemes.py`: names in the registries of "
         "[parameters](parameters.md).\nIn tables a scheme run by rules is written `MA (rules)`. Where a "
-        "scenario gives a `plan`, schemes with a planner\nfollow it (planner `given`). Deployers act on nodes "
+        "scenario gives a `plan`, schemes with a planner\nfollow it (planner `given`), but for "
+        f"{', '.join(f'`{s.name}`' for s in SCHEMES.values() if s.plans_itself)}. Deployers act on nodes "
         "with `hosting: pods` only; a device is always on.\n\n"
     ) + table(heads, rows)
 

@@ -9,7 +9,7 @@ cannot tell from it, the one of the least estimate, which hangs less on single r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 from typing import Annotated
 
@@ -22,6 +22,7 @@ from controller.deployers.patterns import hungriest_first
 from controller.objective import Objective
 from controller.planners.expected import believed_world
 from controller.planners.experience import EpochBoundary, Experience
+from controller.planners.limits import Admission, Limits, LimitsConfig
 from controller.planners.memory import Case, MemoryConfig, Telemetry
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
 from controller.planners.policy import proportional
@@ -60,6 +61,8 @@ class SearchConfig(Strict):
     """Weight of what precedents came to, against what is forecast for them now."""
     thinking_slots: Annotated[float, Range(0, 1000, "slots")] = 1.0
     """Slots of virtual time charged for emulating the short list; the first plan, made before a run begins, is free."""
+    limits: LimitsConfig | None = None
+    """How admission limits are chosen, which takes as long as emulating the short list; absent: there are none."""
     moves: MovesConfig = MovesConfig()
     prior: DemandPrior = DemandPrior()
     belief: BeliefConfig = BeliefConfig()
@@ -128,6 +131,9 @@ class SearchPlanner(GlobalPlanner):
         self._nodes = [n.id for n in testbed.nodes]
         self._rng = stream(seed, "planner:search")
         self.experience = Experience(testbed, objective, config.belief, config.memory, config.prior)
+        self._limits: Admission | None = None
+        if config.limits is not None and objective.deadline_s is not None:
+            self._limits = Admission(config.limits, objective.deadline_s, config.keep_gain)
         self._in_force: Mapping[str, Mapping[str, Mode]] | None = None
         """Roles of the plan in force."""
 
@@ -140,9 +146,17 @@ class SearchPlanner(GlobalPlanner):
         models = self._testbed.models
         success = " ".join(f"{m.id} {s:.2f}" for m, s in zip(models, estimate.success[0], strict=True))
         self._in_force = search.roles(plan)
-        policy = self.experience.policy = search.policy(plan)
+        policy = search.policy(plan)
         reason = f"{why}; {estimate_told(estimate.objective[0])}; success {success}"
-        return Choice(policy, reason, looked.thinking_s)
+        thinking_s = looked.thinking_s
+        if self._limits is not None and self._what_if is not None:
+            limits, said = self._limited(
+                self._limits, policy, looked.search, snapshot, looked.boundary.demand
+            )
+            policy, reason = replace(policy, admission_limit_s=limits), f"{reason}; {said}"
+            thinking_s = self._thinking_s(snapshot)
+        self.experience.policy = policy
+        return Choice(policy, reason, thinking_s)
 
     def look(self, snapshot: ClusterSnapshot) -> Looked:
         """Learn from the epoch that ended, search, and compare what is worth it; nothing is decided yet."""
@@ -154,6 +168,28 @@ class SearchPlanner(GlobalPlanner):
     def adopted(self, command: MacroPolicy) -> None:
         """Another policy is in force than the one decided: cases and the plan that is kept are of that one."""
         self.experience.policy, self._in_force = command, command.roles
+
+    def _thinking_s(self, snapshot: ClusterSnapshot) -> float:
+        return self._config.thinking_slots * self._objective.slot_s if snapshot.t_s > 0 else 0.0
+
+    def _limited(
+        self,
+        limits: Admission,
+        policy: MacroPolicy,
+        search: _Search,
+        snapshot: ClusterSnapshot,
+        demand: Demand,
+    ) -> tuple[Limits, str]:
+        """Admission limits for a policy, and why; none if nobody answers what they would do."""
+        what_if, draws, seed = self._what_if, self._config.draws, self._seed
+        assert what_if is not None
+        world = believed_world(self._testbed, search.bed, self._objective, snapshot, demand)
+        try:
+            return limits.limits(
+                policy, lambda asked, scheme: what_if.forecast(world, asked, draws, seed, scheme)
+            )
+        except RuntimeError as error:
+            return {}, f"no limits: {error}"
 
     def _search(self, demand: Demand, telemetry: Telemetry) -> _Search:
         bed = self.experience.belief.testbed(self._config.optimism)
@@ -200,7 +236,7 @@ class SearchPlanner(GlobalPlanner):
                 plans, estimated = [plans[i] for i in final], [estimated[i] for i in final]
                 drawn, forecasts = [[self._score(f) for f in row] for row in found], found[0]
                 how = "emulated" if asked == len(plans) else f"of {asked} emulated, again"
-                thinking_s = config.thinking_slots * self._objective.slot_s if snapshot.t_s > 0 else 0.0
+                thinking_s = self._thinking_s(snapshot)
         return Looked(search, boundary, plans, estimated, drawn, forecasts, how, thinking_s)
 
     def _choose(self, looked: Looked) -> tuple[Ints, str]:

@@ -24,14 +24,18 @@ class WeightsScheduler(PromptScheduler):
 
 
 def guided(testbed: TestbedConfig, policy: MacroPolicy | None) -> Choice[RouteGuide]:
-    """A policy as a guide: executors of which the roles use no model masked, p as weights; empty without a policy."""
+    """A policy as a guide: executors of which the roles use no model masked, p as weights; empty without a policy.
+
+    A device serves what it serves, whatever role it was given: it is never masked for that.
+    """
     guide = RouteGuide()
     if policy is not None:
+        pods = {n.id for n in testbed.nodes if n.hosting == "pods"}
         weights = {(m, node): share for m, shares in policy.p.items() for node, share in shares.items()}
         masked = frozenset(
             e.id
             for e in testbed.executors()
-            if all(policy.roles.get(e.node, {}).get(m, "off") == "off" for m in e.models)
+            if e.node in pods and all(policy.roles.get(e.node, {}).get(m, "off") == "off" for m in e.models)
         )
         guide = RouteGuide(masked=masked, weights=weights)
     return Choice(guide, "roles as mask, p as weights")

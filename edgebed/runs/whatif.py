@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -47,13 +47,20 @@ class WhatIfProcess:
         self._lower = lower
 
     def forecast(
-        self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
+        self,
+        belief: BelievedWorld,
+        policies: Sequence[MacroPolicy],
+        draws: int,
+        seed: int,
+        scheme: str | None = None,
     ) -> list[EpochResult]:
-        """One forecast per policy. Raises `WhatIfError` if the process is lost.
+        """One forecast per policy, under the layers below the planner of another scheme if one is named. Raises
+        `WhatIfError` if the process is lost.
 
         However long it takes: what is emulated has bounds (`controller/whatif.py`), and no clock decides.
         """
-        answer = _SHARED.ask((self._lower, belief, list(policies), draws, seed))
+        lower = self._lower if scheme is None else replace(self._lower, scheme=scheme)
+        answer = _SHARED.ask((lower, belief, list(policies), draws, seed))
         if isinstance(answer, str):
             raise WhatIfError(answer)
         forecasts: list[EpochResult] = answer

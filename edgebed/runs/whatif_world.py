@@ -63,10 +63,11 @@ class _Tally:
 
     def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
         if isinstance(record, RequestRecord) and record.counted:
-            asked, served, latency_s = self.counts[record.model]
+            asked, served, latency_s, prompts = self.counts[record.model]
             if record.outcome == "done":
                 served, latency_s = served + 1, latency_s + (record.ended_s - record.intended_s)
-            self.counts[record.model] = Counted(asked + 1, served, latency_s)
+                prompts += record.prompts
+            self.counts[record.model] = Counted(asked + 1, served, latency_s, prompts)
 
 
 class _Emulated:
@@ -177,6 +178,7 @@ def mean_of(draws: Sequence[EpochResult]) -> EpochResult:
         sum(d.latency_norm for d in draws) / n,
         sum(d.fairness_norm for d in draws) / n,
         sum(d.objective for d in draws) / n,
+        by_model([d.prompts for d in draws]),
     )
 
 

@@ -210,5 +210,6 @@ def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleView
         router = Oracle(config, seed, mirror)
     perf_config: Any = parameters(PERF_MODELS[scheme.perf].Config, scheme.perf, scenario)
     perf = PERF_MODELS[scheme.perf](scenario.testbed, perf_config)
-    parts = (scenario.testbed, router, perf, parameters(FastPathConfig, "fast_path", scenario))
+    path_config = parameters(FastPathConfig, "fast_path", scenario, scheme.fast_path_params)
+    parts = (scenario.testbed, router, perf, path_config)
     return FastPath(*parts) if mirror is None else MirroredFastPath(mirror, *parts)

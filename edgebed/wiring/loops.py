@@ -132,7 +132,7 @@ class LoopBuilder:
 
     def _planner_by_rules(self) -> GlobalPlanner | None:
         name, plan = self._scheme.planner_for(self._scenario), self._scenario.plan
-        defaults = {"plan": plan} if name == "given" and plan is not None else None
+        defaults = {"plan": plan} if name == "given" and plan is not None else self._scheme.planner_params
         terms = {"objective": self._objective, "what_if": self._what_if}
         return None if name is None else self._made("planner", PLANNERS, name, defaults, **terms)
 
@@ -166,4 +166,5 @@ class LoopBuilder:
 
 def _by_rules(controllers: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The controllers' parameters, with rules in every role: nothing in a what-if world asks a model."""
-    return {**controllers, "agents": {**controllers.get("agents", {}), **dict.fromkeys(ROLES, RULES)}}
+    agents = {**controllers.get("agents", {}), **dict.fromkeys(ROLES, RULES)}
+    return {**controllers, "agents": agents, "meta": {**controllers.get("meta", {}), "reasoner": RULES}}

@@ -122,10 +122,11 @@ def asks_agent_llm(scenario: Scenario) -> list[str]:
 
 def _labels(scheme: Scheme, scenario: Scenario) -> dict[str, str]:
     """Role to what thinks in it; empty for a scheme in which nothing does."""
+    labels: dict[str, str] = {}
     if scheme.meta is not None:
-        return {"meta": split_choice(parameters(MetaConfig, "meta", scenario).reasoner)[0]}
+        labels["meta"] = split_choice(parameters(MetaConfig, "meta", scenario).reasoner)[0]
     agents = parameters(AgentsConfig, "agents", scenario)
-    return {role: split_choice(agents.choice(role))[0] for role in scheme.agents()}
+    return labels | {role: split_choice(agents.choice(role))[0] for role in scheme.agents()}
 
 
 def make_reasoner(config: MetaConfig, scheme: Scheme, seed: int) -> LLM:

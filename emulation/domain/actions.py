@@ -23,6 +23,9 @@ class RoutingDecision:
     predicted_s: float | None = None
     """Predicted service time on the chosen executor."""
     sigma_s: float | None = None
+    again_s: float | None = None
+    """Of a request that is held or refused because it would be late: virtual seconds after which it, or another like
+    it, is predicted to be taken. None: nobody can say."""
 
 
 @value

@@ -204,6 +204,8 @@ class Simulation:
         if job.request.id not in self._held and job.request.deadline_s != inf:
             self.kernel.at(max(job.request.deadline_s, self.kernel.now_s), NODE, self._expire_held, job)
         self._held[job.request.id] = job
+        if decision.again_s is not None:
+            self.kernel.at(self.kernel.now_s + decision.again_s, ARRIVAL, self._look_again, job)
 
     def _expire_held(self, job: Job) -> None:
         if self._held.pop(job.request.id, None) is not None:
@@ -211,6 +213,10 @@ class Simulation:
 
     def _end_unserved(self, job: Job, outcome: Outcome, reason: str) -> None:
         self._close(job.request, outcome, self.kernel.now_s, job.measured(False), reason)
+
+    def _look_again(self, job: Job) -> None:
+        if self._held.pop(job.request.id, None) is not None:
+            self._dispatch(job)
 
     def _retry_held(self) -> None:
         held, self._held = list(self._held.values()), {}

@@ -20,6 +20,8 @@ class Counted(NamedTuple):
     served: float
     latency_s: float
     """Sum over those served."""
+    prompts: float = 0.0
+    """Of those served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class EpochResult:
     """F_norm (eq. 8); 1 for fewer than two types."""
     objective: float = 1.0
     """J (eq. 10); lower is better."""
+    prompts: Mapping[str, float] = field(default_factory=dict)
+    """Model to the prompts that were served in time, where they were counted: goodput over the epoch."""
 
 
 def epoch_result_of(counts: Mapping[str, Counted], scale_s: float, weight: float) -> EpochResult:
@@ -49,7 +53,8 @@ def epoch_result_of(counts: Mapping[str, Counted], scale_s: float, weight: float
     t_norm = sum(c.latency_s for c in asked.values()) / served / scale_s
     f_norm = jain_normalised(jain(list(success.values())), len(success))
     f_norm = 1.0 if f_norm is None else f_norm
-    return EpochResult(success, latency_s, t_norm, f_norm, weighed(t_norm, f_norm, weight))
+    prompts = {m: c.prompts for m, c in asked.items()}
+    return EpochResult(success, latency_s, t_norm, f_norm, weighed(t_norm, f_norm, weight), prompts)
 
 
 def jain(ratios: Sequence[float]) -> float | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from math import inf
@@ -40,6 +40,8 @@ log = logging.getLogger("edgebed")
 
 HELD_LOOK_S = 1.0
 """Wall seconds after which a held request is looked at again even if nothing was heard."""
+REFUSALS: Mapping[str, Outcome] = {"reject": "rejected", "no_host": "no_host"}
+"""What the fast path decided, to the end of a request that is not dispatched for it."""
 AGAIN_LOOK_S = 0.05
 """Wall seconds to wait for news of a node that has just given the request back, before it is tried there again."""
 
@@ -192,13 +194,13 @@ class Dispatcher:
             if now_s >= request.deadline_s:
                 raise self._end(flight, "expired", "deadline passed while held")
             decision = self.fast_path.route(request, now_s)
+            again_s = HELD_LOOK_S if decision.again_s is None else decision.again_s / self.run.speedup
             executor, node = decision.executor, self._node_of.get(decision.executor or "")
-            if decision.action in ("reject", "no_host"):
+            if decision.action in REFUSALS:
                 self.records.add("route", request, decision, now_s)
-                refusal: Outcome = "rejected" if decision.action == "reject" else "no_host"
-                raise self._end(flight, refusal, decision.reason)
+                raise self._end(flight, REFUSALS[decision.action], decision.reason).after(again_s)
             if executor is None or node is None or executor in self._away:
-                await self._hold(request, decision, HELD_LOOK_S)
+                await self._hold(request, decision, min(again_s, HELD_LOOK_S))
             elif node == flight.avoided:
                 flight.avoided = None
                 await self._hold(request, decision, AGAIN_LOOK_S)

@@ -26,6 +26,11 @@ class Refused(Exception):
         self.retry_after_s = retry_after_s
         self.fault = fault
 
+    def after(self, retry_after_s: float) -> Refused:
+        """The same, with the wall seconds after which a request like this one may come again."""
+        self.retry_after_s = retry_after_s
+        return self
+
 
 @dataclass(slots=True)
 class Flight:

@@ -32,6 +32,8 @@ class Path:
 
     def __init__(self) -> None:
         self.plan: deque[str | None] = deque()
+        self.again_s: float | None = None
+        """Said with every hold and refusal."""
         self.sent: list[str] = []
         self.ends: list[tuple[str, str]] = []
         """(executor, outcome) of everything fed back."""
@@ -46,9 +48,10 @@ class Path:
             self.plan.popleft() if self.plan else next((e for e in ("d0", "d1") if e not in self.away), None)
         )
         if choice is None:
-            return RoutingDecision(None, "hold", "nobody is there")
+            return RoutingDecision(None, "hold", "nobody is there", again_s=self.again_s)
         if choice in ("reject", "no_host"):
-            return RoutingDecision(None, choice, "by the test")  # type: ignore[arg-type]
+            again_s = self.again_s
+            return RoutingDecision(None, choice, "by the test", again_s=again_s)  # type: ignore[arg-type]
         return RoutingDecision(choice, "route", "by the test")
 
     def dispatched(self, request: Request, decision: RoutingDecision, now_s: float) -> None:

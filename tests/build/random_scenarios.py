@@ -12,8 +12,8 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.sharing import Batching, GpuSpec
 
 HORIZON_S = 60.0
-DEVICE_SCHEMES = ("round-robin", "fixed-heuristic", "e3-prior", "oracle", "sect")
-POD_SCHEMES = ("RR", "RF", "RL", "AL", "LL", "MA", "MA+sect", "sect", "oracle")
+DEVICE_SCHEMES = ("round-robin", "fixed-heuristic", "e3-prior", "oracle", "sect", "fused")
+POD_SCHEMES = ("RR", "RF", "RL", "AL", "LL", "MA", "MA+sect", "fused", "sect", "oracle")
 
 
 def devices(slow_link: bool) -> TestbedConfig:
@@ -130,7 +130,7 @@ def scenarios(draw: DrawFn) -> tuple[Scenario, str]:
     plan = draw(st.lists(events(testbed), max_size=6))
     scenario = {
         "name": "random",
-        "controllers": {"search": {"shortlist": 0}},  # what-if worlds have tests of their own
+        "controllers": {"search": {"shortlist": 0, "limits": None}},  # what-if worlds have tests of their own
         "testbed": testbed,
         "workload": (draw(_sources(testbed)),),
         "events": plan,

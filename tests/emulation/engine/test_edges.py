@@ -27,6 +27,21 @@ class First(FixedRoute):
         return RoutingDecision(there[0], "route", "first") if there else RoutingDecision(None, "hold", "away")
 
 
+class Later(FixedRoute):
+    """A fast path that holds every request, twice, until a moment that it names."""
+
+    def __init__(self) -> None:
+        super().__init__("d0")
+        self.looked_s: list[float] = []
+
+    def route(self, request: Request, now_s: float) -> RoutingDecision:
+        self.looked_s.append(now_s)
+        waited_s = now_s - request.arrival_s
+        if waited_s < 6.0:
+            return RoutingDecision(None, "hold", "later", again_s=4.0 if waited_s == 0.0 else 2.0)
+        return RoutingDecision(self.executor, "route", "now")
+
+
 def apart(latency_s: float) -> TestbedConfig:
     """A device `d1` and its requests' origin `d0`, a slow link apart."""
     near = device_testbed().nodes[0]
@@ -46,6 +61,21 @@ def test_an_event_that_outlasts_all_requests_is_still_undone() -> None:
     world = scenario(device_testbed(), horizon_s=10.0, deadline_s=3.0, events=(late,))
     run = simulate(world, [(request(0, 1.0, deadline_s=4.0), RequestTruth())])
     assert [(e.phase, e.t_s) for e in run.events] == [("onset", 9.0), ("undo", 500.0)]
+
+
+def test_a_held_request_is_looked_at_again_when_its_moment_is_predicted_and_at_no_other_time() -> None:
+    path = Later()
+    run = simulate(scenario(device_testbed()), [(request(0, 1.0), RequestTruth())], path)
+    assert path.looked_s == [1.0, 5.0, 7.0]
+    told = [(d.t_s, d.choice) for d in run.decisions if d.actor == "router"]
+    assert told == [(1.0, "hold"), (7.0, "d0")]
+    assert [(r.outcome, r.dispatched_s) for r in run.requests] == [("done", 7.0)]
+
+
+def test_a_held_request_that_is_over_by_its_moment_is_not_sent() -> None:
+    late = request(0, 1.0, deadline_s=3.0)
+    run = simulate(scenario(device_testbed(), deadline_s=2.0), [(late, RequestTruth())], Later())
+    assert [(r.outcome, r.ended_s) for r in run.requests] == [("expired", 3.0)]
 
 
 def test_a_request_that_was_never_dispatched_has_no_time_of_dispatch() -> None:

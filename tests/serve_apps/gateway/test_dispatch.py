@@ -10,6 +10,7 @@ from emulation.domain.actions import MacroPolicy
 from emulation.domain.measured import Measured
 from serve_apps.gateway import attempt_calls as module
 from serve_apps.gateway.flight import Refused
+from serve_apps.gateway.openai.form import refusal
 from serve_apps.wire.ask import Ask, Fault
 from serve_apps.wire.messages import Answer, Delta, Piece, Served, Work
 from serve_apps.wire.names import RECORDER, runtime_name
@@ -217,6 +218,33 @@ def test_a_refusal_of_the_fast_path_reaches_the_client_and_no_node(how: str) -> 
         assert gateway.replicas.works == []
 
     walk(steps())
+
+
+@pytest.mark.parametrize(("again_s", "said"), [(None, 1), (90.0, 9)])
+def test_a_refusal_says_when_to_come_again_in_the_clients_own_seconds(
+    again_s: float | None, said: int
+) -> None:
+    async def steps() -> None:
+        gateway = Gateway(speedup=10.0)
+        gateway.path.plan.append("reject")
+        gateway.path.again_s = again_s
+        with pytest.raises(Refused) as refused:
+            await gateway.answer()
+        assert refused.value.retry_after_s == pytest.approx(said)
+        assert int(dict(refusal(refused.value).headers)[b"retry-after"]) == said
+
+    walk(steps())
+
+
+@story
+async def test_a_request_that_is_held_is_looked_at_again_when_its_moment_is_predicted(
+    gateway: Gateway,
+) -> None:
+    gateway.path.again_s = 0.01
+    gateway.path.plan.extend([None] * 3)
+    answer = await gateway.answer()
+    assert answer.served.outcome == "done"
+    assert not gateway.path.plan, "nothing was heard meanwhile: it was looked at for the moment alone"
 
 
 # -- the client goes away -----------------------------------------------

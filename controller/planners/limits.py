@@ -1,0 +1,106 @@
+"""Admission limits of an epoch: what is refused as too late, chosen by emulating what the planner believes.
+
+A limit makes a model's queue short, so that what is taken ends early, and nothing is worked at that then ends too late.
+It also refuses, and J alone would refuse ever more (it counts the latency of the served). So a limit must not cost
+anybody anything: under it every model's success and served prompts must be at least those of a yardstick, the second
+paper's scheme, whose layers are emulated under the same plan on the same requests. Where no limit passes, there is
+none; a model that loses nothing without a limit gets none either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated
+
+from emulation.domain.actions import MacroPolicy
+from emulation.domain.quantities import Count, Fraction, Range, SomeLine
+from emulation.domain.strict import Strict
+from emulation.metrics.fairness import EpochResult
+
+Forecast = Callable[[Sequence[MacroPolicy], str | None], list[EpochResult]]
+"""What policies would come to; the name of another scheme: with its controllers below the planner."""
+Limits = Mapping[str, float]
+"""Model to predicted latency above which a request is refused, virtual seconds."""
+
+
+class LimitsConfig(Strict):
+    """Which limits are tried, and what they are held against."""
+
+    rungs: Count = 7
+    """Limits tried, each `ratio` times the one before; the first is that share of the deadline."""
+    ratio: Annotated[float, Range(0.1, 0.95)] = 0.667
+    least_lost: Fraction = 0.01
+    """Share of a model's requests that must be lost without limits, or it gets none."""
+    margin: Fraction = 0.03
+    """Share by which success and goodput must exceed the yardstick's: what the emulation may be wrong by."""
+    yardstick: SomeLine = "MA"
+    """Scheme that no model may fare worse than."""
+
+
+class Admission:
+    """Chooses limits for a policy. `keep_gain`: share of J by which a lower limit must better a higher one."""
+
+    def __init__(self, config: LimitsConfig, deadline_s: float, keep_gain: float) -> None:
+        self._config, self._deadline_s, self._keep_gain = config, deadline_s, keep_gain
+
+    def limits(self, policy: MacroPolicy, forecast: Forecast) -> tuple[Limits, str]:
+        """Limits for this policy, and why these. Raises what `forecast` does."""
+        bare = replace(policy, admission_limit_s={})
+        free = forecast([bare], None)[0]
+        losing = [m for m, share in free.success.items() if share < 1.0 - self._config.least_lost]
+        if not losing:
+            return {}, "no limits: nothing is lost without"
+        least = forecast([bare], self._config.yardstick)[0]
+        found = self._tightest(losing, bare, (free, least), forecast)
+        if found is None:
+            return (
+                {},
+                f"no limits: none is better and costs nobody {self._config.yardstick}'s success and goodput",
+            )
+        best, chosen = found
+        if len(losing) > 1:
+            for model in losing:
+                wider = {**chosen, model: min(chosen[model] / self._config.ratio, self._deadline_s)}
+                one = self._under(wider, bare, forecast)
+                if one.objective < best.objective and self._costs_nobody(one, wider, least):
+                    best, chosen = one, wider
+        said = ", ".join(f"{m} {limit_s:.0f} s" for m, limit_s in sorted(chosen.items()))
+        return chosen, f"limits {said}: J {best.objective:.3f}, without {free.objective:.3f}"
+
+    def _tightest(
+        self,
+        losing: Sequence[str],
+        bare: MacroPolicy,
+        known: tuple[EpochResult, EpochResult],
+        forecast: Forecast,
+    ) -> tuple[EpochResult, Limits] | None:
+        """By halving: the tightest of the limits that costs nobody anything and betters every looser one looked at.
+
+        `known`: what the policy comes to without limits, and what the yardstick does. None: no limit betters none.
+        """
+        free, least = known
+        found: tuple[EpochResult, Limits] | None = None
+        bar = free.objective * (1.0 - self._keep_gain)
+        loosest, tightest = 1, self._config.rungs
+        while loosest <= tightest:
+            rung = (loosest + tightest) // 2
+            limits = dict.fromkeys(losing, self._deadline_s * self._config.ratio**rung)
+            one = self._under(limits, bare, forecast)
+            if one.objective < bar and self._costs_nobody(one, limits, least):
+                found, bar, loosest = (one, limits), one.objective, rung + 1
+            else:
+                tightest = rung - 1
+        return found
+
+    def _under(self, limits: Limits, bare: MacroPolicy, forecast: Forecast) -> EpochResult:
+        return forecast([replace(bare, admission_limit_s=limits)], None)[0]
+
+    def _costs_nobody(self, one: EpochResult, limits: Limits, least: EpochResult) -> bool:
+        """Whether no model has less than by the yardstick: with a limit a margin more, else no less than by chance."""
+        more, slack = 1.0 + self._config.margin, 1.0 - self._config.least_lost
+        return all(
+            one.success.get(m, 0.0) >= share * (more if m in limits else slack)
+            and one.prompts.get(m, 0.0) >= least.prompts.get(m, 0.0) * (more if m in limits else slack)
+            for m, share in least.success.items()
+        )

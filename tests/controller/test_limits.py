@@ -1,0 +1,137 @@
+"""Admission limits of the planner: they make J lower and cost nobody anything, or there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from controller.objective import Objective
+from controller.planners.limits import Admission, LimitsConfig
+from controller.planners.search import SearchConfig, SearchPlanner
+from controller.whatif import BelievedWorld
+from emulation.domain.actions import MacroPolicy
+from emulation.domain.feasibility import policy_violations
+from emulation.domain.snapshot import ClusterSnapshot
+from emulation.files import load_scenario
+from emulation.metrics.fairness import EpochResult
+from emulation.rng import stream
+
+POLICY = MacroPolicy(p={}, roles={}, admission_limit_s={"old": 3.0})
+DEADLINE_S = 900.0
+
+
+class World:
+    """Each model's queue: what a limit lets through of it, and how late that is."""
+
+    def __init__(self, load: Mapping[str, float], yardstick: Mapping[str, float]) -> None:
+        self.load, self.yardstick = load, yardstick
+        self.asked: list[tuple[MacroPolicy, str | None]] = []
+
+    def forecast(self, policies: Sequence[MacroPolicy], scheme: str | None) -> list[EpochResult]:
+        self.asked += [(p, scheme) for p in policies]
+        return [self.of(p.admission_limit_s, scheme) for p in policies]
+
+    def of(self, limits: Mapping[str, float], scheme: str | None = None) -> EpochResult:
+        """Under overload: 1 / load served, less where the limit is too short to keep the executor busy; late as it."""
+        late = {m: limits.get(m, DEADLINE_S) if load > 1 else 5.0 for m, load in self.load.items()}
+        success = {
+            m: self.yardstick[m] if scheme else min(1.0, (1.0 - 20.0 / (20.0 + late[m])) / load)
+            for m, load in self.load.items()
+            for load in [load if load > 1 else 0.1]
+        }
+        fair = min(success.values()) / max(success.values())
+        t_norm = sum(late.values()) / len(late) / DEADLINE_S
+        prompts = {m: 100.0 * share for m, share in success.items()}
+        return EpochResult(success, late, t_norm, fair, (t_norm + 1.0 - fair) / 2, prompts)
+
+
+def chosen(world: World, **config: object) -> tuple[Mapping[str, float], str]:
+    limits = Admission(LimitsConfig.model_validate(config), DEADLINE_S, keep_gain=0.03)
+    return limits.limits(POLICY, world.forecast)
+
+
+def test_a_model_that_loses_nothing_gets_no_limit_and_a_light_load_none_at_all() -> None:
+    light = World({"a": 0.5, "b": 0.9}, {"a": 1.0, "b": 1.0})
+    assert chosen(light)[0] == {}
+    assert len(light.asked) == 1, "what nobody needs is not looked for"
+    mixed = World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.4})
+    assert set(chosen(mixed)[0]) == {"b"}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_limit_costs_a_model_success_or_goodput_against_the_yardstick(seed: int) -> None:
+    draws = stream(seed, "limits")
+    load = {m: float(draws.uniform(0.5, 3.0)) for m in ("a", "b", "c")}
+    bar = {m: float(draws.uniform(0.1, 1.0)) / max(load[m], 1.0) for m in load}
+    world = World(load, bar)
+    limits, _ = chosen(world)
+    if not limits:
+        return
+    under, free = world.of(limits), world.of({})
+    assert under.objective < free.objective
+    for m in limits:
+        assert under.success[m] >= bar[m]
+        assert under.prompts[m] >= 100.0 * bar[m]
+
+
+def test_the_same_world_with_a_stricter_yardstick_has_looser_limits() -> None:
+    found = [chosen(World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": bar}))[0]["b"] for bar in (0.2, 0.5, 0.58)]
+    assert found == sorted(found)
+    assert found[0] < found[-1]
+    assert chosen(World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.7}))[0] == {}
+
+
+def test_it_is_the_yardstick_that_is_emulated_and_always_without_limits() -> None:
+    world = World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.4})
+    chosen(world, yardstick="RF")
+    assert [scheme for _, scheme in world.asked].count("RF") == 1
+    assert all(not p.admission_limit_s for p, scheme in world.asked if scheme == "RF")
+    assert world.asked[0][0].admission_limit_s == {}
+
+
+BRISTOL = load_scenario("bristol-A")
+
+
+class Answers:
+    """Port `WhatIf`, by such a world; or nobody."""
+
+    def __init__(self, world: World | None) -> None:
+        self.world = world
+
+    def forecast(
+        self,
+        world: BelievedWorld,
+        policies: Sequence[MacroPolicy],
+        draws: int,
+        seed: int,
+        scheme: str | None = None,
+    ) -> list[EpochResult]:
+        if self.world is None:
+            raise RuntimeError("nobody is there")
+        return self.world.forecast(policies, scheme)
+
+
+def planned(world: World | None, **config: object) -> tuple[MacroPolicy, str]:
+    config = {"shortlist": 0, "starts": 1, **config}
+    planner = SearchPlanner(
+        BRISTOL.testbed, SearchConfig.model_validate(config), 0, Objective.of(BRISTOL), Answers(world)
+    )
+    choice = planner.decide(ClusterSnapshot(0.0, 0, ()))
+    return choice.command, choice.reason
+
+
+def test_the_planner_puts_its_limits_into_the_policy_and_says_why() -> None:
+    load = {"gpt2": 0.5, "gpt2-large": 0.5, "blip": 0.5, "sd": 1.8}
+    world = World(load, {m: 1.0 if load[m] < 1 else 0.4 for m in load})
+    policy, reason = planned(world, limits={})
+    assert set(policy.admission_limit_s) == {"sd"}
+    assert policy_violations(BRISTOL.testbed, policy) == []
+    assert "limits sd" in reason
+    assert planned(world)[0].admission_limit_s == {}, "none unless they are asked for"
+
+
+def test_without_an_answer_there_are_no_limits() -> None:
+    policy, reason = planned(None, limits={})
+    assert policy.admission_limit_s == {}
+    assert "nobody is there" in reason

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from emulation.domain.actions import MacroPolicy
-from emulation.domain.quantities import Count, Fraction, Range, SomeLine
+from emulation.domain.quantities import Fraction, Range
 from emulation.domain.strict import Strict
 from emulation.metrics.fairness import EpochResult
 
@@ -23,19 +23,20 @@ Forecast = Callable[[Sequence[MacroPolicy], str | None], list[EpochResult]]
 Limits = Mapping[str, float]
 """Model to predicted latency above which a request is refused, virtual seconds."""
 
+YARDSTICK = "MA"
+"""Scheme that no model may fare worse than."""
+
 
 class LimitsConfig(Strict):
     """Which limits are tried, and what they are held against."""
 
-    rungs: Count = 7
+    rungs: Annotated[int, Range(1, 40, "limits")] = 7
     """Limits tried, each `ratio` times the one before; the first is that share of the deadline."""
     ratio: Annotated[float, Range(0.1, 0.95)] = 0.667
     least_lost: Fraction = 0.01
     """Share of a model's requests that must be lost without limits, or it gets none."""
     margin: Fraction = 0.03
     """Share by which success and goodput must exceed the yardstick's: what the emulation may be wrong by."""
-    yardstick: SomeLine = "MA"
-    """Scheme that no model may fare worse than."""
 
 
 class Admission:
@@ -51,12 +52,12 @@ class Admission:
         losing = [m for m, share in free.success.items() if share < 1.0 - self._config.least_lost]
         if not losing:
             return {}, "no limits: nothing is lost without"
-        least = forecast([bare], self._config.yardstick)[0]
+        least = forecast([bare], YARDSTICK)[0]
         found = self._tightest(losing, bare, (free, least), forecast)
         if found is None:
             return (
                 {},
-                f"no limits: none is better and costs nobody {self._config.yardstick}'s success and goodput",
+                f"no limits: none is better and costs nobody {YARDSTICK}'s success and goodput",
             )
         best, chosen = found
         if len(losing) > 1:

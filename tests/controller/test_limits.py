@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from controller.objective import Objective
-from controller.planners.limits import Admission, LimitsConfig
+from controller.planners.limits import YARDSTICK, Admission, LimitsConfig
 from controller.planners.search import SearchConfig, SearchPlanner
 from controller.whatif import BelievedWorld
 from emulation.domain.actions import MacroPolicy
@@ -84,9 +84,9 @@ def test_the_same_world_with_a_stricter_yardstick_has_looser_limits() -> None:
 
 def test_it_is_the_yardstick_that_is_emulated_and_always_without_limits() -> None:
     world = World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.4})
-    chosen(world, yardstick="RF")
-    assert [scheme for _, scheme in world.asked].count("RF") == 1
-    assert all(not p.admission_limit_s for p, scheme in world.asked if scheme == "RF")
+    chosen(world)
+    assert [scheme for _, scheme in world.asked].count(YARDSTICK) == 1
+    assert all(not p.admission_limit_s for p, scheme in world.asked if scheme == YARDSTICK)
     assert world.asked[0][0].admission_limit_s == {}
 
 

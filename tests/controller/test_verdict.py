@@ -30,7 +30,12 @@ class Forecasts:
         """Seed of each draw, and plans that were in it."""
 
     def forecast(
-        self, world: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
+        self,
+        world: BelievedWorld,
+        policies: Sequence[MacroPolicy],
+        draws: int,
+        seed: int,
+        scheme: str | None = None,
     ) -> list[EpochResult]:
         self.asked.append((seed, len(policies)))
         return [EpochResult(objective=self.says(seed, i)) for i in range(len(policies))]

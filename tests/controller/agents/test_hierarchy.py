@@ -78,7 +78,12 @@ class Emulator:
         self.asked: list[tuple[BelievedWorld, Sequence[MacroPolicy]]] = []
 
     def forecast(
-        self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
+        self,
+        belief: BelievedWorld,
+        policies: Sequence[MacroPolicy],
+        draws: int,
+        seed: int,
+        scheme: str | None = None,
     ) -> list[EpochResult]:
         if self.error is not None:
             raise RuntimeError(self.error)

@@ -167,7 +167,12 @@ class Spy:
         self.asked: list[BelievedWorld] = []
 
     def forecast(
-        self, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
+        self,
+        belief: BelievedWorld,
+        policies: Sequence[MacroPolicy],
+        draws: int,
+        seed: int,
+        scheme: str | None = None,
     ) -> list[EpochResult]:
         self.asked.append(belief)
         return [EpochResult(objective=0.1 + 0.01 * i) for i in range(len(policies))]

@@ -88,8 +88,8 @@ class FixedWorld:
         hosts, pods = self._hosts(roles)
         world = FixedRoles(bed, hosts, pods, tasks, self._scheduler(policy, roles).look)
         world.run(scenario.slot_s, scenario.epoch_slots, scenario.agents_await_dispatch, scenario.give_up_s)
-        outcome = zip(bed.models, world.asked, world.served, world.latency_s, strict=True)
-        counts = {m.id: Counted(asked, served, latency_s) for m, asked, served, latency_s in outcome}
+        figures = zip(world.asked, world.served, world.latency_s, world.prompts, strict=True)
+        counts = {m.id: Counted(*counted) for m, counted in zip(bed.models, figures, strict=True)}
         return epoch_result_of(counts, self.belief.objective.scale_s, self.belief.objective.weight)
 
     def _hosts(self, roles: Sequence[Role]) -> tuple[list[Host], list[Pod]]:

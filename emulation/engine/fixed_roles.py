@@ -51,6 +51,8 @@ class FixedRoles:
         """Of these, those that were done in time."""
         self.latency_s = [0.0 for _ in testbed.models]
         """Sum over those served."""
+        self.prompts = [0.0 for _ in testbed.models]
+        """Of those served."""
 
     def run(self, slot_s: float, window_slots: int, agents_await_dispatch: bool, give_up_s: float) -> None:
         """Play until every task that counts has ended, or to `give_up_s`.
@@ -160,6 +162,7 @@ class FixedRoles:
             self._open -= 1
             self.served[task.model] += 1
             self.latency_s[task.model] += t_s - task.t_s
+            self.prompts[task.model] += task.prompts
         self._after(host, pod, t_s)
 
     def _after(self, host: Host, pod: Pod, t_s: float) -> None:

@@ -87,10 +87,11 @@ class SlotTally:
 
 
 def _more(so_far: Counted, record: RequestRecord) -> Counted:
-    asked, served, latency_s = so_far
+    asked, served, latency_s, prompts = so_far
     if record.outcome == "done":
         served, latency_s = served + 1, latency_s + (record.ended_s - record.intended_s)
-    return Counted(asked + 1, served, latency_s)
+        prompts += record.prompts
+    return Counted(asked + 1, served, latency_s, prompts)
 
 
 class SlotRun:

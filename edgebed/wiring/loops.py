@@ -166,5 +166,5 @@ class LoopBuilder:
 
 def _by_rules(controllers: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The controllers' parameters, with rules in every role: nothing in a what-if world asks a model."""
-    agents = {**controllers.get("agents", {}), **dict.fromkeys(ROLES, RULES)}
+    agents: dict[str, Any] = {**controllers.get("agents", {}), **dict.fromkeys(ROLES, RULES)}
     return {**controllers, "agents": agents, "meta": {**controllers.get("meta", {}), "reasoner": RULES}}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any
 
-from controller.agents.llm import LLM, Query, Reply
+from controller.agents.llm import LLM, Form, Query, Reply
 from controller.agents.reasoner import ReasonerLabel
 from controller.agents.rules import RulesLlm
 from controller.agents.scripted import ScriptedLlm, ScriptLine
@@ -52,6 +52,9 @@ class Silent:
     @property
     def label(self) -> ReasonerLabel:
         return "scripted"
+
+    def form(self, agent: str) -> Form:
+        return "program"
 
     def ask(self, query: Query) -> Reply:
         self.asked.append(query)

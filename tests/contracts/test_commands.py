@@ -186,6 +186,8 @@ def call(words: str, param: Any, value: str) -> list[str]:
         "simulate": ["demo"],
         "inject": ["slowdown"],
         "undo": ["0"],
+        "approve": ["1"],
+        "reject": ["1"],
         "rate": ["1"],
         "switch": ["MA"],
         "report": [str(run)],
@@ -212,7 +214,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
             "fraction": ["--colocate", "1,2", "--device", "cuda"],
             "batches": ["--backend", "vllm"],
         }.get(param.name, [])
-    if words in ("inject", "undo", "events", "rate", "switch"):
+    if words in ("inject", "undo", "events", "rate", "switch", "proposals", "approve", "reject"):
         options += ["--url", "http://127.0.0.1:9"] if param.name != "url" else []
     if param.param_type_name == "option":
         return [*words.split(), *base, *options, param.opts[0], value]

@@ -115,7 +115,8 @@ class DqnTrainer:
             epsilon = max(end, start + (end - start) * number / max(episodes / 2, 1))
             slots, rewards = _play(self._world, weights, first_seed + number, self._rng, epsilon)
             self._remember(slots, rewards)
-            for _ in range(self._settings.updates):
+            # An episode shorter than the steps that a gain is counted over leaves nothing to learn from.
+            for _ in range(self._settings.updates if self._replay.filled else 0):
                 self._update(self._replay.draw(self._rng, self._settings.batch))
             weights |= {name: p.detach().numpy().astype(np.float64) for name, p in self._online.items()}
             mean = sum(rewards.values()) / max(len(rewards), 1)
@@ -124,7 +125,7 @@ class DqnTrainer:
                 number=number,
                 reward=mean,
                 slots=len(slots),
-                loss=float(np.mean(self._losses)),
+                loss=float(np.mean(self._losses or [0.0])),
             )
             self._losses.clear()
             tell(told)

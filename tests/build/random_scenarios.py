@@ -12,8 +12,8 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.sharing import Batching, GpuSpec
 
 HORIZON_S = 60.0
-DEVICE_SCHEMES = ("round-robin", "fixed-heuristic", "e3-prior", "oracle", "sect")
-POD_SCHEMES = ("RR", "RF", "RL", "AL", "LL", "MA", "MA+sect", "sect", "oracle")
+DEVICE_SCHEMES = ("round-robin", "fixed-heuristic", "e3-prior", "oracle", "sect", "fused")
+POD_SCHEMES = ("RR", "RF", "RL", "AL", "LL", "MA", "MA+sect", "fused", "sect", "oracle")
 
 
 def devices(slow_link: bool) -> TestbedConfig:

@@ -24,16 +24,22 @@ def pid_of(name: str) -> int:
     return int(next(alive, 0))
 
 
+def kill(name: str) -> None:
+    """Kill the process of a named actor once it is there: process 0 would be all of this test's own."""
+    pid = eventually(lambda: pid_of(name), BACK_S)
+    os.kill(pid, signal.SIGKILL)
+
+
 def test_a_healthy_gateway_outlives_serves_controller_and_both_deaths_are_counted(begin: Begin) -> None:
     live = begin("sect")
     watch = live.cluster.lookout.watch
     gateway = live.http.get("/health").json()["pid"]
-    os.kill(pid_of("SERVE_CONTROLLER_ACTOR"), signal.SIGKILL)
+    kill("SERVE_CONTROLLER_ACTOR")
     eventually(lambda: watch.died[CONTROLLER] == 1, BACK_S, watch.said)
     eventually(lambda: pid_of("SERVE_CONTROLLER_ACTOR"), BACK_S)
     assert live.chat(max_tokens=4).status_code == 200
     assert live.http.get("/health").json()["pid"] == gateway
-    os.kill(pid_of("planner"), signal.SIGKILL)
+    kill("planner")
     eventually(lambda: watch.died["planner"] == 1, BACK_S, watch.said)
     assert live.cluster.lookout.settled() is None
     footer, _ = live.end()
@@ -46,7 +52,7 @@ def test_rays_control_service_is_started_again_and_what_dies_after_it_comes_back
     os.kill(live.cluster.base.processes[CONTROL_SERVICE].pid, signal.SIGKILL)
     assert live.chat(max_tokens=4).status_code == 200, "serving goes on meanwhile"
     eventually(lambda: watch.died[CONTROL_SERVICE] == 1 and live.cluster.lookout.head_alive())
-    os.kill(pid_of("planner"), signal.SIGKILL)
+    kill("planner")
     # The new control service hears of it when the raylet has found its way back to it.
     eventually(lambda: watch.died["planner"] == 1 and pid_of("planner"), 90.0)
     assert live.cluster.lookout.settled() is None

@@ -130,7 +130,7 @@ class RoundRobinTable:
     def completed(self, completion: Completion) -> None:
         """Nothing to learn."""
 
-    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float) -> None:
+    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float) -> None:
         """Devices are always there."""
 
     def guide(self, guide: RouteGuide) -> None:
@@ -144,7 +144,7 @@ def sect(testbed: TestbedConfig) -> FastPath:
     """SECT by the profile, every device ready."""
     path = FastPath(testbed, Sect(), Prior(testbed))
     for executor in testbed.executors():
-        path.executor_changed(executor.id, "ready", "gpu", 0.0)
+        path.executor_changed(executor.id, "ready", "gpu", 0.0, 0.0)
     return path
 
 

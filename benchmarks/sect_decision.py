@@ -45,7 +45,7 @@ def fast_path(nodes: int) -> FastPath:
     bed = testbed(nodes)
     path = FastPath(bed, Sect(), Nnls(bed))
     for executor in list(path.view.beliefs):
-        path.executor_changed(executor, "ready", "gpu", 0.0)
+        path.executor_changed(executor, "ready", "gpu", 0.0, 0.0)
     return path
 
 

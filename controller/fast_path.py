@@ -194,11 +194,12 @@ class FastPath:
 
     # -- telemetry and the layers above ---------------------------------------------------------------------
 
-    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float) -> None:
+    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float) -> None:
         """Lifecycle of one executor. Raises `KeyError` on an unknown one.
 
-        A new mode rescales the outstanding work. Off, pending and away executors keep theirs, unworked.
+        A new mode rescales the outstanding work. Off, pending and away executors keep theirs, unworked from `now_s` on.
         """
+        self._hear(now_s)
         belief = self.view.beliefs[executor]
         was, belief.state = belief.state, state
         if mode not in ("off", belief.mode):

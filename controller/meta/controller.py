@@ -203,12 +203,13 @@ class MetaController:
             self.promises.settle()
         self._tell()
 
-    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float) -> None:
+    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float) -> None:
         """Telemetry; a device that leaves or returns is seen to."""
+        self._hear(now_s)
         steered = self.steered
         device = steered.device_of[executor]
         before = steered.state(device)
-        self.fast_path.executor_changed(executor, state, mode, ready_at_s)
+        self.fast_path.executor_changed(executor, state, mode, ready_at_s, now_s)
         after = steered.state(device)
         if before == after or "away" not in (before, after):
             return

@@ -193,8 +193,8 @@ class FastPath(Protocol):
     def completed(self, completion: Completion) -> None:
         """The request ended there, in whatever way."""
 
-    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float) -> None:
-        """Telemetry: lifecycle of one executor."""
+    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float) -> None:
+        """Telemetry: lifecycle of one executor, heard at `now_s`."""
 
     def guide(self, guide: RouteGuide) -> None:
         """The prompt scheduler's guide for the slot."""

@@ -127,7 +127,7 @@ class Simulation:
 
     def _begin(self) -> None:
         for executor in (e for node in self.nodes.values() for e in node.view(0.0).executors):
-            self._fast_path.executor_changed(executor.id, executor.state, executor.mode, 0.0)
+            self._fast_path.executor_changed(executor.id, executor.state, executor.mode, 0.0, 0.0)
         self.kernel.at(0.0, CONTROL, self._tick, 0)
         self._next_arrival()
 
@@ -285,7 +285,9 @@ class Simulation:
         self._fast_path.completed(completion)
 
     def _hear_changed(self, notice: Changed) -> None:
-        self._fast_path.executor_changed(notice.executor, notice.state, notice.mode, notice.ready_at_s)
+        self._fast_path.executor_changed(
+            notice.executor, notice.state, notice.mode, notice.ready_at_s, self.kernel.now_s
+        )
         if self._held:
             self.kernel.at(self.kernel.now_s, ARRIVAL, lambda _: self._retry_held())
 

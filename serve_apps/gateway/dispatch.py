@@ -93,7 +93,8 @@ class Dispatcher:
     def executor_changed(self, news: Changed) -> None:
         """Lifecycle of an executor; whoever is held looks again."""
         (self._away.add if news.state == "away" else self._away.discard)(news.executor)
-        self.fast_path.executor_changed(news.executor, news.state, news.mode, news.ready_at_s)
+        now_s = self.clock.now_s()
+        self.fast_path.executor_changed(news.executor, news.state, news.mode, news.ready_at_s, now_s)
         self.wake()
 
     def commanded(self, command: MacroPolicy | RouteGuide) -> None:

@@ -40,7 +40,7 @@ class FixedRoute:
     def completed(self, completion: Completion) -> None:
         self.completions.append(completion)
 
-    def executor_changed(self, executor: str, state: str, mode: str, ready_at_s: float) -> None:
+    def executor_changed(self, executor: str, state: str, mode: str, ready_at_s: float, now_s: float) -> None:
         self.states[executor] = state
 
     def guide(self, guide: RouteGuide) -> None:

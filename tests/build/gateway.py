@@ -61,7 +61,7 @@ class Path:
         self.completions.append(completion)
         self.ends.append((completion.executor, completion.outcome))
 
-    def executor_changed(self, executor: str, state: str, mode: str, ready_at_s: float) -> None:
+    def executor_changed(self, executor: str, state: str, mode: str, ready_at_s: float, now_s: float) -> None:
         (self.away.add if state == "away" else self.away.discard)(executor)
 
     def guide(self, guide: RouteGuide) -> None:

@@ -78,7 +78,7 @@ def ready(path: FastPath, mode: str = "gpu") -> FastPath:
     for name, belief in path.view.beliefs.items():
         pool, column = belief.places[0]
         node = pool.names[column].split("/")[0]
-        path.executor_changed(name, "ready", "cpu" if node == "cpu" else mode, 0.0)  # type: ignore[arg-type]
+        path.executor_changed(name, "ready", "cpu" if node == "cpu" else mode, 0.0, 0.0)  # type: ignore[arg-type]
     return path
 
 
@@ -169,4 +169,5 @@ class Driver:
         for name, belief in self.path.view.beliefs.items():
             if belief.node == node:
                 state = "away" if leaving else "ready"
-                self.path.executor_changed(name, state, mode, float("inf") if leaving else self.now_s)  # type: ignore[arg-type]
+                ready_at_s = float("inf") if leaving else self.now_s
+                self.path.executor_changed(name, state, mode, ready_at_s, self.now_s)  # type: ignore[arg-type]

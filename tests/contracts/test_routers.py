@@ -129,7 +129,7 @@ def test_survives_pickling_in_the_middle_of_a_run(router: str, world: str) -> No
 def test_holds_while_every_node_is_away(router: str, world: str) -> None:
     path = build(router, world)
     for name in path.view.beliefs:
-        path.executor_changed(name, "away", "off", float("inf"))
+        path.executor_changed(name, "away", "off", float("inf"), 0.0)
     origin = "gpu0" if world != "devices" else "llm0"
     decision = path.route(request("gpt2" if world != "devices" else "llm", origin=origin), 5.0)
     assert (decision.action, decision.executor) == ("hold", None)
@@ -142,7 +142,7 @@ def test_unknown_model_has_no_host(router: str) -> None:
 def test_still_routes_when_everything_is_off(router: str) -> None:
     path = build(router)
     for name in path.view.beliefs:
-        path.executor_changed(name, "off", "off", float("inf"))
+        path.executor_changed(name, "off", "off", float("inf"), 0.0)
     assert path.route(request("gpt2"), 5.0).action == "route"
 
 
@@ -261,7 +261,7 @@ def test_table_is_followed_where_it_speaks_and_sect_where_it_does_not() -> None:
     decision = path.route(request("gpt2", 9, origin="gpu1"), 0.0)
     assert decision.executor == "gpu0/gpt2"
     assert decision.reason == "sect: no entry"
-    path.executor_changed("cpu/gpt2", "away", "off", float("inf"))
+    path.executor_changed("cpu/gpt2", "away", "off", float("inf"), 0.0)
     assert path.route(request("gpt2", 10), 0.0).reason == "sect: cpu is away"
 
 

@@ -162,7 +162,7 @@ def test_arrays_agree_with_the_ledger_after_a_long_run() -> None:
 
 def test_starting_executor_waits_until_it_is_ready() -> None:
     path = pods_path()
-    path.executor_changed("gpu0/gpt2", "starting", "gpu", 20.0)
+    path.executor_changed("gpu0/gpt2", "starting", "gpu", 20.0, 0.0)
     assert wait_s(path, "gpu0/gpt2", 5.0) == pytest.approx(15.0)
     send(path, request("gpt2", 1, prompts=4), "gpu0/gpt2", 5.0)
     assert wait_s(path, "gpu0/gpt2", 12.0) == pytest.approx(8.0 + 4.0)
@@ -171,7 +171,7 @@ def test_starting_executor_waits_until_it_is_ready() -> None:
 
 def test_pending_executor_is_guessed_by_its_init_and_unload_time() -> None:
     path = pods_path()
-    path.executor_changed("gpu0/gpt2", "pending", "gpu", inf)
+    path.executor_changed("gpu0/gpt2", "pending", "gpu", inf, 0.0)
     assert wait_s(path, "gpu0/gpt2", 5.0) == pytest.approx(4.0 + 2.0)
 
 
@@ -180,32 +180,39 @@ def test_off_executor_does_not_work_its_queue_off() -> None:
     send(path, request("gpt2", 1, prompts=4), "gpu0/gpt2", 0.0)
     wait_s(path, "gpu1/gpt2", 1.0)
     send(path, request("gpt2", 2, prompts=4), "gpu0/gpt2", 1.0)
-    path.executor_changed("gpu0/gpt2", "off", "off", inf)
+    path.executor_changed("gpu0/gpt2", "off", "off", inf, 0.0)
     assert wait_s(path, "gpu0/gpt2", 100.0) == pytest.approx(3.0 + 4.0)
-    path.executor_changed("gpu0/gpt2", "ready", "gpu", 200.0)
+    path.executor_changed("gpu0/gpt2", "ready", "gpu", 200.0, 200.0)
     assert wait_s(path, "gpu0/gpt2", 202.0) == pytest.approx(5.0)
+
+
+def test_an_executor_works_its_queue_off_until_it_is_heard_to_be_away() -> None:
+    path = pods_path()
+    send(path, request("gpt2", 1, prompts=4), "gpu0/gpt2", 0.0)
+    path.executor_changed("gpu0/gpt2", "away", "off", inf, 3.0)
+    assert wait_s(path, "gpu0/gpt2", 50.0) == pytest.approx(1.0)
 
 
 def test_off_executor_is_used_only_where_there_is_no_other() -> None:
     path = pods_path()
     for name in ("gpu0", "gpu1", "gpu2"):
-        path.executor_changed(f"{name}/gpt2", "off", "off", inf)
+        path.executor_changed(f"{name}/gpt2", "off", "off", inf, 0.0)
     assert path.route(request("gpt2"), 0.0).executor == "cpu/gpt2"
-    path.executor_changed("cpu/gpt2", "away", "off", inf)
+    path.executor_changed("cpu/gpt2", "away", "off", inf, 0.0)
     decision = path.route(request("gpt2"), 0.0)
     assert decision.executor == "gpu0/gpt2"
     assert OFF_S <= dict(decision.candidates)[decision.executor] < 2 * OFF_S
-    path.executor_changed("gpu2/gpt2", "ready", "gpu", 1.0)
+    path.executor_changed("gpu2/gpt2", "ready", "gpu", 1.0, 0.0)
     assert path.route(request("gpt2"), 1.0).executor == "gpu2/gpt2"
 
 
 def test_change_of_mode_changes_the_law_and_rescales_what_waits() -> None:
     path = pods_path()
     send(path, request("gpt2", 1, prompts=4), "gpu0/gpt2", 0.0)
-    path.executor_changed("gpu0/gpt2", "draining", "gpu", inf)
-    path.executor_changed("gpu0/gpt2", "starting", "cpu", 0.0)
+    path.executor_changed("gpu0/gpt2", "draining", "gpu", inf, 0.0)
+    path.executor_changed("gpu0/gpt2", "starting", "cpu", 0.0, 0.0)
     assert wait_s(path, "gpu0/gpt2", 0.0) == pytest.approx(24.0)
-    path.executor_changed("gpu0/gpt2", "starting", "gpu", 0.0)
+    path.executor_changed("gpu0/gpt2", "starting", "gpu", 0.0, 0.0)
     assert wait_s(path, "gpu0/gpt2", 0.0) == pytest.approx(4.0)
 
 
@@ -222,12 +229,12 @@ def test_rescaling_respects_the_features_of_each_request() -> None:
         }
     )
     path = build_fast_path(testbed)
-    path.executor_changed("n/llm", "starting", "gpu", 0.0)
+    path.executor_changed("n/llm", "starting", "gpu", 0.0, 0.0)
     send(path, request("llm", 1, prompt_tokens=1000, known_output_tokens=10), "n/llm", 0.0)
     send(path, request("llm", 2, prompt_tokens=100, known_output_tokens=60), "n/llm", 0.0)
     backlog = path.view.beliefs["n/llm"].backlog
     assert backlog.sum_s == pytest.approx(1.5 + 3.1)
-    path.executor_changed("n/llm", "starting", "cpu", 0.0)
+    path.executor_changed("n/llm", "starting", "cpu", 0.0, 0.0)
     assert backlog.sum_s == pytest.approx(21.0 + 8.0)
 
 
@@ -402,7 +409,7 @@ def test_decision_remembers_its_own_scores_after_later_ones() -> None:
 
 def test_decision_pickles_and_prints_as_plain_data() -> None:
     path = pods_path()
-    path.executor_changed("gpu1/gpt2", "away", "off", inf)
+    path.executor_changed("gpu1/gpt2", "away", "off", inf, 0.0)
     decision = path.route(request("gpt2"), 0.0)
     copy = pickle.loads(pickle.dumps(decision))
     assert copy == decision

@@ -29,7 +29,7 @@ def up(scheme: str) -> Any:
     path = made(scheme)
     for executor in list(path.innermost.view.beliefs):
         mode = "gpu" if executor.split("/")[0] != "cpu-server" else "cpu"
-        path.executor_changed(executor, "ready", mode, 0.0)
+        path.executor_changed(executor, "ready", mode, 0.0, 0.0)
     return path
 
 

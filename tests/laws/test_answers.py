@@ -67,7 +67,7 @@ def test_in_both_worlds_k_answers_take_k_times_as_long_as_one(answers: int, word
 
 def test_what_is_expected_of_eight_answers_is_eight_times_what_is_expected_of_one() -> None:
     path = build_fast_path(TESTBED)
-    path.executor_changed("d0", "ready", "gpu", 0.0)
+    path.executor_changed("d0", "ready", "gpu", 0.0, 0.0)
     one = asked(1, 10, 5).request
     eight = replace(one, id="y", prompts=8, prompt_tokens=80)
     first, second = path.route(one, 0.0), path.route(eight, 0.0)

@@ -28,7 +28,7 @@ def test_a_mirror_decides_like_the_oracle_of_the_virtual_world(scheme: str) -> N
     seen = 0
     for decision in run.decisions:
         while away and away[0][0] <= decision.t_s:
-            live.executor_changed("SD#0", away.pop(0)[1], "gpu", decision.t_s)
+            live.executor_changed("SD#0", away.pop(0)[1], "gpu", decision.t_s, decision.t_s)
         request = requests[str(decision.request_id)]
         found = live.route(request, decision.t_s)
         if decision.actor == "router" and found.executor is not None:

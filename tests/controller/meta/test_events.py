@@ -87,11 +87,11 @@ def test_a_device_that_was_away_is_uncertain_until_it_has_shown_itself() -> None
     column = view.pools["m"].names.index("d1")
     known = view.pools["m"].uncertainty[column]
     flying = [stage.send() for _ in DEVICES]
-    stage.meta.executor_changed("d1", "away", "off", 0.0)
+    stage.meta.executor_changed("d1", "away", "off", 0.0, 0.0)
     for request, device in flying:
         stage.end(request, device, None if device == "d1" else 2.0)
     assert "d1" not in stage.rounds(4)
-    stage.meta.executor_changed("d1", "ready", "gpu", stage.now_s)
+    stage.meta.executor_changed("d1", "ready", "gpu", stage.now_s, stage.now_s)
     assert stage.meta.steered.queued("d1") == 0, "its old queue is not believed"
     assert view.pools["m"].uncertainty[column] >= 0.5 > known
     stage.rounds(1)
@@ -105,12 +105,12 @@ def test_a_device_that_was_away_is_uncertain_until_it_has_shown_itself() -> None
 def test_the_last_safe_device_leaving_calls_the_reasoner() -> None:
     llm = Silent()
     stage = Stage(llm)
-    stage.meta.executor_changed("d0", "away", "off", 0.0)
-    stage.meta.executor_changed("d1", "away", "off", 0.0)
+    stage.meta.executor_changed("d0", "away", "off", 0.0, 0.0)
+    stage.meta.executor_changed("d1", "away", "off", 0.0, 0.0)
     assert llm.asked == []
     stage.hint("d2", "game")
-    stage.meta.executor_changed("d0", "ready", "gpu", 0.0)
-    stage.meta.executor_changed("d0", "away", "off", 0.0)
+    stage.meta.executor_changed("d0", "ready", "gpu", 0.0, 0.0)
+    stage.meta.executor_changed("d0", "away", "off", 0.0, 0.0)
     assert [q.situation["kind"] for q in llm.asked] == ["onset", "leave"]
 
 
@@ -181,3 +181,11 @@ def test_without_revert_a_refuted_act_stays() -> None:
     stage.serve(60)
     assert stage.meta.steered.calibration.factor(("d0", "m")) == 0.25
     assert any(v["verdict"] == "refuted" and not v["reverted"] for v in stage.verdicts())
+
+
+def test_what_is_written_of_a_return_bears_the_time_of_the_return() -> None:
+    stage = Stage(Silent())
+    stage.meta.executor_changed("d1", "away", "off", 0.0, 3.0)
+    stage.now_s = 7.0
+    stage.meta.executor_changed("d1", "ready", "gpu", 7.0, 7.0)
+    assert [r.t_s for r in stage.records if r.choice.get("rule") == "suspect"] == [7.0]

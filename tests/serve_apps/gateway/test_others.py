@@ -66,7 +66,7 @@ class One:
         self.number = number
         self.path: FastPath = build_fast_path(TESTBED)
         for executor in ("d0", "d1"):
-            self.path.executor_changed(executor, "ready", "gpu", 0.0)
+            self.path.executor_changed(executor, "ready", "gpu", 0.0, 0.0)
         self.others = Others(number, lambda: self.path, LiveClock(1.0))
         self.numbers: dict[str, int] = {}
 
@@ -167,7 +167,7 @@ async def test_a_node_that_was_restarted_has_nothing_of_what_it_had() -> None:
 
 def test_a_successor_forgets_what_its_predecessor_had_in_view_and_will_hear_it_anew() -> None:
     path = build_fast_path(TESTBED)
-    path.executor_changed("d0", "ready", "gpu", 0.0)
+    path.executor_changed("d0", "ready", "gpu", 0.0, 0.0)
     foreign = Request("x1", "m", "d0", 0.0, inf)
     path.dispatched(foreign, RoutingDecision("d0", "route", "by another gateway"), 0.0)
     gateway = Gateway()

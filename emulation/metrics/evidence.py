@@ -20,7 +20,6 @@ from emulation.metrics.engine_state import drift_factor, has_state, state_row
 from emulation.metrics.fault_row import (
     Case,
     FaultRow,
-    active_in,
     end_s,
     over_s,
     ruled_out,
@@ -28,6 +27,7 @@ from emulation.metrics.fault_row import (
     window_of,
 )
 from emulation.metrics.links import link_row, loss_row
+from emulation.metrics.restarts import crash_row
 from emulation.metrics.service_factor import ServedSpan, Slowed, Span, slowdown_factor
 from emulation.metrics.stops import error_row, pause_row
 from emulation.metrics.view import RunView, is_exchange
@@ -125,7 +125,7 @@ def _why_unmeasured(during: Sequence[ServedSpan], span: Span) -> str:
     return f"not exercised: nothing {what} the window"
 
 
-# -- leave and crash: no work starts, and the executors say so
+# -- leave: no work starts, and the executors say so
 
 
 def _leave_row(case: Case) -> FaultRow:
@@ -145,26 +145,6 @@ def _leave_row(case: Case) -> FaultRow:
     else:
         landed, note = None, "not exercised: every executor there was off"
     return case.row(landed=landed, effect=float(len(active)), expected=0.0, recovered=recovered, note=note)
-
-
-def _crash_row(case: Case) -> FaultRow:
-    executor, (onset_s, undo_s) = f"{case.event.node}/{case.event.model}", case.span
-    expected = undo_s - onset_s
-    changes = [e for e in case.run.executors if e.executor == executor]
-    if states_before(changes, onset_s).get(executor, "off") in ("off", "pending", "draining", "away"):
-        return case.row(expected=expected, note="not exercised: the executor was not up")
-    starts = [r for r in case.run.requests if r.executor == executor and active_in(r, case.inner)]
-    down = any(onset_s <= e.t_s < undo_s and e.state in ("off", "pending", "starting") for e in changes)
-    later = [e for e in changes if e.t_s >= undo_s]
-    ready_s = next((e.t_s for e in later if e.state == "ready"), None)
-    switched_off = ready_s is None and bool(later) and later[0].state == "off"
-    return case.row(
-        landed=down and not starts,
-        effect=None if ready_s is None else ready_s - onset_s,
-        expected=expected,
-        recovered=None if switched_off else ready_s is not None,
-        note="switched off before it was ready again" if switched_off else "",
-    )
 
 
 # -- reasoners
@@ -226,8 +206,8 @@ _EVIDENCE: Mapping[str, tuple[str, Callable[[Case], FaultRow]]] = {
     "leave": ("requests served inside", _leave_row),
     "drain": ("requests served inside", _leave_row),
     "node_kill": ("requests served inside", _leave_row),
-    "replica_crash": ("s out of service", _crash_row),
-    "replica_kill": ("s out of service", _crash_row),
+    "replica_crash": ("s out of service", crash_row),
+    "replica_kill": ("s out of service", crash_row),
     "link_delay": ("s per transfer", link_row),
     "link_loss": ("of messages lost", loss_row),
     "llm_outage": ("failed decisions", _outage_row),

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -186,6 +189,32 @@ def test_a_crash_is_measured_by_its_seconds_out_of_service() -> None:
     assert row.landed
     assert row.recovered
     assert row.effect == pytest.approx(110)
+
+
+@pytest.mark.parametrize(
+    ("last", "recovered", "told"),
+    [
+        (state(200, "n1/a", "starting"), False, ""),
+        (state(285, "n1/a", "starting"), None, "the run ended before it could be ready again"),
+        (state(250, "n1/a", "off", "off"), None, "switched off before it was ready again"),
+        (state(150, "n1/a", "away", "off"), None, "another event keeps it away"),
+    ],
+)
+def test_a_crash_whose_executor_is_not_ready_in_the_end(last: Any, recovered: bool | None, told: str) -> None:
+    other = [state(0, "n2/a", "starting"), state(10, "n2/a", "ready")]
+    states = [*other, state(0, "n1/a", "ready"), state(100, "n1/a", "starting"), last]
+    crash = ReplicaKill(at_s=100, until_s=200, node="n1", model="a")
+    elsewhere = [replace(r, executor="n2/a") for r in idle_inside()]
+    (row,) = fault_ledger(run(elsewhere, events=WINDOW, executors=states), [crash])
+    assert (row.landed, row.recovered, row.note) == (True, recovered, told)
+
+
+@pytest.mark.parametrize("first", ["draining", "away"])
+def test_a_kill_at_the_instant_at_which_the_node_is_taken_away_is_not_judged(first: str) -> None:
+    states = [state(0, "n1/a", "ready"), state(100, "n1/a", first), state(210, "n1/a", "ready")]
+    kill = ReplicaKill(at_s=100, until_s=200, node="n1", model="a")
+    (row,) = fault_ledger(run(idle_inside(), events=WINDOW, executors=states), [kill])
+    assert (row.landed, row.note) == (None, "not exercised: its node was taken away at the same time")
 
 
 def test_a_crash_of_an_executor_that_was_off_was_not_exercised() -> None:

@@ -130,7 +130,9 @@ class RoundRobinTable:
     def completed(self, completion: Completion) -> None:
         """Nothing to learn."""
 
-    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float) -> None:
+    def executor_changed(
+        self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float
+    ) -> None:
         """Devices are always there."""
 
     def guide(self, guide: RouteGuide) -> None:

@@ -194,7 +194,9 @@ class FastPath:
 
     # -- telemetry and the layers above ---------------------------------------------------------------------
 
-    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float) -> None:
+    def executor_changed(
+        self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float
+    ) -> None:
         """Lifecycle of one executor. Raises `KeyError` on an unknown one.
 
         A new mode rescales the outstanding work. Off, pending and away executors keep theirs, unworked from `now_s` on.

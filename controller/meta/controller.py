@@ -203,7 +203,9 @@ class MetaController:
             self.promises.settle()
         self._tell()
 
-    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float) -> None:
+    def executor_changed(
+        self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float
+    ) -> None:
         """Telemetry; a device that leaves or returns is seen to."""
         self._hear(now_s)
         steered = self.steered

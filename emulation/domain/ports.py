@@ -193,7 +193,9 @@ class FastPath(Protocol):
     def completed(self, completion: Completion) -> None:
         """The request ended there, in whatever way."""
 
-    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float) -> None:
+    def executor_changed(
+        self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float
+    ) -> None:
         """Telemetry: lifecycle of one executor, heard at `now_s`."""
 
     def guide(self, guide: RouteGuide) -> None:

@@ -62,7 +62,9 @@ class Gateways:
             lambda path, t_s: path.completed(replace(completion, ended_s=t_s)),
         )
 
-    def executor_changed(self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float) -> None:
+    def executor_changed(
+        self, executor: str, state: ExecutorState, mode: Mode, ready_at_s: float, now_s: float
+    ) -> None:
         """Nodes tell all of them."""
         for path in self._paths:
             path.executor_changed(executor, state, mode, ready_at_s, now_s)

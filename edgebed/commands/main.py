@@ -40,7 +40,6 @@ from edgebed.commands.options import (
     UiPortOption,
     UnprotectedOption,
     adjusted,
-    check_reasoner_thinks,
     default_folder,
     names_of,
     print_json,
@@ -52,6 +51,7 @@ from edgebed.commands.reproduce import app as reproduce_app
 from edgebed.commands.standing import down, up
 from edgebed.commands.steer import approve as approve_proposal
 from edgebed.commands.steer import events, inject, proposals, rate, reject, switch, undo
+from edgebed.commands.thinking import check_thinking, thinks_as
 from edgebed.commands.train import app as train_app
 from edgebed.commands.ui import ui
 
@@ -180,18 +180,13 @@ def compare(
     """Compare schemes on the same requests and events, in virtual time or live."""
     from edgebed.runs.comparison import check, compare_virtual
     from edgebed.runs.layout import Layout
-    from edgebed.wiring.preflight import look_at_models
-    from edgebed.wiring.reasoners import with_approval, with_reasoner
     from emulation.files import load_scenario
 
-    loaded = with_reasoner(
-        adjusted(load_scenario(scenario), speedup, lifecycle, gateways), reasoner, agents_mode
-    )
-    loaded = with_approval(loaded, approve)
+    loaded = adjusted(load_scenario(scenario), speedup, lifecycle, gateways)
+    loaded = thinks_as(loaded, reasoner, agents_mode, approve)
     names, numbers = names_of(schemes), seeds_of(seeds)
     check(loaded, names, live)
-    check_reasoner_thinks(reasoner, names)
-    look_at_models(loaded, names)
+    check_thinking(loaded, names, reasoner, approve)
     layout = Layout(folder or default_folder(loaded.name))
     if live:
         from edgebed.models.tiny import with_backend

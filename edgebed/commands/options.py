@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -263,18 +262,6 @@ def with_time_limit(scenario: Any, time_limit_s: float | None) -> Any:
     except ValidationError as error:
         raise ConfigError(f"--time-limit {time_limit_s:g}: {error.errors()[0]['msg']}") from error
     return scenario.model_copy(update={"deadline_s": limit_s})
-
-
-def check_reasoner_thinks(reasoner: str | None, schemes: Sequence[str]) -> None:
-    """Raise `ConfigError` if `--reasoner` is given and none of the schemes has anything that thinks."""
-    from controller.schemes import SCHEMES
-
-    if reasoner is None or any(SCHEMES[name].meta is not None or SCHEMES[name].agents() for name in schemes):
-        return
-    some = ", ".join(n for n, s in SCHEMES.items() if s.meta is not None or s.agents())
-    raise ConfigError(
-        f"--reasoner has no effect on {', '.join(schemes)}, which ask none: compare one of {some}"
-    )
 
 
 def names_of(text: str) -> list[str]:

@@ -11,6 +11,8 @@ from edgebed.commands.command import given_words
 from edgebed.commands.console import complain, out, say, warn
 from edgebed.commands.options import (
     AddressOption,
+    AgentsModeOption,
+    ApproveOption,
     BackendOption,
     GatewaysOption,
     HostOption,
@@ -19,6 +21,7 @@ from edgebed.commands.options import (
     OutOption,
     QuietOption,
     RayletsOption,
+    ReasonerOption,
     SchemeOption,
     SeedOption,
     SpeedupOption,
@@ -32,6 +35,7 @@ from edgebed.commands.options import (
     size_of,
     with_time_limit,
 )
+from edgebed.commands.thinking import check_thinking, thinks_as
 from emulation.domain.mistakes import ConfigError
 
 if TYPE_CHECKING:
@@ -59,6 +63,9 @@ def up(
     address: AddressOption = None,
     unprotected: UnprotectedOption = False,
     backend: BackendOption = "emulated",
+    reasoner: ReasonerOption = None,
+    agents_mode: AgentsModeOption = None,
+    approve: ApproveOption = False,
     speedup: SpeedupOption = None,
     lifecycle: LifecycleOption = None,
     time_limit: Annotated[
@@ -133,7 +140,9 @@ def up(
 
     keep_bytes = size_of("--keep-records", keep_records)
     loaded = with_time_limit(adjusted(load_scenario(scenario), speedup, lifecycle, gateways), time_limit)
+    loaded = thinks_as(loaded, reasoner, agents_mode, approve)
     check(loaded, [scheme], live=True)
+    check_thinking(loaded, [scheme], reasoner, approve)
     loaded, backend = with_backend(loaded, backend, speedup)
     loaded = as_live(loaded, backend)
     layout = Layout(folder or default_folder(f"up-{loaded.name}"))

@@ -24,7 +24,7 @@ def look_at_models(scenario: Scenario, schemes: Sequence[str]) -> None:
     needed and not shown, `ReasonerError` where the model is refused for good.
     """
     seen: set[tuple[str, str]] = set()
-    for where, openai, answers in _asked(scenario, schemes):
+    for where, openai, answers in asked(scenario, schemes):
         if openai.base_url == AGENT_LLM:
             continue
         llm = OpenAiLlm(openai.settled())
@@ -48,7 +48,7 @@ def look_at_models(scenario: Scenario, schemes: Sequence[str]) -> None:
             )
 
 
-def _asked(scenario: Scenario, schemes: Sequence[str]) -> Iterator[tuple[str, OpenAiConfig, Answers]]:
+def asked(scenario: Scenario, schemes: Sequence[str]) -> Iterator[tuple[str, OpenAiConfig, Answers]]:
     """Where a model is configured that these schemes ask, how, and in what form it answers."""
     for name in schemes:
         scheme = SCHEMES[name]
@@ -56,7 +56,6 @@ def _asked(scenario: Scenario, schemes: Sequence[str]) -> Iterator[tuple[str, Op
             meta = parameters(MetaConfig, "meta", scenario)
             if split_choice(meta.reasoner)[0] == OPENAI:
                 yield "meta", meta.openai, meta.answers
-            continue
         agents = parameters(AgentsConfig, "agents", scenario)
         for role in scheme.agents():
             if split_choice(agents.choice(role))[0] == OPENAI:

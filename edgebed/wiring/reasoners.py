@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from controller.agents.account import Account
 from controller.agents.chooser import Chooser
 from controller.agents.client import OpenAiLlm
-from controller.agents.config import ROLES, AgentsConfig
+from controller.agents.config import ROLES, AgentRole, AgentsConfig
 from controller.agents.llm import LLM, Form
 from controller.agents.openai_config import Answers, OpenAiConfig, missing_settings
 from controller.agents.reasoner import OPENAI, RULES, split_choice
@@ -21,7 +21,7 @@ from controller.agents.rules import RulesLlm
 from controller.agents.scripted import ScriptedLlm
 from controller.meta.config import MetaConfig
 from controller.meta.menu import MenuLlm
-from controller.schemes import Scheme
+from controller.schemes import SCHEMES, Scheme
 from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -63,6 +63,12 @@ def with_approval(scenario: Scenario, approve: bool) -> Scenario:
         return scenario
     agents["approve"] = agents.get("approve") or {}
     return scenario.model_copy(update={"controllers": {**scenario.controllers, "agents": agents}})
+
+
+def agents_that_ask(scenario: Scenario, scheme: str) -> tuple[AgentRole, ...]:
+    """The roles of this scheme in which a reasoner that is not the rules decides."""
+    agents = parameters(AgentsConfig, "agents", scenario)
+    return tuple(r for r in SCHEMES[scheme].agents() if split_choice(agents.choice(r))[0] != RULES)
 
 
 def parameters(

@@ -37,9 +37,10 @@ def crash_row(case: Case) -> FaultRow:
 def _still_down(case: Case, changes: Sequence[ExecutorRecord]) -> dict[str, Any]:
     """What became of an executor that the run never saw ready again: False where it had the time to be."""
     later = [e for e in changes if e.t_s >= case.span[1]]
-    if later and later[0].state == "off":
-        return {"recovered": None, "note": "switched off before it was ready again"}
     last = changes[-1]
+    drained = any(e.state == "draining" and e.t_s >= case.span[0] for e in changes)
+    if (later and later[0].state == "off") or (drained and last.state in ("draining", "off")):
+        return {"recovered": None, "note": "switched off before it was ready again"}
     if last.state == "away":
         return {"recovered": None, "note": "another event keeps it away"}
     since_s = max(last.t_s, case.span[1])

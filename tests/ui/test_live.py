@@ -2,77 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-import orjson
 import pytest
 
 pytest.importorskip("playwright", reason="not installed: playwright (make test-ui)")
 
-import yaml
 from playwright.sync_api import expect
 
-from tests.build.browser import ROOT, SLOW_MS, PageServer, Visit, Visitor
-from tests.build.live import scenario
+from tests.build.browser import SLOW_MS, PageServer, Visit, Visitor
+from tests.build.standing import Bed
 
 pytestmark = pytest.mark.ray
-
-START_S = 400.0
-"""Wall seconds a testbed has to stand, or to be gone."""
-
-
-class Bed:
-    """A small testbed under a steady load, by the commands that a user has."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "run"
-        self.environment = {"EDGEBED_HOME": str(folder / "home")}
-        source = {"kind": "poisson", "rate_per_s": 1.5, "mix": {"gpt2": 1.0}}
-        given = scenario(workload=[source], live={"speedup": 4.0}).model_dump(mode="json", exclude_none=True)
-        self._scenario = folder / "bed.yaml"
-        self._scenario.write_text(yaml.safe_dump(given))
-        up = self.command(
-            "up", str(self._scenario), "--scheme", "AL", "--port", "0", "--json", "--out", str(self.folder)
-        )
-        self.url = str(orjson.loads(up)["url"])
-
-    def command(self, *arguments: str) -> str:
-        """What a command says; fails with its words."""
-        done = subprocess.run(
-            [sys.executable, "-m", "edgebed", *arguments], capture_output=True, text=True, timeout=START_S, cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | self.environment,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    @contextmanager
-    def loaded(self) -> Iterator[None]:
-        """Under its scenario's load for as long as it takes."""
-        load = subprocess.Popen(
-            [sys.executable, "-m", "edgebed", "load", str(self._scenario)], stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)} | self.environment,
-        )  # fmt: skip
-        try:
-            yield
-        finally:
-            load.terminate()
-            load.wait(START_S)
 
 
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    made = Bed(tmp_path_factory.mktemp("bed"))
+    made = Bed(tmp_path_factory.mktemp("bed"), "AL")
     with made.loaded():
         yield made
-    made.command("down")
+    made.down()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from nicegui import ui
 
 from edgebed.ui.page.detail import show_decision
+from edgebed.ui.page.dialog import NamedDialog
 from edgebed.ui.page.room import Room
 from edgebed.ui.page.sheet import Sheet
 from edgebed.ui.page.words import one_line, seconds
@@ -39,7 +40,7 @@ class _Panel:
             COLUMNS, ("Time",), "No decision of this kind up to this moment.", on_pick=lambda n: room.show(n)
         )
         self._seen: Sequence[DecisionView] = ()
-        with ui.dialog() as self._dialog, ui.card().classes("detail") as self._card:
+        with NamedDialog("Decision") as self._dialog, ui.card().classes("detail") as self._card:
             pass
         room.show = self._open
         room.on_slow(self.refresh)
@@ -73,6 +74,7 @@ class _Panel:
         except KeyError:
             ui.notify(f"There is no decision {number} in this run any more.")
             return
+        self._dialog.rename(f"Decision {number}")
         self._card.clear()
         with self._card:
             show_decision(detail, self._dialog.close)

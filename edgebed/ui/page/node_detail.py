@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
+from edgebed.ui.page.dialog import NamedDialog
 from edgebed.ui.page.room import Room
 from edgebed.ui.page.sheet import Sheet
 from edgebed.ui.page.words import one_line, seconds
@@ -24,7 +25,7 @@ class NodeDialog:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._node = ""
-        with ui.dialog() as self._dialog, ui.card().classes("detail"):
+        with NamedDialog("Node") as self._dialog, ui.card().classes("detail"):
             with ui.element("div").classes("bar").style("justify-content: space-between; width: 100%"):
                 with ui.element("h2"):
                     self._name = ui.label()
@@ -45,6 +46,7 @@ class NodeDialog:
     def open(self, node: str) -> None:
         """Show this node; nothing happens if the run has none of that name."""
         self._node = node
+        self._dialog.rename(f"Node {node}")
         if self._fill():
             self._dialog.open()
 

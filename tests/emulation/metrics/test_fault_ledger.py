@@ -197,6 +197,7 @@ def test_a_crash_is_measured_by_its_seconds_out_of_service() -> None:
         (state(200, "n1/a", "starting"), False, ""),
         (state(285, "n1/a", "starting"), None, "the run ended before it could be ready again"),
         (state(250, "n1/a", "off", "off"), None, "switched off before it was ready again"),
+        (state(150, "n1/a", "off", "off"), False, ""),
         (state(150, "n1/a", "away", "off"), None, "another event keeps it away"),
     ],
 )
@@ -207,6 +208,15 @@ def test_a_crash_whose_executor_is_not_ready_in_the_end(last: Any, recovered: bo
     elsewhere = [replace(r, executor="n2/a") for r in idle_inside()]
     (row,) = fault_ledger(run(elsewhere, events=WINDOW, executors=states), [crash])
     assert (row.landed, row.recovered, row.note) == (True, recovered, told)
+
+
+def test_a_crash_whose_executor_is_switched_off_meanwhile_has_nothing_to_recover() -> None:
+    changes = ((0, "ready"), (100, "starting"), (150, "draining"), (160, "off"))
+    crash = ReplicaKill(at_s=100, until_s=200, node="n1", model="a")
+    states = [state(t_s, "n1/a", name) for t_s, name in changes]
+    (row,) = fault_ledger(run(idle_inside(), events=WINDOW, executors=states), [crash])
+    assert (row.landed, row.recovered) == (True, None)
+    assert row.note == "switched off before it was ready again"
 
 
 @pytest.mark.parametrize("first", ["draining", "away"])

@@ -17,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from controller.schemes import SCHEMES
+from docs.generate.pages import stale
 from edgebed.commands.main import app
 from edgebed.report.figures import FIGURES
 from edgebed.wiring.controllers import REGISTRIES
@@ -30,6 +31,9 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")] if p.is_file())
 REFERENCE = {p.stem: p.read_text(encoding="utf-8") for p in (ROOT / "docs" / "reference").glob("*.md")}
 FENCE = re.compile(r"^```(\S*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PACKAGES = ("emulation", "controller", "workloads", "serve_apps", "edgebed", "benchmarks", "tests", "docs")
+SOURCE_FILE = re.compile(r"[\w./-]+\.py")
+SOURCE_FOLDER = re.compile(rf"(?:{'|'.join(PACKAGES)})/[\w./-]*")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -112,10 +116,18 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
             assert (page.parent / target.partition("#")[0]).exists(), f"{name(page)}: no {target}"
 
 
-def test_paths_named_in_the_readme_exist() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in re.findall(r"`((?:emulation|controller|workloads|serve_apps|edgebed)/[\w/.]*)`", readme):
-        assert (ROOT / path).exists(), path
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_source_files_named_on_a_page_exist(page: Path) -> None:
+    """As `gateway/front.py` within a package, from the root, beside the page, or by a bare name wherever it is."""
+    code = re.findall(r"`([^`\n]+)`", FENCE.sub("", page.read_text(encoding="utf-8")))
+    named = {text for text in code if SOURCE_FILE.fullmatch(text) or SOURCE_FOLDER.fullmatch(text)}
+    places = [ROOT, page.parent, *(ROOT / package for package in PACKAGES)]
+    lost = {text for text in named if not any((place / text).exists() for place in places)}
+    assert not lost - {file.name for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    assert not list(stale()), "run python -m docs.generate"
 
 
 def test_every_page_is_reached_from_the_index() -> None:
@@ -137,15 +149,15 @@ def test_every_page_is_reached_from_the_index() -> None:
 )
 def test_reference_leaves_nothing_out(page: str, names: list[str]) -> None:
     missing = [n for n in names if f"`{n}`" not in REFERENCE[page] and f" {n}`" not in REFERENCE[page]]
-    assert not missing, f"docs/reference/{page}.md; python docs/generate.py writes most of it"
+    assert not missing, f"docs/reference/{page}.md; python -m docs.generate writes most of it"
 
 
 def test_reference_has_every_command_and_option() -> None:
     for command_name, command in leaves("", typer.main.get_command(app)):
-        assert f"## `edgebed{command_name}" in REFERENCE["cli"], "run python docs/generate.py"
+        assert f"## `edgebed{command_name}" in REFERENCE["cli"], "run python -m docs.generate"
         for param in command.params:
             options = [o for o in param.opts if o.startswith("--") and o != "--help"]
-            assert all(f"`{o}`" in REFERENCE["cli"] for o in options), "run python docs/generate.py"
+            assert all(f"`{o}`" in REFERENCE["cli"] for o in options), "run python -m docs.generate"
 
 
 def leaves(path: str, command: Any) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,42 @@
+"""What the code says of itself: strings under fields, annotations as they are written, docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+
+def field_docs(cls: type) -> dict[str, str]:
+    """The string under each field of a class and of its bases, by field name."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        try:
+            tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(base)))
+        except (OSError, TypeError):
+            continue
+        body = next((n.body for n in tree.body if isinstance(n, ast.ClassDef)), [])
+        for field, text in zip(body, body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(text):
+                found[field.target.id] = " ".join(text.value.value.split())  # type: ignore[attr-defined]
+    return found
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def source_annotations(cls: type) -> dict[str, str]:
+    """Each field's annotation as it is written in the code."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        found.update({k: str(v) for k, v in base.__dict__.get("__annotations__", {}).items()})
+    return found
+
+
+def first_paragraph(cls: type) -> str:
+    """The first paragraph of a docstring, on one line; empty if the class has none of its own."""
+    return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())

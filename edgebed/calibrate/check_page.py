@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from edgebed.calibrate.check import Check, Compared, TypeCheck
 from edgebed.report.figures import NOT_MEASURED
 from edgebed.report.page import Line, plain_page
-from edgebed.report.sheet import Sheet
+from edgebed.report.text_table import TextTable
 from edgebed.report.theme import INK, MUTED, Drawing, legend, lettering
 from emulation.files import ConfigError
 from emulation.recording import write_whole
@@ -43,9 +43,9 @@ def verdict(check: Check) -> str:
     return f"Outside {check.within:.0%} of the live mean latency: {', '.join(outside)}."
 
 
-def table(check: Check) -> Sheet:
+def table(check: Check) -> TextTable:
     """Two lines per model: latency, and time in service alone."""
-    return Sheet("", f"{_HOW[check.decisions]} Times in seconds.", COLUMNS, tuple(_rows(check)), keys=2)
+    return TextTable("", f"{_HOW[check.decisions]} Times in seconds.", COLUMNS, tuple(_rows(check)), keys=2)
 
 
 def to_json(check: Check) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def write_report(folder: Path, check: Check) -> Path:
         title=f"Real models against their laws: {header.scenario}, {header.scheme}, seed {header.seed}",
         paragraphs=[],
         summary=summary(check),
-        sheets=[table(check)],
+        tables=[table(check)],
         pictures=[plot],
         notes_title="Laws in force",
         notes=[f"{name}: {source}" for name, source in check.laws.items()],

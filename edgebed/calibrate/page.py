@@ -13,15 +13,15 @@ import yaml
 from edgebed.calibrate.evaluate import EvaluatedFigure
 from edgebed.calibrate.lyapunov import FIGURES, CalibratedCoefficients, Settings
 from edgebed.report.figures import NOT_MEASURED, SHARES, number
-from edgebed.report.sheet import Sheet
 from edgebed.report.stats import Interval
+from edgebed.report.text_table import TextTable
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.metrics.shares import share_text
 from emulation.recording import write_whole
 
 
-def trials_table(calibrated: CalibratedCoefficients) -> Sheet:
+def trials_table(calibrated: CalibratedCoefficients) -> TextTable:
     """One line per set of coefficients that was tried."""
     names = list(calibrated.start)
     columns = ("#", "moved", *names, "mean latency", "F_norm", "success", "GPU busy", "flips/slot", "J", "")
@@ -41,10 +41,10 @@ def trials_table(calibrated: CalibratedCoefficients) -> Sheet:
         for trial in calibrated.trials
     ]
     note = "Means over the calibration seeds. A move that does not lower J is taken back."
-    return Sheet("Calibration of the Lyapunov deployer", note, columns, tuple(rows), keys=2)
+    return TextTable("Calibration of the Lyapunov deployer", note, columns, tuple(rows), keys=2)
 
 
-def evaluation_table(rows: Sequence[EvaluatedFigure]) -> Sheet:
+def evaluation_table(rows: Sequence[EvaluatedFigure]) -> TextTable:
     """Start against result, with 95% intervals over seeds."""
     cells = tuple(
         (
@@ -57,7 +57,7 @@ def evaluation_table(rows: Sequence[EvaluatedFigure]) -> Sheet:
     )
     columns = ("scheme", "figure", "start", "calibrated", "difference")
     note = "Means with 95% intervals; the difference is paired by seed."
-    return Sheet("On other seeds", note, columns, cells, keys=2)
+    return TextTable("On other seeds", note, columns, cells, keys=2)
 
 
 def to_json(

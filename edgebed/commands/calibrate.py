@@ -103,7 +103,7 @@ def lyapunov(
     from edgebed.calibrate.lyapunov import Settings, Trial, calibrate
     from edgebed.calibrate.lyapunov import check as check_settings
     from edgebed.calibrate.page import check_target, evaluation_table, to_json, trials_table, write_snippet
-    from edgebed.report.sheet import print_sheet
+    from edgebed.report.text_table import print_text_table
     from emulation.files import load_scenario
 
     loaded = load_scenario(scenario)
@@ -130,6 +130,6 @@ def lyapunov(
         print_json(to_json(loaded, settings, calibrated, rows))
         return
     for table in (trials_table(calibrated), *([evaluation_table(rows)] if rows else [])):
-        print_sheet(table, out)
+        print_text_table(table, out)
     if file is not None:
         say(f"coefficients: {file}")

@@ -73,7 +73,7 @@ def check(
     from edgebed.calibrate.check_page import table, to_json, verdict, write_report
     from edgebed.calibrate.refit import refit as fit_again
     from edgebed.calibrate.refit import write_refit
-    from edgebed.report.sheet import print_sheet
+    from edgebed.report.text_table import print_text_table
     from emulation.files import load_profile
 
     given = [load_profile(name) for name in profile or ()]
@@ -88,7 +88,7 @@ def check(
         said = {**to_json(found), "report": str(page), "refit": [str(path) for path in written]}
         print_json(said)
     else:
-        print_sheet(table(found), out)
+        print_text_table(table(found), out)
         out.print(verdict(found))
     say(f"report: {page}")
     for path in written:

@@ -146,6 +146,9 @@ def _line(head: str, colour: str, text: str) -> None:
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table without lines on stdout. Raises `ValueError` for a row of another number of cells."""
-    from edgebed.report.sheet import Sheet, print_sheet  # takes a while to import: only when there is a table
+    from edgebed.report.text_table import (  # takes a while to import: only when there is a table
+        TextTable,
+        print_text_table,
+    )
 
-    print_sheet(Sheet("", "", tuple(columns), tuple(tuple(row) for row in rows)), out)
+    print_text_table(TextTable("", "", tuple(columns), tuple(tuple(row) for row in rows)), out)

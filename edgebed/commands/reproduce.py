@@ -96,13 +96,13 @@ def ma(
 
 def _show(done: Reproduction, as_json: bool) -> None:
     """JSON or tables on stdout; where the report is on stderr. Leaves with 130 after Ctrl-C, 1 after a failure."""
-    from edgebed.report.sheet import print_sheet
+    from edgebed.report.text_table import print_text_table
 
     if as_json:
         print_json(done.to_json())
     else:
-        for sheet in done.sheets.values():
-            print_sheet(sheet, out)
+        for table in done.tables.values():
+            print_text_table(table, out)
     if done.unwritten:
         complain(done.unwritten)
     else:

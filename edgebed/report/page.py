@@ -15,7 +15,7 @@ from markupsafe import Markup
 from edgebed.report import palette
 from edgebed.report.figures import NOT_MEASURED
 from edgebed.report.palette import Look
-from edgebed.report.sheet import Sheet
+from edgebed.report.text_table import TextTable
 
 if TYPE_CHECKING:
     from edgebed.report.theme import Drawing
@@ -83,7 +83,7 @@ def plain_page(
     title: str,
     paragraphs: Sequence[str],
     summary: Sequence[Line],
-    sheets: Sequence[Sheet],
+    tables: Sequence[TextTable],
     pictures: Sequence[Drawing],
     notes_title: str,
     notes: Sequence[str],
@@ -94,12 +94,12 @@ def plain_page(
     What follows one another with the same first cell is put under one heading; a picture stands above the table of
     the same title.
     """
-    shown = [_sheet(sheet, i, tinted) for i, sheet in enumerate(sheets)]
-    titles = {sheet["title"] for sheet in shown}
+    shown = [_table(table, i, tinted) for i, table in enumerate(tables)]
+    titles = {table["title"] for table in shown}
     beside = {picture.title: drawn(picture) for picture in pictures if picture.title in titles}
     alone = [picture for picture in pictures if picture.title not in titles]
     figures = [(f"figure-{i}", picture) for i, picture in enumerate(alone)]
-    contents = {sheet["id"]: sheet["title"] for sheet in shown}
+    contents = {table["id"]: table["title"] for table in shown}
     contents |= {id: picture.title for id, picture in figures}
     contents |= {"notes": notes_title} if notes else {}
     return page(
@@ -108,25 +108,25 @@ def plain_page(
         paragraphs=paragraphs,
         summary=summary,
         contents=contents,
-        sheets=[sheet | {"picture": beside.get(sheet["title"])} for sheet in shown],
+        tables=[table | {"picture": beside.get(table["title"])} for table in shown],
         pictures=[(id, drawn(picture)) for id, picture in figures],
         notes=notes,
     ).encode()
 
 
-def _sheet(sheet: Sheet, number: int, tinted: Collection[str]) -> dict[str, Any]:
-    grouped = _repeats(sheet)
-    columns = sheet.columns[1:] if grouped else sheet.columns
+def _table(table: TextTable, number: int, tinted: Collection[str]) -> dict[str, Any]:
+    grouped = _repeats(table)
+    columns = table.columns[1:] if grouped else table.columns
     groups = [
         {"title": title if grouped else "", "rows": [_row(row, grouped, tinted) for row in rows]}
-        for title, rows in groupby(sheet.rows, key=lambda row: row[0] if grouped else "")
+        for title, rows in groupby(table.rows, key=lambda row: row[0] if grouped else "")
     ]
     return {
         "id": f"table-{number}",
-        "title": sheet.title or "Figures",
-        "note": sheet.note,
+        "title": table.title or "Figures",
+        "note": table.note,
         "columns": [column or "note" for column in columns],
-        "texts": [i for i in range(len(columns)) if _is_text(sheet, i + grouped)],
+        "texts": [i for i in range(len(columns)) if _is_text(table, i + grouped)],
         "groups": groups,
         "wide": len(columns) > WIDE,
     }
@@ -142,13 +142,13 @@ def _unbroken(text: str) -> str:
     return text.replace("\u2009", "\u202f").replace("± ", "±\u00a0")
 
 
-def _repeats(sheet: Sheet) -> bool:
+def _repeats(table: TextTable) -> bool:
     """Whether rows with the same first cell follow one another, so that it reads better as a heading."""
-    first = [row[0] for row in sheet.rows]
-    return sheet.keys > 1 and any(one == other for one, other in zip(first, first[1:], strict=False))
+    first = [row[0] for row in table.rows]
+    return table.keys > 1 and any(one == other for one, other in zip(first, first[1:], strict=False))
 
 
-def _is_text(sheet: Sheet, column: int) -> bool:
+def _is_text(table: TextTable, column: int) -> bool:
     """Whether most of a column is words, which begin on the left; dashes and empty cells say nothing of it."""
-    cells = [row[column] for row in sheet.rows if row[column] not in ("", NOT_MEASURED)]
+    cells = [row[column] for row in table.rows if row[column] not in ("", NOT_MEASURED)]
     return 2 * sum(not re.match(r"[-+−×<≥≈]?\s?\d|–", cell) for cell in cells) > len(cells)

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from edgebed.report.model import Comparison, ParityReport
 from edgebed.report.parity_table import PARITY_COLUMNS, parity_rows
-from edgebed.report.sheet import fits, print_cells
 from edgebed.report.tables import FigureRow, TableCell, checks, main_rows, paired_rows, run_line
+from edgebed.report.text_table import fits, print_cells
 
 
 def print_table(comparison: Comparison, console: Console | None = None) -> None:

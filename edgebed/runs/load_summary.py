@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from edgebed.report.sheet import print_cells
+from edgebed.report.text_table import print_cells
 from emulation.metrics.shares import share_text
 from workloads.failures import reasons
 from workloads.load import ClientResult

@@ -43,7 +43,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptEvents:
+class EventCheckpoint:
     """What a player leaves with the recorder for the process that takes its place."""
 
     run_id: str

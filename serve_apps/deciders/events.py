@@ -13,7 +13,7 @@ from typing import Any
 from emulation.domain.events import Event, LlmOutage, SchemeSwitch
 from emulation.domain.scenario import Scenario
 from emulation.faults import FAULTS, Step
-from serve_apps.deciders.event_book import EventBook, KeptEvents
+from serve_apps.deciders.event_book import EventBook, EventCheckpoint
 from serve_apps.deciders.switcher import Switcher
 from serve_apps.observe.actors import fault_samples, unsent_samples
 from serve_apps.observe.samples import Sample
@@ -92,7 +92,7 @@ class EventPlayer:
         kept = await kept_of(self._calls, EVENTS)
         if found is not None and self._scenario is None:
             await self.begin_run(*found[0])
-            if isinstance(kept, KeptEvents) and kept.run_id == self._run_id:
+            if isinstance(kept, EventCheckpoint) and kept.run_id == self._run_id:
                 self._book = EventBook(found[0][1], kept.entries)
             if found[1] is not None:
                 await self.start(found[1], again=True)
@@ -187,8 +187,8 @@ class EventPlayer:
             raise ValueError("no run is in progress")
         return self._book
 
-    def _kept(self) -> KeptEvents:
-        return KeptEvents(self._run_id, tuple(self._present().entries))
+    def _kept(self) -> EventCheckpoint:
+        return EventCheckpoint(self._run_id, tuple(self._present().entries))
 
     def _keep(self) -> None:
         """Leave with the recorder how far the events are."""

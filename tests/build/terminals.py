@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from edgebed.report.sheet import Sheet, print_sheet
+from edgebed.report.text_table import TextTable, print_text_table
 
 WIDTHS = (40, 80, 200)
 _NUMBER = re.compile(r"[+\u2212-]?\d[\d.,\u2009]*")
@@ -28,10 +28,10 @@ def text_of(console: Console) -> str:
     return console.file.getvalue()
 
 
-def shown(sheet: Sheet, width: int) -> str:
+def shown(table: TextTable, width: int) -> str:
     """What a terminal of this width shows of a table."""
     console = terminal(width)
-    print_sheet(sheet, console)
+    print_text_table(table, console)
     return text_of(console)
 
 
@@ -40,16 +40,16 @@ def numbers(text: str) -> Counter[str]:
     return Counter(n.rstrip(".,") for n in _NUMBER.findall(text))
 
 
-def cut(sheet: Sheet, width: int) -> Counter[str]:
+def cut(table: TextTable, width: int) -> Counter[str]:
     """Numbers of a table that a terminal of this width does not show whole."""
-    return numbers("  ".join(cell for row in sheet.rows for cell in row)) - numbers(shown(sheet, width))
+    return numbers("  ".join(cell for row in table.rows for cell in row)) - numbers(shown(table, width))
 
 
-def written_sheets(folder: Path) -> Iterator[Sheet]:
+def written_tables(folder: Path) -> Iterator[TextTable]:
     """The tables a reproduction left as CSV."""
     for file in sorted(folder.glob("*.csv")):
         head, *rows = csv.reader(io.StringIO(file.read_text()))
         if all(len(row) == len(head) for row in rows):
-            yield Sheet(file.stem, "", tuple(head), tuple(map(tuple, rows)))
+            yield TextTable(file.stem, "", tuple(head), tuple(map(tuple, rows)))
         else:
             raise AssertionError(f"{file.name} is ragged")

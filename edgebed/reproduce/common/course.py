@@ -13,9 +13,9 @@ import orjson
 
 from edgebed.commands.console import progress_bar, say, warn
 from edgebed.report.page import Line, plain_page
-from edgebed.report.sheet import Sheet
+from edgebed.report.text_table import TextTable
 from edgebed.report.theme import Drawing
-from edgebed.reproduce.common.findings import Finding, findings_sheet, summary
+from edgebed.reproduce.common.findings import Finding, findings_table, summary
 from edgebed.runs.layout import fresh_folder
 from edgebed.runs.pool import each_ended
 from emulation.recording import write_whole
@@ -44,7 +44,7 @@ class Reproduction:
     """What was found, and where it is written."""
 
     folder: Path
-    sheets: dict[str, Sheet] = field(default_factory=dict)
+    tables: dict[str, TextTable] = field(default_factory=dict)
     """Stem of its CSV to table, in the order of the page."""
     pictures: dict[str, Drawing] = field(default_factory=dict)
     """Stem of its PNG to picture."""
@@ -88,10 +88,10 @@ class Reproduction:
         """Tables and figures as HTML, CSV, PNG and JSON, each file whole or not at all."""
         for stem, picture in self.pictures.items():
             write_whole(self.folder / f"{stem}.png", picture.png())
-        sheets = {"findings": findings_sheet(self.findings)} if self.findings else {}
-        sheets |= self.sheets
-        for stem, sheet in sheets.items():
-            write_whole(self.folder / f"{stem}.csv", sheet.csv())
+        tables = {"findings": findings_table(self.findings)} if self.findings else {}
+        tables |= self.tables
+        for stem, table in tables.items():
+            write_whole(self.folder / f"{stem}.csv", table.csv())
         options = orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY
         write_whole(self.folder / "results.json", orjson.dumps(self.to_json(), option=options))
         took = ", ".join(f"{title} {seconds:.0f} s" for title, seconds in self.seconds.items())
@@ -99,7 +99,7 @@ class Reproduction:
             paper.title,
             [paper.intro.format(took=took or "none was finished")],
             [*self._missing(), *summary(self.findings)],
-            tuple(sheets.values()),
+            tuple(tables.values()),
             tuple(self.pictures.values()),
             "Where ours differs from the paper, and why",
             paper.deviations,

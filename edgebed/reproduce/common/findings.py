@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgebed.report.page import Line
-from edgebed.report.sheet import Sheet
+from edgebed.report.text_table import TextTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,10 @@ class Finding:
         return {True: "reproduced", False: "not reproduced", None: "not measured"}[self.holds]
 
 
-def findings_sheet(findings: Sequence[Finding]) -> Sheet:
+def findings_table(findings: Sequence[Finding]) -> TextTable:
     """Every statement with its result."""
     rows = tuple((f.where, f.said, f.found, f.word) for f in findings)
-    return Sheet("What was reproduced", "", ("where", "statement", "found here", "result"), rows, keys=2)
+    return TextTable("What was reproduced", "", ("where", "statement", "found here", "result"), rows, keys=2)
 
 
 NAMED = 4

@@ -99,7 +99,7 @@ def _conclude(results: GapResults, done: Reproduction) -> None:
     for row in rows:
         done.found.setdefault(row.setting, {})[row.label] = row.to_json()
     done.findings += findings(results)
-    done.sheets |= {stem: sheet for stem, make in TABLES.items() if (sheet := make(results)).rows}
+    done.tables |= {stem: table for stem, make in TABLES.items() if (table := make(results)).rows}
     done.pictures["figure-3"] = figure_3(results)
     done.pictures["figure-4"] = figure_4(results)
     write_whole(done.folder / "rows.csv", csv_text(rows).encode())

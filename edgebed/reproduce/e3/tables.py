@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from edgebed.report.figures import NOT_MEASURED
-from edgebed.report.sheet import Sheet
+from edgebed.report.text_table import TextTable
 from edgebed.reproduce.common.paper import percent, percent_text
 from edgebed.reproduce.e3.gaps import Gap
 from edgebed.reproduce.e3.results import COURTEOUS, GapResults, GapRow
@@ -19,7 +19,7 @@ def gap_text(gap: Gap | None) -> str:
     return percent_text(None if gap is None else gap.mean)
 
 
-def table_5(results: GapResults) -> Sheet:
+def table_5(results: GapResults) -> TextTable:
     """Paper's Table 5 beside ours: mean latency and gap to the Oracle, four devices, truth equal to the profile."""
     rows = []
     for name, paper in PAPER.items():
@@ -43,10 +43,10 @@ def table_5(results: GapResults) -> Sheet:
         "Both semantic plans stand beside the paper's one. Easy: a router that never learns comes within 3x of our "
         "gap, as it must where the truth is the profile. ± is a 95% interval over seeds (request lengths)."
     )
-    return Sheet("Table 5: mean latency and Oracle gap", note, columns, tuple(rows), keys=2)
+    return TextTable("Table 5: mean latency and Oracle gap", note, columns, tuple(rows), keys=2)
 
 
-def table_6(results: GapResults) -> Sheet:
+def table_6(results: GapResults) -> TextTable:
     """Paper's Table 6 beside ours: stutter, reasoner invocations and tool calls."""
     rows = []
     for name, paper in PAPER.items():
@@ -67,10 +67,10 @@ def table_6(results: GapResults) -> Sheet:
         "paper calls / tools", "our calls / tools",
     )  # fmt: skip
     note = "Means over seeds; our reasoner is `rules`."
-    return Sheet("Table 6: stutter and meta-control", note, columns, tuple(rows))
+    return TextTable("Table 6: stutter and meta-control", note, columns, tuple(rows))
 
 
-def pools_table(results: GapResults) -> Sheet:
+def pools_table(results: GapResults) -> TextTable:
     """Every random pool setting and the bounds."""
     shown = [r for r in results.rows() if r.overloaded is not None and not r.label.startswith("with")]
     rows = tuple(
@@ -96,10 +96,10 @@ def pools_table(results: GapResults) -> Sheet:
         "those who come after. Overloaded: share of pools in which a type's true load exceeds 1 at some time. Last but "
         "one: share of actual service times inside the stated 80% and 95% intervals."
     )
-    return Sheet("Random pools", note, columns, rows, keys=2)
+    return TextTable("Random pools", note, columns, rows, keys=2)
 
 
-def courtesy_table(results: GapResults) -> Sheet:
+def courtesy_table(results: GapResults) -> TextTable:
     """How much of E3's gap is learning, and how much is that it joins queues less often than the paper's Oracle."""
     rows = tuple(
         (
@@ -121,14 +121,14 @@ def courtesy_table(results: GapResults) -> Sheet:
         "and the second what E3 loses to whoever is as courteous and has nothing to learn. Where the first gap is "
         "negative, that is courtesy, not learning. The last two: share of pools in which e3 was below each of them."
     )
-    return Sheet("How much of E3's gap is courtesy", note, columns, rows)
+    return TextTable("How much of E3's gap is courtesy", note, columns, rows)
 
 
 def _mark(row: GapRow) -> str:
     return "easy" if row.easy and row.label == "e3" else ""
 
 
-def ablation_table(results: GapResults) -> Sheet:
+def ablation_table(results: GapResults) -> TextTable:
     """What each part of E3 is worth on the hard pools: gap with and without, and the stutter it leaves."""
     rows = []
     labels = [label for label in results.labels(ABLATED[0]) if label.startswith("with") or label == "e3"]
@@ -141,7 +141,7 @@ def ablation_table(results: GapResults) -> Sheet:
         rows.append(tuple(cells))
     columns = ("e3",) + tuple(c for s in ABLATED for c in (f"{s.removeprefix('pool16-')}: gap", "stutter"))
     note = "Sixteen devices, sigma 0.5, cv 0.1, load 0.6. Semantic: gap to the Oracle that avoids stutter."
-    return Sheet("Ablations", note, columns, tuple(rows))
+    return TextTable("Ablations", note, columns, tuple(rows))
 
 
 def csv_text(rows: Sequence[GapRow]) -> str:

@@ -11,12 +11,12 @@ from matplotlib.patches import Rectangle
 
 from edgebed.report.figures import NOT_MEASURED
 from edgebed.report.palette import series_looks
-from edgebed.report.sheet import Sheet
+from edgebed.report.text_table import TextTable
 from edgebed.report.theme import BAND, Drawing, line_style
 from edgebed.reproduce.ma.inconsistency import BASES, FAIR_JAIN, LM4, STARVED, Draw, satisfying_both
 
 
-def inconsistency_table(draws: Sequence[Draw]) -> Sheet:
+def inconsistency_table(draws: Sequence[Draw]) -> TextTable:
     """How many draws reproduce one statement of the paper, the other, and both; and the nearest misses."""
     groups = {name: [d for d in draws if d.scenario == name] for name in BASES} | {"all": list(draws)}
     rows = [_row(name, of) for name, of in groups.items() if of]
@@ -28,7 +28,7 @@ def inconsistency_table(draws: Sequence[Draw]) -> Sheet:
         "Both schemes deploy by the same Lyapunov controller. Drawn at random: V, p0, f0, seconds per prompt of every "
         "model on a GPU, and the contention of a shared GPU; RL and AL run on the same requests."
     )
-    return Sheet(
+    return TextTable(
         "RL at a Jain index of 1.0, and AL that starves LM4: both at once?", note, columns, tuple(rows)
     )
 

@@ -126,13 +126,13 @@ def _schemes(todo: list[Cell], only: Collection[PartName]) -> Part[Cell, Any]:
         comparisons = results.comparisons()
         done.found |= results.to_json()
         if comparisons and "fig5" in only:
-            done.sheets["figure-5"] = figure_5_table(comparisons)
-            done.sheets["claims"] = claims_table(comparisons)
-            done.findings += reference_findings(done.sheets["figure-5"])
-            done.findings += claim_findings(done.sheets["claims"])
+            done.tables["figure-5"] = figure_5_table(comparisons)
+            done.tables["claims"] = claims_table(comparisons)
+            done.findings += reference_findings(done.tables["figure-5"])
+            done.findings += claim_findings(done.tables["claims"])
             done.pictures["figure-5"] = figure_5(comparisons)
         if comparisons and "fig6" in only:
-            done.sheets["figure-6"] = figure_6_table(comparisons)
+            done.tables["figure-6"] = figure_6_table(comparisons)
             done.pictures["figure-6"] = figure_6(comparisons)
         for name, comparison in comparisons.items():
             write_csv(comparison, done.folder / f"runs-{name}.csv")
@@ -147,7 +147,7 @@ def _epochs(todo: list[Cell]) -> Part[Cell, SlotFigures]:
     def conclude(done: Reproduction) -> None:
         if results.keys:
             done.found[EPOCHS] = results.to_json()
-            done.sheets["figure-7"] = figure_7_table(results)
+            done.tables["figure-7"] = figure_7_table(results)
             done.pictures["figure-7"] = figure_7(results)
 
     return Part("figure 7", todo, measure_slots, results.add, conclude)
@@ -161,7 +161,7 @@ def _adaptation(todo: list[Cell]) -> Part[Cell, SlotFigures]:
         recovered = results.to_json()
         if recovered:
             done.found |= recovered
-            done.sheets["adaptation"] = adaptation_table(results)
+            done.tables["adaptation"] = adaptation_table(results)
             done.pictures["adaptation"] = figure_adaptation(results)
 
     return Part("adaptation", todo, measure_slots, results.add, conclude)
@@ -178,7 +178,7 @@ def _draws(count: int) -> Part[Draw, Draw]:
         draws = [drawn[number] for number in sorted(drawn)]
         if draws:
             done.found["rl_inconsistency"] = inconsistency_json(draws)
-            done.sheets["inconsistency"] = inconsistency_table(draws)
+            done.tables["inconsistency"] = inconsistency_table(draws)
             done.pictures["inconsistency"] = figure_inconsistency(draws)
 
     todo = [draw(number, DRAW_SEED) for number in range(count)]

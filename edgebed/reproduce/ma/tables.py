@@ -7,7 +7,7 @@ from functools import partial
 
 from edgebed.report import Comparison
 from edgebed.report.figures import NOT_MEASURED, SHARES
-from edgebed.report.sheet import Sheet
+from edgebed.report.text_table import TextTable
 from edgebed.reproduce.common.paper import PaperRow, text
 from edgebed.reproduce.ma.settings import (
     DEPLOY_FIRST,
@@ -23,7 +23,7 @@ from edgebed.reproduce.ma.settings import (
 Comparisons = Mapping[str, Comparison]
 
 
-def figure_5_table(comparisons: Comparisons) -> Sheet:
+def figure_5_table(comparisons: Comparisons) -> TextTable:
     """Latency against fairness, per testbed, order within a slot and scheme, with the given plan and our own."""
     rows = [
         _row(comparisons[name], scheme, given, name)
@@ -43,7 +43,7 @@ def figure_5_table(comparisons: Comparisons) -> Sheet:
         f"within {MEAN_BAND:.0%} of its Tw and {FAIRNESS_BAND} of its F_norm (MAL {FAIRNESS_BANDS['MAL']:.2f}). "
         "J rewards refusing work, so read it beside success. Schemes with planner or agents are run by `rules`."
     )
-    return Sheet("Figure 5: latency against fairness", note, columns, tuple(rows), keys=4)
+    return TextTable("Figure 5: latency against fairness", note, columns, tuple(rows), keys=4)
 
 
 def _row(comparison: Comparison, scheme: str, testbed: str, scenario: str) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ def _reference(comparison: Comparison, scheme: str, testbed: str, alike: bool) -
     return beside, f"{'inside' if inside else 'outside'}: {away}"
 
 
-def figure_6_table(comparisons: Comparisons) -> Sheet:
+def figure_6_table(comparisons: Comparisons) -> TextTable:
     """Per model: success, latency, and where the time of the served went."""
     figures = (
         ("success_ratio", 2), ("mean_latency_s", 0), ("transfer_mean_s", 2), ("queue_mean_s", 0), ("service_mean_s", 0),
@@ -102,14 +102,14 @@ def figure_6_table(comparisons: Comparisons) -> Sheet:
         "without links have none). Queueing: waiting for a decision, for a replica to start, and for its turn. "
         "Inference: from start to end of service, sharing included."
     )
-    return Sheet("Figure 6: latency and success of each model", note, columns, tuple(rows), keys=3)
+    return TextTable("Figure 6: latency and success of each model", note, columns, tuple(rows), keys=3)
 
 
 class NotMeasured(LookupError):
     """A claim is about a figure that was not measured."""
 
 
-def claims_table(comparisons: Comparisons) -> Sheet:
+def claims_table(comparisons: Comparisons) -> TextTable:
     """What the paper's text says of its Figures 5 and 6, and whether it holds here."""
     given = [n for pair in DEPLOY_FIRST.items() for n in pair if n in comparisons]
     rows = [
@@ -121,7 +121,7 @@ def claims_table(comparisons: Comparisons) -> Sheet:
         "Means over seeds, given plans; deploy-first: the reference's order within a slot. RF's 0.62 is compared with "
         "raw Jain: see the notes below."
     )
-    return Sheet("What the paper says", note, columns, tuple(rows))
+    return TextTable("What the paper says", note, columns, tuple(rows))
 
 
 def _found(check: Check, comparison: Comparison) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgebed.report.figures import number
-from edgebed.report.sheet import Sheet
+from edgebed.report.text_table import TextTable
 from edgebed.reproduce.common.paper import percent, percent_text, text
 from edgebed.reproduce.ma.epochs import LAST, NEAR, WINDOW
 from edgebed.reproduce.ma.recovery import UNSTEADY, Recovery
@@ -15,7 +15,7 @@ from emulation.metrics.shares import share_text
 NEVER = "never"
 
 
-def figure_7_table(results: EpochResults) -> Sheet:
+def figure_7_table(results: EpochResults) -> TextTable:
     """Epochs needed to be as good as with the truth, with and without case memory."""
     rows = [
         (
@@ -39,14 +39,14 @@ def figure_7_table(results: EpochResults) -> Sheet:
         f"until a mean over {WINDOW} epochs and all seeds was within {NEAR:.0%} of the reference's, first and for "
         "good. J by requests that arrived in the epoch."
     )
-    return Sheet("Figure 7: the objective over epochs", note, columns, tuple(rows), keys=2)
+    return TextTable("Figure 7: the objective over epochs", note, columns, tuple(rows), keys=2)
 
 
 def _epochs(count: int | None) -> str:
     return NEVER if count is None else str(count)
 
 
-def adaptation_table(results: AdaptationResults) -> Sheet:
+def adaptation_table(results: AdaptationResults) -> TextTable:
     """Slots to come back after each change, and what it costs."""
     rows = [
         (scenario, phase, scheme, *_cells(recovery))
@@ -70,7 +70,9 @@ def adaptation_table(results: AdaptationResults) -> Sheet:
         "again, with replacement. Excess: above the new steady state, and for the whole phase against the 20 "
         "slots before it; per run. A slot is 30 s."
     )
-    return Sheet("Adaptation: back within 10% of the new steady state", note, columns, tuple(rows), keys=3)
+    return TextTable(
+        "Adaptation: back within 10% of the new steady state", note, columns, tuple(rows), keys=3
+    )
 
 
 def _cells(recovery: Recovery) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from edgebed.report.page import plain_page
 from edgebed.report.palette import series_looks
-from edgebed.report.sheet import Sheet
+from edgebed.report.text_table import TextTable
 from edgebed.report.theme import Drawing, line_style
-from edgebed.reproduce.common.findings import Finding, findings_sheet, summary
+from edgebed.reproduce.common.findings import Finding, findings_table, summary
 from edgebed.reproduce.ma.findings import claim_findings, reference_findings
 from tests.build.accessible import parsed, problems
 
-FIGURE_5 = Sheet(
+FIGURE_5 = TextTable(
     "Figure 5",
     "",
     ("testbed", "scheme", "Tw s", "F_norm", "reference Tw / F_norm", "", "paper"),
@@ -22,7 +22,7 @@ FIGURE_5 = Sheet(
     ),
     keys=2,
 )
-CLAIMS = Sheet(
+CLAIMS = TextTable(
     "What the paper says",
     "",
     ("the paper", "A", "", "B", ""),
@@ -72,7 +72,7 @@ def test_long_lists_of_what_was_not_found_are_cut_and_counted() -> None:
 
 
 def test_a_page_of_a_reproduction_has_no_finding_of_accessibility_and_escapes_what_it_shows() -> None:
-    wide = Sheet("Wide", "note", tuple(f"c{i}" for i in range(14)), (("<b>x</b>",) * 14,) * 3, keys=2)
+    wide = TextTable("Wide", "note", tuple(f"c{i}" for i in range(14)), (("<b>x</b>",) * 14,) * 3, keys=2)
     found = [Finding("T", "<i>s</i>", "y", False)]
     (look,) = series_looks(["one"]).values()
     picture = Drawing(
@@ -83,7 +83,7 @@ def test_a_page_of_a_reproduction_has_no_finding_of_accessibility_and_escapes_wh
         "<T>",
         ["<p>"],
         summary(found),
-        [findings_sheet(found), FIGURE_5, wide],
+        [findings_table(found), FIGURE_5, wide],
         [picture],
         "Notes",
         ["<n>"],

@@ -18,7 +18,7 @@ from edgebed.reproduce.e3.runs import measure
 from edgebed.reproduce.e3.settings import TEST_SEEDS, TUNE_SEEDS, known_laws, paper_settings
 from emulation.files import load_scenario
 from tests.build.accessible import problems
-from tests.build.terminals import cut, written_sheets
+from tests.build.terminals import cut, written_tables
 from workloads.mismatch import world_truth
 from workloads.pools import random_pool
 
@@ -117,6 +117,6 @@ def test_command_writes_page_tables_and_figures_and_prints_the_promised_keys(
     assert page.count('role="img"') == 2
     assert problems(page) == []
     assert page.index("Table 5, mean latencies within 10%: ") < page.index("<nav")
-    for sheet in written_sheets(tmp_path):
-        assert not cut(sheet, 80), sheet.title
-        assert not cut(sheet, 40), sheet.title
+    for table in written_tables(tmp_path):
+        assert not cut(table, 80), table.title
+        assert not cut(table, 40), table.title

@@ -48,7 +48,7 @@ from emulation.domain.scenario import Scenario, SlottedSource
 from emulation.files import ConfigError, load_scenario
 from emulation.metrics.summary import summarise
 from tests.build.accessible import problems
-from tests.build.terminals import cut, written_sheets
+from tests.build.terminals import cut, written_tables
 from workloads.generate import generate
 from workloads.mismatch import world_truth
 
@@ -210,8 +210,8 @@ def test_every_cell_of_the_adaptation_table_stands_under_its_heading() -> None:
     setting = next(s for s in adaptation_settings() if s.name == FLIP)
     step = [10.0] * 100 + [30.0] * 150 + [10.0] * 100
     results.add(Cell(setting, variant("MA"), 0), figures(step))
-    sheet = adaptation_table(results)
-    found = dict(zip(sheet.columns, sheet.rows[0], strict=True))
+    table = adaptation_table(results)
+    found = dict(zip(table.columns, table.rows[0], strict=True))
     assert (found["scenario"], found["change"], found["scheme"]) == (FLIP, "text to image", "MA")
     assert (found["before s"], found["new steady state s"], found["it swings by"]) == ("10", "30", "0%")
     assert (found["slots to be back"], found["95% range"]) == ("0", "0 to 0")
@@ -373,10 +373,10 @@ def test_command_writes_every_file_and_prints_the_promised_keys(tmp_path: Path) 
         assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
         assert len((tmp_path / f"{stem}.csv").read_text().splitlines()) > 2
     page = (tmp_path / "report.html").read_text()
-    assert [c.rows for c in written_sheets(tmp_path) if c.title == "adaptation"][0][0][6].endswith("%")
-    for sheet in written_sheets(tmp_path):
-        assert not cut(sheet, 80), sheet.title
-        assert not cut(sheet, 40), sheet.title
+    assert [c.rows for c in written_tables(tmp_path) if c.title == "adaptation"][0][0][6].endswith("%")
+    for table in written_tables(tmp_path):
+        assert not cut(table, 80), table.title
+        assert not cut(table, 40), table.title
     assert page.count('role="img"') == 5
     assert page.count("<table") == 7
     assert problems(page) == []

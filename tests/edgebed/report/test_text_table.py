@@ -14,9 +14,9 @@ from edgebed.commands import console as commands_console
 from edgebed.commands.console import print_rows
 from edgebed.commands.main import app
 from edgebed.report.figures import number
-from edgebed.report.sheet import Sheet, print_cells
 from edgebed.report.tables import main_rows, paired_rows
 from edgebed.report.terminal import print_table
+from edgebed.report.text_table import TextTable, print_cells
 from edgebed.runs.load_summary import print_load
 from tests.build.comparisons import synthetic_comparison
 from tests.build.terminals import WIDTHS, cut, numbers, shown, terminal, text_of
@@ -27,7 +27,7 @@ def test_a_table_with_a_row_of_another_length_cannot_be_built(cells: tuple[str, 
     with pytest.raises(
         ValueError, match=rf"table 'Latency': row 2 has {len(cells)} cells for 3 columns: a, 1"
     ):
-        Sheet("Latency", "", ("who", "s", "n"), (("b", "1", "2"), cells))
+        TextTable("Latency", "", ("who", "s", "n"), (("b", "1", "2"), cells))
 
 
 def test_what_a_command_prints_cannot_be_ragged_either() -> None:
@@ -48,44 +48,44 @@ cells = st.one_of(
 
 
 @st.composite
-def sheets(draw: st.DrawFn) -> Sheet:
+def tables(draw: st.DrawFn) -> TextTable:
     """Tables of any shape: prose, intervals, empty cells, headings of several words."""
     width = draw(st.integers(2, 14))
     columns = draw(
         st.lists(st.lists(words, min_size=1, max_size=5).map(" ".join), min_size=width, max_size=width)
     )
     rows = draw(st.lists(st.lists(cells, min_size=width, max_size=width).map(tuple), min_size=1, max_size=5))
-    return Sheet("T", "", tuple(columns), tuple(rows), keys=draw(st.integers(1, min(3, width - 1))))
+    return TextTable("T", "", tuple(columns), tuple(rows), keys=draw(st.integers(1, min(3, width - 1))))
 
 
 @pytest.mark.slow
 @settings(max_examples=80, deadline=None)
-@given(sheets(), st.sampled_from(WIDTHS))
-def test_no_number_is_cut_broken_or_left_out_at_any_width(sheet: Sheet, width: int) -> None:
-    assert not cut(sheet, width)
-    assert "…" not in shown(sheet, width)
+@given(tables(), st.sampled_from(WIDTHS))
+def test_no_number_is_cut_broken_or_left_out_at_any_width(table: TextTable, width: int) -> None:
+    assert not cut(table, width)
+    assert "…" not in shown(table, width)
 
 
 @pytest.mark.slow
 @settings(max_examples=80, deadline=None)
-@given(sheets(), st.sampled_from(WIDTHS))
-def test_no_line_is_longer_than_the_terminal(sheet: Sheet, width: int) -> None:
-    assert max(len(line) for line in shown(sheet, width).splitlines()) <= width
+@given(tables(), st.sampled_from(WIDTHS))
+def test_no_line_is_longer_than_the_terminal(table: TextTable, width: int) -> None:
+    assert max(len(line) for line in shown(table, width).splitlines()) <= width
 
 
 def test_a_wide_table_stands_in_blocks_that_each_say_whose_row_it_is() -> None:
     columns = ("scheme", *(f"figure-{n}" for n in range(12)))
     rows = tuple((name, *(f"{n}.{n}5 ± 0.{n}" for n in range(12))) for name in ("AL", "MA"))
-    blocks = shown(Sheet("T", "", columns, rows), 80).count("scheme")
-    assert blocks == shown(Sheet("T", "", columns, rows), 80).count("MA ") > 1
-    assert shown(Sheet("T", "", columns, rows), 250).count("scheme") == 1
+    blocks = shown(TextTable("T", "", columns, rows), 80).count("scheme")
+    assert blocks == shown(TextTable("T", "", columns, rows), 80).count("MA ") > 1
+    assert shown(TextTable("T", "", columns, rows), 250).count("scheme") == 1
 
 
 def test_where_one_column_beside_the_keys_is_too_wide_every_row_is_a_list() -> None:
-    sheet = Sheet(
+    table = TextTable(
         "T", "", ("scenario", "scheme", "mean"), (("bristol-A-planned", "MA+sect", "98.7 ± 1.2"),), keys=2
     )
-    assert shown(sheet, 28).splitlines() == ["T", "bristol-A-planned · MA+sect", "  mean: 98.7 ± 1.2"]
+    assert shown(table, 28).splitlines() == ["T", "bristol-A-planned · MA+sect", "  mean: 98.7 ± 1.2"]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -39,7 +39,7 @@ def check_cells(what: str, columns: Sequence[object], rows: Sequence[Sequence[ob
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class TextTable:
     """One table: what it shows, its columns and its cells as text.
 
     Raises `ValueError` at construction if a row has another number of cells than there are columns.
@@ -63,13 +63,13 @@ class Sheet:
         return out.getvalue().encode()
 
 
-def print_sheet(sheet: Sheet, console: Console) -> None:
+def print_text_table(table: TextTable, console: Console) -> None:
     """Print a table with its title and note, as wide as the console is."""
-    if sheet.title:
-        console.print(Text(sheet.title, style="italic"), soft_wrap=True)
-    print_cells(console, sheet.title, sheet.columns, sheet.rows, sheet.keys)
-    if sheet.note:
-        for line in wrap(sheet.note, console.width, break_long_words=False, break_on_hyphens=False):
+    if table.title:
+        console.print(Text(table.title, style="italic"), soft_wrap=True)
+    print_cells(console, table.title, table.columns, table.rows, table.keys)
+    if table.note:
+        for line in wrap(table.note, console.width, break_long_words=False, break_on_hyphens=False):
             console.print(Text(line, style="dim"), soft_wrap=True)
 
 

@@ -161,7 +161,7 @@ class NodeState:
         self.advance(now_s)
         executor = self._service.by_id[executor_id]
         job.executor = executor_id
-        job.dispatched_s = now_s
+        job.dispatched_s, job.enqueued_s = now_s, None
         job.stutter = self._speed.stutters(job.request.model)
         self._paths.time(job)
         resent_s, arrives = self._paths.resending(job, "up", now_s)
@@ -176,7 +176,6 @@ class NodeState:
         if due_s != inf:
             heappush(self._deadlines, (due_s, self._sequence, job))
         if job.uplink_s > 0:
-            job.enqueued_s = None
             heappush(self._inbound, (now_s + job.uplink_s, self._sequence, job))
             self._next_s = min(self._next_s, due_s, now_s + job.uplink_s)
         elif executor.job is not None and not executor.more and self._service.available:

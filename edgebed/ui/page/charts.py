@@ -84,7 +84,7 @@ class Charts:
         """Say in a plot that it has nothing to show, while that is so."""
         if self._blank.get(chart.id, False) != blank:
             self._blank[chart.id] = blank
-            chart.run_chart_method("setOption", {"title": {"show": blank}})
+            _change(chart, {"title": {"show": blank}})
 
     def _haunt(self, model: str) -> None:
         """Draw the earlier schemes, if they are others, or longer, than those that are drawn."""
@@ -116,11 +116,11 @@ class Charts:
         open_ones = any(event.undone_s is None for event in events)
         if events != self._marked or open_ones:
             for chart in self._plots:
-                chart.run_chart_method("setOption", marked(events, t_s))
+                _change(chart, marked(events, t_s))
             self._marked = events
         if self._ended is None or ended(span) != ended(self._ended):
             for chart in self._plots:
-                chart.run_chart_method("setOption", ended(span))
+                _change(chart, ended(span))
             self._ended = span
 
     def _draw_legend(self, shown: list[tuple[str, Look]]) -> None:
@@ -138,6 +138,11 @@ class Charts:
     def _source(self) -> Source:
         assert self._room.source is not None, "panels are told of a run when there is one"
         return self._room.source
+
+
+def _change(chart: ui.echart, options: dict[str, Any]) -> None:
+    """Change options of a chart; it is drawn anew once, with all that is changed in the same frame."""
+    chart.run_chart_method("setOption", options, {"lazyUpdate": True})
 
 
 def _chart(name: str, options: dict[str, object]) -> ui.echart:

@@ -1,7 +1,7 @@
 // Map, decision feed and time slider. `apply` takes what changed (deltas.py, state.py); text goes in by textContent only.
 const SVG = "http://www.w3.org/2000/svg";
 const GAP = { x: 14, y: 24 }, ALONE = 44, NARROW = 215;
-const HEAD = 42, LETTER = 6.3;
+const HEAD = 42, LETTER = 6.3, MOST_ARROWS = 60;
 const FAILED = { voided: "bad", rejected: "bad" };
 
 function put(parent, name, attributes, text) {
@@ -10,6 +10,20 @@ function put(parent, name, attributes, text) {
   if (text !== undefined) made.textContent = text;
   parent.append(made);
   return made;
+}
+// Makes these the children of an element, [name, attributes, text or children] each; what is as it was is not touched.
+function draw(parent, items) {
+  const wanted = items.filter(Boolean);
+  wanted.forEach(([name, attributes, inner], i) => {
+    let here = parent.children[i];
+    if (here && here.tagName !== name) while (parent.children.length > i) parent.lastChild.remove();
+    if (!here?.parentNode) here = put(parent, name);
+    for (const old of here.getAttributeNames()) if (!(old in attributes)) here.removeAttribute(old);
+    for (const [key, value] of Object.entries(attributes)) if (here.getAttribute(key) !== String(value)) here.setAttribute(key, value);
+    if (Array.isArray(inner)) draw(here, inner);
+    else if (here.textContent !== String(inner ?? "")) here.textContent = inner ?? "";
+  });
+  while (parent.children.length > wanted.length) parent.lastChild.remove();
 }
 const fit = (text, width) => {
   const most = Math.max(3, Math.floor(width / LETTER));
@@ -27,7 +41,7 @@ export default {
       <div class="room-stage" hidden>
         <div><div class="room-map"></div>
           <p class="room-key quiet">A row: what a model computes on, its share of the GPU, and the requests in its queue; struck through:
-            a controller sends none there. Arrows: requests sent to other nodes.</p></div>
+            a controller sends none there. Arrows: requests sent to other nodes<span></span>.</p></div>
         <div class="room-feed"><h2>Latest decisions</h2><ol></ol><p class="quiet">None up to this moment.</p></div>
       </div>
       <div class="room-time" role="group" aria-label="Time" hidden>
@@ -90,7 +104,7 @@ export default {
       const slash = key.indexOf("/");
       const chart = getElement(Number(key.slice(0, slash)));
       if (!chart?.chart) return setTimeout(() => this.drawn(key), 100);
-      chart.run_chart_method("setOption", { series: [{ id: key.slice(slash + 1), data: this.points.get(key) }] });
+      chart.run_chart_method("setOption", { series: [{ id: key.slice(slash + 1), data: this.points.get(key) }] }, { lazyUpdate: true });
     },
     // -- words round the map
     frame() {
@@ -239,47 +253,48 @@ export default {
       if (!at || !node) return;
       const [, devices, there, wrong] = node, { group, w, h, row } = at;
       const come = [...this.state].filter(([key, f]) => key.startsWith("f/") && f[1] === id).reduce((sum, [, f]) => sum + f[2], 0);
-      group.replaceChildren();
+      const told = wrong.join(" · ");
       group.setAttribute("class", `card${there ? "" : " away"}${wrong.length ? " wrong" : ""}`);
       group.setAttribute("aria-label", `${id}: ${devices}${wrong.length ? "; " + wrong.join(", ") : ""}`);
-      put(group, "rect", { width: w, height: h, rx: 6, class: "box" });
-      const told = wrong.join(" · ");
-      put(group, "text", { x: 9, y: 16, class: "name" }, fit(id, w - 18 - LETTER * (told.length + 3)));
-      if (told) put(group, "text", { x: w - 9, y: 16, class: "told" }, fit(told, w - 60));
-      put(group, "text", { x: 9, y: 30, class: "small" }, fit(devices, w - 84));
-      put(group, "text", { x: w - 9, y: 30, class: "small end" }, come ? `${come.toFixed(come < 10 ? 2 : 0)} req/s` : "no requests");
-      put(group, "title", {}, `${id}: ${devices}${told ? "; " + told : ""}`);
-      this.executors(id).forEach((executor, i) => this.executor(group, executor, HEAD + i * row, w));
+      draw(group, [
+        ["rect", { width: w, height: h, rx: 6, class: "box" }],
+        ["text", { x: 9, y: 16, class: "name" }, fit(id, w - 18 - LETTER * (told.length + 3))],
+        ["text", { x: w - 9, y: 16, class: "told" }, fit(told, w - 60)],
+        ["text", { x: 9, y: 30, class: "small" }, fit(devices, w - 84)],
+        ["text", { x: w - 9, y: 30, class: "small end" }, come ? `${come.toFixed(come < 10 ? 2 : 0)} req/s` : "no requests"],
+        ["title", {}, `${id}: ${devices}${told ? "; " + told : ""}`],
+        ...this.executors(id).map((executor, i) => this.executor(executor, HEAD + i * row, w)),
+      ]);
     },
-    executor(group, [node, model, state, mode, share, queued, masked, predicted, measured], y, w) {
-      const row = put(group, "g", { class: `row ${mode} ${state}${masked ? " masked" : ""}` });
-      put(row, "rect", { x: 9, y: y + 2, width: 9, height: 9, class: "mode" });
-      if (state === "starting") put(row, "rect", { x: 9, y: y + 2, width: 9, height: 9, fill: "url(#room-hatch)" });
+    executor([node, model, state, mode, share, queued, masked, predicted, measured], y, w) {
       const works = state === "ready" ? mode.toUpperCase() + (share === null ? "" : share ? ` ${Math.round(100 * share)}%` : " idle") : state;
       const narrow = w < NARROW, right = narrow ? 30 : 66;
-      put(row, "text", { x: 24, y: y + 10, class: "model" }, fit(model, w - right - 76));
-      put(row, "text", { x: w - right, y: y + 10, class: "small end" }, fit(works, 62));
       const bar = queued === null ? 0 : Math.min(34, 34 * (1 - Math.exp(-queued / 8)));
-      if (!narrow) put(row, "rect", { x: w - 60, y: y + 3, width: 34, height: 7, class: "track" });
-      if (!narrow) put(row, "rect", { x: w - 60, y: y + 3, width: bar, height: 7, class: "queue" });
-      put(row, "text", { x: w - 9, y: y + 10, class: "small end" }, queued === null ? "–" : queued);
-      if (masked) put(row, "path", { d: `M22 ${y + 7}H${w - right - 50}`, class: "strike" });
       const took = `predicted ${predicted === null ? "–" : time(predicted)}, measured ${measured === null ? "–" : time(measured)}`;
-      put(row, "title", {}, `${model} on ${node}: ${works}${masked ? ", masked by the scheduler" : ""}; ${queued ?? "unknown number"} queued; ${took}`);
+      const said = `${model} on ${node}: ${works}${masked ? ", masked by the scheduler" : ""}; ${queued ?? "unknown number"} queued; ${took}`;
+      return ["g", { class: `row ${mode} ${state}${masked ? " masked" : ""}` }, [
+        ["title", {}, said],
+        ["text", { x: 24, y: y + 10, class: "model" }, fit(model, w - right - 76)],
+        ["text", { x: w - right, y: y + 10, class: "small end" }, fit(works, 62)],
+        ["text", { x: w - 9, y: y + 10, class: "small end" }, queued === null ? "–" : queued],
+        ["rect", { x: 9, y: y + 2, width: 9, height: 9, class: "mode" }],
+        !narrow && ["rect", { x: w - 60, y: y + 3, width: 34, height: 7, class: "track" }],
+        !narrow && ["rect", { x: w - 60, y: y + 3, width: bar, height: 7, class: "queue" }],
+        state === "starting" && ["rect", { x: 9, y: y + 2, width: 9, height: 9, fill: "url(#room-hatch)" }],
+        masked && ["path", { d: `M22 ${y + 7}H${w - right - 50}`, class: "strike" }],
+      ]];
     },
     flows() {
-      this.$flows.replaceChildren();
-      for (const [key, flow] of this.state) {
-        if (!key.startsWith("f/")) continue;
-        const [origin, node, rate] = flow, a = this.cards.get(origin), b = this.cards.get(node);
-        if (!a || !b || a === b) continue;
-        const down = b.y >= a.y, same = a.y === b.y;
+      const all = [...this.state].filter(([key]) => key.startsWith("f/")).map(([, flow]) => flow);
+      const sent = all.filter(([origin, node]) => origin !== node && this.cards.has(origin) && this.cards.has(node));
+      this.$el.querySelector(".room-key span").textContent = sent.length > MOST_ARROWS ? `, the busiest ${MOST_ARROWS} of ${sent.length}` : "";
+      draw(this.$flows, sent.sort((one, other) => other[2] - one[2]).slice(0, MOST_ARROWS).map(([origin, node, rate]) => {
+        const a = this.cards.get(origin), b = this.cards.get(node), down = b.y >= a.y, same = a.y === b.y;
         const from = [a.x + a.w * 0.4, down ? a.y + a.h : a.y], to = [b.x + b.w * 0.6, same || !down ? b.y + b.h : b.y];
         const bend = same ? GAP.y * 0.9 : (to[1] - from[1]) / 2;
         const d = `M${from}C${from[0]} ${from[1] + bend} ${to[0]} ${same ? to[1] + bend : to[1] - bend} ${to}`;
-        const line = put(this.$flows, "path", { d, "stroke-width": Math.min(5, 0.8 + 1.6 * Math.sqrt(rate)), "marker-end": "url(#room-tip)" });
-        put(line, "title", {}, `${origin} → ${node}: ${rate} req/s`);
-      }
+        return ["path", { d, "stroke-width": Math.min(5, 0.8 + 1.6 * Math.sqrt(rate)), "marker-end": "url(#room-tip)" }, [["title", {}, `${origin} → ${node}: ${rate} req/s`]]];
+      }));
     },
   },
 };

@@ -93,6 +93,19 @@ def test_traffic_of_other_sites_is_not_touched() -> None:
     assert job.ended
 
 
+def test_a_second_attempt_that_is_lost_tells_nothing_of_when_the_first_one_came() -> None:
+    node = NodeState(TESTBED, "d0")
+    job = Job(Request("r", "m", "d1", 0.0, inf), RequestTruth())
+    node.submit("d0", job, 0.0)
+    node.advance(0.5)
+    (onset, _) = timeline([loss(at_s=0.5)], TESTBED)
+    assert job.enqueued_s == pytest.approx(0.1)
+    apply(onset, node, 0.5)
+    job.attempt += 1
+    node.submit("d0", job, 1.0)
+    assert (job.measured(False).dispatched_s, job.measured(False).enqueued_s) == (1.0, None)
+
+
 def test_who_is_lost_does_not_depend_on_when_it_is_sent() -> None:
     event = loss(rate=0.4)
     drawn = [lost(event, 3, f"r{n}", 1, "up", 0, 0.0) for n in range(500)]

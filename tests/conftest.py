@@ -5,6 +5,7 @@ Marker `models`: loads and runs real (tiny) models, `pip install 'edgebed[models
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib.util
 import signal
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
+import typer.testing
 from hypothesis import settings
 
 from tests.build.threads import left_behind
@@ -32,6 +35,9 @@ FIRST = (
 """What begins first, in this order: what takes long must not begin last, nor Ray start more often than it must."""
 DEATHS = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL)
 
+
+# Typer builds the whole command line anew at each call; hundreds of tests call it, and it is always the same.
+typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
 
 settings.register_profile("here", deadline=None)  # how long an example takes says nothing
 settings.load_profile("here")

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import typer.main
 import typer.testing
-from hypothesis import settings
+from hypothesis import Phase, settings
+from hypothesis.internal.conjecture import engine
 
 from tests.build.threads import left_behind
 from tests.build.waiting import eventually
@@ -39,7 +40,10 @@ DEATHS = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL)
 # Typer builds the whole command line anew at each call; hundreds of tests call it, and it is always the same.
 typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
 
-settings.register_profile("here", deadline=None)  # how long an example takes says nothing
+# How long an example takes says nothing. A failing example is made smaller for a minute at most, then it is printed as
+# it is by then, with what brings it back; which parts of it do not matter is left to whoever looks into it.
+settings.register_profile("here", deadline=None, phases=set(Phase) - {Phase.explain}, print_blob=True)
+engine.MAX_SHRINKING_SECONDS = 60
 settings.load_profile("here")
 
 

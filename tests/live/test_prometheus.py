@@ -22,12 +22,10 @@ from tests.build.live import TOKEN, LiveRun
 from tests.build.promql import SOMETIMES, metrics_in, queries, rules, value_of
 from tests.build.waiting import LONG_S, eventually
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.skipif(
-        shutil.which("prometheus") is None, reason="no prometheus here (make test-prometheus)"
-    ),
-]
+pytestmark = pytest.mark.ray
+
+if shutil.which("prometheus") is None:  # one skip, not one for every query
+    pytest.skip("no prometheus here (make test-prometheus)", allow_module_level=True)
 
 NOT_HERE = {"RequestsRefused", "GatewayFails"}
 """Rules about what did not happen in this run: refusals, and faults of the gateway's own."""

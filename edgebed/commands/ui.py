@@ -71,7 +71,7 @@ def ui(
             f"--host {host!r}: is reached from other machines; set EDGEBED_TOKEN to what readers must know, or "
             "leave it out"
         )
-    shelf = runs_of(folder, None if url is None else checked_url(url))
+    catalog = runs_of(folder, None if url is None else checked_url(url))
     listening = _listening(host, port)
     shown = f"[{host}]" if ":" in host else host
     page = f"http://{shown}:{listening.getsockname()[1]}/"
@@ -82,7 +82,7 @@ def ui(
         if open_page:
             webbrowser.open(page)
 
-    serve(shelf, listening, host, token, names, ready)
+    serve(catalog, listening, host, token, names, ready)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import sin
 
-from edgebed.ui.page.shelf import Entry
+from edgebed.ui.page.run_catalog import Entry
 from edgebed.ui.views import (
     CostView,
     DecisionDetail,
@@ -147,7 +147,7 @@ class ComputedRun:
 
 
 class ComputedRuns:
-    """A `Shelf` of such runs."""
+    """A `RunCatalog` of such runs."""
 
     title, root, url = "computed", None, None
 

@@ -17,8 +17,8 @@ from edgebed.ui.page.charts import Charts
 from edgebed.ui.page.guard import Guard
 from edgebed.ui.page.node_detail import NodeDialog
 from edgebed.ui.page.room import Room
+from edgebed.ui.page.run_catalog import CachedRuns, Entry, RunCatalog
 from edgebed.ui.page.shared import TICK_S
-from edgebed.ui.page.shelf import Entry, Kept, Shelf
 from edgebed.ui.page.stage import Stage
 from edgebed.ui.page.words import one_line
 from serve_apps.wire.secret import Secret
@@ -37,14 +37,14 @@ log = logging.getLogger("edgebed")
 
 
 def serve(
-    shelf: Shelf, listening: socket.socket, host: str, token: Secret | None, allow_hosts: Sequence[str],
+    catalog: RunCatalog, listening: socket.socket, host: str, token: Secret | None, allow_hosts: Sequence[str],
     ready: Callable[[], None],
 ) -> None:  # fmt: skip
     """Serve the page on a socket that is bound, until SIGTERM or Ctrl-C. `ready` is called once it answers."""
-    kept, readings = Kept(shelf), comparison.Readings()
+    cached, readings = CachedRuns(catalog), comparison.Readings()
     run.process_pool_start_method = "spawn"
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    ui.page("/", title="edgebed control room", language="en-US")(lambda: _asked_for(kept, readings))
+    ui.page("/", title="edgebed control room", language="en-US")(lambda: _asked_for(cached, readings))
     ui.run_with(
         app,
         dark=None,
@@ -62,7 +62,7 @@ def serve(
         lifespan="on",
         timeout_graceful_shutdown=END_S,
     )
-    kept.prepare()
+    cached.prepare()
     server = _Server(config, ready)
     server.run(sockets=[listening])
 
@@ -81,17 +81,17 @@ class _Server(uvicorn.Server):
             self._ready()
 
 
-def _asked_for(kept: Kept, readings: comparison.Readings) -> None:
+def _asked_for(cached: CachedRuns, readings: comparison.Readings) -> None:
     """What is to be shown is read while the browser still loads the page."""
-    kept.prepare()
-    build(kept, readings)
+    cached.prepare()
+    build(cached, readings)
 
 
-def build(shelf: Shelf, readings: comparison.Readings) -> None:
+def build(catalog: RunCatalog, readings: comparison.Readings) -> None:
     """The whole page for one viewer."""
     ui.add_css(css() + STYLE.read_text())
     ui.colors(primary="var(--accent)", positive="var(--good)", negative="var(--bad)")
-    room = Room(shelf)
+    room = Room(catalog)
     _header(room)
     stage = Stage(room)
     NodeDialog(room)
@@ -129,7 +129,7 @@ def _header(room: Room) -> None:
         about = ui.label().classes("about")
 
     def refresh() -> None:
-        named = one_line(room.shelf.title, 80)
+        named = one_line(room.catalog.title, 80)
         if title.text != named:
             title.text = named
             ui.page_title(f"{named} · edgebed control room")

@@ -97,7 +97,7 @@ class _Panel:
             background_tasks.create(self._read(choice), name="comparison")
 
     def _choice(self) -> Choice | None:
-        root = self._room.shelf.root
+        root = self._room.catalog.root
         return None if root is None else (root, self._seed.value, self._baseline.value)
 
     async def _read(self, choice: Choice) -> None:

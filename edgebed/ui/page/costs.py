@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from nicegui import ui
 
+from edgebed.ui.page.panel_table import PanelTable
 from edgebed.ui.page.room import Room
-from edgebed.ui.page.sheet import Sheet
 from edgebed.ui.page.words import one_line, seconds
 from edgebed.ui.views import CostView
 
@@ -20,11 +20,11 @@ def build(room: Room, shown: Callable[[], bool]) -> None:
         "Thinking is virtual time that passed between a question and its decision. Tokens and price are a language "
         "model's; a dash: none was asked, or its price is not known."
     ).classes("quiet")
-    sheet = Sheet(COLUMNS, COLUMNS[1:], "Nobody has decided anything up to this moment.")
+    table = PanelTable(COLUMNS, COLUMNS[1:], "Nobody has decided anything up to this moment.")
 
     def refresh() -> None:
         if shown() and room.source is not None:
-            sheet.show([(i, row(cost)) for i, cost in enumerate(room.source.costs(room.moment.t_s))])
+            table.show([(i, row(cost)) for i, cost in enumerate(room.source.costs(room.moment.t_s))])
 
     room.on_slow(refresh)
 

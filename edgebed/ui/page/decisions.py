@@ -8,8 +8,8 @@ from nicegui import ui
 
 from edgebed.ui.page.detail import show_decision
 from edgebed.ui.page.dialog import NamedDialog
+from edgebed.ui.page.panel_table import PanelTable
 from edgebed.ui.page.room import Room
-from edgebed.ui.page.sheet import Sheet
 from edgebed.ui.page.words import one_line, seconds
 from edgebed.ui.views import DecisionView
 
@@ -36,7 +36,7 @@ class _Panel:
             )
             self._older = ui.button("Older", on_click=self._go_older).props("flat dense no-caps")
             self._newer = ui.button("Newest", on_click=self._newest).props("flat dense no-caps")
-        self._sheet = Sheet(
+        self._table = PanelTable(
             COLUMNS, ("Time",), "No decision of this kind up to this moment.", on_pick=lambda n: room.show(n)
         )
         self._seen: Sequence[DecisionView] = ()
@@ -52,7 +52,7 @@ class _Panel:
             return
         actors = () if self._kind.value == ALL else (str(self._kind.value),)
         self._seen = source.decisions(self._room.moment.t_s, actors, self._before, MOST)
-        self._sheet.show([(view.number, row(view)) for view in self._seen])
+        self._table.show([(view.number, row(view)) for view in self._seen])
         self._older.set_enabled(len(self._seen) == MOST)
         self._newer.set_enabled(self._before is not None)
 

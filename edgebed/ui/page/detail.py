@@ -9,7 +9,7 @@ from typing import Any
 from nicegui import ui
 
 from edgebed.harmless import harmless
-from edgebed.ui.page.sheet import Sheet
+from edgebed.ui.page.panel_table import PanelTable
 from edgebed.ui.page.words import one_line, seconds
 from edgebed.ui.views import DecisionDetail
 
@@ -33,7 +33,7 @@ def show_decision(detail: DecisionDetail, close: Callable[[], object]) -> None:
                 ui.label(value)
     if detail.candidates:
         _part("Candidates, best first")
-        Sheet(("Executor", "Score", "Masked"), ("Score",)).show(
+        PanelTable(("Executor", "Score", "Masked"), ("Score",)).show(
             [
                 (i, (one_line(name, 80), "–" if masked else seconds(score), "masked at that moment" if masked else ""))
                 for i, (name, score, masked) in enumerate(detail.candidates)

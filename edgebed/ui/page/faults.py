@@ -7,8 +7,8 @@ from typing import Any
 
 from nicegui import ui
 
+from edgebed.ui.page.panel_table import PanelTable
 from edgebed.ui.page.room import Room
-from edgebed.ui.page.sheet import Sheet
 from edgebed.ui.page.words import one_line, seconds
 from edgebed.ui.views import EventView
 
@@ -21,12 +21,12 @@ def build(room: Room, shown: Callable[[], bool]) -> None:
     """The panel."""
     with ui.element("h2"):
         ui.label("What went wrong, up to the moment shown")
-    sheet = Sheet(COLUMNS, ("From", "Until"), "Nothing has gone wrong up to this moment.")
+    table = PanelTable(COLUMNS, ("From", "Until"), "Nothing has gone wrong up to this moment.")
 
     def refresh() -> None:
         if shown() and room.source is not None:
             events = sorted(room.source.events(room.moment.t_s), key=lambda e: -e.onset_s)
-            sheet.show([(event.number, row(event)) for event in events])
+            table.show([(event.number, row(event)) for event in events])
 
     room.on_slow(refresh)
 

@@ -10,7 +10,7 @@ from edgebed.places import runs_folder, standing_file
 from edgebed.runs.address import checked_url, is_loopback
 from edgebed.runs.layout import Layout, layout_of, seed_of
 from edgebed.runs.manifest import MANIFEST_FILE, read_manifest, read_note
-from edgebed.ui.page.shelf import Entry
+from edgebed.ui.page.run_catalog import Entry
 from edgebed.ui.sources import is_growing, open_run
 from edgebed.ui.sources.files import is_held
 from edgebed.ui.views import Source
@@ -20,7 +20,7 @@ from serve_apps.testbed.state import read_standing
 
 
 class FolderRuns:
-    """A `Shelf` of what a folder holds; runs that are begun later appear."""
+    """A `RunCatalog` of what a folder holds; runs that are begun later appear."""
 
     def __init__(self, root: Path, first: Path | None = None, url: str | None = None) -> None:
         """`first`: the folder of the run that is to be shown first; None: the newest."""

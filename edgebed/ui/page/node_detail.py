@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from nicegui import ui
 
 from edgebed.ui.page.dialog import NamedDialog
+from edgebed.ui.page.panel_table import PanelTable
 from edgebed.ui.page.room import Room
-from edgebed.ui.page.sheet import Sheet
 from edgebed.ui.page.words import one_line, seconds
 from edgebed.ui.views import DecisionView, EventView, ExecutorView, FlowView, NodeView
 
@@ -31,13 +31,13 @@ class NodeDialog:
                     self._name = ui.label()
                 ui.button("Close", on_click=self._dialog.close).props("flat dense no-caps autofocus")
             self._about = ui.label().classes("said")
-            self._executors = Sheet(EXECUTORS, EXECUTORS[3:6], "It hosts no model.")
+            self._executors = PanelTable(EXECUTORS, EXECUTORS[3:6], "It hosts no model.")
             _part("Requests sent there")
             self._flows = ui.label()
             _part("What went wrong there")
-            self._events = Sheet(EVENTS, ("From", "Until"), "Nothing, up to this moment.")
+            self._events = PanelTable(EVENTS, ("From", "Until"), "Nothing, up to this moment.")
             _part("What its deployment agent chose")
-            self._decisions = Sheet(
+            self._decisions = PanelTable(
                 DECISIONS, ("Time",), "Nothing, up to this moment.", on_pick=self._decision
             )
         room.show_node = self.open

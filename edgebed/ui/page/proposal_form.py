@@ -9,7 +9,7 @@ from typing import Any
 from nicegui import ui
 
 from edgebed.ui.page.load_form import Do
-from edgebed.ui.page.sheet import Sheet
+from edgebed.ui.page.panel_table import PanelTable
 from edgebed.ui.page.words import one_line, seconds
 from serve_apps.wire.steer import ProposalEntry, ProposalList
 
@@ -30,7 +30,7 @@ class ProposalForm:
         """Number to the element of one that waits."""
         self._none = ui.label("No decision waits for approval.").classes("quiet").props("role=status")
         self._waiting = ui.element("div")
-        self._settled = Sheet(SETTLED, ("Decided at",), "")
+        self._settled = PanelTable(SETTLED, ("Decided at",), "")
 
     def show(self, found: ProposalList) -> None:
         """These are the proposals of the run."""
@@ -57,7 +57,7 @@ class _Card:
                 ui.label(heading(proposal))
             ui.label(one_line(proposal.reason, 600)).classes("said")
             found = changes(proposal.present or {}, proposal.proposed)
-            Sheet(CHANGES, (), "It is what is in force already.").show(
+            PanelTable(CHANGES, (), "It is what is in force already.").show(
                 [(i, tuple(one_line(text, 120) for text in change)) for i, change in enumerate(found[:MOST])]
             )
             if len(found) > MOST:

@@ -1,4 +1,4 @@
-"""What one viewer looks at: a run of the shelf, a moment of it, and who wants to know when either changes."""
+"""What one viewer looks at: a run of the catalog, a moment of it, and who wants to know when either changes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from edgebed.ui.page.moment import Moment
+from edgebed.ui.page.run_catalog import BeingRead, Entry, RunCatalog, first_shown
 from edgebed.ui.page.shared import TICK_S, span_of
-from edgebed.ui.page.shelf import BeingRead, Entry, Shelf, first_shown
 from edgebed.ui.views import Source, Span
 from emulation.domain.mistakes import Mistake
 
@@ -22,8 +22,8 @@ class Room:
     Everything happens on the event loop of the server; what panels are told runs in the viewer's own NiceGUI client.
     """
 
-    def __init__(self, shelf: Shelf) -> None:
-        self.shelf = shelf
+    def __init__(self, catalog: RunCatalog) -> None:
+        self.catalog = catalog
         self.entries: Sequence[Entry] = ()
         self.entry: Entry | None = None
         self.source: Source | None = None
@@ -62,7 +62,7 @@ class Room:
     def look(self) -> None:
         """See which runs there are. Opens the newest if none is open; whoever follows one that has ended goes on to the
         next one that grows."""
-        self.entries = self.shelf.entries()
+        self.entries = self.catalog.entries()
         growing = [entry for entry in self.entries if entry.growing]
         first = first_shown(self.entries)
         if self.waiting is not None:
@@ -79,7 +79,7 @@ class Room:
         if entry is None or entry == self.entry:
             return
         try:
-            self.source = self.shelf.open(key)
+            self.source = self.catalog.open(key)
         except BeingRead:
             self.waiting, self.problem = entry, f"Reading {entry.name} …"
             return
@@ -100,7 +100,7 @@ class Room:
 
     def _opened_or_none(self, entry: Entry) -> Source | None:
         try:
-            return self.shelf.open(entry.key)
+            return self.catalog.open(entry.key)
         except (BeingRead, Mistake, OSError, ValueError, KeyError):
             return None
 

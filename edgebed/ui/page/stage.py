@@ -50,7 +50,7 @@ class Stage(Element, component="room.js"):
             return
         self._still = room.still()
         if room.source is None:
-            state: dict[str, Any] = {"empty": [room.problem or "", room.shelf.title]}
+            state: dict[str, Any] = {"empty": [room.problem or "", room.catalog.title]}
         else:
             state = state_of(room.source, room.moment, room.span())
             state["looks"] = self._looks()

@@ -31,7 +31,7 @@ def build(room: Room, shown: Callable[[], bool]) -> None:
 
     def look() -> None:
         """Once a run says where its testbed answers, that can be steered."""
-        url = room.shelf.url if shown() and not known else None
+        url = room.catalog.url if shown() and not known else None
         if url is not None:
             known.append(url)
             place.clear()
@@ -152,7 +152,7 @@ class _Panel:
             if not events:
                 ui.label("Nothing is in force.").classes("quiet")
                 return
-            with ui.element("table").classes("sheet"):
+            with ui.element("table").classes("panel-table"):
                 with ui.element("tr"):
                     for head in ("event", "what", "where", "state", "since", "until", "by hand", ""):
                         with ui.element("th"):

@@ -20,12 +20,12 @@ from tests.build.waiting import until
 pytestmark = pytest.mark.filterwarnings("default")  # of NiceGUI and what it stands on
 
 
-def visit(shelf: ComputedRuns, see: Callable[[User], Awaitable[None]]) -> list[dict[str, Any]]:
-    """Look at the page of a shelf; returns what the browser's own element was sent."""
+def visit(catalog: ComputedRuns, see: Callable[[User], Awaitable[None]]) -> list[dict[str, Any]]:
+    """Look at the page of a catalog; returns what the browser's own element was sent."""
     sent: list[dict[str, Any]] = []
 
     async def look() -> None:
-        async with user_simulation(lambda: build(shelf, comparison.Readings())) as user:
+        async with user_simulation(lambda: build(catalog, comparison.Readings())) as user:
             await user.open("/")
             await see(user)
 
@@ -59,16 +59,16 @@ def test_every_panel_shows_its_part_of_the_run() -> None:
     assert "run" not in sent[-1].get("set", {}) or len(sent) == 1, "only what changed is sent again"
 
 
-def test_a_shelf_without_runs_says_so_and_shows_the_first_that_comes() -> None:
-    shelf = ComputedRuns()
+def test_a_catalog_without_runs_says_so_and_shows_the_first_that_comes() -> None:
+    catalog = ComputedRuns()
 
     async def see(user: User) -> None:
         stage = next(iter(user.find(Stage).elements))
         await until(lambda: "empty" in stage._sent)
-        shelf.runs.append(ComputedRun("AL"))
+        catalog.runs.append(ComputedRun("AL"))
         await user.should_see("AL · seed 0", retries=50)
 
-    sent = visit(shelf, see)
+    sent = visit(catalog, see)
     assert sent[0]["set"]["empty"] == ["", "computed"]
     assert any("empty" in message.get("gone", ()) for message in sent)
 
@@ -115,8 +115,8 @@ def test_a_node_that_the_run_does_not_have_opens_nothing() -> None:
 
 
 def test_the_window_is_named_after_the_scenario() -> None:
-    shelf = ComputedRuns(ComputedRun("MA"))
-    shelf.title = "</title><script>alert(1)</script>"
+    catalog = ComputedRuns(ComputedRun("MA"))
+    catalog.title = "</title><script>alert(1)</script>"
 
     async def see(user: User) -> None:
         assert user.client is not None
@@ -124,4 +124,4 @@ def test_the_window_is_named_after_the_scenario() -> None:
         page = await user.http_client.get("/")
         assert "<script>alert(1)" not in page.text
 
-    visit(shelf, see)
+    visit(catalog, see)

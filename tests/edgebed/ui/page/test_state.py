@@ -69,8 +69,8 @@ def test_viewers_who_follow_a_run_share_its_state_within_a_beat(monkeypatch: pyt
     for module in (shared, state):
         monkeypatch.setattr(module, "beat", lambda: now[0])
     run = CountedRun(growing=True)
-    shelf = ComputedRuns(run)
-    rooms = [Room(shelf) for _ in range(3)]
+    catalog = ComputedRuns(run)
+    rooms = [Room(catalog) for _ in range(3)]
 
     def seen() -> list[dict[str, object]]:
         for room in rooms:

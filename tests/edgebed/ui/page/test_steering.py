@@ -28,8 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 @asynccontextmanager
 async def visitor(url: str | None) -> AsyncIterator[tuple[User, Room]]:
     """Somebody who has the panel open, of a run on a testbed of one node `n`."""
-    shelf = SimpleNamespace(title="t", root=None, url=url, entries=lambda: ())
-    room = Room(shelf)  # type: ignore[arg-type]
+    catalog = SimpleNamespace(title="t", root=None, url=url, entries=lambda: ())
+    room = Room(catalog)  # type: ignore[arg-type]
 
     def page() -> None:
         steering.build(room, shown=lambda: True)

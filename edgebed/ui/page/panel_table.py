@@ -11,7 +11,7 @@ _BUTTON = """<q-td :props="props"><button type="button" class="plain" :aria-labe
 @click="$parent.$emit('picked', props.row.id)">{{ props.value }}</button></q-td>"""
 
 
-class Sheet:
+class PanelTable:
     """Rows of plain text under headings; `empty` is said where there are none."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Sheet:
         self.table = ui.table(rows=[], columns=shown, row_key="id").props(
             "flat dense wrap-cells hide-no-data"
         )
-        self.table.classes("sheet")
+        self.table.classes("panel-table")
         if on_pick is not None:
             self.table.add_slot("body-cell-c0", _BUTTON)
             self.table.on("picked", lambda e: _picked(e, on_pick))

@@ -7,16 +7,16 @@ from threading import Event
 
 import pytest
 
-from edgebed.ui.page import shelf
+from edgebed.ui.page import run_catalog
 from edgebed.ui.page.room import Room
-from edgebed.ui.page.shelf import BeingRead, Entry, Kept, first_shown
+from edgebed.ui.page.run_catalog import BeingRead, CachedRuns, Entry, first_shown
 from edgebed.ui.views import Source
 from emulation.domain.mistakes import ConfigError
 from tests.build.room import ComputedRun, ComputedRuns
 from tests.build.waiting import LONG_S, eventually
 
 
-class SlowShelf(ComputedRuns):
+class SlowCatalog(ComputedRuns):
     """Runs that are read once `go` is set."""
 
     def __init__(self, *runs: ComputedRun) -> None:
@@ -52,13 +52,13 @@ def test_the_one_asked_for_comes_first_then_the_newest_that_grows(
     assert (None if found is None else found.key) == shown
 
 
-def read(kept: Kept, key: str) -> Source:
+def read(cached: CachedRuns, key: str) -> Source:
     """It, once it has been read."""
     found: list[Source] = []
 
     def is_there() -> bool:
         try:
-            found.append(kept.open(key))
+            found.append(cached.open(key))
         except BeingRead:
             return False
         return True
@@ -68,35 +68,35 @@ def read(kept: Kept, key: str) -> Source:
 
 
 def test_a_run_is_read_once_beside_whoever_waits_for_it() -> None:
-    slow = SlowShelf(ComputedRun("AL"), ComputedRun("MA"))
-    kept = Kept(slow)
-    kept.prepare()
+    slow = SlowCatalog(ComputedRun("AL"), ComputedRun("MA"))
+    cached = CachedRuns(slow)
+    cached.prepare()
     for _ in range(3):
         with pytest.raises(BeingRead):
-            kept.open("1")
+            cached.open("1")
     slow.go.set()
-    assert read(kept, "1") is slow.runs[1]
-    assert read(kept, "1") is slow.runs[1]
+    assert read(cached, "1") is slow.runs[1]
+    assert read(cached, "1") is slow.runs[1]
     assert slow.reads == ["1"]
 
 
 def test_what_could_not_be_read_is_tried_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = SlowShelf(ComputedRun("AL"))
+    slow = SlowCatalog(ComputedRun("AL"))
     slow.go.set()
     slow.broken = True
-    kept = Kept(slow)
+    cached = CachedRuns(slow)
     for _ in range(2):
         with pytest.raises(ConfigError, match="torn"):
-            read(kept, "0")
+            read(cached, "0")
     assert slow.reads == ["0"]
-    monkeypatch.setattr(shelf, "AGAIN_S", 0.0)
+    monkeypatch.setattr(run_catalog, "AGAIN_S", 0.0)
     slow.broken = False
-    assert read(kept, "0") is slow.runs[0]
+    assert read(cached, "0") is slow.runs[0]
 
 
 def test_a_room_says_what_is_being_read_and_then_shows_it() -> None:
-    slow = SlowShelf(ComputedRun("AL"), ComputedRun("MA"))
-    room = Room(Kept(slow))
+    slow = SlowCatalog(ComputedRun("AL"), ComputedRun("MA"))
+    room = Room(CachedRuns(slow))
     room.tick()
     assert (room.source, room.problem) == (None, "Reading MA · seed 0 …")
     slow.go.set()

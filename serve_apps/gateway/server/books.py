@@ -43,6 +43,8 @@ class Books:
         """HTTP status to answers."""
         self.lag = Histogram(LAG_S)
         """Looks at the event loop, by how late it was, wall seconds."""
+        self.late_s = 0.0
+        """How late it was at the last look."""
 
     def enter(self, connection: Guest) -> bool:
         """Let a connection in, in place of the most silent ones if all places are taken; False if nobody makes room."""
@@ -88,4 +90,10 @@ class Books:
 
     def late(self, lag_s: float) -> None:
         """The event loop woke somebody so much too late."""
+        self.late_s = lag_s
         self.lag.observe(lag_s)
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether the event loop is too late for anything more to be taken in."""
+        return self.late_s > self.settings.late_s

@@ -28,6 +28,8 @@ from serve_apps.wire.trace import HEADER
 Stage = Literal["head", "body", "answer", "linger"]
 PIPELINED = 64 * 1024
 """Bytes of later requests that are read while one is answered."""
+ASKING = "/v1/"
+"""Below it is what gives the gateway work to do; health, metrics and control are answered however late it is."""
 FAREWELL_S = 1.0
 """Wall seconds after which a client that has said its last word is asked whether it still waits."""
 
@@ -157,7 +159,13 @@ class Connection(asyncio.Protocol):
         head = read_head(protocol, raw, self._settings)
         origin = head.header(b"origin")
         self._guard.check(head.host, None if origin is None else origin.decode("latin-1"), head.path)
+        if self._books.overloaded and head.path.startswith(ASKING):
+            raise HttpError(503, self._overload(), "server_error", code="overloaded", headers=RETRY)
         self._begin(head, protocol)
+
+    def _overload(self) -> str:
+        late_s = self._books.late_s
+        return f"overloaded: the gateway is {late_s:.1f} s late, more than {self._settings.late_s:g} s; try again"
 
     def _begin(self, head: Head, protocol: h11.Connection) -> None:
         self._body = body = Body(head, protocol, self._settings, self._books)

@@ -49,6 +49,9 @@ class HttpSettings(Strict):
     """Longest silence within a body (else 408)."""
     keep_alive_s: float = Field(default=75.0, gt=0, le=3600)
     """How long a connection stays open between requests."""
+    late_s: float = Field(default=5.0, gt=0, le=3600)
+    """How late the event loop may be. While it is later, what is asked anew under `/v1` gets 503 at once, so that the
+    gateway has the time to answer what it has taken."""
     stall_s: float = Field(default=30.0, gt=0, le=3600)
     """How long a client may leave its answer unread; then its connection is cut."""
     key_requests: int | None = Field(default=None, ge=1, le=10_000_000)

@@ -188,6 +188,19 @@ def test_connections_beyond_the_limit_take_the_place_of_silent_ones() -> None:
         assert settled(lambda: not server.books.connections)
 
 
+def test_a_gateway_that_is_late_takes_nothing_more_in_until_it_is_in_time() -> None:
+    never_in_time = settings(late_s=1e-6)
+    with Server(never_in_time) as server:
+        assert settled(lambda: server.books.overloaded)
+        (got,) = server.ask(post("/v1/chat/completions", CHAT))
+        assert (got.status, got.headers["retry-after"], got.error()["code"]) == (503, "1", "overloaded")
+        assert server.run.serving == 0
+        assert [g.status for g in server.ask(get("/health", "Connection: close"))] == [200]
+        server.books.settings = settings()
+        assert not server.books.overloaded
+        assert server.still_serves()
+
+
 def test_connections_beyond_the_limit_are_turned_away_while_all_are_being_served() -> None:
     run = CountingRun(waits=True)
     with Server(settings(connections=3), run) as server:

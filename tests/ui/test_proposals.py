@@ -62,7 +62,7 @@ def _settle(page: Page, word: str, outcome: str, edit: Any = None) -> str:
         edit(card)
     card.get_by_label("reason for the record").fill(WHY)
     card.get_by_role("button", name=f"{word} proposal {number}").click()
-    row = page.get_by_role("row").filter(has_text=re.compile(rf"^\s*{number}\b"))
+    row = page.get_by_role("row", name=re.compile(rf"^{number} \w+"))
     expect(row).to_contain_text(outcome)
     expect(card).to_have_count(0)
     return number

@@ -28,7 +28,7 @@ from benchmarks.faults.kinds import Kind
 from benchmarks.faults.laws import fate
 from benchmarks.idle_cost import kind_of
 from edgebed.runs.client_log import CLIENT_LOG
-from edgebed.runs.live import start_load, stop_load
+from edgebed.runs.load_process import start_load, stop_load
 from emulation.recording import write_whole
 from workloads.load import client_log
 

@@ -21,7 +21,7 @@ from benchmarks.faults.bed import LOOK_S, SCENARIO, Bed
 from benchmarks.faults.kinds import Kind
 from benchmarks.faults.laws import Repetition, between, fate, fates, not_in_record, recovery_s
 from edgebed.runs.client_log import CLIENT_LOG
-from edgebed.runs.live import start_load, stop_load
+from edgebed.runs.load_process import start_load, stop_load
 from serve_apps.testbed.processes import Process
 from workloads.load import ClientResult, client_log
 

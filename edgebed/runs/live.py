@@ -1,54 +1,37 @@
-"""Schemes compared live: one Ray cluster, real HTTP load from locust, the event plan on wall time."""
+"""Schemes compared live: every run of a comparison, on as many testbeds as that takes; one run is `live_run.py`."""
 
 from __future__ import annotations
 
 import logging
-import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from edgebed.commands.console import progress_bar, say, warn
-from edgebed.runs.answered import check_answered
-from edgebed.runs.client_log import CLIENT_LOG, join_client_log
-from edgebed.runs.comparison import Outcome, figures
+from edgebed.runs.client_log import join_client_log
+from edgebed.runs.comparison import Outcome
 from edgebed.runs.deaths import note_deaths
 from edgebed.runs.failure import Failure, WorkError
 from edgebed.runs.folder_runs import kept_runs
-from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout, clear_run
+from edgebed.runs.layout import Layout, clear_run
+from edgebed.runs.live_run import run_live
 from edgebed.runs.manifest import manifest_of
 from edgebed.runs.parity import CLOSED_LOOP_RUNS, parity
-from edgebed.runs.processes import process_figures, process_line
 from edgebed.runs.room import called, control_room
 from edgebed.runs.virtual import note_failure, note_of
 from edgebed.wiring.agent_llm import with_agent_llm
-from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
-from edgebed.wiring.switching import LiveSchemes
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.jsonl import RecordError
-from emulation.metrics.summary import summarise
 from emulation.metrics.view import cut
-from emulation.recording import Run
 from serve_apps.engines.loading import LoadFacts
 from serve_apps.observe.logs import logging_to
 from serve_apps.replica.choice import checked as checked_backends
-from serve_apps.testbed.guardian import guard
 from serve_apps.testbed.live import LOOPBACK, LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
-from serve_apps.wire.messages import RunPlan
-from workloads.command import load_command, load_environment
-from workloads.mismatch import world_truth
 
 log = logging.getLogger("edgebed")
-
-LEAD_S = 4.0
-"""Wall seconds between begin of a run and its virtual time 0, in which locust starts."""
-LOOK_S = 0.25
-PATIENCE_S = 60.0
-"""Wall seconds past the end of a run and its deadline before the load generator is given up."""
 
 
 def compare_live(
@@ -221,133 +204,6 @@ def said_of(facts: LoadFacts) -> str:
         f"{facts.parameters / 1e6:.1f} M parameters, {facts.dtype}, {facts.device}, {facts.threads} thread(s), {held}; "
         f"import {facts.import_s:.1f} s, weights {facts.weights_s:.1f} s, first call {facts.first_call_s:.2f} s"
     )
-
-
-def run_live(
-    cluster: LiveCluster, scenario: Scenario, scheme: str, seed: int, layout: Layout, quiet: bool = False
-) -> Run:
-    """One run: controllers to their actors, load from locust, the plan's events, and the joined record."""
-    folder = layout.run_folder(scheme, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CLIENT_LOG).unlink(missing_ok=True)
-    log.info("run of %s, seed %d, begins", scheme, seed)
-    t0_wall = cluster.begin_run(run_plan(scenario, scheme, seed, folder), lead_s=LEAD_S)
-    load = start_load(
-        layout.root / SCENARIO_FILE, seed, cluster.url, t0_wall, scenario.live.speedup, folder / CLIENT_LOG,
-        own_run=True,
-    )  # fmt: skip
-    try:
-        _watch(cluster, scenario, scheme, load, t0_wall, quiet)
-    except BaseException:
-        stop_load(load)
-        _end_cut(cluster)
-        log.info("run of %s, seed %d, was cut", scheme, seed)
-        raise
-    stop_load(load)
-    cluster.end_run()
-    log.info("run of %s, seed %d, is over", scheme, seed)
-    run = join_client_log(folder)
-    check_answered(folder, cluster.url)
-    say(figures(summarise(run)))
-    processes = process_figures([run])
-    if processes is not None:
-        say(f"real processes: {process_line(processes)}")
-    return run
-
-
-def _end_cut(cluster: LiveCluster) -> None:
-    """Close the record of a run that was cut, if that can be done: its user is told first why it was cut."""
-    try:
-        cluster.end_run(interrupted=True)
-    except Exception as error:
-        warn(f"its record could not be closed: {Failure.of(error).said}")
-
-
-def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPlan:
-    """Everything the live processes need for one run; the controllers are those of the virtual world."""
-    row = find_scheme(scheme)
-    with_cases = _with_case_file(scenario, folder)
-    controllers = build_controllers(row, with_cases, seed)
-    return RunPlan(
-        run_id=f"{scenario.name}-{scheme}-{seed}-{time.time_ns()}",
-        scenario=scenario,
-        seed=seed,
-        header=run_header(scenario, row, seed, "live"),
-        truth=world_truth(scenario, seed),
-        fast_path=controllers.fast_path,
-        folder=str(folder.resolve()),
-        planner=controllers.planner,
-        scheduler=controllers.scheduler,
-        deployers=controllers.deployers,
-        schemes=LiveSchemes(scheme, with_cases, seed),
-    )
-
-
-def _with_case_file(scenario: Scenario, folder: Path) -> Scenario:
-    """The scenario with the planner's cases kept in the run's folder, where it names no file: a live planner may be
-    restarted. Cases of an earlier run in that folder are removed."""
-    (folder / CASES_FILE).unlink(missing_ok=True)
-    controllers = dict(scenario.controllers)
-    for name in ("search", "agents"):
-        given = dict(controllers.get(name, {}))
-        given["memory"] = {"file": str(folder.resolve() / CASES_FILE), **given.get("memory", {})}
-        controllers[name] = given
-    return scenario.model_copy(update={"controllers": controllers})
-
-
-def start_load(
-    scenario: Path | str, seed: int, url: str, t0_wall: float, speedup: float, client_log: Path,
-    own_run: bool = False, rate: float = 1.0,
-) -> subprocess.Popen[bytes]:  # fmt: skip
-    """Locust, headless, in a process (and group) of its own; its words go to `locust.log` beside the client's log.
-
-    What else it is told: `load_command`.
-    """
-    command = load_command(scenario, seed, url, t0_wall, speedup, client_log, own_run=own_run, rate=rate)
-    guard()
-    with client_log.with_name("locust.log").open("wb") as words:
-        return subprocess.Popen(
-            command, stdout=words, stderr=subprocess.STDOUT, env=load_environment(), start_new_session=True
-        )
-
-
-def stop_load(load: subprocess.Popen[bytes]) -> None:
-    """End a load generator that still runs: first asked, so that it closes its log, then killed."""
-    if load.poll() is None:
-        load.terminate()
-        try:
-            load.wait(10)
-        except subprocess.TimeoutExpired:
-            load.kill()
-            load.wait()
-
-
-def _watch(
-    cluster: LiveCluster,
-    scenario: Scenario,
-    scheme: str,
-    load: subprocess.Popen[bytes],
-    t0_wall: float,
-    quiet: bool,
-) -> None:
-    """Show how far the run is until the load generator is done and every event is undone."""
-    speedup = scenario.live.speedup
-    settled_s = max(scenario.end_s, scenario.settled_s)
-    last_wall = t0_wall + (settled_s + (scenario.deadline_s or 0.0)) / speedup + PATIENCE_S
-    with progress_bar(f"{scheme}, live", settled_s, quiet) as bar:
-        while load.poll() is None or (time.time() - t0_wall) * speedup < settled_s:
-            if cluster.lookout.watch.lost is not None:
-                raise WorkError(cluster.lookout.watch.lost)
-            progress = cluster.progress()
-            said = f"t {max(progress.t_s, 0):.0f} s: {progress.arrived} arrived, {progress.ended} ended"
-            bar.update(min(max(progress.t_s, 0.0), settled_s), said)
-            if time.time() > last_wall:
-                warn(f"the load generator did not end {PATIENCE_S:.0f} s after the run; stopping it")
-                return
-            time.sleep(LOOK_S)
-        bar.update(settled_s, said)
-    if load.returncode not in (0, None):
-        warn(f"locust ended with code {load.returncode}; its words are in locust.log")
 
 
 def _add_parity(outcome: Outcome, scenario: Scenario, quiet: bool) -> None:

@@ -14,7 +14,7 @@ import httpx2
 from pydantic import ValidationError
 
 from edgebed.commands.console import Failed, say, warn
-from edgebed.runs.live import start_load, stop_load
+from edgebed.runs.load_process import start_load, stop_load
 from emulation.domain.mistakes import ConfigError
 from workloads.client import Answer, HttpCall
 from workloads.failures import reasons, spoken

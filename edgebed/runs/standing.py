@@ -14,7 +14,8 @@ from edgebed.commands.console import Failed, say
 from edgebed.places import standing_file
 from edgebed.runs.deaths import note_deaths
 from edgebed.runs.layout import UP_LOG, Layout, fresh_folder
-from edgebed.runs.live import run_plan, start_cluster
+from edgebed.runs.live import start_cluster
+from edgebed.runs.live_run import run_plan
 from edgebed.runs.manifest import manifest_of
 from edgebed.runs.room import control_room
 from edgebed.runs.virtual import note_of

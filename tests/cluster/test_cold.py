@@ -12,7 +12,7 @@ import pytest
 import ray
 from ray import serve
 
-from edgebed.runs.live import run_plan
+from edgebed.runs.live_run import run_plan
 from edgebed.runs.processes import process_figures
 from emulation.domain.actions import NodeConfig
 from emulation.domain.scenario import Scenario

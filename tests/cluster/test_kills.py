@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from edgebed.runs.live import run_plan
+from edgebed.runs.live_run import run_plan
 from emulation.domain.events import Drain, NodeKill, ReplicaKill
 from emulation.domain.snapshot import NodeView
 from emulation.metrics.evidence import fault_ledger

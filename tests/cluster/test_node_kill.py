@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import ray
 
-from edgebed.runs.live import run_plan
+from edgebed.runs.live_run import run_plan
 from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
 from serve_apps.records.progress import broken_promises, read_progress

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from edgebed.runs.live import run_plan
+from edgebed.runs.live_run import run_plan
 from serve_apps.observe.logs import FOLDER
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from tests.build.live import TOKEN, LiveRun, scenario

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from edgebed.runs.live import run_plan
+from edgebed.runs.live_run import run_plan
 from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
 from serve_apps.testbed.live import LiveCluster, LiveOptions

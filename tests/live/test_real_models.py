@@ -16,7 +16,8 @@ import openai
 import pytest
 from PIL import Image
 
-from edgebed.runs.live import as_live, run_plan, said_of
+from edgebed.runs.live import as_live, said_of
+from edgebed.runs.live_run import run_plan
 from emulation.domain.events import Leave, Slowdown
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError

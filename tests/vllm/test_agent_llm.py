@@ -11,7 +11,7 @@ import httpx2
 import openai
 import pytest
 
-from edgebed.runs.live import run_plan
+from edgebed.runs.live_run import run_plan
 from edgebed.wiring.agent_llm import with_agent_llm
 from emulation.domain.scenario import Scenario
 from emulation.recording import read_run

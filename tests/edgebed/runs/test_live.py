@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edgebed.runs import live as module
+from edgebed.runs import live_run
 from edgebed.runs.comparison import Outcome
 from edgebed.runs.layout import Layout
 from edgebed.runs.live import compare_live
@@ -120,4 +121,4 @@ def test_ctrl_c_is_not_taken_for_the_failure_of_what_it_interrupted(
             raise ConnectionError("the recorder is gone")
 
     cut: Any = Cut()
-    module._end_cut(cut)
+    live_run._end_cut(cut)

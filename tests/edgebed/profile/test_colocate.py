@@ -132,7 +132,7 @@ def plan(tiny: Path, **changes: Any) -> Colocation:
     ("changes", "said"),
     [
         ({"settings": {"source": "no/such/folder"}}, "no/such/folder"),
-        ({"grid": Grid(inputs=(4000,), outputs=(2,))}, "do not fit"),
+        ({"grid": Grid(inputs=(4000,), outputs=(2,)), "levels": (1,)}, "do not fit"),
     ],
 )
 def test_a_process_that_cannot_do_its_part_is_one_clear_error(

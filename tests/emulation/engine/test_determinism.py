@@ -50,6 +50,8 @@ EVENTS: Sequence[dict[str, Any]] = (
     {"kind": "llm_outage", "at_s": 10, "until_s": 100},
 )
 SCHEMES = ("AL", "MA", "sect", "oracle")
+SCENARIOS = ("demo", "bristol-A", "eventful")
+SEED = 3
 
 
 def eventful() -> Scenario:
@@ -68,33 +70,42 @@ def digest(scenario: Scenario, scheme: str, seed: int, folder: Path) -> str:
     return sha256((folder / RECORD_FILE).read_bytes()).hexdigest()
 
 
-def elsewhere(scenario: Scenario, schemes: Sequence[str], seed: int, folder: Path) -> list[str]:
-    """The same runs in a process of their own, with another hash seed."""
-    file = folder / "scenario.json"
-    file.write_text(scenario.model_dump_json())
+def scenario_of(name: str) -> Scenario:
+    return eventful() if name == "eventful" else load_scenario(name)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """The runs of every scenario in one other process, with another hash seed: their hashes, scheme by scheme."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for name in SCENARIOS:
+        (folder / f"{name}.json").write_text(scenario_of(name).model_dump_json())
     script = (
         "import sys; from hashlib import sha256; from pathlib import Path\n"
         "from edgebed.runs.virtual import simulate\n"
         "from emulation.domain.scenario import Scenario\n"
         "from emulation.recording import RECORD_FILE, JsonlSink\n"
-        "scenario = Scenario.model_validate_json(Path(sys.argv[1]).read_text())\n"
-        "for scheme in sys.argv[3:]:\n"
-        "    folder = Path(sys.argv[1]).parent / 'elsewhere' / scheme\n"
-        "    sink = JsonlSink(folder); simulate(scenario, scheme, int(sys.argv[2]), sink); sink.close()\n"
-        "    print(sha256((folder / RECORD_FILE).read_bytes()).hexdigest())\n"
+        "for file in sys.argv[3].split(','):\n"
+        "    scenario = Scenario.model_validate_json((Path(sys.argv[1]) / f'{file}.json').read_text())\n"
+        "    for scheme in sys.argv[4:]:\n"
+        "        folder = Path(sys.argv[1]) / file / scheme\n"
+        "        sink = JsonlSink(folder); simulate(scenario, scheme, int(sys.argv[2]), sink); sink.close()\n"
+        "        print(sha256((folder / RECORD_FILE).read_bytes()).hexdigest())\n"
     )
-    command = [sys.executable, "-c", script, str(file), str(seed), *schemes]
+    command = [sys.executable, "-c", script, str(folder), str(SEED), ",".join(SCENARIOS), *SCHEMES]
     environment = {"PYTHONHASHSEED": "4711", "PYTHONPATH": ":".join(p for p in sys.path if p)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    return done.stdout.split()
+    found = iter(done.stdout.split())
+    return {name: [next(found) for _ in SCHEMES] for name in SCENARIOS}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["demo", "bristol-A", "eventful"])
-def test_another_process_writes_the_same_bytes(name: str, tmp_path: Path) -> None:
-    scenario = eventful() if name == "eventful" else load_scenario(name)
-    here = [digest(scenario, scheme, 3, tmp_path / "here" / scheme) for scheme in SCHEMES]
-    assert elsewhere(scenario, SCHEMES, 3, tmp_path) == here
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_another_process_writes_the_same_bytes(
+    name: str, elsewhere: dict[str, list[str]], tmp_path: Path
+) -> None:
+    here = [digest(scenario_of(name), scheme, SEED, tmp_path / scheme) for scheme in SCHEMES]
+    assert elsewhere[name] == here
     assert len(set(here)) == len(SCHEMES)
 
 

@@ -3,13 +3,14 @@
 `ControlLoop.observe` never raises for what a decider does: an exception or an invalid answer becomes the last
 valid command, or, before there is one, that of the role's rules, or without rules the second paper's random policy (or
 what else `LoopConfig.fallback` names); `Decision.violations` says why.
-Loops are pure and picklable: time is a field of what they see, and applying a decision is the world's job.
+The loops of the layers are in `layer_loops.py`. They are pure and picklable: time is a field of what they see, and
+applying a decision is the world's job.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -18,16 +19,11 @@ from controller.agents.config import Fallback
 from controller.agents.llm import ReasonerError
 from controller.agents.reasoner import NONE, RULES
 from controller.approval import ApprovalConfig, Verdict, as_data, stood_in
-from emulation.domain.actions import Choice, CommandT, Decision, MacroPolicy, NodeConfig, RouteGuide
+from emulation.domain.actions import Choice, CommandT, Decision, MacroPolicy
 from emulation.domain.cluster import Mode, TestbedConfig
-from emulation.domain.feasibility import (
-    feasible_configs,
-    guide_violations,
-    node_violations,
-    policy_violations,
-)
+from emulation.domain.feasibility import feasible_configs
 from emulation.domain.plain import command_data
-from emulation.domain.ports import Decider, DeploymentAgent, GlobalPlanner, PromptScheduler
+from emulation.domain.ports import Decider
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from emulation.rng import stream
 
@@ -255,89 +251,6 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     @abstractmethod
     def _random(self) -> CommandT:
         """A valid command drawn from this loop's own stream."""
-
-
-class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
-    """The deployment agent of one node, and the role it was given."""
-
-    def __init__(
-        self,
-        testbed: TestbedConfig,
-        node_id: str,
-        deployer: DeploymentAgent,
-        seed: int = 0,
-        config: LoopConfig | None = None,
-        stand_in: DeploymentAgent | None = None,
-    ) -> None:
-        self.actor = f"deployer:{node_id}"
-        super().__init__(testbed, deployer, seed, config, stand_in)
-        self.node_id = node_id
-        self.role: Mapping[str, Mode] | None = None
-
-    def accept(self, policy: MacroPolicy) -> None:
-        """Take this node's role from the policy; a node the policy does not name is to run nothing."""
-        self.role = dict(policy.roles.get(self.node_id, {}))
-
-    def _ask(self, decider: DeploymentAgent, seen: NodeView) -> Choice[NodeConfig]:
-        return decider.decide(seen if self.role is None else replace(seen, role=self.role))
-
-    def _check(self, command: NodeConfig) -> list[str]:
-        if command.node != self.node_id:
-            return [f"command is for node {command.node!r}, not {self.node_id!r}"]
-        return node_violations(self._testbed, self.node_id, command.modes)
-
-    def _random(self) -> NodeConfig:
-        return NodeConfig(self.node_id, self._random_pattern(self.node_id))
-
-
-class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
-    """The prompt scheduler, and the latest macro policy it works under."""
-
-    actor = "scheduler"
-    policy: MacroPolicy | None = None
-
-    def accept(self, policy: MacroPolicy) -> None:
-        """Work under this policy from now on."""
-        self.policy = policy
-
-    def _ask(self, decider: PromptScheduler, seen: ClusterSnapshot) -> Choice[RouteGuide]:
-        return decider.decide(seen, self.policy)
-
-    def _check(self, command: RouteGuide) -> list[str]:
-        return guide_violations(self._testbed, command)
-
-    def _random(self) -> RouteGuide:
-        table: dict[tuple[str, str], str] = {}
-        for node in self._testbed.nodes:
-            for model in self._testbed.models:
-                hosts = self._testbed.routable(model.id)
-                table[node.id, model.id] = hosts[int(self._rng.integers(len(hosts)))]
-        return RouteGuide(table=table)
-
-
-class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
-    """The global planner."""
-
-    actor = "planner"
-
-    def accept(self, policy: MacroPolicy) -> None:
-        """Nothing: the policy is its own."""
-
-    def _ask(self, decider: GlobalPlanner, seen: ClusterSnapshot) -> Choice[MacroPolicy]:
-        return decider.decide(seen)
-
-    def _check(self, command: MacroPolicy) -> list[str]:
-        return policy_violations(self._testbed, command)
-
-    def _random(self) -> MacroPolicy:
-        """MA's random policy: a random feasible role per node, routing uniform over the hosts of a model."""
-        roles = {node.id: self._random_pattern(node.id) for node in self._testbed.nodes}
-        p: dict[str, dict[str, float]] = {}
-        for model in self._testbed.models:
-            routable = self._testbed.routable(model.id)
-            hosts = [n for n in routable if roles[n].get(model.id, "off") != "off"] or list(routable)
-            p[model.id] = {n: 1.0 / len(hosts) for n in hosts}
-        return MacroPolicy(p=p, roles=roles)
 
 
 def spent(violations: Sequence[str]) -> bool:

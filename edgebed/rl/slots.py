@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from greenlet import getcurrent, greenlet
 
-from controller.loop import DeploymentLoop, SchedulerLoop
+from controller.layer_loops import DeploymentLoop, SchedulerLoop
 from controller.schemes import SCHEMES
 from edgebed.wiring.controllers import build_controllers, run_header
 from emulation.domain.actions import Choice, MacroPolicy, NodeConfig, RouteGuide

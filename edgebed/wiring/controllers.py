@@ -13,7 +13,7 @@ from controller.agents.config import AgentsConfig
 from controller.deployers import DEPLOYERS
 from controller.fast_path import FastPath
 from controller.fast_path_config import FastPathConfig
-from controller.loop import DeploymentLoop, PlannerLoop, SchedulerLoop
+from controller.layer_loops import DeploymentLoop, PlannerLoop, SchedulerLoop
 from controller.meta.config import MetaConfig
 from controller.meta.controller import MetaController
 from controller.perf import PERF_MODELS

@@ -14,7 +14,8 @@ from controller.agents.reasoner import RULES, split_choice
 from controller.deployers import DEPLOYERS
 from controller.deployers.choice import ChoiceDeployer
 from controller.deployers.llm import LlmDeployer
-from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
+from controller.layer_loops import DeploymentLoop, PlannerLoop, SchedulerLoop
+from controller.loop import LoopConfig
 from controller.objective import Objective
 from controller.planners import PLANNERS
 from controller.planners.choice import ChoicePlanner

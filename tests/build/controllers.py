@@ -7,7 +7,8 @@ import threading
 from typing import Any
 
 from controller.agents.llm import ReasonerError
-from controller.loop import ControlLoop, DeploymentLoop, PlannerLoop
+from controller.layer_loops import DeploymentLoop, PlannerLoop
+from controller.loop import ControlLoop
 from emulation.domain.actions import Choice, Decision, MacroPolicy, NodeConfig
 from emulation.domain.ports import DeploymentAgent, GlobalPlanner
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window

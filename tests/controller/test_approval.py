@@ -8,7 +8,8 @@ import pytest
 
 from controller.approval import ApprovalConfig, Verdict
 from controller.deployers.agent import AgentConfig, AgentDeployer
-from controller.loop import DeploymentLoop, LoopConfig
+from controller.layer_loops import DeploymentLoop
+from controller.loop import LoopConfig
 from edgebed.runs.virtual import simulate_in_memory
 from edgebed.wiring.reasoners import with_approval, with_reasoner
 from emulation.domain.actions import Choice, Exchange, NodeConfig

@@ -10,7 +10,8 @@ import pytest
 
 from controller.agents.answers import NoAnswer
 from controller.deployers import DEPLOYERS
-from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop, SchedulerLoop
+from controller.layer_loops import DeploymentLoop, PlannerLoop, SchedulerLoop
+from controller.loop import LoopConfig
 from controller.objective import Objective
 from controller.planners import PLANNERS
 from controller.schedulers import SCHEDULERS

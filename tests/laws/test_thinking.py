@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from controller.loop import LoopConfig, SchedulerLoop
+from controller.layer_loops import SchedulerLoop
+from controller.loop import LoopConfig
 from emulation.domain.actions import Choice, Decision, MacroPolicy, RouteGuide
 from emulation.domain.ports import PromptScheduler
 from emulation.domain.request import Request

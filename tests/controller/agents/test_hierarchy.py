@@ -17,7 +17,8 @@ from controller.agents.config import AgentsConfig
 from controller.agents.llm import Query, Reply, ToolCall
 from controller.agents.scripted import ScriptEnd
 from controller.deployers.llm import LlmDeployer
-from controller.loop import DeploymentLoop, LoopConfig, PlannerLoop
+from controller.layer_loops import DeploymentLoop, PlannerLoop
+from controller.loop import LoopConfig
 from controller.objective import Objective
 from controller.planners.llm import LlmPlanner
 from controller.planners.memory import Case, Telemetry

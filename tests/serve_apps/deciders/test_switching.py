@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from controller.loop import DeploymentLoop
+from controller.layer_loops import DeploymentLoop
 from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.events import SchemeSwitch
 from emulation.domain.ports import DeploymentAgent

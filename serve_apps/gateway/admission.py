@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from math import inf
 
 from emulation.domain.cluster import Modality, ModelSpec
@@ -65,10 +66,24 @@ class Admission:
 
         Raises `HttpError`, or `BadAsk` for a bad ask or header.
         """
+        records = self.dispatcher().records
+        if records.full:  # what is asked now could not be recorded
+            raise HttpError(503, records.trouble, "server_error", code="records_full", headers=_SOON)
+        dispatcher, asked = self.looked_at(exchange, ask)
+        try:
+            with dispatcher.names.claimed(asked.id) as request_id:
+                yield dispatcher, asked if request_id == asked.id else replace(asked, id=request_id)
+        except NameTaken as error:
+            message = f"request {asked.id!r} is in flight"
+            wrong = {"param": "X-Request-ID", "code": "duplicate_request"}
+            raise HttpError(409, message, headers=ONCE, **wrong) from error
+
+    def looked_at(self, exchange: Exchange, ask: Ask) -> tuple[Dispatcher, Request]:
+        """Who would serve an ask, and the request it would become, under its client's name, which stays free.
+
+        It counts against its client's quota. Raises as `admitted` does.
+        """
         dispatcher = self.dispatcher()
-        if dispatcher.records.full:  # what is asked now could not be recorded
-            why = dispatcher.records.trouble
-            raise HttpError(503, why, "server_error", code="records_full", headers=_SOON)
         run = dispatcher.run
         spec = self.model(ask.model)
         _check_modality(ask, spec.modality, exchange.scope["path"])
@@ -82,27 +97,18 @@ class Admission:
         arrival_s = _intended(exchange, dispatcher.clock.now_s())
         known = limit if by_tokens and run.length_knowledge != "predicted" else None
         origin = _origin(exchange, [n.id for n in run.testbed.nodes])
-        try:
-            with dispatcher.names.claimed(given) as request_id:
-                yield (
-                    dispatcher,
-                    Request(
-                        id=request_id,
-                        model=ask.model,
-                        origin=origin,
-                        arrival_s=arrival_s,
-                        deadline_s=inf if run.deadline_s is None else arrival_s + run.deadline_s,
-                        prompts=ask.prompts,
-                        prompt_tokens=prompt_tokens,
-                        known_output_tokens=None if known is None else float(known),
-                        up_bytes=up_bytes,
-                        down_bytes=down_bytes,
-                    ),
-                )
-        except NameTaken as error:
-            message = f"request {given!r} is in flight"
-            wrong = {"param": "X-Request-ID", "code": "duplicate_request"}
-            raise HttpError(409, message, headers=ONCE, **wrong) from error
+        return dispatcher, Request(
+            id=given,
+            model=ask.model,
+            origin=origin,
+            arrival_s=arrival_s,
+            deadline_s=inf if run.deadline_s is None else arrival_s + run.deadline_s,
+            prompts=ask.prompts,
+            prompt_tokens=prompt_tokens,
+            known_output_tokens=None if known is None else float(known),
+            up_bytes=up_bytes,
+            down_bytes=down_bytes,
+        )
 
 
 def _check_modality(ask: Ask, modality: Modality, path: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from serve_apps.gateway.dry import HEADER as DRY_ROUTE
 from serve_apps.gateway.openai.chat import CHAT
 from serve_apps.gateway.openai.completions import COMPLETIONS
 from serve_apps.gateway.openai.form import Form
@@ -50,7 +51,7 @@ def _post(form: Form[Any]) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     return {
         "summary": form.summary,
-        "parameters": [_header("X-Request-ID"), _header("X-Edge-Origin")],
+        "parameters": [_header(name) for name in ("X-Request-ID", "X-Edge-Origin", DRY_ROUTE)],
         "requestBody": {"required": True, "content": _json(_ref(form.body.__name__))},
         "responses": {
             "200": {"description": "The answer", "content": content},

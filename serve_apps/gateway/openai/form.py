@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from emulation.domain.request import Request
 from serve_apps.gateway.admission import Admission
+from serve_apps.gateway.dry import considered, is_dry
 from serve_apps.gateway.flight import Refused
 from serve_apps.gateway.http import ONCE, Exchange, HttpError
 from serve_apps.gateway.openai.bodies import Body
@@ -58,6 +59,9 @@ class Form(Generic[BodyT]):
         body, ask = await exchange.parsed(self._read)
         if exchange.trace.parent_id:
             ask = replace(ask, trace=exchange.trace)
+        if is_dry(exchange):
+            await exchange.json(considered(*admission.looked_at(exchange, ask)))
+            return
         with admission.admitted(exchange, ask) as (dispatcher, request):
             asked = Asked(request, ask, body)
             if ask.stream and self.events is not None:

@@ -29,7 +29,8 @@ from controller.fast_path import FastPath
 from controller.perf.prior import Prior
 from controller.routers.sect import Sect
 from edgebed.runs.virtual import simulate
-from edgebed.wiring.controllers import find_scheme, run_header
+from edgebed.wiring.controllers import run_header
+from edgebed.wiring.parts import find_scheme
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.ports import Completion, RecordSink

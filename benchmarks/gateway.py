@@ -30,7 +30,8 @@ from typing import Any
 from ray import serve
 
 from benchmarks._serve_path import serve_path
-from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
+from edgebed.wiring.controllers import build_controllers, run_header
+from edgebed.wiring.parts import find_scheme
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import WorldTruth
 from serve_apps.testbed.apps import QUIET

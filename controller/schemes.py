@@ -11,12 +11,14 @@ from controller.agents.config import ROLES, AgentRole
 from controller.agents.reasoner import NONE, RULES, ReasonerLabel
 from emulation.domain.scenario import Scenario
 
-Paper = Literal["E3", "MA", "ours"]
+Paper = Literal["E3", "MA", "ours", "outside"]
+"""Where a scheme comes from; `outside`: from another package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """A named composition of controllers; each field is a name in the registry of that port."""
+    """A named composition of controllers: each field is a name in the registry of that port, or the path of a class of
+    somebody else's, `package.module:Class`."""
 
     name: str
     paper: Paper

@@ -21,7 +21,7 @@ from controller.deployers.lyapunov import LyapunovConfig
 from edgebed.calibrate.windows import RunStats, deployed_nodes, run_stats
 from edgebed.runs.pool import each
 from edgebed.runs.virtual import simulate_in_memory
-from edgebed.wiring.controllers import find_scheme
+from edgebed.wiring.parts import find_scheme
 from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, did_you_mean

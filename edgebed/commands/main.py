@@ -132,7 +132,7 @@ def compare(
         typer.Option(
             "--schemes",
             help="The schemes to compare, comma-separated, in the order of the tables; `edgebed schemes` lists "
-            "them.",
+            "them, and your own are named package.module:NAME.",
         ),
     ] = "AL,MA,sect",
     seeds: Annotated[
@@ -300,8 +300,8 @@ def replay(
 
 @app.command(cls=Command, rich_help_panel=LISTS)
 def schemes(as_json: JsonOption = False) -> None:
-    """List the schemes that can be compared: every system of both papers, and ours."""
-    from controller.schemes import SCHEMES
+    """List the schemes that can be compared: every system of both papers, ours, and those of installed packages."""
+    from edgebed.wiring.parts import find_scheme, scheme_names
 
     rows = [
         {
@@ -309,7 +309,7 @@ def schemes(as_json: JsonOption = False) -> None:
             "scheduler": s.scheduler, "deployer": s.deployer, "planner": s.planner, "reasoner": s.reasoner,
             "summary": s.summary,
         }
-        for s in SCHEMES.values()
+        for s in map(find_scheme, scheme_names())
     ]  # fmt: skip
     if as_json:
         print_json(rows)

@@ -29,9 +29,9 @@ def scenario_names() -> list[str]:
 
 def scheme_names() -> list[str]:
     """Schemes, for the shell's completion."""
-    from controller.schemes import SCHEMES
+    from edgebed.wiring.parts import scheme_names as known
 
-    return list(SCHEMES)
+    return known()
 
 
 def _check_address(address: str | None) -> str | None:
@@ -72,7 +72,7 @@ SchemeOption = Annotated[
     str,
     typer.Option(
         "--scheme",
-        help="The scheme that decides: a name from `edgebed schemes`.",
+        help="The scheme that decides: a name from `edgebed schemes`, or one of your own as package.module:NAME.",
         autocompletion=scheme_names,
     ),
 ]

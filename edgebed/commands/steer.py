@@ -124,7 +124,7 @@ def switch(
     url: UrlOption = None,
 ) -> None:
     """Have another scheme decide on the live testbed; `edgebed undo` brings the one before back."""
-    from edgebed.wiring.controllers import find_scheme
+    from edgebed.wiring.parts import find_scheme
 
     find_scheme(scheme)
     done = _done(url, lambda control: control.switch(scheme))

@@ -43,8 +43,10 @@ def check_thinking(
 def check_reasoner_thinks(reasoner: str | None, schemes: Sequence[str]) -> None:
     """Raise `ConfigError` if `--reasoner` is given and none of the schemes has anything that thinks."""
     from controller.schemes import SCHEMES
+    from edgebed.wiring.parts import find_scheme
 
-    if reasoner is None or any(SCHEMES[name].meta is not None or SCHEMES[name].agents() for name in schemes):
+    rows = () if reasoner is None else [find_scheme(name) for name in schemes]
+    if reasoner is None or any(row.meta is not None or row.agents() for row in rows):
         return
     some = ", ".join(n for n, s in SCHEMES.items() if s.meta is not None or s.agents())
     raise ConfigError(

@@ -24,6 +24,7 @@ from edgebed.report.figures import (
 from edgebed.report.model import Comparison, FaultEntry
 from edgebed.report.stats import Interval
 from edgebed.report.switched import switch_remarks
+from emulation.domain.records import DecisionRecord
 from emulation.domain.request import FATES
 from emulation.metrics.shares import share_percent
 
@@ -332,9 +333,14 @@ def _invalid_answers(comparison: Comparison) -> list[TableCell]:
         bad = [d for r in results for d in r.run.decisions if d.reason.startswith(INVALID)]
         if bad:
             actors = ", ".join(sorted({d.actor for d in bad}))
-            text = f"{comparison.label(name)}: {len(bad)} invalid answers of {actors}; first: {bad[0].violations[0]}"
+            text = f"{comparison.label(name)}: {len(bad)} invalid answers of {actors}; first: {_said(bad[0])}"
             lines.append(TableCell(text, "FAILED", "bad"))
     return lines
+
+
+def _said(decision: DecisionRecord) -> str:
+    """What was wrong; a router says it in its reason."""
+    return decision.violations[0] if decision.violations else decision.reason.removeprefix(f"{INVALID}: ")
 
 
 def _check(ok: bool, text: str) -> TableCell:

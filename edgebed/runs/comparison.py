@@ -14,7 +14,8 @@ from edgebed.runs.folder_runs import kept_runs
 from edgebed.runs.layout import Layout
 from edgebed.runs.manifest import check_baseline, manifest_of
 from edgebed.runs.virtual import Task, run_tasks
-from edgebed.wiring.controllers import build_controllers, find_scheme
+from edgebed.wiring.controllers import build_controllers
+from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.reasoners import check_reasoner
 from edgebed.wiring.switching import check_switches
 from emulation.domain.events import Event

@@ -14,14 +14,9 @@ from edgebed.runs.layout import clear_run
 from edgebed.runs.manifest import RunNote
 from edgebed.runs.pool import Ended, each_ended, stopping, tell
 from edgebed.runs.provenance import origin
-from edgebed.wiring.controllers import (
-    OracleTruth,
-    build_controllers,
-    find_scheme,
-    in_virtual_gateways,
-    run_header,
-)
+from edgebed.wiring.controllers import OracleTruth, build_controllers, in_virtual_gateways, run_header
 from edgebed.wiring.identity import plain_scenario
+from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.switching import VirtualSchemes
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import RunFooter

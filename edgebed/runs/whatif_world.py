@@ -13,11 +13,11 @@ from math import ceil, inf
 from multiprocessing.connection import Connection
 from typing import Any
 
-from controller.schemes import SCHEMES
 from controller.whatif import MOST_WAITING, BelievedWorld
 from edgebed.runs.whatif import LowerLayers
 from edgebed.runs.whatif_fixed import FixedWorld
 from edgebed.wiring.controllers import build_controllers, run_header
+from edgebed.wiring.parts import find_scheme
 from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.events import Leave
 from emulation.domain.ports import GlobalPlanner
@@ -77,7 +77,7 @@ class _Emulated:
         self._lower, self._belief, self._draws = lower, belief, draws
         self._scenario = scenario_of(lower, belief)
         try:
-            self._fixed = FixedWorld.of(SCHEMES[lower.scheme], belief, self._scenario)
+            self._fixed = FixedWorld.of(find_scheme(lower.scheme), belief, self._scenario)
             self._tasks = [self._fixed.tasks(arrivals) for arrivals in draws]
         except Unsuited:
             self._tasks = []
@@ -100,7 +100,7 @@ def emulate(
     arrivals: Sequence[Arrival],
 ) -> EpochResult:
     """What comes of a policy in one draw, by the general engine."""
-    scheme = SCHEMES[lower.scheme]
+    scheme = find_scheme(lower.scheme)
     controllers = build_controllers(scheme, scenario, 0, planner=_Fixed(policy))
     tally = _Tally([m.id for m in belief.testbed.models])
     simulation = Simulation(

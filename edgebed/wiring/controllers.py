@@ -10,24 +10,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from controller.agents.config import AgentsConfig
-from controller.deployers import DEPLOYERS
 from controller.fast_path import FastPath
 from controller.fast_path_config import FastPathConfig
 from controller.layer_loops import DeploymentLoop, PlannerLoop, SchedulerLoop
 from controller.meta.config import MetaConfig
 from controller.meta.controller import MetaController
-from controller.perf import PERF_MODELS
-from controller.planners import PLANNERS
-from controller.routers import ROUTERS
+from controller.perf.guarded import GuardedModel
+from controller.routers.guarded import Guarded
 from controller.routers.oracle import Oracle
 from controller.routers.router import Router
-from controller.schedulers import SCHEDULERS
-from controller.schemes import SCHEMES, Scheme
+from controller.schemes import Scheme
 from edgebed.wiring.identity import edgebed_version, identity_of
 from edgebed.wiring.loops import LoopBuilder
 from edgebed.wiring.mirror import Mirror, MirroredFastPath
+from edgebed.wiring.parts import PARTS, PERF_MODEL, ROUTER, explained, outside_config, travels
 from edgebed.wiring.reasoners import make_reasoner, parameters, reasoner_label
-from emulation.domain.ports import GlobalPlanner, OracleView
+from emulation.domain.ports import GlobalPlanner, OracleView, PerformanceModel
 from emulation.domain.records import RunHeader, World
 from emulation.domain.scenario import Scenario
 from emulation.engine.control import ControlPlane
@@ -36,11 +34,7 @@ from emulation.engine.run import Simulation
 from emulation.files import ConfigError, did_you_mean
 
 REGISTRIES: Mapping[str, Mapping[str, Any]] = {
-    "router": ROUTERS,
-    "performance model": PERF_MODELS,
-    "deployer": DEPLOYERS,
-    "scheduler": SCHEDULERS,
-    "planner": PLANNERS,
+    **{part.noun: part.shipped for part in PARTS},
     "fast path": {"fast_path": FastPathConfig},
     "meta-controller": {"meta": MetaConfig},
     "reasoners of agents": {"agents": AgentsConfig},
@@ -61,13 +55,6 @@ class Controllers:
     def plane(self, delay_s: Callable[[str, float], float] | None = None) -> ControlPlane:
         """As the engine wants it."""
         return ControlPlane(self.planner, self.scheduler, self.deployers, delay_s, self.fast_path.meta)
-
-
-def find_scheme(name: str) -> Scheme:
-    """The scheme of this name. Raises `ConfigError` naming the known ones."""
-    if name not in SCHEMES:
-        raise ConfigError(f"unknown scheme {name!r}; {did_you_mean(name, list(SCHEMES))}")
-    return SCHEMES[name]
 
 
 def build_controllers(
@@ -168,6 +155,8 @@ def check_parameters(scenario: Scenario) -> None:
         for name, kind in registry.items():
             known.setdefault(name, []).append(getattr(kind, "Config", kind))
     for name in scenario.controllers:
+        if name not in known and (outside := outside_config(name)) is not None:
+            known[name] = [outside]
         if name not in known:
             raise ConfigError(
                 f"scenario {scenario.name!r}: controllers names unknown {name!r}; {did_you_mean(name, sorted(known))}"
@@ -196,20 +185,37 @@ def _supervised(
 
 
 def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleView | None) -> FastPath:
-    defaults = dict(scheme.router_params)
-    if "slot_s" in ROUTERS[scheme.router].Config.model_fields:
-        defaults["slot_s"] = scenario.slot_s
-    config: Any = parameters(ROUTERS[scheme.router].Config, scheme.router, scenario, defaults)
-    mirror = None
-    if scheme.router != "oracle":
-        router: Router = ROUTERS[scheme.router](config, seed)
-    elif oracle is not None:
-        router = Oracle(config, seed, oracle)
-    else:
-        mirror = Mirror(scenario, seed)
-        router = Oracle(config, seed, mirror)
-    perf_config: Any = parameters(PERF_MODELS[scheme.perf].Config, scheme.perf, scenario)
-    perf = PERF_MODELS[scheme.perf](scenario.testbed, perf_config)
+    perf = _perf_model(scheme, scenario)
     path_config = parameters(FastPathConfig, "fast_path", scenario, scheme.fast_path_params)
-    parts = (scenario.testbed, router, perf, path_config)
-    return FastPath(*parts) if mirror is None else MirroredFastPath(mirror, *parts)
+    if scheme.router == "oracle" and oracle is None:
+        mirror = Mirror(scenario, seed)
+        router = _router(scheme, scenario, seed, mirror)
+        return MirroredFastPath(mirror, scenario.testbed, router, perf, path_config)
+    router = _router(scheme, scenario, seed, oracle)
+    if not (scheme.router in ROUTER.shipped and scheme.perf in PERF_MODEL.shipped):
+        router = Guarded(router, perf)
+    return FastPath(scenario.testbed, router, perf, path_config)
+
+
+def _router(scheme: Scheme, scenario: Scenario, seed: int, truth: OracleView | None) -> Router:
+    """The scheme's router; `truth` is for the oracle only."""
+    name, kind = scheme.router, ROUTER.find(scheme.router)
+    defaults = dict(scheme.router_params)
+    if "slot_s" in kind.Config.model_fields:
+        defaults["slot_s"] = scenario.slot_s
+    config: Any = parameters(kind.Config, name, scenario, defaults)
+    if name == "oracle":
+        return Oracle(config, seed, truth)
+    with explained(ROUTER, name):
+        router: Router = kind(config, seed)
+        travels(ROUTER, name, router)
+    return router
+
+
+def _perf_model(scheme: Scheme, scenario: Scenario) -> PerformanceModel:
+    name, kind = scheme.perf, PERF_MODEL.find(scheme.perf)
+    config: Any = parameters(kind.Config, name, scenario)
+    with explained(PERF_MODEL, name):
+        model: PerformanceModel = kind(scenario.testbed, config)
+        travels(PERF_MODEL, name, model)
+    return model if name in PERF_MODEL.shipped else GuardedModel(scenario.testbed, model)

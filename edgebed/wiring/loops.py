@@ -4,35 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from controller.agents.account import Account
 from controller.agents.answers import Asker
 from controller.agents.config import ROLES, AgentRole, AgentsConfig, SchedulerMode
 from controller.agents.llm import Form
 from controller.agents.reasoner import RULES, split_choice
-from controller.deployers import DEPLOYERS
 from controller.deployers.choice import ChoiceDeployer
 from controller.deployers.llm import LlmDeployer
+from controller.guarded import GuardedDecider
 from controller.layer_loops import DeploymentLoop, PlannerLoop, SchedulerLoop
 from controller.loop import LoopConfig
 from controller.objective import Objective
-from controller.planners import PLANNERS
 from controller.planners.choice import ChoicePlanner
 from controller.planners.llm import LlmPlanner
 from controller.planners.search import SearchConfig
-from controller.registry import DeciderType
-from controller.schedulers import SCHEDULERS
 from controller.schedulers.choice import ChoiceScheduler
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import Scheme
 from edgebed.runs.whatif import LowerLayers, WhatIfProcess
+from edgebed.wiring.parts import DEPLOYER, PLANNER, SCHEDULER, Part, explained, travels
 from edgebed.wiring.reasoners import form_of, make_llm, parameters
-from emulation.domain.ports import Decider, DeploymentAgent, GlobalPlanner, PromptScheduler
+from emulation.domain.ports import DeploymentAgent, GlobalPlanner, PromptScheduler
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
-
-MadeT = TypeVar("MadeT", bound=Decider[Any])
 
 
 class LoopBuilder:
@@ -93,8 +89,8 @@ class LoopBuilder:
         if self._needs_rules(asker):
             name = self._scheme.deployer
             terms = {"slot_s": self._objective.slot_s, "scale_s": self._objective.scale_s}
-            defaults = {f: v for f, v in terms.items() if f in DEPLOYERS[name].Config.model_fields}
-            rules = self._made("deployer", DEPLOYERS, name, defaults, node_id=node_id)
+            defaults = {f: v for f, v in terms.items() if f in DEPLOYER.find(name).Config.model_fields}
+            rules = self._made(DEPLOYER, name, defaults, node_id=node_id)
         config = self._loop(asker)
         if asker is None:
             assert rules is not None
@@ -135,27 +131,23 @@ class LoopBuilder:
         name, plan = self._scheme.planner_for(self._scenario), self._scenario.plan
         defaults = {"plan": plan} if name == "given" and plan is not None else self._scheme.planner_params
         terms = {"objective": self._objective, "what_if": self._what_if}
-        return None if name is None else self._made("planner", PLANNERS, name, defaults, **terms)
+        return None if name is None else self._made(PLANNER, name, defaults, **terms)
 
     def _scheduler_by_rules(self) -> PromptScheduler | None:
         name = self._scheme.scheduler
         defaults = {"mode": self._agents.mode} if name == "agent" else None
         if name is None:
             return None
-        return self._made("scheduler", SCHEDULERS, name, defaults, objective=self._objective)
+        return self._made(SCHEDULER, name, defaults, objective=self._objective)
 
-    def _made(
-        self,
-        role: AgentRole,
-        registry: Mapping[str, DeciderType[MadeT]],
-        name: str,
-        defaults: Mapping[str, Any] | None = None,
-        **more: Any,
-    ) -> MadeT:
-        """A decider of a registry, with the parameters the scenario sets for it over the defaults."""
-        config = parameters(registry[name].Config, name, self._scenario, defaults)
-        with self._explained(f"{role} {name}"):
-            return registry[name](testbed=self._testbed, config=config, seed=self._seed, **more)
+    def _made(self, part: Part, name: str, defaults: Mapping[str, Any] | None = None, **more: Any) -> Any:
+        """A decider of this name, with the parameters the scenario sets for it over the defaults."""
+        kind = part.find(name)
+        config = parameters(kind.Config, name, self._scenario, defaults)
+        with self._explained(f"{part.noun} {name}"), explained(part, name):
+            made = kind(testbed=self._testbed, config=config, seed=self._seed, **more)
+            travels(part, name, made)
+        return made if name in part.shipped else GuardedDecider(made)
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

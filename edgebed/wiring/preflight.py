@@ -10,8 +10,8 @@ from controller.agents.openai_config import Answers, OpenAiConfig
 from controller.agents.reasoner import OPENAI, split_choice
 from controller.agents.survey import doubts, look_for_tools
 from controller.meta.config import MetaConfig
-from controller.schemes import SCHEMES
 from edgebed.commands.console import warn
+from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.reasoners import AGENT_LLM, parameters
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -51,7 +51,7 @@ def look_at_models(scenario: Scenario, schemes: Sequence[str]) -> None:
 def asked(scenario: Scenario, schemes: Sequence[str]) -> Iterator[tuple[str, OpenAiConfig, Answers]]:
     """Where a model is configured that these schemes ask, how, and in what form it answers."""
     for name in schemes:
-        scheme = SCHEMES[name]
+        scheme = find_scheme(name)
         if scheme.meta is not None:
             meta = parameters(MetaConfig, "meta", scenario)
             if split_choice(meta.reasoner)[0] == OPENAI:

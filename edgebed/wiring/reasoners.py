@@ -21,7 +21,8 @@ from controller.agents.rules import RulesLlm
 from controller.agents.scripted import ScriptedLlm
 from controller.meta.config import MetaConfig
 from controller.meta.menu import MenuLlm
-from controller.schemes import SCHEMES, Scheme
+from controller.schemes import Scheme
+from edgebed.wiring.parts import find_scheme
 from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -68,7 +69,7 @@ def with_approval(scenario: Scenario, approve: bool) -> Scenario:
 def agents_that_ask(scenario: Scenario, scheme: str) -> tuple[AgentRole, ...]:
     """The roles of this scheme in which a reasoner that is not the rules decides."""
     agents = parameters(AgentsConfig, "agents", scenario)
-    return tuple(r for r in SCHEMES[scheme].agents() if split_choice(agents.choice(r))[0] != RULES)
+    return tuple(r for r in find_scheme(scheme).agents() if split_choice(agents.choice(r))[0] != RULES)
 
 
 def parameters(

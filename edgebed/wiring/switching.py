@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from controller.schemes import SCHEMES
-from edgebed.wiring.controllers import OracleTruth, build_controllers, find_scheme, in_virtual_gateways
+from edgebed.wiring.controllers import OracleTruth, build_controllers, in_virtual_gateways
+from edgebed.wiring.parts import find_scheme, scheme_names
 from edgebed.wiring.reasoners import check_reasoner, reasoner_label
 from emulation.domain.events import SchemeSwitch
 from emulation.domain.scenario import Scenario
@@ -71,7 +71,12 @@ class LiveSchemes:
 
     def refusals(self) -> dict[str, str]:
         """Every scheme, to why the run cannot be switched to it; empty: it can."""
-        return {name: self._refusal(name) for name in SCHEMES}
+        return {name: self._refusal(name) for name in self._known()}
+
+    def _known(self) -> list[str]:
+        """The schemes there are by name, and the run's own, which may be somebody's."""
+        names = scheme_names()
+        return names if self.own in names else [*names, self.own]
 
     def _refusal(self, name: str) -> str:
         try:

@@ -208,9 +208,9 @@ NodeName = Annotated[
 SchemeName = Annotated[
     str,
     Words(
-        "a scheme's name of letters, digits, '.', '_', '-' and '+' that begins with a letter or digit",
+        "a scheme's name of letters, digits, '.', '_', '-', '+' and ':' that begins with a letter or digit",
         100,
-        r"[A-Za-z0-9][A-Za-z0-9_.\-+]*",
+        r"[A-Za-z0-9][A-Za-z0-9_.\-+:]*",
     ),
 ]
 """Also the name of a folder."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -318,9 +319,10 @@ async def _stop_this_loop() -> threading.Thread:
 
 @contextmanager
 def importable() -> Iterator[None]:
-    """While it lasts, processes started here find this project's packages, wherever they are started from."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([before] if before else [])])
+    """While it lasts, processes started here find this project's packages, and the current folder's where we do."""
+    before, here = os.environ.get("PYTHONPATH"), str(Path.cwd())
+    places = [str(ROOT), *([before] if before else []), *([here] if here in sys.path else [])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(places)
     try:
         yield
     finally:

@@ -7,7 +7,8 @@ import pickle
 import pytest
 
 from edgebed.runs.virtual import simulate_in_memory
-from edgebed.wiring.controllers import build_controllers, find_scheme
+from edgebed.wiring.controllers import build_controllers
+from edgebed.wiring.parts import find_scheme
 from emulation.domain.events import Leave, Slowdown
 from emulation.files import ConfigError, load_scenario
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from controller.schemes import SCHEMES, Scheme
+from controller.schemes import Scheme
+from edgebed.wiring.parts import find_scheme
 from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
 
@@ -64,8 +65,8 @@ def _load(name: str, seed: int) -> Scenario:
 
 
 def variant(name: str) -> Variant:
-    """A scheme of the table as it stands. Raises `KeyError` on an unknown name."""
-    return Variant(name, SCHEMES[name])
+    """A scheme as it stands. Raises `ConfigError` on an unknown name."""
+    return Variant(name, find_scheme(name))
 
 
 def cells(wanted: Wanted, seeds: Callable[[Setting], int]) -> list[Cell]:

@@ -10,7 +10,8 @@ import pytest
 
 from controller.agents.replay import ReplayLlm
 from controller.agents.scripted import ScriptedLlm
-from edgebed.wiring.controllers import build_controllers, find_scheme
+from edgebed.wiring.controllers import build_controllers
+from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.reasoners import with_reasoner
 from emulation.files import ConfigError, load_scenario
 

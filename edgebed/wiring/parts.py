@@ -1,0 +1,146 @@
+"""What is named in schemes and on the command line: what is shipped, and what other packages bring.
+
+A name is looked for among what is shipped, then as `package.module:NAME`, then among the entry points of the part's
+group. A name of ours can so never come to mean something else.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from controller.deployers import DEPLOYERS
+from controller.perf import PERF_MODELS
+from controller.planners import PLANNERS
+from controller.routers import ROUTERS
+from controller.routers.router import Router
+from controller.schedulers import SCHEDULERS
+from controller.schemes import SCHEMES, Scheme
+from emulation.domain.mistakes import ConfigError
+from emulation.domain.ports import DeploymentAgent, GlobalPlanner, PerformanceModel, PromptScheduler
+from emulation.domain.quantities import SchemeName
+from emulation.outside import is_path, load, offered
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of what a scheme is put together from."""
+
+    noun: str
+    group: str
+    """Of the entry points under which other packages offer theirs."""
+    shipped: Mapping[str, Any]
+    base: type
+    """What each of them is a subclass of."""
+
+    def find(self, name: str) -> Any:
+        """The class of this name. Raises `ConfigError` for an unknown one, and for one that is something else."""
+        if name in self.shipped:
+            return self.shipped[name]
+        found = load(name, self.noun, self.group, list(self.shipped))
+        if not (isinstance(found, type) and issubclass(found, self.base)):
+            raise ConfigError(
+                f"{self.noun} {name!r}: is {_what(found)}; it must be a class derived from"
+                f" {self.base.__module__}.{self.base.__name__}"
+            )
+        config = getattr(found, "Config", None)
+        if not (isinstance(config, type) and issubclass(config, BaseModel)):
+            raise ConfigError(
+                f"{self.noun} {name!r}: has no Config; give the class one, derived from"
+                " emulation.domain.cluster.Strict, which holds its parameters"
+            )
+        return found
+
+    def names(self) -> list[str]:
+        """All that is shipped, and what installed packages offer."""
+        return [*self.shipped, *(n for n in offered(self.group) if n not in self.shipped)]
+
+
+ROUTER = Part("router", "edgebed.routers", ROUTERS, Router)
+PERF_MODEL = Part("performance model", "edgebed.perf_models", PERF_MODELS, PerformanceModel)
+DEPLOYER = Part("deployer", "edgebed.deployers", DEPLOYERS, DeploymentAgent)
+SCHEDULER = Part("scheduler", "edgebed.schedulers", SCHEDULERS, PromptScheduler)
+PLANNER = Part("planner", "edgebed.planners", PLANNERS, GlobalPlanner)
+PARTS = (ROUTER, PERF_MODEL, DEPLOYER, SCHEDULER, PLANNER)
+
+SCHEME_GROUP = "edgebed.schemes"
+_SCHEME_NAME: TypeAdapter[str] = TypeAdapter(SchemeName)
+
+
+def find_scheme(name: str) -> Scheme:
+    """The scheme of this name, which is its name in every record too. Raises `ConfigError` for an unknown one, and for
+    something that is no scheme."""
+    if name in SCHEMES:
+        return SCHEMES[name]
+    found = load(name, "scheme", SCHEME_GROUP, list(SCHEMES))
+    if not isinstance(found, Scheme):
+        raise ConfigError(f"scheme {name!r}: is {_what(found)}; it must be a controller.schemes.Scheme")
+    try:
+        _SCHEME_NAME.validate_python(name)
+    except ValidationError as error:
+        raise ConfigError(f"scheme {name!r}: {error.errors()[0]['msg']}; name it so in records") from error
+    return replace(found, name=name)
+
+
+def scheme_names() -> list[str]:
+    """All schemes that are shipped, and those that installed packages offer."""
+    return [*SCHEMES, *(n for n in offered(SCHEME_GROUP) if n not in SCHEMES)]
+
+
+def outsiders(scheme: Scheme) -> list[str]:
+    """What a scheme is put together from that is not shipped, by name."""
+    pairs = zip(
+        PARTS, (scheme.router, scheme.perf, scheme.deployer, scheme.scheduler, scheme.planner), strict=True
+    )
+    return [name for part, name in pairs if name is not None and name not in part.shipped]
+
+
+def outside_config(name: str) -> Any:
+    """The parameters of a part that is not shipped; None if there is no such part. Raises `ConfigError` as `find`."""
+    for part in PARTS:
+        if name in offered(part.group):
+            return part.find(name).Config
+    if not is_path(name):
+        return None
+    found = load(name, "controller", "", [])
+    return (
+        next(p for p in PARTS if not isinstance(found, type) or issubclass(found, p.base)).find(name).Config
+    )
+
+
+@contextmanager
+def explained(part: Part, name: str) -> Iterator[None]:
+    """What the constructor of a part that is not shipped raises becomes a `ConfigError`."""
+    if name in part.shipped:
+        yield
+        return
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{part.noun} {name}: {type(error).__name__}: {error}") from error
+
+
+def travels(part: Part, name: str, made: object) -> None:
+    """See that a part which is not shipped can be sent to the process that it decides in. Raises `ConfigError`."""
+    if name in part.shipped:
+        return
+    try:
+        pickle.dumps(made)
+    except Exception as error:
+        raise ConfigError(
+            f"{part.noun} {name}: cannot be pickled, and so not be sent to the process that it decides in: {error};"
+            " keep no lambda, open file, lock or connection in it"
+        ) from error
+
+
+def _what(found: Any) -> str:
+    if isinstance(found, type):
+        return f"the class {found.__name__}"
+    return f"a {type(found).__name__}"

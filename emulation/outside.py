@@ -1,0 +1,111 @@
+"""What other packages bring: an object by the path of its module, `package.module:NAME`, or by an entry point's name.
+
+A module is looked for where the interpreter looks, and after that in the current folder, which so never stands before
+anything that is installed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module, invalidate_caches
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from traceback import extract_tb
+from types import ModuleType
+from typing import Any
+
+from emulation.domain.mistakes import ConfigError, did_you_mean
+
+
+def is_path(name: str) -> bool:
+    """Whether a name reads `package.module:NAME`."""
+    return ":" in name
+
+
+def load(name: str, noun: str, group: str, shipped: Sequence[str]) -> Any:
+    """The object of a path, or of an entry point of this group.
+
+    `noun`: what it is to be, for messages; `shipped`: names that are known besides. Raises `ConfigError`: unknown, not
+    importable, or offered by two packages.
+    """
+    if is_path(name):
+        return _of_path(name, noun)
+    found = offered(group)
+    if name not in found:
+        known = did_you_mean(name, [*shipped, *found])
+        raise ConfigError(f"unknown {noun} {name!r}; {known}; one of your own is named package.module:NAME")
+    points = found[name]
+    if len(points) > 1:
+        paths = " and ".join(sorted(point.value for point in points))
+        raise ConfigError(f"{noun} {name!r}: is offered by {paths}; name the one you mean so")
+    return _imported(points[0].value, f"{noun} {name!r}")
+
+
+def offered(group: str) -> dict[str, list[EntryPoint]]:
+    """What the installed packages offer under a group of entry points, by name."""
+    found: dict[str, list[EntryPoint]] = {}
+    for point in entry_points(group=group):
+        same = found.setdefault(point.name, [])
+        if all(
+            other.value != point.value for other in same
+        ):  # a package may be found twice, as source and installed
+            same.append(point)
+    return found
+
+
+def look_here() -> None:
+    """Let modules be found in the current folder, too, after everywhere else."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+
+
+def _of_path(name: str, noun: str) -> Any:
+    module, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), *attribute.split(".")]):
+        raise ConfigError(f"{noun} {name[:80]!r}: is no path of a Python object; write package.module:NAME")
+    look_here()
+    invalidate_caches()
+    return _imported(name, f"{noun} {name!r}")
+
+
+def _imported(path: str, said: str) -> Any:
+    module, _, attribute = path.partition(":")
+    found: Any = _module(module, said)
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ConfigError(f"{said}: {module} has no {attribute}; {did_you_mean(attribute, _own(found))}")
+        found = getattr(found, part)
+    return found
+
+
+def _own(found: Any) -> list[str]:
+    """The names that a module does not merely import."""
+    return [
+        name
+        for name, each in vars(found).items()
+        if not name.startswith("_")
+        and not isinstance(each, ModuleType)
+        and (not callable(each) or getattr(each, "__module__", "") == getattr(found, "__name__", ""))
+    ]
+
+
+def _module(module: str, said: str) -> Any:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module}.".startswith(f"{error.name}."):
+            raise ConfigError(
+                f"{said}: there is no module {error.name} in {Path.cwd()} or among the installed packages; go to the"
+                " folder that holds it, or install its package"
+            ) from error
+        raise ConfigError(f"{said}: {_broken(module, error)}") from error
+    except Exception as error:
+        raise ConfigError(f"{said}: {_broken(module, error)}") from error
+
+
+def _broken(module: str, error: Exception) -> str:
+    last = extract_tb(error.__traceback__)[-1]
+    first_line = (str(error).splitlines() or [""])[0]
+    return f"{module} cannot be imported: {type(error).__name__}: {first_line} ({last.filename}, line {last.lineno})"

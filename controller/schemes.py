@@ -46,6 +46,10 @@ class Scheme:
         """Name for tables: nothing run by rules is called agentic without saying so."""
         return self.name if self.reasoner == NONE else f"{self.name} ({self.reasoner})"
 
+    def part_names(self) -> tuple[str, str, str, str | None, str | None]:
+        """Its router, performance model, deployer, scheduler and planner."""
+        return self.router, self.perf, self.deployer, self.scheduler, self.planner
+
     def agents(self) -> tuple[AgentRole, ...]:
         """Roles in which a reasoner may think, planner first."""
         if self.reasoner == NONE:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgebed.commands.calibrate import app as calibrate_app
+from edgebed.commands.check import check as check_laws
 from edgebed.commands.cluster import app as cluster_app
 from edgebed.commands.command import Command
 from edgebed.commands.concluding import conclude_and_show
@@ -17,6 +18,7 @@ from edgebed.commands.entry import run
 from edgebed.commands.load import load
 from edgebed.commands.metrics import app as metrics_app
 from edgebed.commands.models import app as models_app
+from edgebed.commands.new import new
 from edgebed.commands.options import (
     AddressOption,
     AgentsModeOption,
@@ -61,6 +63,7 @@ RECORDS = "From records"
 PAPERS = "The papers' experiments"
 MODELS = "Real models and their profiles"
 LISTS = "What there is"
+OWN = "Controllers of your own"
 
 app = typer.Typer(
     help="Compare controllers for generative inference at the edge: in virtual time, or live on Ray under real "
@@ -335,6 +338,8 @@ def scenarios(as_json: JsonOption = False) -> None:
     )
 
 
+app.command(cls=Command, rich_help_panel=OWN)(new)
+app.command("check", cls=Command, rich_help_panel=OWN)(check_laws)
 app.add_typer(cluster_app, name="cluster", rich_help_panel=LIVE)
 app.add_typer(metrics_app, name="metrics", rich_help_panel=LIVE)
 app.add_typer(reproduce_app, name="reproduce", rich_help_panel=PAPERS)

@@ -204,7 +204,7 @@ def _router(scheme: Scheme, scenario: Scenario, seed: int, truth: OracleView | N
     if "slot_s" in kind.Config.model_fields:
         defaults["slot_s"] = scenario.slot_s
     config: Any = parameters(kind.Config, name, scenario, defaults)
-    if name == "oracle":
+    if name == "oracle" and truth is not None:
         return Oracle(config, seed, truth)
     with explained(ROUTER, name):
         router: Router = kind(config, seed)

@@ -138,7 +138,8 @@ class LoopBuilder:
         defaults = {"mode": self._agents.mode} if name == "agent" else None
         if name is None:
             return None
-        return self._made(SCHEDULER, name, defaults, objective=self._objective)
+        made: PromptScheduler = self._made(SCHEDULER, name, defaults, objective=self._objective)
+        return made
 
     def _made(self, part: Part, name: str, defaults: Mapping[str, Any] | None = None, **more: Any) -> Any:
         """A decider of this name, with the parameters the scenario sets for it over the defaults."""

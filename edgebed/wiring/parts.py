@@ -92,12 +92,10 @@ def scheme_names() -> list[str]:
     return [*SCHEMES, *(n for n in offered(SCHEME_GROUP) if n not in SCHEMES)]
 
 
-def outsiders(scheme: Scheme) -> list[str]:
-    """What a scheme is put together from that is not shipped, by name."""
-    pairs = zip(
-        PARTS, (scheme.router, scheme.perf, scheme.deployer, scheme.scheduler, scheme.planner), strict=True
-    )
-    return [name for part, name in pairs if name is not None and name not in part.shipped]
+def outsiders(scheme: Scheme) -> list[tuple[Part, str]]:
+    """What a scheme is put together from that is not shipped."""
+    pairs = zip(PARTS, scheme.part_names(), strict=True)
+    return [(part, name) for part, name in pairs if name is not None and name not in part.shipped]
 
 
 def outside_config(name: str) -> Any:

@@ -12,6 +12,7 @@ from controller.agents.rules import RulesLlm
 from controller.agents.scripted import ScriptedLlm, ScriptLine
 from controller.meta.config import MetaConfig
 from controller.meta.controller import MetaController
+from edgebed.check.worlds import completion
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.records import DecisionRecord
@@ -20,7 +21,6 @@ from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
 from emulation.recording import Run
 from tests.build.fast_path import build_fast_path
-from tests.build.worlds import completion
 
 DEVICES = ("d0", "d1", "d2")
 TESTBED = TestbedConfig.model_validate(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random  # noqa: TID251
 import threading
 import time
 from collections.abc import Sequence
 from math import nan
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from controller.fast_view import FastView, Pool
 from controller.perf.prior import Prior
@@ -89,13 +90,6 @@ class Moody(Router):
         return (pool.open[COUNT[0] % len(pool.open)], "as it comes") if pool.open else ALL_AWAY
 
 
-class Peeking(Careful):
-    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
-        from emulation.domain.truth import RequestTruth  # noqa: F401
-
-        return super().choose(request, pool, view)
-
-
 class NegativeModel(Prior):
     """Predicts that work takes less than no time."""
 
@@ -141,3 +135,36 @@ NEGATIVE = _row(perf=f"{HERE}:NegativeModel")
 GREEDY, DEAF = _row(deployer=f"{HERE}:Greedy"), _row(deployer=f"{HERE}:Deaf")
 NOT_THERE = _row("no_such_router")
 NO_SCHEME = Careful
+
+
+class Random(Router):
+    """Draws from the interpreter's own randomness."""
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        return (random.choice(pool.open), "by chance") if pool.open else ALL_AWAY  # noqa: TID251
+
+
+class Meddling(Careful):
+    """Remembers what it was only asked."""
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        self.asked = getattr(self, "asked", 0) + 1
+        return (pool.open[self.asked % len(pool.open)], "in turn") if pool.open else ALL_AWAY
+
+
+class Lax(Careful):
+    class Config(BaseModel):  # type: ignore[assignment]
+        """Takes whatever it is given."""
+
+
+class Growing(Prior):
+    """Keeps all it ever saw, and forgets that others have laws of their own."""
+
+    learns = True
+
+    def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
+        self.seen = [*getattr(self, "seen", []), (x, service_s)]
+
+    def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
+        plain = super().predict(key, x)
+        return Prediction(plain.mean_s + len(getattr(self, "seen", [])), plain.sd_s, plain.samples)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-
 import pytest
 
 from controller.deployers import DEPLOYERS
+from edgebed.check.deployers import LAWS, DeployerSubject
+from edgebed.check.law import Law
+from edgebed.check.views import random_view
 from emulation.domain.actions import NodeConfig
-from emulation.domain.feasibility import node_violations
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import DeploymentAgent
 from emulation.files import list_testbeds, load_testbed
-from tests.build.views import random_view
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
 PLACES = [
@@ -35,36 +34,15 @@ def answers(deployer: DeploymentAgent, bed: str, node_id: str) -> list[NodeConfi
     return [deployer.decide(random_view(TESTBEDS[bed], node_id, seed)).command for seed in SEEDS]
 
 
+@pytest.mark.parametrize("law", LAWS, ids=repr)
 @every_place
-def test_answers_are_feasible_for_this_node(name: str, bed: str, node_id: str) -> None:
-    for command in answers(build(name, bed, node_id), bed, node_id):
-        assert command.node == node_id
-        assert node_violations(TESTBEDS[bed], node_id, command.modes) == []
+def test_keeps_every_law_on_every_node(law: Law[DeployerSubject], name: str, bed: str, node_id: str) -> None:
+    kind = DEPLOYERS[name]
 
+    def make(testbed: TestbedConfig, node: str, seed: int) -> DeploymentAgent:
+        return kind(testbed, node, kind.Config(), seed)
 
-@every_place
-def test_same_seed_and_views_give_the_same_answers(name: str, bed: str, node_id: str) -> None:
-    assert answers(build(name, bed, node_id), bed, node_id) == answers(
-        build(name, bed, node_id), bed, node_id
-    )
-
-
-@every_place
-def test_survives_pickling_and_goes_on_alike(name: str, bed: str, node_id: str) -> None:
-    deployer = build(name, bed, node_id)
-    answers(deployer, bed, node_id)
-    twin = pickle.loads(pickle.dumps(deployer))
-    assert answers(twin, bed, node_id) == answers(deployer, bed, node_id)
-
-
-@every_place
-def test_leaves_its_input_unchanged(name: str, bed: str, node_id: str) -> None:
-    deployer = build(name, bed, node_id)
-    for seed in SEEDS:
-        view = random_view(TESTBEDS[bed], node_id, seed)
-        before = copy.deepcopy(view)
-        deployer.decide(view)
-        assert view == before
+    law.look(DeployerSubject(make=make, testbed=TESTBEDS[bed], node_id=node_id))
 
 
 @pytest.mark.parametrize("name", sorted(DEPLOYERS))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-from math import inf, nan
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,31 +10,15 @@ from pydantic import ValidationError
 from scipy import optimize
 
 from controller.perf import PERF_MODELS
-from emulation.domain.ports import PerfKey, PerformanceModel
+from edgebed.check.law import Law
+from edgebed.check.perf_models import LAWS, LLM, ModelSubject, Sample, feed, in_range_after, token_samples
+from edgebed.check.worlds import devices, pods
+from emulation.domain.ports import PerfKey
 from emulation.rng import stream
 from tests.build.fast_path import build_perf
-from tests.build.worlds import devices, pods
 
 GPT2 = PerfKey("gpu0/gpt2", "gpt2", "gpu")
-LLM = PerfKey("llm0", "llm", "gpu")
 LEARNERS = sorted(set(PERF_MODELS) - {"prior"})
-
-Sample = tuple[tuple[float, ...], float]
-
-
-def feed(model: PerformanceModel, key: PerfKey, samples: list[Sample]) -> None:
-    for t, (x, service_s) in enumerate(samples):
-        model.observe(key, x, service_s, float(t))
-
-
-def token_samples(theta: tuple[float, float], count: int, cv: float = 0.0, seed: int = 1) -> list[Sample]:
-    draws = stream(seed, "samples")
-    found: list[Sample] = []
-    for _ in range(count):
-        x = (float(draws.choice((128, 512, 1024))), float(draws.choice((16, 32, 64))))
-        noise = float(draws.gamma(1 / cv**2, cv**2)) if cv else 1.0
-        found.append((x, (theta[0] * x[0] + theta[1] * x[1]) * noise))
-    return found
 
 
 @pytest.fixture(params=sorted(PERF_MODELS))
@@ -45,13 +26,13 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_prior_before_any_data(name: str) -> None:
-    model = build_perf(name, devices())
-    assert model.theta(LLM)[0] == (0.001, 0.05)
-    seen = model.predict(LLM, (1000.0, 20.0))
-    assert seen.mean_s == pytest.approx(2.0)
-    assert seen.sd_s > 0
-    assert seen.samples == 0
+@pytest.mark.parametrize("law", LAWS, ids=repr)
+def test_keeps_every_law(law: Law[ModelSubject], name: str) -> None:
+    law.look(ModelSubject(make=lambda testbed: build_perf(name, testbed)))
+
+
+def test_before_any_data_the_law_is_the_profile(name: str) -> None:
+    assert build_perf(name, devices()).theta(LLM)[0] == (0.001, 0.05)
 
 
 def test_prior_on_cpu_is_scaled_to_the_nodes_cores(name: str) -> None:
@@ -76,13 +57,7 @@ def test_mode_off_is_read_as_the_fastest_the_node_has(name: str) -> None:
 def test_coefficients_and_uncertainty_stay_in_their_ranges_whatever_is_fed(samples: list[Sample]) -> None:
     for name in PERF_MODELS:
         model = build_perf(name, devices())
-        feed(model, LLM, samples)
-        theta, uncertainty = model.theta(LLM)
-        assert all(0 <= c < inf for c in theta)
-        assert 0 <= uncertainty <= 1
-        seen = model.predict(LLM, (512.0, 32.0))
-        assert 0 <= seen.mean_s < inf
-        assert 0 <= seen.sd_s < inf
+        in_range_after(model, samples)
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
@@ -139,43 +114,6 @@ def test_order_of_late_feedback_does_not_matter_within_the_window(name: str) -> 
         assert straight.theta(LLM)[0] == pytest.approx(shuffled.theta(LLM)[0], rel=1e-6)
 
 
-def test_missing_feedback_leaves_the_other_keys_alone(name: str) -> None:
-    model = build_perf(name, devices())
-    other = PerfKey("llm1", "llm", "gpu")
-    before = model.predict(other, (512.0, 32.0))
-    feed(model, LLM, token_samples((0.01, 0.5), 30))
-    assert model.predict(other, (512.0, 32.0)) == before
-
-
-@pytest.mark.parametrize("broken", [nan, inf, -1.0])
-def test_broken_feedback_is_ignored(name: str, broken: float) -> None:
-    model = build_perf(name, devices())
-    feed(model, LLM, token_samples((0.002, 0.03), 5))
-    before = model.theta(LLM)
-    model.observe(LLM, (512.0, 32.0), broken, 9.0)
-    model.observe(LLM, (broken, 32.0), 1.0, 9.0)
-    assert model.theta(LLM) == before
-
-
-def test_survives_pickling_while_learning(name: str) -> None:
-    model = build_perf(name, devices())
-    samples = token_samples((0.002, 0.03), 130, cv=0.1)
-    feed(model, LLM, samples[:70])
-    twin: PerformanceModel = pickle.loads(pickle.dumps(model))
-    feed(model, LLM, samples[70:])
-    feed(twin, LLM, samples[70:])
-    assert model.theta(LLM) == twin.theta(LLM)
-
-
-@pytest.mark.parametrize("learner", LEARNERS)
-def test_memory_does_not_grow_with_time(learner: str) -> None:
-    model = build_perf(learner, devices())
-    feed(model, LLM, token_samples((0.002, 0.03), 200))
-    size = len(pickle.dumps(model))
-    feed(model, LLM, token_samples((0.002, 0.03), 2000))
-    assert len(pickle.dumps(model)) < size * 1.1
-
-
 def test_samples_count_what_stands_behind_a_prediction() -> None:
     model = build_perf("nnls", devices(), {"window": 10})
     feed(model, LLM, token_samples((0.002, 0.03), 25))
@@ -214,8 +152,3 @@ def test_nnls_is_the_non_negative_least_squares_of_its_window_and_its_prior(samp
 def test_unknown_parameters_are_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="surprise"):
         build_perf(name, devices(), {"surprise": 1})
-
-
-def test_executor_that_does_not_exist_is_an_error(name: str) -> None:
-    with pytest.raises(KeyError):
-        build_perf(name, devices()).predict(PerfKey("nowhere", "llm", "gpu"), (1.0, 1.0))

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
-
-import orjson
 import pytest
 
 from controller.objective import Objective
 from controller.planners import PLANNERS
+from edgebed.check.law import Law
+from edgebed.check.planners import LAWS, PlannerSubject, recorded_as_it_is
 from emulation.domain.actions import MacroPolicy
-from emulation.domain.feasibility import given_plan_violations, policy_violations
-from emulation.domain.plain import command_data
+from emulation.domain.feasibility import given_plan_violations
 from emulation.domain.ports import GlobalPlanner
 from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot, TypeStats, Window
 from emulation.files import list_scenarios, list_testbeds, load_scenario, load_testbed
-from tests.build.views import random_snapshot
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
 PLAN = load_scenario("bristol-A").plan
-SEEDS = range(3)
 
 every_planner = pytest.mark.parametrize(
     ("name", "bed"), [(name, bed) for name in sorted(PLANNERS) for bed in sorted(TESTBEDS)]
@@ -35,41 +30,18 @@ def build(name: str, bed: str, seed: int = 1, **config: object) -> GlobalPlanner
     return kind(TESTBEDS[bed], kind.Config(**config), seed, Objective())
 
 
-def answers(planner: GlobalPlanner, bed: str) -> list[MacroPolicy]:
-    return [planner.decide(random_snapshot(TESTBEDS[bed], seed, slot=50 * seed)).command for seed in SEEDS]
-
-
 @pytest.mark.slow
+@pytest.mark.parametrize("law", LAWS, ids=repr)
 @every_planner
-def test_policies_are_valid_and_deterministic(name: str, bed: str) -> None:
-    policies = answers(build(name, bed), bed)
-    for policy in policies:
-        assert policy_violations(TESTBEDS[bed], policy) == []
-    assert policies == answers(build(name, bed), bed)
+def test_keeps_every_law_on_every_testbed(law: Law[PlannerSubject], name: str, bed: str) -> None:
+    law.look(PlannerSubject(make=lambda testbed, seed: build(name, bed, seed), testbed=TESTBEDS[bed]))
 
 
-@every_planner
-def test_what_is_recorded_of_a_policy_passes_the_check_that_it_passed(name: str, bed: str) -> None:
+@pytest.mark.parametrize("bed", sorted(TESTBEDS))
+def test_a_policy_of_shares_that_are_no_round_numbers_is_recorded_as_it_is(bed: str) -> None:
     nodes = [n.id for n in TESTBEDS[bed].nodes]
     odd = {m.id: {n: 1 / len(nodes) for n in nodes} for m in TESTBEDS[bed].models}
-    for policy in (*answers(build(name, bed), bed), MacroPolicy(p=odd, roles={})):
-        said = orjson.loads(orjson.dumps(command_data(policy)))
-        kept = MacroPolicy(said["p"], said["roles"], said["admission_limit_s"])
-        assert sorted(policy_violations(TESTBEDS[bed], kept)) == sorted(
-            policy_violations(TESTBEDS[bed], policy)
-        )
-        assert kept.p == {m: {n: w for n, w in p.items() if w > 0} for m, p in policy.p.items()}
-
-
-@every_planner
-def test_survives_pickling_and_leaves_its_input_unchanged(name: str, bed: str) -> None:
-    planner = build(name, bed)
-    snapshot = random_snapshot(TESTBEDS[bed], 5)
-    before = copy.deepcopy(snapshot)
-    planner.decide(snapshot)
-    assert snapshot == before
-    twin = pickle.loads(pickle.dumps(planner))
-    assert twin.decide(snapshot).command == planner.decide(snapshot).command
+    recorded_as_it_is(TESTBEDS[bed], MacroPolicy(p=odd, roles={}))
 
 
 @pytest.mark.parametrize("bed", sorted(TESTBEDS))

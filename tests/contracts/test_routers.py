@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import ast
-import pickle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from controller.fast_path import FastPath
 from controller.routers import ROUTERS
+from controller.routers.oracle import Oracle
+from controller.routers.router import Router
 from controller.scoring import AVOID_S, OFF_S
-from controller.short_pool import ShortPool
+from edgebed.check.law import Law
+from edgebed.check.routers import FREE_LAWS, LAWS, RouterSubject
+from edgebed.check.worlds import WORLDS, ready, request
 from emulation.domain.actions import MacroPolicy, RouteGuide
 from emulation.domain.feasibility import guide_violations
 from tests.build.fast_path import build_fast_path
-from tests.build.worlds import WORLDS, Driver, ready, request
 
 FREE = sorted(set(ROUTERS) - {"local", "table"})
 """Routers whose destination nobody prescribes."""
@@ -45,17 +46,6 @@ def build(router: str, world: str = "pods", seed: int = 7, **more: Any) -> FastP
     return ready(build_fast_path(WORLDS[world](), router, seed=seed, truth=truth, **more))
 
 
-def arrays(path: FastPath) -> list[np.ndarray]:
-    found: list[list[float]] = []
-    for pool in path.view.pools.values():
-        assert isinstance(pool, ShortPool)
-        found += [
-            pool.theta0, pool.theta1, pool.c00, pool.c01, pool.c11, pool.noise_cv, pool.uncertainty,
-            pool.free_at, pool.floor, pool.tier, pool.extra,
-        ]  # fmt: skip
-    return [np.array(row) for row in found]
-
-
 @pytest.fixture(params=sorted(ROUTERS))
 def router(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -66,102 +56,29 @@ def world(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_always_finds_an_executor_that_can_serve_the_model_and_is_present(router: str, world: str) -> None:
-    testbed = WORLDS[world]()
-    path = build(router, world)
-    driver = Driver(path, testbed)
-    serves = {e.id: e for e in testbed.executors()}
-    for wanted, decision in driver.steps(400):
-        assert decision.action == "route", decision.reason
-        assert decision.executor is not None
-        assert wanted.model in serves[decision.executor].models
-        assert serves[decision.executor].node not in driver.away
-        if router != "local":
-            assert serves[decision.executor].node in testbed.routable(wanted.model)
+def subject(router: str, world: str) -> RouterSubject:
+    def make(seed: int) -> Router:
+        config: Any = ROUTERS[router].Config()
+        return Oracle(config, seed, TRUTH) if router == "oracle" else ROUTERS[router](config, seed)
+
+    return RouterSubject(make=make, world=world, unrouted=router == "local")
 
 
-def test_decision_carries_its_candidates_and_its_prediction(router: str, world: str) -> None:
-    path = build(router, world)
-    for _, decision in Driver(path, WORLDS[world]()).steps(50):
-        assert decision.executor in dict(decision.candidates)
-        assert decision.predicted_s is not None
-        assert decision.predicted_s > 0
-        scores = [score_s for _, score_s in decision.candidates]
-        assert scores == sorted(scores)
-        assert decision.reason
+@pytest.mark.parametrize("law", LAWS, ids=repr)
+def test_keeps_every_law_in_every_world(law: Law[RouterSubject], router: str, world: str) -> None:
+    law.look(subject(router, world))
 
 
-def test_same_seed_gives_the_same_decisions(router: str, world: str) -> None:
-    testbed = WORLDS[world]()
-    first, second = (
-        [d for _, d in Driver(build(router, world), testbed).steps(200)],
-        [d for _, d in Driver(build(router, world), testbed).steps(200)],
-    )
-    assert first == second
-
-
-def test_asking_changes_nothing(router: str, world: str) -> None:
-    testbed = WORLDS[world]()
-    asked, plain = build(router, world), build(router, world)
-    probe = request(testbed.models[0].id, 10**6, testbed.hosts(testbed.models[0].id)[0])
-    answers = zip(Driver(asked, testbed).steps(100), Driver(plain, testbed).steps(100), strict=True)
-    for (_, a), (_, b) in answers:
-        assert a == b
-        before = arrays(asked)
-        assert asked.route(probe, 1.0) == asked.route(probe, 1.0)
-        for left, right in zip(before, arrays(asked), strict=True):
-            np.testing.assert_array_equal(left, right)
-
-
-def test_survives_pickling_in_the_middle_of_a_run(router: str, world: str) -> None:
-    testbed = WORLDS[world]()
-    path = build(router, world)
-    driver = Driver(path, testbed)
-    for _ in driver.steps(100):
-        pass
-    copy: FastPath = pickle.loads(pickle.dumps(path))
-    twin = Driver(copy, testbed, now_s=driver.now_s, sent=driver.sent, open=list(driver.open))
-    twin.away = set(driver.away)
-    twin.draws.bit_generator.state = driver.draws.bit_generator.state
-    assert [d for _, d in driver.steps(100)] == [d for _, d in twin.steps(100)]
-
-
-def test_holds_while_every_node_is_away(router: str, world: str) -> None:
-    path = build(router, world)
-    for name in path.view.beliefs:
-        path.executor_changed(name, "away", "off", float("inf"), 0.0)
-    origin = "gpu0" if world != "devices" else "llm0"
-    decision = path.route(request("gpt2" if world != "devices" else "llm", origin=origin), 5.0)
-    assert (decision.action, decision.executor) == ("hold", None)
+@pytest.mark.parametrize("law", FREE_LAWS, ids=repr)
+@pytest.mark.parametrize("name", FREE)
+def test_one_whose_destination_nobody_prescribes_keeps_the_laws_of_masks(
+    law: Law[RouterSubject], name: str, world: str
+) -> None:
+    law.look(subject(name, world))
 
 
 def test_unknown_model_has_no_host(router: str) -> None:
     assert build(router).route(request("llama"), 0.0).action == "no_host"
-
-
-def test_still_routes_when_everything_is_off(router: str) -> None:
-    path = build(router)
-    for name in path.view.beliefs:
-        path.executor_changed(name, "off", "off", float("inf"), 0.0)
-    assert path.route(request("gpt2"), 5.0).action == "route"
-
-
-@pytest.mark.parametrize("name", FREE)
-def test_masked_executor_is_avoided_while_another_can_serve(name: str) -> None:
-    path = build(name)
-    path.guide(RouteGuide(masked=frozenset({"gpu0/gpt2", "gpu1/gpt2", "cpu/gpt2"})))
-    for i in range(20):
-        wanted = request("gpt2", i, at_s=40.0 * i)
-        decision = path.route(wanted, wanted.arrival_s)
-        assert decision.executor == "gpu2/gpt2"
-        path.dispatched(wanted, decision, wanted.arrival_s)
-
-
-@pytest.mark.parametrize("name", FREE)
-def test_mask_over_everything_stops_nothing(name: str) -> None:
-    path = build(name)
-    path.guide(RouteGuide(masked=frozenset(path.view.beliefs)))
-    assert path.route(request("sd"), 0.0).action == "route"
 
 
 def test_refuses_above_the_admission_limit_and_only_then(router: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from dataclasses import replace
 
 import pytest
@@ -11,12 +9,13 @@ import pytest
 from controller.objective import Objective
 from controller.planners import PLANNERS
 from controller.schedulers import SCHEDULERS
+from edgebed.check.law import Law
+from edgebed.check.schedulers import LAWS, SchedulerSubject
 from emulation.domain.actions import MacroPolicy
-from emulation.domain.feasibility import guide_violations
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import PromptScheduler
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorView, NodeView
 from emulation.files import list_testbeds, load_scenario, load_testbed
-from tests.build.views import random_snapshot
 
 TESTBEDS = {name: load_testbed(name) for name in list_testbeds()}
 BRISTOL = TESTBEDS["bristol-a"]
@@ -29,11 +28,6 @@ every_scheduler = pytest.mark.parametrize(
 def build(name: str, bed: str = "bristol-a") -> PromptScheduler:
     kind = SCHEDULERS[name]
     return kind(TESTBEDS[bed], kind.Config(), 1, Objective())
-
-
-def policy_for(bed: str) -> MacroPolicy:
-    kind = PLANNERS["search"]
-    return kind(TESTBEDS[bed], kind.Config(), 1, Objective()).decide(ClusterSnapshot(0.0, 0, ())).command
 
 
 def given_policy() -> MacroPolicy:
@@ -56,25 +50,15 @@ def idle(slot: int = 0, away: str = "", backlog: tuple[str, str, float] = ("", "
     return ClusterSnapshot(slot * 30.0, slot, views)
 
 
+@pytest.mark.parametrize("law", LAWS, ids=repr)
 @every_scheduler
-def test_guides_are_valid_deterministic_and_leave_the_input_unchanged(name: str, bed: str) -> None:
-    policy = policy_for(bed)
-    for seed in range(6):
-        snapshot = random_snapshot(TESTBEDS[bed], seed, slot=seed)
-        before = copy.deepcopy(snapshot)
-        for given in (None, policy):
-            guide = build(name, bed).decide(snapshot, given).command
-            assert guide_violations(TESTBEDS[bed], guide) == []
-            assert guide == build(name, bed).decide(snapshot, given).command
-        assert snapshot == before
+def test_keeps_every_law_on_every_testbed(law: Law[SchedulerSubject], name: str, bed: str) -> None:
+    kind = SCHEDULERS[name]
 
+    def make(testbed: TestbedConfig, seed: int) -> PromptScheduler:
+        return kind(testbed, kind.Config(), seed, Objective())
 
-@every_scheduler
-def test_survives_pickling(name: str, bed: str) -> None:
-    scheduler, policy, snapshot = build(name, bed), policy_for(bed), random_snapshot(TESTBEDS[bed], 3)
-    scheduler.decide(snapshot, policy)
-    twin = pickle.loads(pickle.dumps(scheduler))
-    assert twin.decide(snapshot, policy).command == scheduler.decide(snapshot, policy).command
+    law.look(SchedulerSubject(make=make, testbed=TESTBEDS[bed]))
 
 
 def test_agent_stays_within_the_roles() -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from controller.admission import LEAST_LOOK_S, latency_sd_s
 from controller.fast_path import FastPath
+from edgebed.check.worlds import WORLDS, Driver, completion, pods, ready, request
 from emulation.domain.actions import MacroPolicy, RoutingDecision
 from emulation.domain.request import Request
 from emulation.rng import stream
 from tests.build.fast_path import build_fast_path
-from tests.build.worlds import WORLDS, Driver, completion, pods, ready, request
 
 ROUTERS = ("sect", "explore_risk")
 

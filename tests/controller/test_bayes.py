@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from controller.perf.bayes import Bayes
+from edgebed.check.worlds import devices
 from emulation.domain.ports import PerfKey
 from emulation.rng import stream
-from tests.build.worlds import devices
 
 LLM = PerfKey("llm0", "llm", "gpu")
 SD = PerfKey("sd0", "sdxl", "gpu")

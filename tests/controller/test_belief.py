@@ -8,11 +8,11 @@ from math import exp, log
 import pytest
 
 from controller.belief import BeliefConfig, ServiceBelief
+from edgebed.check.worlds import batched
 from emulation.domain.cluster import Mode
 from emulation.domain.sharing import Batching
 from emulation.domain.snapshot import Window, WorkStats
 from emulation.files import load_testbed
-from tests.build.worlds import batched
 
 BED = load_testbed("bristol-a")
 LAW: tuple[str, str, Mode] = ("VM3", "sd", "gpu")

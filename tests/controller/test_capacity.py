@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from controller.capacity import full_rate, role_table, unit_rate
+from edgebed.check.worlds import batched, pods
 from emulation.domain.actions import NodeConfig
 from emulation.domain.request import Request
 from emulation.domain.truth import RequestTruth
 from emulation.executor import Ended, Job, NodeState
-from tests.build.worlds import batched, pods
 
 
 def test_a_busy_executor_that_serves_in_batches_serves_what_its_capacity_says() -> None:

@@ -6,11 +6,11 @@ from math import inf
 
 import pytest
 
+from edgebed.check.worlds import completion
 from emulation.domain.ports import PerfKey
 from emulation.domain.request import OUTCOMES, Outcome, Request
 from tests.build.fakes import device_testbed
 from tests.build.fast_path import build_fast_path
-from tests.build.worlds import completion
 
 
 @pytest.mark.parametrize("outcome", [o for o in OUTCOMES if o != "done"])

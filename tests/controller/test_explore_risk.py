@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from controller.fast_path import FastPath
 from controller.routers.sect import Sect
+from edgebed.check.worlds import completion, devices
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.request import Request
 from tests.build.fast_path import build_fast_path
-from tests.build.worlds import completion, devices
 
 
 def pool(count: int = 3) -> TestbedConfig:

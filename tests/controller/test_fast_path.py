@@ -14,12 +14,12 @@ from controller.fast_path import FastPath
 from controller.fast_path_config import FastPathConfig
 from controller.lengths import OutputLengths
 from controller.scoring import AVOID_S, OFF_S, TOP, guide_penalty_s
+from edgebed.check.worlds import WORLDS, Driver, batched, completion, devices, pods, ready, request
 from emulation.domain.actions import RouteGuide, RoutingDecision
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import Spread
 from emulation.domain.request import Request
 from tests.build.fast_path import build_fast_path
-from tests.build.worlds import WORLDS, Driver, batched, completion, devices, pods, ready, request
 
 
 def send(path: FastPath, wanted: Request, executor: str, now_s: float) -> None:

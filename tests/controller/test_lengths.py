@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from controller.lengths import OutputLengths
+from edgebed.check.worlds import completion, devices
 from emulation.domain.request import Request
 from emulation.metrics.calibration import calibration
 from tests.build.fast_path import build_fast_path
-from tests.build.worlds import completion, devices
 
 
 def test_a_stated_truth_stays_exactly_what_it_is() -> None:

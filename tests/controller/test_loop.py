@@ -16,12 +16,12 @@ from controller.objective import Objective
 from controller.planners import PLANNERS
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES
+from edgebed.check.views import random_snapshot, random_view
 from emulation.domain.actions import Choice, Exchange, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.feasibility import guide_violations, node_violations, policy_violations
 from emulation.domain.ports import Decider, DeploymentAgent
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from emulation.files import load_scenario, load_testbed
-from tests.build.views import random_snapshot, random_view
 
 BED = load_testbed("bristol-a")
 GOOD = NodeConfig("VM3", {"sd": "gpu"})

@@ -7,11 +7,11 @@ import pytest
 from pydantic import ValidationError
 
 from controller.deployers.lyapunov import LyapunovConfig, LyapunovDeployer
+from edgebed.check.views import random_view
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
 from emulation.domain.snapshot import ExecutorState, ExecutorView, NodeView
 from emulation.files import load_testbed
-from tests.build.views import random_view
 
 BED: TestbedConfig = load_testbed("bristol-a")
 MODELS = ("gpt2", "gpt2-large", "blip", "sd")

@@ -11,9 +11,9 @@ from controller.pool import Pool
 from controller.scoring import AVOID_S, AWAY_S, OFF_S
 from controller.short_pool import ShortPool
 from controller.wide_pool import WidePool
+from edgebed.check.worlds import WORLDS
 from emulation.domain.ports import Spread
 from emulation.rng import stream
-from tests.build.worlds import WORLDS
 
 TIERS = (0.0, AVOID_S, OFF_S, OFF_S + AVOID_S, AWAY_S)
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from controller.deployers import DEPLOYERS
 from controller.deployers.lyapunov import LyapunovDeployer
 from controller.loop import ControlLoop
+from edgebed.check.views import random_view
 from edgebed.runs.virtual import simulate
 from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
 from emulation.recording import MemorySink, encode
 from tests.build.random_scenarios import scenarios
-from tests.build.views import random_view
 
 _quiet = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 

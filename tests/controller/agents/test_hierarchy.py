@@ -27,6 +27,7 @@ from controller.schedulers.agent import AgentScheduler, SchedulerConfig
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import SCHEMES
 from controller.whatif import BelievedWorld
+from edgebed.check.views import random_snapshot, random_view
 from edgebed.runs.comparison import check
 from edgebed.runs.virtual import simulate, simulate_in_memory
 from edgebed.wiring.reasoners import reasoner_label, with_reasoner
@@ -37,7 +38,6 @@ from emulation.files import ConfigError
 from emulation.metrics.fairness import EpochResult
 from emulation.recording import JsonlSink, read_run
 from tests.build.hierarchy import BED, PLAN, modes, policy, short, table
-from tests.build.views import random_snapshot, random_view
 
 MODELS = [m.id for m in BED.models]
 NODES = [n.id for n in BED.nodes]

@@ -22,10 +22,10 @@ from controller.rl.nets import (
     router_scores,
 )
 from controller.schedulers.mappo import drawn_from
+from edgebed.check.views import random_snapshot, random_view
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.files import list_testbeds, load_testbed
-from tests.build.views import random_snapshot, random_view
 
 TERMS = Terms(30.0, 900.0)
 BRISTOL = load_testbed("bristol-a")

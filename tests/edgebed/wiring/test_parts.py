@@ -206,5 +206,5 @@ def test_every_part_has_a_group_of_its_own() -> None:
 
 
 def test_what_is_not_shipped_is_named() -> None:
-    assert outsiders(mylab.CAREFUL) == [f"{HERE}:Careful"]
+    assert outsiders(mylab.CAREFUL) == [(ROUTER, f"{HERE}:Careful")]
     assert outsiders(find_scheme("MA")) == []

@@ -1,0 +1,68 @@
+"""What a law is: one sentence, and a look at a subject that tells whether it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+SubjectT = TypeVar("SubjectT")
+
+
+class Broken(AssertionError):
+    """A law does not hold; the message says what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Law(Generic[SubjectT]):
+    """One promise of a contract."""
+
+    says: str
+    """The promise, as a sentence about the subject."""
+    look: Callable[[SubjectT], None]
+    """Raises `Broken` if it does not hold; whatever else it raises comes from the subject."""
+    first: bool = False
+    """Whether the laws after it say nothing where this one is broken."""
+
+    def __repr__(self) -> str:
+        return self.look.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of holding one subject to one law."""
+
+    subject: str
+    law: str
+    broken: str = ""
+    """What was seen; empty: the law holds."""
+
+    def __str__(self) -> str:
+        return f"{self.subject} breaks the law that it {self.law}: {self.broken}"
+
+
+def require(holds: bool, seen: str) -> None:
+    """Raise `Broken` with what was seen unless something holds."""
+    if not holds:
+        raise Broken(seen)
+
+
+def broken_by(law: Law[SubjectT], subjects: Sequence[SubjectT]) -> str:
+    """What the first subject was seen to do that breaks a law; empty: it holds for all of them."""
+    for subject in subjects:
+        try:
+            law.look(subject)
+        except Exception as error:  # a subject may raise anything
+            first = (str(error).splitlines() or [""])[0]
+            return first if isinstance(error, Broken) else f"it raised {type(error).__name__}: {first}"
+    return ""
+
+
+def held_to(name: str, laws: Sequence[Law[Any]], subjects: Sequence[Any]) -> list[Verdict]:
+    """Every law, looked at on all subjects, in order; those behind a broken `first` one are left out."""
+    verdicts: list[Verdict] = []
+    for law in laws:
+        verdicts.append(Verdict(name, law.says, broken_by(law, subjects)))
+        if law.first and verdicts[-1].broken:
+            break
+    return verdicts

@@ -1,0 +1,151 @@
+"""Which laws a name is held to: a scheme to its own and to those of its parts, a class to those of its port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from controller.objective import Objective
+from controller.schemes import SCHEMES, Scheme
+from edgebed.check import deployers, perf_models, planners, routers, schedulers, schemes
+from edgebed.check.law import Law, Verdict, held_to, require
+from edgebed.check.sealed import truth_imports
+from edgebed.check.worlds import WORLDS
+from edgebed.wiring.parts import (
+    DEPLOYER,
+    PARTS,
+    PERF_MODEL,
+    PLANNER,
+    ROUTER,
+    SCHEDULER,
+    SCHEME_GROUP,
+    Part,
+    find_scheme,
+    outsiders,
+)
+from emulation.domain.mistakes import ConfigError
+from emulation.files import list_testbeds, load_testbed
+from emulation.outside import load, offered
+
+
+def look(name: str) -> list[Verdict]:
+    """Hold a scheme, or a class of some port, to all its laws.
+
+    A scheme: the laws of those of its parts that are not shipped, then its own. Raises `ConfigError` for a name that is
+    neither, or cannot be imported.
+    """
+    found = _found(name)
+    if isinstance(found, Scheme):
+        scheme = find_scheme(name)
+        verdicts = [v for part, own in outsiders(scheme) for v in look_at_part(part, own)]
+        broken = any(v.broken for v in verdicts)
+        return verdicts if broken else [*verdicts, *_look_at_scheme(scheme)]
+    for part in PARTS:
+        if isinstance(found, type) and issubclass(found, part.base):
+            return look_at_part(part, name)
+    bases = ", ".join(part.base.__name__ for part in PARTS)
+    raise ConfigError(f"{name!r}: is neither a Scheme nor a class derived from one of {bases}")
+
+
+def look_at_part(part: Part, name: str) -> list[Verdict]:
+    """Hold one class to the laws of its port. Raises `ConfigError` if there is none of this name."""
+    kind = part.find(name)
+    subject = f"{part.noun} {name}"
+    verdicts = held_to(subject, CLASS_LAWS, [kind])
+    if any(v.broken for v in verdicts):
+        return verdicts
+    for laws, subjects in _laws_of(part, kind):
+        verdicts += held_to(subject, laws, subjects)
+        if verdicts[-1].broken:
+            break
+    return verdicts
+
+
+def _look_at_scheme(scheme: Scheme) -> list[Verdict]:
+    subjects = [schemes.SchemeSubject(scheme=scheme, scenario=s) for s in schemes.small_scenarios()]
+    return held_to(f"scheme {scheme.name}", schemes.LAWS, subjects)
+
+
+def _found(name: str) -> Any:
+    if name in SCHEMES:
+        return SCHEMES[name]
+    for part in PARTS:
+        if name in offered(part.group):
+            return part.find(name)
+    return load(name, "scheme or class", SCHEME_GROUP, list(SCHEMES))
+
+
+def _laws_of(part: Part, kind: Any) -> Iterator[tuple[tuple[Law[Any], ...], list[Any]]]:
+    """Laws, and what they are looked at on; the parameters are the defaults of its `Config`."""
+    beds = [load_testbed(name) for name in list_testbeds()]
+    if part is ROUTER:
+        worlds = [routers.RouterSubject(make=lambda seed: kind(kind.Config(), seed), world=w) for w in WORLDS]
+        yield (*routers.LAWS, *routers.FREE_LAWS), worlds
+    elif part is PERF_MODEL:
+        yield perf_models.LAWS, [perf_models.ModelSubject(make=lambda bed: kind(bed, kind.Config()))]
+    elif part is DEPLOYER:
+        places = [(bed, node.id) for bed in beds for node in bed.nodes]
+        yield (
+            deployers.LAWS,
+            [
+                deployers.DeployerSubject(
+                    make=lambda bed, node_id, seed: kind(
+                        testbed=bed, node_id=node_id, config=kind.Config(), seed=seed
+                    ),
+                    testbed=bed,
+                    node_id=node_id,
+                )
+                for bed, node_id in places
+            ],
+        )
+    elif part is SCHEDULER:
+        terms: dict[str, Any] = {"config": kind.Config(), "objective": Objective()}
+        yield (
+            schedulers.LAWS,
+            [
+                schedulers.SchedulerSubject(
+                    make=lambda bed, seed: kind(testbed=bed, seed=seed, **terms), testbed=bed
+                )
+                for bed in beds
+            ],
+        )
+    elif part is PLANNER:
+        terms = {"config": kind.Config(), "objective": Objective(), "what_if": None}
+        yield (
+            planners.LAWS,
+            [
+                planners.PlannerSubject(
+                    make=lambda bed, seed: kind(testbed=bed, seed=seed, **terms), testbed=bed
+                )
+                for bed in beds
+            ],
+        )
+
+
+# -- laws of every class ------------------------------------------------------------------------------------
+
+
+def _refuses_unknown_parameters(kind: Any) -> None:
+    try:
+        kind.Config(no_such_parameter=1)
+    except ValidationError:
+        return
+    require(False, "Config takes no_such_parameter; derive it from emulation.domain.cluster.Strict")
+
+
+def _has_defaults(kind: Any) -> None:
+    kind.Config()
+
+
+def _imports_no_truth(kind: Any) -> None:
+    found = truth_imports(kind)
+    require(not found, "; ".join(found))
+
+
+CLASS_LAWS: tuple[Law[Any], ...] = (
+    Law("refuses unknown parameters", _refuses_unknown_parameters),
+    Law("has a default for every parameter", _has_defaults, first=True),
+    Law("imports nothing from which the truth could be had", _imports_no_truth, first=True),
+)

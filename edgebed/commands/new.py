@@ -1,0 +1,83 @@
+"""`edgebed new`: a working start for a controller of one's own, with its test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edgebed.commands.console import out
+from edgebed.commands.options import QuietOption
+from emulation.domain.mistakes import ConfigError
+from emulation.recording import write_whole
+
+Kind = Literal["router", "deployer", "scheduler", "planner", "perf-model"]
+_TEST = '''"""The laws that {scheme} is held to, as `edgebed check` holds it."""
+
+from edgebed.check.looking import look
+
+
+def test_keeps_every_law() -> None:
+    assert [str(verdict) for verdict in look("{module}:{scheme}") if verdict.broken] == []
+'''
+
+
+def new(
+    kind: Annotated[Kind, typer.Argument(help="What it is to be.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="The module to write, as mylab/careful.py; a file that is there is never touched."
+        ),
+    ],
+    quiet: QuietOption = False,
+) -> None:
+    """Write a working start for a router, deployer, scheduler, planner or performance model, and its test."""
+    module, name = _module_of(file)
+    scheme = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
+    test = file.with_name(f"test_{file.name}")
+    for path in (file, test):
+        if path.exists():
+            raise ConfigError(f"{path}: is there already, and is left as it is; give another name")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    written = [_folder_is_package(folder) for folder in _folders(file)]
+    write_whole(file, _start(kind, module, name, scheme).encode())
+    write_whole(test, _TEST.format(module=module, scheme=scheme).encode())
+    for path in [*(p for p in written if p is not None), file, test]:
+        out.print(f"wrote {path}", highlight=False)
+    out.print(f"next: edgebed check {module}:{scheme}", style="dim", highlight=False)
+    out.print(f"then: edgebed compare demo --schemes sect,{module}:{scheme}", style="dim", highlight=False)
+
+
+def _module_of(file: Path) -> tuple[str, str]:
+    """The name of the module as it will be imported from here, and of its class. Raises `ConfigError`."""
+    parts = file.with_suffix("").parts
+    if file.suffix != ".py" or file.is_absolute() or not all(p.isidentifier() and p.isascii() for p in parts):
+        raise ConfigError(f"{str(file)!r}: is no module of a package here; give one as mylab/careful.py")
+    return ".".join(parts), "".join(word.capitalize() for word in parts[-1].split("_") if word) or "Mine"
+
+
+def _folders(file: Path) -> list[Path]:
+    """The folders that are packages on the way to a module."""
+    return [folder for folder in reversed(file.parents) if folder != Path()]
+
+
+def _folder_is_package(folder: Path) -> Path | None:
+    """See that a folder is a package; what was written for that."""
+    path = folder / "__init__.py"
+    if path.exists():
+        return None
+    write_whole(path, b"")
+    return path
+
+
+def _start(kind: Kind, module: str, name: str, scheme: str) -> str:
+    """The start of a kind under names of its own."""
+    start = kind.replace("-", "_")
+    text = (Path(__file__).parents[1] / "starts" / f"{start}.py").read_text(encoding="utf-8")
+    text = text.replace(f"edgebed.starts.{start}", module).replace(
+        'name="mine"', f'name="{module.rpartition(".")[2]}"'
+    )
+    return re.sub(r"\bMINE\b", scheme, re.sub(r"\bMine\b", name, text))

@@ -1,0 +1,98 @@
+"""What breaks a contract is said, with the law that it breaks; what breaks none passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edgebed.check.looking import look
+from edgebed.check.sealed import clock_reads, truth_imports
+from tests.build import mylab
+from tests.build.command_line import edgebed
+from tests.build.peeklab import Peeking
+
+HERE = mylab.HERE
+
+
+def broken(name: str) -> dict[str, str]:
+    """Law to what was seen, of those that a name breaks."""
+    return {v.law: v.broken for v in look(name) if v.broken}
+
+
+@pytest.mark.parametrize("name", [f"{HERE}:CAREFUL", f"{HERE}:Careful", "controller.routers.sect:Sect"])
+def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
+    assert broken(name) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "law", "seen"),
+    [
+        ("OUT_OF_RANGE", "answers with a column of the pool and a reason", "returned column"),
+        ("NO_PICK", "answers with a column of the pool and a reason", "returned None"),
+        ("ABSENT", "answers with a column of the pool and a reason", "whose node is away"),
+        ("FORGETFUL", "answers with a column of the pool and a reason", "KeyError: 'lost' in dispatched"),
+        ("Unpicklable", "goes on alike after pickling", "lock"),
+        (
+            "Clocked",
+            "reads no clock, file or unseeded random number",
+            "it calls time.monotonic (mylab.py, line",
+        ),
+        ("Moody", "decides alike with the same seed", "the same seed gave two decisions"),
+        ("Random", "reads no clock, file or unseeded random number", "it calls random."),
+        (
+            "Meddling",
+            "changes nothing by being asked",
+            "asked twice, it gave two decisions",
+        ),
+        (
+            "peeklab:Peeking",
+            "imports nothing from which the truth could be had",
+            "imports emulation.domain.truth",
+        ),
+        ("Lax", "refuses unknown parameters", "Config takes no_such_parameter"),
+        ("NEGATIVE", "keeps coefficients, uncertainty and predictions in their ranges", "coefficients (-"),
+        ("Growing", "keeps what it learns of one executor apart from others", "changed the law of llm1"),
+        ("Growing", "does not grow with time", "bytes after 200 results"),
+        ("GREEDY", "answers with a pattern that its node can run", "no-such-model"),
+    ],
+)
+def test_what_breaks_a_law_is_told_which_and_what_was_seen(name: str, law: str, seen: str) -> None:
+    found = broken(f"tests.build.{name}" if ":" in name else f"{HERE}:{name}")
+    assert seen in found.get(law, ""), found
+
+
+def test_the_command_ends_with_2_and_the_law_in_words() -> None:
+    said = edgebed("check", f"{HERE}:OUT_OF_RANGE", code=2)
+    assert f"router {HERE}:OutOfRange breaks the law that it answers with a column of the pool" in said.stderr
+    assert "Traceback" not in said.stderr
+    kept = edgebed("check", f"{HERE}:Careful", "--json")
+    assert yaml.safe_load(kept.stdout)["ok"] is True
+
+
+def test_a_name_that_is_nothing_of_ours_is_refused() -> None:
+    said = edgebed("check", f"{HERE}:COUNT", code=2)
+    assert "is neither a Scheme nor a class derived from one of Router" in said.stderr
+
+
+def test_a_clock_is_seen_wherever_it_is_read_from() -> None:
+    from datetime import datetime
+    from time import perf_counter as innocent  # noqa: TID251
+
+    assert clock_reads(lambda: innocent()) == [
+        f"it calls time.perf_counter (test_look.py, line {innocent_line()})"
+    ]
+    assert "datetime.now" in clock_reads(lambda: datetime.now())[0]  # noqa: TID251
+    assert clock_reads(lambda: None) == []
+
+
+def innocent_line() -> int:
+    """Where the test above reads its clock."""
+    text = Path(__file__).read_text(encoding="utf-8").splitlines()
+    return next(i for i, line in enumerate(text, 1) if "clock_reads(lambda: innocent()" in line)
+
+
+def test_the_truth_is_found_through_modules_of_the_same_package() -> None:
+    assert truth_imports(mylab.Careful) == []
+    assert "worlds_truth.py, line" in truth_imports(Peeking)[0]

@@ -36,7 +36,7 @@ def look(name: str) -> list[Verdict]:
     A scheme: the laws of those of its parts that are not shipped, then its own. Raises `ConfigError` for a name that is
     neither, or cannot be imported.
     """
-    found = _found(name)
+    found = find(name)
     if isinstance(found, Scheme):
         scheme = find_scheme(name)
         verdicts = [v for part, own in outsiders(scheme) for v in look_at_part(part, own)]
@@ -68,7 +68,8 @@ def _look_at_scheme(scheme: Scheme) -> list[Verdict]:
     return held_to(f"scheme {scheme.name}", schemes.LAWS, subjects)
 
 
-def _found(name: str) -> Any:
+def find(name: str) -> Any:
+    """The scheme or class of this name. Raises `ConfigError` for an unknown one."""
     if name in SCHEMES:
         return SCHEMES[name]
     for part in PARTS:

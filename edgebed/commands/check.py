@@ -23,8 +23,9 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Hold a controller of your own to the laws of its contract; exit code 2 and the broken law if it breaks one."""
-    from edgebed.check.looking import look
+    from edgebed.check.looking import find, look
 
+    find(name)
     say(f"holding {name} to its laws ...")
     verdicts = look(name)
     broken = [v for v in verdicts if v.broken]

@@ -50,6 +50,7 @@ from edgebed.commands.options import (
 from edgebed.commands.profile import profile, profiles
 from edgebed.commands.recover import recover
 from edgebed.commands.reproduce import app as reproduce_app
+from edgebed.commands.schema import schema
 from edgebed.commands.standing import down, up
 from edgebed.commands.steer import approve as approve_proposal
 from edgebed.commands.steer import events, inject, proposals, rate, reject, switch, undo
@@ -263,8 +264,6 @@ def report(
 
 
 app.command(cls=Command, rich_help_panel=RECORDS)(recover)
-
-
 app.command(cls=Command, rich_help_panel=RECORDS)(ui)
 
 
@@ -347,7 +346,8 @@ app.add_typer(calibrate_app, name="calibrate", rich_help_panel=MODELS)
 app.add_typer(models_app, name="models", rich_help_panel=MODELS)
 app.add_typer(train_app, name="train", rich_help_panel=MODELS)
 app.command("profile", cls=Command, rich_help_panel=MODELS)(profile)
-app.command("profiles", cls=Command, rich_help_panel=LISTS)(profiles)
+app.command(cls=Command, rich_help_panel=LISTS)(profiles)
+app.command(cls=Command, rich_help_panel=LISTS)(schema)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def test_keeps_every_law() -> None:
 
 
 def new(
-    kind: Annotated[Kind, typer.Argument(help="What it is to be.")],
+    kind: Annotated[Kind, typer.Argument(help="What the new class is to be.")],
     file: Annotated[
         Path,
         typer.Argument(

@@ -197,6 +197,8 @@ def call(words: str, param: Any, value: str) -> list[str]:
         "report": [str(run)],
         "replay": [str(run)],
         "cluster render": ["demo"],
+        "new": ["router", "newlab/mine.py"],
+        "schema": ["scenario"],
         "metrics spans": [str(run)],
     }.get(words, [])
     options = {

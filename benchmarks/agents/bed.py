@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgebed.runs.virtual import simulate
-from edgebed.wiring.controllers import find_scheme, run_header
+from edgebed.wiring.controllers import run_header
+from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.reasoners import with_reasoner
 from emulation.domain.records import RunHeader
 from emulation.domain.scenario import Scenario

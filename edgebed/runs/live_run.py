@@ -15,7 +15,8 @@ from edgebed.runs.failure import Failure, WorkError
 from edgebed.runs.layout import CASES_FILE, SCENARIO_FILE, Layout
 from edgebed.runs.load_process import start_load, stop_load
 from edgebed.runs.processes import process_figures, process_line
-from edgebed.wiring.controllers import build_controllers, find_scheme, run_header
+from edgebed.wiring.controllers import build_controllers, run_header
+from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.switching import LiveSchemes
 from emulation.domain.scenario import Scenario
 from emulation.metrics.summary import summarise

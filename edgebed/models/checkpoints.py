@@ -118,7 +118,7 @@ def make_tiny(folder: Path, seed: int = 0) -> list[Made]:
     def fill(building: Path) -> list[Made]:
         return [_make(name, shape, building / name, seed, "float32") for name, shape in TINY.items()]
 
-    return _whole(folder, fill)
+    return whole(folder, fill)
 
 
 def make_random(name: str, folder: Path, seed: int = 0, dtype: Dtype = "float32") -> Made:
@@ -128,10 +128,10 @@ def make_random(name: str, folder: Path, seed: int = 0, dtype: Dtype = "float32"
     """
     if name not in FULL:
         raise ConfigError(f"unknown model {name!r}; {did_you_mean(name, list(FULL))}")
-    return _whole(folder, lambda building: [_make(name, FULL[name], building, seed, dtype)])[0]
+    return whole(folder, lambda building: [_make(name, FULL[name], building, seed, dtype)])[0]
 
 
-def _whole(folder: Path, fill: Callable[[Path], list[Made]]) -> list[Made]:
+def whole(folder: Path, fill: Callable[[Path], list[Made]]) -> list[Made]:
     """Fill a folder beside the wanted one, and give it its name at the end."""
     if folder.exists():
         raise ConfigError(f"{folder}: is there already; remove it or name another folder")

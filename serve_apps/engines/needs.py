@@ -7,7 +7,7 @@ from types import ModuleType
 
 from emulation.files import ConfigError
 
-_EXTRA = {"vllm": "vllm"}
+_EXTRA = {"vllm": "vllm", "gguf": "gguf"}
 
 
 def need(library: str) -> ModuleType:

@@ -186,6 +186,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
         "calibrate check": [str(run)],
         "models make-tiny": ["made"],
         "models make-random": ["gpt2", "made"],
+        "models from-gguf": [str(run / "test_commands.py")],
         "compare": ["demo"],
         "simulate": ["demo"],
         "inject": ["slowdown"],
@@ -204,6 +205,7 @@ def call(words: str, param: Any, value: str) -> list[str]:
     options = {
         "profile": ["--model", "m"],
         "simulate": ["--scheme", "MA"],
+        "models from-gguf": OUT,
         "metrics spans": OUT,
         "metrics export": OUT,
     }.get(words, [])

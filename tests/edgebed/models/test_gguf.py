@@ -81,8 +81,8 @@ def test_weights_tokenizer_and_window_are_those_of_the_file(tmp_path: Path) -> N
 
 def test_the_command_says_what_a_testbed_must_say_and_it_is_one(tmp_path: Path) -> None:
     write_gguf(tmp_path / "tiny.gguf")
-    call = ["models", "from-gguf", str(tmp_path / "tiny.gguf"), "--out", str(tmp_path / "tiny")]
-    result = CliRunner().invoke(app, [*call, "--json"])
+    call = ["models", "from-gguf", str(tmp_path / "tiny.gguf"), "--out", str(tmp_path / "tiny"), "--json"]
+    result = CliRunner().invoke(app, call)
     assert result.exit_code == 0, result.output
     entry = json.loads(result.stdout)["testbed"]
     law = {"model": "tiny", "mode": "cpu", "theta": [0.001, 0.01], "source": "a test's own"}
@@ -95,9 +95,8 @@ def test_the_command_says_what_a_testbed_must_say_and_it_is_one(tmp_path: Path) 
         }
     )
     assert bed.backends[0].settings["source"] == str(tmp_path / "tiny")
-    again = CliRunner().invoke(app, call)
-    assert again.exit_code == 2
-    assert "is there already" in again.output
+    with pytest.raises(ConfigError, match="is there already"):
+        from_gguf(tmp_path / "tiny.gguf", tmp_path / "tiny")
 
 
 @pytest.mark.parametrize("content", [b"", b"GGML and more", b"GGUF cut off"])

@@ -97,7 +97,9 @@ def _read(file: Path) -> tuple[Any, Any]:
         model = transformers.AutoModelForCausalLM.from_pretrained(
             **where, quantization_config=settings, dtype=need("torch").float32
         )
-    except Exception as error:  # a stranger's reader over a stranger's file: struct.error, KeyError and others
+    except (
+        Exception
+    ) as error:  # a stranger's reader over a stranger's file: struct.error, KeyError and others
         said = " ".join(str(error).split())[:300]
         raise ConfigError(f"{file}: transformers cannot read it: {said or type(error).__name__}") from error
     return model, tokenizer

@@ -120,6 +120,26 @@ def test_control_switches_the_scheme_and_says_from_when_on_it_is_in_force() -> N
     assert asked("/control/scheme", {"to": "MA"}, calls=calls, client="10.0.0.9").status == 403
 
 
+@pytest.mark.parametrize(("token", "status"), [(None, 403), ("open", 200)])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/control/scheme", {"to": "mylab.careful:CAREFUL"}),
+        ("/control/inject", {"kind": "scheme", "to": "mylab.careful:CAREFUL", "at_s": 1.0}),
+    ],
+)
+def test_a_scheme_that_is_code_comes_in_only_with_the_token(
+    path: str, body: Any, token: str | None, status: int
+) -> None:
+    done = InForce(event=3, scheme="mylab.careful:CAREFUL", before="AL", in_force_s=12.5)
+    calls = MadeUpCalls(done if path.endswith("scheme") else 3)
+    keys = Keys(control=None if token is None else Secret(token))
+    given = {} if token is None else {"Authorization": f"Bearer {token}"}
+    reply = asked(path, body, headers=given, keys=keys, calls=calls, client="127.0.0.1")
+    assert reply.status == status
+    assert len(calls.called) == (status == 200)
+
+
 @pytest.mark.parametrize("body", [{"to": ""}, {"to": 3}, {"to": "two\nlines"}, {}, {"to": "MA", "at_s": 3}])
 def test_a_switch_names_one_scheme_or_is_refused(body: Any) -> None:
     calls = MadeUpCalls()

@@ -60,8 +60,8 @@ def ui(
     """Watch runs in a browser: live or recorded, with every decision, fault and figure at any moment."""
     from edgebed.commands.standing import http_settings
     from edgebed.runs.address import checked_url, is_loopback
-    from edgebed.ui.page.app import serve
     from edgebed.ui.page.folder import runs_of
+    from edgebed.ui.page.run_catalog import CachedRuns
     from serve_apps.wire.secret import Secret
 
     token = Secret.of("EDGEBED_TOKEN")
@@ -71,8 +71,11 @@ def ui(
             f"--host {host!r}: is reached from other machines; set EDGEBED_TOKEN to what readers must know, or "
             "leave it out"
         )
-    catalog = runs_of(folder, None if url is None else checked_url(url))
+    runs = CachedRuns(runs_of(folder, None if url is None else checked_url(url)))
     listening = _listening(host, port)
+    runs.prepare()  # beside the page's own libraries, which take a while to load
+    from edgebed.ui.page.app import serve
+
     shown = f"[{host}]" if ":" in host else host
     page = f"http://{shown}:{listening.getsockname()[1]}/"
 
@@ -82,7 +85,7 @@ def ui(
         if open_page:
             webbrowser.open(page)
 
-    serve(catalog, listening, host, token, names, ready)
+    serve(runs, listening, host, token, names, ready)
 
 
 def _listening(host: str, port: int) -> socket.socket:

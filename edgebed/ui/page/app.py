@@ -37,11 +37,11 @@ log = logging.getLogger("edgebed")
 
 
 def serve(
-    catalog: RunCatalog, listening: socket.socket, host: str, token: Secret | None, allow_hosts: Sequence[str],
+    cached: CachedRuns, listening: socket.socket, host: str, token: Secret | None, allow_hosts: Sequence[str],
     ready: Callable[[], None],
 ) -> None:  # fmt: skip
     """Serve the page on a socket that is bound, until SIGTERM or Ctrl-C. `ready` is called once it answers."""
-    cached, readings = CachedRuns(catalog), comparison.Readings()
+    readings = comparison.Readings()
     run.process_pool_start_method = "spawn"
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     ui.page("/", title="edgebed control room", language="en-US")(lambda: _asked_for(cached, readings))
@@ -62,7 +62,6 @@ def serve(
         lifespan="on",
         timeout_graceful_shutdown=END_S,
     )
-    cached.prepare()
     server = _Server(config, ready)
     server.run(sockets=[listening])
 

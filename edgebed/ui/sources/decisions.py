@@ -10,8 +10,8 @@ import numpy as np
 
 from controller.agents.reasoner import NONE, RULES
 from controller.meta.promises import MASKING
+from edgebed.ui.sifting.codes import Codes
 from edgebed.ui.sources.costs import Costs
-from edgebed.ui.sources.requests import Codes
 from edgebed.ui.sources.sorted import Column, Floats, Order
 from edgebed.ui.sources.steps import Steps
 from emulation.domain.records import PERSON, DecisionRecord

@@ -29,6 +29,8 @@ class OpenFile:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.path = Path(f"/proc/{os.getpid()}/fd/{self._fd}")
+        """By which another process opens this very file, whatever stands in its place by then."""
         finalize(self, os.close, self._fd)
         found = os.fstat(self._fd)
         self.identity = (found.st_dev, found.st_ino)
@@ -36,6 +38,11 @@ class OpenFile:
     def read(self, at: int, size: int) -> bytes:
         """Up to so many bytes from a place. Raises `OSError`."""
         return os.pread(self._fd, size, at)
+
+    @property
+    def size(self) -> int:
+        """Bytes there are by now. Raises `OSError`."""
+        return os.fstat(self._fd).st_size
 
 
 def standing_file(path: Path) -> tuple[Identity, int] | None:

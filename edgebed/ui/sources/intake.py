@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import inf, nan
+from itertools import repeat
+from math import inf
 from typing import cast
 
 import numpy as np
 import orjson
 
+from edgebed.ui.sifting.sifted import MOST_S, NO_LINE, Routed, Sifted, columns_of, sift
 from edgebed.ui.sources.decisions import ROUTER, Decisions, Place
 from edgebed.ui.sources.files import OpenFile
-from edgebed.ui.sources.requests import MOST_S, Requests
+from edgebed.ui.sources.requests import Requests
 from edgebed.ui.sources.world import World
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.records import DecisionRecord, EventRecord, RequestRecord, RunFooter, RunHeader
@@ -22,13 +24,7 @@ from emulation.metrics.switches import Switch, switches_of
 from emulation.metrics.view import RunView
 from emulation.recording import VersionError, decode, encode
 
-_IS_REQUEST = b'"kind":"request"}'
-_BY_ROUTER = b',"actor":"router",'
-_FIRST = 64
-"""Bytes of a line within which its actor stands, however many digits its moment has."""
 _SAMPLES_A_SLOT = 4
-_NO_LINE = (ValueError, TypeError, KeyError, OverflowError)
-"""What a line that is none of ours may raise."""
 
 
 @dataclass(slots=True)
@@ -66,14 +62,6 @@ class Tables:
         return float(latest) if latest > float("-inf") else 0.0
 
 
-def _number(text: bytes) -> float:
-    """The number that this is; NaN for what is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return nan
-
-
 class Intake:
     """Takes up what a file holds, piece by piece."""
 
@@ -94,9 +82,10 @@ class Intake:
     def feed(self, piece: bytes) -> None:
         """More of the present file. What follows its last line end waits for the rest of its line."""
         text = self._torn + piece if self._torn else piece
-        lines = text.split(b"\n")
-        self._torn = lines.pop()
-        self._take(lines)
+        end = text.rfind(b"\n") + 1
+        self._torn = text[end:]
+        if end:
+            self.take(sift(text[:end], self._at))
 
     def end(self) -> None:
         """Nothing more comes: a last line without its end counts, if it is one."""
@@ -106,39 +95,19 @@ class Intake:
             return
         self.feed(b"\n")
 
-    def _take(self, lines: Sequence[bytes]) -> None:
-        """Take up whole lines: runs of the router's decisions at once, requests together at the end."""
-        at, number = self._at, len(self._files) - 1
-        requests: list[bytes] = []
-        moments: list[float] = []
-        places: list[Place] = []
-        for line in lines:
-            size = len(line)
-            if line.endswith(_IS_REQUEST):
-                requests.append(line)
-            elif (found := line.find(_BY_ROUTER, 0, _FIRST)) > 0 and line.startswith(b'{"t_s":'):
-                moment = _number(line[7:found])
-                if abs(moment) < MOST_S:
-                    moments.append(moment)
-                    places.append((number, at, size))
-                else:
-                    self._take_other(line, (number, at, size))
+    def take(self, more: Sifted) -> None:
+        """What the next whole lines of the present file hold."""
+        number, tables = len(self._files) - 1, self.tables
+        for told in more.told:
+            if isinstance(told, Routed):
+                places = zip(repeat(number), told.at.tolist(), told.size.tolist(), strict=False)
+                tables.decisions.add_routed(told.moments, list(places))
             else:
-                self.tables.decisions.add_routed(np.array(moments), places)
-                moments, places = [], []
-                self._take_other(line, (number, at, size))
-            at += size + 1
-        self.tables.decisions.add_routed(np.array(moments), places)
-        self._take_requests(requests)
-        self._at = at
-        self.tables.lines += len(lines)
-
-    def _take_requests(self, lines: Sequence[bytes]) -> None:
-        try:
-            self.tables.requests.add(map(orjson.loads, lines))
-        except _NO_LINE:
-            for line in lines:
-                self._take_other(line, (0, 0, 0))
+                self._take_other(told.line, (number, told.at, len(told.line)))
+        if more.requests is not None:
+            tables.requests.add(more.requests)
+        self._at += more.size
+        tables.lines += more.lines
 
     def _take_other(self, line: bytes, place: Place) -> None:
         """Any line, checked field by field; of one that is bad, nothing is taken up."""
@@ -148,7 +117,9 @@ class Intake:
             if not isinstance(record, RunHeader) and not abs(record.t_s) < MOST_S:
                 raise ValueError(f"t_s {record.t_s:g} is beyond all times")
             if isinstance(record, RequestRecord):
-                tables.requests.add([orjson.loads(encode(record))])
+                one = columns_of([orjson.loads(encode(record))])
+                assert one is not None
+                tables.requests.add(one)
             elif isinstance(record, DecisionRecord):
                 if record.actor == ROUTER:
                     tables.decisions.add_routed(np.array([record.t_s]), [place])
@@ -165,7 +136,7 @@ class Intake:
                     tables.decisions.switched(record.t_s)
         except VersionError as error:
             self._complain(str(error))
-        except (RecordError, *_NO_LINE) as error:
+        except (RecordError, *NO_LINE) as error:
             self._complain(str(error))
 
     def _complain(self, said: str) -> None:

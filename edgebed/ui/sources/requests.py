@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from operator import itemgetter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgebed.ui.sifting.codes import NO_ONE, Codes
+from edgebed.ui.sifting.sifted import FLAGS, NAMES, NUMBERS, RequestColumns, in_common
 from edgebed.ui.sources.sorted import Column, Instants, Ints, Latest, Order
 from emulation.metrics.view import node_of
-
-_NUMBERS = (
-    "intended_s", "dispatched_s", "started_s", "ended_s", "service_s", "transfer_s", "predicted_s", "turn_s",
-    "attempt",
-)  # fmt: skip
-_NAMES = ("model", "origin", "executor", "outcome")
-_FLAGS = ("counted", "stutter")
-_PICK = itemgetter(*_NUMBERS, *_NAMES, *_FLAGS)
-MOST_S = 1e12
-"""No moment of a run is as far from its begin."""
-NO_ONE = -1
-"""Code of a name that is not there."""
-
-
-class Codes(dict[Any, int]):
-    """Names as numbers, in the order they first come. Raises `TypeError` for what is no name."""
-
-    def __init__(self) -> None:
-        super().__init__({None: NO_ONE})
-        self.names: list[str] = []
-
-    def __missing__(self, name: Any) -> int:
-        if not isinstance(name, str):
-            raise TypeError(f"{name!r} is no name")
-        self[name] = code = len(self.names)
-        self.names.append(name)
-        return code
 
 
 class Busy:
@@ -62,11 +36,11 @@ class Requests:
     """Every request that a record names. Of one that was served in several attempts, the last is known."""
 
     def __init__(self) -> None:
-        self.names = {name: Codes() for name in _NAMES}
-        self._columns = {name: Column() for name in _NUMBERS}
-        self._columns |= {name: Column(np.int32) for name in (*_NAMES, "node")}
+        self.names = {name: Codes() for name in NAMES}
+        self._columns = {name: Column() for name in NUMBERS}
+        self._columns |= {name: Column(np.int32) for name in (*NAMES, "node")}
         self._nodes = Codes()
-        self._columns |= {name: Column(bool) for name in _FLAGS}
+        self._columns |= {name: Column(bool) for name in FLAGS}
         self.arrived, self.done, self.failed = Instants(), Instants(), Instants()
         self.by_end, self.by_dispatch = Order(), Order()
         self.executors: dict[str, Busy] = {}
@@ -88,24 +62,12 @@ class Requests:
         """The code of a name, below `NO_ONE` if nobody has it."""
         return self.names[column].get(name, NO_ONE - 1)
 
-    def add(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Take up the fields of these lines, of which no more than one need be there at a time.
-
-        Raises `ValueError`, `TypeError`, `KeyError` or `OverflowError` if one is none, and has then taken nothing.
-        """
-        picked = list(zip(*map(_PICK, rows), strict=True))
-        if not picked:
-            return
-        times = np.array(picked[: len(_NUMBERS)], dtype=float)
-        fields = dict(zip(_NUMBERS, times, strict=True))
-        for name, column in zip(_NAMES, picked[len(_NUMBERS) :], strict=False):
-            codes = self.names[name]
-            fields[name] = np.array([codes[n] for n in column], dtype=np.int32)
+    def add(self, more: RequestColumns) -> None:
+        """Take up these."""
+        fields = dict(more.fields)
+        for name in NAMES:
+            fields[name] = in_common(fields[name], more.names[name], self.names[name])
         fields["node"] = self._nodes_of(fields["executor"])
-        for name, column in zip(_FLAGS, picked[-len(_FLAGS) :], strict=True):
-            fields[name] = np.array(column, dtype=bool)
-        if not (np.abs(times[[0, 3]]) < MOST_S).all() or (np.abs(times) >= MOST_S).any():
-            raise ValueError("a request without its times, or beyond all times")
         first = len(self)
         for name, values in fields.items():
             self._columns[name].add(values)

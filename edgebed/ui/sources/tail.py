@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
+from edgebed.ui.sifting.beside import LONG, sifted_beside
 from edgebed.ui.sources.files import OpenFile, begin_s, client_logs, parts_of, standing_file
 from edgebed.ui.sources.first_token import FirstTokens
 from edgebed.ui.sources.intake import Intake, Tables
@@ -55,6 +56,19 @@ class Reading:
                 return False
         self._read_logs()
         return True
+
+    def read_all(self) -> None:
+        """Read until the end of what there is, a long record by several processes. Raises `OSError`."""
+        while not self.step(time.monotonic()):
+            if self._file is not None and self._file.size - self._at >= LONG:
+                self._read_beside(self._file)
+
+    def _read_beside(self, file: OpenFile) -> None:
+        """Most of what the present file holds by now; if processes cannot be had, it is read as any other."""
+        with suppress(RuntimeError), closing(sifted_beside(file, self._at, file.size)) as stretches:
+            for each in stretches:
+                self._intake.take(each)
+                self._at += each.size
 
     def end(self) -> None:
         """Nobody writes any more: a last line without its end counts."""
@@ -115,6 +129,5 @@ class Tail:
         return True
 
     def read_all(self) -> None:
-        """Read until the end of what there is."""
-        while not self.reading.step(time.monotonic() + 60.0):
-            pass
+        """Read until the end of what there is. Raises `OSError`."""
+        self.reading.read_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec, resolve_name
@@ -39,12 +40,15 @@ def clock_reads(run: Callable[[], object]) -> list[str]:
             if name:
                 seen[f"it calls {name} ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"] = None
 
-    before = sys.getprofile()
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()  # whoever is called when the collector runs is not `run`
     sys.setprofile(look)
     try:
         run()
     finally:
         sys.setprofile(before)
+        if collects:
+            gc.enable()
     return list(seen)
 
 

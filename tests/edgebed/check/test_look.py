@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,18 @@ def innocent_line() -> int:
     """Where the test above reads its clock."""
     text = Path(__file__).read_text(encoding="utf-8").splitlines()
     return next(i for i, line in enumerate(text, 1) if "clock_reads(lambda: innocent()" in line)
+
+
+def test_what_the_collector_calls_meanwhile_is_not_charged_to_a_decider() -> None:
+    def timed(*_: object) -> None:
+        time.perf_counter()  # noqa: TID251
+
+    gc.callbacks.append(timed)
+    try:
+        assert clock_reads(lambda: [[number] for number in range(100_000)]) == []
+    finally:
+        gc.callbacks.remove(timed)
+    assert gc.isenabled()
 
 
 def test_the_truth_is_found_through_modules_of_the_same_package() -> None:

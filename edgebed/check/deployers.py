@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from edgebed.check.law import Law, require
-from edgebed.check.sealed import clock_reads
+from edgebed.check.sealed import reads_of
 from edgebed.check.views import random_view
 from emulation.domain.actions import NodeConfig
 from emulation.domain.cluster import TestbedConfig
@@ -83,7 +83,7 @@ def _repeats_if_it_says_so(subject: DeployerSubject) -> None:
 
 
 def _reads_no_clock(subject: DeployerSubject) -> None:
-    seen = clock_reads(lambda: subject.answers(subject.made()))
+    seen = reads_of(subject.made, subject.answers)
     require(not seen, "; ".join(seen))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf, isclose, nan
 
 from edgebed.check.law import Law, require
-from edgebed.check.sealed import clock_reads
+from edgebed.check.sealed import reads_of
 from edgebed.check.worlds import devices
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import PerfKey, PerformanceModel
@@ -131,12 +131,11 @@ def _knows_its_executors(subject: ModelSubject) -> None:
 
 
 def _reads_no_clock(subject: ModelSubject) -> None:
-    def run() -> None:
-        model = subject.made()
+    def use(model: PerformanceModel) -> None:
         feed(model, LLM, token_samples((0.002, 0.03), 20))
         model.predict(LLM, (512.0, 32.0))
 
-    seen = clock_reads(run)
+    seen = reads_of(subject.made, use)
     require(not seen, "; ".join(seen))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import orjson
 
 from edgebed.check.law import Law, require
-from edgebed.check.sealed import clock_reads
+from edgebed.check.sealed import reads_of
 from edgebed.check.views import random_snapshot
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import TestbedConfig
@@ -84,10 +84,8 @@ def _goes_on_after_pickling(subject: PlannerSubject) -> None:
 
 
 def _reads_no_clock(subject: PlannerSubject) -> None:
-    def run() -> None:
-        subject.made().decide(random_snapshot(subject.testbed, 5))
-
-    seen = clock_reads(run)
+    snapshot = random_snapshot(subject.testbed, 5)
+    seen = reads_of(subject.made, lambda planner: planner.decide(snapshot))
     require(not seen, "; ".join(seen))
 
 

@@ -13,7 +13,7 @@ from controller.perf.nnls import Nnls
 from controller.routers.guarded import Guarded
 from controller.routers.router import Router
 from edgebed.check.law import Law, require
-from edgebed.check.sealed import clock_reads
+from edgebed.check.sealed import reads_of
 from edgebed.check.worlds import WORLDS, Driver, ready, request
 from emulation.domain.actions import RouteGuide, RoutingDecision
 from emulation.domain.cluster import TestbedConfig
@@ -154,11 +154,11 @@ def _no_mask_stops_a_request(subject: RouterSubject) -> None:
 
 
 def _reads_no_clock(subject: RouterSubject) -> None:
-    def run() -> None:
-        for _ in Driver(subject.path(), subject.testbed).steps(20):
+    def use(path: FastPath) -> None:
+        for _ in Driver(path, subject.testbed).steps(20):
             pass
 
-    seen = clock_reads(run)
+    seen = reads_of(subject.path, use)
     require(not seen, "; ".join(seen))
 
 

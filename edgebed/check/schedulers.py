@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from controller.objective import Objective
 from controller.planners.search import SearchPlanner
 from edgebed.check.law import Law, require
-from edgebed.check.sealed import clock_reads
+from edgebed.check.sealed import reads_of
 from edgebed.check.views import random_snapshot
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import TestbedConfig
@@ -79,11 +79,8 @@ def _goes_on_after_pickling(subject: SchedulerSubject) -> None:
 
 def _reads_no_clock(subject: SchedulerSubject) -> None:
     _, policy = subject.policies()
-
-    def run() -> None:
-        subject.made().decide(random_snapshot(subject.testbed, 3), policy)
-
-    seen = clock_reads(run)
+    snapshot = random_snapshot(subject.testbed, 3)
+    seen = reads_of(subject.made, lambda scheduler: scheduler.decide(snapshot, policy))
     require(not seen, "; ".join(seen))
 
 

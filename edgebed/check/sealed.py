@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 SEALED = (
     "emulation.domain.truth", "emulation.engine", "emulation.executor", "emulation.faults", "serve_apps", "workloads",
 )  # fmt: skip
 """Modules from which the truth could be had."""
+_OPENING = ("posix.open", "io.open", "io.open_code")
 _DATES = ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")
 _FUNCTIONS = {
     "time": (
@@ -27,17 +28,28 @@ _FUNCTIONS = {
 }  # fmt: skip
 
 
-def clock_reads(run: Callable[[], object]) -> list[str]:
+MadeT = TypeVar("MadeT")
+
+
+def reads_of(make: Callable[[], MadeT], use: Callable[[MadeT], object]) -> list[str]:
+    """As `clock_reads`, of a decider that is made and used; while it is made, it may read its weights from a file."""
+    made: list[MadeT] = []
+    while_made = clock_reads(lambda: made.append(make()), files=True)
+    return [*while_made, *clock_reads(lambda: use(made[0]))]
+
+
+def clock_reads(run: Callable[[], object], files: bool = False) -> list[str]:
     """Where something reads a clock, opens a file or draws from the interpreter's own randomness, while `run` runs.
 
-    `it calls time.monotonic (careful.py, line 12)`; what Python itself does to import a module does not count.
+    `it calls time.monotonic (careful.py, line 12)`; what Python itself does to import a module does not count. `files`:
+    files may be opened.
     """
     seen: dict[str, None] = {}
 
     def look(frame: FrameType, event: str, called: Any) -> None:
         if event == "c_call" and not frame.f_code.co_filename.startswith("<frozen"):
             name = _forbidden(called)
-            if name:
+            if name and not (files and name in _OPENING):
                 seen[f"it calls {name} ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"] = None
 
     before, collects = sys.getprofile(), gc.isenabled()

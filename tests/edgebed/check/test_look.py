@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from edgebed.check.looking import look
-from edgebed.check.sealed import clock_reads, truth_imports
+from edgebed.check.sealed import clock_reads, reads_of, truth_imports
 from tests.build import mylab
 from tests.build.command_line import edgebed
 from tests.build.peeklab import Peeking
@@ -105,6 +105,15 @@ def test_what_the_collector_calls_meanwhile_is_not_charged_to_a_decider() -> Non
     finally:
         gc.callbacks.remove(timed)
     assert gc.isenabled()
+
+
+def test_weights_may_be_read_while_a_decider_is_made_and_not_while_it_decides(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.write_text("1")
+    assert reads_of(weights.read_text, len) == []
+    (seen,) = reads_of(lambda: weights, Path.read_text)
+    assert seen.startswith("it calls io.open")
+    assert reads_of(time.monotonic, abs) != []  # noqa: TID251
 
 
 def test_the_truth_is_found_through_modules_of_the_same_package() -> None:

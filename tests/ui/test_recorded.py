@@ -20,6 +20,9 @@ TABS = ("Live / replay", "Decisions", "Comparison", "Faults & steering", "Costs"
 def serious_findings(visitor: Visitor) -> list[str]:
     """What axe-core finds on the page as it is, that keeps somebody out; a dialog that still opens is waited for."""
     expect(visitor.page.locator(".q-dialog__inner--animating")).to_have_count(0)
+    visitor.page.wait_for_function(
+        "[...document.querySelectorAll('.q-dialog')].every((d) => !d.getAnimations({subtree: true}).length)"
+    )
     return [
         f"{v['id']}: {v['help']}: {v['nodes'][0]['html'][:200]}"
         for v in Axe().run(visitor.page).response["violations"]

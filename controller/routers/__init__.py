@@ -1,6 +1,6 @@
 """Routers: one choice per request. Read `router.py` (what one is), `sect.py`, then `table.py`.
 
-A new router is one file and one line in `ROUTERS`; `tests/contracts/test_routers.py` checks it.
+A new router is one file and one line in `ROUTERS`; `edgebed check` and `tests/contracts` hold it to the same laws.
 """
 
 from __future__ import annotations

@@ -59,16 +59,21 @@ class Reading:
 
     def read_all(self) -> None:
         """Read until the end of what there is, a long record by several processes. Raises `OSError`."""
+        helped = True
         while not self.step(time.monotonic()):
-            if self._file is not None and self._file.size - self._at >= LONG:
-                self._read_beside(self._file)
+            if helped and self._file is not None and self._file.size - self._at >= LONG:
+                helped = self._read_beside(self._file)
 
-    def _read_beside(self, file: OpenFile) -> None:
-        """Most of what the present file holds by now; if processes cannot be had, it is read as any other."""
-        with suppress(RuntimeError), closing(sifted_beside(file, self._at, file.size)) as stretches:
-            for each in stretches:
-                self._intake.take(each)
-                self._at += each.size
+    def _read_beside(self, file: OpenFile) -> bool:
+        """Most of what the present file holds by now; False if processes fail: what they left is read here."""
+        try:
+            with closing(sifted_beside(file, self._at, file.size)) as stretches:
+                for each in stretches:
+                    self._intake.take(each)
+                    self._at += each.size
+        except (OSError, RuntimeError):  # whatever is wrong with the file itself shows when it is read here
+            return False
+        return True
 
     def end(self) -> None:
         """Nobody writes any more: a last line without its end counts."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Generator
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from edgebed.runs.comparison import compare_virtual
 from edgebed.runs.layout import Layout
 from edgebed.ui.sifting import beside
-from edgebed.ui.sifting.sifted import sift
+from edgebed.ui.sifting.sifted import Sifted, sift
 from edgebed.ui.sources import tail
 from edgebed.ui.sources.files import OpenFile
 from edgebed.ui.sources.intake import Intake
@@ -50,6 +51,28 @@ def test_stretches_are_whole_lines_one_behind_the_other(
     assert found[-1][1] == text.rfind(b"\n") + 1
     assert all(text[end - 1 : end] == b"\n" for _, end in found)
     assert sum(sift(text[begin:end], begin).lines for begin, end in found) == text.count(b"\n")
+
+
+@pytest.mark.parametrize("failure", [BlockingIOError("no process to be had"), RuntimeError("one was killed")])
+@pytest.mark.parametrize("after", [0, 2])
+def test_what_failing_processes_leave_is_read_here(
+    record: Path, failure: Exception, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def failing(file: OpenFile, at: int, until: int) -> Generator[Sifted]:
+        tries.append(at)
+        for begin, end in islice(beside._stretches(file, at, until), after):
+            yield sift(file.read(begin, end - begin), begin)
+        raise failure
+
+    whole = all_said(open_run(record))
+    monkeypatch.setattr(beside, "STRETCH", 9_000)
+    monkeypatch.setattr(tail, "LONG", 1)
+    monkeypatch.setattr(tail, "PIECE", 500)
+    monkeypatch.setattr(tail, "sifted_beside", failing)
+    assert all_said(open_run(record)) == whole
+    assert len(tries) == 1, "it is not tried again"
 
 
 def test_a_record_read_beside_shows_what_one_shows_that_is_read_here(

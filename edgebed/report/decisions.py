@@ -9,7 +9,7 @@ from typing import Any
 
 from controller.scoring import AVOID_S, OFF_S, UNROUTED_S
 from edgebed.report.figures import number
-from emulation.domain.records import DecisionRecord
+from emulation.domain.records import HYPOTHETICAL, DecisionRecord
 from emulation.metrics.shares import share_percent
 from emulation.recording import Run
 
@@ -27,7 +27,7 @@ def control_lines(run: Run, per_actor: int = PER_ACTOR) -> list[dict[str, str]]:
     by_kind: dict[str, list[DecisionRecord]] = defaultdict(list)
     for decision in run.decisions:
         kind = decision.actor.split(":", 1)[0]
-        if kind != "router":
+        if kind != "router" and decision.outcome != HYPOTHETICAL:
             by_kind[kind].append(decision)
     order = {"planner": 0, "meta": 1, "scheduler": 2, "deployer": 3}
     kinds = sorted(by_kind, key=lambda k: (order.get(k, 9), k))

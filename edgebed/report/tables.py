@@ -22,6 +22,7 @@ from edgebed.report.figures import (
     with_interval,
 )
 from edgebed.report.model import Comparison, FaultEntry
+from edgebed.report.shadowed import shadow_remarks
 from edgebed.report.stats import Interval
 from edgebed.report.switched import switch_remarks
 from emulation.domain.records import DecisionRecord
@@ -260,7 +261,8 @@ def checks(comparison: Comparison) -> list[TableCell]:
         text = f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded"
         lines.append(TableCell(text, "CUT", "bad"))
     lines += _left_out(comparison)
-    remarks = (*_few(comparison), *switch_remarks(results), *recorder_remarks(results), *comparison.remarks)
+    remarks = (*_few(comparison), *switch_remarks(results), *shadow_remarks(results))
+    remarks += (*recorder_remarks(results), *comparison.remarks)
     lines += [TableCell(text, "note", "muted") for text in remarks]
     unnamed = sum(r.summary.unnamed for r in results)
     if unnamed:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from edgebed.wiring.controllers import OracleTruth, build_controllers, in_virtual_gateways
 from edgebed.wiring.parts import find_scheme, scheme_names
 from edgebed.wiring.reasoners import check_reasoner, reasoner_label
 from emulation.domain.events import SchemeSwitch
+from emulation.domain.ports import FastPath
 from emulation.domain.scenario import Scenario
 from emulation.engine.control import Newcomers
 from emulation.files import ConfigError
@@ -72,6 +74,24 @@ class LiveSchemes:
     def refusals(self) -> dict[str, str]:
         """Every scheme, to why the run cannot be switched to it; empty: it can."""
         return {name: self._refusal(name) for name in self._known()}
+
+    def shadow(self, scheme: str) -> FastPath:
+        """The fast path of a scheme, to decide in the shadow of the one in force.
+
+        Whoever may ask a model may name one, so only what has a name comes in: a dotted path would be code. Raises
+        `ConfigError`.
+        """
+        if scheme not in self._known():
+            raise ConfigError(f"no scheme is called {scheme!r}; `edgebed schemes` lists them")
+        self.check(scheme)
+        row = find_scheme(scheme)
+        if row.router == "table":
+            raise ConfigError(
+                f"{scheme} routes by the table of a scheduler, which does not act in the shadow"
+            )
+        made: Any = build_controllers(row, self.scenario, self.seed).fast_path
+        path: FastPath = made.innermost
+        return path
 
     def _known(self) -> list[str]:
         """The schemes there are by name, and the run's own, which may be somebody's."""

@@ -31,6 +31,8 @@ NAMES_UNFINISHED = 3
 World = Literal["virtual", "live"]
 PERSON = "person"
 """Actor of what somebody did by hand: no decision of a controller's."""
+HYPOTHETICAL = "hypothetical"
+"""Outcome of a decision that nobody was to carry out: of a shadow, or asked for by a dry route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class DecisionRecord:
     t_s: float
     """When it was decided."""
     actor: str
-    """`router`, `scheduler`, `deployer:<node>`, `planner`, `meta`; `person`: somebody, by hand."""
+    """`router`, `scheduler`, `deployer:<node>`, `planner`, `meta`; `person`: somebody, by hand; `shadow:<scheme>` and
+    `dry`: what would have been decided about a request, and was not done."""
     cause: str
     inputs_age_s: float
     choice: Any
@@ -131,7 +134,7 @@ class DecisionRecord:
     """When it took effect; None if it never did."""
     promised: str | None = None
     outcome: str = "applied"
-    """applied, voided (with the reason in `violations`), or rejected."""
+    """applied, voided (with the reason in `violations`), rejected, or hypothetical: nobody was to carry it out."""
     violations: tuple[str, ...] = ()
     changes: int = 0
     """Executors whose mode it changed (reconfigurations)."""

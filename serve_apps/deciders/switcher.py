@@ -54,6 +54,10 @@ class Switcher:
         taken = await self._calls.call(RECORDER, "taken_up", *asked, limit_s=TAKEN_UP_S + CALL_LIMIT_S)
         return Switched(cast.reasoner, taken)
 
+    async def shadow(self, scheme: str) -> bytes:
+        """The fast path of a scheme alone, pickled. Raises `ValueError` with the reason if it cannot be a shadow."""
+        return await asyncio.to_thread(lambda: pickle.dumps(self._known().shadow(scheme)))
+
     def _known(self) -> Schemes:
         """In a thread: what makes schemes takes seconds to import."""
         if self._schemes is None:

@@ -18,6 +18,7 @@ from serve_apps.gateway.openai.bodies import MOST_PROMPT
 from serve_apps.gateway.quota import Quotas
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.wire.ask import TOO_LONG, Ask, BadAsk
+from serve_apps.wire.calls import Unreached
 from serve_apps.wire.secret import Secret
 from workloads.lengths import payload_bytes
 
@@ -60,16 +61,25 @@ class Admission:
         message = f"the model {model_id[:80]!r} does not exist"
         raise HttpError(404, message, param="model", code="model_not_found")
 
+    async def let_into_the_shadow(self, scheme: str) -> None:
+        """Have a scheme decide in the shadow from now on, if it does not already.
+
+        Raises `BadAsk` if it cannot, `HttpError` 503 while the process that would build it does not answer.
+        """
+        dispatcher = self.dispatcher()
+        try:
+            await dispatcher.shadows.let_in(scheme, lambda: dispatcher.fast_path)
+        except Unreached as error:
+            message = f"the controllers of {scheme} are not there yet: {error}"
+            raise HttpError(503, message, "server_error", code="not_ready", headers=_SOON) from error
+
     @contextmanager
     def admitted(self, exchange: Exchange, ask: Ask) -> Iterator[tuple[Dispatcher, Request]]:
         """Who serves an ask, and the request it becomes; its client's name for it is taken until it is over.
 
         Raises `HttpError`, or `BadAsk` for a bad ask or header.
         """
-        records = self.dispatcher().records
-        if records.full:  # what is asked now could not be recorded
-            raise HttpError(503, records.trouble, "server_error", code="records_full", headers=_SOON)
-        dispatcher, asked = self.looked_at(exchange, ask)
+        dispatcher, asked = self.charged(exchange, ask)
         try:
             with dispatcher.names.claimed(asked.id) as request_id:
                 yield dispatcher, asked if request_id == asked.id else replace(asked, id=request_id)
@@ -78,13 +88,15 @@ class Admission:
             wrong = {"param": "X-Request-ID", "code": "duplicate_request"}
             raise HttpError(409, message, headers=ONCE, **wrong) from error
 
-    def looked_at(self, exchange: Exchange, ask: Ask) -> tuple[Dispatcher, Request]:
+    def charged(self, exchange: Exchange, ask: Ask) -> tuple[Dispatcher, Request]:
         """Who would serve an ask, and the request it would become, under its client's name, which stays free.
 
         It counts against its client's quota. Raises as `admitted` does.
         """
         dispatcher = self.dispatcher()
-        run = dispatcher.run
+        run, records = dispatcher.run, dispatcher.records
+        if records.full:  # what is asked now could not be recorded
+            raise HttpError(503, records.trouble, "server_error", code="records_full", headers=_SOON)
         spec = self.model(ask.model)
         _check_modality(ask, spec.modality, exchange.scope["path"])
         _check_length(ask, spec)

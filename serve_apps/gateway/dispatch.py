@@ -27,6 +27,7 @@ from serve_apps.gateway.flight import Flight, Refused, Told, attempt_of
 from serve_apps.gateway.links import Links
 from serve_apps.gateway.names import Names
 from serve_apps.gateway.replicas import Replicas
+from serve_apps.gateway.shadows import Shadows
 from serve_apps.observe.metrics import OTHER
 from serve_apps.observe.requests import RequestCounts, Stream
 from serve_apps.records.batch import RecordBatch
@@ -70,6 +71,7 @@ class Dispatcher:
         """`plan` and `guide` to when the one in force was heard."""
         self.links: Links | None = None
         """Ways to nodes on other machines; None: all are on this one."""
+        self.shadows = Shadows(calls)
         self.records = batch
         """On their way to the recorder."""
         self._holds = Holds()
@@ -94,7 +96,9 @@ class Dispatcher:
         """Lifecycle of an executor; whoever is held looks again."""
         (self._away.add if news.state == "away" else self._away.discard)(news.executor)
         now_s = self.clock.now_s()
-        self.fast_path.executor_changed(news.executor, news.state, news.mode, news.ready_at_s, now_s)
+        said = (news.executor, news.state, news.mode, news.ready_at_s, now_s)
+        self.fast_path.executor_changed(*said)
+        self.shadows.hear(lambda path: path.executor_changed(*said))
         self.wake()
 
     def commanded(self, command: MacroPolicy | RouteGuide) -> None:
@@ -148,20 +152,33 @@ class Dispatcher:
         in_flight = [(f.request, f.work.executor) for f in self.flights.values() if f.work]
         return self.fast_path, in_flight, self.run.switch
 
+    def dispatched(self, request: Request, decision: RoutingDecision, now_s: float) -> None:
+        """A request was sent, by this gateway or another."""
+        self.fast_path.dispatched(request, decision, now_s)
+        self.shadows.dispatched(request, decision, now_s)
+
+    def completed(self, completion: Completion) -> None:
+        """A request that was sent, by this gateway or another, is over."""
+        self.fast_path.completed(completion)
+        self.shadows.hear(lambda path: path.completed(completion))
+
     # -- one request -----------------------------------------------------------------------------------
 
-    async def answer(self, request: Request, ask: Ask) -> Answer:
-        """Serve a request to its end. Raises `Refused` if it does not end well."""
-        with self._flight(request, ask) as flight:
+    async def answer(self, request: Request, ask: Ask, shadow: str | None = None) -> Answer:
+        """Serve a request to its end. `shadow`: scheme whose decision is recorded too. Raises `Refused` if it does not
+        end well."""
+        with self._flight(request, ask, shadow) as flight:
             work: Work | None = await self._choose(flight)
             while work is not None:
                 answer = await self._attempts.whole(flight, work)
                 work = await self._next(flight, work, answer)
             return answer
 
-    async def stream(self, request: Request, ask: Ask) -> AsyncGenerator[Delta | Answer]:
+    async def stream(
+        self, request: Request, ask: Ask, shadow: str | None = None
+    ) -> AsyncGenerator[Delta | Answer]:
         """Like `answer`, its text on the way, the `Answer` last. A second attempt goes on where the first stopped."""
-        with self._flight(request, ask) as flight:
+        with self._flight(request, ask, shadow) as flight:
             work: Work | None = await self._choose(flight)
             while work is not None:
                 told = Told(flight)
@@ -177,9 +194,9 @@ class Dispatcher:
             yield answer
 
     @contextmanager
-    def _flight(self, request: Request, ask: Ask) -> Iterator[Flight]:
+    def _flight(self, request: Request, ask: Ask, shadow: str | None) -> Iterator[Flight]:
         """A request is here; one that leaves without an end was given up by its client."""
-        flight = self.flights[request.id] = Flight(request, ask, self.clock.now_s())
+        flight = self.flights[request.id] = Flight(request, ask, self.clock.now_s(), shadow=shadow)
         self.records.add("arrive", request)
         try:
             yield flight
@@ -195,6 +212,9 @@ class Dispatcher:
             if now_s >= request.deadline_s:
                 raise self._end(flight, "expired", "deadline passed while held")
             decision = self.fast_path.route(request, now_s)
+            if flight.shadow is not None:
+                self.records.add("audit", self.shadows.decide(flight.shadow, request, now_s))
+                flight.shadow = None
             again_s = HELD_LOOK_S if decision.again_s is None else decision.again_s / self.run.speedup
             executor, node = decision.executor, self._node_of.get(decision.executor or "")
             if decision.action in REFUSALS:
@@ -209,7 +229,7 @@ class Dispatcher:
                 break
         self._holds.over(request.id)
         self.records.add("route", request, decision, now_s)
-        self.fast_path.dispatched(request, decision, now_s)
+        self.dispatched(request, decision, now_s)
         reads = (node, request.model) in self._readers
         flight.decision, flight.avoided = decision, None
         flight.work = Work(
@@ -266,7 +286,7 @@ class Dispatcher:
         self._feed_back(flight.request, work.executor, "aborted", attempt_of(work))
 
     def _feed_back(self, request: Request, executor: str, outcome: Outcome, measured: Measured) -> None:
-        self.fast_path.completed(Completion(request, executor, outcome, self.clock.now_s(), measured))
+        self.completed(Completion(request, executor, outcome, self.clock.now_s(), measured))
 
     def _end(self, flight: Flight, outcome: Outcome, reason: str, ended_s: float | None = None) -> Refused:
         """Close the flight and record it; `ended_s`: by its node. Returns the `Refused` to raise unless it is done."""

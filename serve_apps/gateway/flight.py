@@ -40,6 +40,8 @@ class Flight:
     ask: Ask
     sent_s: float
     attempt: int = 1
+    shadow: str | None = None
+    """Scheme that is yet to decide about it in the shadow."""
     decision: RoutingDecision | None = None
     work: Work | None = None
     """The attempt that is out; None while the request is held."""

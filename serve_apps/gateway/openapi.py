@@ -13,6 +13,7 @@ from serve_apps.gateway.openai.completions import COMPLETIONS
 from serve_apps.gateway.openai.form import Form
 from serve_apps.gateway.openai.images import IMAGES
 from serve_apps.gateway.openai.responses import RESPONSES
+from serve_apps.gateway.shadows import HEADER as SHADOW
 
 FORMS: tuple[Form[Any], ...] = (CHAT, COMPLETIONS, IMAGES, RESPONSES)
 """Every form of asking a model."""
@@ -51,7 +52,7 @@ def _post(form: Form[Any]) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     return {
         "summary": form.summary,
-        "parameters": [_header(name) for name in ("X-Request-ID", "X-Edge-Origin", DRY_ROUTE)],
+        "parameters": [_header(name) for name in ("X-Request-ID", "X-Edge-Origin", DRY_ROUTE, SHADOW)],
         "requestBody": {"required": True, "content": _json(_ref(form.body.__name__))},
         "responses": {
             "200": {"description": "The answer", "content": content},

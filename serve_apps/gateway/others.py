@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from typing import Protocol
 
 from emulation.domain.actions import RoutingDecision
 from emulation.domain.measured import Measured
-from emulation.domain.ports import Completion, FastPath
+from emulation.domain.ports import Completion
 from emulation.domain.request import Outcome, Request
 from serve_apps.observe.samples import Sample
 from serve_apps.wire.clock import LiveClock
@@ -21,13 +21,21 @@ from serve_apps.wire.log import Heard
 from serve_apps.wire.messages import Came, Left
 
 
+class Listener(Protocol):
+    """Who hears of requests that others sent, as of its own."""
+
+    def dispatched(self, request: Request, decision: RoutingDecision, now_s: float) -> None: ...
+
+    def completed(self, completion: Completion) -> None: ...
+
+
 class Others:
     """Requests of other gateways in one run, by what this one has heard so far."""
 
-    def __init__(self, own: int, fast_path: Callable[[], FastPath], clock: LiveClock) -> None:
-        """`own`: the number of this gateway process; `fast_path`: the one in force."""
+    def __init__(self, own: int, listener: Listener, clock: LiveClock) -> None:
+        """`own`: the number of this gateway process."""
         self._own = own
-        self._fast_path, self._clock = fast_path, clock
+        self._listener, self._clock = listener, clock
         self._there: dict[str, tuple[str, Came]] = {}
         """Request id to the node it is at."""
         self.heard_at: dict[str, float] = {}
@@ -80,9 +88,9 @@ class Others:
             return
         self._there[came.request.id] = (node, came)
         decision = RoutingDecision(came.executor, "route", "by another gateway")
-        self._fast_path().dispatched(came.request, decision, self._clock.now_s())
+        self._listener.dispatched(came.request, decision, self._clock.now_s())
 
     def _over(self, request_id: str, outcome: Outcome, measured: Measured) -> None:
         _, came = self._there.pop(request_id)
         completion = Completion(came.request, came.executor, outcome, self._clock.now_s(), measured)
-        self._fast_path().completed(completion)
+        self._listener.completed(completion)

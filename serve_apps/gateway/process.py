@@ -189,7 +189,7 @@ class Gateway:
     def _hear_of_others(self, dispatcher: Dispatcher, nodes: list[str]) -> list[asyncio.Task[None]]:
         """Have the nodes tell what other gateways have there."""
         run_id, number = dispatcher.run.run_id, dispatcher.names.gateway
-        self._others = others = Others(number, lambda: dispatcher.fast_path, dispatcher.clock)
+        self._others = others = Others(number, dispatcher, dispatcher.clock)
         pause_s = dispatcher.run.news_s
         return [
             asyncio.ensure_future(

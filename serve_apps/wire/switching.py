@@ -32,6 +32,9 @@ class Schemes(Protocol):
     def refusals(self) -> dict[str, str]:
         """Every scheme that there is, to why the run cannot be switched to it; empty: it can."""
 
+    def shadow(self, scheme: str) -> FastPath:
+        """The fast path of a scheme, to decide in the shadow. Raises `ValueError` with the reason if it cannot."""
+
     def cast(self, scheme: str) -> Cast:
         """The controllers of a scheme, anew. Raises `ValueError`."""
 

@@ -20,6 +20,7 @@ from serve_apps.gateway.flight import Flight
 from serve_apps.gateway.front import Front
 from serve_apps.gateway.links import Links
 from serve_apps.gateway.names import Names
+from serve_apps.gateway.shadows import Shadows
 from serve_apps.observe.requests import RequestCounts
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served
@@ -55,10 +56,12 @@ CHAT = {"model": "gpt2", "messages": [{"role": "user", "content": "hi there"}]}
 class MadeUpRun:
     """A run that answers from a list: what is in it is yielded, an exception is raised, an event is waited for."""
 
-    def __init__(self, *items: Any) -> None:
+    def __init__(self, *items: Any, calls: Any = None) -> None:
         self.run = RUN
         self.clock = SimpleNamespace(now_s=lambda: 100.0)
-        self.records = SimpleNamespace(full=False, trouble="")
+        self.records = SimpleNamespace(full=False, trouble="", add=self._record)
+        self.recorded: list[tuple[str, Any]] = []
+        self.shadows = Shadows(calls or MadeUpCalls())
         self.flights = {"taken": Flight(Request("taken", "gpt2", "d0", 0.0, 30.0), Ask(model="gpt2"), 0.0)}
         self.names = Names()
         self._taken = self.names.claimed("taken")
@@ -69,15 +72,21 @@ class MadeUpRun:
         self.links: Links | None = None
         self.fast_path = FastPath(TESTBED, Sect(), Prior(TESTBED))
         self.asked: list[tuple[Request, Ask]] = []
+        self.in_shadow: list[str | None] = []
+        """The scheme that each of them named for the shadow."""
         self.left = asyncio.Event()
         """Set when the work for a client ended, however."""
         self._items = items or (SAID,)
 
-    async def answer(self, request: Request, ask: Ask) -> Answer:
-        return [item async for item in self.stream(request, ask)][-1]
+    def _record(self, method: str, *args: Any) -> None:
+        self.recorded.append((method, *args))
 
-    async def stream(self, request: Request, ask: Ask) -> AsyncIterator[Any]:
+    async def answer(self, request: Request, ask: Ask, shadow: str | None = None) -> Answer:
+        return [item async for item in self.stream(request, ask, shadow)][-1]
+
+    async def stream(self, request: Request, ask: Ask, shadow: str | None = None) -> AsyncIterator[Any]:
         self.asked.append((request, ask))
+        self.in_shadow.append(shadow)
         try:
             for item in self._items:
                 if isinstance(item, Exception):

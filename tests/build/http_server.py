@@ -40,7 +40,9 @@ class CountingRun(MadeUpRun):
         if not waits:
             self.go.set()
 
-    async def stream(self, request: Request, ask: Ask) -> AsyncIterator[Delta | Answer]:
+    async def stream(
+        self, request: Request, ask: Ask, shadow: str | None = None
+    ) -> AsyncIterator[Delta | Answer]:
         self.serving += 1
         try:
             while not self.go.is_set():

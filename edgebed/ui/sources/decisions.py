@@ -49,7 +49,8 @@ class Decisions:
         """Of the meta-controller: invocation to the numbers of its questions."""
         self._verdicts: dict[int, DecisionRecord] = {}
         """Of the meta-controller: entry to what became of its promise."""
-        self._last_sample = -1
+        self._last_sample: dict[str, float] = {}
+        """Actor to the last bin of its sample."""
         self.sample_s = 1.0
         """Of the router's decisions, those are a sample that are the first of so many seconds."""
         self.guides: Steps[frozenset[str]] = Steps()
@@ -64,14 +65,14 @@ class Decisions:
 
     # -- what is told ---------------------------------------------------------------------------------------
 
-    def add_routed(self, moments: Floats, places: Sequence[Place]) -> None:
-        """Decisions of the router: nothing but their moments and their places is looked at."""
+    def add_routed(self, moments: Floats, places: Sequence[Place], actor: str = ROUTER) -> None:
+        """Decisions about requests, in force or not: nothing but their moments and their places is looked at."""
         if not len(moments):
             return
         bins = np.floor_divide(moments, self.sample_s)
-        highest = np.maximum.accumulate(np.concatenate([[self._last_sample], bins]))
-        self._last_sample = highest[-1]
-        self._note(moments, places, ROUTER, bins > highest[:-1])
+        highest = np.maximum.accumulate(np.concatenate([[self._last_sample.get(actor, -1.0)], bins]))
+        self._last_sample[actor] = float(highest[-1])
+        self._note(moments, places, actor, bins > highest[:-1])
 
     def add(self, line: DecisionRecord, place: Place) -> None:
         """A decision of anybody else."""

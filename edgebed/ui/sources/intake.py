@@ -17,7 +17,14 @@ from edgebed.ui.sources.files import OpenFile
 from edgebed.ui.sources.requests import Requests
 from edgebed.ui.sources.world import World
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.records import DecisionRecord, EventRecord, RequestRecord, RunFooter, RunHeader
+from emulation.domain.records import (
+    HYPOTHETICAL,
+    DecisionRecord,
+    EventRecord,
+    RequestRecord,
+    RunFooter,
+    RunHeader,
+)
 from emulation.jsonl import RecordError
 from emulation.metrics.switches import KIND as SWITCH
 from emulation.metrics.switches import Switch, switches_of
@@ -121,8 +128,8 @@ class Intake:
                 assert one is not None
                 tables.requests.add(one)
             elif isinstance(record, DecisionRecord):
-                if record.actor == ROUTER:
-                    tables.decisions.add_routed(np.array([record.t_s]), [place])
+                if record.actor == ROUTER or record.outcome == HYPOTHETICAL:
+                    tables.decisions.add_routed(np.array([record.t_s]), [place], record.actor)
                 else:
                     tables.decisions.add(record, place)
             elif isinstance(record, RunHeader):

@@ -13,7 +13,7 @@ from edgebed.ui.sources.intake import Tables
 from edgebed.ui.sources.planned import PLANNER, came_to, promised_j
 from edgebed.ui.sources.promised import became
 from edgebed.ui.views import DecisionDetail, DecisionView
-from emulation.domain.records import DecisionRecord
+from emulation.domain.records import HYPOTHETICAL, DecisionRecord
 from emulation.metrics.view import is_exchange
 
 LONGEST = 220
@@ -35,7 +35,7 @@ def view_of(number: int, actor: str, t_s: float, line: DecisionRecord | None) ->
 
 def said(line: DecisionRecord) -> str:
     """What was chosen, in one line, cut where it is long."""
-    text = _routed(line) if line.actor == ROUTER else _chosen(line.choice)
+    text = _routed(line) if line.actor == ROUTER or line.outcome == HYPOTHETICAL else _chosen(line.choice)
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from emulation.domain.request import Request
 from serve_apps.gateway.admission import Admission
-from serve_apps.gateway.dry import considered, is_dry
+from serve_apps.gateway.dry import is_dry, shadow_of, would_be_decided
 from serve_apps.gateway.flight import Refused
 from serve_apps.gateway.http import ONCE, Exchange, HttpError
 from serve_apps.gateway.openai.bodies import Body
@@ -59,19 +59,22 @@ class Form(Generic[BodyT]):
         body, ask = await exchange.parsed(self._read)
         if exchange.trace.parent_id:
             ask = replace(ask, trace=exchange.trace)
+        shadow = shadow_of(exchange)
+        if shadow is not None:
+            await admission.let_into_the_shadow(shadow)
         if is_dry(exchange):
-            await exchange.json(considered(*admission.looked_at(exchange, ask)))
+            await exchange.json(would_be_decided(*admission.charged(exchange, ask), shadow))
             return
         with admission.admitted(exchange, ask) as (dispatcher, request):
             asked = Asked(request, ask, body)
             if ask.stream and self.events is not None:
                 async with (
-                    aclosing(dispatcher.stream(request, ask)) as items,
+                    aclosing(dispatcher.stream(request, ask, shadow)) as items,
                     aclosing(self.events(asked, items)) as events,
                 ):
                     await exchange.unless_left(exchange.stream(events))
                 return
-            answer = await exchange.unless_left(dispatcher.answer(request, ask))
+            answer = await exchange.unless_left(dispatcher.answer(request, ask, shadow))
         await exchange.json(self.whole(asked, answer))
 
     def _read(self, raw: bytes) -> tuple[BodyT, Ask]:

@@ -208,3 +208,16 @@ def test_every_part_has_a_group_of_its_own() -> None:
 def test_what_is_not_shipped_is_named() -> None:
     assert outsiders(mylab.CAREFUL) == [(ROUTER, f"{HERE}:Careful")]
     assert outsiders(find_scheme("MA")) == []
+
+
+def test_only_what_has_a_name_decides_in_the_shadow_and_nothing_that_needs_a_scheduler(
+    scenario: Scenario,
+) -> None:
+    schemes = LiveSchemes("AL", scenario, 0)
+    assert schemes.shadow("sect").router.__class__.__name__ == "Sect"
+    with pytest.raises(ConfigError, match="no scheme is called"):
+        schemes.shadow(f"{HERE}:CAREFUL")
+    with pytest.raises(ConfigError, match="table of a scheduler"):
+        schemes.shadow("MA")
+    with pytest.raises(ConfigError, match="cannot come in while a live run goes on"):
+        schemes.shadow("oracle")

@@ -14,6 +14,7 @@ from controller.routers.sect import Sect
 from controller.short_pool import SHORT
 from emulation.domain.actions import RouteGuide, RoutingDecision
 from emulation.domain.cluster import NodeSpec
+from emulation.domain.records import HYPOTHETICAL
 from emulation.domain.request import Request
 from emulation.domain.sharing import GpuSpec
 from serve_apps.gateway import dry
@@ -55,6 +56,9 @@ def test_every_endpoint_tells_the_decision_with_all_scores_in_its_place(path: st
     assert scores == sorted(scores)
     assert body["predicted_s"] == pytest.approx(scores[0])
     assert run.asked == [], "nothing is served"
+    [(method, told)] = run.recorded
+    assert (method, told.actor, told.choice, told.outcome) == ("audit", "dry", "d0", HYPOTHETICAL)
+    assert told.landed_s is None
 
 
 def test_a_stream_is_a_decision_too() -> None:
@@ -145,8 +149,9 @@ def test_a_bad_request_is_refused_as_if_it_were_to_be_served(changes: dict[str, 
     assert reply.error()["message"]
 
 
-def test_records_that_are_full_stop_no_dry_route() -> None:
+def test_what_cannot_be_recorded_is_not_decided() -> None:
     run = MadeUpRun()
-    run.records = type("Full", (), {"full": True, "trouble": "no room"})()
-    assert asked("/v1/chat/completions", CHAT, run).status == 503
-    assert asked_dry(run).status == 200
+    run.records.full = True
+    reply = asked_dry(run)
+    assert (reply.status, reply.error()["code"]) == (503, "records_full")
+    assert run.recorded == []

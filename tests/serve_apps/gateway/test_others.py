@@ -67,7 +67,7 @@ class One:
         self.path: FastPath = build_fast_path(TESTBED)
         for executor in ("d0", "d1"):
             self.path.executor_changed(executor, "ready", "gpu", 0.0, 0.0)
-        self.others = Others(number, lambda: self.path, LiveClock(1.0))
+        self.others = Others(number, self.path, LiveClock(1.0))
         self.numbers: dict[str, int] = {}
 
     def work(self, number: int, attempt: int = 1) -> Work:

@@ -97,7 +97,7 @@ def everything(folder: Path) -> Iterator[Sample]:
     ledger.report("n--a", [9000])
     yield from run_samples(run)
     yield from server_samples(books)
-    others = Others(0, lambda: run.fast_path, LiveClock(1.0))
+    others = Others(0, run.fast_path, LiveClock(1.0))
     others.hear("d0", Heard(1, True, ()))
     yield from others.samples()
     elsewhere = World(0.01, 0.01)

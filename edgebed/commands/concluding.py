@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from edgebed.commands.console import complain, out, say
+from edgebed.commands.console import complain, out, say, warn
 from edgebed.commands.entry import FAILED, INTERRUPTED
 from edgebed.commands.options import print_json
 from emulation.domain.mistakes import ConfigError
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
 
 def conclude_and_show(
-    layout: Layout, as_json: bool, outcome: Outcome | None = None, baseline: str | None = None
+    layout: Layout,
+    as_json: bool,
+    outcome: Outcome | None = None,
+    baseline: str | None = None,
+    paper: Path | None = None,
 ) -> None:
-    """Print what the folder holds, and write report and CSV. `outcome`: of the runs this command made, if any.
+    """Print what the folder holds, and write report and CSV. `outcome`: of the runs this command made, if any;
+    `paper`: folder for the files of a paper.
 
     Leaves with 130 after an interrupt, and with 1 if anything failed, was cut, does not hold or was not written.
     Raises `ConfigError` if the folder holds no run at all.
@@ -35,7 +41,7 @@ def conclude_and_show(
         complain(nothing_whole(layout, outcome.failed))
         raise typer.Exit(INTERRUPTED if interrupted else FAILED)
     _print(comparison, layout, as_json)
-    written = _written(comparison, layout)
+    written = _written(comparison, layout) and (paper is None or _paper_written(comparison, paper))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
     if not comparison.sound or not written or (outcome is not None and outcome.broken):
@@ -61,4 +67,19 @@ def _written(comparison: Comparison, layout: Layout) -> bool:
         complain(f"{error.filename}: not written: {error.strerror}")
         return False
     say(f"report: {layout.report}")
+    return True
+
+
+def _paper_written(comparison: Comparison, folder: Path) -> bool:
+    """Whether the files of a paper were written; if not, why is said."""
+    from edgebed.report.paper import has_parquet, write_paper
+
+    try:
+        counts = write_paper(comparison, folder)
+    except OSError as error:
+        complain(f"{error.filename}: not written: {error.strerror}")
+        return False
+    say(f"paper: {folder} ({', '.join(f'{count} {ending}' for ending, count in counts.items())})")
+    if not has_parquet():
+        warn("no Parquet was written, only CSV: pip install 'edgebed[frames]' brings what writes it")
     return True

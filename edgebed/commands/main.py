@@ -30,6 +30,7 @@ from edgebed.commands.options import (
     JsonOption,
     LifecycleOption,
     OutOption,
+    PaperOption,
     QuietOption,
     RayletsOption,
     ReasonerOption,
@@ -54,7 +55,6 @@ from edgebed.commands.schema import schema
 from edgebed.commands.standing import down, up
 from edgebed.commands.steer import approve as approve_proposal
 from edgebed.commands.steer import events, inject, proposals, rate, reject, switch, undo
-from edgebed.commands.thinking import check_thinking, thinks_as
 from edgebed.commands.train import app as train_app
 from edgebed.commands.ui import ui
 
@@ -182,41 +182,19 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare schemes on the same requests and events, in virtual time or live."""
-    from edgebed.runs.comparison import check, compare_virtual
+    from edgebed.runs.asked import Asked, carry_out
     from edgebed.runs.layout import Layout
     from emulation.files import load_scenario
 
     loaded = adjusted(load_scenario(scenario), speedup, lifecycle, gateways)
-    loaded = thinks_as(loaded, reasoner, agents_mode, approve)
-    names, numbers = names_of(schemes), seeds_of(seeds)
-    check(loaded, names, live)
-    check_thinking(loaded, names, reasoner, approve)
     layout = Layout(folder or default_folder(loaded.name))
-    if live:
-        from edgebed.models.tiny import with_backend
-        from edgebed.runs.live import as_live, compare_live
-
-        loaded, backend = with_backend(loaded, backend, speedup)
-        loaded = as_live(loaded, backend)
-        outcome = compare_live(
-            loaded,
-            names,
-            numbers,
-            layout,
-            port,
-            check_parity,
-            as_json,
-            backend,
-            address,
-            raylets,
-            baseline,
-            resume,
-            unprotected,
-            host,
-            ui_port if show else None,
-        )
-    else:
-        outcome = compare_virtual(loaded, names, numbers, layout, as_json, baseline, resume)
+    asked = Asked(
+        scenario=loaded, schemes=names_of(schemes), seeds=seeds_of(seeds), layout=layout, reasoner=reasoner,
+        agents_mode=agents_mode, approve=approve, baseline=baseline, resume=resume, quiet=as_json, live=live,
+        host=host, port=port, speedup=speedup, backend=backend, address=address, raylets=raylets,
+        unprotected=unprotected, check_parity=check_parity, ui_port=ui_port if show else None,
+    )  # fmt: skip
+    outcome = carry_out(asked)
     conclude_and_show(layout, as_json, outcome)
 
 
@@ -251,16 +229,17 @@ def report(
         ),
     ],
     baseline: BaselineOption = None,
+    paper: PaperOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the report of recorded runs again, and print its table."""
+    """Write the report of recorded runs again, and print its table; with --paper also what a paper takes in."""
     from edgebed.runs.layout import layout_of
 
     layout = layout_of(folder)
     layout.scenario()  # a folder that is none of ours is said before anything else
     say(f"reading the records in {folder} ...")
-    conclude_and_show(layout, as_json, baseline=baseline)
+    conclude_and_show(layout, as_json, baseline=baseline, paper=paper)
 
 
 app.command(cls=Command, rich_help_panel=RECORDS)(recover)

@@ -68,6 +68,14 @@ ScenarioArgument = Annotated[
         autocompletion=scenario_names,
     ),
 ]
+PaperOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--paper",
+        file_okay=False,
+        help="Folder for a paper: pictures as PDF and SVG, tables in LaTeX, and the data of both as CSV and Parquet.",
+    ),
+]
 SchemeOption = Annotated[
     str,
     typer.Option(

@@ -32,6 +32,11 @@ from emulation.recording import Run, write_whole
 
 SHOWN_SEEDS = 12
 """Seeds that are named one by one."""
+OF_ALL = (
+    "latency-over-time", "load-over-time", "latency-distribution", "latency-against-fairness", "per-model",
+    "ends-by-outcome",
+)  # fmt: skip
+"""Pictures that the page has a place for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,19 +253,9 @@ def _examples(comparison: Comparison) -> list[dict[str, Any]]:
 
 def _pictures(comparison: Comparison) -> dict[str, Any]:
     # Drawing takes a second to import: only when drawing.
-    from edgebed.report import plots, plots_time, timelines
+    from edgebed.report.pictures import of_all, of_executors
 
-    of_all = {
-        "latency_over_time": plots_time.latency_over_time(comparison),
-        "load_over_time": plots_time.load_over_time(comparison),
-        "latency_distribution": plots.latency_distribution(comparison),
-        "latency_against_fairness": plots.latency_against_fairness(comparison),
-        "per_model": plots.per_model(comparison),
-        "ends_by_outcome": plots.ends_by_outcome(comparison),
-    }
-    modes = {}
-    for i, (name, results) in enumerate(comparison.schemes.items()):
-        label = comparison.label(name)
-        if (picture := timelines.executor_modes(results[0].run, f"modes-{i}", label)) is not None:
-            modes[label] = drawn(picture)
-    return {name: picture and drawn(picture) for name, picture in of_all.items()} | {"modes": modes}
+    found = of_all(comparison)
+    pictures = {name.replace("-", "_"): found.get(name) for name in OF_ALL}
+    modes = {label: drawn(picture) for label, picture in of_executors(comparison).items()}
+    return {name: picture and drawn(picture) for name, picture in pictures.items()} | {"modes": modes}

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from edgebed.report.columns import Columns, of_rows
 from edgebed.report.figures import number
 from edgebed.report.model import Comparison
 from edgebed.report.palette import OUTCOMES, Look, scheme_looks
@@ -51,7 +52,26 @@ def latency_against_fairness(comparison: Comparison) -> Drawing | None:
         f"Mean latency of the served in seconds and normalised Jain index of each scheme: {'; '.join(said)}.",
         (5.6, max(3.4, 0.9 + LINE_IN * len(drawn))),
         partial(_draw_plane, comparison=comparison, points=drawn),
+        partial(_plane_data, comparison, drawn),
     )
+
+
+def _plane_data(comparison: Comparison, points: dict[str, tuple[Interval, Interval]]) -> Columns:
+    names = (*_ends_of("mean_latency_s"), *_ends_of("fairness_norm"), *_ends_of("success_ratio"))
+    rows = [
+        (name, *_ends(x), *_ends(y), *_ends(comparison.interval(name, "success_ratio")))
+        for name, (x, y) in points.items()
+    ]
+    return of_rows(("scheme", *names), rows)
+
+
+def _ends_of(figure: str) -> tuple[str, str, str]:
+    """The columns of a mean over seeds and its 95% interval."""
+    return figure, f"{figure}_low", f"{figure}_high"
+
+
+def _ends(found: Interval | None) -> tuple[float | None, float | None, float | None]:
+    return (None, None, None) if found is None else (found.mean, found.low, found.high)
 
 
 def _draw_plane(figure: Figure, comparison: Comparison, points: dict[str, tuple[Interval, Interval]]) -> None:
@@ -101,7 +121,18 @@ def per_model(comparison: Comparison) -> Drawing:
         "intervals over seeds. The table below has every value.",
         (8.6, 3.3),
         partial(_draw_per_model, comparison=comparison),
+        partial(_per_model_data, comparison),
     )
+
+
+def _per_model_data(comparison: Comparison) -> Columns:
+    figures = ("mean_latency_s", "success_ratio")
+    rows = [
+        (scheme, model, *(v for f in figures for v in _ends(comparison.model_interval(scheme, model, f))))
+        for model in comparison.models
+        for scheme in comparison.schemes
+    ]
+    return of_rows(("scheme", "model", *(c for f in figures for c in _ends_of(f))), rows)
 
 
 def _draw_per_model(figure: Figure, comparison: Comparison) -> None:
@@ -155,7 +186,18 @@ def latency_distribution(comparison: Comparison) -> Drawing:
         "percentiles of all models are in the table of latencies.",
         (8.6, 0.7 + 2.25 * down),
         partial(_draw_distribution, comparison=comparison, models=models, shape=(down, across)),
+        partial(_distribution_data, comparison, models),
     )
+
+
+def _distribution_data(comparison: Comparison, models: Sequence[str]) -> Columns:
+    rows = [
+        (scheme, model or "", *map(float, step))
+        for model in (None, *models)
+        for scheme in comparison.schemes
+        for step in _steps(comparison, scheme, model)
+    ]
+    return of_rows(("scheme", "model", "latency_s", "share_of_arrived"), rows)
 
 
 def _draw_distribution(
@@ -203,7 +245,18 @@ def ends_by_outcome(comparison: Comparison) -> Drawing:
         "Share of the arrived requests by how they ended, one bar per scheme. The table beside it has the counts.",
         (5.6, 1.3 + 0.36 * len(comparison.schemes)),
         partial(_draw_ends, comparison=comparison),
+        partial(_ends_data, comparison),
     )
+
+
+def _ends_data(comparison: Comparison) -> Columns:
+    rows: list[tuple[str, str, int, float]] = []
+    for name in comparison.schemes:
+        of = comparison.summaries(name)
+        arrived = max(1, sum(s.arrived for s in of))
+        counts = {o: sum(s.ends.get(o, 0) for s in of) for o in OUTCOMES}
+        rows += [(name, outcome, count, count / arrived) for outcome, count in counts.items()]
+    return of_rows(("scheme", "outcome", "requests", "share_of_arrived"), rows)
 
 
 def _draw_ends(figure: Figure, comparison: Comparison) -> None:

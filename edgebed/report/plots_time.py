@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from edgebed.report.columns import Columns, of_rows
 from edgebed.report.model import Comparison, RunResult
 from edgebed.report.palette import Look, scheme_looks
 from edgebed.report.theme import (
@@ -135,6 +136,8 @@ def bin_edges_s(header: RunHeader) -> Table:
 @dataclass(frozen=True, slots=True)
 class _Panel:
     label: str
+    column: str
+    """Its name in the table of what is plotted."""
     of: Callable[[Run], Sequence[float | None] | Table]
     height: float = 1.0
     share: bool = False
@@ -157,12 +160,12 @@ def _at_work(run: Run) -> Table:
 
 
 SERVED = (
-    _Panel("mean latency of\nthe served, s", _latencies, 1.8),
-    _Panel("success ratio", _successes, share=True),
+    _Panel("mean latency of\nthe served, s", "mean_latency_s", _latencies, 1.8),
+    _Panel("success ratio", "success_ratio", _successes, share=True),
 )
 LOAD = (
-    _Panel("requests waiting", _waiting, 1.4),
-    _Panel("share of nodes\nat work", _at_work, share=True),
+    _Panel("requests waiting", "requests_waiting", _waiting, 1.4),
+    _Panel("share of nodes\nat work", "share_of_nodes_at_work", _at_work, share=True),
 )
 
 
@@ -187,7 +190,26 @@ def _over_time(
     alt = f"{about}, one line per scheme: {lines}.{bands_text(bands)} {_peaks(comparison, panels[0])}"
     height_in = 1.0 + 1.25 * sum(p.height for p in panels) + 0.14 * min(LINES, len(bands))
     draw = partial(_draw_over_time, comparison=comparison, panels=panels, bands=bands)
-    return Drawing(name, title, alt.strip(), (8.6, height_in), draw)
+    return Drawing(name, title, alt.strip(), (8.6, height_in), draw, partial(_time_data, comparison, panels))
+
+
+def _time_data(comparison: Comparison, panels: Sequence[_Panel]) -> Columns:
+    """A row per scheme, seed and bin; the lines are their means over seeds."""
+    edges_s = bin_edges_s(comparison.results[0].run.header).tolist()
+    rows = [
+        (scheme, result.summary.seed, start_s, end_s, *values)
+        for scheme, results in comparison.schemes.items()
+        for result in results
+        for start_s, end_s, *values in zip(
+            edges_s, edges_s[1:], *(_plain(panel.of(result.run)) for panel in panels), strict=False
+        )
+    ]
+    return of_rows(("scheme", "seed", "start_s", "end_s", *(panel.column for panel in panels)), rows)
+
+
+def _plain(values: Sequence[float | None] | Table) -> list[float | None]:
+    """None where nothing was measured."""
+    return [None if v is None or np.isnan(v) else float(v) for v in values]
 
 
 def _draw_over_time(

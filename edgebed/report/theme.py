@@ -1,4 +1,4 @@
-"""How pictures look: drawn once, set into a page in the page's own inks or written as PNG in fixed ones."""
+"""How pictures look: drawn once, set into a page in the page's own inks or written to files in fixed ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -19,7 +20,10 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from edgebed.report.columns import Columns
 from edgebed.report.palette import LIGHT, Fill, Look
+from emulation.domain.mistakes import ConfigError
+from emulation.recording import write_whole
 
 _FONT = "DejaVu Sans"
 _STAND_INS = {name: f"#0a0b{i:02x}" for i, name in enumerate(LIGHT)}
@@ -65,7 +69,12 @@ _STYLE: dict[Any, Any] = {
     "legend.handlelength": 3.0,
     "lines.linewidth": 1.5,
     "svg.fonttype": "path",
+    "pdf.fonttype": 42,
 }
+"""Letters of an SVG are outlines, so that it looks alike where the font is missing; a PDF carries the font itself
+(TrueType, 42), so that its text can be searched and copied and no Type 3 font is in it, which many publishers refuse.
+"""
+_FORMATS = ("pdf", "svg", "png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,9 @@ class Drawing:
     """What it shows, for those who do not see it."""
     size_in: tuple[float, float]
     """Width and height, inches."""
-    draw: Callable[[Figure], None]
+    draw: Callable[[Figure], None] = field(repr=False)
+    data: Callable[[], Columns] | None = field(default=None, repr=False)
+    """What it shows, as the columns of a table with a row per point; None: nobody asked for it yet."""
 
     def svg(self) -> str:
         """An inline SVG element in the page's inks, without outside references."""
@@ -90,10 +101,39 @@ class Drawing:
 
     def png(self) -> bytes:
         """A PNG file in the inks of the light page."""
+        return self._file("png", dpi=150, metadata={"Software": None})
+
+    def pdf(self) -> bytes:
+        """A PDF file in the inks of the light page, its fonts embedded; the same picture gives the same bytes."""
+        return self._file("pdf", metadata={"CreationDate": None})
+
+    def svg_file(self) -> bytes:
+        """An SVG file in the inks of the light page, its letters as outlines; the same picture gives the same bytes."""
+        return self._file("svg", metadata={"Date": None})
+
+    def save(self, path: str | Path) -> Path:
+        """Write it whole to a file of the format that the name ends in: pdf, svg or png. Returns the path.
+
+        Raises `ConfigError` for another ending, `OSError` if it cannot be written.
+        """
+        file = Path(path)
+        kind = file.suffix.removeprefix(".").lower()
+        if kind not in _FORMATS:
+            raise ConfigError(
+                f"path {str(path)!r}: is of no format that is known; end it in .pdf, .svg or .png"
+            )
+        write_whole(file, {"pdf": self.pdf, "svg": self.svg_file, "png": self.png}[kind]())
+        return file
+
+    def _repr_png_(self) -> bytes:
+        """How a notebook shows it."""
+        return self.png()
+
+    def _file(self, kind: str, **settings: Any) -> bytes:
         with self.figure(LIGHT) as figure:
             figure.set_facecolor(PAGE)
             out = io.BytesIO()
-            figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
+            figure.savefig(out, format=kind, **settings)
         return out.getvalue()
 
     @contextmanager

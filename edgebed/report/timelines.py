@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from edgebed.report.columns import Columns, of_rows
 from edgebed.report.palette import MODES
 from edgebed.report.plots_time import LINES, EventBand, bands_text, event_bands, name_bands, shade
 from edgebed.report.theme import (
@@ -110,7 +111,15 @@ def executor_modes(run: Run, name: str, label: str) -> Drawing | None:
     )
     height_in = 1.2 + ROW_IN * (len(rows) + 1.4 * len(kinds)) + 0.14 * min(LINES, len(bands))
     draw = partial(_draw, run=run, rows=rows, found=found, marks=marks, kinds=kinds)
-    return Drawing(name, label, alt, (8.6, height_in), draw)
+    return Drawing(name, label, alt, (8.6, height_in), draw, partial(_data, run, found, marks))
+
+
+def _data(run: Run, found: Sequence[Stretch], marks: Sequence[Mark]) -> Columns:
+    """A row per stretch of an executor, and one without a length per decision that is marked."""
+    head = (run.header.scheme, run.header.seed)
+    rows: list[tuple[Any, ...]] = [(*head, s.executor, s.start_s, s.end_s, s.look) for s in found]
+    rows += [(*head, m.kind, m.t_s, m.t_s, "refused" if m.refused else "decision") for m in marks]
+    return of_rows(("scheme", "seed", "row", "start_s", "end_s", "state"), rows)
 
 
 def _draw(

@@ -38,6 +38,7 @@ class FigureSpec:
 
 _SERVICE, _LATENCY = "Service", "Latency of the served"
 _FAIR, _CONTROL = "Fairness and objective", "Control"
+_ENERGY = "Energy and cost"
 
 _ABOUT = {
     "success_ratio": "served / arrived",
@@ -53,6 +54,10 @@ _ABOUT = {
     "control_calls_total": "planner, scheduler, deployers, meta",
     "tokens": "prompts and lost attempts included",
     "price": "in the currency of the configured prices",
+    "energy_request_j": "above idle, per request served; by the testbed's watts",
+    "energy_request_idle_j": "idle power of all nodes included",
+    "energy_wh": "all nodes, idle power included, until the last request ended",
+    "cost": "of the run, in the currency of the testbed's prices",
     "platform_overhead_s": "median wall time per request, from stage timestamps; live only",
     "network_s": "median round trip between gateway and node, probed; live only",
 }
@@ -78,6 +83,10 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(_CONTROL, "price", "Price of these tokens", "price", "", "low"),
     FigureSpec(_CONTROL, "platform_overhead_s", "Platform overhead", "overhead", "ms", "low", scale=1000.0),
     FigureSpec(_CONTROL, "network_s", "Network between machines", "network", "ms", "low", scale=1000.0),
+    FigureSpec(_ENERGY, "energy_request_j", "Energy per request", "per request", "J", "low"),
+    FigureSpec(_ENERGY, "energy_request_idle_j", "Energy per request with idle", "with idle", "J", "low"),
+    FigureSpec(_ENERGY, "energy_wh", "Energy of the run", "run", "Wh", "low"),
+    FigureSpec(_ENERGY, "cost", "Cost of the run", "cost", "", "low", 4),
 )
 
 PAIRED: tuple[str, ...] = (

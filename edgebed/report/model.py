@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from edgebed.report.energy_row import energy_remarks
 from edgebed.report.stats import Interval, mean_interval, paired_difference
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
 from emulation.metrics.evidence import fault_ledger
 from emulation.metrics.fault_row import FaultRow
@@ -207,9 +209,9 @@ def figure_of(summary: Summary, name: str) -> float | None:
     return None if value is None else float(value)
 
 
-def result_of(run: Run) -> RunResult:
-    """A run with its figures."""
-    return RunResult(run, summarise(run))
+def result_of(run: Run, testbed: TestbedConfig | None = None) -> RunResult:
+    """A run with its figures; with its testbed, energy and cost too."""
+    return RunResult(run, summarise(run, testbed))
 
 
 def compare_runs(
@@ -222,14 +224,16 @@ def compare_runs(
     note: str = "",
     left_out: Sequence[LeftOut] = (),
     remarks: Sequence[str] = (),
+    testbed: TestbedConfig | None = None,
 ) -> Comparison:
     """Group runs by scheme (and by world, where a scheme ran in both) and measure all of them.
 
-    `events` is the scenario's event plan; with it the comparison carries a fault ledger. `baseline` defaults
+    `events` is the scenario's event plan; with it the comparison carries a fault ledger. `testbed` states watts and
+    prices, without which there are no energy and no cost. `baseline` defaults
     to the first scheme where there are several. Raises `ValueError` for no runs, runs of different scenarios,
     or a baseline that was not run.
     """
-    results = [result_of(run) for run in runs]
+    results = [result_of(run, testbed) for run in runs]
     scenarios = sorted({r.summary.scenario for r in results})
     if len(scenarios) != 1:
         raise ValueError(f"a comparison needs runs of one scenario, not of {scenarios or 'none'}")
@@ -246,8 +250,12 @@ def compare_runs(
         faults=_ledger(schemes, events, sites) if events else None,
         note=note,
         left_out=tuple(left_out),
-        remarks=tuple(remarks),
+        remarks=(*remarks, *_energy_remarks(results, testbed)),
     )
+
+
+def _energy_remarks(results: Sequence[RunResult], testbed: TestbedConfig | None) -> tuple[str, ...]:
+    return () if testbed is None else energy_remarks(testbed, [r.summary.energy for r in results])
 
 
 def _named(baseline: str, by_name: Mapping[str, Sequence[RunResult]]) -> str:

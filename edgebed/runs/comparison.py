@@ -118,6 +118,7 @@ def conclude(
         played_events(runs, scenario),
         baseline=_baseline(baseline or kept.baseline, runs, given=baseline is not None),
         sites={n.id: n.site for n in scenario.testbed.nodes},
+        testbed=scenario.testbed,
         parity=made.parity or layout.parity(),
         note=note or scenario.note,
         left_out=kept.left_out,

@@ -24,6 +24,7 @@ from emulation.domain.inventory import Mode as Mode
 from emulation.domain.inventory import ModelSpec as ModelSpec
 from emulation.domain.inventory import NodeSpec as NodeSpec
 from emulation.domain.inventory import ProfileEntry as ProfileEntry
+from emulation.domain.power import NodeWatts, PowerEntry, Prices, check_power, watts_by_node
 from emulation.domain.quantities import MOST_NODES, Name, Note
 from emulation.domain.sharing import ONE_BY_ONE, Batching, CpuLaw
 from emulation.domain.strict import Strict as Strict
@@ -53,6 +54,10 @@ class TestbedConfig(Strict):
     """Where none applies, replicas emulate (or run what `--backend` says)."""
     agent_llm: AgentLlm | None = None
     """A chat model for the controllers' reasoners, hosted by the testbed itself."""
+    power: tuple[PowerEntry, ...] = Field(default=(), max_length=100_000)
+    """Watts by node and mode; energy is a figure only where they are given."""
+    prices: Prices | None = None
+    """What nodes and electricity cost; cost is a figure only where that is given."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -79,6 +84,11 @@ class TestbedConfig(Strict):
         if self.agent_llm is not None:
             check_known("agent_llm", (self.agent_llm.node,), node_ids, "node")
             _beside(self.agent_llm, next(n for n in self.nodes if n.id == self.agent_llm.node))
+        check_known("power", (entry.node for entry in self.power), node_ids, "node")
+        check_known(
+            "prices.nodes", (e.node for e in self.prices.nodes) if self.prices else (), node_ids, "node"
+        )
+        check_power(self.power, self.prices, node_ids)
         sites = {n.site for n in self.nodes}
         for i, link in enumerate(self.links):
             check_known(f"links[{i}]", (link.a, link.b), sites, "site")
@@ -159,6 +169,10 @@ class TestbedConfig(Strict):
         """The entry for a model on a node; what names the model counts before what names the node."""
         fitting = [e for e in self.backends if e.model in (model_id, None) and e.node in (node_id, None)]
         return max(fitting, key=lambda e: (e.model is not None, e.node is not None), default=None)
+
+    def watts(self) -> dict[str, NodeWatts]:
+        """What every node draws, by mode, as far as it is given."""
+        return watts_by_node(self.power, (n.id for n in self.nodes))
 
     def hosts(self, model_id: str) -> tuple[str, ...]:
         """Ids of the nodes that can host the model, in inventory order."""

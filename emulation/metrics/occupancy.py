@@ -35,13 +35,14 @@ def at_work_series(run: RunView, edges_s: Floats) -> Floats:
     nodes = {node_of(e.executor) for e in run.executors}
     by_node: dict[str, list[Span]] = defaultdict(list)
     for record in run.requests:
-        if record.executor is not None and (span := _served(record)) is not None:
+        if record.executor is not None and (span := served_span(record)) is not None:
             by_node[node_of(record.executor)].append(span)
     spans = [span for own in by_node.values() for span in merged(own)]
     return mean_count(spans, edges_s) / max(1, len(nodes | by_node.keys()))
 
 
-def _served(record: RequestRecord) -> Span | None:
+def served_span(record: RequestRecord) -> Span | None:
+    """When the last attempt at a request was in service; None if it never was."""
     if record.started_s is None:
         return None
     long_s = record.ended_s - record.started_s

@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.records import NAMES_UNFINISHED, DecisionRecord, RequestRecord
 from emulation.domain.request import FATES
 from emulation.metrics.conservation import Conservation, conservation
+from emulation.metrics.energy_figures import EnergyFigures, energy_figures
 from emulation.metrics.fairness import jain, jain_normalised, objective
 from emulation.metrics.switches import Switch, switches_of
 from emulation.metrics.view import RunView, cut, is_exchange, last_s, latency_s, mean, percentile, ratio
@@ -106,6 +108,8 @@ class Summary:
     """Of these tokens, in the currency of the configured prices; None: no price is configured."""
     switches: tuple[Switch, ...] = ()
     """Schemes that came into force while it went on; the figures are of the whole run, whoever decided."""
+    energy: EnergyFigures | None = None
+    """None: the testbed is not known, or states neither watts nor prices."""
 
     @property
     def decided_by(self) -> str:
@@ -117,13 +121,33 @@ class Summary:
         """Decisions of all control actors."""
         return sum(self.control_calls.values())
 
+    @property
+    def energy_wh(self) -> float | None:
+        """Energy of the run, idle power included."""
+        return None if self.energy is None else self.energy.energy_wh
+
+    @property
+    def energy_request_j(self) -> float | None:
+        """Energy above idle per request served."""
+        return None if self.energy is None else self.energy.energy_request_j
+
+    @property
+    def energy_request_idle_j(self) -> float | None:
+        """Energy per request served, idle power included."""
+        return None if self.energy is None else self.energy.energy_request_idle_j
+
+    @property
+    def cost(self) -> float | None:
+        """What the run cost, in the currency of the testbed's prices."""
+        return None if self.energy is None else self.energy.cost
+
     def to_json(self) -> dict[str, Any]:
         """Plain data with the field names as keys, plus `control_calls_total`."""
         return {**asdict(self), "control_calls_total": self.control_calls_total}
 
 
-def summarise(run: RunView) -> Summary:
-    """All figures of one run, from its records alone."""
+def summarise(run: RunView, testbed: TestbedConfig | None = None) -> Summary:
+    """All figures of one run, from its records alone; energy and cost need the watts and prices of its testbed."""
     header = run.header
     counted = [r for r in run.requests if r.counted]
     served = [r for r in counted if r.outcome == "done"]
@@ -178,6 +202,7 @@ def summarise(run: RunView) -> Summary:
         tokens=_tokens(run.decisions),
         price=_price(run.decisions),
         switches=switches_of(run),
+        energy=None if testbed is None else energy_figures(run, testbed),
     )
 
 

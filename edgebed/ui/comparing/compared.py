@@ -113,6 +113,7 @@ def _comparison(layout: Layout, kept: FolderRuns, runs: Sequence[Run]) -> Compar
         played_events(runs, scenario),
         baseline=kept.baseline if kept.baseline in schemes else None,
         sites={n.id: n.site for n in scenario.testbed.nodes},
+        testbed=scenario.testbed,
         left_out=kept.left_out,
     )
 

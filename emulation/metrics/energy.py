@@ -1,0 +1,248 @@
+"""Energy and cost of a run, from its record and the watts and prices of its testbed: the same in both worlds.
+
+A node that is there draws its idle watts. What is in service adds the difference to its busy watts, by the share of the
+node's cores or of a GPU that it has:
+
+    E = sum over nodes of the integral over time of  idle + (cpu - idle) u_cpu + (gpu - idle) sum over its GPUs of u_gpu
+
+u_cpu: executors at work on the CPU over those that hold a place there, since the cores are split equally over these.
+u_gpu: 1 while any executor is at work on that GPU; under static slices, those at work over all slices. Executors at
+work have equal parts of it, and so do the requests in service at one executor. Assumed: a linear law between idle and
+busy; starting and stopping a replica draws as much as idling; a node that has left draws nothing that is ours; of a
+request served in several attempts the last one is known.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from emulation.domain.cluster import TestbedConfig
+from emulation.domain.power import TIERS, NodeWatts, Tier, price_by_node
+from emulation.domain.records import ExecutorRecord, RequestRecord
+from emulation.metrics.occupancy import served_span
+from emulation.metrics.placed import Placed
+from emulation.metrics.view import RunView, last_s, node_of
+
+JOULES_PER_KWH = 3_600_000.0
+LEAVING = ("leave", "drain", "node_kill")
+"""Events that take a node away until they are undone."""
+MODES = ("cpu", "gpu")
+
+_END, _AWAY, _CHANGE, _START = range(4)
+"""Order of what happens at one instant: work that ends there is over before anything changes."""
+Happening = tuple[float, int, int]
+"""When, what, and the index of the record or the step."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEnergy:
+    """What one node drew from the beginning of a record to its end."""
+
+    present_s: float
+    """Seconds that it was there."""
+    idle_j: float
+    cpu_j: float
+    """Above idle, by what was in service on its cores."""
+    gpu_j: float
+    """Above idle, by what was in service on its GPUs."""
+
+    @property
+    def total_j(self) -> float:
+        """All of it."""
+        return self.idle_j + self.cpu_j + self.gpu_j
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Energy of a run and what it cost."""
+
+    nodes: Mapping[str, NodeEnergy]
+    requests_j: tuple[float, ...]
+    """Above idle, of every request, in the order of the record; 0 of one that was never in service."""
+    missing: tuple[str, ...]
+    """Watts that are not given, as `idle of VM2`: unless empty, no energy here is that of the run."""
+    tiers: Mapping[Tier, int]
+    """How many of the entries that count are how sure."""
+    cost: float | None
+    """None: not given for every node."""
+    currency: str | None
+
+    @property
+    def idle_j(self) -> float:
+        """What the nodes drew for being there."""
+        return sum(n.idle_j for n in self.nodes.values())
+
+    @property
+    def dynamic_j(self) -> float:
+        """What service added."""
+        return sum(n.cpu_j + n.gpu_j for n in self.nodes.values())
+
+    @property
+    def total_j(self) -> float:
+        """All of it."""
+        return self.idle_j + self.dynamic_j
+
+
+def not_given(run: RunView, testbed: TestbedConfig) -> list[str]:
+    """The watts that are missing for the energy of a run, as `idle of VM2`; empty if it can be told."""
+    watts = testbed.watts()
+    missing = [f"idle of {node}" for node, own in watts.items() if own.idle is None]
+    used = {
+        (node_of(r.executor), r.mode) for r in run.requests if r.executor is not None and r.mode is not None
+    }
+    missing += [
+        f"{mode} of {node}"
+        for node, mode in sorted(used)
+        if mode in MODES and (node not in watts or getattr(watts[node], mode) is None)
+    ]
+    return missing
+
+
+def energy_of(run: RunView, testbed: TestbedConfig) -> Energy | None:
+    """Energy and cost of a run on its testbed; None where that states neither watts nor prices."""
+    if not testbed.power and testbed.prices is None:
+        return None
+    begin_s, end_s = float(run.side.get(0, {}).get("begin_s", 0.0)), last_s(run)
+    work: dict[str, list[int]] = defaultdict(list)
+    for i, record in enumerate(run.requests):
+        if record.executor is not None and record.mode in MODES:
+            work[node_of(record.executor)].append(i)
+    changes: dict[str, list[ExecutorRecord]] = defaultdict(list)
+    for change in run.executors:
+        changes[node_of(change.executor)].append(change)
+    steps = _steps_away(run)
+    requests_j = [0.0] * len(run.requests)
+    nodes: dict[str, NodeEnergy] = {}
+    for node, watts in testbed.watts().items():
+        meter = _Meter(testbed, node, watts, begin_s)
+        meter.run(run.requests, work[node], changes[node], steps[node], requests_j, end_s)
+        nodes[node] = meter.read()
+    missing = not_given(run, testbed)
+    return Energy(
+        nodes=nodes,
+        requests_j=tuple(requests_j),
+        missing=tuple(missing),
+        tiers=_tiers(testbed),
+        cost=_cost(nodes, testbed, energy_known=not missing),
+        currency=None if testbed.prices is None else testbed.prices.currency,
+    )
+
+
+def _steps_away(run: RunView) -> dict[str, list[tuple[float, int]]]:
+    """Node to (when, +1 as an event takes it away, -1 as that is undone); it is back when none keeps it away."""
+    steps: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    for event in run.events:
+        if event.type in LEAVING and event.phase in ("onset", "undo"):
+            steps[event.target].append((event.t_s, 1 if event.phase == "onset" else -1))
+    return steps
+
+
+def _tiers(testbed: TestbedConfig) -> dict[Tier, int]:
+    seen = Counter(entry.tier for entry in testbed.power)
+    return {tier: seen[tier] for tier in TIERS if seen[tier]}
+
+
+def _cost(nodes: Mapping[str, NodeEnergy], testbed: TestbedConfig, energy_known: bool) -> float | None:
+    """Price x hours of each node, and electricity where that is paid besides; None unless every node's is known."""
+    prices = testbed.prices
+    if prices is None:
+        return None
+    total, per_kwh = 0.0, None if prices.electricity is None else prices.electricity.per_kwh
+    for node, price in price_by_node(prices, nodes).items():
+        if price is not None:
+            total += price.per_hour * nodes[node].present_s / 3600.0
+        if price is None or not price.includes_energy:
+            if per_kwh is None or not energy_known:
+                return None
+            total += per_kwh * nodes[node].total_j / JOULES_PER_KWH
+    return total
+
+
+@dataclass(slots=True)
+class _Busy:
+    """An executor with work in service."""
+
+    mode: str
+    each_j: float = 0.0
+    """What every request in service there so far had in sum, if it had been there from the begin."""
+    count: int = 0
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Integrates the power of one node over what happens there."""
+
+    testbed: TestbedConfig
+    node: str
+    watts: NodeWatts
+    now_s: float
+    placed: Placed = field(init=False)
+    busy: dict[str, _Busy] = field(default_factory=dict)
+    away: int = 0
+    present_s: float = 0.0
+    above_j: dict[str, float] = field(default_factory=lambda: {"cpu": 0.0, "gpu": 0.0})
+
+    def __post_init__(self) -> None:
+        self.placed = Placed(self.testbed, self.node)
+
+    def run(
+        self,
+        requests: Sequence[RequestRecord],
+        work: Iterable[int],
+        changes: Sequence[ExecutorRecord],
+        steps: Sequence[tuple[float, int]],
+        requests_j: list[float],
+        end_s: float,
+    ) -> None:
+        """Play everything in order of time; writes what each request had into `requests_j`."""
+        happenings: list[Happening] = [(change.t_s, _CHANGE, i) for i, change in enumerate(changes)]
+        happenings += [(t_s, _AWAY, i) for i, (t_s, _) in enumerate(steps)]
+        for i in work:
+            span = served_span(requests[i])
+            if span is not None and span[1] > span[0]:
+                happenings += [(span[0], _START, i), (span[1], _END, i)]
+        for t_s, what, i in sorted(happenings):
+            self._advance(t_s)
+            if what == _CHANGE:
+                self.placed.change(changes[i])
+            elif what == _AWAY:
+                self.away += steps[i][1]
+            elif what == _START:
+                requests_j[i] = -self._begin(requests[i])
+            else:
+                requests_j[i] += self._finish(requests[i])
+        self._advance(end_s)
+
+    def read(self) -> NodeEnergy:
+        """What it came to."""
+        idle_j = (self.watts.idle or 0.0) * self.present_s
+        return NodeEnergy(self.present_s, idle_j, self.above_j["cpu"], self.above_j["gpu"])
+
+    def _begin(self, record: RequestRecord) -> float:
+        executor = self.busy.setdefault(str(record.executor), _Busy(str(record.mode)))
+        executor.mode = str(record.mode)
+        executor.count += 1
+        return executor.each_j
+
+    def _finish(self, record: RequestRecord) -> float:
+        executor = self.busy[str(record.executor)]
+        executor.count -= 1
+        if executor.count == 0:
+            del self.busy[str(record.executor)]
+        return executor.each_j
+
+    def _advance(self, t_s: float) -> None:
+        passed_s, self.now_s = t_s - self.now_s, max(t_s, self.now_s)
+        if passed_s <= 0:
+            return
+        if self.away <= 0 or self.busy:
+            self.present_s += passed_s
+        if not self.busy:
+            return
+        shares = self.placed.shares({name: own.mode for name, own in self.busy.items()})
+        for name, executor in self.busy.items():
+            drawn_j = (self.watts.above_idle(executor.mode) or 0.0) * shares[name] * passed_s
+            self.above_j[executor.mode] += drawn_j
+            executor.each_j += drawn_j / executor.count

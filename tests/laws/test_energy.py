@@ -1,0 +1,133 @@
+"""Energy of a run: nothing is lost or made up, whatever happens in it."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from edgebed.runs import virtual
+from edgebed.runs.virtual import simulate_in_memory
+from emulation.domain.cluster import TestbedConfig
+from emulation.domain.power import PowerEntry, PowerMode
+from emulation.domain.records import ExecutorRecord
+from emulation.domain.scenario import Scenario
+from emulation.engine.run import Simulation
+from emulation.metrics.energy import MODES, Energy, energy_of
+from emulation.metrics.occupancy import served_span
+from emulation.metrics.placed import Placed
+from emulation.metrics.view import last_s, node_of
+from emulation.recording import MemorySink, Run
+from tests.build.random_scenarios import scenarios
+from tests.emulation.engine.test_determinism import eventful
+
+WATTS: dict[PowerMode, float] = {"idle": 30.0, "cpu": 90.0, "gpu": 200.0}
+
+
+def with_watts(testbed: TestbedConfig, **watts: float) -> TestbedConfig:
+    """The testbed with these watts on every node."""
+    given_watts = {**WATTS, **watts}
+    power = tuple(PowerEntry(mode=m, watts=w, tier="estimate", source="test") for m, w in given_watts.items())
+    return testbed.model_copy(update={"power": power})
+
+
+def measured(run: Run, testbed: TestbedConfig, **watts: float) -> Energy:
+    """Its energy."""
+    found = energy_of(run, with_watts(testbed, **watts))
+    assert found is not None
+    assert not found.missing
+    return found
+
+
+def by_sampling(run: Run, testbed: TestbedConfig, step_s: float) -> float:
+    """Energy above idle, J, from the power at the middle of every step: another way to the same integral."""
+    total = 0.0
+    spans = [(r, span) for r in run.requests if r.mode in MODES and (span := served_span(r)) is not None]
+    for step in range(int(last_s(run) / step_s) + 1):
+        t_s = (step + 0.5) * step_s
+        for node in testbed.nodes:
+            busy = {
+                str(r.executor): str(r.mode)
+                for r, (begin_s, end_s) in spans
+                if begin_s <= t_s < end_s and node_of(str(r.executor)) == node.id
+            }
+            placed = Placed(testbed, node.id)
+            for change in run.executors:
+                if change.t_s <= t_s and node_of(change.executor) == node.id:
+                    placed.change(change)
+            shares = placed.shares(busy)
+            total += sum(shares[e] * (WATTS[busy[e]] - WATTS["idle"]) for e in busy) * step_s  # type: ignore[index]
+    return total
+
+
+@given(scenarios())
+@settings(max_examples=40, deadline=None)
+def test_energy_is_conserved_and_never_negative(drawn: tuple[Scenario, str]) -> None:
+    scenario, scheme = drawn
+    run = simulate_in_memory(scenario, scheme, 1)
+    found = measured(run, scenario.testbed)
+    assert found.total_j == pytest.approx(sum(found.requests_j) + found.idle_j)
+    assert min(found.requests_j, default=0.0) >= -1e-9
+    for node in found.nodes.values():
+        assert 0.0 <= node.present_s <= last_s(run) + 1e-9
+        assert node.idle_j == pytest.approx(WATTS["idle"] * node.present_s)
+    gpus = {n.id: len(n.gpus) for n in scenario.testbed.nodes}
+    for name, node in found.nodes.items():  # nothing draws more than the node at full load for all the time
+        assert node.cpu_j <= (WATTS["cpu"] - WATTS["idle"]) * last_s(run) + 1e-6
+        assert node.gpu_j <= (WATTS["gpu"] - WATTS["idle"]) * gpus[name] * last_s(run) + 1e-6
+
+
+@given(scenarios())
+@settings(max_examples=15, deadline=None)
+def test_half_the_watts_are_half_the_energy(drawn: tuple[Scenario, str]) -> None:
+    scenario, scheme = drawn
+    run = simulate_in_memory(scenario, scheme, 1)
+    whole = measured(run, scenario.testbed)
+    half = measured(run, scenario.testbed, **{mode: watts / 2 for mode, watts in WATTS.items()})
+    assert half.total_j == pytest.approx(whole.total_j / 2)
+    assert half.requests_j == pytest.approx([j / 2 for j in whole.requests_j])
+
+
+@given(scenarios())
+@settings(max_examples=8, deadline=None)
+def test_the_integral_agrees_with_sampled_power(drawn: tuple[Scenario, str]) -> None:
+    scenario, scheme = drawn
+    run = simulate_in_memory(scenario, scheme, 1)
+    found = measured(run, scenario.testbed).dynamic_j
+    step_s = 0.25
+    about_j = (
+        WATTS["gpu"] * step_s * 4 * sqrt(len(run.requests) + 1)
+    )  # begins and ends fall anywhere in a step
+    assert by_sampling(run, scenario.testbed, step_s) == pytest.approx(found, rel=0.03, abs=about_j)
+
+
+@pytest.mark.parametrize("scheme", ["AL", "MA", "RR"])
+def test_the_gpu_of_an_executor_follows_from_the_record(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record does not say on which GPU of several an executor is: what is concluded must be where it is."""
+    scenario = eventful()
+    made: list[Simulation] = []
+
+    class Watched(Simulation):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            made.append(self)
+
+    monkeypatch.setattr(virtual, "Simulation", Watched)
+    sink, compared = MemorySink(), 0
+
+    def compare(_: object) -> None:
+        nonlocal compared
+        for node in scenario.testbed.nodes:
+            placed = Placed(scenario.testbed, node.id)
+            for record in sink.records:
+                if isinstance(record, ExecutorRecord) and node_of(record.executor) == node.id:
+                    placed.change(record)
+            holding = {e.spec.id: e for e in made[0].nodes[node.id]._executors if e.holds}
+            assert placed.mode == {name: e.mode for name, e in holding.items()}
+            assert placed.gpu == {name: e.gpu for name, e in holding.items() if e.gpu is not None}
+            compared += len(placed.gpu)
+
+    virtual.simulate(scenario, scheme, 0, sink, on_slot=compare)
+    assert compared > 20

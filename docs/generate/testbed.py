@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docs.generate.fields import model_section
-from emulation.domain import cluster, sharing
+from emulation.domain import cluster, power, sharing
 from emulation.domain.agent_llm import AgentLlm
 
 TESTBED = (
@@ -17,6 +17,10 @@ TESTBED = (
     cluster.LinkSpec,
     cluster.BackendEntry,
     AgentLlm,
+    power.PowerEntry,
+    power.Prices,
+    power.NodePrice,
+    power.Electricity,
 )
 
 

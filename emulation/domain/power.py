@@ -15,7 +15,7 @@ from emulation.domain.quantities import NodeName, Range, SomeLine, Words
 from emulation.domain.strict import Strict, check_unique
 
 Tier = Literal["measured", "vendor", "estimate"]
-"""How sure a figure is: measured on such a machine, stated by who makes or sells it, or estimated with a reason."""
+"""How sure a figure is: measured on such a machine, published by who makes or sells it, or estimated with a reason."""
 TIERS: tuple[Tier, ...] = ("measured", "vendor", "estimate")
 """Surest first."""
 
@@ -23,6 +23,7 @@ PowerMode = Literal["idle", "cpu", "gpu"]
 """idle: switched on, nothing in service; cpu: all cores at work; gpu: one of its GPUs at work, all else idle."""
 
 Watts = Annotated[float, Range(0, 1_000_000, "W")]
+Currency = Annotated[str, Words("a currency's code of three capital letters", 3, "[A-Z]{3}")]
 Price = Annotated[float, Range(0, 1_000_000, "of the currency")]
 
 
@@ -32,8 +33,11 @@ class PowerEntry(Strict):
     node: NodeName | None = None
     """None applies to every node without an entry of its own for this mode."""
     mode: PowerMode
+    """`idle`: on, nothing in service; `cpu`: all its cores at work; `gpu`: one of its GPUs at work, all else idle."""
     watts: Watts
+    """Drawn then by all of the node."""
     tier: Tier
+    """`measured` on such a machine, `vendor`: published by who makes or sells it, `estimate`: reasoned in `source`."""
     source: SomeLine
     """Where the number is from; of an estimate, how it was reasoned."""
 
@@ -44,9 +48,11 @@ class NodePrice(Strict):
     node: NodeName | None = None
     """None applies to every node without an entry of its own."""
     per_hour: Price
+    """In the currency of `prices`."""
     includes_energy: bool = True
     """Whether electricity is paid with it, as of a rented machine; false: that of the node is paid besides."""
     tier: Tier
+    """As of watts."""
     source: SomeLine
     """Whose price list, and of when."""
 
@@ -55,7 +61,9 @@ class Electricity(Strict):
     """What electricity costs."""
 
     per_kwh: Price
+    """In the currency of `prices`."""
     tier: Tier
+    """As of watts."""
     source: SomeLine
     """Whose tariff, and of when."""
 
@@ -63,9 +71,12 @@ class Electricity(Strict):
 class Prices(Strict):
     """What running the testbed costs, in one currency."""
 
-    currency: Annotated[str, Words("a currency's code of three capital letters", 3, "[A-Z]{3}")]
+    currency: Currency
+    """Its code, as EUR."""
     nodes: tuple[NodePrice, ...] = Field(default=(), max_length=10_000)
+    """What nodes cost by the hour; one without an entry costs its electricity."""
     electricity: Electricity | None = None
+    """What a kilowatt-hour costs, for nodes whose price does not include it."""
 
 
 class NodeWatts(NamedTuple):

@@ -15,7 +15,7 @@ from emulation.metrics.energy_figures import energy_figures
 from emulation.metrics.summary import summarise
 from emulation.recording import Run
 from tests.build.fakes import pod_testbed
-from tests.build.records import event, run, served, state
+from tests.build.records import event, request, run, served, state
 
 END_S = 200.0
 """When the runs of `tests.build.records` close."""
@@ -99,7 +99,7 @@ def test_a_request_that_expired_in_service_drew_what_it_drew() -> None:
 
 
 def test_one_that_never_came_into_service_drew_nothing() -> None:
-    lost = on_gpu(0.0, 5.0, outcome="expired", started_s=None, service_s=None, mode=None)
+    lost = request(0.0, 5.0, outcome="expired", started_s=None, service_s=None, executor="n/a", mode=None)
     assert energy(run([lost])).requests_j == (0.0,)
 
 

@@ -9,7 +9,7 @@ u_cpu: executors at work on the CPU over those that hold a place there, since th
 u_gpu: 1 while any executor is at work on that GPU; under static slices, those at work over all slices. Executors at
 work have equal parts of it, and so do the requests in service at one executor. Assumed: a linear law between idle and
 busy; starting and stopping a replica draws as much as idling; a node that has left draws nothing that is ours; of a
-request served in several attempts the last one is known.
+request that went out several times the last attempt counts, if it was done: of the others no line tells.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.power import TIERS, NodeWatts, Tier, price_by_node
 from emulation.domain.records import ExecutorRecord, RequestRecord
-from emulation.metrics.occupancy import served_span
+from emulation.metrics.occupancy import Span, served_span
 from emulation.metrics.placed import Placed
 from emulation.metrics.view import RunView, last_s, node_of
 
@@ -90,14 +90,15 @@ def not_given(run: RunView, testbed: TestbedConfig) -> list[str]:
     watts = testbed.watts()
     missing = [f"idle of {node}" for node, own in watts.items() if own.idle is None]
     used = {
-        (node_of(r.executor), r.mode) for r in run.requests if r.executor is not None and r.mode is not None
+        (node_of(str(r.executor)), str(r.mode))
+        for r in run.requests
+        if r.executor is not None and work_span(r) is not None
     }
-    missing += [
+    return missing + [
         f"{mode} of {node}"
         for node, mode in sorted(used)
-        if mode in MODES and (node not in watts or getattr(watts[node], mode) is None)
+        if node not in watts or getattr(watts[node], mode) is None
     ]
-    return missing
 
 
 def energy_of(run: RunView, testbed: TestbedConfig) -> Energy | None:
@@ -107,7 +108,7 @@ def energy_of(run: RunView, testbed: TestbedConfig) -> Energy | None:
     begin_s, end_s = float(run.side.get(0, {}).get("begin_s", 0.0)), last_s(run)
     work: dict[str, list[int]] = defaultdict(list)
     for i, record in enumerate(run.requests):
-        if record.executor is not None and record.mode in MODES:
+        if record.executor is not None and work_span(record) is not None:
             work[node_of(record.executor)].append(i)
     changes: dict[str, list[ExecutorRecord]] = defaultdict(list)
     for change in run.executors:
@@ -128,6 +129,21 @@ def energy_of(run: RunView, testbed: TestbedConfig) -> Energy | None:
         cost=_cost(nodes, testbed, energy_known=not missing),
         currency=None if testbed.prices is None else testbed.prices.currency,
     )
+
+
+def work_span(record: RequestRecord) -> Span | None:
+    """When a request was in service at the executor that its line names; None if it never was, or nothing tells.
+
+    `started_s` and `service_s` are over all attempts. Of the last of several only a done one says how long it took.
+    """
+    if record.executor is None or record.mode not in MODES:
+        return None
+    if record.attempt <= 1:
+        return served_span(record)
+    if record.turn_s is None:
+        return None
+    end_s = record.ended_s - record.transfer_s / 2  # the way back is about half of both ways
+    return max(end_s - record.turn_s, record.started_s or 0.0), end_s
 
 
 def _steps_away(run: RunView) -> dict[str, list[tuple[float, int]]]:
@@ -200,7 +216,7 @@ class _Meter:
         happenings: list[Happening] = [(change.t_s, _CHANGE, i) for i, change in enumerate(changes)]
         happenings += [(t_s, _AWAY, i) for i, (t_s, _) in enumerate(steps)]
         for i in work:
-            span = served_span(requests[i])
+            span = work_span(requests[i])
             if span is not None and span[1] > span[0]:
                 happenings += [(span[0], _START, i), (span[1], _END, i)]
         for t_s, what, i in sorted(happenings):

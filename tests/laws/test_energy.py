@@ -15,8 +15,7 @@ from emulation.domain.power import PowerEntry, PowerMode
 from emulation.domain.records import ExecutorRecord
 from emulation.domain.scenario import Scenario
 from emulation.engine.run import Simulation
-from emulation.metrics.energy import MODES, Energy, energy_of
-from emulation.metrics.occupancy import served_span
+from emulation.metrics.energy import Energy, energy_of, work_span
 from emulation.metrics.placed import Placed
 from emulation.metrics.view import last_s, node_of
 from emulation.recording import MemorySink, Run
@@ -44,7 +43,7 @@ def measured(run: Run, testbed: TestbedConfig, **watts: float) -> Energy:
 def by_sampling(run: Run, testbed: TestbedConfig, step_s: float) -> float:
     """Energy above idle, J, from the power at the middle of every step: another way to the same integral."""
     total = 0.0
-    spans = [(r, span) for r in run.requests if r.mode in MODES and (span := served_span(r)) is not None]
+    spans = [(r, span) for r in run.requests if (span := work_span(r)) is not None]
     for step in range(int(last_s(run) / step_s) + 1):
         t_s = (step + 0.5) * step_s
         for node in testbed.nodes:
@@ -63,7 +62,7 @@ def by_sampling(run: Run, testbed: TestbedConfig, step_s: float) -> float:
 
 
 @given(scenarios())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_energy_is_conserved_and_never_negative(drawn: tuple[Scenario, str]) -> None:
     scenario, scheme = drawn
     run = simulate_in_memory(scenario, scheme, 1)
@@ -80,7 +79,7 @@ def test_energy_is_conserved_and_never_negative(drawn: tuple[Scenario, str]) -> 
 
 
 @given(scenarios())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_half_the_watts_are_half_the_energy(drawn: tuple[Scenario, str]) -> None:
     scenario, scheme = drawn
     run = simulate_in_memory(scenario, scheme, 1)

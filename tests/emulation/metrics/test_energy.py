@@ -103,6 +103,12 @@ def test_one_that_never_came_into_service_drew_nothing() -> None:
     assert energy(run([lost])).requests_j == (0.0,)
 
 
+def test_of_several_attempts_the_last_counts_where_the_record_tells_how_long_it_was() -> None:
+    moved = on_gpu(0.0, 9.0, attempt=2, turn_s=2.0)
+    unknown = on_gpu(20.0, 9.0, attempt=2, outcome="expired", turn_s=None)
+    assert energy(run([moved, unknown])).requests_j == (pytest.approx(200.0), 0.0)
+
+
 @pytest.mark.parametrize("kind", ["leave", "drain", "node_kill"])
 def test_a_node_that_has_left_draws_nothing(kind: str) -> None:
     away = [event(20.0, "onset", 0, kind, "n"), event(50.0, "undo", 0, kind, "n")]

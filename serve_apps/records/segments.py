@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from emulation.domain.records import (
     RunHeader,
 )
 from emulation.domain.slots import slots_until
-from emulation.recording import RECORD_FILE, SIDE_FILE, decode, rows_of, write_records
+from emulation.recording import RECORD_FILE, SIDE_FILE, decode
+from emulation.rewriting import lines_of, rewrite, sides_of
 from serve_apps.records.progress import PROGRESS_FILE
 
 log = logging.getLogger("edgebed")
@@ -111,13 +112,10 @@ def finish(folder: Path) -> None:
 
     One that was cut stays as it is. Raises `OSError` and `RecordError`.
     """
-    rows = rows_of(folder)
-    end_s = next((r.t_s for r, _ in rows if isinstance(r, RunFooter)), None)
+    end_s, slot_s, phases, segment = _look_through(folder)
     if end_s is None:
         return
-    slot_s = next(r.slot_s for r, _ in rows if isinstance(r, RunHeader))
-    segment = any(side and (BEGIN in side or CARRIED in side) for _, side in rows)
-    numbers = _event_numbers(r for r, _ in rows) if segment else {}
+    numbers = _event_numbers(phases) if segment else {}
 
     def final(record: Record) -> Record:
         if isinstance(record, RunHeader):
@@ -126,15 +124,28 @@ def finish(folder: Path) -> None:
             return _renumbered(record, numbers)
         return replace(record, counted=True) if isinstance(record, RequestRecord) else record
 
-    write_records(folder, [(final(record), side) for record, side in rows])
+    rewrite(folder, final)
 
 
-def _event_numbers(records: Iterable[Record]) -> dict[int, int]:
-    """Events that began and ended in a segment, by their number in the run: their place among themselves."""
+def _look_through(folder: Path) -> tuple[float | None, float, dict[int, set[str]], bool]:
+    """When a record ended (None: it was cut), its slots' length, phases of its events, whether it is a segment."""
+    end_s, slot_s = None, 1.0
     phases: dict[int, set[str]] = {}
-    for record in records:
-        if isinstance(record, EventRecord):
+    beside = {0}
+    for number, line in enumerate(lines_of(folder)):
+        record = line.record
+        if isinstance(record, RunHeader):
+            slot_s = record.slot_s
+        elif isinstance(record, RunFooter):
+            end_s = record.t_s
+            beside.add(number)
+        elif isinstance(record, EventRecord):
             phases.setdefault(record.event, set()).add(record.phase)
+    return end_s, slot_s, phases, any({BEGIN, CARRIED} & row.keys() for row in sides_of(folder, beside))
+
+
+def _event_numbers(phases: Mapping[int, Set[str]]) -> dict[int, int]:
+    """Events that began and ended in a segment, by their number in the run: their place among themselves."""
     whole = [number for number, seen in sorted(phases.items()) if {"onset", "undo"} <= seen]
     return {number: place for place, number in enumerate(whole)}
 

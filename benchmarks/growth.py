@@ -25,7 +25,7 @@ from edgebed.runs.virtual import simulate
 from emulation.domain.scenario import Scenario
 from emulation.engine.run import SimulationProgress
 from emulation.recording import JsonlSink
-from workloads.generate import arrivals
+from workloads.generate import Arrivals
 
 SCHEME = "e3-prior"
 """Shortest completion by the profile: looks at every device for every request, and learns nothing."""
@@ -59,7 +59,7 @@ GROWING: dict[str, tuple[Callable[[int], Scenario], tuple[int, ...]]] = {
 
 def cpu_s(scenario: Scenario) -> float:
     """CPU seconds of a run, its testbed looked up beforehand."""
-    next(arrivals(scenario, 0))
+    next(iter(Arrivals(scenario, 0)))
     gc.collect()
     begun = process_time()
     simulate(scenario, SCHEME, 0)

@@ -12,7 +12,9 @@ from typing import Any
 from emulation.domain.request import Request
 from emulation.domain.scenario import LengthKnowledge, Scenario, WorkloadSource
 from emulation.domain.truth import RequestTruth
+from workloads.accounting import Accounting as Accounting
 from workloads.lengths import Noise, payload_bytes
+from workloads.sessions import sessions
 from workloads.sources import Draft, Drafts, Draws, burst, periodic, poisson, slotted
 from workloads.traces import trace
 
@@ -22,23 +24,12 @@ _SOURCES: Mapping[str, Callable[[Any, Draws], Drafts]] = {
     "burst": burst,
     "periodic": periodic,
     "trace": trace,
+    "sessions": sessions,
 }
 
 
 _Row = tuple[float, int, int, Draft, tuple[float, ...]]
 """Arrival, source, number within the source; the request without an id, and its noise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accounting:
-    """What became of everything a source read: read = emitted + sum of dropped."""
-
-    source: str
-    kind: str
-    read: int
-    emitted: int
-    dropped: Mapping[str, int]
-    """Reason to count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +55,24 @@ def generate(scenario: Scenario, seed: int) -> Workload:
     )
 
 
-def arrivals(scenario: Scenario, seed: int) -> Iterator[tuple[Request, RequestTruth]]:
+class Arrivals:
     """The items of `generate`, each drawn when it is asked for: what a run takes that keeps none of them.
 
-    Traces are read at once, whole. Raises `workloads.traces.TraceError`.
+    Traces are read as they are asked for. Raises `workloads.traces.TraceError`.
     """
-    return ((request, truth) for request, truth, _ in _numbered(_streams(scenario, seed), scenario))
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self._streams = _streams(scenario, seed)
+        self._items = ((request, truth) for request, truth, _ in _numbered(self._streams, scenario))
+
+    def __iter__(self) -> Iterator[tuple[Request, RequestTruth]]:
+        return self._items
+
+    def accounting(self) -> tuple[Accounting, ...]:
+        """What became of everything the sources read, to their end: what was not asked for is drawn now."""
+        for _ in self._items:
+            pass
+        return tuple(stream.account() for stream in self._streams)
 
 
 class _Stream:
@@ -94,8 +97,14 @@ class _Stream:
     def account(self) -> Accounting:
         """What became of what was read so far."""
         dropped = dict(self.draws.dropped)
-        name, read = f"workload/{self.number}", self.emitted + sum(dropped.values())
-        return Accounting(name, self.source.kind, read, self.emitted, dropped)
+        counted, read = self.emitted + sum(dropped.values()), self.draws.read
+        return Accounting(
+            f"workload/{self.number}",
+            self.source.kind,
+            counted if read is None else read,
+            self.emitted,
+            dropped,
+        )
 
 
 def _streams(scenario: Scenario, seed: int) -> list[_Stream]:

@@ -51,6 +51,8 @@ class Draws:
         """Nodes at which the source's requests enter; every node of the testbed unless it names some."""
         self.dropped: Counter[str] = Counter()
         """How many of what was read so far were dropped, by reason."""
+        self.read: int | None = None
+        """How much was read so far, where the source counts that itself."""
         self._lengths: TokenLengths = getattr(source, "lengths", TokenLengths())
         self._tokens, self._prompts = self.stream("lengths"), self.stream("prompts")
         self._origin = self.stream("origin")
@@ -100,7 +102,7 @@ def slotted(source: SlottedSource, draws: Draws) -> Drafts:
 
 def poisson(source: PoissonSource, draws: Draws) -> Drafts:
     """Poisson arrivals of the mean rate."""
-    times = _poisson(source.rate_per_s, draws.scenario.end_s, draws.stream("arrivals"))
+    times = poisson_times(source.rate_per_s, draws.scenario.end_s, draws.stream("arrivals"))
     return _mixed(source, times, draws)
 
 
@@ -114,11 +116,12 @@ def burst(source: BurstSource, draws: Draws) -> Drafts:
         rate = source.burst_rate_per_s if since_s < source.on_s else source.base_rate_per_s
         return float(rng.random()) * peak < rate
 
-    return _mixed(source, filter(kept, _poisson(peak, draws.scenario.end_s, rng)), draws)
+    return _mixed(source, filter(kept, poisson_times(peak, draws.scenario.end_s, rng)), draws)
 
 
 def periodic(source: PeriodicSource, draws: Draws) -> Drafts:
     """E3: a fixed inter-arrival time from t = 0, models in strict alternation, one prompt each."""
+    draws.read = source.count
     for i in range(source.count):
         t_s = slot_start_s(i, source.interval_s)
         if t_s >= draws.scenario.end_s:
@@ -127,7 +130,7 @@ def periodic(source: PeriodicSource, draws: Draws) -> Drafts:
         yield draws.draft(t_s, source.models[i % len(source.models)], (1,))
 
 
-def _poisson(rate_per_s: float, end_s: float, rng: Generator) -> Iterator[float]:
+def poisson_times(rate_per_s: float, end_s: float, rng: Generator) -> Iterator[float]:
     """Arrivals of a Poisson process on [0, end_s), ascending."""
     t_s = float(rng.exponential(1.0 / rate_per_s))
     while t_s < end_s:

@@ -1,8 +1,8 @@
 """Replay of measured traces: the rule that maps the rows of a trace file to requests.
 
-A trace is a CSV with the columns TIMESTAMP, ContextTokens and GeneratedTokens (the Azure LLM inference trace
-2023), rows in order of time. Two are packaged: `azure-conv` and `azure-code`. Row numbers count from 0 after
-the header.
+Formats are declared (`format`), never guessed: `azure` (CSV of the Azure LLM inference traces 2023 and 2024: TIMESTAMP,
+ContextTokens, GeneratedTokens; dates), `burstgpt` (CSV by column names; seconds), `mooncake` (JSON lines; milliseconds)
+and `csv` with `columns`. Four are packaged. Row numbers count from 0 after the header; blank lines are no rows.
 
 1. Rows. `start_row` is the first. `rows` says how many are read; without it, as many as cover the run: with
    `rate_per_s` the smallest number that fills it at that rate, without it all rows up to its end. A file that
@@ -11,242 +11,193 @@ the header.
    are multiplied by one factor so that the rows read have that mean rate: clumps and lulls keep their shape. Rows that
    share one timestamp have no gap to multiply, and are refused.
 3. Model. Row r takes the model whose cumulative share of `mix` covers the r-th draw of a stream named
-   after the source, so a row keeps its model whatever `start_row` and `rows` are.
+   after the source, so a row keeps its model whatever `start_row` and `rows` are; with `by_model`, the one that stands
+   for what the trace itself names.
 4. Origin. Likewise, uniform over `origins`.
 5. Size. A model with feature `tokens` takes input and output tokens from the row. Above `max_prompt_tokens`
    or `max_output_tokens` they are cut to the limit (`over_limit: clip`) or the row is dropped (`drop`). The
    limit the client states is `max_output_tokens`. A model with feature `prompts` takes K from `prompts`, by
    the r-th draw of its own stream; the row's token counts do not matter to it.
-6. Accounting. Rows read = requests emitted + rows dropped, by reason: `over_limit`, `after_end` (arrival
-   after the run), `empty` (a zero token count: a failed call in the trace).
+6. Accounting. Rows read = requests emitted + rows dropped, each for the first of these reasons that holds:
+   `unreadable` (too few or too many cells, no JSON object, a field is missing), `not_a_time`, `not_a_number`,
+   `negative`, `out_of_order` (earlier than a row before it that was taken), `after_end` (arrival after the run),
+   `empty` (a zero token count: a failed call in the trace), `other_model` (not in `by_model`), `over_context`,
+   `over_limit`.
 
-A row that cannot be read is never skipped: `TraceError` names file, line, value and fix. Blank lines at the end are no
-rows. The text is UTF-8, with or without a byte order mark; a file whose name ends in `.gz` is unpacked.
+With `bad_rows: refuse` the first five are errors that name file, line, value and fix. A file that is damaged (not
+UTF-8, broken quotes, a wrong header, cut compressed data) always is one. Files are read as a run goes on, never whole;
+with `rate_per_s` twice, as the factor follows from their span. The text is UTF-8, with or without a byte order mark; a
+file whose name ends in `.gz` is unpacked.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import math
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice, takewhile
-from pathlib import Path
-from typing import Any, TextIO
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 
-from emulation.domain.mistakes import Mistake
-from emulation.domain.quantities import shown
+from numpy.random import Generator
+
 from emulation.domain.scenario import Scenario, TraceSource
-from emulation.files import is_file
-from emulation.yaml_text import not_utf8
 from workloads.lengths import pick
 from workloads.sources import Draft, Drafts, Draws
+from workloads.trace_files import TraceError as TraceError
+from workloads.trace_files import trace_path
+from workloads.trace_rows import BadRow, TraceRow, format_of, rows_of
 
-DATA = Path(__file__).parent / "data"
-PACKAGED = {
-    "azure-conv": DATA / "azure_llm_2023_conv_busy7800.csv",
-    "azure-code": DATA / "azure_llm_2023_code_busy8000.csv",
-}
-COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
-MOST_ROWS = 1_000_000
-"""Of a trace, in one run: they are read before it begins."""
-_MOST_TOKENS = 10**9
-"""Of a row, before the limits of its source; a larger count is no count."""
-
-
-class TraceError(Mistake, ValueError):
-    """A trace file or row that cannot be read; the message names file, line, value and fix."""
-
-
-@dataclass(frozen=True, slots=True)
-class TraceRow:
-    """One measured request. `t_s` counts from an arbitrary origin."""
-
-    number: int
-    t_s: float
-    context_tokens: int
-    generated_tokens: int
-
-
-def trace_path(name_or_path: str) -> Path:
-    """File of a packaged trace or of a path. Raises `TraceError` if there is none."""
-    path = PACKAGED.get(name_or_path, Path(name_or_path))
-    if not is_file(path):
-        known = ", ".join(PACKAGED)
-        raise TraceError(f"no trace {name_or_path!r}; packaged: {known}; or give the path of a CSV file")
-    return path
-
-
-def read_rows(path: Path, start_row: int = 0) -> Iterator[TraceRow]:
-    """Rows from `start_row` on, lazily; `.gz` too. Raises `TraceError` at the first row it cannot read."""
-    lines = _lines(path)
-    _, header = next(lines, (1, []))
-    if tuple(header) != COLUMNS:
-        found = shown(",".join(header))
-        raise TraceError(
-            f"{path}: line 1: columns {found}; expected {','.join(COLUMNS)!r}, separated by commas"
-        )
-    previous_s, blank = -math.inf, 0
-    for number, (line, cells) in enumerate(lines):
-        if not cells:
-            blank = blank or line
-            continue
-        if blank:
-            raise TraceError(f"{path}: line {blank}: is blank, and rows follow; remove it")
-        if number < start_row:
-            continue
-        row = _parse(path, line, number, cells)
-        if row.t_s < previous_s:
-            raise _bad(path, line, "TIMESTAMP", cells[0], "earlier than the row before; sort the file")
-        previous_s = row.t_s
-        yield row
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Number, from 1, and cells of every line, the header's first. Raises `TraceError` if the file cannot be read."""
-    line = 0
-    try:
-        with _open(path) as file:
-            reader = csv.reader(file, strict=True)
-            for cells in reader:
-                line = reader.line_num
-                yield line, cells
-    except UnicodeDecodeError as error:
-        raise TraceError(f"{path}: line {_not_text(path)}: {not_utf8(error)}") from None
-    except csv.Error as error:
-        raise TraceError(f"{path}: line {line + 1}: {error}; correct or remove the row") from None
-    except gzip.BadGzipFile:
-        raise TraceError(
-            f"{path}: is not compressed by gzip, as its name says; compress or rename it"
-        ) from None
-    except (EOFError, zlib.error):
-        raise TraceError(
-            f"{path}: after line {line}: its compressed data is cut or damaged; copy it again"
-        ) from None
-    except OSError as error:
-        raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", newline="", encoding="utf-8-sig")
-    return path.open(newline="", encoding="utf-8-sig")
-
-
-def _not_text(path: Path) -> int:
-    """The first line that is not UTF-8."""
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        return next((n for n, line in enumerate(file, start=1) if not _is_text(line)), 1)
-
-
-def _is_text(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _bad(path: Path, line: int, column: str, value: str, why: str) -> TraceError:
-    return TraceError(f"{path}: line {line}: {column} {shown(value)}: {why}")
-
-
-def _parse(path: Path, line: int, number: int, cells: list[str]) -> TraceRow:
-    if len(cells) != len(COLUMNS):
-        text = ",".join(cells)
-        why = f"has {len(cells)} of {len(COLUMNS)} columns; complete or remove the row"
-        raise _bad(path, line, "row", text, why)
-    try:
-        t_s = _seconds(cells[0])
-    except ValueError:
-        why = "not a time; write YYYY-MM-DD HH:MM:SS.ffffff"
-        raise _bad(path, line, "TIMESTAMP", cells[0], why) from None
-    for column, cell in zip(COLUMNS[1:], cells[1:], strict=True):
-        if not (cell.isascii() and cell.isdigit() and len(cell) < 20 and int(cell) <= _MOST_TOKENS):
-            why = f"not a whole number from 0 to {_MOST_TOKENS}; correct or remove the row"
-            raise _bad(path, line, column, cell, why)
-    return TraceRow(number, t_s, int(cells[1]), int(cells[2]))
-
-
-def _seconds(timestamp: str) -> float:
-    """Seconds since 1970 of `YYYY-MM-DD HH:MM:SS.fffffff` (seven digits; datetime takes six)."""
-    whole, _, fraction = timestamp.partition(".")
-    moment = datetime.strptime(whole, "%Y-%m-%d %H:%M:%S")
-    if fraction and not fraction.isdigit():
-        raise ValueError(timestamp)
-    since = moment - datetime(1970, 1, 1)
-    return since.days * 86_400 + since.seconds + (float(f"0.{fraction}") if fraction else 0.0)
+MOST_ROWS = 10_000_000
+"""Of a trace, in one run."""
+_BLOCK = 4_096
+"""Draws that are made at once."""
 
 
 def trace(source: TraceSource, draws: Draws) -> Drafts:
     """Requests of a trace source by the rule above; rows that are dropped are counted by reason."""
-    path = trace_path(source.trace)
-    rows = _rows_read(path, source, draws.scenario.end_s)
-    first, last = rows[0].number, rows[-1].number
-    drawn = [draws.stream(q).random(last + 1)[first:].tolist() for q in ("model", "origin", "prompts")]
-    return _drafts(source, draws, zip(rows, _arrivals(rows, source.rate_per_s), *drawn, strict=True))
-
-
-def _drafts(source: TraceSource, draws: Draws, rows: Iterable[tuple[Any, ...]]) -> Drafts:
-    for row, arrival_s, *u in rows:
-        made = _draft(source, draws, row, arrival_s, u)
-        if isinstance(made, Draft):
-            yield made
-        else:
-            draws.dropped[made] += 1
+    end_s = draws.scenario.end_s
+    found = _scan(source, end_s, whole=source.rate_per_s is not None)
+    return _drafts(source, draws, rows_read(source, end_s), found)
 
 
 def check_traces(scenario: Scenario) -> None:
     """Read every row that a run of the scenario would. Raises `TraceError`."""
     for source in scenario.workload:
         if isinstance(source, TraceSource):
-            _rows_read(trace_path(source.trace), source, scenario.end_s)
+            _scan(source, scenario.end_s, whole=True)
 
 
-def _rows_read(path: Path, source: TraceSource, end_s: float) -> list[TraceRow]:
-    rows = read_rows(path, source.start_row)
+def rows_read(source: TraceSource, end_s: float) -> Iterator[TraceRow | BadRow]:
+    """Rows that a run of this length reads, in order. Raises `TraceError`."""
     count = source.rows
     if count is None and source.rate_per_s is not None:
         count = math.ceil(source.rate_per_s * end_s)
-    most = MOST_ROWS + 1
-    found = list(islice(rows, 1 if count is None else min(count, most)))
-    if found and count is None:
-        found += islice(takewhile(lambda row: row.t_s - found[0].t_s < end_s, rows), most)
-    if not found and source.start_row == 0:
+    rows = rows_of(source)
+    return _few_enough(source, _until(rows, end_s) if count is None else islice(rows, count))
+
+
+def _until(rows: Iterator[TraceRow | BadRow], end_s: float) -> Iterator[TraceRow | BadRow]:
+    """Rows up to the first one that arrives at the end or later."""
+    first_s: float | None = None
+    for row in rows:
+        if isinstance(row, TraceRow):
+            first_s = row.t_s if first_s is None else first_s
+            if row.t_s - first_s >= end_s:
+                return
+        yield row
+
+
+def _few_enough(source: TraceSource, rows: Iterator[TraceRow | BadRow]) -> Iterator[TraceRow | BadRow]:
+    for number, row in enumerate(rows):
+        if number >= MOST_ROWS:
+            raise TraceError(
+                f"{trace_path(source.trace)}: more than {MOST_ROWS} rows fall into the run; give rows, or lower slots"
+            )
+        yield row
+
+
+@dataclass(slots=True)
+class _Scan:
+    """What the rows of a run say together."""
+
+    read: int = 0
+    taken: int = 0
+    """Rows that have a time, in order."""
+    first_s: float = 0.0
+    last_s: float = 0.0
+    bad: Counter[str] = field(default_factory=Counter)
+    told: str = ""
+    """What is wrong with the first bad row."""
+
+    def add(self, row: TraceRow | BadRow) -> None:
+        """One more row."""
+        self.read += 1
+        if isinstance(row, BadRow):
+            self.bad[row.reason] += 1
+            self.told = self.told or row.told
+            return
+        self.first_s = self.first_s if self.taken else row.t_s
+        self.taken, self.last_s = self.taken + 1, row.t_s
+
+    def scale(self, rate_per_s: float | None) -> float:
+        """Factor of every gap."""
+        if rate_per_s is None or self.taken == 1:
+            return 1.0
+        return (self.taken - 1) / (rate_per_s * (self.last_s - self.first_s))
+
+
+def _scan(source: TraceSource, end_s: float, whole: bool) -> _Scan:
+    """The rows of a run looked through, or only up to the first that can be taken. Raises `TraceError`."""
+    found, path = _Scan(), trace_path(source.trace)
+    for row in rows_read(source, end_s):
+        found.add(row)
+        if found.taken and not whole:
+            break
+    if not found.read and source.start_row == 0:
         raise TraceError(f"{path}: holds no row below its header")
-    if not found:
+    if not found.read:
         raise TraceError(f"{path}: no row at start_row {source.start_row}; choose a smaller start_row")
-    if len(found) > MOST_ROWS:
-        raise TraceError(f"{path}: more than {MOST_ROWS} rows fall into the run; give rows, or lower slots")
-    if source.rate_per_s is not None and len(found) > 1 and found[-1].t_s == found[0].t_s:
+    if not found.taken:
+        named = ", ".join(f"{n} {reason}" for reason, n in found.bad.most_common())
         raise TraceError(
-            f"{path}: its {len(found)} rows from start_row {source.start_row} share one timestamp, so no factor gives"
+            f"{path}: none of {found.read} rows can be taken as format {format_of(source)}: {named}; first {found.told}"
+        )
+    if source.rate_per_s is not None and whole and found.taken > 1 and found.last_s == found.first_s:
+        raise TraceError(
+            f"{path}: its {found.taken} rows from start_row {source.start_row} share one timestamp, so no factor gives"
             " them a rate; choose other rows, or leave out rate_per_s"
         )
     return found
 
 
-def _arrivals(rows: Sequence[TraceRow], rate_per_s: float | None) -> list[float]:
-    first_s, span_s = rows[0].t_s, rows[-1].t_s - rows[0].t_s
-    scale = 1.0 if rate_per_s is None or len(rows) == 1 else (len(rows) - 1) / (rate_per_s * span_s)
-    return [(row.t_s - first_s) * scale for row in rows]
+def _drafts(
+    source: TraceSource, draws: Draws, rows: Iterator[TraceRow | BadRow], found: _Scan
+) -> Iterator[Draft]:
+    scale = found.scale(source.rate_per_s)
+    drawn = [_per_row(draws.stream(q), source.start_row) for q in ("model", "origin", "prompts")]
+    draws.read = 0
+    for row, *u in zip(rows, *drawn, strict=False):
+        draws.read += 1
+        made = _draft(source, draws, row, found.first_s, scale, u)
+        if isinstance(made, Draft):
+            yield made
+        else:
+            draws.dropped[made] += 1
+
+
+def _per_row(rng: Generator, first: int) -> Iterator[float]:
+    """Draws in [0, 1) of the rows from number `first` on: row r has the r-th draw, wherever reading starts."""
+    for begin in range(0, first, _BLOCK):
+        rng.random(min(_BLOCK, first - begin))
+    while True:
+        yield from rng.random(_BLOCK).tolist()
 
 
 def _draft(
-    source: TraceSource, draws: Draws, row: TraceRow, arrival_s: float, u: Sequence[float]
+    source: TraceSource,
+    draws: Draws,
+    row: TraceRow | BadRow,
+    first_s: float,
+    scale: float,
+    u: Sequence[float],
 ) -> Draft | str:
     """The request of a row, or the reason it is dropped. `u`: draws in [0, 1) of model, origin and prompts."""
+    if isinstance(row, BadRow):
+        return row.reason
+    arrival_s = (row.t_s - first_s) * scale
     if arrival_s >= draws.scenario.end_s:
         return "after_end"
     if row.context_tokens == 0 or row.generated_tokens == 0:
         return "empty"
-    model = pick(source.mix, u[0])
+    model = source.by_model.get(row.model) if source.by_model is not None else pick(source.mix or {}, u[0])
+    if model is None:
+        return "other_model"
     origin = draws.origins[int(u[1] * len(draws.origins))]
     if draws.scenario.testbed.model(model).features == "prompts":
         return Draft(arrival_s, model, origin, prompts=source.prompts[int(u[2] * len(source.prompts))])
+    whole = row.context_tokens + row.generated_tokens
+    if source.context_tokens is not None and whole > source.context_tokens:
+        return "over_context"
     n_in = min(row.context_tokens, source.max_prompt_tokens)
     n_out = min(row.generated_tokens, source.max_output_tokens)
     if source.over_limit == "drop" and (n_in, n_out) != (row.context_tokens, row.generated_tokens):

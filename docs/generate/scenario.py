@@ -11,7 +11,9 @@ from emulation.files import list_scenarios, load_scenario
 
 SOURCES = get_args(get_args(scenario.WorkloadSource)[0])
 EVENTS = get_args(get_args(events.Event)[0])
-SCENARIO = (scenario.Scenario, *SOURCES, scenario.TokenLengths, *EVENTS, scenario.LiveConfig)
+SCENARIO = (
+    scenario.Scenario, *SOURCES, scenario.TraceColumns, scenario.TokenLengths, *EVENTS, scenario.LiveConfig,
+)  # fmt: skip
 
 
 def page() -> str:
@@ -26,7 +28,11 @@ def page() -> str:
     names = {cls: f"Source `{kinds[cls]}`" for cls in SOURCES} | {
         cls: f"Event `{kinds[cls]}`" for cls in EVENTS
     }
-    titles = {scenario.TokenLengths: "`lengths` of a source", scenario.LiveConfig: "`live`"}
+    titles = {
+        scenario.TokenLengths: "`lengths` of a source",
+        scenario.TraceColumns: "`columns` of a source `trace`",
+        scenario.LiveConfig: "`live`",
+    }
     text += "\n".join(model_section(cls, names.get(cls) or titles.get(cls, "")) for cls in SCENARIO)
     found = [load_scenario(name) for name in list_scenarios()]
     rows = [

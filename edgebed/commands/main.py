@@ -57,6 +57,7 @@ from edgebed.commands.steer import approve as approve_proposal
 from edgebed.commands.steer import events, inject, proposals, rate, reject, switch, undo
 from edgebed.commands.train import app as train_app
 from edgebed.commands.ui import ui
+from edgebed.commands.workload import workload
 
 RUNS = "Compare"
 LIVE = "A live testbed that stays"
@@ -327,6 +328,7 @@ app.add_typer(train_app, name="train", rich_help_panel=MODELS)
 app.command("profile", cls=Command, rich_help_panel=MODELS)(profile)
 app.command(cls=Command, rich_help_panel=LISTS)(profiles)
 app.command(cls=Command, rich_help_panel=LISTS)(schema)
+app.command(cls=Command, rich_help_panel=LISTS)(workload)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
         "clients": client_json(comparison.results),
         "left_out": [asdict(o) for o in comparison.left_out],
         "remarks": list(comparison.remarks),
+        "workload": [{**asdict(a), "adds_up": a.adds_up} for a in comparison.workload],
         "checks": {
             "conserved": all(r.summary.conservation.ok for r in comparison.results),
             "complete": comparison.complete,

@@ -15,6 +15,7 @@ from emulation.metrics.evidence import fault_ledger
 from emulation.metrics.fault_row import FaultRow
 from emulation.metrics.summary import Summary, summarise
 from emulation.recording import Run
+from workloads.accounting import Accounting
 
 WIDEST = 0.15
 """Half width, as a share of its middle, of the widest range that still says something when a live mean lies in it."""
@@ -137,6 +138,8 @@ class Comparison:
     """Runs that were to be made, or were made in part, and count in no mean."""
     remarks: tuple[str, ...] = ()
     """What a reader must know of where the records come from."""
+    workload: tuple[Accounting, ...] = ()
+    """What became of everything the sources read, summed over seeds; none where the runs' notes do not say."""
 
     def summaries(self, scheme: str) -> list[Summary]:
         """Figures of a scheme, one per run."""
@@ -185,7 +188,8 @@ class Comparison:
         """Whether every check holds: nothing failed or was cut, the books balance, faults landed, worlds agree."""
         conserved = all(r.summary.conservation.ok for r in self.results)
         disagree = self.parity is not None and self.parity.ok is False
-        return self.complete and conserved and self.faults_valid is not False and not disagree
+        read = all(account.adds_up for account in self.workload)
+        return self.complete and conserved and read and self.faults_valid is not False and not disagree
 
     @property
     def results(self) -> list[RunResult]:
@@ -225,6 +229,7 @@ def compare_runs(
     left_out: Sequence[LeftOut] = (),
     remarks: Sequence[str] = (),
     testbed: TestbedConfig | None = None,
+    workload: Sequence[Accounting] = (),
 ) -> Comparison:
     """Group runs by scheme (and by world, where a scheme ran in both) and measure all of them.
 
@@ -251,6 +256,7 @@ def compare_runs(
         note=note,
         left_out=tuple(left_out),
         remarks=(*remarks, *_energy_remarks(results, testbed)),
+        workload=tuple(workload),
     )
 
 

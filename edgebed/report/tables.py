@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import mean
 from typing import Any
 
-from controller.loop import INVALID
-from edgebed.report.client_row import client_check, recorder_remarks
+from edgebed.report.cells import FigureRow as FigureRow
+from edgebed.report.cells import TableCell as TableCell
+from edgebed.report.checks import checks as checks
 from edgebed.report.figures import (
     BY_NAME,
     FIGURES,
@@ -22,33 +23,9 @@ from edgebed.report.figures import (
     with_interval,
 )
 from edgebed.report.model import Comparison, FaultEntry
-from edgebed.report.shadowed import shadow_remarks
 from edgebed.report.stats import Interval
-from edgebed.report.switched import switch_remarks
-from emulation.domain.records import DecisionRecord
 from emulation.domain.request import FATES
 from emulation.metrics.shares import share_percent
-
-
-@dataclass(frozen=True, slots=True)
-class TableCell:
-    """Text of one cell; `aside` is the smaller text behind it, `tone` one of best, good, bad, or empty."""
-
-    text: str
-    aside: str = ""
-    tone: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FigureRow:
-    """One figure in every scheme: a line of the main table."""
-
-    label: str
-    cells: tuple[TableCell, ...]
-    group: str = ""
-    unit: str = ""
-    about: str = ""
-    short: str = ""
 
 
 def main_rows(comparison: Comparison) -> list[FigureRow]:
@@ -242,108 +219,3 @@ def run_line(comparison: Comparison) -> str:
         f"world {one('world')} · reasoner {one('reasoner')} · lifecycle {one('lifecycle')} · "
         f"speedup {one('speedup')} · {several}seeds {shown}"
     )
-
-
-def checks(comparison: Comparison) -> list[TableCell]:
-    """What must hold for the figures to mean anything; `aside` is ok, FAILED or a remark."""
-    results = comparison.results
-    broken = [r.summary for r in results if not r.summary.conservation.ok]
-    sound = len(results) - len(broken)
-    lines = [_check(not broken, f"every request accounted for in {sound} of {len(results)} runs")]
-    lines += [
-        TableCell(f"{s.scheme}, seed {s.seed}: {'; '.join(s.conservation.problems[:3])}", "FAILED", "bad")
-        for s in broken[:5]
-    ]
-    if (client := client_check(results)) is not None:
-        lines.append(_check(*client))
-    cut = sum(r.summary.interrupted for r in results)
-    if cut:
-        text = f"{cut} of {len(results)} runs were cut short: their figures cover what was recorded"
-        lines.append(TableCell(text, "CUT", "bad"))
-    lines += _left_out(comparison)
-    remarks = (*_few(comparison), *switch_remarks(results), *shadow_remarks(results))
-    remarks += (*recorder_remarks(results), *comparison.remarks)
-    lines += [TableCell(text, "note", "muted") for text in remarks]
-    unnamed = sum(r.summary.unnamed for r in results)
-    if unnamed:
-        text = (
-            f"{unnamed} requests were in the system when records of version 2 or older closed; these do not name them,"
-            " so they are in no figure"
-        )
-        lines.append(TableCell(text, "note", "muted"))
-    lines += _invalid_answers(comparison)
-    if comparison.faults:
-        lines.append(_faults_check(comparison.faults, bool(comparison.faults_valid)))
-    if (parity := comparison.parity) is not None:
-        lines.append(
-            TableCell(parity.said, "note", "muted") if parity.ok is None else _check(parity.ok, parity.said)
-        )
-    return lines
-
-
-def _faults_check(rows: Sequence[FaultEntry], valid: bool) -> TableCell:
-    known = [r for r in rows if r.landed is not None]
-    back = [r for r in rows if r.recovered is not None]
-    if not known and not back:
-        return TableCell(f"no run can tell whether any of {len(rows)} faults landed", "note", "muted")
-    text = f"{sum(bool(r.landed) for r in known)} of {len(known)} faults landed on their target"
-    text += f", {sum(bool(r.recovered) for r in back)} of {len(back)} were seen to end"
-    if len(known) < len(rows):
-        text += f" ({len(rows) - len(known)} not exercised, or too little to tell)"
-    return _check(valid, text)
-
-
-def _left_out(comparison: Comparison) -> list[TableCell]:
-    """Every run that counts in no mean, each failure by itself; that the columns rest on different seeds."""
-    lines = [
-        TableCell(f"{o.scheme}, seed {o.seed}: {o.why}", "FAILED", "bad")
-        for o in comparison.left_out
-        if o.how in ("failed", "unreadable")
-    ]
-    for how, text in (("cut", "cut short"), ("missing", "not run")):
-        of = [o for o in comparison.left_out if o.how == how]
-        if of:
-            named = ", ".join(f"{o.scheme} seed {o.seed}" for o in of[:4])
-            more = f" and {len(of) - 4} more" if len(of) > 4 else ""
-            lines.append(
-                TableCell(f"{len(of)} runs were {text} and are in no mean: {named}{more}", "CUT", "bad")
-            )
-    return lines
-
-
-def _few(comparison: Comparison) -> list[str]:
-    """What must be said of the number of seeds."""
-    counts = {name: len(results) for name, results in comparison.schemes.items()}
-    said = []
-    if len(set(counts.values())) > 1:
-        named = ", ".join(f"{name} {n}" for name, n in counts.items())
-        said.append(
-            f"columns rest on different numbers of runs: {named}; differences are over the seeds both have"
-        )
-    if min(counts.values()) == 2:
-        said.append(
-            "no interval under three seeds: of two, the 95% interval is 12.7 standard errors wide to either side"
-            " (Student's t with one degree of freedom), which says nothing"
-        )
-    return said
-
-
-def _invalid_answers(comparison: Comparison) -> list[TableCell]:
-    """One line per scheme whose deciders gave answers that had to be replaced; nothing where all were valid."""
-    lines: list[TableCell] = []
-    for name, results in comparison.schemes.items():
-        bad = [d for r in results for d in r.run.decisions if d.reason.startswith(INVALID)]
-        if bad:
-            actors = ", ".join(sorted({d.actor for d in bad}))
-            text = f"{comparison.label(name)}: {len(bad)} invalid answers of {actors}; first: {_said(bad[0])}"
-            lines.append(TableCell(text, "FAILED", "bad"))
-    return lines
-
-
-def _said(decision: DecisionRecord) -> str:
-    """What was wrong; a router says it in its reason."""
-    return decision.violations[0] if decision.violations else decision.reason.removeprefix(f"{INVALID}: ")
-
-
-def _check(ok: bool, text: str) -> TableCell:
-    return TableCell(text, "ok" if ok else "FAILED", "good" if ok else "bad")

@@ -24,6 +24,7 @@ from emulation.files import ConfigError
 from emulation.metrics.shares import share_text
 from emulation.metrics.summary import Summary, summarise
 from emulation.recording import Run, read_run
+from workloads.accounting import Accounting, summed
 from workloads.traces import check_traces
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -123,7 +124,15 @@ def conclude(
         note=note or scenario.note,
         left_out=kept.left_out,
         remarks=kept.remarks,
+        workload=_read(kept.workload, runs),
     )
+
+
+def _read(found: Mapping[tuple[str, int], tuple[Accounting, ...]], runs: Sequence[Run]) -> list[Accounting]:
+    """What the sources read, summed over seeds: each seed once, as all schemes are asked the same."""
+    shown = {(run.header.scheme, run.header.seed) for run in runs}
+    by_seed = {seed: own for (scheme, seed), own in found.items() if (scheme, seed) in shown}
+    return summed(account for own in by_seed.values() for account in own)
 
 
 def _baseline(wanted: str | None, runs: Sequence[Run], given: bool) -> str | None:

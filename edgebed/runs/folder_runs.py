@@ -20,6 +20,7 @@ from emulation.metrics.view import cut, last_s
 from emulation.recording import RECORD_FILE, Run, VersionError, read_run
 from serve_apps.records.segments import SEGMENTS
 from serve_apps.testbed.lives import said_of
+from workloads.accounting import Accounting
 
 Pair = tuple[str, int]
 """Scheme and seed."""
@@ -36,6 +37,8 @@ class FolderRuns:
     remarks: list[str] = field(default_factory=list)
     """What a reader must know of where the records come from."""
     baseline: str | None = None
+    workload: dict[Pair, tuple[Accounting, ...]] = field(default_factory=dict)
+    """What became of everything the sources of a run read, where its note says so."""
 
     def runs(self) -> list[Run]:
         """Whole runs, by scheme in the order of the comparison; a seed that a scheme was still to run when the
@@ -128,6 +131,8 @@ def _take(kept: FolderRuns, folder: Path, pair: Pair, manifest: Manifest, known:
     _check_belongs(folder, run.header, pair, manifest, None if note is None else note.experiment)
     if note is not None and note.died:
         kept.remarks.append(f"{pair[0]}, seed {pair[1]}: died unplanned: {said_of(note.died)}")
+    if note is not None and note.workload:
+        kept.workload[pair] = note.workload
     _sort_in(kept, pair, run, folder)
 
 

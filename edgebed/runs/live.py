@@ -30,6 +30,7 @@ from serve_apps.observe.logs import logging_to
 from serve_apps.replica.choice import checked as checked_backends
 from serve_apps.testbed.live import LOOPBACK, LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
+from workloads.generate import Arrivals
 
 log = logging.getLogger("edgebed")
 
@@ -145,7 +146,8 @@ def _run_and_note(
 ) -> None:
     """One run, and beside its record what became of it: why it failed, and who died meanwhile."""
     folder = layout.run_folder(*pair)
-    note = note_of(scenario).model_copy(update={"url": cluster.url})
+    sent = Arrivals(scenario, pair[1]).accounting()
+    note = note_of(scenario).model_copy(update={"url": cluster.url, "workload": sent})
     try:
         clear_run(folder)
         note.write(folder)

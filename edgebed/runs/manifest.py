@@ -16,6 +16,7 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.strict import Strict
 from emulation.files import ConfigError, did_you_mean
 from emulation.recording import write_whole
+from workloads.accounting import Accounting
 
 MANIFEST_FILE = "comparison.json"
 RUN_FILE = "run.json"
@@ -67,6 +68,8 @@ class RunNote(Strict):
     """The traceback of that error."""
     died: dict[str, int] = {}
     """Live: what died unplanned while it went on, and how often."""
+    workload: tuple[Accounting, ...] = ()
+    """What became of everything its sources read; none of a run that did not end, or of an earlier version."""
     url: str | None = None
     """Live: where its gateways answer while it goes on."""
 

@@ -25,7 +25,7 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.run import Crossing, Simulation, SimulationProgress
 from emulation.recording import JsonlSink, MemorySink, Run
-from workloads.generate import arrivals as drawn_arrivals
+from workloads.generate import Arrivals as DrawnArrivals
 from workloads.mismatch import world_truth
 
 Arrivals = Iterable[tuple[Request, RequestTruth]]
@@ -62,7 +62,7 @@ def simulate(
     simulation = Simulation(
         scenario,
         run_header(scenario, row, seed, "virtual"),
-        drawn_arrivals(scenario, seed) if arrivals is None else arrivals,
+        DrawnArrivals(scenario, seed) if arrivals is None else arrivals,
         world_truth(scenario, seed) if truth is None else truth,
         controllers.fast_path,
         plane,
@@ -98,9 +98,11 @@ def _run_task(scenario: Scenario, note: RunNote, task: Task) -> None:
     clear_run(task.folder)
     note.write(task.folder)
     sink = JsonlSink(task.folder)
+    drawn = DrawnArrivals(scenario, task.seed)
     try:
-        simulate(scenario, task.scheme, task.seed, sink, on_slot=end_if_asked)
+        simulate(scenario, task.scheme, task.seed, sink, drawn, on_slot=end_if_asked)
         sink.close()
+        note.model_copy(update={"workload": drawn.accounting()}).write(task.folder)
     except BaseException:
         sink.discard()
         raise

@@ -10,6 +10,7 @@ from emulation.domain.sources import (
     BurstSource,
     PeriodicSource,
     PoissonSource,
+    SessionSource,
     SlottedSource,
     TraceSource,
     WorkloadSource,
@@ -71,6 +72,9 @@ def _demand(source: WorkloadSource, scenario: Scenario) -> tuple[float, float, s
         return float(slots * origins * models), (source.k_min + source.k_max) / 2, "origins or models"
     if isinstance(source, PeriodicSource):
         return float(source.count), 1.0, "count"
+    if isinstance(source, SessionSource):
+        turns = sum(source.turns) / len(source.turns)
+        return source.sessions_per_s * end_s * turns, 1.0, "sessions_per_s or turns"
     prompts = sum(source.prompts) / len(source.prompts)
     if isinstance(source, PoissonSource):
         return source.rate_per_s * end_s, prompts, "rate_per_s"

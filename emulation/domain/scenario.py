@@ -35,9 +35,11 @@ from emulation.domain.slots import slot_start_s
 from emulation.domain.sources import BurstSource as BurstSource
 from emulation.domain.sources import PeriodicSource as PeriodicSource
 from emulation.domain.sources import PoissonSource as PoissonSource
+from emulation.domain.sources import SessionSource as SessionSource
 from emulation.domain.sources import SlottedSource as SlottedSource
 from emulation.domain.sources import Source as Source
 from emulation.domain.sources import TokenLengths as TokenLengths
+from emulation.domain.sources import TraceColumns as TraceColumns
 from emulation.domain.sources import TraceSource as TraceSource
 from emulation.domain.sources import WorkloadSource as WorkloadSource
 from emulation.domain.strict import check_known
@@ -164,8 +166,9 @@ class Scenario(Strict):
         models = {m.id for m in self.testbed.models}
         for i, source in enumerate(self.workload):
             check_known(f"workload[{i}].origins", source.origins or (), nodes, "node")
-            named = tuple(source.mix) if hasattr(source, "mix") else (getattr(source, "models", None) or ())
-            check_known(f"workload[{i}]", named, models, "model")
+            check_known(f"workload[{i}]", source.asked(), models, "model")
+            if isinstance(source, SessionSource):
+                self._check_sessions(source, f"workload[{i}].mix")
             if isinstance(source, SlottedSource) and source.from_slot >= self.slots + self.tail_slots:
                 raise ValueError(
                     f"workload[{i}].from_slot {source.from_slot} is after the last slot,"
@@ -176,6 +179,13 @@ class Scenario(Strict):
         self._check_plan()
         check_effort(self)
         return self
+
+    def _check_sessions(self, source: SessionSource, where: str) -> None:
+        for model in source.mix:
+            if self.testbed.model(model).features != "tokens":
+                raise ValueError(
+                    f"{where}: {model!r} counts prompts, and turns of a session are tokens; remove it"
+                )
 
     def _check_plan(self) -> None:
         check_known("plan", self.plan or (), {n.id for n in self.testbed.nodes}, "node")

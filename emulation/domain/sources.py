@@ -4,81 +4,35 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from emulation.domain.quantities import (
-    MOST_NODES,
+    Count,
     Gap,
     Length,
     Name,
-    NodeName,
     PerSecond,
     Prompts,
     PromptsOrNone,
     Rate,
     Requests,
-    RowNumber,
-    Rows,
     SlotNumber,
     Slots,
-    SomeLine,
     Tokens,
-    Weight,
+    TokensOrNone,
 )
-from emulation.domain.strict import Strict
-
-
-def _somebody(mix: dict[str, float]) -> dict[str, float]:
-    if not sum(mix.values()) >= _LEAST_SHARE:
-        raise ValueError(f"has no positive share: {mix}; give at least one model a share > 0")
-    return mix
-
-
-_LEAST_SHARE = 1e-6
-
-
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise ValueError(f"{name!r} is there twice; remove one")
-    return names
-
-
-Origins = Annotated[
-    tuple[NodeName, ...], Field(min_length=1, max_length=MOST_NODES), AfterValidator(_each_once)
-]
-Models = Annotated[tuple[Name, ...], Field(min_length=1, max_length=128), AfterValidator(_each_once)]
-Mix = Annotated[dict[Name, Weight], Field(min_length=1, max_length=128), AfterValidator(_somebody)]
-"""Model to share; shares need not sum to 1."""
-
-
-class TokenLengths(Strict):
-    """Token counts drawn uniformly from lists (feature `tokens`)."""
-
-    prompt_tokens: tuple[Tokens, ...] = Field(default=(128, 512, 1024), min_length=1, max_length=1_000)
-    output_tokens: tuple[Tokens, ...] = Field(default=(16, 32, 64), min_length=1, max_length=1_000)
-    max_tokens: Tokens | None = None
-    """Limit the client states; None: the largest of output_tokens."""
-
-
-class Source(Strict):
-    """What every source of requests has. `origins`: nodes at which requests enter; None: all of the testbed."""
-
-    origins: (
-        Annotated[
-            tuple[NodeName, ...], Field(min_length=1, max_length=MOST_NODES), AfterValidator(_each_once)
-        ]
-        | None
-    ) = None
+from emulation.domain.source_base import Mix, Models
+from emulation.domain.source_base import Source as Source
+from emulation.domain.source_base import TokenLengths as TokenLengths
+from emulation.domain.trace_source import TraceColumns as TraceColumns
+from emulation.domain.trace_source import TraceSource as TraceSource
 
 
 class SlottedSource(Source):
     """MA's arrivals: per slot, origin and model one request of K ~ U{k_min..k_max} prompts; none for K = 0."""
 
     kind: Literal["slotted"] = "slotted"
-    models: (
-        Annotated[tuple[Name, ...], Field(min_length=1, max_length=128), AfterValidator(_each_once)] | None
-    ) = None
+    models: Models | None = None
     k_min: PromptsOrNone = 0
     k_max: Prompts = 8
     offset: Literal["start", "uniform"] = "start"
@@ -130,27 +84,35 @@ class PeriodicSource(Source):
     lengths: TokenLengths = TokenLengths()
 
 
-class TraceSource(Source):
-    """Replay of a measured trace. The rule that maps rows to requests is `workloads/traces.py`'s docstring."""
+class SessionSource(Source):
+    """Conversations of several turns: each turn's prompt holds all that was said before it.
 
-    kind: Literal["trace"] = "trace"
-    trace: SomeLine
-    """`azure-conv`, `azure-code`, or a path to a CSV of the same columns."""
-    start_row: RowNumber = 0
-    rows: Rows | None = None
-    """Rows to read; None: until the horizon is covered."""
-    rate_per_s: Rate | None = None
-    """Rescale time so that the rows read have this mean rate; None: the trace's own time."""
+    Sessions begin as a Poisson process; of each, model and origin are drawn once. Turn k + 1 is sent `think_s` after
+    the planned time of turn k, whether that is answered or not (open loop): the requests are the same for every scheme
+    and in both worlds.
+    """
+
+    kind: Literal["sessions"] = "sessions"
+    sessions_per_s: Rate
+    """Sessions that begin, on average."""
     mix: Mix
-    """Model to share of the rows."""
-    prompts: tuple[Prompts, ...] = Field(default=(1,), min_length=1, max_length=1_000)
-    """K for models with feature `prompts`: drawn per row."""
-    max_prompt_tokens: Tokens = 4096
-    max_output_tokens: Tokens = 1024
-    over_limit: Literal["clip", "drop"] = "clip"
+    """Models with feature `tokens`."""
+    turns: tuple[Count, ...] = Field(default=(2, 4, 8), min_length=1, max_length=1_000)
+    """Turns of a session: one of these, uniformly."""
+    think_s: Length = 30.0
+    """Mean time from the planned time of a turn to that of the next: reading, thinking and writing."""
+    think: Literal["exponential", "fixed"] = "exponential"
+    """How it is distributed."""
+    system_tokens: TokensOrNone = 0
+    """At the begin of every prompt, before the first turn."""
+    lengths: TokenLengths = TokenLengths()
+    """Of one turn: `prompt_tokens` are those that it adds."""
+    context_tokens: Tokens = 4096
+    """The turn whose prompt and answer would together be longer ends its session: it and those after it are dropped
+    (`over_context`)."""
 
 
 WorkloadSource = Annotated[
-    SlottedSource | PoissonSource | BurstSource | PeriodicSource | TraceSource,
+    SlottedSource | PoissonSource | BurstSource | PeriodicSource | TraceSource | SessionSource,
     Field(discriminator="kind"),
 ]

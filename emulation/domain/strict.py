@@ -20,6 +20,11 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
+def is_none(value: object) -> bool:
+    """For `exclude_if` of an option that came later: what does not set it has the digest that it always had."""
+    return value is None
+
+
 class NoParams(Strict):
     """Nothing to set."""
 

@@ -37,7 +37,7 @@ from serve_apps.engines.picture import PictureSettings
 from serve_apps.engines.prompting import TextSettings
 from serve_apps.engines.vllm import VllmSettings
 from serve_apps.gateway.server.settings import HttpSettings
-from workloads.generate import arrivals
+from workloads.generate import Arrivals
 from workloads.traces import TraceError
 
 PARAMETERS = {getattr(kind, "Config", kind) for registry in REGISTRIES.values() for kind in registry.values()}
@@ -216,7 +216,7 @@ def test_any_value_in_a_packaged_file_loads_or_is_told_in_one_line(
             with suppress(ConfigError, TraceError):
                 check_parameters(loaded)
                 if at[0] != "testbed":
-                    times_s = [request.arrival_s for request, _ in islice(arrivals(loaded, 0), 2_000)]
+                    times_s = [request.arrival_s for request, _ in islice(Arrivals(loaded, 0), 2_000)]
                     assert times_s == sorted(times_s)
                     assert not times_s or times_s[-1] < loaded.end_s
 

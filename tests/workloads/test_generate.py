@@ -14,7 +14,7 @@ from emulation.domain.request import Request
 from emulation.files import list_scenarios, load_scenario
 from emulation.rng import stream
 from tests.build.workloads import BURST, PERIODIC, POISSON, SLOTTED, SOURCES, TRACE, scenario
-from workloads.generate import Workload, arrivals, generate
+from workloads.generate import Arrivals, Workload, generate
 from workloads.lengths import Noise, gamma_noise, payload_bytes, pick
 
 EVERY_SOURCE = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
@@ -33,13 +33,13 @@ def test_same_seed_gives_the_same_requests_and_truth(source: dict[str, Any]) -> 
 @EVERY_SOURCE
 def test_what_is_drawn_one_by_one_is_what_is_drawn_at_once(source: dict[str, Any]) -> None:
     world = scenario(source, service_cv=0.2)
-    assert tuple(arrivals(world, 3)) == generate(world, 3).items
+    assert tuple(Arrivals(world, 3)) == generate(world, 3).items
 
 
 def test_no_more_is_drawn_than_is_asked_for() -> None:
     """A run of ten million requests begins at once, and keeps none of them."""
     world = scenario({**POISSON, "rate_per_s": 15_000.0}, service_cv=0.2)
-    assert [r.id for r, _ in islice(arrivals(world, 3), 3)] == ["r000000", "r000001", "r000002"]
+    assert [r.id for r, _ in islice(Arrivals(world, 3), 3)] == ["r000000", "r000001", "r000002"]
 
 
 def test_noise_in_blocks_is_noise_at_once() -> None:

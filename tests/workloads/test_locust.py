@@ -14,7 +14,7 @@ import yaml
 from emulation.domain.request_id import scenario_id_of
 from emulation.files import load_scenario
 from tests.build.stub_openai import Stub, serving
-from workloads.generate import generate
+from workloads.generate import Arrivals, generate
 from workloads.load import ClientResult, client_log
 
 ROOT = Path(__file__).parents[2]
@@ -230,3 +230,31 @@ def test_a_steered_load_goes_on_at_another_rate_or_stops_and_every_request_has_i
         gaps = [b.intended_s - a.intended_s for a, b in zip(found, found[1:], strict=False)]
         wanted = [(b.arrival_s - a.arrival_s) / 20 for a, b in zip(intended, intended[1:], strict=False)]
         assert gaps == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"kind": "trace", "trace": "burstgpt", "by_model": {"ChatGPT": "gpt2", "GPT-4": "gpt2"}, "rate_per_s": 30,
+         "rows": 60},
+        {"kind": "trace", "trace": "mooncake", "mix": {"gpt2": 1.0}, "rate_per_s": 30, "rows": 60,
+         "context_tokens": 16384},
+        {"kind": "sessions", "sessions_per_s": 20, "mix": {"gpt2": 1.0}, "think_s": 0.5,
+         "lengths": {"prompt_tokens": [3, 5], "output_tokens": [4]}},
+    ],
+    ids=["burstgpt", "mooncake", "sessions"],
+)  # fmt: skip
+def test_traces_and_sessions_are_sent_as_the_virtual_world_draws_them(
+    source: dict[str, object], scenario_file: Path
+) -> None:
+    scenario_file.write_text(yaml.safe_dump({**SCENARIO, "workload": [source]}))
+    drawn = [r for r, _ in Arrivals(load_scenario(scenario_file), 5)]
+    with serving(Stub()) as stub:
+        log = run_alone(scenario_file, stub.url, "--plain-ids")
+    assert [(r.request_id, r.model, r.intended_s) for r in log] == [
+        (r.id, r.model, r.arrival_s) for r in drawn
+    ]
+    sent = {headers["X-Request-ID"]: body for headers, _, body in stub.seen}
+    words = {name: len(body["messages"][0]["content"].split()) for name, body in sent.items()}
+    assert words == {r.id: r.prompt_tokens for r in drawn}

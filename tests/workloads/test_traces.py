@@ -5,14 +5,19 @@ from __future__ import annotations
 import gzip
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from emulation.domain.trace_source import TraceSource
 from tests.build.workloads import TRACE, scenario
 from workloads.generate import Workload, generate
-from workloads.traces import PACKAGED, TraceError, read_rows, trace_path
+from workloads.trace_files import PACKAGED, TraceError, trace_path
+from workloads.trace_rows import BadRow, TraceRow, rows_of
 
 SHA256 = {
+    "burstgpt": "7865fda5dac50938a84dfccb06c405e2f5202969ecfbd671c8399de00f4335f0",
+    "mooncake": "c41003a576df5984a0be75552bb27a9315101c4e245453f05b91668cf7c46307",
     "azure-conv": "11ca4929bc9413c5b4fd5631e4d31043aec0bad97de65d2af7ebd3156719b753",
     "azure-code": "4f8beef95f94c55c936a68e215dff66874bb7d296116e0271a03a1ffad0c1100",
 }
@@ -30,16 +35,24 @@ def replay(**changes: object) -> Workload:
     return generate(scenario({**TRACE, **changes}), 1)
 
 
+def read(trace: str | Path, **more: Any) -> list[TraceRow]:
+    """Every row, of a file in which all can be taken."""
+    source = TraceSource(trace=str(trace), mix={"gpt2": 1.0}, **more)
+    found = list(rows_of(source))
+    assert not any(isinstance(row, BadRow) for row in found)
+    return [row for row in found if isinstance(row, TraceRow)]
+
+
 @pytest.mark.parametrize("name", PACKAGED)
 def test_packaged_trace_is_the_file_its_readme_names(name: str) -> None:
-    path = PACKAGED[name]
+    path = PACKAGED[name].file
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert digest == SHA256[name]
     assert digest in (path.parent / "README.md").read_text()
 
 
 def test_packaged_traces_read_to_the_last_row() -> None:
-    assert [sum(1 for _ in read_rows(path)) for path in PACKAGED.values()] == [7800, 8000]
+    assert [len(read(name)) for name in PACKAGED] == [7800, 8000, 400, 131]
 
 
 def test_rescaled_rows_have_the_asked_rate_and_keep_their_shape() -> None:
@@ -47,14 +60,14 @@ def test_rescaled_rows_have_the_asked_rate_and_keep_their_shape() -> None:
     times = [r.arrival_s for r, _ in workload.items]
     assert workload.accounting[0].read == len(times) == 900
     assert (len(times) - 1) / (times[-1] - times[0]) == pytest.approx(1.5)
-    rows = [r.t_s for _, r in zip(range(900), read_rows(PACKAGED["azure-conv"]), strict=False)]
+    rows = [r.t_s for _, r in zip(range(900), read("azure-conv"), strict=False)]
     stretch = times[-1] / (rows[-1] - rows[0])
     assert times == pytest.approx([(t - rows[0]) * stretch for t in rows], abs=1e-6)
 
 
 def test_own_time_reads_until_the_run_is_covered() -> None:
     workload = replay(rate_per_s=None, start_row=100)
-    rows = [r.t_s for r in read_rows(PACKAGED["azure-conv"], 100)]
+    rows = [r.t_s for r in read("azure-conv", start_row=100)]
     assert workload.accounting[0].read == sum(1 for t in rows if t - rows[0] < 600)
     assert workload.accounting[0].dropped == {}
 
@@ -97,8 +110,8 @@ def test_failed_calls_of_a_trace_are_dropped_by_name(tmp_path: Path) -> None:
 
 def test_compressed_traces_read_the_same(tmp_path: Path) -> None:
     packed = tmp_path / "t.csv.gz"
-    packed.write_bytes(gzip.compress(PACKAGED["azure-code"].read_bytes()))
-    assert list(read_rows(packed)) == list(read_rows(PACKAGED["azure-code"]))
+    packed.write_bytes(gzip.compress(PACKAGED["azure-code"].file.read_bytes()))
+    assert read(packed) == read("azure-code")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +134,7 @@ def test_a_garbled_row_raises_one_error_that_names_file_line_and_value(
 ) -> None:
     path = trace(tmp_path, GOOD, row)
     with pytest.raises(TraceError) as caught:
-        replay(trace=str(path), rate_per_s=None)
+        replay(trace=str(path), rate_per_s=None, bad_rows="refuse")
     message = str(caught.value)
     assert message.startswith(f"{path}: line 3: ")
     assert told in message
@@ -129,7 +142,9 @@ def test_a_garbled_row_raises_one_error_that_names_file_line_and_value(
 
 
 def test_a_missing_trace_a_wrong_header_and_a_start_beyond_the_end_are_told(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="no trace 'nowhere.csv'; packaged: azure-conv, azure-code"):
+    with pytest.raises(
+        TraceError, match="no trace 'nowhere.csv'; packaged: azure-conv, azure-code, burstgpt, mooncake"
+    ):
         replay(trace="nowhere.csv")
     headless = tmp_path / "h.csv"
     headless.write_text(GOOD)
@@ -140,12 +155,12 @@ def test_a_missing_trace_a_wrong_header_and_a_start_beyond_the_end_are_told(tmp_
 
 
 def test_a_byte_order_mark_line_ends_and_blank_last_lines_change_nothing(tmp_path: Path) -> None:
-    plain = list(read_rows(trace(tmp_path, GOOD, GOOD)))
+    plain = read(trace(tmp_path, GOOD, GOOD))
     other = tmp_path / "u.csv"
     for text in ("\ufeff{}", "{}\n\n \n".replace(" ", ""), "{}"):
         for end in ("\n", "\r\n", "\r"):
             other.write_bytes(text.replace("{}", HEADER + GOOD + GOOD).replace("\n", end).encode())
-            assert list(read_rows(other)) == plain
+            assert read(other) == plain
 
 
 @pytest.mark.parametrize(
@@ -173,7 +188,7 @@ def test_a_trace_that_cannot_be_read_is_told_in_one_line(tmp_path: Path, data: b
     path = tmp_path / "t.csv"
     path.write_bytes(data)
     with pytest.raises(TraceError) as caught:
-        replay(trace=str(path))
+        replay(trace=str(path), bad_rows="refuse")
     assert told in str(caught.value)
     assert str(path) in str(caught.value)
     assert str(caught.value).isprintable()
@@ -195,7 +210,7 @@ def test_a_packed_trace_that_is_none_or_cut_is_told_in_one_line(
     path = tmp_path / "t.csv.gz"
     path.write_bytes(data)
     with pytest.raises(TraceError, match="t.csv.gz: ") as caught:
-        list(read_rows(path))
+        read(path)
     assert told in str(caught.value)
 
 

@@ -50,6 +50,14 @@ $(MODELS): $(STAMP)
 	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev,models,rl,gguf]'
 	@touch $@
 
+# What an earlier build left in build/lib would travel too.
+.PHONY: wheel
+wheel: setup ## build dist/edgebed-*.whl, compiled where there is a C compiler, and try it outside the checkout
+	@rm -rf build/lib* build/bdist* dist
+	@$(VENV)/bin/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
+	@EDGEBED_WHEEL=$$(echo dist/edgebed-*.whl) $(PYTEST) tests/packaging
+	@echo dist/edgebed-*.whl
+
 .PHONY: demo
 demo: setup ## show the whole system at work on this machine
 	@$(VENV)/bin/edgebed demo

@@ -24,6 +24,7 @@ from serve_apps.testbed.token_file import TOKEN_FILE, checked_token, own_token
 
 LOOPBACK = "127.0.0.1"
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+_TEMP = "RAY_TMPDIR"
 _ANSWERS_S = 5.0
 """Wall seconds the head of a cluster has to answer whether it is there."""
 
@@ -57,6 +58,24 @@ def private_folder() -> Path:
             f"{folder}: is not a folder of yours alone; remove it, or name another place in RAY_TMPDIR"
         )
     return folder / "ray"
+
+
+@contextmanager
+def private_address_file() -> Iterator[None]:
+    """What Ray's `Cluster` says to whoever connects to `auto` is said in our folder.
+
+    It would write `/tmp/ray/ray_current_cluster`, and remove it at its end: that folder may not be there, and the file
+    may be of another Ray of this user's.
+    """
+    before = os.environ.get(_TEMP)
+    os.environ[_TEMP] = str(private_folder().parent)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_TEMP]
+        else:
+            os.environ[_TEMP] = before
 
 
 def guard_joined(address: str, unprotected: bool) -> str:

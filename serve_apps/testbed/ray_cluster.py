@@ -28,7 +28,8 @@ from serve_apps.testbed.control_service import ControlService, pid_of
 from serve_apps.testbed.joined_node import JoinedNode, is_node_of
 from serve_apps.testbed.lookout import CONTROL_SERVICE, HEAD
 from serve_apps.testbed.processes import Process, process_of
-from serve_apps.testbed.ray_access import LOOPBACK, guard_joined, guard_own, on_loopback, private_folder
+from serve_apps.testbed.ray_access import guard_joined, guard_own, on_loopback, private_folder
+from serve_apps.testbed.raylets import Raylets
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.names import RECORDER, edge_resource, namespace_of
 
@@ -125,41 +126,37 @@ def start_local(testbed: TestbedConfig) -> RayCluster:
 
 def start_raylets(testbed: TestbedConfig) -> RayCluster:
     """One raylet per edge node on this machine, started one after the other; for churn tests that kill real nodes."""
-    from ray.cluster_utils import Cluster
-
     guard_own()
-    here = {"node_ip_address": LOOPBACK}
-    head = {"num_cpus": _HEAD_CPUS, "num_gpus": 0, "include_dashboard": False, "resources": {CONTROL: 1.0}}
     service = ControlService()
-    own = {"temp_dir": str(private_folder()), "_system_config": service.settings()}
-    cluster: Any = Cluster(initialize_head=True, head_node_args=head | here | own)
-    try:
-        raylets = {
-            node.id: cluster.add_node(
-                num_cpus=1, num_gpus=len(node.gpus), resources={edge_resource(node.id): 1.0}, **here
-            )
-            for node in testbed.nodes
-        }
-        with on_loopback():
-            ray.init(address=cluster.address, **_quiet(testbed))
-    except BaseException:
-        cluster.shutdown()
-        service.clear()
-        raise
-
-    service.of(cluster.head_node)
+    head = {"num_cpus": _HEAD_CPUS, "num_gpus": 0, "include_dashboard": False, "resources": {CONTROL: 1.0}}
+    with service.cleared_on_error():
+        raylets = Raylets(
+            {**head, "_system_config": service.settings()},
+            {
+                node.id: {
+                    "num_cpus": 1,
+                    "num_gpus": len(node.gpus),
+                    "resources": {edge_resource(node.id): 1.0},
+                }
+                for node in testbed.nodes
+            },
+        )
+        try:
+            with on_loopback():
+                ray.init(address=raylets.address, **_quiet(testbed))
+        except BaseException:
+            raylets.shut_down()
+            raise
+    service.of(raylets.head)
 
     def stop() -> None:
         disconnect()
-        cluster.shutdown()
+        raylets.shut_down()
         service.clear()
 
-    def kill(node_id: str) -> None:
-        cluster.remove_node(raylets[node_id], allow_graceful=False)
-
-    found = _processes(cluster.head_node, raylets)
+    found = _processes(raylets.head, raylets.by_node)
     return RayCluster(
-        str(cluster.address), stop, {CONTROL: 0.001}, kill=kill, processes=found, mend=service.start_again
+        raylets.address, stop, {CONTROL: 0.001}, kill=raylets.kill, processes=found, mend=service.start_again
     )
 
 

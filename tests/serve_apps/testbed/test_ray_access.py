@@ -11,9 +11,11 @@ from typing import Any
 
 import grpc
 import pytest
+from ray._common.utils import reset_ray_address
+from ray._private.utils import write_ray_address
 
 from emulation.files import ConfigError
-from serve_apps.testbed.ray_access import guard_joined, guard_own, private_folder
+from serve_apps.testbed.ray_access import guard_joined, guard_own, private_address_file, private_folder
 from serve_apps.testbed.token_file import own_token
 
 Head = Callable[[str | None], str]
@@ -148,3 +150,31 @@ def test_ray_keeps_its_files_in_a_folder_that_is_ours_alone(
     folder.symlink_to(tmp_path)
     with pytest.raises(ConfigError, match=r"is not a folder of yours alone"):
         private_folder()
+
+
+def test_ray_s_cluster_tells_its_address_in_our_folder_and_leaves_another_ray_s_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "there"))
+    theirs = tmp_path / "there" / "ray" / "ray_current_cluster"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("10.0.0.1:6379")
+    folder = private_folder()
+    folder.mkdir()  # as Ray's first node does
+    with private_address_file():
+        write_ray_address("127.0.0.1:1")
+    assert (folder / "ray_current_cluster").read_text() == "127.0.0.1:1"
+    with private_address_file():
+        reset_ray_address()
+    assert not (folder / "ray_current_cluster").exists()
+    assert theirs.read_text() == "10.0.0.1:6379"
+    assert os.environ["RAY_TMPDIR"] == str(tmp_path / "there")
+
+
+def test_where_no_place_for_files_of_ray_was_named_none_is_named_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    with pytest.raises(ZeroDivisionError), private_address_file():
+        raise ZeroDivisionError
+    assert "RAY_TMPDIR" not in os.environ

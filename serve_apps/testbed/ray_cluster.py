@@ -28,7 +28,7 @@ from serve_apps.testbed.control_service import ControlService, pid_of
 from serve_apps.testbed.joined_node import JoinedNode, is_node_of
 from serve_apps.testbed.lookout import CONTROL_SERVICE, HEAD
 from serve_apps.testbed.processes import Process, process_of
-from serve_apps.testbed.ray_access import guard_joined, guard_own, on_loopback, private_folder
+from serve_apps.testbed.ray_access import LOOPBACK, guard_joined, guard_own, on_loopback, private_folder
 from serve_apps.testbed.raylets import Raylets
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.names import RECORDER, edge_resource, namespace_of

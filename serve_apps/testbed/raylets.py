@@ -17,7 +17,7 @@ class Raylets:
 
         self._cluster: Any = Cluster(initialize_head=False)
         self.by_node: dict[str, Any] = {}
-        here = {"node_ip_address": LOOPBACK}
+        here: dict[str, Any] = {"node_ip_address": LOOPBACK}
         try:
             with private_address_file():
                 self._cluster.add_node(temp_dir=str(private_folder()), **head, **here)

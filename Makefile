@@ -136,6 +136,10 @@ $(AGENTS): benchmarks/agents/requirements.txt
 agents-demo: setup $(AGENTS) ## agents that ask a small language model, beside rules and blind choosers, virtual and live
 	@$(VENV)/bin/python -m benchmarks.agents --server $(AGENTS_VENV)/bin/python $(AGENTS_DEMO)
 
+.PHONY: matrix
+matrix: setup ## run the matrix of the README again: minutes on two cores, and where it was cut it goes on
+	@$(VENV)/bin/python -m benchmarks.matrix
+
 .PHONY: lint
 lint: setup ## ruff, formatting, strict types, import contracts
 	@$(VENV)/bin/ruff check .

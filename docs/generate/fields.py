@@ -104,5 +104,6 @@ LOCAL = {
     **dict.fromkeys(("CloudName", "ImageName", "KubeName", "LabelName"), "str"),
     **dict.fromkeys(("Address", "NodeIp", "Interface", "User", "LocalPath", "RemotePath", "Program"), "str"),
     "RayPort": "int", "DiskGb": "int",
+    "Values": "tuple[Any, ...]", "Entries": "tuple[str | ScenarioEntry, ...]", "SeedList": "tuple[int, ...] | str",
 }  # fmt: skip
 """The same, of names that stand where they are used."""

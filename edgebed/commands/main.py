@@ -16,6 +16,7 @@ from edgebed.commands.concluding import conclude_and_show
 from edgebed.commands.console import out, print_rows, say
 from edgebed.commands.entry import run
 from edgebed.commands.load import load
+from edgebed.commands.matrix import matrix
 from edgebed.commands.metrics import app as metrics_app
 from edgebed.commands.models import app as models_app
 from edgebed.commands.new import new
@@ -215,6 +216,8 @@ def demo(
         "demo", live=True, check_parity=emulated, port=port, backend=backend, folder=folder, as_json=as_json
     )
 
+
+app.command(cls=Command, rich_help_panel=RUNS)(matrix)
 
 for command in (up, load, rate, inject, undo, switch, events, proposals, reject, down):
     app.command(cls=Command, rich_help_panel=LIVE)(command)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from edgebed.commands.console import out
 from edgebed.commands.options import QuietOption, print_json
 
-Kind = Literal["scenario", "testbed", "profile"]
+Kind = Literal["scenario", "testbed", "profile", "plan"]
 _NAMED = {"type": "string", "description": "A packaged name, or the path of a file."}
 
 
@@ -27,7 +27,7 @@ def schema(
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Print the JSON Schema of a scenario, testbed or profile file, which editors complete and check by."""
+    """Print the JSON Schema of a scenario, testbed, profile or matrix plan, which editors complete and check by."""
     from emulation.recording import write_whole
 
     found = file_schema(kind)
@@ -45,6 +45,7 @@ def schema(
 def file_schema(kind: Kind) -> dict[str, Any]:
     """What a YAML file of this kind may hold (JSON Schema, draft 2020-12): the data, or the name of it where that may
     stand in its place."""
+    from edgebed.matrix.plan import MatrixPlan
     from emulation.domain.cluster import TestbedConfig
     from emulation.domain.profile import ProfileFile
     from emulation.domain.scenario import Scenario
@@ -53,6 +54,7 @@ def file_schema(kind: Kind) -> dict[str, Any]:
         "scenario": Scenario,
         "testbed": TestbedConfig,
         "profile": ProfileFile,
+        "plan": MatrixPlan,
     }
     found: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -61,6 +63,8 @@ def file_schema(kind: Kind) -> dict[str, Any]:
     if kind == "scenario":
         found["properties"]["testbed"] = {"anyOf": [_NAMED, found["properties"]["testbed"]]}
         _take_names(found["$defs"]["TestbedConfig"])
+    if kind == "plan":
+        _take_words(found["properties"])
     if kind == "testbed":
         _take_names(found)
     return found
@@ -71,6 +75,18 @@ def _finite(found: Any) -> Any:
     if isinstance(found, dict):
         return {k: _finite(v) for k, v in found.items() if not (isinstance(v, float) and isinf(v))}
     return [_finite(v) for v in found] if isinstance(found, list) else found
+
+
+def _take_words(plan: dict[str, Any]) -> None:
+    """A scenario of a plan may be a name alone, and its seeds text as `0-7`."""
+    entries = plan["scenarios"]
+    entries["items"] = {"anyOf": [_NAMED, entries["items"]]}
+    seeds = {
+        key: plan["seeds"].pop(key)
+        for key in ("type", "items", "minItems", "maxItems")
+        if key in plan["seeds"]
+    }
+    plan["seeds"]["anyOf"] = [{"type": "string", "description": "Seeds as 0-7 or 0,3,5."}, seeds]
 
 
 def _take_names(testbed: dict[str, Any]) -> None:

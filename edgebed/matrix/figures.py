@@ -1,0 +1,126 @@
+"""What is kept of one run: figures that follow from its content alone, and what it cost this machine."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import psutil
+
+from controller.loop import INVALID
+from controller.schemes import Scheme
+from edgebed.runs.pool import stopping, tell
+from emulation.domain.scenario import Scenario
+from emulation.domain.strict import Strict
+from emulation.engine.run import SimulationProgress
+from emulation.metrics.summary import summarise
+from emulation.metrics.view import cut, latency_s, mean, ratio
+from emulation.recording import MemorySink, Run
+
+FORMAT = 1
+"""Of `Figures`: a run that was kept in another one is made again."""
+
+
+class Figures(Strict):
+    """One run. None: not measured, or undefined for it."""
+
+    arrived: int
+    done: int
+    success_ratio: float | None
+    penalised_latency_s: float | None
+    mean_latency_s: float | None
+    p95_s: float | None
+    goodput: float | None
+    fairness_norm: float | None
+    objective: float | None
+    steady_success_ratio: float | None
+    """Of what arrived after the warm-up."""
+    steady_latency_s: float | None
+    """Mean over the served of these."""
+    decisions: int
+    """Of the router and of everything above it, within the run."""
+    control_calls: int
+    thinking_s: float
+    """Virtual seconds charged for thinking."""
+    invalid: int
+    """Decisions that were replaced, as they were no valid ones."""
+    tokens: int | None
+    """Of language models; None: none was asked."""
+    price: float | None
+
+
+class Cost(Strict):
+    """What one run took here: another machine, or another day, gives other figures."""
+
+    cpu_s: float
+    """CPU seconds of its process and of those that it asks (a planner's what-if), emulation of the testbed included."""
+
+
+class Kept(Strict):
+    """One finished run."""
+
+    figures: Figures
+    cost: Cost
+
+
+def measure(scenario: Scenario, scheme: Scheme, seed: int, warm_up: float) -> Kept | None:
+    """Run one scheme on one seed; None if it was cut short, because everything is being stopped.
+
+    `warm_up`: share of the horizon. Raises whatever the scheme or the scenario makes the run fail with.
+    """
+    from edgebed.runs.virtual import simulate
+
+    sink = MemorySink()
+    begun_s = _cpu_s()
+    simulate(scenario, scheme, seed, sink, on_slot=_end_if_asked)
+    cpu_s = _cpu_s() - begun_s
+    run = sink.run()
+    return (
+        None
+        if cut(run)
+        else Kept(figures=figures_of(run, warm_up), cost=Cost(cpu_s=round(max(0.0, cpu_s), 4)))
+    )
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process and of all below it, those that have ended included."""
+    this = psutil.Process()
+    own = this.cpu_times()
+    taken_s = own.user + own.system + own.children_user + own.children_system
+    for below in this.children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            of = below.cpu_times()
+            taken_s += of.user + of.system
+    return float(taken_s)
+
+
+def _end_if_asked(progress: SimulationProgress) -> None:
+    tell(progress.t_s / progress.end_s)
+    if stopping():
+        raise KeyboardInterrupt
+
+
+def figures_of(run: Run, warm_up: float) -> Figures:
+    """The figures of a whole run. `warm_up`: share of the horizon whose arrivals `steady_*` leave out."""
+    summary, header = summarise(run), run.header
+    counted = [r for r in run.requests if r.counted]
+    limit_s = header.horizon_s if header.deadline_s is None else header.deadline_s
+    latencies = [latency_s(r) for r in counted]
+    steady = [r for r in counted if r.intended_s >= warm_up * header.horizon_s]
+    served = [found for r in steady if (found := latency_s(r)) is not None]
+    shared: dict[str, Any] = {
+        name: getattr(summary, name)
+        for name in (
+            "arrived", "done", "success_ratio", "mean_latency_s", "p95_s", "goodput", "fairness_norm", "objective",
+            "thinking_s", "tokens", "price",
+        )
+    }  # fmt: skip
+    return Figures(
+        **shared,
+        penalised_latency_s=mean(limit_s if found is None else found for found in latencies),
+        steady_success_ratio=ratio(len(served), len(steady)),
+        steady_latency_s=mean(served),
+        decisions=len(run.decisions),
+        control_calls=summary.control_calls_total,
+        invalid=sum(d.reason.startswith(INVALID) for d in run.decisions),
+    )

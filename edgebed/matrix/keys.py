@@ -1,0 +1,99 @@
+"""Whether a run was made already: a digest of everything that its figures follow from, and of nothing else.
+
+That is the scenario as it is run, with testbed, profiles and the content of its traces; the scheme with the sources of
+what it is put together from; the seed; the settings of the plan that figures depend on; and the code of this version.
+Names of files and scenarios, notes and dates are no part of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import controller
+import edgebed.wiring
+import emulation
+import workloads
+from controller.schemes import SCHEMES, Scheme
+from edgebed.matrix.figures import FORMAT
+from edgebed.wiring.identity import edgebed_version, plain_scenario
+from edgebed.wiring.parts import outsiders
+from emulation.domain.scenario import Scenario
+from workloads.traces import trace_path
+
+_CODE = (".py", ".npz", ".json", ".md")
+"""Kinds of files that a run is computed from; packaged scenarios, testbeds and traces count by their content."""
+_MOST_FILES = 2_000
+"""Of a package of somebody else's that are looked at."""
+
+
+def run_key(scenario: str, scheme: str, seed: int, warm_up: float) -> str:
+    """The key of one run, hexadecimal, from the digests of its scenario and its scheme."""
+    return _digest([FORMAT, edgebed_version(), code_digest(), scenario, scheme, seed, warm_up])
+
+
+def scenario_digest(scenario: Scenario) -> str:
+    """Of a scenario as it is run; not of its name and note."""
+    plain = plain_scenario(scenario)
+    for left_out in ("name", "note"):
+        del plain[left_out]
+    for source, given in zip(plain["workload"], scenario.workload, strict=True):
+        if isinstance(trace := getattr(given, "trace", None), str):
+            source["trace"] = _content(trace_path(trace))
+    return _digest(plain)
+
+
+def scheme_digest(scheme: Scheme) -> str:
+    """Of a scheme: its row, and where it or a part of it is somebody else's, the sources of their packages."""
+    plain = {name: value for name, value in asdict(scheme).items() if name != "summary"}
+    modules = [part.find(name).__module__ for part, name in outsiders(scheme)]
+    if scheme.name not in SCHEMES and ":" in scheme.name:
+        modules.append(scheme.name.partition(":")[0])
+    files = sorted({file for module in modules for file in _sources(module)})
+    return _digest([plain, [_content(file) for file in files]])
+
+
+@cache
+def code_digest() -> str:
+    """Of the code that runs are computed by."""
+    roots = [Path(inspect.getfile(p)).parent for p in (emulation, controller, workloads, edgebed.wiring)]
+    files = (f for root in roots for f in sorted(root.rglob("*")) if f.suffix in _CODE)
+    own = (
+        Path(__file__).with_name("figures.py"),
+        Path(edgebed.wiring.__file__ or "").parents[1] / "runs/virtual.py",
+    )
+    return _digest([_content(file) for file in (*files, *own)])
+
+
+def _sources(module: str) -> Iterator[Path]:
+    """The Python files of the package that a module belongs to; of a module alone, those beside it."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return
+    folder = Path(file).parent
+    for _ in range(module.count(".") - (Path(file).name == "__init__.py")):
+        folder = folder.parent
+    alone = "." not in module and Path(file).name != "__init__.py"
+    found: Iterable[Path] = folder.glob("*.py") if alone else _tops(folder, module)
+    yield from sorted(found)[:_MOST_FILES]
+
+
+def _tops(folder: Path, module: str) -> Iterator[Path]:
+    """All of the topmost package."""
+    top = folder / module.split(".")[0]
+    return (top if top.is_dir() else folder).rglob("*.py")
+
+
+def _content(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def _digest(plain: Any) -> str:
+    return sha256(json.dumps(plain, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()

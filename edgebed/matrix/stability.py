@@ -1,0 +1,216 @@
+"""How far one order of the schemes holds: in how many cells, against which tests, and which cells it hangs on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from edgebed.matrix.metrics import MetricName
+from edgebed.matrix.ranks import CellRanks, Overall, cell_ranks, order_of, overall, ranks_of
+from edgebed.matrix.results import Block, Results, Values
+from edgebed.matrix.significance import Friedman, Pair, Signed, friedman, pairs_in_cells, signed_ranks
+
+Verdict = Literal[
+    "stable", "depends on the cell", "partly told apart", "not distinguishable", "too little to say"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PairOrder:
+    """Two schemes, the better one by mean rank first, over all cells."""
+
+    first: str
+    second: str
+    ahead: int
+    """Cells in which `first` has the better mean."""
+    tied: int
+    behind: int
+    ahead_significantly: int
+    """Cells in which it is better by the paired test, corrected for all pairs of all cells."""
+    behind_significantly: int
+    p_holm: float | None
+    """Of Wilcoxon's test over the cells, corrected; None: too few cells."""
+
+    @property
+    def cells(self) -> int:
+        """All of them."""
+        return self.ahead + self.tied + self.behind
+
+    @property
+    def share(self) -> float:
+        """Of the cells in which the order holds, ties counted as half."""
+        return (self.ahead + self.tied / 2) / self.cells
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What becomes of the overall order if something is left out."""
+
+    what: str
+    kind: Literal["cell", "scenario"]
+    swapped: tuple[tuple[str, str], ...]
+    """Pairs that change places: who was ahead, and who is then."""
+    best: str
+    """Who is first then."""
+    best_changes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything that is said of a matrix by one figure."""
+
+    metric: MetricName
+    blocks: Sequence[Block]
+    cells: Sequence[CellRanks]
+    overall: Overall
+    pairs: Sequence[Pair]
+    orders: Sequence[PairOrder]
+    friedman: Friedman | None
+    signed: Sequence[Signed]
+    leaving: Sequence[Leaving]
+    verdict: Verdict
+    why: str
+    risk: float
+    groups: Sequence[tuple[str, ...]] = field(default=())
+    """Schemes whose mean ranks lie within the critical difference, as long as possible; none of one alone."""
+
+    def winners(self, i: int) -> tuple[str, ...]:
+        """Who has the best mean of a cell."""
+        ranks = self.cells[i].rank
+        return tuple(s for s, rank in zip(self.blocks[i].schemes, ranks, strict=True) if rank == ranks.min())
+
+
+def analyse(results: Results, metric: MetricName) -> Analysis | None:
+    """Rank and test what there is; None if no cell has a seed that all ranked schemes finished."""
+    blocks = results.blocks()
+    if not blocks:
+        return None
+    risk, schemes = results.plan.risk, blocks[0].schemes
+    cells = [cell_ranks(block, metric) for block in blocks]
+    ranks = np.array([c.rank for c in cells]).T
+    first = overall(schemes, ranks)
+    pairs, tested = pairs_in_cells(blocks, metric), friedman(ranks, risk)
+    signed = signed_ranks(schemes, ranks)
+    orders = _orders(first, schemes, ranks, pairs, signed, risk)
+    verdict, why = _verdict(orders, tested, risk)
+    groups = _groups(first, tested) if tested is not None else ()
+    return Analysis(
+        metric,
+        blocks,
+        cells,
+        first,
+        pairs,
+        orders,
+        tested,
+        signed,
+        _leaving(blocks, ranks),
+        verdict,
+        why,
+        risk,
+        groups,
+    )
+
+
+def mean_ranks(results: Results, metric: MetricName) -> dict[str, float]:
+    """Mean rank of every ranked scheme by another figure; empty where there is nothing to rank."""
+    blocks = results.blocks()
+    ranks = [ranks_of(block.losses(metric).mean(axis=1)) for block in blocks]
+    means = np.array(ranks).mean(axis=0) if ranks else []
+    return dict(zip(blocks[0].schemes, map(float, means), strict=True)) if blocks else {}
+
+
+def _orders(
+    first: Overall,
+    schemes: Sequence[str],
+    ranks: Values,
+    pairs: Sequence[Pair],
+    signed: Sequence[Signed],
+    risk: float,
+) -> list[PairOrder]:
+    place = {s: i for i, s in enumerate(schemes)}
+    decided: dict[frozenset[str], list[str]] = {}
+    for pair in pairs:
+        if (better := pair.better(risk)) is not None:
+            decided.setdefault(frozenset((pair.one, pair.other)), []).append(better)
+    corrected = {frozenset((s.one, s.other)): s.p_holm for s in signed}
+    found = []
+    for one, other in combinations(first.schemes, 2):
+        apart, both = ranks[place[one]] - ranks[place[other]], frozenset((one, other))
+        won = decided.get(both, [])
+        found.append(
+            PairOrder(
+                one, other, int((apart < 0).sum()), int((apart == 0).sum()), int((apart > 0).sum()),
+                won.count(one), won.count(other), corrected.get(both),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _verdict(orders: Sequence[PairOrder], tested: Friedman | None, risk: float) -> tuple[Verdict, str]:
+    """Whether one order holds, and why that is said. Every one of the five can come out."""
+    if tested is None:
+        return "too little to say", "three schemes and three cells are the least that can be tested"
+    turns = [o for o in orders if o.ahead_significantly and o.behind_significantly]
+    if tested.p > risk:
+        why = f"Friedman's test over {orders[0].cells} cells does not tell the schemes apart (p = {tested.p:.2g})"
+        return (
+            ("depends on the cell", f"{_reversed(turns)}; {why}") if turns else ("not distinguishable", why)
+        )
+    if turns:
+        return "depends on the cell", _reversed(turns)
+    apart = [o for o in orders if o.p_holm is not None and o.p_holm <= risk]
+    against = [o for o in orders if o.behind_significantly]
+    said = f"{len(apart)} of {len(orders)} pairs differ over the cells (Wilcoxon, Holm)"
+    if len(apart) == len(orders) and not against:
+        return "stable", f"{said}, and none is significantly reversed in any cell"
+    none = "no pair is significantly better one way in some cell and the other way in another"
+    return "partly told apart", f"{said}; {none}"
+
+
+def _reversed(turns: Sequence[PairOrder]) -> str:
+    worst = max(turns, key=lambda o: min(o.ahead_significantly, o.behind_significantly))
+    number = f"{len(turns)} pairs are" if len(turns) > 1 else "1 pair is"
+    ahead, behind = worst.ahead_significantly, worst.behind_significantly
+    return (
+        f"{number} significantly better one way in some cells and the other way in others, such as {worst.first} before"
+        f" {worst.second} in {ahead} of {worst.cells} cells and behind in {behind}"
+    )
+
+
+def _groups(first: Overall, tested: Friedman) -> list[tuple[str, ...]]:
+    """Demsar's bars: longest stretches of mean ranks within the critical difference."""
+    found: list[tuple[int, int]] = []
+    for i, rank in enumerate(first.mean_rank):
+        j = max(k for k, other in enumerate(first.mean_rank) if other - rank <= tested.critical_difference)
+        if j > i and (not found or j > found[-1][1]):
+            found.append((i, j))
+    return [first.schemes[i : j + 1] for i, j in found]
+
+
+def _leaving(blocks: Sequence[Block], ranks: Values) -> list[Leaving]:
+    """Every cell, and every scenario of several cells, without which the order of mean ranks is another one."""
+    parts: list[tuple[str, Literal["cell", "scenario"], list[int]]] = [
+        (str(block.cell), "cell", [i]) for i, block in enumerate(blocks)
+    ]
+    scenarios = dict.fromkeys(block.cell.scenario for block in blocks)
+    for name in scenarios:
+        own = [i for i, block in enumerate(blocks) if block.cell.scenario == name]
+        if len(own) > 1:
+            parts.append((name, "scenario", own))
+    schemes = blocks[0].schemes
+    before = [schemes[i] for i in order_of(ranks)]
+    found = []
+    for what, kind, own in parts:
+        rest = np.delete(ranks, own, axis=1)
+        if not rest.shape[1]:
+            continue
+        then = [schemes[i] for i in order_of(rest)]
+        place = {s: i for i, s in enumerate(then)}
+        swapped = tuple((a, b) for a, b in combinations(before, 2) if place[a] > place[b])
+        if swapped:
+            found.append(Leaving(what, kind, swapped, then[0], then[0] != before[0]))
+    return found

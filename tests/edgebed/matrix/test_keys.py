@@ -1,0 +1,83 @@
+"""The key of a run follows from what it comes to, and from no name or note."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from controller.schemes import SCHEMES
+from edgebed.matrix.keys import run_key, scenario_digest, scheme_digest
+from edgebed.wiring.parts import find_scheme
+from emulation.domain.scenario import Scenario
+from emulation.files import load_scenario
+from workloads.traces import PACKAGED
+
+DEMO = load_scenario("demo")
+
+
+def other(**changes: object) -> Scenario:
+    return DEMO.model_copy(update=changes)
+
+
+def test_names_and_notes_are_no_part_of_it(tmp_path: Path) -> None:
+    assert scenario_digest(other(name="renamed", note="other")) == scenario_digest(DEMO)
+    copy = tmp_path / "another-name.csv"
+    copy.write_bytes(PACKAGED["azure-conv"].read_bytes())
+    source = DEMO.workload[0].model_copy(update={"trace": str(copy)})
+    assert scenario_digest(other(workload=(source,))) == scenario_digest(DEMO)
+    copy.write_bytes(copy.read_bytes()[:-60])
+    assert scenario_digest(other(workload=(source,))) != scenario_digest(DEMO)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: other(service_cv=0.2),
+        lambda: other(deadline_s=121.0),
+        lambda: other(events=DEMO.events[:1]),
+        lambda: other(controllers={"lyapunov": {"v": 2}}),
+        lambda: other(testbed=load_scenario("bristol-A").testbed),
+    ],
+)
+def test_whatever_a_run_follows_from_is(change: Callable[[], Scenario]) -> None:
+    assert scenario_digest(change()) != scenario_digest(DEMO)
+
+
+def test_scheme_seed_and_settings_are() -> None:
+    row = SCHEMES["sect"]
+    assert scheme_digest(row) != scheme_digest(SCHEMES["e3-prior"])
+    assert scheme_digest(replace(row, router_params={"courtesy": 1.0})) != scheme_digest(row)
+    assert scheme_digest(replace(row, summary="in other words")) == scheme_digest(row)
+    keys = {
+        run_key(*of)
+        for of in [("a", "b", 0, 0.2), ("a", "b", 1, 0.2), ("a", "b", 0, 0.1), ("b", "b", 0, 0.2)]
+    }
+    assert len(keys) == 4
+
+
+def test_an_edit_of_ones_own_package_makes_its_runs_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "keyed_lab"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "helping.py").write_text("STEP = 1\n")
+    (package / "own.py").write_text(
+        "from dataclasses import replace\nfrom controller.schemes import SCHEMES\n"
+        'OWN = replace(SCHEMES["sect"], name="own")\n'
+    )
+    try:
+        before = scheme_digest(find_scheme("keyed_lab.own:OWN"))
+        assert scheme_digest(find_scheme("keyed_lab.own:OWN")) == before
+        (package / "helping.py").write_text("STEP = 2\n")
+        assert scheme_digest(find_scheme("keyed_lab.own:OWN")) != before
+    finally:
+        for name in [m for m in sys.modules if m.startswith("keyed_lab")]:
+            del sys.modules[name]
+        while str(tmp_path) in sys.path:
+            sys.path.remove(str(tmp_path))

@@ -2,7 +2,7 @@
 
 What is scaled is the rate at which work arrives; kinds, sizes, mixes, origins, events and deadlines stay. By source:
 
-- `poisson`, `burst`: their rates.
+- `poisson`, `burst`, `sessions`: their rates.
 - `trace`: `rate_per_s`, and with it `rows` where they are given, so that the same time is covered. A trace that plays
   in its own time has no rate to scale, and is refused.
 - `periodic`: `load` times as many requests, each `interval_s / load` after the one before.
@@ -26,6 +26,7 @@ from emulation.domain.scenario import (
     PeriodicSource,
     PoissonSource,
     Scenario,
+    SessionSource,
     SlottedSource,
     Source,
     TraceSource,
@@ -72,6 +73,10 @@ def _burst(source: BurstSource, _: Scenario, load: float) -> dict[str, Any]:
     return {name: getattr(source, name) * load for name in rates}
 
 
+def _sessions(source: SessionSource, _: Scenario, load: float) -> dict[str, Any]:
+    return {"sessions_per_s": source.sessions_per_s * load}
+
+
 def _trace(source: TraceSource, _: Scenario, load: float) -> dict[str, Any]:
     if source.rate_per_s is None:
         raise ValueError("the trace plays in its own time; give the source a rate_per_s, which can be scaled")
@@ -104,6 +109,7 @@ def _slotted(source: SlottedSource, scenario: Scenario, load: float) -> dict[str
 _CHANGES: Mapping[type[Source], Callable[[Any, Scenario, float], dict[str, Any]]] = {
     PoissonSource: _poisson,
     BurstSource: _burst,
+    SessionSource: _sessions,
     TraceSource: _trace,
     PeriodicSource: _periodic,
     SlottedSource: _slotted,

@@ -10,6 +10,7 @@ import psutil
 from controller.loop import INVALID
 from controller.schemes import Scheme
 from edgebed.runs.pool import stopping, tell
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.scenario import Scenario
 from emulation.domain.strict import Strict
 from emulation.engine.run import SimulationProgress
@@ -44,6 +45,10 @@ class Figures(Strict):
     """Virtual seconds charged for thinking."""
     invalid: int
     """Decisions that were replaced, as they were no valid ones."""
+    energy_wh: float | None
+    """Idle power included; None: the testbed states no watts."""
+    cost: float | None
+    """In the currency of the testbed's prices; None: it states none."""
     tokens: int | None
     """Of language models; None: none was asked."""
     price: float | None
@@ -78,7 +83,9 @@ def measure(scenario: Scenario, scheme: Scheme, seed: int, warm_up: float) -> Ke
     return (
         None
         if cut(run)
-        else Kept(figures=figures_of(run, warm_up), cost=Cost(cpu_s=round(max(0.0, cpu_s), 4)))
+        else Kept(
+            figures=figures_of(run, warm_up, scenario.testbed), cost=Cost(cpu_s=round(max(0.0, cpu_s), 4))
+        )
     )
 
 
@@ -100,9 +107,10 @@ def _end_if_asked(progress: SimulationProgress) -> None:
         raise KeyboardInterrupt
 
 
-def figures_of(run: Run, warm_up: float) -> Figures:
-    """The figures of a whole run. `warm_up`: share of the horizon whose arrivals `steady_*` leave out."""
-    summary, header = summarise(run), run.header
+def figures_of(run: Run, warm_up: float, testbed: TestbedConfig | None = None) -> Figures:
+    """The figures of a whole run. `warm_up`: share of the horizon whose arrivals `steady_*` leave out; `testbed`: for
+    energy and cost, which are not known without it."""
+    summary, header = summarise(run, testbed), run.header
     counted = [r for r in run.requests if r.counted]
     limit_s = header.horizon_s if header.deadline_s is None else header.deadline_s
     latencies = [latency_s(r) for r in counted]
@@ -112,7 +120,7 @@ def figures_of(run: Run, warm_up: float) -> Figures:
         name: getattr(summary, name)
         for name in (
             "arrived", "done", "success_ratio", "mean_latency_s", "p95_s", "goodput", "fairness_norm", "objective",
-            "thinking_s", "tokens", "price",
+            "thinking_s", "energy_wh", "cost", "tokens", "price",
         )
     }  # fmt: skip
     return Figures(

@@ -26,7 +26,7 @@ from edgebed.matrix.figures import FORMAT
 from edgebed.wiring.identity import edgebed_version, plain_scenario
 from edgebed.wiring.parts import outsiders
 from emulation.domain.scenario import Scenario
-from workloads.traces import trace_path
+from workloads.trace_files import trace_path
 
 _CODE = (".py", ".npz", ".json", ".md")
 """Kinds of files that a run is computed from; packaged scenarios, testbeds and traces count by their content."""
@@ -42,6 +42,10 @@ def run_key(scenario: str, scheme: str, seed: int, warm_up: float) -> str:
 def scenario_digest(scenario: Scenario) -> str:
     """Of a scenario as it is run; not of its name and note."""
     plain = plain_scenario(scenario)
+    testbed = json.loads(scenario.testbed.model_dump_json())
+    plain["testbed"] |= {
+        said: testbed[said] for said in ("power", "prices")
+    }  # no decision rests on them, figures do
     for left_out in ("name", "note"):
         del plain[left_out]
     for source, given in zip(plain["workload"], scenario.workload, strict=True):

@@ -14,7 +14,7 @@ from edgebed.matrix.keys import run_key, scenario_digest, scheme_digest
 from edgebed.wiring.parts import find_scheme
 from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
-from workloads.traces import PACKAGED
+from workloads.trace_files import trace_path
 
 DEMO = load_scenario("demo")
 
@@ -26,7 +26,7 @@ def other(**changes: object) -> Scenario:
 def test_names_and_notes_are_no_part_of_it(tmp_path: Path) -> None:
     assert scenario_digest(other(name="renamed", note="other")) == scenario_digest(DEMO)
     copy = tmp_path / "another-name.csv"
-    copy.write_bytes(PACKAGED["azure-conv"].read_bytes())
+    copy.write_bytes(trace_path("azure-conv").read_bytes())
     source = DEMO.workload[0].model_copy(update={"trace": str(copy)})
     assert scenario_digest(other(workload=(source,))) == scenario_digest(DEMO)
     copy.write_bytes(copy.read_bytes()[:-60])

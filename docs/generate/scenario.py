@@ -7,12 +7,13 @@ from typing import get_args
 from docs.generate.fields import model_section
 from docs.generate.markdown import cell, table
 from emulation.domain import events, scenario
+from emulation.domain.slo import Slo
 from emulation.files import list_scenarios, load_scenario
 
 SOURCES = get_args(get_args(scenario.WorkloadSource)[0])
 EVENTS = get_args(get_args(events.Event)[0])
 SCENARIO = (
-    scenario.Scenario, *SOURCES, scenario.TraceColumns, scenario.TokenLengths, *EVENTS, scenario.LiveConfig,
+    scenario.Scenario, *SOURCES, scenario.TraceColumns, scenario.TokenLengths, *EVENTS, scenario.LiveConfig, Slo,
 )  # fmt: skip
 
 
@@ -32,6 +33,7 @@ def page() -> str:
         scenario.TokenLengths: "`lengths` of a source",
         scenario.TraceColumns: "`columns` of a source `trace`",
         scenario.LiveConfig: "`live`",
+        Slo: "`slo` of a model",
     }
     text += "\n".join(model_section(cls, names.get(cls) or titles.get(cls, "")) for cls in SCENARIO)
     found = [load_scenario(name) for name in list_scenarios()]

@@ -118,5 +118,7 @@ def _of_runs(runs: Sequence[Any], scenario: Scenario) -> Comparison:
         runs,
         played_events(runs, scenario),
         sites={n.id: n.site for n in scenario.testbed.nodes},
+        testbed=scenario.testbed,
+        slo=scenario.slo,
         note=scenario.note,
     )

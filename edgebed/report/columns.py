@@ -17,6 +17,7 @@ import orjson
 from edgebed.harmless import harmless_cell
 from edgebed.report.model import Comparison, RunResult
 from emulation.domain.records import DecisionRecord, EventRecord, ExecutorRecord, RequestRecord
+from emulation.metrics.pace import pace_of
 from emulation.metrics.summary import ModelSummary, Summary
 from emulation.metrics.view import latency_s, node_of
 
@@ -46,8 +47,13 @@ def csv_of(columns: Columns) -> bytes:
 
 def requests(comparison: Comparison) -> Columns:
     """A row per request: the fields of its record, and with them `latency_s` (from the intended send time; of served
-    ones) and `node`."""
+    ones), `queue_s`, `ttft_s` and `tpot_s` of these, and `node`."""
+
+    def of_pace(name: str) -> Callable[[Any], Any]:
+        return lambda r: None if (pace := pace_of(r, comparison.laws)) is None else getattr(pace, name)
+
     more = {"latency_s": latency_s, "node": lambda r: r.executor and node_of(r.executor)}
+    more |= {name: of_pace(name) for name in ("queue_s", "ttft_s", "tpot_s")}
     return _of_records(comparison, RequestRecord, lambda r: r.run.requests, more)
 
 

@@ -15,6 +15,7 @@ from edgebed.report.client_row import client_json
 from edgebed.report.figures import BY_NAME
 from edgebed.report.model import Comparison, ParityRow
 from edgebed.report.reasoning import accounts_of
+from edgebed.report.serving_table import serving_json
 from edgebed.report.stats import Interval
 from edgebed.report.tables import MODEL_COLUMNS
 from edgebed.runs.processes import process_figures
@@ -110,6 +111,7 @@ def _scheme(comparison: Comparison, name: str) -> dict[str, Any]:
             model: _means(partial(comparison.model_interval, name, model), MODEL_FIGURES)
             for model in comparison.models
         },
+        "serving": serving_json(comparison, name),
         "runs": [s.to_json() for s in summaries],
     }
 

@@ -44,6 +44,8 @@ _ABOUT = {
     "success_ratio": "served / arrived",
     "unfinished": "arrived, and still in the system when the run ended",
     "goodput": "served in time, per second",
+    "slo_share": "served with every condition of the SLO met, of what arrived for models that have one",
+    "slo_goodput": "requests that met their SLO, per second",
     "mean_latency_s": "from the intended send time; MA eq. 9, E3 eq. 4",
     "type_mean_latency_s": "each model weighs the same",
     "jain": "MA eq. 6",
@@ -67,6 +69,8 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(_SERVICE, "unfinished", "Unfinished", "unfin.", "requests", "low", count=True),
     FigureSpec(_SERVICE, "goodput", "Goodput", "goodput", "req/s", "high"),
     FigureSpec(_SERVICE, "goodput_prompts", "Goodput in prompts", "in prompts", "prompts/s", "high"),
+    FigureSpec(_SERVICE, "slo_share", "SLO met", "SLO met", "", "high", 3),
+    FigureSpec(_SERVICE, "slo_goodput", "Goodput under SLO", "under SLO", "req/s", "high"),
     FigureSpec(_LATENCY, "mean_latency_s", "Mean, request-weighted Tw", "mean Tw", "s", "low"),
     FigureSpec(_LATENCY, "type_mean_latency_s", "Mean of per-type means Tu", "Tu", "s", "low"),
     FigureSpec(_LATENCY, "p50_s", "p50", "p50", "s", "low"),
@@ -109,7 +113,7 @@ def decimals_for(values: Iterable[float | None], fixed: int | None = None, count
     return 2 if top == 0 else min(3, max(0, 2 - floor(log10(top))))
 
 
-SHARES = frozenset(("success_ratio", "jain", "fairness_norm", "stutter_rate"))
+SHARES = frozenset(("success_ratio", "slo_share", "jain", "fairness_norm", "stutter_rate"))
 """Figures between 0 and 1, of which 1 means all (or equal) and nothing less."""
 
 

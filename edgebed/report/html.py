@@ -15,6 +15,7 @@ from edgebed.report.page import Line, drawn, key, page
 from edgebed.report.palette import scheme_looks
 from edgebed.report.parity_table import PARITY_COLUMNS, parity_rows
 from edgebed.report.reasoning import REASONING_COLUMNS, reasoning_rows
+from edgebed.report.serving_table import serving_columns, serving_rows
 from edgebed.report.tables import (
     MODEL_COLUMNS,
     FigureRow,
@@ -28,13 +29,14 @@ from edgebed.report.tables import (
     run_line,
 )
 from edgebed.report.verdict import percentage, relative, verdicts
+from emulation.metrics.summary import Summary
 from emulation.recording import Run, write_whole
 
 SHOWN_SEEDS = 12
 """Seeds that are named one by one."""
 OF_ALL = (
     "latency-over-time", "load-over-time", "latency-distribution", "latency-against-fairness", "per-model",
-    "ends-by-outcome",
+    "ends-by-outcome", "serving-distribution",
 )  # fmt: skip
 """Pictures that the page has a place for."""
 
@@ -76,6 +78,7 @@ def _contents(content: dict[str, Any], pictures: dict[str, Any]) -> dict[str, st
         "time": "Over time",
         "latency": "Latency, fairness and how requests ended",
         "models": "By model",
+        "serving": "Serving",
         "faults": "Fault ledger",
         "reasoning": "Language models",
         "parity": "Two worlds",
@@ -85,6 +88,7 @@ def _contents(content: dict[str, Any], pictures: dict[str, Any]) -> dict[str, st
     }
     missing = {
         "differences": "paired",
+        "serving": "serving",
         "faults": "faults",
         "parity": "parity",
         "executors": "modes",
@@ -116,7 +120,13 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "main": _grouped(main_rows(comparison), list(comparison.schemes)),
         "paired": _paired(comparison),
         "model_columns": [heading for _, heading, _ in MODEL_COLUMNS],
-        "models": _by_model(comparison),
+        "models": _by_model(model_rows(comparison)),
+        "serving": _by_model(serving_rows(comparison))
+        if any(s.serving for s in _summaries(comparison))
+        else [],
+        "serving_columns": [
+            f"{label}, {unit}" if unit else label for _, label, unit in serving_columns(comparison)
+        ],
         "ends": [_with_shares(row) for row in ends_rows(comparison)],
         "faults": _by_event(comparison),
         "reasoning": reasoning_rows(comparison),
@@ -225,11 +235,12 @@ def _with_shares(row: FigureRow) -> dict[str, Any]:
     return {"label": row.label, "cells": [PageCell(c.text, tone=c.tone, below=c.aside) for c in row.cells]}
 
 
-def _by_model(comparison: Comparison) -> list[tuple[str, list[dict[str, Any]]]]:
-    rows = [
-        row | {"cells": [PageCell(c.text, c.aside, c.tone) for c in row["cells"]]}
-        for row in model_rows(comparison)
-    ]
+def _summaries(comparison: Comparison) -> list[Summary]:
+    return [r.summary for r in comparison.results]
+
+
+def _by_model(found: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    rows = [row | {"cells": [PageCell(c.text, c.aside, c.tone) for c in row["cells"]]} for row in found]
     return [(model, list(own)) for model, own in groupby(rows, key=lambda row: str(row["model"]))]
 
 

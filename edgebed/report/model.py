@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from edgebed.report.energy_row import energy_remarks
 from edgebed.report.stats import Interval, mean_interval, paired_difference
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
+from emulation.domain.slo import Slo
 from emulation.metrics.evidence import fault_ledger
 from emulation.metrics.fault_row import FaultRow
+from emulation.metrics.pace import Laws, laws_of
 from emulation.metrics.summary import Summary, summarise
 from emulation.recording import Run
 from workloads.accounting import Accounting
@@ -140,6 +142,8 @@ class Comparison:
     """What a reader must know of where the records come from."""
     workload: tuple[Accounting, ...] = ()
     """What became of everything the sources read, summed over seeds; none where the runs' notes do not say."""
+    laws: Laws = field(default_factory=dict)
+    """Profiled laws of the testbed, for the times of tokens; none where it is not known."""
 
     def summaries(self, scheme: str) -> list[Summary]:
         """Figures of a scheme, one per run."""
@@ -213,9 +217,11 @@ def figure_of(summary: Summary, name: str) -> float | None:
     return None if value is None else float(value)
 
 
-def result_of(run: Run, testbed: TestbedConfig | None = None) -> RunResult:
-    """A run with its figures; with its testbed, energy and cost too."""
-    return RunResult(run, summarise(run, testbed))
+def result_of(
+    run: Run, testbed: TestbedConfig | None = None, slo: Mapping[str, Slo] | None = None
+) -> RunResult:
+    """A run with its figures; with its testbed, energy and cost and the times of tokens too."""
+    return RunResult(run, summarise(run, testbed, slo))
 
 
 def compare_runs(
@@ -229,16 +235,17 @@ def compare_runs(
     left_out: Sequence[LeftOut] = (),
     remarks: Sequence[str] = (),
     testbed: TestbedConfig | None = None,
+    slo: Mapping[str, Slo] | None = None,
     workload: Sequence[Accounting] = (),
 ) -> Comparison:
     """Group runs by scheme (and by world, where a scheme ran in both) and measure all of them.
 
     `events` is the scenario's event plan; with it the comparison carries a fault ledger. `testbed` states watts and
-    prices, without which there are no energy and no cost. `baseline` defaults
-    to the first scheme where there are several. Raises `ValueError` for no runs, runs of different scenarios,
-    or a baseline that was not run.
+    prices, without which there are no energy and no cost, and laws, without which there are no times of tokens; `slo`
+    states by model what these must keep. `baseline` defaults to the first scheme where there are several. Raises
+    `ValueError` for no runs, runs of different scenarios, or a baseline that was not run.
     """
-    results = [result_of(run, testbed) for run in runs]
+    results = [result_of(run, testbed, slo) for run in runs]
     scenarios = sorted({r.summary.scenario for r in results})
     if len(scenarios) != 1:
         raise ValueError(f"a comparison needs runs of one scenario, not of {scenarios or 'none'}")
@@ -257,6 +264,7 @@ def compare_runs(
         left_out=tuple(left_out),
         remarks=(*remarks, *_energy_remarks(results, testbed)),
         workload=tuple(workload),
+        laws={} if testbed is None else laws_of(testbed),
     )
 
 

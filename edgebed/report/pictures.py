@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgebed.report import plots, plots_time, timelines
+from edgebed.report import plots, plots_serving, plots_time, timelines
 from edgebed.report.model import Comparison
 from edgebed.report.theme import Drawing
 
@@ -16,6 +16,7 @@ def of_all(comparison: Comparison) -> dict[str, Drawing]:
         plots.latency_against_fairness(comparison),
         plots.per_model(comparison),
         plots.ends_by_outcome(comparison),
+        plots_serving.serving_distribution(comparison),
     )
     return {picture.name: picture for picture in found if picture is not None}
 

@@ -7,8 +7,10 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
+from edgebed.report.figures import NOT_MEASURED
 from edgebed.report.model import Comparison, ParityReport
 from edgebed.report.parity_table import PARITY_COLUMNS, parity_rows
+from edgebed.report.serving_table import serving_columns, serving_rows
 from edgebed.report.tables import FigureRow, TableCell, checks, main_rows, paired_rows, run_line
 from edgebed.report.text_table import fits, print_cells
 
@@ -26,10 +28,25 @@ def print_table(comparison: Comparison, console: Console | None = None) -> None:
         title = f"Difference to {comparison.label(str(comparison.baseline))}, seed by seed"
         console.print(Text(f"\n{title}", style="bold"))
         _print(console, paired, others)
+    _print_serving(console, comparison)
     if comparison.parity is not None:
         _print_parity(console, comparison.parity)
     for check in checks(comparison):
         console.print(Text(f" {check.aside} ", style=_STYLE[check.tone]) + Text(f" {check.text}"))
+
+
+def _print_serving(console: Console, comparison: Comparison) -> None:
+    """Of models that speak in tokens, or have an SLO; the report has all of them."""
+    columns = serving_columns(comparison)
+    telling = [i for i, (name, _, _) in enumerate(columns) if name in ("ttft_p50_s", "slo_share")]
+    rows = [r for r in serving_rows(comparison) if any(r["cells"][i].text != NOT_MEASURED for i in telling)]
+    if not rows:
+        return
+    console.print(Text("\nServing", style="bold"))
+    head = [Text("model"), Text("scheme")]
+    head += [Text(label) + Text(f" {unit}" if unit else "", style="dim") for _, label, unit in columns]
+    body = [[Text(r["model"]), Text(comparison.label(r["scheme"])), *map(_text, r["cells"])] for r in rows]
+    print_cells(console, "serving", head, body, numeric=True, keys=2)
 
 
 def _print_parity(console: Console, report: ParityReport) -> None:

@@ -120,6 +120,7 @@ def conclude(
         baseline=_baseline(baseline or kept.baseline, runs, given=baseline is not None),
         sites={n.id: n.site for n in scenario.testbed.nodes},
         testbed=scenario.testbed,
+        slo=scenario.slo,
         parity=made.parity or layout.parity(),
         note=note or scenario.note,
         left_out=kept.left_out,

@@ -34,9 +34,11 @@ def identity_of(scenario: Scenario) -> Identity:
 def plain_scenario(scenario: Scenario) -> dict[str, Any]:
     """A scenario as plain data; the path of a trace file is replaced by its name and the digest of its content.
 
-    Watts and prices are left out: no decision rests on them, so runs stay of one experiment when they become known.
+    Watts, prices and the SLO are left out: no decision rests on them, so runs stay of one experiment when they become
+    known.
     """
     plain: dict[str, Any] = json.loads(scenario.model_dump_json())  # infinity as JSON can say it
+    plain.pop("slo", None)
     for said in ("power", "prices"):
         del plain["testbed"][said]
     for source, given in zip(plain["workload"], scenario.workload, strict=True):

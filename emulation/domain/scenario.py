@@ -31,6 +31,7 @@ from emulation.domain.quantities import (
     Slots,
     SomeLine,
 )
+from emulation.domain.slo import Slo
 from emulation.domain.slots import slot_start_s
 from emulation.domain.sources import BurstSource as BurstSource
 from emulation.domain.sources import PeriodicSource as PeriodicSource
@@ -42,7 +43,7 @@ from emulation.domain.sources import TokenLengths as TokenLengths
 from emulation.domain.sources import TraceColumns as TraceColumns
 from emulation.domain.sources import TraceSource as TraceSource
 from emulation.domain.sources import WorkloadSource as WorkloadSource
-from emulation.domain.strict import check_known
+from emulation.domain.strict import check_known, is_none
 
 LengthKnowledge = Literal["exact", "max_tokens", "predicted"]
 """What a router knows of the output length: the truth (E3's assumption), the request's limit, or nothing."""
@@ -113,6 +114,8 @@ class Scenario(Strict):
     plan: dict[NodeName, dict[Name, Mode]] | None = None
     """A given role plan (node to model to mode) for schemes that follow one; None: the planner searches."""
     live: LiveConfig = LiveConfig()
+    slo: dict[Name, Slo] | None = Field(default=None, exclude_if=is_none)
+    """Model to what a request of it must keep for goodput under SLO; models without one are not judged."""
 
     @property
     def agents_await_dispatch(self) -> bool:
@@ -177,6 +180,7 @@ class Scenario(Strict):
         for i, event in enumerate(self.events):
             check_event(event, self.testbed, f"events[{i}]")
         self._check_plan()
+        self._check_slo()
         check_effort(self)
         return self
 
@@ -186,6 +190,12 @@ class Scenario(Strict):
                 raise ValueError(
                     f"{where}: {model!r} counts prompts, and turns of a session are tokens; remove it"
                 )
+
+    def _check_slo(self) -> None:
+        check_known("slo", self.slo or (), {m.id for m in self.testbed.models}, "model")
+        for model, slo in (self.slo or {}).items():
+            if slo.of_tokens and self.testbed.model(model).features != "tokens":
+                raise ValueError(f"slo.{model}: counts prompts and has no tokens; state e2e_s only")
 
     def _check_plan(self) -> None:
         check_known("plan", self.plan or (), {n.id for n in self.testbed.nodes}, "node")

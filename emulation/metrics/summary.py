@@ -15,9 +15,12 @@ from typing import Any
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.records import NAMES_UNFINISHED, DecisionRecord, RequestRecord
 from emulation.domain.request import FATES
+from emulation.domain.slo import Slo
 from emulation.metrics.conservation import Conservation, conservation
 from emulation.metrics.energy_figures import EnergyFigures, energy_figures
 from emulation.metrics.fairness import jain, jain_normalised, objective
+from emulation.metrics.pace import laws_of
+from emulation.metrics.serving import ServingFigures, serving_figures
 from emulation.metrics.switches import Switch, switches_of
 from emulation.metrics.view import RunView, cut, is_exchange, last_s, latency_s, mean, percentile, ratio
 
@@ -110,6 +113,8 @@ class Summary:
     """Schemes that came into force while it went on; the figures are of the whole run, whoever decided."""
     energy: EnergyFigures | None = None
     """None: the testbed is not known, or states neither watts nor prices."""
+    serving: ServingFigures | None = None
+    """First token, tokens after it, queue and SLO, of all and per model; None: the testbed is not known."""
 
     @property
     def decided_by(self) -> str:
@@ -141,13 +146,28 @@ class Summary:
         """What the run cost, in the currency of the testbed's prices."""
         return None if self.energy is None else self.energy.cost
 
+    @property
+    def slo_share(self) -> float | None:
+        """Of what arrived for models that have an SLO: served, with every condition met."""
+        return None if self.serving is None else self.serving.all.slo_share
+
+    @property
+    def slo_goodput(self) -> float | None:
+        """Requests that met their SLO per second of horizon."""
+        return None if self.serving is None else self.serving.all.slo_goodput
+
     def to_json(self) -> dict[str, Any]:
         """Plain data with the field names as keys, plus `control_calls_total`."""
         return {**asdict(self), "control_calls_total": self.control_calls_total}
 
 
-def summarise(run: RunView, testbed: TestbedConfig | None = None) -> Summary:
-    """All figures of one run, from its records alone; energy and cost need the watts and prices of its testbed."""
+def summarise(
+    run: RunView, testbed: TestbedConfig | None = None, slo: Mapping[str, Slo] | None = None
+) -> Summary:
+    """All figures of one run, from its records alone.
+
+    Energy and cost need the watts and prices of its testbed, the times of tokens its laws. `slo`: by model.
+    """
     header = run.header
     counted = [r for r in run.requests if r.counted]
     served = [r for r in counted if r.outcome == "done"]
@@ -203,6 +223,9 @@ def summarise(run: RunView, testbed: TestbedConfig | None = None) -> Summary:
         price=_price(run.decisions),
         switches=switches_of(run),
         energy=None if testbed is None else energy_figures(run, testbed),
+        serving=None
+        if testbed is None
+        else serving_figures(counted, laws_of(testbed), slo or {}, span_s, run.side),
     )
 
 

@@ -114,6 +114,7 @@ def _comparison(layout: Layout, kept: FolderRuns, runs: Sequence[Run]) -> Compar
         baseline=kept.baseline if kept.baseline in schemes else None,
         sites={n.id: n.site for n in scenario.testbed.nodes},
         testbed=scenario.testbed,
+        slo=scenario.slo,
         left_out=kept.left_out,
     )
 

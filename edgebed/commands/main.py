@@ -52,6 +52,7 @@ from edgebed.commands.options import (
 from edgebed.commands.profile import profile, profiles
 from edgebed.commands.recover import recover
 from edgebed.commands.reproduce import app as reproduce_app
+from edgebed.commands.runs import app as runs_app
 from edgebed.commands.schema import schema
 from edgebed.commands.standing import down, up
 from edgebed.commands.steer import approve as approve_proposal
@@ -59,6 +60,7 @@ from edgebed.commands.steer import events, inject, proposals, rate, reject, swit
 from edgebed.commands.train import app as train_app
 from edgebed.commands.ui import ui
 from edgebed.commands.workload import workload
+from emulation.domain.mistakes import ConfigError
 
 RUNS = "Compare"
 LIVE = "A live testbed that stays"
@@ -226,23 +228,43 @@ app.command("approve", cls=Command, rich_help_panel=LIVE)(approve_proposal)
 
 @app.command(cls=Command, rich_help_panel=RECORDS)
 def report(
-    folder: Annotated[
-        Path,
+    folders: Annotated[
+        list[Path],
         typer.Argument(
-            help="A folder that compare, simulate, demo or up wrote.", exists=True, file_okay=False
+            help="A folder that compare, simulate, demo or up wrote; or several, or one that holds several, each "
+            "experiment with tables of its own.",
+            exists=True,
+            file_okay=False,
         ),
     ],
     baseline: BaselineOption = None,
     paper: PaperOption = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            file_okay=False,
+            help="Folder for the report over several folders. By default a new one, `runs/report-<time>`.",
+        ),
+    ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the report of recorded runs again, and print its table; with --paper also what a paper takes in."""
+    from edgebed.commands.runs import report_several
+    from edgebed.runs.found import roots_below
     from edgebed.runs.layout import layout_of
 
-    layout = layout_of(folder)
+    layout = layout_of(folders[0])
+    if len(folders) > 1 or not layout.is_comparison and next(roots_below(folders[0]), None) is not None:
+        report_several(folders, baseline, folder, paper, as_json)
+        return
+    if folder is not None:
+        raise ConfigError(
+            f"--out {folder}: the report of one comparison lies in its own folder; leave it out"
+        )
     layout.scenario()  # a folder that is none of ours is said before anything else
-    say(f"reading the records in {folder} ...")
+    say(f"reading the records in {folders[0]} ...")
     conclude_and_show(layout, as_json, baseline=baseline, paper=paper)
 
 
@@ -322,6 +344,7 @@ def scenarios(as_json: JsonOption = False) -> None:
 
 app.command(cls=Command, rich_help_panel=OWN)(new)
 app.command("check", cls=Command, rich_help_panel=OWN)(check_laws)
+app.add_typer(runs_app, name="runs", rich_help_panel=RECORDS)
 app.add_typer(cluster_app, name="cluster", rich_help_panel=LIVE)
 app.add_typer(metrics_app, name="metrics", rich_help_panel=LIVE)
 app.add_typer(reproduce_app, name="reproduce", rich_help_panel=PAPERS)

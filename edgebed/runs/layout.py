@@ -52,6 +52,11 @@ class Layout:
         """The HTML report."""
         return self.root / "report.html"
 
+    @property
+    def is_comparison(self) -> bool:
+        """Whether the folder is one of ours, by what lies in it."""
+        return any((self.root / name).exists() for name in (MANIFEST_FILE, SCENARIO_FILE))
+
     def claim(self, scenario: Scenario, wanted: Manifest, resume: bool = False) -> Manifest:
         """Make the folder that of a comparison; with `resume`, of one that goes on. Returns its manifest.
 
@@ -166,8 +171,8 @@ def layout_of(folder: Path) -> Layout:
     if not folder.exists():
         raise ConfigError(f"{folder}: no such folder; give one that `edgebed compare` or `simulate` wrote")
     for root in (folder, *list(folder.parents)[:2]):
-        if (root / MANIFEST_FILE).exists() or (root / SCENARIO_FILE).exists():
-            return Layout(root)
+        if (found := Layout(root)).is_comparison:
+            return found
     return Layout(folder)
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from edgebed.places import runs_folder, standing_file
 from edgebed.runs.address import checked_url, is_loopback
+from edgebed.runs.found import run_folders
 from edgebed.runs.layout import Layout, layout_of, seed_of
 from edgebed.runs.manifest import MANIFEST_FILE, read_manifest, read_note
 from edgebed.ui.page.run_catalog import Entry
@@ -53,24 +54,15 @@ class FolderRuns:
 
     def entries(self) -> Sequence[Entry]:
         """The runs there are a record of, in the order of the comparison: their schemes' colours follow it."""
-        self._folders = {f"{folder.parent.name}/{seed_of(folder)}": folder for folder in self._in_order()}
+        self._folders = {
+            f"{folder.parent.name}/{seed_of(folder)}": folder for folder in run_folders(self._layout)
+        }
         return [_entry(k, f, f.resolve() == self._first) for k, f in self._folders.items()]
 
     def open(self, key: str) -> Source:
         """One of them."""
         folder = self._folders[key]
         return open_run(folder, url=self.url or noted_url(folder))
-
-    def _in_order(self) -> list[Path]:
-        folders = self._layout.records()
-        try:
-            manifest = read_manifest(self._layout.root)
-        except ConfigError:  # being written, or of another version: order of names
-            manifest = None
-        if manifest is not None:
-            planned = [self._layout.run_folder(*pair) for pair in manifest.pairs()]
-            folders.sort(key=lambda f: planned.index(f) if f in planned else len(planned))
-        return folders
 
 
 def noted_url(folder: Path) -> str | None:

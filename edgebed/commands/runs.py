@@ -12,7 +12,14 @@ import typer
 from edgebed.commands.command import Command
 from edgebed.commands.console import Failed, out, print_rows, say, warn
 from edgebed.commands.entry import FAILED
-from edgebed.commands.options import BaselineOption, JsonOption, QuietOption, default_folder, print_json
+from edgebed.commands.options import (
+    LARGEST_SEED,
+    BaselineOption,
+    JsonOption,
+    QuietOption,
+    default_folder,
+    print_json,
+)
 from edgebed.places import runs_folder
 from emulation.domain.mistakes import ConfigError, did_you_mean
 
@@ -62,7 +69,8 @@ def find(
         typer.Option("--scenario", help="Of this scenario; `*` stands for anything. May be repeated."),
     ] = None,
     seed: Annotated[
-        list[int] | None, typer.Option("--seed", min=0, help="On this seed. May be repeated.")
+        list[int] | None,
+        typer.Option("--seed", min=0, max=LARGEST_SEED, help="On this seed. May be repeated."),
     ] = None,
     status: Annotated[
         list[str] | None,

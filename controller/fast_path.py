@@ -6,7 +6,7 @@ its own dispatches, their ends, and telemetry of executor lifecycles.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from mypy_extensions import mypyc_attr
 
 from controller.admission import admitted
 from controller.backlog import Entry
+from controller.energy import reweigh, weigh
 from controller.fast_path_config import FastPathConfig
 from controller.fast_view import Belief, FastView, Pool
 from controller.lengths import OutputLengths
@@ -61,8 +62,10 @@ class FastPath:
         self._unlearned: list[tuple[Completion, ServedWork]] = []
         """Ends heard and not yet learned: they are told the performance model in the router's batches."""
         self._weights: Mapping[tuple[str, str], float] = {}
+        self._watts = testbed.watts()
         for belief in self.view.beliefs.values():
             self._rebias(belief)
+        self._price_energy(self._watts)
 
     @property
     def innermost(self) -> FastPath:
@@ -77,6 +80,7 @@ class FastPath:
             self._where[request_id] = self.view.beliefs[belief.name]
         for belief in self.view.beliefs.values():
             self._rebias(belief)
+        self._price_energy(self._watts)
         for each in old._unlearned:
             self._learn(*each)
 
@@ -92,6 +96,8 @@ class FastPath:
         site = view.site_of(request.origin)
         moved_bytes = request.up_bytes + request.down_bytes
         pool.evaluate(site, x, moved_bytes, now_s, self._length_sd(request, pool))
+        if self.config.energy_s_per_j:
+            weigh(pool)
         if self.config.risk_bound is not None and pool.at_risk:
             self._bound_risk(pool, self.config.risk_bound)
         column, reason = self.router.choose(request, pool, view)
@@ -209,6 +215,7 @@ class FastPath:
         self._retime(belief, was, ready_at_s)
         belief.publish()
         self._rebias(belief)
+        self._price_energy((belief.node,))
 
     def _retime(self, belief: Belief, was: ExecutorState, ready_at_s: float) -> None:
         state, backlog = belief.state, belief.backlog
@@ -274,6 +281,11 @@ class FastPath:
         self.config = config
         for belief in self.view.beliefs.values():
             self._rebias(belief)
+
+    def _price_energy(self, nodes: Iterable[str]) -> None:
+        if self.config.energy_s_per_j:
+            for node in nodes:
+                reweigh(self.view, self._watts, node, self.config.energy_s_per_j)
 
     def _rebias(self, belief: Belief) -> None:
         config, tier_s = self.config, belief.tier_s()

@@ -20,6 +20,9 @@ class FastPathConfig(Strict):
     times as long everywhere else as there, both as predicted. Absent: it never is while another can serve (E3)."""
     eta_s: Seconds = 0.0
     """Weight of the guide's -log p."""
+    energy_s_per_j: Annotated[float, Range(0, 1_000_000, "s per J")] = 0.0
+    """Seconds that a joule of energy above idle counts in the score, by the testbed's watts; a scenario's
+    `energy_weight` sets it where it is not given."""
     prior_output_tokens: Annotated[float, Range(0.001, 1_000_000, "tokens")] = 128.0
     """Expected answer length until one was seen, where requests do not state theirs."""
     in_time: Annotated[float, Range(0.01, 0.999)] | None = None

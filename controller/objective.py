@@ -19,6 +19,8 @@ class Objective:
     """tau; None: requests never expire."""
     weight: float = 0.5
     """lambda of MA eq. 10."""
+    energy_weight: float = 0.0
+    """Weight in J of the energy of a request above idle, per kJ."""
     slot_order: SlotOrder = "dispatch-first"
     """When within a slot deployment agents look."""
 
@@ -31,6 +33,7 @@ class Objective:
             slots=scenario.slots,
             deadline_s=scenario.deadline_s,
             weight=scenario.objective_weight,
+            energy_weight=scenario.energy_weight,
             slot_order=scenario.slot_order,
         )
 
@@ -38,6 +41,11 @@ class Objective:
     def scale_s(self) -> float:
         """What a latency is a share of: the deadline, or an epoch where requests never expire."""
         return self.deadline_s or self.epoch_slots * self.slot_s
+
+    @property
+    def energy_s_per_j(self) -> float:
+        """Seconds of latency that weigh in J as much as a joule; 0 where energy weighs nothing."""
+        return self.energy_weight * self.scale_s / (1000.0 * self.weight) if self.energy_weight else 0.0
 
     @property
     def horizon_s(self) -> float:

@@ -49,6 +49,8 @@ class Pool(ABC):
         self.at_risk: set[int] = set()
         """Columns under hard avoidance for their risk alone: present, up, and not masked by the guide."""
         self.uncertainty = [0.0] * size
+        self.energy = [0.0] * size
+        """Seconds of score that a second of service in each column costs for its energy."""
         self.before: dict[int, tuple[float, ...]] = {}
         """Column to the law it had before it became slower, where that was noticed."""
         self.sent = 0

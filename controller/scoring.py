@@ -1,8 +1,8 @@
 """Pure score arithmetic shared by the fast path and the routers. Seconds throughout; lowest wins.
 
 score = wait + service + transfer - explore * u + risk - eta * log p (E3 eq. 6, with the terms of our upper
-layers). Avoidance is a tier added to the score: an executor in a higher tier is only chosen when no
-executor of a lower one exists, so a mask can never stop a request.
+layers; where energy is weighed, and its price, see `controller.energy`). Avoidance is a tier added to the score: an
+executor in a higher tier is only chosen when no executor of a lower one exists, so a mask can never stop a request.
 """
 
 from __future__ import annotations

@@ -52,7 +52,9 @@ class Worth:
     objective: Floats
     """(B,): J of MA eq. 10; lower is better."""
     score: Floats
-    """(B,): what is minimised: J and small prices of latency and utilisation."""
+    """(B,): what is minimised: J, small prices of latency and utilisation, and energy by its weight."""
+    energy: Floats
+    """(B,): the part of `score` that energy has."""
 
 
 def worth(capacity: Floats, demand: Demand, objective: Objective, config: EstimateConfig) -> Worth:
@@ -69,7 +71,7 @@ def worth(capacity: Floats, demand: Demand, objective: Objective, config: Estima
     value, latency = _objective(success, latency_s, demand, objective)
     busy = np.where(hosted, np.minimum(load, 1.0), 1.0).mean(axis=1)
     score = value + config.spare_weight * busy + config.latency_weight * latency
-    return Worth(success, latency_s, value, score)
+    return Worth(success, latency_s, value, score, np.zeros(len(value)))
 
 
 def _batch_s(

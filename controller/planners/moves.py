@@ -11,6 +11,7 @@ import numpy as np
 from controller.capacity import Floats, Ints, RoleTable, unit_rate
 from controller.demand import Demand
 from controller.deployers.patterns import Pattern
+from controller.energy import plan_energy_kj
 from controller.objective import Objective
 from controller.planners.estimate import EstimateConfig, Worth, worth
 from emulation.domain.cluster import Strict, TestbedConfig
@@ -36,13 +37,21 @@ class Moves:
     """
 
     def __init__(
-        self, table: RoleTable, demand: Demand, objective: Objective, config: MovesConfig, present: Floats
+        self,
+        table: RoleTable,
+        demand: Demand,
+        objective: Objective,
+        config: MovesConfig,
+        present: Floats,
+        above_w: Floats | None = None,
     ) -> None:
+        """`above_w`: (2, N) watts above idle (`controller.energy.above_idle_w`), where energy is weighed."""
         self._table = table
         self._demand = replace(demand, prompts_per_s=(1.0 + config.margin) * demand.prompts_per_s)
         self._objective = objective
         self._config = config
         self._present = present[None, :, None]
+        self._above_w = above_w
         self._seen: list[tuple[Ints, Floats]] = []
         self.looked_at = 0
         """Plans whose worth was estimated."""
@@ -50,7 +59,13 @@ class Moves:
     def worth(self, plans: Ints) -> Worth:
         """Worth of plans of (B, N) rows."""
         self.looked_at += len(plans)
-        return worth(self.capacity(plans), self._demand, self._objective, self._config.estimate)
+        capacity = self.capacity(plans)
+        found = worth(capacity, self._demand, self._objective, self._config.estimate)
+        if self._above_w is None:
+            return found
+        kj = plan_energy_kj(self._table, self._above_w, plans, capacity, self._demand, found.success)
+        energy = self._objective.energy_weight * kj
+        return replace(found, score=found.score + energy, energy=energy)
 
     def capacity(self, plans: Ints) -> Floats:
         """Units per second each executor of present nodes can serve, (B, N, M)."""

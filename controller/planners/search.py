@@ -19,6 +19,7 @@ from controller.belief import BeliefConfig
 from controller.capacity import Ints, RoleTable, role_table
 from controller.demand import Demand, DemandPrior
 from controller.deployers.patterns import hungriest_first
+from controller.energy import above_idle_w
 from controller.objective import Objective
 from controller.planners.expected import believed_world
 from controller.planners.experience import EpochBoundary, Experience
@@ -97,9 +98,11 @@ class Looked:
     boundary: EpochBoundary
     plans: list[Ints]
     estimated: list[float]
-    """Scores by the fluid estimate."""
+    """Scores by the fluid estimate, without energy."""
     drawn: list[list[float]]
-    """Scores by every draw of the emulation; by the estimate where nobody emulated them."""
+    """Scores by every draw of the emulation; by the estimate where nobody emulated them. Without energy."""
+    energy: list[float]
+    """What energy adds to each, by the estimate; 0 where it is not weighed."""
     forecasts: list[EpochResult] | None
     """Of the first draw; None where nobody emulated them."""
     how: str
@@ -195,7 +198,8 @@ class SearchPlanner(GlobalPlanner):
         bed = self.experience.belief.testbed(self._config.optimism)
         table = role_table(bed, [candidate_roles(bed, n, self._objective) for n in self._nodes])
         present = np.array([float(n not in telemetry.absent) for n in self._nodes])
-        moves = Moves(table, demand, self._objective, self._config.moves, present)
+        above_w = above_idle_w(self._testbed) if self._objective.energy_weight else None
+        moves = Moves(table, demand, self._objective, self._config.moves, present, above_w)
         held = None if self._in_force is None else table.rows_of(self._in_force, self._nodes)
         good, bad = self.experience.memory.precedents(telemetry)
         known = [c for c in (*good, *bad) if set(c.roles) <= set(self._nodes)]
@@ -219,46 +223,56 @@ class SearchPlanner(GlobalPlanner):
             [*([held] if held is not None else []), best, *(plan for plan, _ in search.precedents)]
             + (moves.shortlist(config.shortlist) if config.shortlist else [])
         )
-        scores, how, thinking_s = [float(s) for s in moves.worth(np.array(plans)).score], "estimated", 0.0
+        found_worth = moves.worth(np.array(plans))
+        scores, how, thinking_s = [float(s) for s in found_worth.score], "estimated", 0.0
         bar = (1.0 + config.near) * min(scores)
         first = held is not None  # the plan in force stays in, whatever it is worth
         near = [i for i, s in enumerate(scores) if s <= bar or (first and i == 0)]
-        plans, estimated = [plans[i] for i in near], [scores[i] for i in near]
+        plans, energy = [plans[i] for i in near], [float(found_worth.energy[i]) for i in near]
+        estimated = [scores[i] - e for i, e in zip(near, energy, strict=True)]
         drawn, forecasts = [estimated], None
         if config.shortlist and self._what_if is not None:
             world = believed_world(self._testbed, search.bed, self._objective, snapshot, boundary.demand)
             asked = len(plans)
             try:
-                final, found = self._race(world, [search.policy(plan) for plan in plans], held is not None)
+                policies = [search.policy(plan) for plan in plans]
+                final, found = self._race(world, policies, energy, held is not None)
             except RuntimeError as error:
                 how = f"estimated ({error})"
             else:
                 plans, estimated = [plans[i] for i in final], [estimated[i] for i in final]
+                energy = [energy[i] for i in final]
                 drawn, forecasts = [[self._score(f) for f in row] for row in found], found[0]
                 how = "emulated" if asked == len(plans) else f"of {asked} emulated, again"
                 thinking_s = self._thinking_s(snapshot)
-        return Looked(search, boundary, plans, estimated, drawn, forecasts, how, thinking_s)
+        return Looked(search, boundary, plans, estimated, drawn, energy, forecasts, how, thinking_s)
 
     def _choose(self, looked: Looked) -> tuple[Ints, str]:
         """The plan to put in force, and why."""
         config, search, plans, how = self._config, looked.search, looked.plans, looked.how
         forecast = np.array([self._corrected(plans, row, search.precedents) for row in looked.drawn])
+        forecast += looked.energy
         equal = equals(forecast, config.keep_gain, config.doubt)
         if search.held is not None and 0 in equal:
             return search.held, f"kept, {how} against {len(plans) - 1} others"
         steady = self._corrected(plans, looked.estimated, search.precedents)
+        steady = [s + e for s, e in zip(steady, looked.energy, strict=True)]
         among = f", of {len(equal)} alike" if len(equal) > 1 else ""
         return plans[min(equal, key=steady.__getitem__)], f"best of {len(plans)} {how}{among}"
 
     def _race(
-        self, world: BelievedWorld, policies: Sequence[MacroPolicy], first_stays: bool
+        self,
+        world: BelievedWorld,
+        policies: Sequence[MacroPolicy],
+        energy: Sequence[float],
+        first_stays: bool,
     ) -> tuple[list[int], list[list[EpochResult]]]:
         """Which plans were emulated in every draw, and what they came to, draw by draw.
 
         All are in the first draw; if they are many, only the best of it go on. Raises `RuntimeError` if nobody answers.
         """
         first = self._forecast(world, policies, self._seed)
-        scores = [self._score(f) for f in first]
+        scores = [self._score(f) + e for f, e in zip(first, energy, strict=True)]
         order = sorted(range(len(policies)), key=scores.__getitem__)[: self._config.finalists]
         final = sorted({*order, 0} if first_stays else order)
         again = [policies[i] for i in final]

@@ -131,6 +131,7 @@ def scenario_of(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
         slot_order=terms.slot_order,
         deadline_s=terms.deadline_s,
         objective_weight=terms.weight,
+        energy_weight=terms.energy_weight,
         service_cv=belief.service_cv,
         controllers={name: dict(given) for name, given in lower.controllers.items()},
     )

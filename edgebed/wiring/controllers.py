@@ -15,6 +15,7 @@ from controller.fast_path_config import FastPathConfig
 from controller.layer_loops import DeploymentLoop, PlannerLoop, SchedulerLoop
 from controller.meta.config import MetaConfig
 from controller.meta.controller import MetaController
+from controller.objective import Objective
 from controller.perf.guarded import GuardedModel
 from controller.routers.guarded import Guarded
 from controller.routers.oracle import Oracle
@@ -27,7 +28,7 @@ from edgebed.wiring.parts import PARTS, PERF_MODEL, ROUTER, explained, outside_c
 from edgebed.wiring.reasoners import make_reasoner, parameters, reasoner_label
 from emulation.domain.ports import GlobalPlanner, OracleView, PerformanceModel
 from emulation.domain.records import RunHeader, World
-from emulation.domain.scenario import Scenario
+from emulation.domain.scenario import Scenario, check_energy_weight
 from emulation.engine.control import ControlPlane
 from emulation.engine.gateways import Gateways
 from emulation.engine.run import Simulation
@@ -186,7 +187,7 @@ def _supervised(
 
 def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleView | None) -> FastPath:
     perf = _perf_model(scheme, scenario)
-    path_config = parameters(FastPathConfig, "fast_path", scenario, scheme.fast_path_params)
+    path_config = _path_config(scheme, scenario)
     if scheme.router == "oracle" and oracle is None:
         mirror = Mirror(scenario, seed)
         router = _router(scheme, scenario, seed, mirror)
@@ -195,6 +196,18 @@ def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleView
     if not (scheme.router in ROUTER.shipped and scheme.perf in PERF_MODEL.shipped):
         router = Guarded(router, perf)
     return FastPath(scenario.testbed, router, perf, path_config)
+
+
+def _path_config(scheme: Scheme, scenario: Scenario) -> FastPathConfig:
+    """Raises `ConfigError` where energy is to count and the testbed does not say how much there is of it."""
+    config = parameters(FastPathConfig, "fast_path", scenario, scheme.fast_path_params)
+    if not config.energy_s_per_j:
+        return config.model_copy(update={"energy_s_per_j": Objective.of(scenario).energy_s_per_j})
+    try:
+        check_energy_weight(config.energy_s_per_j, 1.0, scenario.testbed)
+    except ValueError as error:
+        raise ConfigError(f"controllers.fast_path: {str(error).replace('weight', 's_per_j')}") from error
+    return config
 
 
 def _router(scheme: Scheme, scenario: Scenario, seed: int, truth: OracleView | None) -> Router:

@@ -34,13 +34,14 @@ def identity_of(scenario: Scenario) -> Identity:
 def plain_scenario(scenario: Scenario) -> dict[str, Any]:
     """A scenario as plain data; the path of a trace file is replaced by its name and the digest of its content.
 
-    Watts, prices and the SLO are left out: no decision rests on them, so runs stay of one experiment when they become
-    known.
+    Prices and the SLO are left out, and watts unless the scenario weighs energy: where no decision rests on them, runs
+    stay of one experiment when they become known.
     """
     plain: dict[str, Any] = json.loads(scenario.model_dump_json())  # infinity as JSON can say it
     plain.pop("slo", None)
-    for said in ("power", "prices"):
-        del plain["testbed"][said]
+    del plain["testbed"]["prices"]
+    if not scenario.energy_weight:
+        del plain["testbed"]["power"], plain["energy_weight"]
     for source, given in zip(plain["workload"], scenario.workload, strict=True):
         if isinstance(given, TraceSource):
             source["trace"] = _trace(given.trace)

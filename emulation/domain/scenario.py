@@ -104,6 +104,8 @@ class Scenario(Strict):
     """tau; None: requests never expire."""
     objective_weight: Fraction = 0.5
     """lambda of MA eq. 10."""
+    energy_weight: Annotated[float, Range(0, 1_000_000, "per kJ")] = 0.0
+    """Weight of energy where J is minimised: of the energy above idle per request. 0: none."""
     length_knowledge: LengthKnowledge = "max_tokens"
     service_cv: Annotated[float, Range(0, 3, "times the mean")] = 0.0
     """Coefficient of variation of the service-time noise (gamma, mean 1), per prompt or per token request."""
@@ -181,6 +183,7 @@ class Scenario(Strict):
             check_event(event, self.testbed, f"events[{i}]")
         self._check_plan()
         self._check_slo()
+        check_energy_weight(self.energy_weight, self.objective_weight, self.testbed)
         check_effort(self)
         return self
 
@@ -201,6 +204,22 @@ class Scenario(Strict):
         check_known("plan", self.plan or (), {n.id for n in self.testbed.nodes}, "node")
         if self.plan is not None and (wrong := given_plan_violations(self.testbed, self.plan)):
             raise ValueError(f"plan: {'; '.join(wrong)}")
+
+
+def check_energy_weight(weight: float, objective_weight: float, testbed: TestbedConfig) -> None:
+    """Raise `ValueError` where energy is weighed and nothing says how much there is of it, or what it is weighed
+    against."""
+    if weight == 0:
+        return
+    if objective_weight == 0:
+        raise ValueError("energy_weight weighs energy against latency: objective_weight must be above 0")
+    for node, watts in testbed.watts().items():
+        modes = {mode for model in testbed.hosted(node) for mode in testbed.modes(node, model)}
+        for mode in ("idle", *sorted(modes)):
+            if getattr(watts, mode) is None:
+                raise ValueError(
+                    f"energy_weight {weight:g} needs the testbed's watts: state power of {node!r} in mode {mode}"
+                )
 
 
 def check_event(event: Event, testbed: TestbedConfig, where: str) -> None:

@@ -24,6 +24,7 @@ from emulation.recording import Run
 
 SHOWN = (
     "success_ratio", "goodput", "mean_latency_s", "p95_s", "fairness_norm", "reconfigurations", "thinking_s",
+    "energy_request_j", "energy_request_idle_j", "cost",
 )  # fmt: skip
 """Figures of the table of this tab, by their names in `FIGURES`; the report has all."""
 

@@ -16,7 +16,7 @@ from emulation.recording import write_whole
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "benchmarks" / "results" / "matrix"
 PICTURE = ROOT / "docs" / "images" / "matrix-ranks.png"
-FILES = ("matrix.md", "summary.json", "cells.csv", "costs.md")
+FILES = ("matrix.md", "cells.csv", "costs.md")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from math import isfinite
@@ -17,6 +18,7 @@ from edgebed.matrix.figures import Cost, Figures
 from edgebed.matrix.metrics import METRICS
 from edgebed.matrix.picture import critical_difference_picture
 from edgebed.matrix.results import Results
+from edgebed.matrix.significance import said_p
 from edgebed.matrix.stability import Analysis, mean_ranks
 from edgebed.matrix.tables import costs_table, failures_table, tables_of
 from edgebed.report.page import Line, plain_page
@@ -28,6 +30,8 @@ from emulation.recording import write_together
 PAGE, TEXT, SUMMARY = "matrix.html", "matrix.md", "summary.json"
 CELLS, RUNS, COSTS, COSTS_TEXT = "cells.csv", "runs.csv", "costs.csv", "costs.md"
 PICTURE = "critical-difference.png"
+_FIGURE = re.compile(r"[<>\[+\u2212]?\d|\u2013|$")
+"""How a cell begins that is set to the right."""
 
 
 def write_files(results: Results, found: Analysis | None, interrupted: bool, folder: Path) -> None:
@@ -83,15 +87,10 @@ def summary_lines(results: Results, found: Analysis | None, interrupted: bool) -
             Line(
                 "agreement",
                 f"Kendall's W {of.concordance:.2f} over {len(found.blocks)} cells (Friedman, Iman-Davenport"
-                f" {_p(of.p)}); critical difference of mean ranks {of.critical_difference:.2f} (Nemenyi)",
+                f" {said_p(of.p)}); critical difference of mean ranks {of.critical_difference:.2f} (Nemenyi)",
             )
         )
-    best = {scheme for i in range(len(found.blocks)) for scheme in found.winners(i)}
-    at_top = f"{results.labels[first.schemes[0]]} in {first.wins[0]} of {len(found.blocks)} cells"
-    lines.append(
-        Line("best", f"{at_top}; of {len(first.schemes)} schemes {len(best)} are the best of some cell")
-    )
-    return lines
+    return [*lines, Line("first", _said_of_first(results, found))]
 
 
 def summary_json(results: Results, found: Analysis | None, interrupted: bool) -> dict[str, Any]:
@@ -231,7 +230,8 @@ def _markdown(
 
 def markdown_table(table: TextTable) -> str:
     """A table in Markdown, figures to the right."""
-    marks = ["---"] * table.keys + ["---:"] * (len(table.columns) - table.keys)
+    figures = [all(_FIGURE.match(row[i]) for row in table.rows) for i in range(len(table.columns))]
+    marks = ["---:" if figure and i >= table.keys else "---" for i, figure in enumerate(figures)]
     rows = [table.columns, marks, *table.rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
 
@@ -240,13 +240,22 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
+def _said_of_first(results: Results, found: Analysis) -> str:
+    """How far the best mean rank can be relied on."""
+    first, cells = found.overall.schemes[0], len(found.blocks)
+    best = {scheme for i in range(cells) for scheme in found.winners(i)}
+    beaten = {
+        p.cell for p in found.pairs if first in (p.one, p.other) and p.better(found.risk) not in (None, first)
+    }
+    return (
+        f"{results.labels[first]} is best in {found.overall.wins[0]} of {cells} cells, and significantly worse than"
+        f" another scheme in {len(beaten)}; {len(best)} of {len(found.overall.schemes)} schemes are best in some cell"
+    )
+
+
 def _replaced(results: Results, found: Analysis) -> str:
     counts = {
         s: sum(k.figures.invalid for b in found.blocks for (name, _), k in b.runs.items() if name == s)
         for s in found.overall.schemes
     }
     return ", ".join(f"{results.labels[s]} {n}" for s, n in counts.items() if n)
-
-
-def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

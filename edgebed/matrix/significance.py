@@ -123,6 +123,11 @@ def holm(chances: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def said_p(p: float) -> str:
+    """A probability in a sentence."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def _pairs(cell: int, block: Block, losses: Values) -> list[Pair]:
     return [
         Pair(cell, block.schemes[i], block.schemes[j], *_paired_t(losses[i], losses[j]))

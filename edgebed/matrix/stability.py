@@ -12,7 +12,15 @@ import numpy as np
 from edgebed.matrix.metrics import MetricName
 from edgebed.matrix.ranks import CellRanks, Overall, cell_ranks, order_of, overall, ranks_of
 from edgebed.matrix.results import Block, Results, Values
-from edgebed.matrix.significance import Friedman, Pair, Signed, friedman, pairs_in_cells, signed_ranks
+from edgebed.matrix.significance import (
+    Friedman,
+    Pair,
+    Signed,
+    friedman,
+    pairs_in_cells,
+    said_p,
+    signed_ranks,
+)
 
 Verdict = Literal[
     "stable", "depends on the cell", "partly told apart", "not distinguishable", "too little to say"
@@ -156,7 +164,7 @@ def _verdict(orders: Sequence[PairOrder], tested: Friedman | None, risk: float) 
         return "too little to say", "three schemes and three cells are the least that can be tested"
     turns = [o for o in orders if o.ahead_significantly and o.behind_significantly]
     if tested.p > risk:
-        why = f"Friedman's test over {orders[0].cells} cells does not tell the schemes apart (p = {tested.p:.2g})"
+        why = f"Friedman's test over {orders[0].cells} cells does not tell the schemes apart ({said_p(tested.p)})"
         return (
             ("depends on the cell", f"{_reversed(turns)}; {why}") if turns else ("not distinguishable", why)
         )
@@ -167,6 +175,8 @@ def _verdict(orders: Sequence[PairOrder], tested: Friedman | None, risk: float) 
     said = f"{len(apart)} of {len(orders)} pairs differ over the cells (Wilcoxon, Holm)"
     if len(apart) == len(orders) and not against:
         return "stable", f"{said}, and none is significantly reversed in any cell"
+    if not apart:
+        return "too little to say", f"the schemes differ (Friedman's test, {said_p(tested.p)}), but {said}"
     none = "no pair is significantly better one way in some cell and the other way in another"
     return "partly told apart", f"{said}; {none}"
 
@@ -201,16 +211,30 @@ def _leaving(blocks: Sequence[Block], ranks: Values) -> list[Leaving]:
         own = [i for i, block in enumerate(blocks) if block.cell.scenario == name]
         if len(own) > 1:
             parts.append((name, "scenario", own))
-    schemes = blocks[0].schemes
-    before = [schemes[i] for i in order_of(ranks)]
+    schemes, whole = blocks[0].schemes, _means(ranks)
     found = []
     for what, kind, own in parts:
         rest = np.delete(ranks, own, axis=1)
         if not rest.shape[1]:
             continue
-        then = [schemes[i] for i in order_of(rest)]
-        place = {s: i for i, s in enumerate(then)}
-        swapped = tuple((a, b) for a, b in combinations(before, 2) if place[a] > place[b])
+        then = _means(rest)
+        swapped = tuple(
+            (schemes[a], schemes[b])
+            for a in order_of(ranks)
+            for b in range(len(schemes))
+            if whole[a] < whole[b] and then[a] > then[b]
+        )
         if swapped:
-            found.append(Leaving(what, kind, swapped, then[0], then[0] != before[0]))
+            best, best_then = _firsts(schemes, whole), _firsts(schemes, then)
+            found.append(Leaving(what, kind, swapped, best_then[0], not set(best) & set(best_then)))
     return found
+
+
+def _means(ranks: Values) -> Values:
+    """Mean ranks over cells, so rounded that equal ones are."""
+    found: Values = np.round(ranks.mean(axis=1), 9)
+    return found
+
+
+def _firsts(schemes: Sequence[str], means: Values) -> list[str]:
+    return [s for s, mean in zip(schemes, means, strict=True) if mean == means.min()]

@@ -83,7 +83,8 @@ def ranks_table(results: Results, found: Analysis) -> TextTable:
             low, high = (
                 (None, None) if ranks.low is None or ranks.high is None else (ranks.low[i], ranks.high[i])
             )
-            cells.append(f"{_rank(ranks.rank[i])} {_span(low, high, 0)}".strip())
+            span = "" if low is None or high is None else f"[{_rank(low)}, {_rank(high)}]"
+            cells.append(f"{_rank(ranks.rank[i])} {span}".strip())
         settings = ", ".join(f"{key} {value}" for key, value in block.cell.settings)
         rows.append((block.cell.scenario, settings, number(len(block.seeds), 0), *cells))
     note = (
@@ -213,7 +214,10 @@ def costs_table(results: Results, found: Analysis) -> TextTable:
                 number(1e3 * cpu_s / decided, 3) if decided else NOT_MEASURED,
             )
         )
-    note = "CPU time of a whole run, the emulation of its testbed included; another machine or day gives other figures."
+    note = (
+        "CPU time of a whole run, emulation of the testbed included and what-if processes too, over requests that"
+        " arrived and over decisions; another machine or day gives other figures."
+    )
     columns = (
         "scheme",
         "mean rank",

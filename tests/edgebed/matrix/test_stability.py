@@ -92,6 +92,14 @@ def test_two_cells_are_too_little_to_say() -> None:
     assert critical_difference_picture(one, {s: s for s in "abc"}) is None
 
 
+def test_one_order_in_so_few_cells_that_no_pair_can_be_tested_is_too_little_to_say() -> None:
+    one = found(levels([1], [2], [3], cells=4))
+    assert one.friedman is not None
+    assert one.friedman.concordance == 1
+    assert one.verdict == "too little to say"
+    assert "the schemes differ" in one.why
+
+
 def test_the_cell_that_decides_is_named() -> None:
     """a leads by one cell of five; without it, b does."""
     one = found(levels([1, 1, 1, 3, 3], [2, 2, 2, 1, 1], [3, 3, 3, 2, 2], cells=5))

@@ -15,7 +15,8 @@ class Raylets:
         """What Ray is to be told of the head and of every edge node, by its id; started one after the other."""
         from ray.cluster_utils import Cluster
 
-        self._cluster: Any = Cluster(initialize_head=False)
+        # No handlers of Ray's at exit: they would hold its connections until then, and the guardian ends what is left.
+        self._cluster: Any = Cluster(initialize_head=False, shutdown_at_exit=False)
         self.by_node: dict[str, Any] = {}
         here: dict[str, Any] = {"node_ip_address": LOOPBACK}
         try:

@@ -15,8 +15,9 @@ class Failing:
 
     fails_at = 0
 
-    def __init__(self, initialize_head: bool) -> None:
+    def __init__(self, initialize_head: bool, shutdown_at_exit: bool) -> None:
         assert not initialize_head, "what fails while it is made could not be shut down"
+        assert not shutdown_at_exit, "its handlers would hold connections to Ray"
         self.up: list[dict[str, Any]] = []
         made.append(self)
 

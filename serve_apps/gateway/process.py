@@ -73,6 +73,8 @@ class Gateway:
         self._meta: MetaLink | None = None
         self._others: Others | None = None
         self._shared = shared
+        self._said = False
+        """Whether its log says why it has stopped."""
         secrets = [secret.value for secret in (keys.api, keys.control) if secret is not None]
         with starting(f"{GATEWAY_APP}-{os.getpid()}" if shared else GATEWAY_APP, secrets=secrets):
             common = open_socket(host, port, shared)
@@ -94,7 +96,11 @@ class Gateway:
         replaces us."""
         for task in (self._serving, *self._loops):
             if task.done():
-                raise RuntimeError("the gateway has stopped serving")
+                why = "cancelled" if task.cancelled() else task.exception() or "it returned"
+                if not self._said:
+                    self._said = True
+                    log.error("the gateway has stopped serving: %s", why, exc_info=_raised(task))
+                raise RuntimeError(f"the gateway has stopped serving: {why}")
 
     async def flush(self) -> None:
         """Send every record so far."""
@@ -286,6 +292,10 @@ class Gateway:
                 )
             except Unreached as error:
                 log.warning("no checkpoint: %s", error)
+
+
+def _raised(task: asyncio.Task[None]) -> BaseException | None:
+    return None if task.cancelled() else task.exception()
 
 
 def _url(host: str, port: int) -> str:

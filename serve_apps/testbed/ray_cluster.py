@@ -24,6 +24,7 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.files import ConfigError
 from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.testbed.apps import LOOK_S, delete_apps
+from serve_apps.testbed.builds import check_builds, pure_like_here
 from serve_apps.testbed.control_service import ControlService, pid_of
 from serve_apps.testbed.joined_node import JoinedNode, is_node_of
 from serve_apps.testbed.lookout import CONTROL_SERVICE, HEAD
@@ -198,7 +199,7 @@ def join(address: str, testbed: TestbedConfig, unprotected: bool = False) -> Ray
 
     A machine that is none of its nodes becomes one that offers nothing, for as long as the testbed stands.
     `unprotected`: also if the cluster asks for no token. Raises `ConfigError` if it does not answer, does not take our
-    token, or has no room for the testbed (`check_room`).
+    token, has no room for the testbed (`check_room`), or runs another edgebed (`check_builds`).
     """
     head = guard_joined(address, unprotected)
     joined = None if is_node_of(head) else JoinedNode(head)
@@ -211,8 +212,10 @@ def join(address: str, testbed: TestbedConfig, unprotected: bool = False) -> Ray
     beside: dict[str, Any] = {} if joined is None else {"_node_ip_address": joined.own_address}
     try:
         with on_loopback() if head.startswith(f"{LOOPBACK}:") else nullcontext():
-            ray.init(address=head, runtime_env={"env_vars": folder_elsewhere()}, **beside, **_quiet(testbed))
+            elsewhere = {"env_vars": folder_elsewhere() | pure_like_here()}
+            ray.init(address=head, runtime_env=elsewhere, **beside, **_quiet(testbed))
         check_room(address, testbed)
+        check_builds(address, testbed)
         ask: Any = ray.cluster_resources
         node_address: Any = ray.util.get_node_ip_address
         place = CONTROL if CONTROL in ask() else HEAD_NODE

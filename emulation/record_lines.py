@@ -50,6 +50,7 @@ def request_record(
         stutter=m.stutter,
         counted=counted,
         reason=reason,
+        tenant=request.tenant,
     )
 
 

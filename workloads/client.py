@@ -70,6 +70,8 @@ def build_call(
         "X-Request-ID": of_load(load_id, request.id),
         "X-Edge-Origin": request.origin,
     }
+    if request.tenant is not None:
+        headers["X-Edge-Tenant"] = request.tenant
     if intended_s is not None:
         headers["X-Edge-Intended-S"] = repr(intended_s)
     if api_key:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import merge
 from operator import itemgetter
 from typing import Any
@@ -13,7 +13,7 @@ from emulation.domain.request import Request
 from emulation.domain.scenario import LengthKnowledge, Scenario, WorkloadSource
 from emulation.domain.truth import RequestTruth
 from workloads.accounting import Accounting as Accounting
-from workloads.lengths import Noise, payload_bytes
+from workloads.lengths import Noise, payload_bytes, pick
 from workloads.sessions import sessions
 from workloads.sources import Draft, Drafts, Draws, burst, periodic, poisson, slotted
 from workloads.traces import trace
@@ -89,7 +89,10 @@ class _Stream:
         scenario = self.draws.scenario
         per_prompt = {m.id: m.features == "prompts" for m in scenario.testbed.models}
         noise = Noise(scenario.service_cv, self.draws.stream("noise"))
+        shares, whose = self.source.tenants, self.draws.stream("tenant")
         for draft in self._drafts:
+            if shares is not None and draft.tenant is None:
+                draft = replace(draft, tenant=pick(shares, float(whose.random())))
             drawn = noise.take(draft.prompts if per_prompt[draft.model] else 1)
             yield draft.arrival_s, self.number, self.emitted, draft, drawn
             self.emitted += 1
@@ -137,6 +140,7 @@ def _request(request_id: str, draft: Draft, scenario: Scenario) -> Request:
         known_output_tokens=_known_output(draft, scenario.length_knowledge),
         up_bytes=up_bytes,
         down_bytes=down_bytes,
+        tenant=draft.tenant,
     )
 
 

@@ -34,7 +34,7 @@ def pick(shares: Mapping[str, float], u: float) -> str:
     """
     keys, bounds = list(shares), list(accumulate(shares.values()))
     if not bounds or bounds[-1] <= 0:
-        raise ValueError(f"mix {dict(shares)} has no positive share; give at least one model a share > 0")
+        raise ValueError(f"mix {dict(shares)} has no positive share; give at least one a share > 0")
     return keys[min(bisect_right(bounds, u * bounds[-1]), len(keys) - 1)]
 
 

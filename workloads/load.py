@@ -28,6 +28,7 @@ class ClientResult(Strict):
     """done, or what server or client made of it: `aborted` is a client that gave up or was stopped."""
     error: str | None = None
     output_tokens: int | None = None
+    tenant: str | None = None
 
 
 _REMEDY = "; not a client result, remove the line"

@@ -191,6 +191,7 @@ class OpenLoopRun:
             outcome="aborted" if aborted else ended,
             error=reply.failure or (None if answer is None else answer.error),
             output_tokens=None if answer is None else answer.output_tokens,
+            tenant=request.tenant,
         )
         self.answered += answer is not None
         self._log.write(result.model_dump_json() + "\n")

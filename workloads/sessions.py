@@ -35,14 +35,17 @@ class _Sessions:
 
     def __init__(self, source: SessionSource, draws: Draws) -> None:
         self._source, self._draws = source, draws
-        self._model, self._turns, self._think, self._lengths, self._origin = (
-            draws.stream(q) for q in ("model", "turns", "think", "lengths", "origin")
+        self._model, self._turns, self._think, self._lengths, self._origin, self._tenant = (
+            draws.stream(q) for q in ("model", "turns", "think", "lengths", "origin", "session tenant")
         )
 
     def turns(self, begin_s: float) -> Iterator[Draft]:
         """The turns of a session that begins then, as far as they are sent."""
         source, draws = self._source, self._draws
         model, origin = pick(source.mix, float(self._model.random())), choose(draws.origins, self._origin)
+        tenant = None if source.tenants is None else pick(source.tenants, float(self._tenant.random()))
+        context = self._draws.scenario.testbed.model(model).context_tokens
+        context = source.context_tokens if context is None else min(context, source.context_tokens)
         turns = choose(source.turns, self._turns)
         asked = [choose(source.lengths.prompt_tokens, self._lengths) for _ in range(turns)]
         limit = source.lengths.max_tokens or max(source.lengths.output_tokens)
@@ -54,13 +57,14 @@ class _Sessions:
         for turn in range(turns):
             t_s += pauses[turn - 1] if turn else 0.0
             prompt = before + asked[turn]
-            if prompt + said[turn] > source.context_tokens:
+            if prompt + said[turn] > context:
                 draws.dropped["over_context"] += turns - turn
                 return
             if t_s >= draws.scenario.end_s:
                 draws.dropped["after_end"] += turns - turn
                 return
-            yield Draft(t_s, model, origin, 1, prompt, said[turn], limit)
+            stated = min(limit, context - prompt)
+            yield Draft(t_s, model, origin, 1, prompt, said[turn], stated, tenant)
             before = prompt + said[turn]
 
     def _pause_s(self) -> float:

@@ -35,6 +35,7 @@ class Draft:
     output_tokens: int = 0
     max_tokens: int | None = None
     """Output limit the client states; None for models without output tokens."""
+    tenant: str | None = None
 
 
 Drafts = Iterator[Draft]

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
-from emulation.domain.quantities import shown
+from emulation.domain.quantities import TenantName, shown
 from emulation.domain.trace_source import TimeUnit, TraceColumns, TraceFormat, TraceSource
 from workloads.trace_files import PACKAGED, TraceError, csv_lines, text_lines, trace_path
 
-Unread = Literal["unreadable", "not_a_time", "not_a_number", "negative", "out_of_order"]
+Unread = Literal["unreadable", "not_a_time", "not_a_number", "negative", "bad_tenant", "out_of_order"]
 """Why a row cannot be taken as it stands.
 
 unreadable: not as many cells as the header has, no JSON object, or a field is missing. not_a_time, not_a_number: that
-is not what stands there. negative: a time or count below zero. out_of_order: earlier than a row before it.
+is not what stands there. negative: a time or count below zero. bad_tenant: no name that a tenant may have.
+out_of_order: earlier than a row before it.
 """
 
 _AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
@@ -36,6 +38,7 @@ _COUNT = re.compile(r"-?\d{1,19}", re.ASCII)
 _DATE = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d+))? ?(?:(Z)|([+-])(\d\d):?(\d\d))?", re.ASCII
 )
+_TENANT: TypeAdapter[str] = TypeAdapter(TenantName)
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -49,6 +52,7 @@ class TraceRow:
     generated_tokens: int
     model: str = ""
     """As the trace calls it; empty where it does not say."""
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ def read_rows(
         if number < start_row:
             continue
         try:
-            t_s, n_in, n_out, model = parse()
+            t_s, n_in, n_out, model, tenant = parse()
             if t_s < previous_s:
                 raise _Bad("out_of_order", "time", t_s, "earlier than the row before; sort the file")
         except _Bad as bad:
@@ -116,11 +120,13 @@ def read_rows(
             yield BadRow(number, bad.reason, f"line {line}: {bad}")
             continue
         previous_s = t_s
-        yield TraceRow(number, t_s, n_in, n_out, model)
+        yield TraceRow(number, t_s, n_in, n_out, model, tenant)
 
 
-_Parse = Callable[[], tuple[float, int, int, str]]
-"""Time in seconds, tokens in, tokens out, model; raises `_Bad`."""
+_Parsed = tuple[float, int, int, str, str | None]
+"""Time in seconds, tokens in, tokens out, model, tenant."""
+_Parse = Callable[[], _Parsed]
+"""Raises `_Bad`."""
 
 
 # -- CSV ------------------------------------------------------------------------------------------------------
@@ -162,7 +168,7 @@ class _CsvReader:
         """What reads these cells."""
         return lambda: self._read(cells)
 
-    def _read(self, cells: list[str]) -> tuple[float, int, int, str]:
+    def _read(self, cells: list[str]) -> _Parsed:
         if len(cells) != self._width:
             why = f"has {len(cells)} of {self._width} columns; complete or remove the row"
             raise _Bad("unreadable", "row", ",".join(cells), why)
@@ -170,11 +176,12 @@ class _CsvReader:
         t_s = time_s(c.time, cells[at[c.time]], c.time_unit)
         n_in = _count(c.prompt_tokens, cells[at[c.prompt_tokens]])
         n_out = _count(c.output_tokens, cells[at[c.output_tokens]])
-        return t_s, n_in, n_out, "" if c.model is None else cells[at[c.model]]
+        tenant = None if c.tenant is None else _tenant(c.tenant, cells[at[c.tenant]])
+        return t_s, n_in, n_out, "" if c.model is None else cells[at[c.model]], tenant
 
 
 def _names(columns: TraceColumns) -> tuple[str, ...]:
-    named = (columns.time, columns.prompt_tokens, columns.output_tokens, columns.model)
+    named = (columns.time, columns.prompt_tokens, columns.output_tokens, columns.model, columns.tenant)
     return tuple(n for n in named if n is not None)
 
 
@@ -221,6 +228,14 @@ def _date_s(field: str, cell: str) -> float:
     return since.days * 86_400 + since.seconds + (float(f"0.{found[3]}") if found[3] else 0.0)
 
 
+def _tenant(field: str, cell: str) -> str | None:
+    try:
+        return _TENANT.validate_python(cell) if cell else None
+    except ValidationError:
+        why = "no name of a tenant: at most 64 letters, digits, '.', '_' and '-', a letter or digit first"
+        raise _Bad("bad_tenant", field, cell, why) from None
+
+
 def _count(field: str, cell: str) -> int:
     count = int(cell) if _COUNT.fullmatch(cell) and cell != "-0" else None
     return _checked(field, cell, count)
@@ -248,7 +263,7 @@ def _json_parser(text: str) -> _Parse:
     return lambda: _mooncake(text)
 
 
-def _mooncake(text: str) -> tuple[float, int, int, str]:
+def _mooncake(text: str) -> _Parsed:
     try:
         row = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -263,7 +278,7 @@ def _mooncake(text: str) -> tuple[float, int, int, str]:
         raise _Bad("not_a_time", "timestamp", t, "not a number of ms")
     t_s = _checked_s("timestamp", t, t / 1000)
     n_in, n_out = (_json_count(row, name) for name in ("input_length", "output_length"))
-    return t_s, n_in, n_out, ""
+    return t_s, n_in, n_out, "", None
 
 
 def _json_count(row: Mapping[str, Any], name: str) -> int:

@@ -20,11 +20,11 @@ and `csv` with `columns`. Four are packaged. Row numbers count from 0 after the 
    the r-th draw of its own stream; the row's token counts do not matter to it.
 6. Accounting. Rows read = requests emitted + rows dropped, each for the first of these reasons that holds:
    `unreadable` (too few or too many cells, no JSON object, a field is missing), `not_a_time`, `not_a_number`,
-   `negative`, `out_of_order` (earlier than a row before it that was taken), `after_end` (arrival after the run),
-   `empty` (a zero token count: a failed call in the trace), `other_model` (not in `by_model`), `over_context`,
-   `over_limit`.
+   `negative`, `bad_tenant`, `out_of_order` (earlier than a row before it that was taken), `after_end`
+   (arrival after the run), `empty` (a zero token count: a failed call in the trace), `other_model` (not in
+   `by_model`), `over_context`, `over_limit`.
 
-With `bad_rows: refuse` the first five are errors that name file, line, value and fix. A file that is damaged (not
+With `bad_rows: refuse` the first six are errors that name file, line, value and fix. A file that is damaged (not
 UTF-8, broken quotes, a wrong header, cut compressed data) always is one. Files are read as a run goes on, never whole;
 with `rate_per_s` twice, as the factor follows from their span. The text is UTF-8, with or without a byte order mark; a
 file whose name ends in `.gz` is unpacked.
@@ -194,7 +194,8 @@ def _draft(
         return "other_model"
     origin = draws.origins[int(u[1] * len(draws.origins))]
     if draws.scenario.testbed.model(model).features == "prompts":
-        return Draft(arrival_s, model, origin, prompts=source.prompts[int(u[2] * len(source.prompts))])
+        prompts = source.prompts[int(u[2] * len(source.prompts))]
+        return Draft(arrival_s, model, origin, prompts=prompts, tenant=row.tenant)
     whole = row.context_tokens + row.generated_tokens
     if source.context_tokens is not None and whole > source.context_tokens:
         return "over_context"
@@ -202,4 +203,11 @@ def _draft(
     n_out = min(row.generated_tokens, source.max_output_tokens)
     if source.over_limit == "drop" and (n_in, n_out) != (row.context_tokens, row.generated_tokens):
         return "over_limit"
-    return Draft(arrival_s, model, origin, 1, n_in, n_out, source.max_output_tokens)
+    limit, context = source.max_output_tokens, draws.scenario.testbed.model(model).context_tokens
+    if (
+        context is not None
+    ):  # of the model itself: a gateway would refuse a limit that does not fit beside the prompt
+        if n_in + n_out > context:
+            return "over_context"
+        limit = min(limit, context - n_in)
+    return Draft(arrival_s, model, origin, 1, n_in, n_out, limit, row.tenant)

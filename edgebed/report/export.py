@@ -18,6 +18,7 @@ from edgebed.report.reasoning import accounts_of
 from edgebed.report.serving_table import serving_json
 from edgebed.report.stats import Interval
 from edgebed.report.tables import MODEL_COLUMNS
+from edgebed.report.tenants_table import tenants_json
 from edgebed.runs.processes import process_figures
 from emulation.metrics.summary import Summary
 from emulation.recording import write_whole
@@ -112,6 +113,7 @@ def _scheme(comparison: Comparison, name: str) -> dict[str, Any]:
             for model in comparison.models
         },
         "serving": serving_json(comparison, name),
+        "tenants": tenants_json(comparison, name),
         "runs": [s.to_json() for s in summaries],
     }
 

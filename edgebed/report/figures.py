@@ -50,6 +50,8 @@ _ABOUT = {
     "type_mean_latency_s": "each model weighs the same",
     "jain": "MA eq. 6",
     "fairness_norm": "MA eq. 8",
+    "tenant_fairness": "of service received to service demanded, normalised as MA eq. 8",
+    "tenant_wait_s": "the longest of the tenants' mean waits, whatever became of their requests",
     "objective": "MA eq. 10 with Tw; it rewards refusing work, so read it beside the success ratio",
     "stutter_rate": "sent to a degraded node; E3 eq. 3",
     "reconfigurations": "executor modes changed",
@@ -78,6 +80,8 @@ FIGURES: tuple[FigureSpec, ...] = (
     FigureSpec(_LATENCY, "p99_s", "p99", "p99", "s", "low"),
     FigureSpec(_FAIR, "jain", "Jain index, raw", "Jain raw", "", "high", 3),
     FigureSpec(_FAIR, "fairness_norm", "Jain index, normalised", "Jain norm.", "", "high", 3),
+    FigureSpec(_FAIR, "tenant_fairness", "Jain index over tenants", "tenants", "", "high", 3),
+    FigureSpec(_FAIR, "tenant_wait_s", "Worst tenant's mean wait", "worst wait", "s", "low"),
     FigureSpec(_FAIR, "objective", "Objective J", "J", "", "low", 3),
     FigureSpec(_CONTROL, "stutter_rate", "Stutter rate", "stutter", "", "low", 3),
     FigureSpec(_CONTROL, "reconfigurations", "Reconfigurations", "reconf.", "", "low", count=True),
@@ -113,7 +117,7 @@ def decimals_for(values: Iterable[float | None], fixed: int | None = None, count
     return 2 if top == 0 else min(3, max(0, 2 - floor(log10(top))))
 
 
-SHARES = frozenset(("success_ratio", "slo_share", "jain", "fairness_norm", "stutter_rate"))
+SHARES = frozenset(("success_ratio", "slo_share", "jain", "fairness_norm", "tenant_fairness", "stutter_rate"))
 """Figures between 0 and 1, of which 1 means all (or equal) and nothing less."""
 
 

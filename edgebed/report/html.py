@@ -28,6 +28,7 @@ from edgebed.report.tables import (
     paired_rows,
     run_line,
 )
+from edgebed.report.tenants_table import TENANT_COLUMNS, tenant_rows
 from edgebed.report.verdict import percentage, relative, verdicts
 from emulation.metrics.summary import Summary
 from emulation.recording import Run, write_whole
@@ -37,6 +38,7 @@ SHOWN_SEEDS = 12
 OF_ALL = (
     "latency-over-time", "load-over-time", "latency-distribution", "latency-against-fairness", "per-model",
     "ends-by-outcome", "serving-distribution",
+    "tenants-served",
 )  # fmt: skip
 """Pictures that the page has a place for."""
 
@@ -79,6 +81,7 @@ def _contents(content: dict[str, Any], pictures: dict[str, Any]) -> dict[str, st
         "latency": "Latency, fairness and how requests ended",
         "models": "By model",
         "serving": "Serving",
+        "tenants": "Tenants",
         "faults": "Fault ledger",
         "reasoning": "Language models",
         "parity": "Two worlds",
@@ -89,6 +92,7 @@ def _contents(content: dict[str, Any], pictures: dict[str, Any]) -> dict[str, st
     missing = {
         "differences": "paired",
         "serving": "serving",
+        "tenants": "tenants",
         "faults": "faults",
         "parity": "parity",
         "executors": "modes",
@@ -124,6 +128,8 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         "serving": _by_model(serving_rows(comparison))
         if any(s.serving for s in _summaries(comparison))
         else [],
+        "tenants": _by_model(tenant_rows(comparison)),
+        "tenant_columns": [f"{label}, {unit}" if unit else label for _, label, unit in TENANT_COLUMNS],
         "serving_columns": [
             f"{label}, {unit}" if unit else label for _, label, unit in serving_columns(comparison)
         ],

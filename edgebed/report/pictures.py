@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgebed.report import plots, plots_serving, plots_time, timelines
+from edgebed.report import plots, plots_serving, plots_tenants, plots_time, timelines
 from edgebed.report.model import Comparison
 from edgebed.report.theme import Drawing
 
@@ -17,6 +17,7 @@ def of_all(comparison: Comparison) -> dict[str, Drawing]:
         plots.per_model(comparison),
         plots.ends_by_outcome(comparison),
         plots_serving.serving_distribution(comparison),
+        plots_tenants.tenants_served(comparison),
     )
     return {picture.name: picture for picture in found if picture is not None}
 

@@ -146,26 +146,27 @@ def _draw_per_model(figure: Figure, comparison: Comparison) -> None:
         for i, scheme in enumerate(schemes):
             found = [comparison.model_interval(scheme, m, name) for m in models]
             at = [k + (i - (len(schemes) - 1) / 2) * width for k in range(len(models))]
-            _points(axes, at, found, looks[scheme])
+            points(axes, at, found, looks[scheme])
         for k in range(1, len(models)):
             axes.axvline(k - 0.5, color=ink("grid"), linewidth=0.7)
         axes.set_xlim(-0.5, len(models) - 0.5)
         axes.set_ylabel(title)
-        axes.set_xticks(range(len(models)), _ticks(models))
+        axes.set_xticks(range(len(models)), ticks(models))
         quiet_x(axes)
     panels[0].set_ylim(bottom=0)
     panels[1].set_ylim(0, 1.05)
     legend(figure, [series_handle(looks[s], comparison.label(s)) for s in schemes])
 
 
-def _ticks(names: Sequence[str]) -> list[str]:
+def ticks(names: Sequence[str]) -> list[str]:
     """Names below an axis of half the width of a page, on alternate lines where they are many or long."""
     short = [lettering(name, max(12, 64 // len(names))) for name in names]
     crowded = sum(len(name) for name in short) > 44
     return [f"\n{name}" if crowded and i % 2 else name for i, name in enumerate(short)]
 
 
-def _points(axes: Axes, at: Sequence[float], found: Sequence[Interval | None], look: Look) -> None:
+def points(axes: Axes, at: Sequence[float], found: Sequence[Interval | None], look: Look) -> None:
+    """Means with their intervals; a dash where nothing was measured."""
     for x, interval in zip(at, found, strict=True):
         if interval is None:
             axes.annotate("–", (x, 0), ha="center", va="bottom", fontsize=8, color=MUTED)

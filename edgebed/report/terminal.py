@@ -12,6 +12,7 @@ from edgebed.report.model import Comparison, ParityReport
 from edgebed.report.parity_table import PARITY_COLUMNS, parity_rows
 from edgebed.report.serving_table import serving_columns, serving_rows
 from edgebed.report.tables import FigureRow, TableCell, checks, main_rows, paired_rows, run_line
+from edgebed.report.tenants_table import TENANT_COLUMNS, tenant_rows
 from edgebed.report.text_table import fits, print_cells
 
 
@@ -29,6 +30,7 @@ def print_table(comparison: Comparison, console: Console | None = None) -> None:
         console.print(Text(f"\n{title}", style="bold"))
         _print(console, paired, others)
     _print_serving(console, comparison)
+    _print_tenants(console, comparison)
     if comparison.parity is not None:
         _print_parity(console, comparison.parity)
     for check in checks(comparison):
@@ -47,6 +49,17 @@ def _print_serving(console: Console, comparison: Comparison) -> None:
     head += [Text(label) + Text(f" {unit}" if unit else "", style="dim") for _, label, unit in columns]
     body = [[Text(r["model"]), Text(comparison.label(r["scheme"])), *map(_text, r["cells"])] for r in rows]
     print_cells(console, "serving", head, body, numeric=True, keys=2)
+
+
+def _print_tenants(console: Console, comparison: Comparison) -> None:
+    rows = tenant_rows(comparison)
+    if not rows:
+        return
+    console.print(Text("\nTenants", style="bold"))
+    head = [Text("tenant"), Text("scheme")]
+    head += [Text(label) + Text(f" {unit}" if unit else "", style="dim") for _, label, unit in TENANT_COLUMNS]
+    body = [[Text(r["model"]), Text(comparison.label(r["scheme"])), *map(_text, r["cells"])] for r in rows]
+    print_cells(console, "tenants", head, body, numeric=True, keys=2)
 
 
 def _print_parity(console: Console, report: ParityReport) -> None:

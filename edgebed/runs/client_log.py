@@ -84,7 +84,7 @@ def _joined(
 
 def _never_arrived(seen: ClientResult, header: RunHeader) -> RequestRecord:
     """A request the client intended and no gateway has recorded."""
-    request = Request(seen.request_id, seen.model, "", seen.intended_s, inf, prompts=0)
+    request = Request(seen.request_id, seen.model, "", seen.intended_s, inf, prompts=0, tenant=seen.tenant)
     outcome: Outcome = "aborted" if seen.outcome == "aborted" else "error"
     counted, sent = seen.intended_s < header.horizon_s, Measured(attempt=0, sent_s=seen.sent_s)
     why = "answered, and in no record" if seen.outcome == "done" else seen.error or "never reached a gateway"

@@ -27,7 +27,7 @@ from edgebed.wiring.mirror import Mirror, MirroredFastPath
 from edgebed.wiring.parts import PARTS, PERF_MODEL, ROUTER, explained, outside_config, travels
 from edgebed.wiring.reasoners import make_reasoner, parameters, reasoner_label
 from emulation.domain.ports import GlobalPlanner, OracleView, PerformanceModel
-from emulation.domain.records import RunHeader, World
+from emulation.domain.records import RECORD_VERSION, WITHOUT_TENANTS, RunHeader, World
 from emulation.domain.scenario import Scenario, check_energy_weight
 from emulation.engine.control import ControlPlane
 from emulation.engine.gateways import Gateways
@@ -129,6 +129,7 @@ def run_header(
         scenario_digest=None if identity is None else identity.scenario,
         testbed_digest=None if identity is None else identity.testbed,
         gateways=live.gateways,
+        version=RECORD_VERSION if world == "live" or scenario.has_tenants else WITHOUT_TENANTS,
     )
 
 

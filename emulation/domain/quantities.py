@@ -206,6 +206,15 @@ NodeName = Annotated[
         r"[A-Za-z0-9][A-Za-z0-9_.\-#]*",
     ),
 ]
+TenantName = Annotated[
+    str,
+    Words(
+        "a tenant's name of letters, digits, '.', '_' and '-' that begins with a letter or digit",
+        64,
+        _SLUG,
+    ),
+]
+"""Also the value of the header `X-Edge-Tenant`, and a label of metrics."""
 SchemeName = Annotated[
     str,
     Words(

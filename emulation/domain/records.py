@@ -14,6 +14,9 @@ run was made: host, command, commit and date stand beside the record.
 Version 4: a request that is held is told of once per reason, until it is sent somewhere. Before, it was told of every
 time it was looked at. What schemes with random routing (RR, RF, RL) draw per origin, model and slot comes from a
 hash of seed and name, no longer from a generator of its own: the same seed gives other requests to other nodes.
+
+Version 5: a request names its tenant. The field is left out where there is none, and a virtual record in which nobody
+can have one is of version 4 still: its bytes are what they were.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ from typing import Any, Literal
 from emulation.domain.request import Fate
 from emulation.domain.value import line
 
-RECORD_VERSION = 4
-READABLE_VERSIONS = (1, 2, 3, 4)
+RECORD_VERSION = 5
+WITHOUT_TENANTS = 4
+"""Version of a record whose requests have no tenants."""
+READABLE_VERSIONS = (1, 2, 3, 4, 5)
 NAMES_UNFINISHED = 3
 """From this version on a record names the requests that were in the system when it closed."""
 World = Literal["virtual", "live"]
@@ -107,6 +112,8 @@ class RequestRecord:
     turn_s: float | None = None
     """Of `service_s`, what its last time in service took, at `executor` in `mode`, less what it stood still there: what
     may be learned of that executor. All of it where it was served in one go; None: not done, or not known."""
+    tenant: str | None = None
+    """On whose behalf it was asked; left out where nobody said. From version 5 on."""
     kind: Literal["request"] = "request"
 
 

@@ -43,3 +43,5 @@ class Request:
     (predict it)."""
     up_bytes: int = 0
     down_bytes: int = 0
+    tenant: str | None = None
+    """On whose behalf it is asked; None: nobody said."""

@@ -130,6 +130,11 @@ class Scenario(Strict):
         return at_once and self.slot_order == "dispatch-first"
 
     @property
+    def has_tenants(self) -> bool:
+        """Whether a request may be on somebody's behalf."""
+        return any(source.names_tenants for source in self.workload)
+
+    @property
     def horizon_s(self) -> float:
         """Virtual seconds of counted arrivals."""
         return slot_start_s(self.slots, self.slot_s)

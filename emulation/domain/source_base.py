@@ -6,15 +6,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from emulation.domain.quantities import MOST_NODES, Name, NodeName, Tokens, Weight
-from emulation.domain.strict import Strict
+from emulation.domain.quantities import MOST_NODES, Name, NodeName, TenantName, Tokens, Weight
+from emulation.domain.strict import Strict, is_none
 
 _LEAST_SHARE = 1e-6
 
 
 def _somebody(mix: dict[str, float]) -> dict[str, float]:
     if not sum(mix.values()) >= _LEAST_SHARE:
-        raise ValueError(f"has no positive share: {mix}; give at least one model a share > 0")
+        raise ValueError(f"has no positive share: {mix}; give at least one a share > 0")
     return mix
 
 
@@ -33,6 +33,10 @@ Mix = Annotated[dict[Name, Weight], Field(min_length=1, max_length=128), AfterVa
 """Model to share; shares need not sum to 1."""
 
 
+Tenants = Annotated[dict[TenantName, Weight], Field(min_length=1, max_length=128), AfterValidator(_somebody)]
+"""Tenant to share; shares need not sum to 1."""
+
+
 class TokenLengths(Strict):
     """Token counts drawn uniformly from lists (feature `tokens`)."""
 
@@ -46,9 +50,16 @@ class Source(Strict):
     """What every source of requests has. `origins`: nodes at which requests enter; None: all of the testbed."""
 
     origins: Origins | None = None
+    tenants: Tenants | None = Field(default=None, exclude_if=is_none)
+    """On whose behalf requests are sent: each (of sessions: each session) draws one by these shares; None: nobody's."""
 
     def asked(self) -> tuple[str, ...]:
         """Models that the source names."""
         named = getattr(self, "mix", None) or getattr(self, "models", None) or ()
         by_model = getattr(self, "by_model", None) or {}
         return (*named, *by_model.values())
+
+    @property
+    def names_tenants(self) -> bool:
+        """Whether its requests are on somebody's behalf."""
+        return self.tenants is not None or getattr(getattr(self, "columns", None), "tenant", None) is not None

@@ -27,10 +27,13 @@ class TraceColumns(Strict):
     output_tokens: SomeLine
     model: SomeLine | None = None
     """Column with the trace's own name of a model, for `by_model`."""
+    tenant: SomeLine | None = Field(default=None, exclude_if=is_none)
+    """Column that says on whose behalf; an empty cell is nobody's."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        names = [n for n in (self.time, self.prompt_tokens, self.output_tokens, self.model) if n is not None]
+        given = (self.time, self.prompt_tokens, self.output_tokens, self.model, self.tenant)
+        names = [n for n in given if n is not None]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"column {name!r} is named twice; each quantity has a column of its own")
@@ -81,6 +84,8 @@ class TraceSource(Source):
         if (self.mix is None) == (self.by_model is None):
             said = "neither" if self.mix is None else "both"
             raise ValueError(f"needs one of mix and by_model, has {said}")
+        if self.tenants is not None and self.columns is not None and self.columns.tenant is not None:
+            raise ValueError("tenants and columns.tenant both say on whose behalf; remove one of them")
         if self.by_model is not None and not self._names_models:
             raise ValueError(
                 "by_model needs a trace that names models: format burstgpt, or csv with columns.model"

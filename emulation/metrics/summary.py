@@ -22,6 +22,7 @@ from emulation.metrics.fairness import jain, jain_normalised, objective
 from emulation.metrics.pace import laws_of
 from emulation.metrics.serving import ServingFigures, serving_figures
 from emulation.metrics.switches import Switch, switches_of
+from emulation.metrics.tenants import TenantFigures, tenant_figures
 from emulation.metrics.view import RunView, cut, is_exchange, last_s, latency_s, mean, percentile, ratio
 
 CONTROL_ACTORS = ("planner", "scheduler", "deployer", "meta")
@@ -115,6 +116,8 @@ class Summary:
     """None: the testbed is not known, or states neither watts nor prices."""
     serving: ServingFigures | None = None
     """First token, tokens after it, queue and SLO, of all and per model; None: the testbed is not known."""
+    tenants: TenantFigures | None = None
+    """None: no request that counts names one."""
 
     @property
     def decided_by(self) -> str:
@@ -155,6 +158,16 @@ class Summary:
     def slo_goodput(self) -> float | None:
         """Requests that met their SLO per second of horizon."""
         return None if self.serving is None else self.serving.all.slo_goodput
+
+    @property
+    def tenant_fairness(self) -> float | None:
+        """Normalised Jain index over tenants of service received to service demanded."""
+        return None if self.tenants is None else self.tenants.fairness_norm
+
+    @property
+    def tenant_wait_s(self) -> float | None:
+        """The longest of the tenants' mean waits."""
+        return None if self.tenants is None else self.tenants.worst_wait_s
 
     def to_json(self) -> dict[str, Any]:
         """Plain data with the field names as keys, plus `control_calls_total`."""
@@ -226,6 +239,7 @@ def summarise(
         serving=None
         if testbed is None
         else serving_figures(counted, laws_of(testbed), slo or {}, span_s, run.side),
+        tenants=tenant_figures(counted),
     )
 
 

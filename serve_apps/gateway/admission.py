@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from workloads.lengths import payload_bytes
 
 _IMAGES = "/v1/images/generations"
 _COMPLETIONS = "/v1/completions"
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}", re.ASCII)
 _SOON = ((b"retry-after", b"1"),)
 
 
@@ -120,6 +122,7 @@ class Admission:
             known_output_tokens=None if known is None else float(known),
             up_bytes=up_bytes,
             down_bytes=down_bytes,
+            tenant=_tenant(exchange),
         )
 
 
@@ -165,6 +168,17 @@ def _origin(exchange: Exchange, nodes: list[str]) -> str:
         return nodes[0]
     if given not in nodes:
         raise BadAsk(f"X-Edge-Origin names unknown node {given[:80]!r}; known: {nodes}", "X-Edge-Origin")
+    return given
+
+
+def _tenant(exchange: Exchange) -> str | None:
+    """On whose behalf the client asks, by its own word."""
+    given = exchange.header(b"x-edge-tenant")
+    if given is not None and not _TENANT.fullmatch(given):
+        raise BadAsk(
+            "X-Edge-Tenant must be 1 to 64 letters, digits or ._- that begin with a letter or digit",
+            "X-Edge-Tenant",
+        )
     return given
 
 

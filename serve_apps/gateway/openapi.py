@@ -52,7 +52,9 @@ def _post(form: Form[Any]) -> dict[str, Any]:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     return {
         "summary": form.summary,
-        "parameters": [_header(name) for name in ("X-Request-ID", "X-Edge-Origin", DRY_ROUTE, SHADOW)],
+        "parameters": [
+            _header(name) for name in ("X-Request-ID", "X-Edge-Origin", "X-Edge-Tenant", DRY_ROUTE, SHADOW)
+        ],
         "requestBody": {"required": True, "content": _json(_ref(form.body.__name__))},
         "responses": {
             "200": {"description": "The answer", "content": content},

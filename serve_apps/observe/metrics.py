@@ -36,6 +36,7 @@ class Metric:
 
 
 REQUESTS = "Requests"
+TENANTS = "Tenants"
 FAST_PATH = "The fast path"
 RUN = "The run"
 HTTP = "The HTTP server"
@@ -43,7 +44,7 @@ NODES = "Nodes and executors"
 RECORD = "Recorder and controllers"
 PROCESSES = "Processes"
 GPUS = "GPUs of real models"
-GROUPS = (REQUESTS, FAST_PATH, RUN, HTTP, NODES, RECORD, PROCESSES, GPUS)
+GROUPS = (REQUESTS, TENANTS, FAST_PATH, RUN, HTTP, NODES, RECORD, PROCESSES, GPUS)
 
 _SERVED = ("model_name", "node", "scheme")
 _EXECUTOR = ("executor", "node")
@@ -68,6 +69,19 @@ METRICS: dict[str, Metric] = {
     "vllm:request_time_per_output_token_seconds": Metric(
         REQUESTS, "histogram", "Virtual seconds per token after the first, as they left the gateway, streamed requests",
         _SERVED, PER_TOKEN_S,
+    ),
+    "edgebed_tenant_requests_total": Metric(
+        TENANTS, "counter",
+        "Requests that ended, by tenant (`X-Edge-Tenant`) and outcome; tenants beyond the first 32 are `other`",
+        ("tenant", "outcome", "scheme"),
+    ),
+    "edgebed_tenant_service_seconds_total": Metric(
+        TENANTS, "counter", "Virtual seconds of service that requests of a tenant received, requests done",
+        ("tenant", "scheme"),
+    ),
+    "edgebed_tenant_wait_seconds": Metric(
+        TENANTS, "histogram", "Virtual seconds that were neither service nor transfer, requests of a tenant done",
+        ("tenant", "scheme"), LATENCY_S,
     ),
     "edgebed_platform_overhead_seconds": Metric(
         REQUESTS, "histogram", "Wall seconds the platform took beside the emulated time, requests done at once",

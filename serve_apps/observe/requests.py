@@ -19,6 +19,10 @@ from serve_apps.observe.metrics import (
 from serve_apps.observe.samples import Histogram, Sample
 
 
+MOST_TENANTS = 32
+"""With names of their own in the metrics of a gateway: a client can make up as many as it likes."""
+
+
 class Served:
     """Sums and histograms of the requests of one model that one node served. Times in virtual seconds."""
 
@@ -69,12 +73,48 @@ class Stream:
     tokens: int
 
 
+class TenantCounts:
+    """Counts by tenant: of the first `MOST_TENANTS` that ask by their names, of all others together."""
+
+    def __init__(self) -> None:
+        self._ends: Counter[tuple[str, Outcome]] = Counter()
+        self._service_s: defaultdict[str, float] = defaultdict(float)
+        self._waits: dict[str, Histogram] = {}
+        self._names: set[str] = set()
+
+    def ended(self, tenant: str, outcome: Outcome) -> None:
+        """A request of a tenant ended in this way."""
+        self._ends[self._label(tenant), outcome] += 1
+
+    def done(self, tenant: str, service_s: float, wait_s: float) -> None:
+        """A request of a tenant was served for so long, after waiting so long."""
+        name = self._label(tenant)
+        self._service_s[name] += service_s
+        self._waits.setdefault(name, Histogram(LATENCY_S)).observe(wait_s)
+
+    def samples(self, scheme: str) -> Iterator[Sample]:
+        """All of it, under a scheme."""
+        for (name, outcome), count in sorted(self._ends.items()):
+            yield Sample("edgebed_tenant_requests_total", (name, outcome, scheme), count)
+        for name, service_s in sorted(self._service_s.items()):
+            yield Sample("edgebed_tenant_service_seconds_total", (name, scheme), service_s)
+        for name, waits in sorted(self._waits.items()):
+            yield Sample("edgebed_tenant_wait_seconds", (name, scheme), waits.read())
+
+    def _label(self, tenant: str) -> str:
+        if tenant in self._names or len(self._names) < MOST_TENANTS:
+            self._names.add(tenant)
+            return tenant
+        return OTHER
+
+
 class RequestCounts:
     """Counts of one run."""
 
     def __init__(self, scheme: str, models: Iterable[str]) -> None:
         self.ends: Counter[tuple[str, Outcome]] = Counter()
         """(model, outcome) to requests that ended."""
+        self.tenants = TenantCounts()
         self._scheme = scheme
         self._models = frozenset(models)
         self._served: defaultdict[tuple[str, str], Served] = defaultdict(Served)
@@ -91,6 +131,8 @@ class RequestCounts:
     def ended(self, request: Request, outcome: Outcome) -> None:
         """A request ended in this way."""
         self.ends[self._known(request.model), outcome] += 1
+        if request.tenant is not None:
+            self.tenants.ended(request.tenant, outcome)
 
     def done(
         self,
@@ -112,7 +154,10 @@ class RequestCounts:
         moved_s = measured.service_s + measured.uplink_s + measured.downlink_s
         served.finished[finish] += 1
         served.latency.observe(latency_s)
-        served.queue.observe(max(0.0, latency_s - moved_s))
+        wait_s = max(0.0, latency_s - moved_s)
+        served.queue.observe(wait_s)
+        if request.tenant is not None:
+            self.tenants.done(request.tenant, measured.service_s, wait_s)
         served.service.observe(measured.service_s)
         served.input_tokens += (
             request.prompt_tokens if measured.input_tokens is None else measured.input_tokens
@@ -141,6 +186,7 @@ class RequestCounts:
         ]
         for (model, node), served in sorted(self._served.items()):
             found.extend(served.samples((model, node, self._scheme)))
+        found.extend(self.tenants.samples(self._scheme))
         return found
 
     def _known(self, model: str) -> str:

@@ -36,7 +36,8 @@ def page() -> str:
         "where "
         "their `ended_s` was a gateway's time,\nit is read as the node's, which their side rows have.\n"
         "Version 4 has the fields of version 3; schemes that route at random (RR, RF, RL) draw anew, so that the same "
-        "seed gives\nother requests to other nodes.\n\n"
+        "seed gives\nother requests to other nodes. Version 5 has the request's `tenant`, left out where there is "
+        "none; a virtual record in which\nnobody can have one is of version 4 still, byte for byte.\n\n"
     )
     text += kept_section()
     for cls in LINES:

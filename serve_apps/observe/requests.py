@@ -18,7 +18,6 @@ from serve_apps.observe.metrics import (
 )
 from serve_apps.observe.samples import Histogram, Sample
 
-
 MOST_TENANTS = 32
 """With names of their own in the metrics of a gateway: a client can make up as many as it likes."""
 

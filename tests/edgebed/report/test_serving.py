@@ -70,6 +70,23 @@ def test_frames_and_pictures_have_the_times_of_tokens(comparison: Comparison) ->
     assert drawn.svg().startswith("<svg")
 
 
+def test_tenants_have_a_table_and_a_picture_where_there_are_any(comparison: Comparison) -> None:
+    world = load_scenario("tenants")
+    world = Scenario.model_validate({**world.model_dump(), "slots": 6})
+    run = simulate_in_memory(world, "sect", 0)
+    found = compare_runs([run], testbed=world.testbed, slo=world.slo)
+    assert "received / demanded" in render(found)
+    told = printed(found, 200)
+    assert "Jain index over tenants" in told
+    assert "steady" in told[told.index("Tenants") :]
+    bulk = comparison_json(found)["schemes"]["sect"]["tenants"]["bulk"]
+    assert 0 < bulk["received_ratio"] < 1
+    assert set(of_all(found)["tenants-served"].data()["tenant"]) == {"bulk", "steady"}
+    assert "received / demanded" not in render(comparison)
+    assert comparison_json(comparison)["schemes"]["sect"]["tenants"] is None
+    assert "tenants-served" not in of_all(comparison)
+
+
 def test_without_a_testbed_there_are_none_and_nothing_breaks(comparison: Comparison) -> None:
     bare = compare_runs([r.run for r in comparison.results])
     assert "serving-distribution" not in of_all(bare)

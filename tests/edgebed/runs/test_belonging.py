@@ -17,7 +17,7 @@ from edgebed.runs.folder_runs import kept_runs, one_run
 from edgebed.runs.layout import Layout
 from edgebed.runs.manifest import MANIFEST_FILE, RUN_FILE, read_manifest, read_note
 from edgebed.wiring.identity import identity_of
-from emulation.domain.records import RECORD_VERSION
+from emulation.domain.records import WITHOUT_TENANTS
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.jsonl import RecordError
@@ -274,7 +274,7 @@ def test_a_spoilt_neighbour_is_never_a_traceback(folder: Path, how: str) -> None
 
 def test_a_record_of_a_newer_version_is_refused_by_its_number(folder: Path) -> None:
     file = folder / "AL" / "seed-0" / RECORD_FILE
-    now = f'"version":{RECORD_VERSION}'.encode()
+    now = f'"version":{WITHOUT_TENANTS}'.encode()
     file.write_bytes(file.read_bytes().replace(now, b'"version":99,"new_field":1', 1))
     with pytest.raises(RecordError, match="record version 99"):
         conclude(Layout(folder))

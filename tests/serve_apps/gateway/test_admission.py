@@ -50,10 +50,12 @@ def test_a_model_the_testbed_does_not_have_is_not_found() -> None:
 def test_the_headers_of_a_request_say_where_when_and_under_which_id() -> None:
     run = MadeUpRun()
     headers = {"X-Request-ID": "a/b:1", "X-Edge-Origin": "d1", "X-Edge-Intended-S": "90.5"}
+    headers["X-Edge-Tenant"] = "lab-7"
     reply = asked("/v1/chat/completions", {**CHAT, "max_tokens": 5}, run, headers=headers)
     request = run.asked[0][0]
     assert (request.id, request.origin, request.arrival_s, request.deadline_s) == ("a/b:1", "d1", 90.5, 120.5)
     assert request.known_output_tokens == 5.0
+    assert request.tenant == "lab-7"
     assert reply.headers["x-request-id"] == "a/b:1"
 
 
@@ -61,7 +63,7 @@ def test_without_headers_a_request_enters_now_at_the_first_node() -> None:
     run = MadeUpRun()
     reply = asked("/v1/chat/completions", CHAT, run)
     request = run.asked[0][0]
-    assert (request.origin, request.arrival_s) == ("d0", 100.0)
+    assert (request.origin, request.arrival_s, request.tenant) == ("d0", 100.0, None)
     assert reply.headers["x-request-id"] == request.id
 
 
@@ -75,6 +77,9 @@ def test_nobody_means_to_send_later_than_now() -> None:
     ("header", "value", "status"),
     [
         ("X-Edge-Origin", "mars", 400),
+        ("X-Edge-Tenant", "two words", 400),
+        ("X-Edge-Tenant", "x" * 65, 400),
+        ("X-Edge-Tenant", "-lab", 400),
         ("X-Request-ID", "a b", 400),
         ("X-Request-ID", "x" * 129, 400),
         ("X-Request-ID", "taken", 409),

@@ -56,9 +56,9 @@ MIB = 2**20
 BOUNDED = {
     "model_name", "node", "scheme", "outcome", "place", "executor", "command", "testbed", "lifecycle", "kind", "status",
     "state", "mode", "level", "form", "decider", "actor", "finished_reason", "version", "ray", "python",
-    "gpu", "host", "application",
+    "gpu", "host", "application", "tenant",
 }  # fmt: skip
-"""Labels whose values the testbed, the scheme or the code names."""
+"""Labels whose values the testbed, the scheme or the code names; of `tenant`, clients, but 32 of them at most."""
 
 
 def read(samples: Iterable[Sample]) -> dict[tuple[str, ...], float]:
@@ -74,7 +74,7 @@ def counted() -> RequestCounts:
         attempt=1, executor="d0", service_s=2.0, turn_s=2.0, turn_prompts=1, uplink_s=0.25, downlink_s=0.25,
         output_tokens=5,
     )  # fmt: skip
-    served = Request("r", "m", "d0", arrival_s=10.0, deadline_s=99.0, prompt_tokens=7)
+    served = Request("r", "m", "d0", arrival_s=10.0, deadline_s=99.0, prompt_tokens=7, tenant="lab")
     counts.ended(served, "done")
     counts.done(served, "d0", took, 14.0, "length", 1.5, overhead_s=0.004, stream=Stream(11.0, 13.0, 5))
     counts.ended(Request("q", "m", "d0", 0.0, 1.0), "rejected")
@@ -165,6 +165,29 @@ def test_a_model_the_testbed_does_not_know_counts_as_other() -> None:
     for number in range(50):
         counts.ended(Request(f"r{number}", f"made-up-{number}", "d0", 0.0, 1.0), "error")
     assert [sample.labels for sample in counts.samples()] == [(OTHER, "error", "sect")]
+
+
+def test_tenants_that_clients_make_up_do_not_add_labels_without_end() -> None:
+    counts = RequestCounts("sect", ["m"])
+    for number in range(200):
+        asked = Request(f"r{number}", "m", "d0", 0.0, 9.0, tenant=f"t{number}")
+        counts.ended(asked, "done")
+        counts.done(asked, "d0", Measured(executor="d0", service_s=2.0), 3.0)
+    found = read(counts.samples())
+    ends = {key: value for key, value in found.items() if key[0] == "edgebed_tenant_requests_total"}
+    assert len(ends) == 33
+    assert found["edgebed_tenant_requests_total", "done", "sect", OTHER] == 200 - 32
+    assert found["edgebed_tenant_service_seconds_total", "sect", "t3"] == 2.0
+    assert found["edgebed_tenant_wait_seconds_sum", "sect", OTHER] == 200 - 32
+
+
+def test_without_tenants_there_are_no_samples_of_them() -> None:
+    counts = RequestCounts("sect", ["m"])
+    asked = Request("r", "m", "d0", 0.0, 9.0)
+    counts.ended(asked, "done")
+    counts.done(asked, "d0", Measured(executor="d0", service_s=2.0), 3.0)
+    assert not any("tenant" in sample.metric for sample in counts.samples())
+    assert any("tenant" in sample.metric for sample in counted().samples())
 
 
 def test_a_sample_with_a_label_too_many_or_of_no_metric_is_refused() -> None:

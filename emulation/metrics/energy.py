@@ -15,7 +15,7 @@ request that went out several times the last attempt counts, if it was done: of 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emulation.domain.cluster import TestbedConfig
@@ -32,8 +32,10 @@ MODES = ("cpu", "gpu")
 
 _END, _AWAY, _CHANGE, _START = range(4)
 """Order of what happens at one instant: work that ends there is over before anything changes."""
+Work = tuple[Span, int, str, str]
+"""When a request was in service, its index in the record, at which executor and in which mode."""
 Happening = tuple[float, int, int]
-"""When, what, and the index of the record or the step."""
+"""When, what, and the index of the work, the change or the step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,10 @@ def energy_of(run: RunView, testbed: TestbedConfig) -> Energy | None:
     if not testbed.power and testbed.prices is None:
         return None
     begin_s, end_s = float(run.side.get(0, {}).get("begin_s", 0.0)), last_s(run)
-    work: dict[str, list[int]] = defaultdict(list)
+    work: dict[str, list[Work]] = defaultdict(list)
     for i, record in enumerate(run.requests):
-        if record.executor is not None and work_span(record) is not None:
-            work[node_of(record.executor)].append(i)
+        if record.executor is not None and (span := work_span(record)) is not None and span[1] > span[0]:
+            work[node_of(record.executor)].append((span, i, record.executor, str(record.mode)))
     changes: dict[str, list[ExecutorRecord]] = defaultdict(list)
     for change in run.executors:
         changes[node_of(change.executor)].append(change)
@@ -118,7 +120,7 @@ def energy_of(run: RunView, testbed: TestbedConfig) -> Energy | None:
     nodes: dict[str, NodeEnergy] = {}
     for node, watts in testbed.watts().items():
         meter = _Meter(testbed, node, watts, begin_s)
-        meter.run(run.requests, work[node], changes[node], steps[node], requests_j, end_s)
+        meter.run(work[node], changes[node], steps[node], requests_j, end_s)
         nodes[node] = meter.read()
     missing = not_given(run, testbed)
     return Energy(
@@ -184,6 +186,8 @@ class _Busy:
     each_j: float = 0.0
     """What every request in service there so far had in sum, if it had been there from the begin."""
     count: int = 0
+    drawn_w: float = 0.0
+    """Above idle, by its share of what its mode takes."""
 
 
 @dataclass(slots=True)
@@ -195,18 +199,20 @@ class _Meter:
     watts: NodeWatts
     now_s: float
     placed: Placed = field(init=False)
+    above_w: dict[str, float] = field(init=False)
+    """Mode to what it adds to the idle node."""
     busy: dict[str, _Busy] = field(default_factory=dict)
     away: int = 0
     present_s: float = 0.0
-    above_j: dict[str, float] = field(default_factory=lambda: {"cpu": 0.0, "gpu": 0.0})
+    above_j: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MODES, 0.0))
 
     def __post_init__(self) -> None:
         self.placed = Placed(self.testbed, self.node)
+        self.above_w = {mode: self.watts.above_idle(mode) or 0.0 for mode in MODES}
 
     def run(
         self,
-        requests: Sequence[RequestRecord],
-        work: Iterable[int],
+        work: Sequence[Work],
         changes: Sequence[ExecutorRecord],
         steps: Sequence[tuple[float, int]],
         requests_j: list[float],
@@ -215,50 +221,58 @@ class _Meter:
         """Play everything in order of time; writes what each request had into `requests_j`."""
         happenings: list[Happening] = [(change.t_s, _CHANGE, i) for i, change in enumerate(changes)]
         happenings += [(t_s, _AWAY, i) for i, (t_s, _) in enumerate(steps)]
-        for i in work:
-            span = work_span(requests[i])
-            if span is not None and span[1] > span[0]:
-                happenings += [(span[0], _START, i), (span[1], _END, i)]
-        for t_s, what, i in sorted(happenings):
-            self._advance(t_s)
+        happenings += [(one[0][0], _START, i) for i, one in enumerate(work)]
+        happenings += [(one[0][1], _END, i) for i, one in enumerate(work)]
+        happenings.sort()
+        for t_s, what, i in happenings:
+            if t_s > self.now_s:
+                self._advance(t_s)
             if what == _CHANGE:
                 self.placed.change(changes[i])
+                self._share()
             elif what == _AWAY:
                 self.away += steps[i][1]
             elif what == _START:
-                requests_j[i] = -self._begin(requests[i])
+                requests_j[work[i][1]] = -self._begin(work[i])
             else:
-                requests_j[i] += self._finish(requests[i])
-        self._advance(end_s)
+                requests_j[work[i][1]] += self._finish(work[i])
+        if end_s > self.now_s:
+            self._advance(end_s)
 
     def read(self) -> NodeEnergy:
         """What it came to."""
         idle_j = (self.watts.idle or 0.0) * self.present_s
         return NodeEnergy(self.present_s, idle_j, self.above_j["cpu"], self.above_j["gpu"])
 
-    def _begin(self, record: RequestRecord) -> float:
-        executor = self.busy.setdefault(str(record.executor), _Busy(str(record.mode)))
-        executor.mode = str(record.mode)
+    def _begin(self, work: Work) -> float:
+        executor = self.busy.get(work[2])
+        if executor is None or executor.mode != work[3]:
+            executor = self.busy.setdefault(work[2], _Busy(work[3]))
+            executor.mode = work[3]
+            self._share()
         executor.count += 1
         return executor.each_j
 
-    def _finish(self, record: RequestRecord) -> float:
-        executor = self.busy[str(record.executor)]
+    def _finish(self, work: Work) -> float:
+        executor = self.busy[work[2]]
         executor.count -= 1
         if executor.count == 0:
-            del self.busy[str(record.executor)]
+            del self.busy[work[2]]
+            self._share()
         return executor.each_j
 
+    def _share(self) -> None:
+        """What each executor at work draws, from now until other ones are."""
+        if self.busy:
+            shares = self.placed.shares({name: own.mode for name, own in self.busy.items()})
+            for name, executor in self.busy.items():
+                executor.drawn_w = self.above_w[executor.mode] * shares[name]
+
     def _advance(self, t_s: float) -> None:
-        passed_s, self.now_s = t_s - self.now_s, max(t_s, self.now_s)
-        if passed_s <= 0:
-            return
+        passed_s, self.now_s = t_s - self.now_s, t_s
         if self.away <= 0 or self.busy:
             self.present_s += passed_s
-        if not self.busy:
-            return
-        shares = self.placed.shares({name: own.mode for name, own in self.busy.items()})
-        for name, executor in self.busy.items():
-            drawn_j = (self.watts.above_idle(executor.mode) or 0.0) * shares[name] * passed_s
+        for executor in self.busy.values():
+            drawn_j = executor.drawn_w * passed_s
             self.above_j[executor.mode] += drawn_j
             executor.each_j += drawn_j / executor.count

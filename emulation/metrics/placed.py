@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 
 from emulation.domain.cluster import TestbedConfig
@@ -26,6 +25,7 @@ class Placed:
         """Executor that holds a place to where: cpu or gpu."""
         self.gpu: dict[str, int] = {}
         """Executor on a GPU to that GPU's index."""
+        self._on_cpu = 0
 
     def change(self, record: ExecutorRecord) -> None:
         """Take in one line."""
@@ -38,17 +38,23 @@ class Placed:
             self.mode[name] = record.mode
             if record.mode == "gpu":
                 self.gpu[name] = self._freest(name)
+        self._on_cpu = sum(mode == "cpu" for mode in self.mode.values())
 
     def shares(self, busy: Mapping[str, str]) -> dict[str, float]:
         """Part of its resource that each executor at work has: of the node's cores, or of one whole GPU.
 
         `busy`: executor to the mode in which it is at work. Parts of one resource sum to at most 1.
         """
-        on_gpu = Counter(self.gpu.get(name, 0) for name, mode in busy.items() if mode == "gpu")
-        on_cpu = {name for name, mode in self.mode.items() if mode == "cpu"}
-        on_cpu.update(name for name, mode in busy.items() if mode == "cpu")
+        on_gpu: dict[int, int] = {}
+        on_cpu = self._on_cpu
+        for name, mode in busy.items():
+            if mode == "gpu":
+                index = self.gpu.get(name, 0)
+                on_gpu[index] = on_gpu.get(index, 0) + 1
+            elif self.mode.get(name) != "cpu":
+                on_cpu += 1
         return {
-            name: self._of_gpu(self.gpu.get(name, 0), on_gpu) if mode == "gpu" else 1.0 / max(len(on_cpu), 1)
+            name: self._of_gpu(self.gpu.get(name, 0), on_gpu) if mode == "gpu" else 1.0 / on_cpu
             for name, mode in busy.items()
         }
 

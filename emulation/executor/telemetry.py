@@ -59,6 +59,8 @@ class ExecutorLoad:
     """Model to requests queued."""
     share: float
     """Speed of what is in service over that of having the resource alone, all places together; 0 while idle."""
+    gpu: int | None = None
+    """Index of the GPU that it holds a slice of."""
 
 
 def load_of(executor: Executor) -> ExecutorLoad:
@@ -68,6 +70,7 @@ def load_of(executor: Executor) -> ExecutorLoad:
         running=Counter(job.request.model for job in executor.jobs),
         waiting=executor.queue.requests.copy(),
         share=sum([lane.share for lane in executor.lanes if lane.job is not None]),
+        gpu=executor.gpu,
     )
 
 

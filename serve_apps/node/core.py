@@ -17,7 +17,7 @@ from emulation.faults import FAULTS, Step, apply
 from serve_apps.node.attempts import Attempts
 from serve_apps.node.cold import Processes
 from serve_apps.node.real_work import RealWork
-from serve_apps.observe.actors import node_samples, unsent_samples
+from serve_apps.observe.actors import node_samples, power_samples, unsent_samples
 from serve_apps.observe.samples import Sample
 from serve_apps.records.batch import RecordBatch
 from serve_apps.records.progress import ProgressReport
@@ -273,7 +273,8 @@ class NodeCore:
         state = self._attempts.state
         view = state.view(self._attempts.advance())
         self._attempts.settle()
-        return [*found, *node_samples(view, state.loads())]
+        loads, watts = state.loads(), state.testbed.watts()[state.id]
+        return [*found, *node_samples(view, loads), *power_samples(state.spec, watts, view, loads)]
 
     async def _present(self) -> Attempts:
         if self._attempts is None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
-from emulation.domain.cluster import Mode
+from emulation.domain.cluster import Mode, NodeSpec
+from emulation.domain.power import NodeWatts
 from emulation.domain.snapshot import ExecutorState, NodeView
 from emulation.executor import ExecutorLoad
 from emulation.metrics.fairness import jain, jain_normalised
@@ -49,6 +50,30 @@ def node_samples(view: NodeView, loads: Sequence[ExecutorLoad]) -> list[Sample]:
         found.append(Sample("vllm:num_requests_running", (model, node), running[model]))
         found.append(Sample("vllm:num_requests_waiting", (model, node), waiting[model]))
     return found
+
+
+def power_samples(
+    node: NodeSpec, watts: NodeWatts, view: NodeView, loads: Sequence[ExecutorLoad]
+) -> list[Sample]:
+    """What the node draws now, by the law of `emulation.metrics.energy`; nothing where a mode at work has no watts."""
+    on_gpu = {executor.id for executor in view.executors if executor.mode == "gpu"}
+    at_work = Counter(load.gpu or 0 for load in loads if load.id in on_gpu and any(load.running.values()))
+    gpus = sum(
+        count / node.gpus[index].slices if node.gpus[index].sharing == "static" else 1.0
+        for index, count in at_work.items()
+    )
+    busy = {"cpu": view.cores_busy / node.cores, "gpu": gpus}
+    drawn_w = watts.idle
+    for mode, share in busy.items():
+        above_w = watts.above_idle(mode)
+        if share and above_w is None:
+            return []
+        if drawn_w is not None and above_w is not None:
+            drawn_w += above_w * share
+    there = view.available or any(busy.values())
+    return (
+        [] if drawn_w is None else [Sample("edgebed_node_power_watts", (view.id,), drawn_w if there else 0.0)]
+    )
 
 
 class Waiting(Protocol):

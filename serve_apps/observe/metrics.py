@@ -155,6 +155,9 @@ METRICS: dict[str, Metric] = {
     # Nodes and executors
     "edgebed_node_available": Metric(NODES, "gauge", "1 while the node is there", ("node",)),
     "edgebed_node_cores_busy": Metric(NODES, "gauge", "Cores of CPU executors that are busy", ("node",)),
+    "edgebed_node_power_watts": Metric(
+        NODES, "gauge", "Power by the watts that the testbed states: an estimate, not a measurement", ("node",)
+    ),
     "edgebed_node_ram_used_bytes": Metric(NODES, "gauge", "Memory that executors hold", ("node",)),
     "edgebed_node_gpu_slices_used": Metric(NODES, "gauge", "GPU slices that executors hold", ("node",)),
     "edgebed_executor_state": Metric(

@@ -18,6 +18,7 @@ from controller.perf.prior import Prior
 from controller.routers.sect import Sect
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.measured import Measured
+from emulation.domain.power import NodeWatts
 from emulation.domain.request import OUTCOMES, Request
 from emulation.domain.truth import RequestTruth
 from emulation.executor import Job, NodeState
@@ -31,6 +32,7 @@ from serve_apps.observe.actors import (
     fault_samples,
     gpu_samples,
     node_samples,
+    power_samples,
     restart_samples,
     unsent_samples,
 )
@@ -104,6 +106,8 @@ def everything(folder: Path) -> Iterator[Sample]:
     asyncio.run(elsewhere.links.begin(["n"]))
     yield from elsewhere.links.samples()
     yield from node_samples(world.view(0.0), world.loads())
+    watts = NodeWatts(idle=20.0, cpu=None, gpu=100.0)
+    yield from power_samples(world.spec, watts, world.view(0.0), world.loads())
     yield from unsent_samples("recorder", SimpleNamespace(unsent=1, lag_s=0.5, failures=1))
     yield from fault_samples({"slowdown": 1})
     yield from decided.samples()
@@ -257,6 +261,18 @@ def test_a_node_says_what_runs_what_waits_and_at_which_speed() -> None:
     assert found["edgebed_executor_share_ratio", "d0", "d0"] == 1
     states = {key[-1]: value for key, value in found.items() if key[0] == "edgebed_executor_state"}
     assert (states["ready"], sum(states.values())) == (1, 1)
+
+
+def test_a_node_draws_its_idle_power_and_what_is_at_work_adds() -> None:
+    node, watts = NodeState(device_testbed(), "d0"), NodeWatts(idle=20.0, cpu=None, gpu=100.0)
+
+    def drawn(of: NodeWatts) -> dict[tuple[str, ...], float]:
+        return read(power_samples(node.spec, of, node.view(0.0), node.loads()))
+
+    assert drawn(watts) == {("edgebed_node_power_watts", "d0"): 20.0}
+    node.submit("d0", Job(request(0, 0.0), RequestTruth(noise=(1.0,)), 1), 0.0)
+    assert drawn(watts) == {("edgebed_node_power_watts", "d0"): 100.0}
+    assert drawn(NodeWatts(20.0, 50.0, None)) == drawn(NodeWatts(None, None, None)) == {}
 
 
 def test_a_run_says_since_when_it_follows_its_plan_and_what_it_holds() -> None:

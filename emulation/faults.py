@@ -1,7 +1,8 @@
 """Faults: each turns its event into timed steps (onset, undo) and can apply each step to a node.
 
 The same steps are played by the engine on its heap and by the live world on its clock. A new fault is one line in
-`FAULTS`, with a function of its own where it does more than put a hidden condition in force.
+`FAULTS`, with a function of its own where it does more than put a hidden condition in force; one of another package is
+played by the last line (`outside_faults.py`).
 """
 
 from __future__ import annotations
@@ -9,100 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from emulation import outside_faults
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.events import Drain, Event, InFlight, LinkDelay, LinkLoss, Ramp
+from emulation.domain.events import Drain, Event, LinkDelay, LinkLoss, OutsideFault, Ramp
 from emulation.domain.truth import Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One timed change of one event of the plan."""
-
-    at_s: float
-    event: int
-    """Index in the event plan."""
-    phase: Literal["onset", "step", "undo"]
-    spec: Event
-    nodes: tuple[str, ...]
-    """Nodes it is applied to; empty for faults of the control plane."""
-    value: float = 0.0
-    """Magnitude of this step, where the fault has one."""
-    by_hand: bool = False
-    """Whether somebody wanted it while the run went on; else it is of the plan."""
-
-    @property
-    def visible(self) -> bool:
-        """Whether deciders are told that something begins or ends (never how strong it is)."""
-        return self.spec.visible == "onset"
-
-
-class Effects(Protocol):
-    """What the state machine of a node says of the events in force there."""
-
-    def slowed(self, event: int) -> float | None:
-        """How many times slower this event makes the work it hits, over all coefficients; None: there is none."""
-
-    def stands_still(self, event: int) -> float | None:
-        """1 if what this event hits stands still by it, else 0; None: it hits nothing there."""
-
-    def fails(self, event: int) -> float | None:
-        """Probability with which this event makes requests fail; None: it hits nothing there."""
-
-    def away(self, event: int) -> float:
-        """1 if this event keeps the node away, else 0."""
-
-    def delay_s(self, event: int) -> float:
-        """Seconds this event adds to every transfer, each way."""
-
-    def loses(self, event: int) -> float:
-        """Probability with which this event makes a message get lost."""
-
-
-class Faults(Protocol):
-    """What a fault may do to a node. Each says by its number which event wants it: what one of them did stays until
-    that one is undone, whatever becomes of others."""
-
-    def set_condition(
-        self,
-        event: int,
-        condition: Condition | None,
-        now_s: float,
-        model: str | None = None,
-        hint: str | None = None,
-    ) -> None:
-        """Put the effect of event number `event` in force, or take it away (None)."""
-
-    def leave(self, event: int, in_flight: InFlight, now_s: float) -> None: ...
-
-    def drain(self, event: int, now_s: float) -> None: ...
-
-    def join(self, event: int, now_s: float) -> None: ...
-
-    def crash(self, event: int, model: str, now_s: float, until_s: float) -> None: ...
-
-    def kill(self, event: int, model: str, now_s: float) -> None: ...
-
-    def restart(self, event: int, model: str, now_s: float) -> None: ...
-
-    def set_link_delay(self, event: int, site: str, extra_s: float, now_s: float) -> None: ...
-
-    def set_link_loss(self, event: int, site: str, loss: LinkLoss | None, now_s: float) -> None: ...
-
-
-class FaultTarget(Protocol):
-    """A node that faults happen to; `emulation.executor.NodeState` in both worlds."""
-
-    @property
-    def site(self) -> str: ...
-
-    @property
-    def effects(self) -> Effects: ...
-
-    @property
-    def faults(self) -> Faults: ...
-
+from emulation.fault_target import Effects as Effects
+from emulation.fault_target import Faults as Faults
+from emulation.fault_target import FaultTarget as FaultTarget
+from emulation.fault_target import Step as Step
 
 Apply = Callable[[Any, FaultTarget, float, Step], None]
 """Changes one node for a step of an event (event, node, time, step); the step of phase `undo` changes it back."""
@@ -136,6 +53,16 @@ def _draining(event: Drain, index: int, testbed: TestbedConfig, value: float) ->
     leaves_s = event.at_s + (inf if event.notice_s is None else event.notice_s)
     leave = Step(leaves_s, index, "step", event, (event.node,), value)
     return [onset, leave, undo] if leaves_s < event.until_s else [onset, undo]
+
+
+def _own_levels(event: OutsideFault, index: int, testbed: TestbedConfig, value: float) -> list[Step]:
+    """A step per level that the class asks for, then the undo, which it has no say in."""
+    nodes = (event.node,)
+    rises = [
+        Step(event.at_s + since_s, index, "step" if i else "onset", event, nodes, level)
+        for i, (since_s, level) in enumerate(outside_faults.levels_of(event))
+    ]
+    return [*rises, Step(event.until_s, index, "undo", event, nodes, value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +204,7 @@ FAULTS: dict[str, Fault] = {
     "replica_kill": Fault(_kill, kills="replica"),
     "llm_outage": Fault(_of_control),
     "scheme": Fault(_of_control),
+    "outside": Fault(outside_faults.apply, plan=_own_levels),
 }
 
 
@@ -294,4 +222,6 @@ def apply(step: Step, node: FaultTarget, now_s: float) -> None:
 
 def in_force(step: Step, node: FaultTarget) -> float | None:
     """Magnitude of the effect of a step's event at a node now, by the node's own state; None: it cannot tell."""
+    if isinstance(step.spec, OutsideFault):
+        return outside_faults.in_force(step.spec, node.effects, step.event)
     return FAULTS[step.spec.kind].in_force(node.effects, step.event)

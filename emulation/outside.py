@@ -7,13 +7,15 @@ anything that is installed.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module, invalidate_caches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
 from typing import Any
+
+from pydantic import BaseModel
 
 from emulation.domain.mistakes import ConfigError, did_you_mean
 
@@ -40,6 +42,32 @@ def load(name: str, noun: str, group: str, shipped: Sequence[str]) -> Any:
         paths = " and ".join(sorted(point.value for point in points))
         raise ConfigError(f"{noun} {name!r}: is offered by {paths}; name the one you mean so")
     return _imported(points[0].value, f"{noun} {name!r}")
+
+
+def find_class(name: str, noun: str, group: str, base: type, shipped: Mapping[str, Any] | None = None) -> Any:
+    """The class of a name: a shipped one, or by `load`.
+
+    Raises `ConfigError` for an unknown one, for what is no subclass of `base`, and for one without a `Config`.
+    """
+    if shipped and name in shipped:
+        return shipped[name]
+    found = load(name, noun, group, list(shipped or ()))
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ConfigError(
+            f"{noun} {name!r}: is {what(found)}; it must be a class derived from {base.__module__}.{base.__name__}"
+        )
+    config = getattr(found, "Config", None)
+    if not (isinstance(config, type) and issubclass(config, BaseModel)):
+        raise ConfigError(
+            f"{noun} {name!r}: has no Config; give the class one, derived from emulation.domain.cluster.Strict, which"
+            " holds its parameters"
+        )
+    return found
+
+
+def what(found: Any) -> str:
+    """An object in two words."""
+    return f"the class {found.__name__}" if isinstance(found, type) else f"a {type(found).__name__}"
 
 
 def offered(group: str) -> dict[str, list[EntryPoint]]:

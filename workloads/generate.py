@@ -14,6 +14,7 @@ from emulation.domain.scenario import LengthKnowledge, Scenario, WorkloadSource
 from emulation.domain.truth import RequestTruth
 from workloads.accounting import Accounting as Accounting
 from workloads.lengths import Noise, payload_bytes, pick
+from workloads.outside import outside
 from workloads.sessions import sessions
 from workloads.sources import Draft, Drafts, Draws, burst, periodic, poisson, slotted
 from workloads.traces import trace
@@ -25,6 +26,7 @@ _SOURCES: Mapping[str, Callable[[Any, Draws], Drafts]] = {
     "periodic": periodic,
     "trace": trace,
     "sessions": sessions,
+    "outside": outside,
 }
 
 

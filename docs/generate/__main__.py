@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from docs.generate.pages import REFERENCE, stale
+from docs.generate.pages import ROOT, stale
 
 
 def main() -> int:
@@ -14,8 +14,8 @@ def main() -> int:
         print("\n".join(found) or "up to date")
         return int(bool(found))
     for name, text in found.items():
-        (REFERENCE / name).write_text(text, encoding="utf-8")
-        print(f"wrote docs/reference/{name}")
+        (ROOT / name).write_text(text, encoding="utf-8")
+        print(f"wrote {name}")
     return 0
 
 

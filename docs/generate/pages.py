@@ -1,9 +1,13 @@
-"""The pages and their files: which of them are not what the code says, and how they are written anew."""
+"""The pages and their files: which of them are not what the code says, and how they are written anew.
+
+The schemas by which editors check the shipped YAML files are written here too: they lie beside those, and travel.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 from docs.generate import (
     cli,
@@ -12,19 +16,24 @@ from docs.generate import (
     matrix,
     metrics,
     parameters,
+    python,
     records,
     scenario,
     schemes,
     testbed,
 )
+from edgebed.commands.schema import Kind, schema_text
 
-REFERENCE = Path(__file__).parents[1] / "reference"
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference"
+SCHEMAS = ROOT / "emulation" / "schemas"
 NOTE = "<!-- Written by docs/generate from the code; do not edit. -->\n"
 PAGES: dict[str, Callable[[], str]] = {
     "scenario.md": scenario.page,
     "testbed.md": testbed.page,
     "records.md": records.page,
     "cli.md": cli.page,
+    "python.md": python.page,
     "machines.md": machines.page,
     "matrix-plan.md": matrix.page,
     "http-settings.md": http_settings.page,
@@ -41,9 +50,10 @@ def text_of(name: str) -> str:
 
 
 def stale() -> dict[str, str]:
-    """The pages that are not what the code says: name of the file and the text that it should have."""
-    said = {name: text_of(name) for name in PAGES}
-    return {name: text for name, text in said.items() if text != _written(REFERENCE / name)}
+    """The files that are not what the code says: path from the root, and the text that it should have."""
+    said = {REFERENCE / name: text_of(name) for name in PAGES}
+    said |= {SCHEMAS / f"{kind}.schema.json": schema_text(kind) for kind in get_args(Kind)}
+    return {str(p.relative_to(ROOT)): text for p, text in said.items() if text != _written(p)}
 
 
 def _written(file: Path) -> str | None:

@@ -1,4 +1,5 @@
-"""Which laws a name is held to: a scheme to its own and to those of its parts, a class to those of its port."""
+"""Which laws a name is held to: a scheme to its own and to those of its parts, a class to those of its port, a fault or
+a source of requests to those of its kind."""
 
 from __future__ import annotations
 
@@ -9,15 +10,17 @@ from pydantic import ValidationError
 
 from controller.objective import Objective
 from controller.schemes import SCHEMES, Scheme
-from edgebed.check import deployers, perf_models, planners, routers, schedulers, schemes
+from edgebed.check import deployers, faults, perf_models, planners, routers, schedulers, schemes, sources
 from edgebed.check.law import Law, Verdict, held_to, require
 from edgebed.check.sealed import truth_imports
 from edgebed.check.worlds import WORLDS
 from edgebed.wiring.parts import (
+    ALL_PARTS,
     DEPLOYER,
-    PARTS,
+    OWN_FAULT,
     PERF_MODEL,
     PLANNER,
+    REQUEST_SOURCE,
     ROUTER,
     SCHEDULER,
     SCHEME_GROUP,
@@ -31,7 +34,7 @@ from emulation.outside import load, offered
 
 
 def look(name: str) -> list[Verdict]:
-    """Hold a scheme, or a class of some port, to all its laws.
+    """Hold a scheme, or a class of some kind, to all its laws.
 
     A scheme: the laws of those of its parts that are not shipped, then its own. Raises `ConfigError` for a name that is
     neither, or cannot be imported.
@@ -42,21 +45,22 @@ def look(name: str) -> list[Verdict]:
         verdicts = [v for part, own in outsiders(scheme) for v in look_at_part(part, own)]
         broken = any(v.broken for v in verdicts)
         return verdicts if broken else [*verdicts, *_look_at_scheme(scheme)]
-    for part in PARTS:
+    for part in ALL_PARTS:
         if isinstance(found, type) and issubclass(found, part.base):
             return look_at_part(part, name)
-    bases = ", ".join(part.base.__name__ for part in PARTS)
+    bases = ", ".join(part.base.__name__ for part in ALL_PARTS)
     raise ConfigError(f"{name!r}: is neither a Scheme nor a class derived from one of {bases}")
 
 
 def look_at_part(part: Part, name: str) -> list[Verdict]:
-    """Hold one class to the laws of its port. Raises `ConfigError` if there is none of this name."""
+    """Hold one class to the laws of its kind. Raises `ConfigError` if there is none of this name."""
     kind = part.find(name)
     subject = f"{part.noun} {name}"
-    verdicts = held_to(subject, CLASS_LAWS, [kind])
+    of_the_world = part in (OWN_FAULT, REQUEST_SOURCE)  # and no decider, from which its truth is sealed
+    verdicts = held_to(subject, PLAIN_LAWS if of_the_world else CLASS_LAWS, [kind])
     if any(v.broken for v in verdicts):
         return verdicts
-    for laws, subjects in _laws_of(part, kind):
+    for laws, subjects in _world_laws(part, kind, name) if of_the_world else _laws_of(part, kind):
         verdicts += held_to(subject, laws, subjects)
         if verdicts[-1].broken:
             break
@@ -72,7 +76,7 @@ def find(name: str) -> Any:
     """The scheme or class of this name. Raises `ConfigError` for an unknown one."""
     if name in SCHEMES:
         return SCHEMES[name]
-    for part in PARTS:
+    for part in ALL_PARTS:
         if name in offered(part.group):
             return part.find(name)
     return load(name, "scheme or class", SCHEME_GROUP, list(SCHEMES))
@@ -125,6 +129,21 @@ def _laws_of(part: Part, kind: Any) -> Iterator[tuple[tuple[Law[Any], ...], list
         )
 
 
+def _world_laws(part: Part, kind: Any, name: str) -> Iterator[tuple[tuple[Law[Any], ...], list[Any]]]:
+    """Those of what a scenario names."""
+    beds = [load_testbed(name) for name in list_testbeds()]
+    if part is OWN_FAULT:
+        yield (
+            faults.LAWS,
+            [faults.FaultSubject(name=name, testbed=bed, node_id=n.id) for bed in beds for n in bed.nodes],
+        )
+    else:
+        yield (
+            sources.LAWS,
+            [sources.SourceSubject(make=lambda: kind(kind.Config()), testbed=bed) for bed in beds],
+        )
+
+
 # -- laws of every class ------------------------------------------------------------------------------------
 
 
@@ -145,8 +164,11 @@ def _imports_no_truth(kind: Any) -> None:
     require(not found, "; ".join(found))
 
 
-CLASS_LAWS: tuple[Law[Any], ...] = (
+PLAIN_LAWS: tuple[Law[Any], ...] = (
     Law("refuses unknown parameters", _refuses_unknown_parameters),
     Law("has a default for every parameter", _has_defaults, first=True),
+)
+CLASS_LAWS: tuple[Law[Any], ...] = (
+    *PLAIN_LAWS,
     Law("imports nothing from which the truth could be had", _imports_no_truth, first=True),
 )

@@ -15,14 +15,14 @@ def check(
     name: Annotated[
         str,
         typer.Argument(
-            help="A scheme, or a class of a router, deployer, scheduler, planner or performance model: its path, "
-            "package.module:NAME, or the name of an entry point."
+            help="A scheme, or a class of a router, deployer, scheduler, planner, performance model, fault or request "
+            "source: its path, package.module:NAME, or the name of an entry point."
         ),
     ],
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold a controller of your own to the laws of its contract; exit code 2 and the broken law if it breaks one."""
+    """Hold what is your own to the laws of its contract; exit code 2 and the broken law if it breaks one."""
     from edgebed.check.looking import find, look
 
     find(name)

@@ -33,8 +33,8 @@ def matrix(
         str | None,
         typer.Option(
             "--rank-by",
-            help="The figure to rank by, in the place of the plan's: penalised_latency_s, mean_latency_s, p95_s, "
-            "success_ratio, goodput, fairness_norm or objective. No run is made again for it.",
+            help="The figure to rank by: penalised_latency_s, mean_latency_s, p95_s, success_ratio, goodput, "
+            "fairness_norm or objective; by default the plan's. No run is made again for it.",
         ),
     ] = None,
     workers: Annotated[

@@ -1,8 +1,9 @@
-"""`edgebed new`: a working start for a controller of one's own, with its test."""
+"""`edgebed new`: a working start for a controller, a fault or a source of requests of one's own, with its test."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,14 +14,19 @@ from edgebed.commands.options import QuietOption
 from emulation.domain.mistakes import ConfigError
 from emulation.recording import write_whole
 
-Kind = Literal["router", "deployer", "scheduler", "planner", "perf-model"]
-_TEST = '''"""The laws that {scheme} is held to, as `edgebed check` holds it."""
+Kind = Literal["router", "deployer", "scheduler", "planner", "perf-model", "fault", "workload"]
+OF_SCENARIO: Mapping[str, str] = {
+    "fault": "events: {{kind: outside, fault: {path}, node: arc-b60, at_s: 60, until_s: 180}}",
+    "workload": "workload: {{kind: outside, source: {path}}}",
+}
+"""Kinds that no scheme names but a scenario, and how."""
+_TEST = '''"""The laws that {subject} is held to, as `edgebed check` holds it."""
 
 from edgebed.check.looking import look
 
 
 def test_keeps_every_law() -> None:
-    assert [str(verdict) for verdict in look("{module}:{scheme}") if verdict.broken] == []
+    assert [str(verdict) for verdict in look("{module}:{subject}") if verdict.broken] == []
 '''
 
 
@@ -34,9 +40,10 @@ def new(
     ],
     quiet: QuietOption = False,
 ) -> None:
-    """Write a working start for a router, deployer, scheduler, planner or performance model, and its test."""
+    """Write a working start for a part of a controller, a fault or a workload of your own, and its test."""
     module, name = _module_of(file)
     scheme = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
+    subject = name if kind in OF_SCENARIO else scheme
     test = file.with_name(f"test_{file.name}")
     for path in (file, test):
         if path.exists():
@@ -44,11 +51,15 @@ def new(
     file.parent.mkdir(parents=True, exist_ok=True)
     written = [_folder_is_package(folder) for folder in _folders(file)]
     write_whole(file, _start(kind, module, name, scheme).encode())
-    write_whole(test, _TEST.format(module=module, scheme=scheme).encode())
+    write_whole(test, _TEST.format(module=module, subject=subject).encode())
     for path in [*(p for p in written if p is not None), file, test]:
         out.print(f"wrote {path}", highlight=False)
-    out.print(f"next: edgebed check {module}:{scheme}", style="dim", highlight=False)
-    out.print(f"then: edgebed compare demo --schemes sect,{module}:{scheme}", style="dim", highlight=False)
+    own = f"{module}:{subject}"
+    then = f"edgebed compare demo --schemes sect,{own}"
+    if kind in OF_SCENARIO:
+        then = f"in a scenario, {OF_SCENARIO[kind].format(path=own)}"
+    for line in (f"next: edgebed check {own}", f"then: {then}"):
+        out.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def _module_of(file: Path) -> tuple[str, str]:

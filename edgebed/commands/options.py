@@ -73,7 +73,8 @@ PaperOption = Annotated[
     typer.Option(
         "--paper",
         file_okay=False,
-        help="Folder for a paper: pictures as PDF and SVG, tables in LaTeX, and the data of both as CSV and Parquet.",
+        help="Folder for a paper: pictures as PDF and SVG, tables in LaTeX, and the data of both as CSV and Parquet. "
+        "By default none of it is written.",
     ),
 ]
 SchemeOption = Annotated[

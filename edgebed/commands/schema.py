@@ -34,12 +34,17 @@ def schema(
     if file is None:
         print_json(found)
         return
-    write_whole(file, orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+    write_whole(file, schema_text(kind).encode())
     out.print(
         f"wrote {file}; begin a {kind} file beside it with this line, and your editor knows it:",
         highlight=False,
     )
     out.print(f"# yaml-language-server: $schema={file.name}", highlight=False)
+
+
+def schema_text(kind: Kind) -> str:
+    """The schema as a file."""
+    return orjson.dumps(file_schema(kind), option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
 def file_schema(kind: Kind) -> dict[str, Any]:

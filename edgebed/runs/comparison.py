@@ -23,8 +23,10 @@ from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.metrics.shares import share_text
 from emulation.metrics.summary import Summary, summarise
+from emulation.outside_faults import check_outside_faults
 from emulation.recording import Run, read_run
 from workloads.accounting import Accounting, summed
+from workloads.outside import check_outside
 from workloads.traces import check_traces
 
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -45,6 +47,8 @@ def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> Non
             build_controllers(row, scenario, 0)
     check_switches(scenario, live)
     check_traces(scenario)
+    check_outside(scenario)
+    check_outside_faults(scenario.events)
     for doubt in scenario.doubts():
         warn(doubt)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from controller.deployers import DEPLOYERS
 from controller.perf import PERF_MODELS
@@ -21,10 +21,12 @@ from controller.routers import ROUTERS
 from controller.routers.router import Router
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES, Scheme
+from emulation import outside_faults
 from emulation.domain.mistakes import ConfigError
 from emulation.domain.ports import DeploymentAgent, GlobalPlanner, PerformanceModel, PromptScheduler
 from emulation.domain.quantities import SchemeName
-from emulation.outside import is_path, load, offered
+from emulation.outside import find_class, is_path, load, offered, what
+from workloads import outside as outside_sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +42,7 @@ class Part:
 
     def find(self, name: str) -> Any:
         """The class of this name. Raises `ConfigError` for an unknown one, and for one that is something else."""
-        if name in self.shipped:
-            return self.shipped[name]
-        found = load(name, self.noun, self.group, list(self.shipped))
-        if not (isinstance(found, type) and issubclass(found, self.base)):
-            raise ConfigError(
-                f"{self.noun} {name!r}: is {_what(found)}; it must be a class derived from"
-                f" {self.base.__module__}.{self.base.__name__}"
-            )
-        config = getattr(found, "Config", None)
-        if not (isinstance(config, type) and issubclass(config, BaseModel)):
-            raise ConfigError(
-                f"{self.noun} {name!r}: has no Config; give the class one, derived from"
-                " emulation.domain.cluster.Strict, which holds its parameters"
-            )
-        return found
+        return find_class(name, self.noun, self.group, self.base, self.shipped)
 
     def names(self) -> list[str]:
         """All that is shipped, and what installed packages offer."""
@@ -68,6 +56,11 @@ SCHEDULER = Part("scheduler", "edgebed.schedulers", SCHEDULERS, PromptScheduler)
 PLANNER = Part("planner", "edgebed.planners", PLANNERS, GlobalPlanner)
 PARTS = (ROUTER, PERF_MODEL, DEPLOYER, SCHEDULER, PLANNER)
 
+OWN_FAULT = Part(outside_faults.NOUN, outside_faults.GROUP, {}, outside_faults.OwnFault)
+REQUEST_SOURCE = Part(outside_sources.NOUN, outside_sources.GROUP, {}, outside_sources.RequestSource)
+ALL_PARTS = (*PARTS, OWN_FAULT, REQUEST_SOURCE)
+"""What other packages may bring: what a scheme is put together from, and what a scenario names."""
+
 SCHEME_GROUP = "edgebed.schemes"
 _SCHEME_NAME: TypeAdapter[str] = TypeAdapter(SchemeName)
 
@@ -79,7 +72,7 @@ def find_scheme(name: str) -> Scheme:
         return SCHEMES[name]
     found = load(name, "scheme", SCHEME_GROUP, list(SCHEMES))
     if not isinstance(found, Scheme):
-        raise ConfigError(f"scheme {name!r}: is {_what(found)}; it must be a controller.schemes.Scheme")
+        raise ConfigError(f"scheme {name!r}: is {what(found)}; it must be a controller.schemes.Scheme")
     try:
         _SCHEME_NAME.validate_python(name)
     except ValidationError as error:
@@ -136,9 +129,3 @@ def travels(part: Part, name: str, made: object) -> None:
             f"{part.noun} {name}: cannot be pickled, and so not be sent to the process that it decides in: {error};"
             " keep no lambda, open file, lock or connection in it"
         ) from error
-
-
-def _what(found: Any) -> str:
-    if isinstance(found, type):
-        return f"the class {found.__name__}"
-    return f"a {type(found).__name__}"

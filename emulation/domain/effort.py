@@ -8,6 +8,7 @@ from emulation.domain.events import Ramp
 from emulation.domain.quantities import MOST_S
 from emulation.domain.sources import (
     BurstSource,
+    OutsideSource,
     PeriodicSource,
     PoissonSource,
     SessionSource,
@@ -75,6 +76,8 @@ def _demand(source: WorkloadSource, scenario: Scenario) -> tuple[float, float, s
     if isinstance(source, SessionSource):
         turns = sum(source.turns) / len(source.turns)
         return source.sessions_per_s * end_s * turns, 1.0, "sessions_per_s or turns"
+    if isinstance(source, OutsideSource):
+        return float(source.most_requests), 1.0, "most_requests"
     prompts = sum(source.prompts) / len(source.prompts)
     if isinstance(source, PoissonSource):
         return source.rate_per_s * end_s, prompts, "rate_per_s"

@@ -7,7 +7,7 @@ it away; of failures of reasoners and schemes the last that began holds.
 from __future__ import annotations
 
 from math import inf
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,9 +18,11 @@ from emulation.domain.quantities import (
     Length,
     Name,
     NodeName,
+    ObjectPath,
     Range,
     Seed,
     SomeFraction,
+    SomeLine,
     Until,
     Words,
 )
@@ -222,6 +224,20 @@ class SchemeSwitch(Timed):
         return self.to
 
 
+class OutsideFault(Timed):
+    """A fault of another package: a class derived from `emulation.outside_faults.OwnFault`, on a node or one model of
+    it. A file that names one is code."""
+
+    kind: Literal["outside"] = "outside"
+    fault: ObjectPath
+    """Its path, `package.module:NAME`, or its name among the entry points `edgebed.faults`."""
+    node: NodeName
+    model: Name | None = None
+    settings: dict[SomeLine, Any] = Field(default_factory=dict, max_length=1_000)
+    """Its parameters; checked by its own `Config`."""
+    hint: Hint = "degraded"
+
+
 Event = Annotated[
     Slowdown
     | Drift
@@ -236,7 +252,8 @@ Event = Annotated[
     | ReplicaCrash
     | ReplicaKill
     | LlmOutage
-    | SchemeSwitch,
+    | SchemeSwitch
+    | OutsideFault,
     Field(discriminator="kind"),
 ]
 

@@ -225,5 +225,13 @@ SchemeName = Annotated[
 ]
 """Also the name of a folder."""
 Line = Annotated[str, Words("one line without control characters", 2_000)]
+ObjectPath = Annotated[
+    str,
+    Words(
+        "the path of a class, package.module:NAME, or the name of an entry point",
+        200,
+        r"[A-Za-z_][A-Za-z0-9_.-]*(:[A-Za-z_][A-Za-z0-9_.]*)?",
+    ),
+]
 SomeLine = Annotated[str, Words("one line, not empty, without control characters", 2_000, empty=False)]
 Note = Annotated[str, Words("text without control characters", 20_000, lines=True)]

@@ -34,6 +34,7 @@ from emulation.domain.quantities import (
 from emulation.domain.slo import Slo
 from emulation.domain.slots import slot_start_s
 from emulation.domain.sources import BurstSource as BurstSource
+from emulation.domain.sources import OutsideSource as OutsideSource
 from emulation.domain.sources import PeriodicSource as PeriodicSource
 from emulation.domain.sources import PoissonSource as PoissonSource
 from emulation.domain.sources import SessionSource as SessionSource

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,7 @@ from emulation.domain.quantities import (
     Gap,
     Length,
     Name,
+    ObjectPath,
     PerSecond,
     Prompts,
     PromptsOrNone,
@@ -18,6 +19,7 @@ from emulation.domain.quantities import (
     Requests,
     SlotNumber,
     Slots,
+    SomeLine,
     Tokens,
     TokensOrNone,
 )
@@ -112,7 +114,28 @@ class SessionSource(Source):
     (`over_context`)."""
 
 
+class OutsideSource(Source):
+    """Requests of a source of another package: a class derived from `workloads.outside.RequestSource`. A file that
+    names one is code."""
+
+    kind: Literal["outside"] = "outside"
+    source: ObjectPath
+    """Its path, `package.module:NAME`, or its name among the entry points `edgebed.workloads`."""
+    settings: dict[SomeLine, Any] = Field(default_factory=dict, max_length=1_000)
+    """Its parameters; checked by its own `Config`."""
+    lengths: TokenLengths = TokenLengths()
+    """Of requests whose lengths it does not say itself."""
+    most_requests: Requests = 100_000
+    """One more ends the run: what a source will give is not known before."""
+
+
 WorkloadSource = Annotated[
-    SlottedSource | PoissonSource | BurstSource | PeriodicSource | TraceSource | SessionSource,
+    SlottedSource
+    | PoissonSource
+    | BurstSource
+    | PeriodicSource
+    | TraceSource
+    | SessionSource
+    | OutsideSource,
     Field(discriminator="kind"),
 ]

@@ -27,6 +27,7 @@ from emulation.metrics.fault_row import (
     window_of,
 )
 from emulation.metrics.links import link_row, loss_row
+from emulation.metrics.outside_row import outside_row
 from emulation.metrics.restarts import crash_row
 from emulation.metrics.service_factor import ServedSpan, Slowed, Span, slowdown_factor
 from emulation.metrics.stops import error_row, pause_row
@@ -212,5 +213,6 @@ _EVIDENCE: Mapping[str, tuple[str, Callable[[Case], FaultRow]]] = {
     "link_loss": ("of messages lost", loss_row),
     "llm_outage": ("failed decisions", _outage_row),
     "scheme": ("processes took it up", _scheme_row),
+    "outside": ("as it says itself", outside_row),
 }
 """Kind of event to the unit of its effect, and to what measures it."""

@@ -13,6 +13,7 @@ from emulation.domain.events import Event, LlmOutage, SchemeSwitch
 from emulation.domain.last_begun import LastBegun
 from emulation.domain.scenario import Scenario
 from emulation.faults import FAULTS, Step, timeline
+from emulation.outside_faults import check_outside_faults
 from serve_apps.wire.steer import EventEntry, State
 
 
@@ -67,6 +68,7 @@ class EventBook:
             Scenario.model_validate({**dict(self._scenario), "events": events})
         except ValidationError as error:  # pydantic's own does not survive the way back to the caller
             raise ValueError(complaint(Scenario, error)) from None
+        check_outside_faults([event])
         self.entries.append(Entry(event, by_hand=True))
         return len(self.entries) - 1
 

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from emulation.domain.cluster import Strict
 from emulation.domain.complaints import complaint
-from emulation.domain.events import Event, SchemeSwitch
+from emulation.domain.events import Event, OutsideFault, SchemeSwitch
 from emulation.outside import is_path
 from serve_apps.gateway.http import CHALLENGE, Exchange, HttpError
 from serve_apps.wire.calls import CALL_LIMIT_S, Calls, Unreached
@@ -59,7 +59,9 @@ class ControlFront:
         except ValidationError as error:
             raise HttpError(400, complaint(Event, error, root="event"), param="event") from error
         if isinstance(event, SchemeSwitch):
-            self._check_code(event.to)
+            self._check_code(event.to, "to")
+        elif isinstance(event, OutsideFault):
+            self._check_code(event.fault, "fault")
         await exchange.json({"event": await self._ask(EVENTS, "inject", event)})
 
     async def undo(self, exchange: Exchange) -> None:
@@ -95,7 +97,7 @@ class ControlFront:
         """Have another scheme decide; answered once it is in force, with the virtual second from which on it is."""
         self._authorise(exchange)
         to = (await self._body(exchange, SwitchTo)).to
-        self._check_code(to)
+        self._check_code(to, "to")
         done: InForce = await self._ask(EVENTS, "switch", to, param="to", limit_s=SWITCH_LIMIT_S)
         await exchange.json(done.model_dump(mode="json"))
 
@@ -167,13 +169,11 @@ class ControlFront:
             message = "control needs the token of EDGEBED_TOKEN"
             raise HttpError(401, message, "authentication_error", code="invalid_token", headers=CHALLENGE)
 
-    def _check_code(self, scheme: str) -> None:
-        """Raises `HttpError` 403 for a scheme named by its path, which is code, where control needs no token."""
-        if is_path(scheme) and self._token is None:
-            message = (
-                f"{scheme} names code: it may come in only where control needs a token; set EDGEBED_TOKEN"
-            )
-            raise HttpError(403, message, "permission_error", param="to", code="forbidden")
+    def _check_code(self, name: str, param: str) -> None:
+        """Raises `HttpError` 403 for what is named by its path, which is code, where control needs no token."""
+        if is_path(name) and self._token is None:
+            message = f"{name} names code: it may come in only where control needs a token; set EDGEBED_TOKEN"
+            raise HttpError(403, message, "permission_error", param=param, code="forbidden")
 
     async def _ask(
         self, name: str, method: str, *args: Any, param: str = "event", limit_s: float = CALL_LIMIT_S

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,8 @@ def close_in_its_place(kept: Path) -> RunFooter:
     `kept`: the recorder's folder on this machine. Call it when all of the testbed's processes are gone. Raises
     `Unreached` if nothing is kept there, and what the recorder raises.
     """
-    footer = asyncio.run(Recorder(lambda: kept).close(interrupted=True))
+    with ThreadPoolExecutor(1) as apart:  # the main thread of a notebook has a loop of its own
+        footer = apart.submit(asyncio.run, Recorder(lambda: kept).close(interrupted=True)).result()
     if footer is None:
         raise Unreached("the recorder is gone, and what it kept is not on this machine")
     return footer

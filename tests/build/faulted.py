@@ -30,6 +30,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "replica_kill": {"node": "n", "model": "a"},
     "llm_outage": {},
     "scheme": {"to": "MA"},
+    "outside": {"node": "n", "fault": "tests.build.faultlab:Slower"},
 }
 """What each kind needs beside its times. A new kind without an entry fails here first."""
 OF_CONTROL = ("llm_outage", "scheme")

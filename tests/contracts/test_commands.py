@@ -200,6 +200,8 @@ def call(words: str, param: Any, value: str) -> list[str]:
         "cluster render": ["demo"],
         "new": ["router", "newlab/mine.py"],
         "schema": ["scenario"],
+        "matrix": ["standard"],
+        "workload": ["demo"],
         "metrics spans": [str(run)],
     }.get(words, [])
     options = {

@@ -14,7 +14,7 @@ from emulation.faults import FAULTS, Step, apply
 from tests.build.fakes import scenario
 from tests.build.faulted import AT_S, FIELDS, KINDS, OF_CONTROL, UNTIL_S, event, one_pod, ready, served, steps
 
-HINTED = ("slowdown", "ramp", "pause", "error")
+HINTED = ("slowdown", "ramp", "pause", "error", "outside")
 ONCE = ("replica_crash", "replica_kill", "leave", "drain", "node_kill")
 """Act on executors, and so on everything there."""
 _EVENT: TypeAdapter[Any] = TypeAdapter(Event)
@@ -101,7 +101,7 @@ def test_a_fault_of_another_model_is_not_felt(kind: str) -> None:
 @pytest.mark.parametrize("kind", FAULTS)
 def test_an_event_can_be_given_in_words_as_inject_does(kind: str) -> None:
     fields = event(kind).model_dump()
-    words = {name: v if isinstance(v, tuple | None) else str(v) for name, v in fields.items()}
+    words = {name: v if isinstance(v, tuple | dict | None) else str(v) for name, v in fields.items()}
     assert _EVENT.validate_python(words) == event(kind)
 
 

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from edgebed.ui.steering.client import checked_event
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.events import Event
+from emulation.domain.events import Event, OutsideFault
 from emulation.domain.mistakes import ConfigError
 from emulation.domain.quantities import limits
 from emulation.domain.scenario import check_event
@@ -22,8 +22,11 @@ TIMES = ("kind", "at_s", "until_s")
 LABELS = {"a": "from site", "b": "to site", "visible": "told to controllers"}
 SHOWN = {"onset": "that it began", "never": "nothing"}
 KINDS: Mapping[str, Any] = {
-    t.model_fields["kind"].default: t for t in get_args(get_args(Event)[0]) if "kind" in t.model_fields
+    t.model_fields["kind"].default: t
+    for t in get_args(get_args(Event)[0])
+    if "kind" in t.model_fields and t is not OutsideFault
 }
+"""Every kind but the one that names code: whoever may, gives that on the command line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from edgebed.commands.new import Kind
-from tests.build.command_line import edgebed
+from tests.build.command_line import edgebed, small
 
 KINDS: tuple[Kind, ...] = ("router", "deployer", "scheduler", "planner", "perf-model")
+OF_SCENARIO: tuple[Kind, ...] = ("fault", "workload")
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +38,17 @@ def test_what_is_written_keeps_every_law(kind: Kind, tmp_path: Path) -> None:
     kept = edgebed("check", f"{package}.very_careful:VERY_CAREFUL")
     assert f"{package}.very_careful:VeryCareful" in kept.stdout
     assert "edgebed.starts" not in (tmp_path / package / "very_careful.py").read_text()
+
+
+@pytest.mark.parametrize("kind", OF_SCENARIO)
+def test_what_a_scenario_names_keeps_every_law_and_runs_as_it_says(kind: Kind, tmp_path: Path) -> None:
+    said = edgebed("new", kind, f"newlab_{kind}/very_careful.py").stdout
+    path = f"newlab_{kind}.very_careful:VeryCareful"
+    assert path in edgebed("check", path).stdout
+    assert "edgebed.starts" not in (tmp_path / f"newlab_{kind}" / "very_careful.py").read_text()
+    field, _, value = said.split("in a scenario, ")[1].partition(": ")
+    scenario = small(tmp_path, **{field: [yaml.safe_load(value)]})
+    edgebed("compare", str(scenario), "--schemes", "sect", "--out", str(tmp_path / "out"))
 
 
 def test_a_file_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:

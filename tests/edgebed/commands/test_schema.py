@@ -14,12 +14,14 @@ from emulation.yaml_text import read_yaml
 from tests.build.command_line import edgebed
 
 ROOT = Path(__file__).parents[3] / "emulation"
+SCHEMAS = ROOT / "schemas"
 FILES = [
     *(("scenario", path) for path in sorted((ROOT / "scenarios").glob("*.yaml"))),
     *(("testbed", path) for path in sorted((ROOT / "testbeds").glob("*.yaml"))),
     *(("profile", path) for path in sorted((ROOT / "testbeds" / "profiles").glob("*/*.yaml"))),
+    *(("plan", path) for path in sorted((ROOT.parent / "edgebed" / "matrix" / "plans").glob("*.yaml"))),
 ]
-KINDS: tuple[Kind, ...] = ("scenario", "testbed", "profile")
+KINDS: tuple[Kind, ...] = ("scenario", "testbed", "profile", "plan")
 
 
 def wrong(kind: Any, held: Any) -> list[str]:
@@ -30,6 +32,17 @@ def wrong(kind: Any, held: Any) -> list[str]:
 @pytest.mark.parametrize(("kind", "path"), FILES, ids=[p.name for _, p in FILES])
 def test_every_file_that_is_shipped_is_taken(kind: Kind, path: Path) -> None:
     assert wrong(kind, read_yaml(path)) == []
+
+
+@pytest.mark.parametrize(("kind", "path"), FILES, ids=[p.name for _, p in FILES])
+def test_every_file_that_is_shipped_begins_with_the_line_that_leads_an_editor_to_its_schema(
+    kind: Kind, path: Path
+) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    head, _, target = first.partition("$schema=")
+    assert head == "# yaml-language-server: "
+    assert (path.parent / target).resolve() == SCHEMAS / f"{kind}.schema.json"
+    assert orjson.loads((path.parent / target).read_bytes()) == file_schema(kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -126,9 +126,13 @@ def test_control_switches_the_scheme_and_says_from_when_on_it_is_in_force() -> N
     [
         ("/control/scheme", {"to": "mylab.careful:CAREFUL"}),
         ("/control/inject", {"kind": "scheme", "to": "mylab.careful:CAREFUL", "at_s": 1.0}),
+        (
+            "/control/inject",
+            {"kind": "outside", "fault": "mylab.flaky:Flaky", "node": "d1", "at_s": 1.0, "until_s": 2.0},
+        ),
     ],
 )
-def test_a_scheme_that_is_code_comes_in_only_with_the_token(
+def test_a_scheme_or_fault_that_is_code_comes_in_only_with_the_token(
     path: str, body: Any, token: str | None, status: int
 ) -> None:
     done = InForce(event=3, scheme="mylab.careful:CAREFUL", before="AL", in_force_s=12.5)

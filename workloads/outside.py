@@ -1,0 +1,122 @@
+"""Sources of requests of other packages: what a class of theirs must give, and what is refused of it.
+
+A source `kind: outside` names the class. What it gives is looked at request by request, in every place where requests
+are made (virtual, live, locust): one that breaks a law ends the run with a sentence, for what comes after would be
+compared on requests that nobody meant.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from math import inf
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ValidationError
+
+from emulation.domain.complaints import complaint
+from emulation.domain.mistakes import ConfigError
+from emulation.domain.scenario import OutsideSource, Scenario
+from emulation.domain.strict import NoParams
+from emulation.outside import find_class
+from workloads.sources import Draft, Drafts, Draws
+
+NOUN, GROUP = "request source", "edgebed.workloads"
+
+
+class RequestSource(ABC):
+    """A source of requests of your own.
+
+    All that is random comes from `draws.stream("some name")`, a generator (numpy) that follows from the scenario's
+    seed: so every scheme, in both worlds, gets the same requests.
+    """
+
+    Config: ClassVar[type[BaseModel]] = NoParams
+    """Its parameters, which a scenario has under `settings`; derived from `emulation.domain.cluster.Strict`."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    def requests(self, draws: Draws) -> Iterator[Draft]:
+        """The requests of a run in order of arrival, each given when it is asked for.
+
+        `draws.draft(arrival_s, model, (1,))` makes one, its lengths and origin drawn; arrivals are virtual seconds in
+        [0, `draws.scenario.end_s`). `draws.scenario.testbed` has the models, `draws.origins` the nodes at which
+        requests enter. What is left out is counted, `draws.dropped["reason"] += 1`, so that all that was read adds up.
+        """
+
+
+def found(name: str) -> type[RequestSource]:
+    """The class of this path or entry point. Raises `ConfigError`."""
+    kind: type[RequestSource] = find_class(name, NOUN, GROUP, RequestSource)
+    return kind
+
+
+def made(source: OutsideSource) -> RequestSource:
+    """The source, with its parameters. Raises `ConfigError` naming the class and what is wrong."""
+    kind = found(source.source)
+    try:
+        config = kind.Config.model_validate(dict(source.settings))
+    except ValidationError as error:
+        raise ConfigError(f"{NOUN} {source.source}: settings.{complaint(kind.Config, error)}") from None
+    try:
+        return kind(config)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{NOUN} {source.source}: {type(error).__name__}: {error}") from error
+
+
+def outside(source: OutsideSource, draws: Draws) -> Drafts:
+    """What the class gives, each request looked at before it goes on. Raises `ConfigError` for the first that breaks a
+    law, for more than `most_requests`, and for whatever the class raises."""
+    said, last_s = f"{NOUN} {source.source}", -inf
+    given = _given(made(source), draws, said)
+    for number, draft in enumerate(given):
+        if number >= source.most_requests:
+            raise ConfigError(
+                f"{said}: gives more than {source.most_requests} requests; raise most_requests, or lower its rate"
+            )
+        wrong = wrong_with(draft, draws.scenario, last_s)
+        if wrong:
+            raise ConfigError(f"{said}: request {number} {wrong}")
+        last_s = draft.arrival_s
+        yield draft
+
+
+def _given(source: RequestSource, draws: Draws, said: str) -> Iterator[Any]:
+    try:
+        yield from source.requests(draws)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{said}: {type(error).__name__}: {error}") from error
+
+
+def wrong_with(draft: Any, scenario: Scenario, last_s: float) -> str:
+    """What is wrong with a request after one at `last_s`; empty if nothing."""
+    if not isinstance(draft, Draft):
+        return f"is a {type(draft).__name__}; make it by draws.draft(...)"
+    if not 0 <= draft.arrival_s < scenario.end_s:
+        return f"arrives at {draft.arrival_s!r} s, outside the run of {scenario.end_s:g} s"
+    if draft.arrival_s < last_s:
+        return f"arrives at {draft.arrival_s:g} s, before the one that was given before it, at {last_s:g} s"
+    models = {m.id: m for m in scenario.testbed.models}
+    if draft.model not in models:
+        return f"is for model {draft.model!r}, which the testbed does not have"
+    if draft.origin not in {n.id for n in scenario.testbed.nodes}:
+        return f"enters at node {draft.origin!r}, which the testbed does not have"
+    if not draft.prompts >= 1 or draft.prompt_tokens < 0 or draft.output_tokens < 0:
+        return f"has {draft.prompts} prompts, {draft.prompt_tokens} tokens in and {draft.output_tokens} out"
+    tokens = models[draft.model].features == "tokens"
+    if tokens and (draft.max_tokens is None or not 1 <= draft.output_tokens <= draft.max_tokens):
+        return f"has {draft.output_tokens} output tokens of at most {draft.max_tokens}; give 1 to that many"
+    return ""
+
+
+def check_outside(scenario: Scenario) -> None:
+    """Raise `ConfigError` for a source of another package that cannot be found or made."""
+    for source in scenario.workload:
+        if isinstance(source, OutsideSource):
+            made(source)

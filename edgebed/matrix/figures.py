@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import psutil
 
 from controller.loop import INVALID
 from controller.schemes import Scheme
+from edgebed.matrix.watched import Watch, can_be_watched, children_s
 from edgebed.runs.pool import stopping, tell
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.scenario import Scenario
@@ -18,7 +18,7 @@ from emulation.metrics.summary import summarise
 from emulation.metrics.view import cut, latency_s, mean, ratio
 from emulation.recording import MemorySink, Run
 
-FORMAT = 1
+FORMAT = 2
 """Of `Figures`: a run that was kept in another one is made again."""
 
 
@@ -59,6 +59,10 @@ class Cost(Strict):
 
     cpu_s: float
     """CPU seconds of its process and of those that it asks (a planner's what-if), emulation of the testbed included."""
+    routing_s: float | None
+    """Of these, what the fast path took; None: not measured, as the scheme was switched meanwhile."""
+    control_s: float | None
+    """The same of scheduler, deployment agents and planner, with what the planner asks."""
 
 
 class Kept(Strict):
@@ -76,29 +80,26 @@ def measure(scenario: Scenario, scheme: Scheme, seed: int, warm_up: float) -> Ke
     from edgebed.runs.virtual import simulate
 
     sink = MemorySink()
+    watch = Watch() if can_be_watched(scenario.events) else None
     begun_s = _cpu_s()
-    simulate(scenario, scheme, seed, sink, on_slot=_end_if_asked)
+    simulate(scenario, scheme, seed, sink, on_slot=_end_if_asked, watched=watch)
     cpu_s = _cpu_s() - begun_s
     run = sink.run()
-    return (
-        None
-        if cut(run)
-        else Kept(
-            figures=figures_of(run, warm_up, scenario.testbed), cost=Cost(cpu_s=round(max(0.0, cpu_s), 4))
-        )
+    if cut(run):
+        return None
+    spent = None if watch is None else watch.spent
+    cost = Cost(
+        cpu_s=round(max(0.0, cpu_s), 4),
+        routing_s=None if spent is None else round(spent.routing_s, 6),
+        control_s=None if spent is None else round(spent.control_s, 6),
     )
+    return Kept(figures=figures_of(run, warm_up, scenario.testbed), cost=cost)
 
 
 def _cpu_s() -> float:
     """CPU seconds of this process and of all below it, those that have ended included."""
-    this = psutil.Process()
-    own = this.cpu_times()
-    taken_s = own.user + own.system + own.children_user + own.children_system
-    for below in this.children(recursive=True):
-        with suppress(psutil.Error):  # it has just ended
-            of = below.cpu_times()
-            taken_s += of.user + of.system
-    return float(taken_s)
+    own = psutil.Process().cpu_times()
+    return float(own.user + own.system + own.children_user + own.children_system) + children_s()
 
 
 def _end_if_asked(progress: SimulationProgress) -> None:

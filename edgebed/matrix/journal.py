@@ -78,14 +78,20 @@ class Journal:
             if not line.endswith(b"\n"):
                 break
             whole += len(line)
-            try:
-                found = _Line.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                raise ConfigError(
-                    f"{self._path}: line {number}: not a run that this version kept"
-                    f" ({'.'.join(map(str, first['loc'])) or 'line'}: {first['msg'].lower()}); remove the line, or give"
-                    " another folder with --out"
-                ) from None
-            self.runs[found.key] = found.kept
+            if (found := self._line(number, line)) is not None:
+                self.runs[found.key] = found.kept
         file.truncate(whole)
+
+    def _line(self, number: int, line: bytes) -> _Line | None:
+        """One line; None for one that another version kept, whose keys are others. Raises `ConfigError`."""
+        try:
+            return _Line.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            if first["loc"][:1] == ("kept",):
+                return None
+            raise ConfigError(
+                f"{self._path}: line {number}: not a run that was kept"
+                f" ({'.'.join(map(str, first['loc'])) or 'line'}: {first['msg'].lower()}); remove the line, or give"
+                " another folder with --out"
+            ) from None

@@ -14,7 +14,13 @@ from edgebed.runs.layout import clear_run
 from edgebed.runs.manifest import RunNote
 from edgebed.runs.pool import Ended, each_ended, stopping, tell
 from edgebed.runs.provenance import origin
-from edgebed.wiring.controllers import OracleTruth, build_controllers, in_virtual_gateways, run_header
+from edgebed.wiring.controllers import (
+    Controllers,
+    OracleTruth,
+    build_controllers,
+    in_virtual_gateways,
+    run_header,
+)
 from edgebed.wiring.identity import plain_scenario
 from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.switching import VirtualSchemes
@@ -43,13 +49,14 @@ def simulate(
     truth: WorldTruth | None = None,
     gateway_of: Mapping[str, int] | None = None,
     crossings: Iterable[Crossing] = (),
+    watched: Callable[[Controllers], Controllers] | None = None,
 ) -> RunFooter:
     """Run one scheme (a name of the table, or a row of its own) on one seed to the end; returns the conserved books.
 
     For jittered runs, `arrivals` replaces the scenario's own, in the order of `sent_s` (request id to when it is
     really sent), and `delay_s` adds to the time each actor's decisions take. `truth` replaces the hidden constants
     drawn from the seed. `gateway_of`: request id to the gateway it comes to, where there are several. `crossings`: the
-    network of the live run that is computed again.
+    network of the live run that is computed again. `watched`: puts somebody before the controllers who looks at them.
     Raises `ConfigError` for an unknown scheme or parameter, `ConservationError` if requests got lost.
     """
     row = scheme if isinstance(scheme, Scheme) else find_scheme(scheme)
@@ -57,6 +64,8 @@ def simulate(
     controllers = in_virtual_gateways(
         build_controllers(row, scenario, seed, oracle), scenario, seed, oracle, gateway_of
     )
+    if watched is not None:
+        controllers = watched(controllers)
     plane = controllers.plane(delay_s)
     plane.schemes = VirtualSchemes(row.name, scenario, seed, oracle, gateway_of)
     simulation = Simulation(

@@ -14,13 +14,18 @@ import yaml
 
 from controller.routers.sect import Sect
 from edgebed.matrix import running
+from edgebed.matrix.figures import measure
 from edgebed.matrix.files import write_files
 from edgebed.matrix.journal import Journal
 from edgebed.matrix.plan import load_plan, plan_names
 from edgebed.matrix.running import Made, run_plan
 from edgebed.matrix.stability import analyse
+from edgebed.matrix.watched import Watch
 from edgebed.runs import virtual
+from edgebed.wiring.parts import find_scheme
 from emulation.domain.mistakes import ConfigError
+from emulation.files import load_scenario
+from emulation.recording import MemorySink
 from tests.build.command_line import edgebed, small
 
 MEASURED = ("costs.csv", "costs.md", "matrix.html", "journal.jsonl")
@@ -111,8 +116,10 @@ def test_a_line_that_was_not_written_to_its_end_is_cut_off(tmp_path: Path) -> No
     again = made(tmp_path)
     assert (again.before, len(again.results.runs)) == (17, 18)
     assert again.results.runs.keys() == done.results.runs.keys()
+    journal.write_bytes(whole.replace(b'"cpu_s"', b'"cpu_time"', 1))
+    assert made(tmp_path).before == 17  # another version's line is no longer of use
     journal.write_bytes(b"{}\n" + whole)
-    with pytest.raises(ConfigError, match="journal.jsonl: line 1: not a run that this version kept"):
+    with pytest.raises(ConfigError, match="journal.jsonl: line 1: not a run that was kept"):
         made(tmp_path)
 
 
@@ -196,6 +203,25 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out" / "mine.txt").touch()
     with pytest.raises(ConfigError, match="holds no matrix"):
         made(tmp_path)
+
+
+@pytest.mark.parametrize("scheme", ["sect", "e3", "MA", "DRL", "oracle"])
+def test_whoever_looks_at_the_clock_changes_no_byte_of_a_record(scheme: str, tmp_path: Path) -> None:
+    world = load_scenario(small(tmp_path, slots=6))
+    plain, looked_at, watch = MemorySink(), MemorySink(), Watch()
+    virtual.simulate(world, scheme, 3, plain)
+    virtual.simulate(world, scheme, 3, looked_at, watched=watch)
+    assert looked_at.run() == plain.run()
+    assert watch.spent.routing_s > 0
+    assert watch.spent.control_s > 0
+
+
+def test_a_run_in_which_the_scheme_is_switched_is_made_unwatched(tmp_path: Path) -> None:
+    switch = {"kind": "scheme", "to": "AL", "at_s": 30}
+    small(tmp_path, events=[switch])
+    kept = measure(load_scenario(tmp_path / "small.yaml"), find_scheme("sect"), 0, 0.2)
+    assert kept is not None
+    assert (kept.cost.routing_s, kept.cost.control_s) == (None, None)
 
 
 def test_a_pool_draws_a_testbed_for_each_seed(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def results(latency: Any) -> Results:
                 "penalised_latency_s": float(latency[i][c][n]), "mean_latency_s": float(latency[i][c][n]),
                 "success_ratio": 1.0, "steady_success_ratio": 1.0,
             }),
-            cost=Cost(cpu_s=1.0),
+            cost=Cost(cpu_s=1.0, routing_s=0.1, control_s=0.1),
         )
         for i, s in enumerate(schemes) for c in range(len(cells)) for n in plan.seeds
     }  # fmt: skip

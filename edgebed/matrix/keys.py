@@ -25,11 +25,16 @@ from controller.schemes import SCHEMES, Scheme
 from edgebed.matrix.figures import FORMAT
 from edgebed.wiring.identity import edgebed_version, plain_scenario
 from edgebed.wiring.parts import outsiders
+from emulation.domain.events import OutsideFault
 from emulation.domain.scenario import Scenario
+from emulation.domain.sources import OutsideSource
+from emulation.outside import load
 from workloads.trace_files import trace_path
 
 _CODE = (".py", ".npz", ".json", ".md")
 """Kinds of files that a run is computed from; packaged scenarios, testbeds and traces count by their content."""
+SOURCES, FAULTS = "edgebed.workloads", "edgebed.faults"
+"""Groups of entry points under which sources and faults of others may be named."""
 _MOST_FILES = 2_000
 """Of a package of somebody else's that are looked at."""
 
@@ -40,7 +45,10 @@ def run_key(scenario: str, scheme: str, seed: int, warm_up: float) -> str:
 
 
 def scenario_digest(scenario: Scenario) -> str:
-    """Of a scenario as it is run; not of its name and note."""
+    """Of a scenario as it is run, with the sources of what is somebody else's in it; not of its name and note.
+
+    Raises `ConfigError` for a source or a fault of somebody else's that cannot be imported.
+    """
     plain = plain_scenario(scenario)
     testbed = json.loads(scenario.testbed.model_dump_json())
     plain["testbed"] |= {
@@ -51,7 +59,10 @@ def scenario_digest(scenario: Scenario) -> str:
     for source, given in zip(plain["workload"], scenario.workload, strict=True):
         if isinstance(trace := getattr(given, "trace", None), str):
             source["trace"] = _content(trace_path(trace))
-    return _digest(plain)
+    named = [(s.source, SOURCES) for s in scenario.workload if isinstance(s, OutsideSource)]
+    named += [(e.fault, FAULTS) for e in scenario.events if isinstance(e, OutsideFault)]
+    modules = [load(name, "class", group, []).__module__ for name, group in named]
+    return _digest([plain, [_content(file) for module in modules for file in sorted(_sources(module))]])
 
 
 def scheme_digest(scheme: Scheme) -> str:

@@ -13,6 +13,7 @@ from controller.schemes import SCHEMES
 from edgebed.matrix.keys import run_key, scenario_digest, scheme_digest
 from edgebed.wiring.parts import find_scheme
 from emulation.domain.scenario import Scenario
+from emulation.domain.sources import OutsideSource
 from emulation.files import load_scenario
 from workloads.trace_files import trace_path
 
@@ -79,5 +80,23 @@ def test_an_edit_of_ones_own_package_makes_its_runs_anew(
     finally:
         for name in [m for m in sys.modules if m.startswith("keyed_lab")]:
             del sys.modules[name]
+        while str(tmp_path) in sys.path:
+            sys.path.remove(str(tmp_path))
+
+
+def test_an_edit_of_ones_own_source_makes_its_runs_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "keyed_source.py"
+    file.write_text("class Mine:\n    pass\n")
+    own = other(workload=(OutsideSource(source="keyed_source:Mine"),))
+    try:
+        before = scenario_digest(own)
+        assert scenario_digest(own) == before
+        file.write_text("class Mine:\n    STEP = 2\n")
+        assert scenario_digest(own) != before
+    finally:
+        sys.modules.pop("keyed_source", None)
         while str(tmp_path) in sys.path:
             sys.path.remove(str(tmp_path))

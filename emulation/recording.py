@@ -26,6 +26,8 @@ from emulation.jsonl import RecordError, read_lines
 
 RECORD_FILE = "record.jsonl"
 SIDE_FILE = "side.jsonl"
+SEGMENTS = "segments"
+"""Folder beside the runs of a testbed that stays: what is over of its record (`serve_apps/records/segments.py`)."""
 _KINDS = {str(fields(cls)[-1].default): cls for cls in get_args(Record)}  # the last is `kind`
 _ADAPTERS: dict[str, TypeAdapter[Record]] = {kind: TypeAdapter(cls) for kind, cls in _KINDS.items()}
 _FIELDS = {kind: {f.name for f in fields(cls)} for kind, cls in _KINDS.items()}

@@ -16,8 +16,7 @@ from edgebed.runs.recover import recover
 from emulation.domain.records import RequestRecord
 from emulation.domain.request_id import client_id_of
 from emulation.jsonl import read_lines
-from emulation.recording import RECORD_FILE, decode
-from serve_apps.records.segments import SEGMENTS
+from emulation.recording import RECORD_FILE, SEGMENTS, decode
 from serve_apps.testbed.processes import Process, end_marked, marked, process_of
 from serve_apps.testbed.state import read_standing
 

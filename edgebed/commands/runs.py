@@ -62,32 +62,42 @@ def find(
     folders: FoldersArgument = None,
     scheme: Annotated[
         list[str] | None,
-        typer.Option("--scheme", help="Of this scheme; `*` stands for anything. May be repeated."),
+        typer.Option(
+            "--scheme", help="Of this scheme; `*` stands for anything. By default of any; repeatable."
+        ),
     ] = None,
     scenario: Annotated[
         list[str] | None,
-        typer.Option("--scenario", help="Of this scenario; `*` stands for anything. May be repeated."),
+        typer.Option(
+            "--scenario", help="Of this scenario; `*` stands for anything. By default of any; repeatable."
+        ),
     ] = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option("--seed", min=0, max=LARGEST_SEED, help="On this seed. May be repeated."),
+        typer.Option(
+            "--seed", min=0, max=LARGEST_SEED, help="Made with this seed. By default on any; repeatable."
+        ),
     ] = None,
     status: Annotated[
         list[str] | None,
         typer.Option(
             "--status",
-            help="whole, cut, running, failed, missing (planned and not run) or damaged. May be repeated.",
+            help="Whole, cut, running, failed, missing (planned and not run) or damaged. By default any; repeatable.",
         ),
     ] = None,
     world: Annotated[
-        Literal["virtual", "live"] | None, typer.Option("--world", help="Of this world.")
+        Literal["virtual", "live"] | None,
+        typer.Option("--world", help="Played in this world. By default in either."),
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="DATE", help="Made on this day or later (2026-01-31, UTC)."),
+        typer.Option(
+            "--since", metavar="DATE", help="Made on this day or later (2026-01-31, UTC). By default on any."
+        ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", metavar="DATE", help="Made on this day or earlier.")
+        str | None,
+        typer.Option("--until", metavar="DATE", help="Made on this day or earlier. By default on any."),
     ] = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
@@ -139,7 +149,7 @@ def export(
             help="Which tables, comma-separated: requests, decisions, executors, events, summaries, models.",
         ),
     ] = "summaries,models",
-    csv: Annotated[bool, typer.Option("--csv", help="Write CSV; the default.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write CSV files; what is written by default.")] = False,
     parquet: Annotated[
         bool, typer.Option("--parquet", help="Write Parquet (pip install 'edgebed[frames]').")
     ] = False,

@@ -17,8 +17,7 @@ from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.jsonl import RecordError
 from emulation.metrics.view import cut, last_s
-from emulation.recording import RECORD_FILE, Run, VersionError, read_run
-from serve_apps.records.segments import SEGMENTS
+from emulation.recording import RECORD_FILE, SEGMENTS, Run, VersionError, read_run
 from serve_apps.testbed.lives import said_of
 from workloads.accounting import Accounting
 

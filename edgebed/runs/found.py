@@ -18,8 +18,7 @@ from edgebed.runs.manifest import MANIFEST_FILE, Manifest, RunNote, read_manifes
 from emulation.domain.mistakes import ConfigError
 from emulation.domain.records import RunFooter, RunHeader
 from emulation.jsonl import RecordError
-from emulation.recording import RECORD_FILE, decode
-from serve_apps.records.segments import SEGMENTS
+from emulation.recording import RECORD_FILE, SEGMENTS, decode
 
 Status = Literal["whole", "cut", "running", "failed", "missing", "damaged"]
 LONGEST_LINE = 1 << 24

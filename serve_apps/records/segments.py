@@ -22,13 +22,12 @@ from emulation.domain.records import (
     RunHeader,
 )
 from emulation.domain.slots import slots_until
-from emulation.recording import RECORD_FILE, SIDE_FILE, decode
+from emulation.recording import RECORD_FILE, SEGMENTS, SIDE_FILE, decode
 from emulation.rewriting import lines_of, rewrite, sides_of
 from serve_apps.records.progress import PROGRESS_FILE
 
 log = logging.getLogger("edgebed")
 
-SEGMENTS = "segments"
 MOST_MB, LEAST_MB = 64, 1
 """Sizes of one segment: an eighth of what is kept, within these."""
 LONGEST_H = 24.0

@@ -162,7 +162,7 @@ def wrong_values(words: str, param: Any, folder: Path) -> Iterator[str]:
         if info.exists:
             yield str(folder / "nosuch")
             yield str(folder / "a-folder")
-    elif param.name in NAMES and (words, param.name) != ("report", "baseline"):  # which its folder decides
+    elif param.name in NAMES and (words, param.name) not in OF_RECORDS:
         yield from ("nonsense", "-1", "nan", str(folder / "nosuch.yaml"), str(folder / "a-folder"))
 
 
@@ -173,6 +173,10 @@ NAMES = {
 }  # fmt: skip
 """Options whose values are words of ours, or of a form of ours: nonsense is refused at once."""
 
+OF_RECORDS = {
+    ("report", "baseline"), ("runs compare", "baseline"), ("runs find", "scheme"), ("runs find", "scenario"),
+}  # fmt: skip
+"""Options whose values are names that records hold, whatever those are: what is in none of them is found by looking."""
 OUT = ["--out", "made"]
 LIVE = {"speedup", "lifecycle", "port", "address", "backend", "host"}
 
@@ -196,6 +200,8 @@ def call(words: str, param: Any, value: str) -> list[str]:
         "rate": ["1"],
         "switch": ["MA"],
         "report": [str(run)],
+        "runs compare": [str(run)],
+        "runs export": [str(run)],
         "replay": [str(run)],
         "cluster render": ["demo"],
         "new": ["router", "newlab/mine.py"],

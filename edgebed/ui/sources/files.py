@@ -10,8 +10,8 @@ from weakref import finalize
 import orjson
 
 from edgebed.runs.client_log import CLIENT_LOG
-from emulation.recording import RECORD_FILE, SIDE_FILE
-from serve_apps.records.segments import BEGIN, SEGMENTS
+from emulation.recording import RECORD_FILE, SEGMENTS, SIDE_FILE
+from serve_apps.records.segments import BEGIN
 from serve_apps.records.store import JOURNAL_FILE, OPEN_FOLDER
 
 Identity = tuple[int, int]

@@ -40,6 +40,22 @@ def test_importing_it_loads_nothing_heavy_and_everything_offered_is_there() -> N
         _ = edgebed.nothing
 
 
+def test_a_comparison_in_virtual_time_loads_no_ray(tmp_path: Path) -> None:
+    program = (
+        "import sys, edgebed;"
+        f" edgebed.compare({str(small(tmp_path))!r}, ['sect'], seeds=range(1), out={str(tmp_path / 'out')!r});"
+        " print([m for m in ('ray', 'locust', 'pandas') if m in sys.modules])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert said.stdout.endswith("[]\n")
+
+
 def test_everything_offered_says_what_it_is() -> None:
     assert [n for n in edgebed.__all__ if not (getattr(edgebed, n).__doc__ or "").strip()] == []
 

@@ -30,8 +30,8 @@ LOOK_S = 0.05
 class Bed:
     """One testbed with everything it writes in a folder of its own."""
 
-    def __init__(self, folder: Path, kind: Kind, scenario: Path = SCENARIO) -> None:
-        """Starts it. Raises `RuntimeError` with its last words if it does not come up."""
+    def __init__(self, folder: Path, kind: Kind, scenario: Path = SCENARIO, keep: str | None = None) -> None:
+        """Starts it; `keep`: how much of its record is kept, as `--keep-records` has it. Raises `RuntimeError` with its last words if it does not come up."""
         self.folder, self._home = folder, folder / "home"
         self.layout = Layout(folder / "disk" / "run")
         self._home.mkdir(parents=True)
@@ -43,6 +43,7 @@ class Bed:
         )
         command = [sys.executable, "-m", "edgebed.commands.main", *verb, SCHEME, "--port", "0"]
         command += ["--out", str(self.layout.root)] + ([] if kind.compares else ["--foreground"])
+        command += [] if keep is None else ["--keep-records", keep]
         command += (["--raylets"] if kind.raylets else []) + (
             ["--gateways", str(kind.gateways)] if kind.gateways > 1 else []
         )

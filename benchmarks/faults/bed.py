@@ -31,7 +31,10 @@ class Bed:
     """One testbed with everything it writes in a folder of its own."""
 
     def __init__(self, folder: Path, kind: Kind, scenario: Path = SCENARIO, keep: str | None = None) -> None:
-        """Starts it; `keep`: how much of its record is kept, as `--keep-records` has it. Raises `RuntimeError` with its last words if it does not come up."""
+        """Starts it; `keep`: how much of its record is kept, as `--keep-records` has it.
+
+        Raises `RuntimeError` with its last words if it does not come up.
+        """
         self.folder, self._home = folder, folder / "home"
         self.layout = Layout(folder / "disk" / "run")
         self._home.mkdir(parents=True)

@@ -27,7 +27,7 @@ from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import Arrived, TypeStats, Window, WorkStats
 from emulation.executor.notices import Changed
 from emulation.faults import Step
-from emulation.record_lines import exchange_record, proposal_record, request_record
+from emulation.record_lines import exchange_record, proposal_record, request_record, routing_record
 
 Unfinished = tuple[Request, Measured | None, RoutingDecision | None]
 """A request in the system when a run ends: its present attempt if it has one, and where it was sent."""
@@ -90,19 +90,7 @@ class Ledger:
         """The router decided about a request. What is held is told of once per reason (`Holds`): see to it before."""
         if self._sink is None:
             return
-        record = DecisionRecord(
-            t_s=t_s,
-            actor="router",
-            cause="request",
-            inputs_age_s=0.0,
-            choice=decision.executor if decision.action == "route" else decision.action,
-            reason=decision.reason,
-            reasoner="none",
-            request_id=request.id,
-            candidates=tuple(decision.candidates),
-            landed_s=t_s,
-        )
-        self._sink.write(record, side)
+        self._sink.write(routing_record(request, decision, t_s, landed_s=t_s), side)
 
     def end(
         self,

@@ -81,3 +81,27 @@ def proposal_record(decision: Decision, proposal: Mapping[str, Any]) -> Decision
         reasoner="none",
         landed_s=decision.decided_at_s + decision.thinking_s,
     )
+
+
+def routing_record(
+    request: Request,
+    decision: RoutingDecision,
+    t_s: float,
+    actor: str = "router",
+    landed_s: float | None = None,
+    outcome: str = "applied",
+) -> DecisionRecord:
+    """The line of a decision about a request: where it goes, or that it is held or refused."""
+    return DecisionRecord(
+        t_s=t_s,
+        actor=actor,
+        cause="request",
+        inputs_age_s=0.0,
+        choice=decision.executor if decision.action == "route" else decision.action,
+        reason=decision.reason,
+        reasoner="none",
+        request_id=request.id,
+        candidates=tuple(decision.candidates),
+        landed_s=landed_s,
+        outcome=outcome,
+    )

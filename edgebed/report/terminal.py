@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -44,22 +46,28 @@ def _print_serving(console: Console, comparison: Comparison) -> None:
     rows = [r for r in serving_rows(comparison) if any(r["cells"][i].text != NOT_MEASURED for i in telling)]
     if not rows:
         return
-    console.print(Text("\nServing", style="bold"))
-    head = [Text("model"), Text("scheme")]
-    head += [Text(label) + Text(f" {unit}" if unit else "", style="dim") for _, label, unit in columns]
-    body = [[Text(r["model"]), Text(comparison.label(r["scheme"])), *map(_text, r["cells"])] for r in rows]
-    print_cells(console, "serving", head, body, numeric=True, keys=2)
+    _print_table(console, comparison, "serving", "model", columns, rows)
 
 
 def _print_tenants(console: Console, comparison: Comparison) -> None:
-    rows = tenant_rows(comparison)
-    if not rows:
-        return
-    console.print(Text("\nTenants", style="bold"))
-    head = [Text("tenant"), Text("scheme")]
-    head += [Text(label) + Text(f" {unit}" if unit else "", style="dim") for _, label, unit in TENANT_COLUMNS]
+    if rows := tenant_rows(comparison):
+        _print_table(console, comparison, "tenants", "tenant", TENANT_COLUMNS, rows)
+
+
+def _print_table(
+    console: Console,
+    comparison: Comparison,
+    name: str,
+    of: str,
+    columns: Sequence[tuple[str, str, str]],
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """One row per `of` and scheme; columns are (name, label, unit)."""
+    console.print(Text(f"\n{name.capitalize()}", style="bold"))
+    head = [Text(of), Text("scheme")]
+    head += [Text(label) + Text(f" {unit}" if unit else "", style="dim") for _, label, unit in columns]
     body = [[Text(r["model"]), Text(comparison.label(r["scheme"])), *map(_text, r["cells"])] for r in rows]
-    print_cells(console, "tenants", head, body, numeric=True, keys=2)
+    print_cells(console, name, head, body, numeric=True, keys=2)
 
 
 def _print_parity(console: Console, report: ParityReport) -> None:

@@ -18,6 +18,7 @@ from emulation.domain.actions import RoutingDecision
 from emulation.domain.ports import FastPath
 from emulation.domain.records import HYPOTHETICAL, DecisionRecord
 from emulation.domain.request import Request
+from emulation.record_lines import routing_record
 from serve_apps.wire.ask import BadAsk
 from serve_apps.wire.calls import Calls
 from serve_apps.wire.names import EVENTS
@@ -99,15 +100,4 @@ class Shadows:
 
 def hypothetical(actor: str, request: Request, decision: RoutingDecision, now_s: float) -> DecisionRecord:
     """A decision about a request that nobody carries out."""
-    return DecisionRecord(
-        t_s=now_s,
-        actor=actor,
-        cause="request",
-        inputs_age_s=0.0,
-        choice=decision.executor if decision.action == "route" else decision.action,
-        reason=decision.reason,
-        reasoner="none",
-        request_id=request.id,
-        candidates=tuple(decision.candidates),
-        outcome=HYPOTHETICAL,
-    )
+    return routing_record(request, decision, now_s, actor, outcome=HYPOTHETICAL)

@@ -220,11 +220,12 @@ def join(address: str, testbed: TestbedConfig, unprotected: bool = False) -> Ray
         node_address: Any = ray.util.get_node_ip_address
         place = CONTROL if CONTROL in ask() else HEAD_NODE
         home = f"node:{node_address()}"
-    except (ConnectionError, ValueError) as error:
+    except BaseException as error:
         stop()
-        raise ConfigError(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
-    except BaseException:
-        stop()
+        if isinstance(error, ConnectionError | ValueError) and not isinstance(error, ConfigError):
+            raise ConfigError(
+                f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}"
+            ) from error
         raise
     return RayCluster(address, stop, {place: 0.001}, home={home: 0.001}, own=False)
 

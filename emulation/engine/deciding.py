@@ -21,6 +21,8 @@ from emulation.ledger import Ledger
 PLANNER, SCHEDULER = "planner", "scheduler"
 SWITCHED = "another scheme had come in by then"
 """Why a decision is voided that was still out when another scheme came in."""
+ENDED = "the run had ended by then"
+"""Why a decision is voided that was still out at the end."""
 
 
 @mypyc_attr(native_class=False)
@@ -71,8 +73,8 @@ class Deciding:
         """`settle` hears what a node has to say after it was configured."""
         self._scenario, self._control, self._kernel = scenario, control, kernel
         self._nodes, self._ledger, self._fast_path, self._settle = nodes, ledger, fast_path, settle
-        self._out: dict[str, float] = {}
-        """Actor whose decision is still out to when it lands; until then it is not asked again."""
+        self._out: dict[str, tuple[float, Decision]] = {}
+        """Actor whose decision is still out to when it lands, and the decision; until then it is not asked again."""
         self._settled: dict[str, _Settled] = {}
         """Node to what its deployment agent decided last, where that left everything as it was."""
         self._came_in = ""
@@ -96,6 +98,12 @@ class Deciding:
     def retire(self) -> None:
         """Another scheme comes in."""
         self._over = True
+
+    def end(self) -> None:
+        """The run is over: what a reasoner was asked for a decision that is still out stands in the record, too."""
+        for _, decision in self._out.values():
+            if decision.exchanges:
+                self._ledger.decide(decision, None, "voided", (ENDED,), 0)
 
     def slot(self, slot: int) -> None:
         """A slot begins: the planner looks at an epoch boundary, then the loops below it."""
@@ -126,7 +134,7 @@ class Deciding:
             epoch, past = divmod(look.slot, scenario.epoch_slots)
             snapshot = self._snapshot(look.slot, reset=past == 0 and look.boundary)
             self._decided(PLANNER, planner.observe(snapshot, look.came_in or f"epoch {epoch}"))
-        late_s = self._out.get(PLANNER, now_s) - now_s
+        late_s = self._out[PLANNER][0] - now_s if PLANNER in self._out else 0.0
         grace_s = min(late_s, PLANNER_GRACE_SHARE * scenario.slot_s)
         if grace_s > 0:
             self._kernel.at(now_s + grace_s, LANDING, self._lower, look)
@@ -182,8 +190,8 @@ class Deciding:
         if self._control.delay_s is not None:
             delay_s += self._control.delay_s(decision.actor, self._kernel.now_s)
         if delay_s > 0:
-            self._out[actor] = self._kernel.now_s + delay_s
-            self._kernel.at(self._out[actor], LANDING, self._land_late, (actor, decision))
+            self._out[actor] = self._kernel.now_s + delay_s, decision
+            self._kernel.at(self._kernel.now_s + delay_s, LANDING, self._land_late, (actor, decision))
         else:
             self._land(decision)
 

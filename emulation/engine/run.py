@@ -81,6 +81,8 @@ class Simulation:
             scenario, self.kernel, self.nodes, self.ledger,
             lambda step: self._switching.play(step, self._control), self._played,
         )  # fmt: skip
+        self._retired: list[Deciding] = []
+        """Of schemes that went out."""
         self._progress = Progress(scenario, self.kernel, self.nodes, self.ledger, on_slot)
         self._put_in_force(fast_path, control)
 
@@ -100,6 +102,8 @@ class Simulation:
             except KeyboardInterrupt:
                 interrupted = True
         interrupted = interrupted or bool(heard)
+        for deciding in (*self._retired, self._deciding):
+            deciding.end()
         if self._meta is not None:
             self._meta.pass_records()
         return self.ledger.close(self.kernel.now_s, self._unfinished(), interrupted)
@@ -143,6 +147,7 @@ class Simulation:
     def _take_up(self, came: Newcomers, cause: str) -> None:
         """From now on others decide. They go on with what is in flight, and look at once."""
         self._deciding.retire()
+        self._retired.append(self._deciding)
         if self._meta is not None:
             self._meta.retire()
         came.fast_path.take_over(self._fast_path)

@@ -37,6 +37,8 @@ log = logging.getLogger("edgebed")
 
 SWITCHED = "another scheme had come in by then"
 """Why a decision is voided that was still out when its scheme was switched from."""
+ENDED = "the run had ended by then"
+"""Why a decision is voided that was still out at the end."""
 FIRST_S = 20.0
 """Wall seconds the begin of a run waits for the first decision; a slower one lands when it is there."""
 
@@ -149,7 +151,8 @@ class Host(ABC):
 
     async def end_run(self) -> str:
         """Decide nothing more. Returns why it had stopped deciding before; empty if it had not."""
-        self._stop()
+        tasks = self._stop()
+        await asyncio.gather(*tasks, return_exceptions=True)  # they record what was still out
         await self._batch.try_flush()
         return self._broken
 
@@ -181,10 +184,13 @@ class Host(ABC):
             self._broken = ""
             self._batch.begin(run.run_id)
 
-    def _stop(self) -> None:
-        for task in [*self._tasks, *self._listening, *([] if self._first is None else [self._first])]:
+    def _stop(self) -> list[asyncio.Task[None]]:
+        """Decide nothing more; the tasks that are coming to their end."""
+        tasks = [*self._tasks, *self._listening, *([] if self._first is None else [self._first])]
+        for task in tasks:
             task.cancel()
         self._tasks, self._listening, self._first, self._run = [], [], None, None
+        return tasks
 
     # -- deciding -----------------------------------------------------------------------------------------
 
@@ -249,17 +255,25 @@ class Host(ABC):
         decision: Decision = await asyncio.to_thread(loop.observe, seen, cause, asked_at_s, True)
         if loop.held(decision):
             decision = await approved(self._calls, clock, loop, decision, seen)
-        if clock.started:  # before a run begins there is time to think
-            await asyncio.sleep(clock.wall_until_s(asked_at_s + decision.thinking_s))
+        try:
+            if clock.started:  # before a run begins there is time to think
+                await asyncio.sleep(clock.wall_until_s(asked_at_s + decision.thinking_s))
+        except asyncio.CancelledError:
+            if self._run is None and decision.exchanges:
+                self._record(cause, decision, Configured(landed_s=None, violations=(ENDED,), changes=0))
+            raise
         async with self._landing:
             done = Configured(landed_s=None, violations=(SWITCHED,), changes=0)
             if self._run is run:
                 done = await self._land(run, decision)
+        self._record(cause, decision, done)
+        await self._batch.try_flush()
+
+    def _record(self, cause: str, decision: Decision, done: Configured) -> None:
         outcome = "voided" if done.violations else "applied"
         log.info("%s: %s", cause, outcome)
         side = {"name": self._name, "wall": time.time(), **self._where()}
         self._batch.add("decide", decision, done.landed_s, outcome, done.violations, done.changes, side)
-        await self._batch.try_flush()
 
     def _period_slots(self, run: ControlRun) -> int:
         return 1

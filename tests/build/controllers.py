@@ -9,7 +9,7 @@ from typing import Any
 from controller.agents.llm import ReasonerError
 from controller.layer_loops import DeploymentLoop, PlannerLoop
 from controller.loop import ControlLoop
-from emulation.domain.actions import Choice, Decision, MacroPolicy, NodeConfig
+from emulation.domain.actions import Choice, Decision, Exchange, MacroPolicy, NodeConfig
 from emulation.domain.ports import DeploymentAgent, GlobalPlanner
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
 from emulation.executor import NodeState
@@ -51,6 +51,14 @@ class Slow(Told):
     def decide(self, view: NodeView) -> Choice[NodeConfig]:
         LET_GO.wait(LONG_S)
         return super().decide(view)
+
+
+class Pensive(Told):
+    """Asks its reasoner, and thinks for longer than any run lasts; but not before the run begins."""
+
+    def decide(self, view: NodeView) -> Choice[NodeConfig]:
+        asked = (Exchange({"asked": view.id}, "none"),)
+        return Choice(NodeConfig(view.id, {}), "at length", 1e6, exchanges=asked)
 
 
 class Script(Told):

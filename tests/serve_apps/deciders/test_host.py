@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -14,9 +15,10 @@ from emulation.domain.scenario import PLANNER_GRACE_SHARE
 from serve_apps.deciders import host as host_module
 from serve_apps.deciders import telemetry as telemetry_module
 from serve_apps.deciders.control_run import ControlRun
-from serve_apps.deciders.host import Host
+from serve_apps.deciders.host import ENDED, Host
 from serve_apps.deciders.roles import DISPATCH_SHARE, DISPATCH_WALL_S, DeployerHost, PlannerHost
 from serve_apps.deciders.telemetry import Telemetry
+from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.names import EVENTS, PLANNER, RECORDER, deployer_name, runtime_name
 from serve_apps.wire.news import Follower, News
 from tests.build.calls import InMemoryCalls
@@ -28,6 +30,7 @@ from tests.build.controllers import (
     Books,
     Everywhere,
     Node,
+    Pensive,
     Script,
     Slow,
     Told,
@@ -37,6 +40,8 @@ from tests.build.controllers import (
     policy,
 )
 from tests.build.waiting import in_a_loop, news_arrives, until
+
+FAR_S = 1e5
 
 
 class World:
@@ -136,7 +141,8 @@ async def test_a_planner_asks_for_all_that_was_seen_before_its_epoch_began() -> 
         await until(lambda: len(world.books.decisions) >= 3)
     assert world.books.counted[:1] == [(0, True)]
     asked = [slot // EPOCH_SLOTS for slot, _ in world.books.counted]
-    assert [number(d) for d in world.books.decisions] == asked[: len(world.books.decisions)]
+    decided = [number(d) for d in world.books.decisions]
+    assert decided == [epoch for epoch in asked if epoch in decided], "one asked for too late is not made"
     assert all(slot % EPOCH_SLOTS == 0 for slot, _ in world.books.counted)
 
 
@@ -319,3 +325,44 @@ async def test_an_outage_reaches_whoever_asks_a_reasoner_and_ends() -> None:
         await until(lambda: world.books.decisions[-1].reason.endswith("reasoner timeout"))
         world.outages.publish(None)
         await until(lambda: world.books.decisions[-1].reason.endswith("reasoner None"))
+
+
+class Watched(LiveClock):
+    """Tells when somebody waits for a moment that no run reaches."""
+
+    waited_for = False
+
+    def wall_until_s(self, t_s: float) -> float:
+        self.waited_for = self.waited_for or t_s > FAR_S
+        return super().wall_until_s(t_s)
+
+
+async def thinking(world: World) -> DeployerHost:
+    """A deployment agent that has asked its reasoner, and thinks."""
+    host, clock = world.deployer(), Watched(SPEEDUP)
+    await host.begin_run(replace(part(deployment(Pensive())), clock=clock))
+    await host.start(time.time())
+    await until(lambda: clock.waited_for)
+    return host
+
+
+@in_a_loop
+async def test_what_a_reasoner_was_asked_for_a_decision_that_the_end_of_the_run_overtakes_is_recorded() -> (
+    None
+):
+    world = World()
+    host = await thinking(world)
+    await host.end_run()
+    last = [args for how, args in world.books.entries if how == "decide"][-1]
+    decision, landed_s, outcome, violations = last[:4]
+    assert (decision.reason, landed_s, outcome, violations) == ("at length", None, "voided", (ENDED,))
+    assert decision.exchanges[0].said == {"asked": "n"}
+
+
+@in_a_loop
+async def test_the_next_run_hears_nothing_of_what_the_last_one_left_undecided() -> None:
+    world = World()
+    host = await thinking(world)
+    await host.begin_run(part(deployment(Told())))
+    await host.end_run()
+    assert not any(args[3] == (ENDED,) for how, args in world.books.entries if how == "decide")

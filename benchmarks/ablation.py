@@ -1,6 +1,6 @@
 """`fused` with one part taken away or changed, as schemes: `edgebed matrix benchmarks/ablation.yaml` compares them.
 
-Parts of E3's meta-controller (risk gate, revert) and of its router are taken from `e3` itself in `edgebed reproduce e3`.
+Parts of E3's meta-controller (risk gate, revert) are taken from `e3` itself in `edgebed reproduce e3`.
 The case memory is a planner's that is a language model, and a search's where it plans again; `fused` searches.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 from controller.schemes import SCHEMES, Scheme
@@ -22,7 +21,7 @@ def _fused(name: str, **changes: Any) -> Scheme:
 
 def _with(params: Mapping[str, Any], **changes: Any) -> Mapping[str, Any]:
     """Parameters with some changed; None takes one away."""
-    return MappingProxyType({k: v for k, v in {**params, **changes}.items() if v is not None})
+    return {k: v for k, v in {**params, **changes}.items() if v is not None}
 
 
 NO_META = _fused("without-meta-controller", meta=None)

@@ -23,6 +23,8 @@ from workloads.pools import DATA, device_of
 
 PUBLISHED = {"v4.0": "2024-03", "v4.1": "2024-08", "v5.0": "2025-04", "v5.1": "2025-09", "v6.0": "2026-04"}
 """Round to the month MLCommons published its results."""
+EDITOR_LINE = "# yaml-language-server: $schema=../../../schemas/profile.schema.json"
+"""First line of each packaged file: where editors find what it may hold."""
 _MODELS = {"llama3.1-8b-edge": "llama3.1-8b", "stable-diffusion-xl": "sdxl"}
 _FIGURES = ("ttft_ms_p99", "tpot_ms_p99", "latency_ms_p99")
 _TYPICAL = "the 99th percentile is read as the typical value"
@@ -54,7 +56,7 @@ def write(folder: Path) -> list[Path]:
         data = profile.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
         paths.append(folder / f"{name}.yaml")
-        write_whole(paths[-1], text.encode())
+        write_whole(paths[-1], f"{EDITOR_LINE}\n{text}".encode())
     return paths
 
 

@@ -36,6 +36,8 @@ LAST_RECORDS_S = 1.0
 LOOK_S = 0.05
 AGAIN_S = 0.5
 CALL_LIMIT_S = 60.0
+CLOSED_S = 600.0
+"""Wall seconds the books of a run may take to be closed by its owner, be they as long as they are."""
 
 
 def never() -> bool:
@@ -125,7 +127,9 @@ def close_in_its_place(kept: Path) -> RunFooter:
     `Unreached` if nothing is kept there, and what the recorder raises.
     """
     with ThreadPoolExecutor(1) as apart:  # the main thread of a notebook has a loop of its own
-        footer = apart.submit(asyncio.run, Recorder(lambda: kept).close(interrupted=True)).result()
+        footer = apart.submit(asyncio.run, Recorder(lambda: kept).close(interrupted=True)).result(
+            timeout=CLOSED_S
+        )
     if footer is None:
         raise Unreached("the recorder is gone, and what it kept is not on this machine")
     return footer

@@ -150,6 +150,8 @@ class Books:
 
     def __init__(self) -> None:
         self.entries: list[tuple[str, tuple[Any, ...]]] = []
+        self._numbers: dict[str, int] = {}
+        """Source to the number of the last entry it sent: what is sent again is passed over, as a recorder does."""
         self.parts: dict[str, Any] = {}
         self.left: dict[str, Any] = {}
         """What actors left for their successors."""
@@ -165,7 +167,10 @@ class Books:
     async def append(
         self, run_id: str, source: str, number: int, entries: bytes, slot: int | None = None
     ) -> None:
-        self.entries += unpacked(entries)
+        fresh = unpacked(entries)
+        known = self._numbers.get(source, 0)
+        self.entries += fresh[max(0, known + 1 - number) :]
+        self._numbers[source] = max(known, number + len(fresh) - 1)
 
     async def window(self, reset: bool, slot: int) -> Window:
         self.counted.append((slot, reset))

@@ -43,7 +43,7 @@ def declared(*groups: str) -> set[str]:
 
 @pytest.mark.parametrize("folder", PRODUCT)
 def test_every_package_imports_only_what_the_project_declares(folder: str) -> None:
-    wanted, names = imported(folder), declared("models", "rl", "vllm")
+    wanted, names = imported(folder), declared("models", "rl", "vllm", "frames")
     assert {name: file for name, file in wanted.items() if name not in names} == {}
 
 
@@ -55,7 +55,7 @@ def required(file: str) -> set[str]:
 
 @pytest.mark.parametrize("folder", ["benchmarks", "tests", "docs"])
 def test_benchmarks_tests_and_docs_import_only_what_is_declared_for_them(folder: str) -> None:
-    names = declared("models", "rl", "vllm", "dev", "browser") | required(
+    names = declared("models", "rl", "vllm", "frames", "dev", "browser") | required(
         "benchmarks/agents/requirements.txt"
     )
     wanted = imported(folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,6 +82,9 @@ def test_every_python_example_is_at_least_valid_python() -> None:
 @pytest.mark.parametrize("page", with_marked("console"), ids=name)
 def test_console_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # commands look in their folder too
+    for module in [m for m in sys.modules if f"{m}/".replace(".", "/").startswith(OF_READERS)]:
+        monkeypatch.delitem(sys.modules, module)  # of another page
     for block in blocks(page):
         if block.marks.strip().startswith("file="):
             Path(block.marks.strip().removeprefix("file=")).write_text(block.text, encoding="utf-8")

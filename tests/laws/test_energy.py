@@ -108,12 +108,11 @@ def test_the_gpu_of_an_executor_follows_from_the_record(scheme: str, monkeypatch
     scenario = eventful()
     made: list[Simulation] = []
 
-    class Watched(Simulation):
-        def __init__(self, *given: Any, **named: Any) -> None:
-            super().__init__(*given, **named)
-            made.append(self)
+    def watched(*given: Any, **named: Any) -> Simulation:
+        made.append(Simulation(*given, **named))
+        return made[-1]
 
-    monkeypatch.setattr(virtual, "Simulation", Watched)
+    monkeypatch.setattr(virtual, "Simulation", watched)
     sink, compared = MemorySink(), 0
 
     def compare(_: object) -> None:

@@ -72,7 +72,7 @@ def test_a_node_that_no_machine_matches_is_named() -> None:
 
 
 def test_names_that_differ_in_signs_alone_are_kept_apart() -> None:
-    testbed = renamed(DEMO, **{"arc-b60": "jetson_thor"})
+    testbed = renamed(DEMO.model_copy(update={"power": ()}), **{"arc-b60": "jetson_thor"})
     assert len(aws_file(testbed, AwsMachines(), False)["available_node_types"]) == len(DEMO.nodes) + 1
     with pytest.raises(ConfigError, match="'jetson-thor' is there twice"):
         kuberay_files(testbed, KUBE)

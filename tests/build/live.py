@@ -38,6 +38,10 @@ TESTBED: dict[str, Any] = {
         {"model": "sd", "mode": "gpu", "theta": [2.0]},
         {"model": "big", "mode": "cpu", "theta": [1.0]},
     ],
+    "power": [
+        {"mode": mode, "watts": watts, "tier": "estimate", "source": "the tests"}
+        for mode, watts in (("idle", 10), ("cpu", 40), ("gpu", 60))
+    ],
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ def live(begin: Callable[..., LiveRun]) -> LiveRun:
     run = begin("MAL")
     eventually(lambda: run.chat().status_code == 200)
     assert run.chat(stream=True, max_tokens=5).status_code == 200
+    assert run.chat(headers={"X-Edge-Tenant": "somebody"}).status_code == 200
     return run
 
 

@@ -1,7 +1,7 @@
 # Edgebed in a container: one stage builds the wheels, the other has nothing but them. Docs: docs/how-to/install.md.
 #
 #   docker build -t edgebed .
-#   docker run --rm -v "$PWD/runs:/work/runs" edgebed compare demo
+#   docker run --rm -v "$PWD/runs:/data/runs" edgebed compare demo
 #
 # Inside, as everywhere, a gateway listens on loopback unless it is told otherwise; then give it a token and a key:
 #
@@ -30,10 +30,10 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-index --find-links /wheels "edgebed[frames]"
 # Nobody's rights are needed. A folder that is mounted must be writable for this user, or `--user` names its owner.
 RUN useradd --create-home --uid 1000 edgebed \
-    && install --directory --owner edgebed --group edgebed /work /work/runs
+    && install --directory --owner edgebed --group edgebed /data /data/runs
 USER edgebed
 ENV EDGEBED_HOME=/home/edgebed/.edgebed
-WORKDIR /work
+WORKDIR /data
 EXPOSE 8000
 ENTRYPOINT ["edgebed"]
 CMD ["--help"]

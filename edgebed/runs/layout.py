@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,8 @@ CASES_FILE = "cases.jsonl"
 """In the folder of a live run: the planner's cases."""
 UP_LOG = "up.log"
 """What a testbed that stays has said; written before the rest."""
+LOGS = "logs"
+"""Of what every process of a live testbed logs: it stays where a testbed did not come up."""
 
 
 _CHOICE = {
@@ -45,7 +49,7 @@ class Layout:
     @property
     def logs(self) -> Path:
         """Folder of what every process of a live testbed logs: `<actor>.jsonl`."""
-        return self.root / "logs"
+        return self.root / LOGS
 
     @property
     def report(self) -> Path:
@@ -84,6 +88,17 @@ class Layout:
         except OSError as error:
             raise _not_writable(self.root, error) from error
         return wanted
+
+    @contextmanager
+    def released_unless_begun(self) -> Iterator[None]:
+        """Where what follows `claim` fails before any run began, the folder is free again for the same command."""
+        try:
+            yield
+        except BaseException:
+            if not any(self.root.glob("*/seed-*/*")):
+                for name in (MANIFEST_FILE, SCENARIO_FILE):
+                    (self.root / name).unlink(missing_ok=True)
+            raise
 
     def save_parity(self, report: ParityReport) -> None:
         """Keep what the check of both worlds found, so that a report later says the same."""
@@ -127,7 +142,7 @@ def empty_or_held(root: Path) -> str:
     Raises `ConfigError` for what is no folder or cannot be looked into.
     """
     try:
-        names = sorted(entry.name for entry in root.iterdir() if entry.name != UP_LOG)
+        names = sorted(entry.name for entry in root.iterdir() if entry.name not in (UP_LOG, LOGS))
     except FileNotFoundError:
         return ""
     except NotADirectoryError as error:

@@ -86,7 +86,8 @@ def compare_live(
         if check_parity:
             _add_parity(outcome, scenario, quiet)
         return outcome
-    with control_room(layout.root, ui_port, None if address else f"http://{called(host)}:{options.port}"):
+    room = control_room(layout.root, ui_port, None if address else f"http://{called(host)}:{options.port}")
+    with layout.released_unless_begun(), room:
         _run_all(scenario, options, left, layout, outcome, quiet)
     if check_parity and not outcome.interrupted:
         _add_parity(outcome, scenario, quiet)

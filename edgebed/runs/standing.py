@@ -76,16 +76,17 @@ def serve_in_foreground(
     layout.claim(scenario, manifest_of(scenario, [scheme], [seed], "live", None))
     folder = layout.run_folder(scheme, seed)
     note = note_of(scenario)
-    note.write(folder)
     plan = run_plan(scenario, scheme, seed, folder)
     endless = replace(
         plan, header=replace(plan.header, horizon_s=ENDLESS_S), endless=True, keep_bytes=keep_bytes
     )
     with (
+        layout.released_unless_begun(),
         control_room(layout.root, ui_port),
         logging_to(str(layout.logs.resolve()), "driver"),
         start_cluster(scenario, options) as cluster,
     ):
+        note.write(folder)
         cluster.begin_run(endless)
         say(
             f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"

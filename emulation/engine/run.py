@@ -233,9 +233,12 @@ class Simulation:
         self._holds.over(request.id)
         decision = self._decisions.pop(request.id, None)
         self.ledger.end(request, outcome, t_s, measured, decision, reason)
+        self._stop_if_over()
+        self._progress.step()
+
+    def _stop_if_over(self) -> None:
         if self.ledger.counted_open == 0 and self.kernel.now_s >= self._settled_s and self._plan.left == 0:
             self.kernel.stop()
-        self._progress.step()
 
     # -- one node -----------------------------------------------------------------------------------------
 
@@ -307,12 +310,13 @@ class Simulation:
             self._break_reasoners()
         if self._meta is not None:
             self._meta.sense(step)
+        self._stop_if_over()
 
     def _tick(self, slot: int) -> None:
         now_s = self.kernel.now_s
         scenario = self.scenario
         self._progress.tell()
-        if now_s < self._give_up_s and (now_s < scenario.end_s or self._in_system):
+        if now_s < self._give_up_s and (now_s < max(scenario.end_s, self._settled_s) or self._in_system):
             if self._progress.is_over():
                 self.kernel.stop()
                 return

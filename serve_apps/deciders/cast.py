@@ -26,7 +26,7 @@ def deciding_parts(run_id: str, scenario: Scenario, cast: Cast, stage: Stage) ->
             nodes=tuple(n.id for n in scenario.testbed.nodes),
             slot_s=scenario.slot_s,
             epoch_slots=scenario.epoch_slots,
-            end_s=inf if stage.endless else scenario.end_s,
+            end_s=inf if stage.endless else scenario.give_up_s,
             awaits_dispatch=scenario.agents_await_dispatch,
             follows_planner=follows_planner and cast.planner is not None,
             scheme=cast.scheme,

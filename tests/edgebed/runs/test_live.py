@@ -122,3 +122,23 @@ def test_ctrl_c_is_not_taken_for_the_failure_of_what_it_interrupted(
 
     cut: Any = Cut()
     live_run._end_cut(cut)
+
+
+def test_a_folder_whose_testbed_did_not_come_up_is_free_for_the_same_command(
+    tmp_path: Path, started: list[Standing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> Standing:
+        raise ConfigError("the cluster runs other sources; do this")
+
+    with monkeypatch.context() as beforehand:
+        beforehand.setattr(module, "start_cluster", refused)
+        with pytest.raises(ConfigError, match="do this"):
+            compared(tmp_path, "sect")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["logs"]
+    assert list(compared(tmp_path, "sect").runs) == [("sect", 0)]
+
+
+def test_a_folder_in_which_a_run_began_is_not_given_away(tmp_path: Path, started: list[Standing]) -> None:
+    compared(tmp_path, "AL")  # fails, and says so beside what it recorded
+    with pytest.raises(ConfigError, match="--resume"):
+        compared(tmp_path, "sect")

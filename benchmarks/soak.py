@@ -1,7 +1,7 @@
 """A testbed under constant load for a long time: whether memory and descriptors of its processes grow, and errors.
 
-`python -m benchmarks.soak [--minutes 30] [--share 0.7]`. The load is a share of the throughput that 64 clients get out
-of the same testbed just before. Slopes are those of straight lines through what each process held, the warm-up left
+`python -m benchmarks.soak [--minutes 30] [--share 0.7]`. The load is a share of the throughput that 64 clients get
+out of the same testbed just before. Slopes are those of straight lines through what each process held, the warm-up left
 out.
 Exit code 1 if a request failed, or a process of ours that lived to the end grew by more than its bound.
 """
@@ -16,12 +16,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
 import orjson
 import psutil
 import yaml
+from numpy.typing import NDArray
 
 from benchmarks.faults.bed import SCENARIO, Bed
 from benchmarks.faults.kinds import Kind
@@ -33,6 +35,7 @@ from emulation.recording import write_whole
 from workloads.load import client_log
 
 RESULT = Path(__file__).with_name("results") / "soak.md"
+RAW = RESULT.with_suffix(".json")
 LOOK_S = 10.0
 CAPACITY_S = 20.0
 CLIENTS = 64
@@ -52,7 +55,11 @@ class Slope:
 
     kind: str
     pid: int
-    mean_mb: float
+    first_mb: float
+    """Median of the first tenth of the looks."""
+    last_mb: float
+    step_mb: float
+    """The one step of the line."""
     mb_per_hour: float
     descriptors_per_hour: float
 
@@ -70,6 +77,8 @@ class Slope:
 
 Look = dict[tuple[int, str], tuple[float, int]]
 """Process and kind to resident MB and open descriptors."""
+Looks = Sequence[tuple[float, Look]]
+"""Seconds since the first one, and what was seen."""
 
 
 def main() -> None:
@@ -80,17 +89,18 @@ def main() -> None:
     parser.add_argument("--no-save", action="store_true", help="leave the committed table as it is")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        text, wrong = soak(Path(folder), asked.minutes * 60.0, asked.share)
+        text, looks, wrong = soak(Path(folder), asked.minutes * 60.0, asked.share)
     print(text)
     if not asked.no_save:
         write_whole(RESULT, text.encode())
+        write_whole(RAW, _raw(looks))
     for sentence in wrong:
         print(sentence, file=sys.stderr)
     sys.exit(bool(wrong))
 
 
-def soak(folder: Path, seconds: float, share: float) -> tuple[str, list[str]]:
-    """The table in Markdown, and what is wrong."""
+def soak(folder: Path, seconds: float, share: float) -> tuple[str, Looks, list[str]]:
+    """The table in Markdown, what it is made of, and what is wrong."""
     bed = Bed(folder / "bed", Kind("soak", ""), keep=KEPT)
     try:
         capacity = capacity_of(bed.url)
@@ -114,7 +124,7 @@ def soak(folder: Path, seconds: float, share: float) -> tuple[str, list[str]]:
     wrong += [] if met["answered"] else ["nothing was answered"]
     said = f"{seconds / 60:g} minutes at {rate:.0f} requests/s, {share:.0%} of the {capacity:.0f} measured: "
     said += ", ".join(f"{count} {what}" for what, count in sorted(met.items()))
-    return _table(said, found), wrong
+    return _table(said, found), looks, wrong
 
 
 def capacity_of(url: str) -> float:
@@ -125,7 +135,7 @@ def capacity_of(url: str) -> float:
     return float(orjson.loads(done.stdout)["per_s"])
 
 
-def slopes(looks: Sequence[tuple[float, Look]], warm_up: float) -> list[Slope]:
+def slopes(looks: Looks, warm_up: float) -> list[Slope]:
     """Of every process that was there at every look after the warm-up."""
     kept = [look for look in looks if look[0] >= warm_up * looks[-1][0]]
     series: dict[tuple[int, str], list[tuple[float, float, float]]] = defaultdict(list)
@@ -136,9 +146,24 @@ def slopes(looks: Sequence[tuple[float, Look]], warm_up: float) -> list[Slope]:
     for (pid, kind), points in series.items():
         if len(points) == len(kept) and len(kept) > 2:
             hours, resident, descriptors = np.array(points).T
-            memory, opened = np.polyfit(hours, resident, 1)[0], np.polyfit(hours, descriptors, 1)[0]
-            found.append(Slope(kind, pid, float(resident.mean()), float(memory), float(opened)))
+            tenth = max(1, len(kept) // 10)
+            first, last = np.median(resident[:tenth]), np.median(resident[-tenth:])
+            memory, step = slope_and_step(hours, resident)
+            opened, _ = slope_and_step(hours, descriptors)
+            found.append(Slope(kind, pid, float(first), float(last), step, memory, opened))
     return sorted(found, key=lambda slope: (slope.of_ray, slope.kind, slope.pid))
+
+
+def slope_and_step(t: NDArray[np.float64], held: NDArray[np.float64]) -> tuple[float, float]:
+    """Least squares of `held` by a line with a step at whichever look fits best, an eighth of them from either end at
+    least. Returns the slope per unit of `t`, and the step."""
+    edge = max(1, len(t) // 8)
+    best = (inf, 0.0, 0.0)
+    for at in range(edge, len(t) - edge):
+        columns = np.column_stack([np.ones_like(t), t - t[0], np.arange(len(t)) >= at])
+        fit = np.linalg.lstsq(columns, held, rcond=None)[0]
+        best = min(best, (float(((columns @ fit - held) ** 2).sum()), float(fit[1]), float(fit[2])))
+    return best[1:]
 
 
 def _looks(owner: int, seconds: float) -> Iterator[tuple[float, Look]]:
@@ -171,15 +196,30 @@ def _scenario(path: Path, rate: float, seconds: float) -> Path:
 def _table(said: str, found: Sequence[Slope]) -> str:
     lines = [
         "# What a testbed holds under constant load", "", f"{said}. By `python -m benchmarks.soak`.",
-        f"{KEPT} of the record are kept, in segments of an eighth of that. Slopes after the first quarter; Ray's own",
-        "processes stand last and are not judged.", "",
-        "| process | MB | MB per hour | descriptors per hour |", "|---|---:|---:|---:|",
+        f"{KEPT} of the record are kept, in segments of an eighth of that. After the first quarter: MB at its",
+        "beginning and at its end, and the line through the looks of `soak.json` that fits best and may step once.",
+        "Ray's own processes stand last and are not judged.", "",
+        "| process | MB | MB at the end | step, MB | MB per hour | descriptors per hour |",
+        "|---|---:|---:|---:|---:|---:|",
     ]  # fmt: skip
     lines += [
-        f"| {s.kind} | {s.mean_mb:.0f} | {s.mb_per_hour:+.1f} | {s.descriptors_per_hour:+.1f} |"
+        f"| {s.kind} | {s.first_mb:.0f} | {s.last_mb:.0f} | {s.step_mb:+.1f} | {s.mb_per_hour:+.1f} |"
+        f" {s.descriptors_per_hour:+.1f} |"
         for s in found
     ]
     return "\n".join([*lines, ""])
+
+
+def _raw(looks: Looks) -> bytes:
+    """Every look: seconds, and process to MB and descriptors."""
+    rows = [
+        {
+            "at_s": round(at_s, 1),
+            "held": {f"{kind} ({pid})": [round(mb, 2), n] for (pid, kind), (mb, n) in look.items()},
+        }
+        for at_s, look in looks
+    ]
+    return b"\n".join([b"[", b",\n".join(orjson.dumps(row) for row in rows), b"]", b""])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from edgebed.report.page import Line, drawn, key, page
 from edgebed.report.palette import scheme_looks
 from edgebed.report.parity_table import PARITY_COLUMNS, parity_rows
 from edgebed.report.reasoning import REASONING_COLUMNS, reasoning_rows
-from edgebed.report.serving_table import serving_columns, serving_rows
+from edgebed.report.serving_table import serving_headings, serving_rows
 from edgebed.report.tables import (
     MODEL_COLUMNS,
     FigureRow,
@@ -130,9 +130,7 @@ def _content(comparison: Comparison) -> dict[str, Any]:
         else [],
         "tenants": _by_model(tenant_rows(comparison)),
         "tenant_columns": [f"{label}, {unit}" if unit else label for _, label, unit in TENANT_COLUMNS],
-        "serving_columns": [
-            f"{label}, {unit}" if unit else label for _, label, unit in serving_columns(comparison)
-        ],
+        "serving_columns": serving_headings(comparison),
         "ends": [_with_shares(row) for row in ends_rows(comparison)],
         "faults": _by_event(comparison),
         "reasoning": reasoning_rows(comparison),

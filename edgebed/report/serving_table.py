@@ -30,6 +30,11 @@ def serving_columns(comparison: Comparison) -> list[tuple[str, str, str]]:
     ]
 
 
+def serving_headings(comparison: Comparison) -> list[str]:
+    """Headings of these columns, with their units."""
+    return [f"{label}, {unit}" if unit else label for _, label, unit in serving_columns(comparison)]
+
+
 def serving_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """A row per model and scheme: `scheme`, `model` and a cell per column of `serving_columns`; means over seeds."""
     columns = serving_columns(comparison)

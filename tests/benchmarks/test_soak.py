@@ -38,3 +38,13 @@ def test_only_ours_are_judged_and_only_those_above_a_bound() -> None:
     assert not of_ray.grows
     flat = [(at_s, {GATEWAY: (100.0 + at_s / 3600.0, 40)}) for at_s, _ in looks()]
     assert not slopes(flat, 0.25)[0].grows
+
+
+@pytest.mark.parametrize(("steps", "grows"), [(1, False), (6, True)])
+def test_one_step_is_no_growth_and_many_are(steps: int, grows: bool) -> None:
+    """A heap that keeps the room of one busy moment, and one that keeps a little more each time: 30 MB in the hour."""
+    every = len(looks()) // (steps + 1) + 1
+    held = [100.0 + 30.0 / steps * min(steps, i // every) for i in range(len(looks()))]
+    found = slopes([(at_s, {GATEWAY: (mb, 40)}) for (at_s, _), mb in zip(looks(), held, strict=True)], 0.0)[0]
+    assert (found.first_mb, found.last_mb) == (100.0, 130.0)
+    assert found.grows == grows

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgebed.report.cells import TableCell
 from edgebed.report.figures import BY_NAME, NOT_MEASURED, decimals_for, number
 from edgebed.report.model import Comparison, compare_runs
 from edgebed.report.page import key
 from edgebed.report.palette import scheme_looks
+from edgebed.report.serving_table import serving_columns, serving_headings, serving_rows
 from edgebed.report.tables import FigureRow, main_rows, paired_rows
 from edgebed.runs.comparison import played_events
 from edgebed.runs.folder_runs import FolderRuns, kept_runs
@@ -41,6 +43,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class ServingRow:
+    """When the tokens of one model came under one scheme, a cell per column of the report's serving table."""
+
+    scheme: str
+    cells: tuple[TableCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """Everything the tab shows. Texts are plain; `keys` and pictures are SVG elements of the report's own making."""
 
@@ -58,6 +68,9 @@ class Compared:
     paired: tuple[FigureRow, ...]
     """Differences to the baseline, a cell for each of `others`."""
     others: tuple[str, ...]
+    serving_columns: tuple[str, ...]
+    serving: tuple[tuple[str, tuple[ServingRow, ...]], ...]
+    """Model to its rows; nothing where no figure of serving was measured."""
     seeds: tuple[int, ...]
     seed: int
     """Of the runs whose events are told."""
@@ -140,11 +153,20 @@ def _shown(comparison: Comparison, covered: str, seed: int | None, baseline: str
         baseline=paired.baseline,
         paired=tuple(paired_rows(paired)) if paired.baseline else (),
         others=tuple(name for name in comparison.schemes if name != paired.baseline),
+        serving_columns=tuple(serving_headings(comparison)),
+        serving=_serving(comparison),
         seeds=comparison.seeds,
         seed=told,
         events=_events(comparison, told),
         pictures=_pictures(comparison),
     )
+
+
+def _serving(comparison: Comparison) -> tuple[tuple[str, tuple[ServingRow, ...]], ...]:
+    found: dict[str, list[ServingRow]] = {}
+    for row in serving_rows(comparison) if serving_columns(comparison) else ():
+        found.setdefault(row["model"], []).append(ServingRow(row["scheme"], tuple(row["cells"])))
+    return tuple((model, tuple(rows)) for model, rows in found.items())
 
 
 def _pictures(comparison: Comparison) -> dict[str, str]:

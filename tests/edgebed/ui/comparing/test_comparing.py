@@ -195,6 +195,19 @@ def test_a_folder_is_shown_with_all_its_schemes(folder: Path) -> None:
     assert found.headline.text
 
 
+def test_when_tokens_came_stands_beside_as_in_the_report(folder: Path) -> None:
+    found = compared(folder)
+    assert isinstance(found, Compared)
+    assert found.serving_columns[0] == "TTFT p50, s"
+    by_model = {model: [row.scheme for row in rows] for model, rows in found.serving}
+    assert by_model["gpt2"] == ["AL", "sect"]
+    cells = [cell for _, rows in found.serving for row in rows for cell in row.cells]
+    assert len(cells) == len(found.serving_columns) * 2 * len(found.serving)
+    text = fragment(found)
+    assert all(cell.text in text for cell in cells)
+    assert all(column in text for column in found.serving_columns)
+
+
 def test_a_scheme_on_its_way_is_compared_as_far_as_it_has_come(folder: Path, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "grows")
     compare_virtual(small_scenario(), ["AL", "sect"], [0], layout, quiet=True)

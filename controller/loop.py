@@ -54,7 +54,7 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     """Trigger, decide, check; subclasses say what is decided, what is valid and what is random.
 
     `stand_in`, the rules of the role, decides where `decider` fails and the fallback is `rules`, or nothing was ever
-    valid, or its budget is spent.
+    valid, or its budget is spent. It is told of everything that is put in force, whoever decided it.
     """
 
     actor: str
@@ -110,7 +110,7 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
             choice = self._valid(self._decider, seen)
             self._last_valid = choice.command
         except NoAnswer as failed:
-            choice, reasoner, violations = self._replaced(failed, seen)
+            choice, reasoner, violations = self._replaced(failed, seen, cause)
             self._decider.adopted(choice.command)
         decision = Decision(
             actor=self.actor,
@@ -128,7 +128,7 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         if approval is not None and not ask and self.held(decision):
             return self.settled(decision, stood_in(approval), seen)
         if not (ask and self.held(decision)):
-            self._in_force = choice.command
+            self._put_in_force(choice.command)
         return decision
 
     # -- approval -------------------------------------------------------------------------------------------
@@ -160,21 +160,22 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         if verdict.outcome == "edited":
             reasoner = NONE
         elif verdict.outcome != "approved":
-            command, reason, reasoner, more_s = self._instead(seen)
+            command, reason, reasoner, more_s = self._instead(seen, decision.cause)
             thinking_s += more_s
         if command != decision.command:
             self._decider.adopted(command)
-        self._in_force = self._last_valid = command
+        self._last_valid = command
+        self._put_in_force(command)
         return replace(
             decision, command=command, reason=f"{verdict.told()}: {reason}", reasoner=reasoner,
             thinking_s=thinking_s, proposal=proposal,
         )  # fmt: skip
 
-    def _instead(self, seen: SeenT) -> tuple[CommandT, str, str, float]:
+    def _instead(self, seen: SeenT, cause: str) -> tuple[CommandT, str, str, float]:
         """The rules' choice, its reason and thinking; what is in force where there are no rules or they fail."""
         if self._stand_in is not None:
             try:
-                rules = self._valid(self._stand_in, seen)
+                rules = self._by_rules(self._stand_in, seen, cause)
             except NoAnswer:
                 pass
             else:
@@ -208,7 +209,20 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
             raise NoAnswer(violations, choice.thinking_s, choice.exchanges)
         return choice
 
-    def _replaced(self, failed: NoAnswer, seen: SeenT) -> tuple[Choice[CommandT], str, tuple[str, ...]]:
+    def _by_rules(self, rules: DeciderT, seen: SeenT, cause: str) -> Choice[CommandT]:
+        """The choice of the rules that stand in. Raises as `_valid` does."""
+        rules.begin(cause)
+        return self._valid(rules, seen)
+
+    def _put_in_force(self, command: CommandT) -> None:
+        """Do this from now on. The rules that stand in plan on from it when they are asked the next time."""
+        self._in_force = command
+        if self._stand_in is not None:
+            self._stand_in.adopted(command)
+
+    def _replaced(
+        self, failed: NoAnswer, seen: SeenT, cause: str
+    ) -> tuple[Choice[CommandT], str, tuple[str, ...]]:
         """What stands in for an answer that failed, whose it is, and what was wrong.
 
         The failed answer's exchanges stay with the decision; the thinking of rules that stand in comes on top of its.
@@ -222,7 +236,7 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         )
         if ruled and self._stand_in is not None:
             try:
-                rules = self._valid(self._stand_in, seen)
+                rules = self._by_rules(self._stand_in, seen, cause)
             except NoAnswer as failed_too:
                 violations += failed_too.violations
             else:

@@ -11,6 +11,7 @@ from controller.agents.answers import Asker
 from controller.agents.menu import ChoosingDecider, Estimate, Option
 from controller.agents.prompts import render
 from controller.objective import Objective
+from controller.planners.experience import Experience
 from controller.planners.search import Looked, SearchConfig, SearchPlanner
 from controller.planners.sentences import backlog_told, demand_told, roles_told
 from controller.whatif import WhatIf
@@ -41,6 +42,11 @@ class ChoicePlanner(ChoosingDecider[MacroPolicy], GlobalPlanner):
         super().__init__(asker, ROLE, seed)
         self._testbed, self._objective = testbed, objective
         self._search = SearchPlanner(testbed, config, seed, objective, what_if)
+
+    @property
+    def experience(self) -> Experience:
+        """What it has learned and remembers."""
+        return self._search.experience
 
     def decide(self, snapshot: ClusterSnapshot) -> Choice[MacroPolicy]:
         """The plan its model picks. Emulating the plans takes time of its own, on top of the model's thinking."""

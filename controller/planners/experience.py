@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from controller.belief import BeliefConfig, ServiceBelief
 from controller.demand import Demand, DemandPrior, estimated
@@ -61,6 +62,15 @@ class Experience:
         self._remember(boundary, max(snapshot.slot // self._objective.epoch_slots - 1, 0))
         self._absent = away
         return boundary
+
+    def share_cases(self, other: Experience) -> None:
+        """Where both keep their cases in the same file, keep one list with the other.
+
+        Each list is written whole: of two, only the cases of the one that was written last would be left.
+        """
+        files = [m.config.file for m in (self.memory, other.memory) if m.config.file is not None]
+        if len(files) == 2 and Path(files[0]).resolve() == Path(files[1]).resolve():
+            self.memory = other.memory
 
     def _remember(self, boundary: EpochBoundary, epoch: int) -> None:
         policy, result = self.policy, boundary.result

@@ -84,8 +84,12 @@ class CaseMemory:
             self.cases = _read(Path(file))[-self.config.size :]
 
     def add(self, case: Case) -> None:
-        """Remember a case; with a file, it is there when this returns. Raises `OSError` if it cannot be written."""
-        if self.config.size == 0:
+        """Remember a case; with a file, it is there when this returns. Raises `OSError` if it cannot be written.
+
+        Two planners that share this memory both tell of an epoch: the second time it is the same case, though they may
+        differ in what they know of its telemetry.
+        """
+        if self.config.size == 0 or (self.cases and _same(case, self.cases[-1])):
             return
         self.cases.append(case)
         while len(self.cases) > self.config.size:
@@ -119,6 +123,10 @@ class CaseMemory:
 
 _LEAST = 1e-6
 """Prompts per second below which a rate counts as none."""
+
+
+def _same(one: Case, other: Case) -> bool:
+    return one.model_copy(update={"telemetry": other.telemetry}) == other
 
 
 def _key(roles: Mapping[str, Mapping[str, Mode]]) -> str:

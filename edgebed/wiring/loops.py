@@ -19,7 +19,7 @@ from controller.loop import LoopConfig
 from controller.objective import Objective
 from controller.planners.choice import ChoicePlanner
 from controller.planners.llm import LlmPlanner
-from controller.planners.search import SearchConfig
+from controller.planners.search import SearchConfig, SearchPlanner
 from controller.schedulers.choice import ChoiceScheduler
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import Scheme
@@ -52,7 +52,7 @@ class LoopBuilder:
         rules = self._planner_by_rules() if self._needs_rules(asker) else None
         if asker is None:
             return None if rules is None else self.planner_of(rules)
-        planner: GlobalPlanner
+        planner: ChoicePlanner | LlmPlanner
         terms = (self._seed, self._objective, asker, self._what_if)
         with self._explained("planner"):
             if self._form("planner", asker) == "choice":
@@ -60,6 +60,8 @@ class LoopBuilder:
                 planner = ChoicePlanner(self._testbed, searching, *terms)
             else:
                 planner = LlmPlanner(self._testbed, self._agents, *terms)
+        if isinstance(rules, SearchPlanner):
+            rules.experience.share_cases(planner.experience)
         return PlannerLoop(self._testbed, planner, self._seed, self._loop(asker), rules)
 
     def planner_of(self, planner: GlobalPlanner) -> PlannerLoop:

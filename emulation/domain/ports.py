@@ -267,7 +267,7 @@ class Decider(Generic[CommandT]):
         """It is asked to decide next, for this cause."""
 
     def adopted(self, command: CommandT) -> None:
-        """This command is in force instead of the one it chose."""
+        """This command is in force: instead of the one it chose, or, told to rules that stand in, whoever chose it."""
 
     def outage(self, failure: str | None) -> None:
         """Its reasoner fails in this way from now on; None: it works again."""

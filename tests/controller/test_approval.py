@@ -69,6 +69,16 @@ def test_without_approval_the_rules_decide(outcome: Any) -> None:
     assert agent.told == [done.command], "the agent knows what is in force"
 
 
+@pytest.mark.parametrize(("verdict", "command"), [("approved", ON), ("edited", OFF)])
+def test_the_rules_know_of_a_decision_once_it_is_settled(verdict: Any, command: NodeConfig) -> None:
+    rules, config = Proposes(OFF), LoopConfig("openai", approval=ApprovalConfig())
+    loop = DeploymentLoop(BED, "VM3", Proposes(ON), 0, config, rules)
+    held = loop.observe(VIEW, "slot 1", ask=True)
+    assert rules.told == []
+    loop.settled(held, Verdict(verdict, 1.0, "person", command=OFF if verdict == "edited" else None), VIEW)
+    assert rules.told == [command]
+
+
 def test_an_edited_command_is_done_and_counts_as_nobodys() -> None:
     loop = _loop(Proposes(ON))
     held = loop.observe(VIEW, "slot 1", ask=True)

@@ -102,6 +102,15 @@ def test_a_decider_is_told_of_its_cause_of_outages_and_of_what_is_in_force_inste
     assert decider.told == ("slot 0", "timeout", "slot 1", GOOD)
 
 
+def test_rules_that_stand_in_are_told_of_their_cause_and_of_all_that_is_put_in_force() -> None:
+    rules, off = Scripted([GOOD]), NodeConfig("VM3", {})
+    config = LoopConfig("openai", fallback="rules")
+    loop = DeploymentLoop(BED, "VM3", Scripted([off, CRAZY, off]), 1, config, rules)
+    commands = [loop.observe(a_view(), f"slot {i}").command for i in range(3)]
+    assert rules.told == (off, "slot 1", GOOD, off)
+    assert commands == [off, GOOD, off]
+
+
 def test_without_a_clock_the_telemetry_says_what_time_it_is() -> None:
     decision = deployment(GOOD).observe(a_view(60.0), "slot 2")
     assert (decision.decided_at_s, decision.inputs_age_s) == (60.0, 0.0)

@@ -16,7 +16,7 @@ import torch
 from controller.rl.buffer import Batch, Replay
 from controller.rl.features import MODES, Floats
 from controller.rl.nets import SHAPES, Weights
-from controller.rl.world import ROUTES, Episode, SlotWorld, deploy, route, settled, shaped
+from controller.rl.world import ROUTES, Episode, SlotWorld, deploy, known_rewards, route, settled, shaped
 from emulation.rng import stream
 
 
@@ -104,7 +104,9 @@ class DqnTrainer:
                 picked[n, np.arange(len(features.patterns)), m, features.modes[:, m]] = 1.0
         self._picked = torch.tensor(picked)
         self._real = torch.tensor(picked.any(axis=(2, 3)))
-        self._updates, self._losses = 0, [0.0]
+        self.updates = 0
+        """Steps of the optimiser so far; 0: nothing was learned."""
+        self._losses = [0.0]
 
     def train(
         self, weights: dict[str, Floats], episodes: int, first_seed: int, tell: Callable[[Episode], None]
@@ -133,9 +135,8 @@ class DqnTrainer:
     def _remember(self, slots: list[_Slot], rewards: dict[int, float]) -> None:
         """Add the n-step transitions of an episode; those that reach beyond the last reward are left out."""
         terms = self._settings
-        known = next((t for t in range(len(slots)) if t not in rewards), len(slots))
         discount = terms.gamma ** np.arange(terms.steps)
-        of_slot = [rewards[t] - terms.level for t in range(min(known, len(slots) - 1))]
+        of_slot = known_rewards(rewards, self._world.empty, len(slots) - 1, terms.level)
         for n, node in enumerate(self._world.nodes):
             phi = [-terms.shaping * s.backlogs[node] for s in slots]
             gains = shaped(of_slot, phi, terms.gamma)
@@ -168,8 +169,8 @@ class DqnTrainer:
         torch.nn.utils.clip_grad_norm_(list(self._online.values()), 10.0)
         self._optimiser.step()
         self._losses.append(float(loss.detach()))
-        self._updates += 1
-        if self._updates % terms.target_every == 0:
+        self.updates += 1
+        if self.updates % terms.target_every == 0:
             self._copy_target()
 
     def _copy_target(self) -> None:

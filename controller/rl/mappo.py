@@ -15,7 +15,7 @@ import torch
 
 from controller.rl.features import CANDIDATE, Floats, Ints
 from controller.rl.nets import SHAPES, Weights
-from controller.rl.world import ROUTES, Episode, SlotWorld, deploy, route, settled, shaped
+from controller.rl.world import ROUTES, Episode, SlotWorld, deploy, known_rewards, route, settled, shaped
 from emulation.rng import stream
 
 
@@ -116,6 +116,8 @@ class MappoTrainer:
         self._critic = _critic()
         all_of_it = [*self._actor.values(), *self._critic.parameters()]
         self._optimiser = torch.optim.Adam(all_of_it, lr=settings.learning_rate)
+        self.updates = 0
+        """Steps of the optimiser so far; 0: nothing was learned."""
         self._losses = [0.0]
 
     def train(
@@ -145,10 +147,10 @@ class MappoTrainer:
     def _judged(self, slots: list[_Slot], rewards: dict[int, float]) -> tuple[list[_Slot], Floats, Floats]:
         """The slots whose reward is known, the advantage of each, and what the critic should have said."""
         terms = self._settings
-        known = next((t for t in range(len(slots)) if t not in rewards), len(slots))
-        known = min(known, len(slots) - 1)
+        of_slot = known_rewards(rewards, self._world.empty, len(slots) - 1, terms.level)
+        known = len(of_slot)
         phi = [-terms.shaping * s.backlog for s in slots]
-        gains = shaped([rewards[t] - terms.level for t in range(known)], phi, terms.gamma)
+        gains = shaped(of_slot, phi, terms.gamma)
         with torch.no_grad():
             states = torch.tensor(np.array([s.state for s in slots[: known + 1]]), dtype=torch.float32)
             values = self._critic(states)[:, 0].numpy().astype(np.float64)
@@ -163,6 +165,8 @@ class MappoTrainer:
     def _update(self, episodes: list[tuple[list[_Slot], Floats, Floats]]) -> None:
         terms = self._settings
         slots = [s for part, _, _ in episodes for s in part]
+        if len(slots) < 2:  # one alone is neither better nor worse than the others
+            return
         candidates = torch.tensor(np.array([s.candidates for s in slots]), dtype=torch.float32)
         mask = torch.tensor(np.array([s.mask for s in slots]), dtype=torch.bool)
         states = torch.tensor(np.array([s.state for s in slots]), dtype=torch.float32)
@@ -188,4 +192,5 @@ class MappoTrainer:
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_([*self._actor.values(), *self._critic.parameters()], 0.5)
                 self._optimiser.step()
+                self.updates += 1
                 self._losses.append(float(loss.detach()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,6 +39,9 @@ class SlotWorld(Protocol):
 
     @property
     def backlogs(self) -> dict[str, float]: ...
+
+    @property
+    def empty(self) -> Set[int]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,23 @@ def settled(infos: Mapping[str, Mapping[str, Any]]) -> Mapping[int, float]:
     """Slot to reward, of the slots whose last request has ended in this step."""
     of_one: Mapping[int, float] = next(iter(infos.values()))["settled"]
     return of_one
+
+
+def known_rewards(rewards: Mapping[int, float], empty: Set[int], slots: int, level: float) -> list[float]:
+    """Rewards of the slots 0 .. `slots` - 1 less `level`, up to the first whose requests have not all ended.
+
+    Slots in which no request came (`empty`) count as 0: what was decided there shows in the slots after them. An
+    episode without any reward tells nothing, and has none here.
+    """
+    known: list[float] = []
+    for slot in range(slots if rewards else 0):
+        if slot in rewards:
+            known.append(rewards[slot] - level)
+        elif slot in empty:
+            known.append(0.0)
+        else:
+            break
+    return known
 
 
 def shaped(rewards: Sequence[float], potentials: Sequence[float], gamma: float) -> Floats:

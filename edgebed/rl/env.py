@@ -7,7 +7,7 @@ the slot begins are dispatched, the deployers. Everybody acts in both; what is n
 
 The reward is the second paper's eq. 20, the same for all agents: r_t = 1 - J of the requests that arrived in slot t,
 issued when the last of them has ended, up to a deadline later; the sum of what is issued in a step is its reward, and
-`infos[agent]["settled"]` says which slot each part belongs to. Slots without requests have none.
+`infos[agent]["settled"]` says which slot each part belongs to. Slots without requests have none; `empty` lists them.
 """
 
 from __future__ import annotations
@@ -196,6 +196,11 @@ class TestbedEnv(ParallelEnv):  # type: ignore[misc]
     def backlogs(self) -> dict[str, float]:
         """Node with pods to the work that waits there, as `DeployerFeatures.backlog` has it."""
         return self._backlogs
+
+    @property
+    def empty(self) -> frozenset[int]:
+        """Counted slots of this run in which no request arrives: they have no reward."""
+        return frozenset() if self.run is None else self.run.tally.empty
 
     def _blank(self) -> tuple[tuple[Floats, Any], dict[str, tuple[Floats, Floats]]]:
         models, nodes = self.routing.routable.shape

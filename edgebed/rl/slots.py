@@ -57,6 +57,8 @@ class SlotTally:
         for request, _ in arrivals:
             slot = slot_of(request.arrival_s, scenario.slot_s)
             self._open[slot] = self._open.get(slot, 0) + 1
+        self.empty = frozenset(range(scenario.slots)) - self._open.keys()
+        """Counted slots in which no request arrives."""
 
     def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
         """Port `RecordSink`: ends of requests count, everything else is let go."""

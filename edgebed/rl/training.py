@@ -21,6 +21,7 @@ from controller.rl.nets import random_weights
 from controller.rl.world import Episode
 from edgebed.rl.env import TestbedEnv
 from edgebed.wiring.identity import edgebed_version
+from emulation.domain.mistakes import ConfigError
 from emulation.domain.scenario import Scenario
 from emulation.recording import write_whole
 
@@ -77,7 +78,8 @@ class Training:
 def train(training: Training, tell: Callable[[Played], None]) -> None:
     """Train to the end, or until `tell` raises `KeyboardInterrupt`; `training` has what was learned up to then.
 
-    One thread computes the networks. Raises `ConfigError` for a scenario that cannot be learned on.
+    One thread computes the networks. Raises `ConfigError` for a scenario that cannot be learned on, also where that
+    shows only once a tier has had its first turn.
     """
     one_thread()
     env = TestbedEnv(training.scenario)
@@ -112,8 +114,17 @@ def train(training: Training, tell: Callable[[Played], None]) -> None:
             learner: DqnTrainer | MappoTrainer = dqn if tier == "deployment" else mappo
             count = max(1, round(share * training.episodes))
             learner.train(training.weights, count, FIRST_WORLD + len(training.curve), told)
+            if not learner.updates:
+                raise ConfigError(_nothing_learned(training.scenario, tier, count))
     finally:
         env.close()
+
+
+def _nothing_learned(scenario: Scenario, tier: str, episodes: int) -> str:
+    return (
+        f"scenario {scenario.name!r}: slots {scenario.slots}: {tier} learned nothing in {episodes} episodes, as too few"
+        " slots in a row have rewards; take more slots, or a workload whose requests come in more of them and end"
+    )
 
 
 def write_training(training: Training, folder: Path) -> list[Path]:

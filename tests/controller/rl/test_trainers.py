@@ -28,6 +28,7 @@ class OneSignal:
         self.possible_agents = [*(f"router:{n}" for n in range(4)), *(f"deployer:{n}" for n in self.nodes)]
         self.agents: list[str] = []
         self.backlogs = dict.fromkeys(self.nodes, 0.0)
+        self.empty: frozenset[int] = frozenset()
         self.turn = 0
 
     def reset(self, seed: int | None = None) -> None:
@@ -94,6 +95,23 @@ def test_the_routers_learn_where_the_wait_is_least() -> None:
         shares = route_shares(router_scores(weights, candidates), mask)
         right.append(shares[:, candidates[:, :, WAIT] == 0.0].mean())
     assert np.mean(right) > 0.6  # a quarter by chance
+
+
+def test_episodes_without_a_reward_change_nothing() -> None:
+    from controller.rl.dqn import DqnSettings, DqnTrainer
+    from controller.rl.mappo import MappoSettings, MappoTrainer
+
+    class Silent(OneSignal):
+        def step(self, actions: Mapping[str, Any]) -> tuple[Any, Any, Any, Any, dict[str, dict[str, Any]]]:
+            super().step(actions)
+            return None, None, None, None, {"router:0": {"settled": {}}}
+
+    weights = random_weights(0)
+    world: Any = Silent()
+    for trainer in (DqnTrainer(world, weights, DqnSettings(), 0), MappoTrainer(world, weights, MappoSettings(), 0)):
+        trainer.train(weights, 4, 0, lambda told: None)
+        assert trainer.updates == 0
+        assert all(np.allclose(weights[n], w, atol=1e-6) for n, w in random_weights(0).items())
 
 
 def test_what_shaping_adds_depends_on_the_ends_alone() -> None:

@@ -13,12 +13,13 @@ pytest.importorskip("pettingzoo", reason="the libraries of training are not inst
 from pettingzoo.test import parallel_api_test, parallel_seed_test  # noqa: E402
 
 from controller.rl.checkpoint import SHIPPED, read_checkpoint  # noqa: E402
-from controller.rl.nets import pattern_values, route_shares, router_scores  # noqa: E402
+from controller.rl.nets import pattern_values, random_weights, route_shares, router_scores  # noqa: E402
 from controller.schedulers.mappo import drawn_from  # noqa: E402
 from edgebed.rl.env import ROUTES, TestbedEnv, parallel_env  # noqa: E402
 from edgebed.runs.virtual import simulate  # noqa: E402
 from emulation.domain.records import RequestRecord  # noqa: E402
 from emulation.domain.scenario import Scenario  # noqa: E402
+from emulation.domain.sources import TraceSource  # noqa: E402
 from emulation.files import ConfigError, load_scenario  # noqa: E402
 from emulation.metrics.fairness import Counted, epoch_result_of  # noqa: E402
 from emulation.recording import MemorySink  # noqa: E402
@@ -147,7 +148,7 @@ def test_training_leaves_weights_curve_and_plot_and_the_same_seed_gives_the_same
 
     files = []
     for name in ("a", "b"):
-        training = Training(small(), 4, 7)
+        training = Training(small(slots=8), 4, 7)
         train(training, lambda point: None)
         files.append(write_training(training, tmp_path / name))
         assert [p.episode for p in training.curve] == list(range(len(training.curve)))
@@ -155,3 +156,42 @@ def test_training_leaves_weights_curve_and_plot_and_the_same_seed_gives_the_same
     weights = [read_checkpoint(f[0]).weights for f in files]
     assert all((weights[0][n] == weights[1][n]).all() for n in weights[0])
     assert all(f.stat().st_size > 0 for f in files[0])
+
+
+def sparse() -> Scenario:
+    """bristol-A with a request every half a minute: in some of its slots nothing arrives."""
+    shares = {m.id: 0.25 for m in load_scenario("bristol-A").testbed.models}
+    return small(slots=12, workload=(TraceSource(trace="azure-conv", rate_per_s=0.03, mix=shares),))
+
+
+def test_slots_in_which_nothing_arrives_have_no_reward_and_are_listed() -> None:
+    env = parallel_env(sparse())
+    settled, _ = played(env, 3)
+    assert env.empty
+    assert env.empty.isdisjoint(settled)
+    assert env.empty | set(settled) == set(range(12))
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_trainers_step_over_slots_in_which_nothing_arrives() -> None:
+    from controller.rl.dqn import DqnSettings, DqnTrainer
+    from controller.rl.mappo import MappoSettings, MappoTrainer
+
+    env, weights = parallel_env(sparse()), dict(random_weights(0))
+    dqn = DqnTrainer(env, weights, DqnSettings(updates=1), 0)
+    dqn.train(weights, 1, 1_000_000, lambda told: None)
+    assert min(env.empty) < DqnSettings().steps, "or the first slots alone would do"
+    assert dqn._replay.filled == len(env.nodes) * (12 - DqnSettings().steps + 1)
+    mappo = MappoTrainer(env, weights, MappoSettings(), 0)
+    mappo.train(weights, 2, 1_000_000, lambda told: None)
+    assert mappo.updates > 0
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_a_scenario_that_teaches_nothing_is_refused_before_weights_are_written() -> None:
+    from edgebed.rl.training import Training, train
+
+    with pytest.raises(ConfigError, match=r"slots 3: deployment learned nothing in 1 episodes"):
+        train(Training(small(slots=3), 4, 0), lambda point: None)

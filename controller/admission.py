@@ -43,6 +43,7 @@ def admitted(
 ) -> RoutingDecision:
     """The decision of the router if the request would be in time there; else another executor, a hold or a refusal.
 
+    Holds and refusals are not for models of which nothing may be refused.
     `chosen`: the router's column and decision; the pool holds what was evaluated of this request. `terms`: quantile,
     and seconds since its arrival for which a request may be held. Changes nothing.
     """
@@ -61,6 +62,8 @@ def admitted(
         return replace(
             decision, executor=name, reason=reason, predicted_s=service_s, sigma_s=pool.sigma_s(best.column)
         )
+    if pool.unrefused:
+        return decision
     return _late(request, decision, [first, *others], best, (limit_s, in_time, defer_s), now_s)
 
 

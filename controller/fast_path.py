@@ -240,9 +240,10 @@ class FastPath:
                 self._rebias(belief)
 
     def policy(self, policy: MacroPolicy) -> None:
-        """Take over the policy's admission limits; a model it does not name has none."""
+        """Take over what the policy says of refusals; a model it does not name has no limit, and its deadlines."""
         for pool in self.view.pools.values():
             pool.limit_s = policy.admission_limit_s.get(pool.model, inf)
+            pool.unrefused = pool.model in policy.unrefused
 
     def believed(self, now_s: float) -> list[Believed]:
         """What is believed of every executor now."""

@@ -46,6 +46,8 @@ class Pool(ABC):
         """Column to position in the testbed's list of executors; rising over the routable columns."""
         self.limit_s = inf
         """Admission limit of the policy in force."""
+        self.unrefused = False
+        """Whether by that policy nothing is refused because it would be late."""
         self.at_risk: set[int] = set()
         """Columns under hard avoidance for their risk alone: present, up, and not masked by the guide."""
         self.uncertainty = [0.0] * size

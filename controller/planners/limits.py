@@ -4,7 +4,8 @@ A limit makes a model's queue short, so that what is taken ends early, and nothi
 It also refuses, and J alone would refuse ever more (it counts the latency of the served). So a limit must not cost
 anybody anything: under it every model's success and served prompts must be at least those of a yardstick, the second
 paper's scheme, whose layers are emulated under the same plan on the same requests. Where no limit passes, there is
-none; a model that loses nothing without a limit gets none either.
+none; a model that loses nothing without a limit gets none either. Without a limit, what is predicted to miss its
+deadline is refused; where that gives a model less than the yardstick, nothing of it is refused at all.
 """
 
 from __future__ import annotations
@@ -40,25 +41,25 @@ class LimitsConfig(Strict):
 
 
 class Admission:
-    """Chooses limits for a policy. `keep_gain`: share of J by which a lower limit must better a higher one."""
+    """Chooses what is refused under a policy.
+
+    `keep_gain`: share of J by which a lower limit must better a higher one.
+    """
 
     def __init__(self, config: LimitsConfig, deadline_s: float, keep_gain: float) -> None:
         self._config, self._deadline_s, self._keep_gain = config, deadline_s, keep_gain
 
-    def limits(self, policy: MacroPolicy, forecast: Forecast) -> tuple[Limits, str]:
-        """Limits for this policy, and why these. Raises what `forecast` does."""
-        bare = replace(policy, admission_limit_s={})
+    def within(self, policy: MacroPolicy, forecast: Forecast) -> tuple[MacroPolicy, str]:
+        """The policy with what is refused under it, and why that. Raises what `forecast` does."""
+        bare = replace(policy, admission_limit_s={}, unrefused=frozenset())
         free = forecast([bare], None)[0]
         losing = [m for m, share in free.success.items() if share < 1.0 - self._config.least_lost]
         if not losing:
-            return {}, "no limits: nothing is lost without"
+            return bare, "no limits: nothing is lost without"
         least = forecast([bare], YARDSTICK)[0]
         found = self._tightest(losing, bare, (free, least), forecast)
         if found is None:
-            return (
-                {},
-                f"no limits: none is better and costs nobody {YARDSTICK}'s success and goodput",
-            )
+            return self._opened(bare, (free, least), forecast)
         best, chosen = found
         if len(losing) > 1:
             for model in losing:
@@ -67,7 +68,30 @@ class Admission:
                 if one.objective < best.objective and self._costs_nobody(one, wider, least):
                     best, chosen = one, wider
         said = ", ".join(f"{m} {limit_s:.0f} s" for m, limit_s in sorted(chosen.items()))
-        return chosen, f"limits {said}: J {best.objective:.3f}, without {free.objective:.3f}"
+        return (
+            replace(bare, admission_limit_s=chosen),
+            f"limits {said}: J {best.objective:.3f}, without {free.objective:.3f}",
+        )
+
+    def _opened(
+        self, bare: MacroPolicy, known: tuple[EpochResult, EpochResult], forecast: Forecast
+    ) -> tuple[MacroPolicy, str]:
+        """Where no limit passes, deadlines alone refuse; nothing of a model that so has less than by the yardstick.
+
+        Opening one model may cost another, which is opened then, too. Where that leaves them no better off, none is.
+        """
+        free, least = known
+        said = f"no limits: none is better and costs nobody {YARDSTICK}'s success and goodput"
+        one, policy = free, bare
+        while more := self._lacking(one, least).keys() - policy.unrefused:
+            policy = replace(policy, unrefused=policy.unrefused | more)
+            one = forecast([policy], None)[0]
+        if not policy.unrefused:
+            return bare, said
+        names = ", ".join(sorted(policy.unrefused))
+        if sum(self._lacking(one, least).values()) >= sum(self._lacking(free, least).values()):
+            return bare, f"{said}; to refuse nothing of {names} would not help"
+        return policy, f"{said}; nothing of {names} is refused, or it would have less than by {YARDSTICK}"
 
     def _tightest(
         self,
@@ -105,3 +129,18 @@ class Admission:
             and one.prompts.get(m, 0.0) >= least.prompts.get(m, 0.0) * (more if m in limits else slack)
             for m, share in least.success.items()
         )
+
+    def _lacking(self, one: EpochResult, least: EpochResult) -> dict[str, float]:
+        """Model to the share of the yardstick's success or served prompts that it lacks, where that is no chance."""
+        lack = {
+            m: max(
+                _lack(one.success.get(m, 0.0), share),
+                _lack(one.prompts.get(m, 0.0), least.prompts.get(m, 0.0)),
+            )
+            for m, share in least.success.items()
+        }
+        return {m: share for m, share in lack.items() if share > self._config.least_lost}
+
+
+def _lack(has: float, bar: float) -> float:
+    return 1.0 - has / bar if bar > 0.0 else 0.0

@@ -9,7 +9,7 @@ cannot tell from it, the one of the least estimate, which hangs less on single r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import exp
 from typing import Annotated
 
@@ -23,7 +23,7 @@ from controller.energy import above_idle_w
 from controller.objective import Objective
 from controller.planners.expected import believed_world
 from controller.planners.experience import EpochBoundary, Experience
-from controller.planners.limits import Admission, Limits, LimitsConfig
+from controller.planners.limits import Admission, LimitsConfig
 from controller.planners.memory import Case, MemoryConfig, Telemetry
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
 from controller.planners.policy import proportional
@@ -153,10 +153,9 @@ class SearchPlanner(GlobalPlanner):
         reason = f"{why}; {estimate_told(estimate.objective[0])}; success {success}"
         thinking_s = looked.thinking_s
         if self._limits is not None and self._what_if is not None:
-            limits, said = self._limited(
-                self._limits, policy, looked.search, snapshot, looked.boundary.demand
-            )
-            policy, reason = replace(policy, admission_limit_s=limits), f"{reason}; {said}"
+            demand = looked.boundary.demand
+            policy, said = self._limited(self._limits, policy, search, snapshot, demand)
+            reason = f"{reason}; {said}"
             thinking_s = self._thinking_s(snapshot)
         self.experience.policy = policy
         return Choice(policy, reason, thinking_s)
@@ -182,17 +181,17 @@ class SearchPlanner(GlobalPlanner):
         search: _Search,
         snapshot: ClusterSnapshot,
         demand: Demand,
-    ) -> tuple[Limits, str]:
-        """Admission limits for a policy, and why; none if nobody answers what they would do."""
+    ) -> tuple[MacroPolicy, str]:
+        """A policy with its admission limits, and why those; without any if nobody answers what they would do."""
         what_if, draws, seed = self._what_if, self._config.draws, self._seed
         assert what_if is not None
         world = believed_world(self._testbed, search.bed, self._objective, snapshot, demand)
         try:
-            return limits.limits(
+            return limits.within(
                 policy, lambda asked, scheme: what_if.forecast(world, asked, draws, seed, scheme)
             )
         except RuntimeError as error:
-            return {}, f"no limits: {error}"
+            return policy, f"no limits: {error}"
 
     def _search(self, demand: Demand, telemetry: Telemetry) -> _Search:
         bed = self.experience.belief.testbed(self._config.optimism)

@@ -58,6 +58,8 @@ class MacroPolicy:
     """Node to model to intended mode; a model that is absent is off on that node."""
     admission_limit_s: Mapping[str, float] = field(default_factory=dict)
     """Model to predicted latency above which the fast path refuses; absent: no limit."""
+    unrefused: frozenset[str] = frozenset()
+    """Models of which the fast path refuses nothing because it would be late, not even for its deadline."""
 
 
 Command = NodeConfig | RouteGuide | MacroPolicy

@@ -25,11 +25,12 @@ def command_data(command: Command) -> dict[str, Any]:
             "masked": sorted(command.masked),
             "weights": {f"{model}|{node}": w for (model, node), w in sorted(command.weights.items())},
         }
-    return {
+    policy: dict[str, Any] = {
         "p": {m: {n: w for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())},
         "roles": {n: dict(sorted(r.items())) for n, r in sorted(command.roles.items())},
         "admission_limit_s": {m: v for m, v in sorted(command.admission_limit_s.items()) if v != inf},
     }
+    return {**policy, "unrefused": sorted(command.unrefused)} if command.unrefused else policy
 
 
 class PlainNode(Strict):
@@ -53,6 +54,7 @@ class PlainPolicy(Strict):
     p: dict[str, dict[str, Share]]
     roles: dict[str, dict[str, Literal["cpu", "gpu", "off"]]]
     admission_limit_s: dict[str, Annotated[float, Range(0.001, 1_000_000_000, "s")]] = {}
+    unrefused: list[str] = []
 
 
 def command_of(actor: str, data: Any) -> Command:
@@ -67,7 +69,7 @@ def command_of(actor: str, data: Any) -> Command:
     if isinstance(found, PlainNode):
         return NodeConfig(found.node, {m: v for m, v in found.modes.items() if v != "off"})
     if isinstance(found, PlainPolicy):
-        return MacroPolicy(p=found.p, roles=found.roles, admission_limit_s=found.admission_limit_s)
+        return MacroPolicy(found.p, found.roles, found.admission_limit_s, frozenset(found.unrefused))
     return RouteGuide(
         table={_pair(k): v for k, v in found.table.items()},
         masked=frozenset(found.masked),

@@ -106,6 +106,19 @@ def test_a_request_that_its_deadline_leaves_too_little_time_is_refused_without_a
     assert "to its deadline" in late.reason
 
 
+def test_nothing_is_refused_or_held_of_a_model_for_which_the_policy_says_so() -> None:
+    made = filled(path("sect", {"gpt2": 0.001}, defer_s=100.0), 1, 60)
+    wanted = [request(m, i, prompts=4) for i, m in enumerate(("gpt2", "sd"))]
+    late = [replace(w, deadline_s=10.0) for w in wanted]
+    assert [made.route(w, 0.0).action for w in late] == ["reject", "reject"]
+    made.policy(MacroPolicy(p={}, roles={}, unrefused=frozenset({"sd"})))
+    gpt2, sd = (made.route(w, 0.0) for w in late)
+    assert (gpt2.action, sd.action) == ("reject", "route")
+    assert sd == filled(path(in_time=None), 1, 60).route(late[1], 0.0), "as if there were no admission"
+    made.policy(MacroPolicy(p={}, roles={}))
+    assert made.route(late[1], 0.0).action == "reject", "until the next policy"
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_higher_quantile_never_takes_what_a_lower_one_refuses(seed: int) -> None:
     taken = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from controller.layer_loops import DeploymentLoop
 from controller.loop import LoopConfig
 from edgebed.runs.virtual import simulate_in_memory
 from edgebed.wiring.reasoners import with_approval, with_reasoner
-from emulation.domain.actions import Choice, Exchange, NodeConfig
+from emulation.domain.actions import Choice, Exchange, MacroPolicy, NodeConfig
 from emulation.domain.plain import command_data, command_of
 from emulation.domain.ports import DeploymentAgent
 from emulation.domain.records import PERSON
@@ -101,6 +102,9 @@ def test_in_virtual_time_a_stand_in_answers_or_nobody_does(stand_in: str, comman
 
 def test_a_command_is_read_as_it_is_written() -> None:
     assert command_of("deployer:VM3", command_data(ON)) == ON
+    policy = MacroPolicy({"sd": {"VM3": 1.0}}, {"VM3": {"sd": "gpu"}}, {"gpt2": 30.0}, frozenset({"sd"}))
+    assert command_of("planner", command_data(policy)) == policy
+    assert "unrefused" not in command_data(replace(policy, unrefused=frozenset())), "a record says it where it is so"
     with pytest.raises(ValueError, match="command.modes"):
         command_of("deployer:VM3", {"node": "VM3", "modes": {"sd": "tpu"}})
     with pytest.raises(ValueError, match="two names"):

@@ -17,22 +17,32 @@ from emulation.files import load_scenario
 from emulation.metrics.fairness import EpochResult
 from emulation.rng import stream
 
-POLICY = MacroPolicy(p={}, roles={}, admission_limit_s={"old": 3.0})
+POLICY = MacroPolicy(p={}, roles={}, admission_limit_s={"old": 3.0}, unrefused=frozenset({"older"}))
 DEADLINE_S = 900.0
 
 
 class World:
-    """Each model's queue: what a limit lets through of it, and how late that is."""
+    """Each model's queue: what a limit lets through of it, how late that is, and what is lost of it by caution."""
 
-    def __init__(self, load: Mapping[str, float], yardstick: Mapping[str, float]) -> None:
-        self.load, self.yardstick = load, yardstick
+    def __init__(
+        self,
+        load: Mapping[str, float],
+        yardstick: Mapping[str, float],
+        caution: Mapping[str, float] | None = None,
+    ) -> None:
+        self.load, self.yardstick, self.caution = load, yardstick, caution or {}
         self.asked: list[tuple[MacroPolicy, str | None]] = []
 
     def forecast(self, policies: Sequence[MacroPolicy], scheme: str | None) -> list[EpochResult]:
         self.asked += [(p, scheme) for p in policies]
-        return [self.of(p.admission_limit_s, scheme) for p in policies]
+        return [self.of(p.admission_limit_s, scheme, p.unrefused) for p in policies]
 
-    def of(self, limits: Mapping[str, float], scheme: str | None = None) -> EpochResult:
+    def of(
+        self,
+        limits: Mapping[str, float],
+        scheme: str | None = None,
+        unrefused: frozenset[str] = frozenset(),
+    ) -> EpochResult:
         """Under overload: 1 / load served, less where the limit is too short to keep the executor busy; late as it."""
         late = {m: limits.get(m, DEADLINE_S) if load > 1 else 5.0 for m, load in self.load.items()}
         success = {
@@ -40,6 +50,10 @@ class World:
             for m, load in self.load.items()
             for load in [load if load > 1 else 0.1]
         }
+        if scheme is None:
+            success = {
+                m: s * (1.0 - (0.0 if m in unrefused else self.caution.get(m, 0.0))) for m, s in success.items()
+            }
         fair = min(success.values()) / max(success.values())
         t_norm = sum(late.values()) / len(late) / DEADLINE_S
         prompts = {m: 100.0 * share for m, share in success.items()}
@@ -47,8 +61,13 @@ class World:
 
 
 def chosen(world: World, **config: object) -> tuple[Mapping[str, float], str]:
-    limits = Admission(LimitsConfig.model_validate(config), DEADLINE_S, keep_gain=0.03)
-    return limits.limits(POLICY, world.forecast)
+    policy, said = within(world, **config)
+    return policy.admission_limit_s, said
+
+
+def within(world: World, **config: object) -> tuple[MacroPolicy, str]:
+    admission = Admission(LimitsConfig.model_validate(config), DEADLINE_S, keep_gain=0.03)
+    return admission.within(POLICY, world.forecast)
 
 
 def test_a_model_that_loses_nothing_gets_no_limit_and_a_light_load_none_at_all() -> None:
@@ -80,6 +99,40 @@ def test_the_same_world_with_a_stricter_yardstick_has_looser_limits() -> None:
     assert found == sorted(found)
     assert found[0] < found[-1]
     assert chosen(World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.7}))[0] == {}
+
+
+def test_where_no_limit_passes_nothing_is_refused_of_a_model_that_its_deadlines_put_below_the_yardstick() -> None:
+    load, bar = {"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.6}
+    policy, said = within(World(load, bar, caution={"b": 0.3}))
+    assert (policy.admission_limit_s, policy.unrefused) == ({}, {"b"})
+    assert "nothing of b is refused" in said
+    without, _ = within(World(load, bar))
+    assert (without.admission_limit_s, without.unrefused) == ({}, frozenset())
+
+
+def test_a_model_that_would_lack_as_much_without_refusals_keeps_its_deadlines() -> None:
+    world = World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.9})
+    policy, said = within(world)
+    assert policy.unrefused == frozenset()
+    assert "nothing of b would not help" in said
+    assert [p.unrefused for p, _ in world.asked][-1] == {"b"}
+
+
+def test_what_opening_one_model_costs_another_is_looked_at_too() -> None:
+    shares = {
+        frozenset[str](): (0.9, 0.4),
+        frozenset({"b"}): (0.5, 0.6),
+        frozenset({"a", "b"}): (0.8, 0.55),
+    }
+
+    def forecast(policies: Sequence[MacroPolicy], scheme: str | None) -> list[EpochResult]:
+        found = [(0.9, 0.6) if scheme or p.admission_limit_s else shares[p.unrefused] for p in policies]
+        return [
+            EpochResult({"a": a, "b": b}, {}, 0.5, 1.0, 0.5, {"a": 100 * a, "b": 100 * b}) for a, b in found
+        ]
+
+    policy, _ = Admission(LimitsConfig(), DEADLINE_S, keep_gain=0.03).within(POLICY, forecast)
+    assert (policy.admission_limit_s, policy.unrefused) == ({}, {"a", "b"})
 
 
 def test_it_is_the_yardstick_that_is_emulated_and_always_without_limits() -> None:
@@ -129,6 +182,15 @@ def test_the_planner_puts_its_limits_into_the_policy_and_says_why() -> None:
     assert policy_violations(BRISTOL.testbed, policy) == []
     assert "limits sd" in reason
     assert planned(world)[0].admission_limit_s == {}, "none unless they are asked for"
+
+
+def test_of_a_model_that_loses_by_them_the_planner_takes_back_even_the_refusals_for_deadlines() -> None:
+    load = {"gpt2": 0.5, "gpt2-large": 0.5, "blip": 0.5, "sd": 1.8}
+    world = World(load, {m: 1.0 if load[m] < 1 else 0.53 for m in load}, caution={"sd": 0.3})
+    policy, reason = planned(world, limits={})
+    assert policy.unrefused == {"sd"}
+    assert policy_violations(BRISTOL.testbed, policy) == []
+    assert "nothing of sd is refused" in reason
 
 
 def test_without_an_answer_there_are_no_limits() -> None:

@@ -172,6 +172,17 @@ def test_a_bad_planner_falls_back_to_a_valid_random_policy() -> None:
     assert "p[gpt2] sums to 0.7, must be 1" in decision.violations
 
 
+def test_a_policy_whose_refusals_name_nobody_or_contradict_each_other_is_told_so() -> None:
+    limits = {"sd": 5.0, "nobody": 1.0}
+    wrong = replace(POLICY, admission_limit_s=limits, unrefused=frozenset({"sd", "somebody"}))
+    said = set(policy_violations(BED, wrong)) - set(policy_violations(BED, POLICY))
+    assert said == {
+        "admission_limit_s names unknown model 'nobody'",
+        "unrefused names unknown model 'somebody'",
+        "unrefused names 'sd', which has an admission_limit_s; remove one of them",
+    }
+
+
 def test_a_bad_scheduler_falls_back_to_a_valid_random_table() -> None:
     wrong = RouteGuide(table={("VM2", "sd"): "VM99"})
     decision = SchedulerLoop(BED, Scripted([wrong]), 3).observe(random_snapshot(BED, 1), "slot 0")

@@ -84,6 +84,13 @@ class RoleTable:
                     break
         return rows
 
+    def plan_of(self, roles: Mapping[str, Mapping[str, Mode]], nodes: Sequence[str]) -> Ints | None:
+        """The same; None where a role is not in the table: it would be another plan."""
+        rows = self.rows_of(roles, nodes)
+        found = zip(rows, nodes, strict=True)
+        same = all([_active(self.roles[row]) == _active(roles.get(node, {})) for row, node in found])
+        return rows if same else None
+
 
 def role_table(testbed: TestbedConfig, candidates: Sequence[Sequence[dict[str, Mode]]]) -> RoleTable:
     """Table over the candidate roles of each node, nodes in inventory order, at least one role each."""

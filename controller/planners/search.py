@@ -78,9 +78,9 @@ class _Search:
     table: RoleTable
     moves: Moves
     held: Ints | None
-    """The plan in force."""
+    """The plan in force; None: there is none, or it has a role that is not considered."""
     precedents: Sequence[tuple[Ints, Case]]
-    """Cases like the present one as plans, good ones first."""
+    """Cases like the present one as plans, good ones first; of plans that are considered."""
 
     def roles(self, plan: Ints) -> dict[str, dict[str, Mode]]:
         return {n.id: self.table.roles[row] for n, row in zip(self.bed.nodes, plan, strict=True)}
@@ -199,10 +199,11 @@ class SearchPlanner(GlobalPlanner):
         present = np.array([float(n not in telemetry.absent) for n in self._nodes])
         above_w = above_idle_w(self._testbed) if self._objective.energy_weight else None
         moves = Moves(table, demand, self._objective, self._config.moves, present, above_w)
-        held = None if self._in_force is None else table.rows_of(self._in_force, self._nodes)
+        held = None if self._in_force is None else table.plan_of(self._in_force, self._nodes)
         good, bad = self.experience.memory.precedents(telemetry)
         known = [c for c in (*good, *bad) if set(c.roles) <= set(self._nodes)]
-        precedents = [(table.rows_of(case.roles, self._nodes), case) for case in known]
+        plans = [(table.plan_of(case.roles, self._nodes), case) for case in known]
+        precedents = [(plan, case) for plan, case in plans if plan is not None]
         return _Search(bed, table, moves, held, precedents)
 
     def _starts(self, search: _Search) -> list[Ints]:

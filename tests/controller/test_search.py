@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import mean
 
 import pytest
@@ -72,3 +73,18 @@ def test_a_node_that_is_away_is_planned_without_and_gets_no_traffic() -> None:
     assert all("VM7" not in shares for shares in away.p.values())
     back = planner.decide(snapshot(100)).command
     assert any("VM7" in shares for shares in back.p.values())
+
+
+def test_a_plan_with_a_role_that_is_not_considered_is_not_taken_for_another_one() -> None:
+    """A language model's plan may run sd on a CPU, which no plan of the search does."""
+    config = SearchConfig(shortlist=0, keep_gain=1.0)
+    planner = SearchPlanner(EPOCHS.testbed, config, 0, Objective.of(EPOCHS))
+    stats = {m.id: TypeStats(300, 1200, 200, 50, 200 * 90.0) for m in EPOCHS.testbed.models}
+    first = planner.decide(snapshot(0)).command
+    planner.adopted(replace(first, roles={**first.roles, "VM5": {"sd": "cpu"}}))
+    second = planner.decide(snapshot(50, stats))
+    assert "kept" not in second.reason, "it would be another plan, without anything on VM5"
+    assert planner.experience.memory.cases[-1].roles["VM5"] == {"sd": "cpu"}
+    looked = planner.look(snapshot(100, stats))
+    assert looked.search.held is not None
+    assert [case.epoch for _, case in looked.search.precedents] == [1]

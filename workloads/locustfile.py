@@ -31,7 +31,7 @@ from emulation.files import load_scenario
 from workloads.failures import reason_of
 from workloads.generate import generate
 from workloads.load import ClientResult, worker_log
-from workloads.open_loop import Timeline, request_timeout_s
+from workloads.open_loop import WITHOUT_DEADLINE_S, Timeline, request_timeout_s
 from workloads.sender import Job, OpenLoopRun
 
 LEAD_S = 1.0
@@ -80,7 +80,13 @@ def add_options(parser: LocustArgumentParser) -> None:
         help="read lines `rate <number>` and `stop` from standard input; its end is a stop",
     )
     timeout = "wall seconds before a client without a deadline gives up"
-    add("--request-timeout", type=float, env_var="EDGEBED_REQUEST_TIMEOUT", default=600.0, help=timeout)
+    add(
+        "--request-timeout",
+        type=float,
+        env_var="EDGEBED_REQUEST_TIMEOUT",
+        default=WITHOUT_DEADLINE_S,
+        help=timeout,
+    )
     grace = "wall seconds a client waits past the deadline, and the run for its last request"
     add("--grace", type=float, env_var="EDGEBED_GRACE", default=20.0, help=grace)
 

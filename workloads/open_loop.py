@@ -9,6 +9,9 @@ from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
 from workloads.generate import Workload
 
+WITHOUT_DEADLINE_S = 600.0
+"""Wall seconds before a client without a deadline gives up, where nobody says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:

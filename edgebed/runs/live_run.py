@@ -24,6 +24,7 @@ from emulation.recording import Run
 from serve_apps.testbed.live import LiveCluster
 from serve_apps.wire.messages import RunPlan
 from workloads.mismatch import world_truth
+from workloads.open_loop import WITHOUT_DEADLINE_S, request_timeout_s
 
 log = logging.getLogger("edgebed")
 
@@ -31,7 +32,7 @@ LEAD_S = 4.0
 """Wall seconds between begin of a run and its virtual time 0, in which locust starts."""
 LOOK_S = 0.25
 PATIENCE_S = 60.0
-"""Wall seconds past the end of a run and its deadline before the load generator is given up."""
+"""Wall seconds past the end of a run and what its clients wait for before the load generator is given up."""
 
 
 def run_live(
@@ -83,23 +84,37 @@ def _watch(
     quiet: bool,
 ) -> None:
     """Show how far the run is until the load generator is done and every event is undone."""
-    speedup = scenario.live.speedup
-    settled_s = max(scenario.end_s, scenario.settled_s)
-    last_wall = t0_wall + (settled_s + (scenario.deadline_s or 0.0)) / speedup + PATIENCE_S
+    speedup, settled_s = scenario.live.speedup, settled_at_s(scenario, 0.0)
+    client_s = request_timeout_s(scenario, speedup, WITHOUT_DEADLINE_S, 0.0)
+    last_wall = t0_wall + settled_s / speedup + client_s + PATIENCE_S
     with progress_bar(f"{scheme}, live", settled_s, quiet) as bar:
-        while load.poll() is None or (time.time() - t0_wall) * speedup < settled_s:
+        while load.poll() is None or _goes_on(scenario, (time.time() - t0_wall) * speedup):
             if cluster.lookout.watch.lost is not None:
                 raise WorkError(cluster.lookout.watch.lost)
             progress = cluster.progress()
             said = f"t {max(progress.t_s, 0):.0f} s: {progress.arrived} arrived, {progress.ended} ended"
             bar.update(min(max(progress.t_s, 0.0), settled_s), said)
-            if time.time() > last_wall:
+            if load.poll() is None and time.time() > last_wall:
                 warn(f"the load generator did not end {PATIENCE_S:.0f} s after the run; stopping it")
                 return
             time.sleep(LOOK_S)
         bar.update(settled_s, said)
     if load.returncode not in (0, None):
         warn(f"locust ended with code {load.returncode}; its words are in locust.log")
+
+
+def _goes_on(scenario: Scenario, now_s: float) -> bool:
+    return now_s < settled_at_s(scenario, now_s)
+
+
+def settled_at_s(scenario: Scenario, now_s: float) -> float:
+    """Virtual seconds until which a run goes on though everybody is served, as known at `now_s`.
+
+    To the end of arrivals and of every event that has begun, unless that would end long after everybody has given up.
+    """
+    late = [e.until_s for e in scenario.events if scenario.end_s <= e.at_s <= now_s]
+    late = [until_s for until_s in late if until_s <= scenario.latest_s]
+    return max([scenario.end_s, scenario.settled_s, *late])
 
 
 def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPlan:

@@ -142,3 +142,70 @@ def test_a_folder_in_which_a_run_began_is_not_given_away(tmp_path: Path, started
     compared(tmp_path, "AL")  # fails, and says so beside what it recorded
     with pytest.raises(ConfigError, match="--resume"):
         compared(tmp_path, "sect")
+
+
+class Watched:
+    """A clock that a watched run alone moves, its load generator, and a testbed that stands."""
+
+    url = "http://here"
+
+    def __init__(self, load_ends_s: float) -> None:
+        self.now_s, self._load_ends_s = 0.0, load_ends_s
+        self.lookout = Lookout()
+        self.warned: list[str] = []
+
+    def time(self) -> float:
+        return self.now_s
+
+    def sleep(self, wait_s: float) -> None:
+        self.now_s += wait_s
+
+    def progress(self) -> SimpleNamespace:
+        return SimpleNamespace(t_s=self.now_s, arrived=0, ended=0)
+
+    @property
+    def returncode(self) -> int | None:
+        return self.poll()
+
+    def poll(self) -> int | None:
+        return 0 if self.now_s >= self._load_ends_s else None
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, load_ends_s: float, **changes: Any) -> Watched:
+    """A run of speedup 1 whose load generator ends at this time, watched to its end. Arrivals end at 80 s."""
+    bed: Any = Watched(load_ends_s)
+    monkeypatch.setattr(live_run, "time", bed)
+    monkeypatch.setattr(live_run, "warn", bed.warned.append)
+    scenario = small_scenario(live={"speedup": 1}, **changes)
+    live_run._watch(bed, scenario, "sect", bed, 0.0, True)
+    watched: Watched = bed
+    return watched
+
+
+@pytest.mark.parametrize(("deadline_s", "ends_s"), [(None, 600.0), (60.0, 150.0), (60.0, 20.0)])
+def test_a_run_lasts_as_long_as_its_clients_wait(
+    monkeypatch: pytest.MonkeyPatch, deadline_s: float | None, ends_s: float
+) -> None:
+    """Without a deadline the load generator was stopped a minute after the last arrival, whatever still waited."""
+    bed = watched(monkeypatch, ends_s, deadline_s=deadline_s)
+    assert bed.warned == []
+    assert bed.now_s == pytest.approx(max(ends_s, 80.0), abs=2 * live_run.LOOK_S)
+
+
+@pytest.mark.parametrize("deadline_s", [None, 60.0])
+def test_a_load_generator_that_never_ends_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, deadline_s: float | None
+) -> None:
+    bed = watched(monkeypatch, float("inf"), deadline_s=deadline_s)
+    (said,) = bed.warned
+    assert "did not end" in said
+
+
+@pytest.mark.parametrize(("ends_s", "over_s"), [(110.0, 130.0), (90.0, 90.0)])
+def test_an_event_that_begins_late_is_waited_for_if_the_run_still_goes_on(
+    monkeypatch: pytest.MonkeyPatch, ends_s: float, over_s: float
+) -> None:
+    late = {"kind": "leave", "node": "arc-b60", "at_s": 100, "until_s": 130}
+    bed = watched(monkeypatch, ends_s, events=[late])
+    assert bed.warned == []
+    assert bed.now_s == pytest.approx(over_s, abs=2 * live_run.LOOK_S)

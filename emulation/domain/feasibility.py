@@ -100,7 +100,8 @@ def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: fl
         f"admission_limit_s[{m}] = {v:g} must be > 0" for m, v in policy.admission_limit_s.items() if v <= 0
     )
     violations.extend(
-        f"admission_limit_s names unknown model {m!r}" for m in sorted(set(policy.admission_limit_s) - known_models)
+        f"admission_limit_s names unknown model {m!r}"
+        for m in sorted(set(policy.admission_limit_s) - known_models)
     )
     violations.extend(f"unrefused names unknown model {m!r}" for m in sorted(policy.unrefused - known_models))
     violations.extend(

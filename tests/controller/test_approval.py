@@ -104,7 +104,9 @@ def test_a_command_is_read_as_it_is_written() -> None:
     assert command_of("deployer:VM3", command_data(ON)) == ON
     policy = MacroPolicy({"sd": {"VM3": 1.0}}, {"VM3": {"sd": "gpu"}}, {"gpt2": 30.0}, frozenset({"sd"}))
     assert command_of("planner", command_data(policy)) == policy
-    assert "unrefused" not in command_data(replace(policy, unrefused=frozenset())), "a record says it where it is so"
+    assert "unrefused" not in command_data(replace(policy, unrefused=frozenset())), (
+        "a record says it where it is so"
+    )
     with pytest.raises(ValueError, match="command.modes"):
         command_of("deployer:VM3", {"node": "VM3", "modes": {"sd": "tpu"}})
     with pytest.raises(ValueError, match="two names"):

@@ -52,7 +52,8 @@ class World:
         }
         if scheme is None:
             success = {
-                m: s * (1.0 - (0.0 if m in unrefused else self.caution.get(m, 0.0))) for m, s in success.items()
+                m: s * (1.0 - (0.0 if m in unrefused else self.caution.get(m, 0.0)))
+                for m, s in success.items()
             }
         fair = min(success.values()) / max(success.values())
         t_norm = sum(late.values()) / len(late) / DEADLINE_S
@@ -101,7 +102,9 @@ def test_the_same_world_with_a_stricter_yardstick_has_looser_limits() -> None:
     assert chosen(World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.7}))[0] == {}
 
 
-def test_where_no_limit_passes_nothing_is_refused_of_a_model_that_its_deadlines_put_below_the_yardstick() -> None:
+def test_where_no_limit_passes_nothing_is_refused_of_a_model_that_its_deadlines_put_below_the_yardstick() -> (
+    None
+):
     load, bar = {"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.6}
     policy, said = within(World(load, bar, caution={"b": 0.3}))
     assert (policy.admission_limit_s, policy.unrefused) == ({}, {"b"})

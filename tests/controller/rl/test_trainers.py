@@ -108,7 +108,10 @@ def test_episodes_without_a_reward_change_nothing() -> None:
 
     weights = random_weights(0)
     world: Any = Silent()
-    for trainer in (DqnTrainer(world, weights, DqnSettings(), 0), MappoTrainer(world, weights, MappoSettings(), 0)):
+    for trainer in (
+        DqnTrainer(world, weights, DqnSettings(), 0),
+        MappoTrainer(world, weights, MappoSettings(), 0),
+    ):
         trainer.train(weights, 4, 0, lambda told: None)
         assert trainer.updates == 0
         assert all(np.allclose(weights[n], w, atol=1e-6) for n, w in random_weights(0).items())

@@ -63,6 +63,10 @@ class Host(ABC):
         self._policies: Follower[MacroPolicy] | None = None
         """Of the planner; None if there is none above."""
         self._policy_came = asyncio.Event()
+        self._policy_s: float | None = None
+        """When a policy was last heard, virtual seconds; None: none was, of this scheme."""
+        self._untold_s: float | None = None
+        """The same, until it stands beside a decision."""
         self._slot_0_open = False
         """Whether the first decision is to be made once the clock runs."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -177,7 +181,7 @@ class Host(ABC):
         self._policies = (
             Follower(self._calls, PLANNER, run.news_id, self._accept) if run.follows_planner else None
         )
-        self._policy_came.clear()
+        self._policy_s = self._untold_s = None
         self._telemetry.begin()
         self._news.begin(run.news_id)
         if not same:
@@ -214,8 +218,7 @@ class Host(ABC):
                 return
             await asyncio.sleep(run.clock.wall_until_s(begin_s))
             if self._policies is not None and number % run.epoch_slots == 0:
-                self._policy_came.clear()
-                await self._await_policy(run)
+                await self._await_policy(run, begin_s)
             await asyncio.sleep(run.clock.wall_until_s(begin_s + self._lag_s(run)))
             if not await self._made(self._decide(run, loop, number), number):
                 return
@@ -224,7 +227,7 @@ class Host(ABC):
         """Decide for the first time by a scheme that was switched to, under its planner's policy if that comes."""
         slot = slot_of(run.clock.now_s(), run.slot_s)
         if self._policies is not None:
-            await self._await_policy(run)
+            await self._await_policy(run, 0.0)
         await self._decide(run, loop, slot, f"switch to {run.scheme}")
 
     async def _made(self, deciding: Awaitable[None], number: int) -> bool:
@@ -272,7 +275,9 @@ class Host(ABC):
     def _record(self, cause: str, decision: Decision, done: Configured) -> None:
         outcome = "voided" if done.violations else "applied"
         log.info("%s: %s", cause, outcome)
-        side = {"name": self._name, "wall": time.time(), **self._where()}
+        side: dict[str, Any] = {"name": self._name, "wall": time.time(), **self._where()}
+        if self._untold_s is not None:
+            side["policy_heard_s"], self._untold_s = self._untold_s, None
         self._batch.add("decide", decision, done.landed_s, outcome, done.violations, done.changes, side)
 
     def _period_slots(self, run: ControlRun) -> int:
@@ -300,13 +305,17 @@ class Host(ABC):
     def _accept(self, policy: MacroPolicy) -> None:
         if self._loop is not None:
             self._loop.accept(policy)
+            if self._run is not None:
+                self._policy_s = self._untold_s = self._run.clock.now_s()
             self._policy_came.set()
 
-    async def _await_policy(self, run: ControlRun) -> None:
-        """The planner decides at this very instant too: give it a moment, not more."""
+    async def _await_policy(self, run: ControlRun, since_s: float) -> None:
+        """The planner decides at this very instant too: give it a moment, not more, unless a policy was heard since."""
         grace_s = run.clock.wall_until_s(run.clock.now_s() + PLANNER_GRACE_SHARE * run.slot_s)
         try:
             async with asyncio.timeout(grace_s):
-                await self._policy_came.wait()
+                while self._policy_s is None or self._policy_s < since_s:
+                    self._policy_came.clear()
+                    await self._policy_came.wait()
         except TimeoutError:
             log.info("%s: goes on under the policy it has", self._name)

@@ -10,7 +10,6 @@ comparisons would have one there by chance (`family.py`).
 
 from __future__ import annotations
 
-from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,20 +17,18 @@ from functools import partial
 from math import sqrt
 from statistics import mean, stdev
 
-from numpy.random import Generator
 from scipy import stats
 
 from edgebed.report.model import WIDEST, ParityReport, ParityRow
 from edgebed.runs.family import judged
 from edgebed.runs.network import crossings
+from edgebed.runs.overhead import Jitter, Overhead, measured_overhead
 from edgebed.runs.pool import each
 from edgebed.runs.replay import replay
 from edgebed.runs.virtual import simulate
 from emulation.domain.events import SchemeSwitch
-from emulation.domain.records import PERSON, DecisionRecord, RunHeader
 from emulation.domain.request_id import gateway_of, scenario_id_of
 from emulation.domain.scenario import Scenario
-from emulation.domain.slots import slot_start_s
 from emulation.engine.run import Crossing
 from emulation.metrics.switches import KIND, decided_by
 from emulation.recording import MemorySink, Run
@@ -45,79 +42,23 @@ LEVEL = 0.95
 """Probability with which the mean of one type of an agreeing run lies in its range."""
 
 
-NEIGHBOURS = 10
-"""A jittered run draws a delay from those measured this many places before and after in time."""
-
-
 @dataclass(frozen=True, slots=True)
-class Delays:
-    """Delays as they were measured, in order of time: a busy spell of the machine stays a busy spell."""
+class Conditions:
+    """What jittered virtual runs take from a live one."""
 
-    at_s: tuple[float, ...]
-    delay_s: tuple[float, ...]
-
-    def draw(self, t_s: float, rng: Generator) -> float:
-        """One of the delays measured around `t_s`; 0 if none was."""
-        if not self.at_s:
-            return 0.0
-        place = bisect(self.at_s, t_s) + int(rng.integers(-NEIGHBOURS, NEIGHBOURS + 1))
-        return self.delay_s[min(max(place, 0), len(self.at_s) - 1)]
+    scheme: str
+    seed: int
+    overhead: Overhead
+    gateways: Mapping[str, int]
+    """Request id to the gateway it came to."""
+    network: tuple[Crossing, ...]
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[float, float]]) -> Delays:
-        """Delays from (time, delay) in any order; negative ones count as 0."""
-        ordered = sorted(pairs)
-        return cls(tuple(t for t, _ in ordered), tuple(max(0.0, d) for _, d in ordered))
-
-
-@dataclass(frozen=True, slots=True)
-class Overhead:
-    """What the platform of a live run added, in virtual seconds: what jittered runs draw from."""
-
-    send: Delays
-    """Intended send time to arrival at the node, per request dispatched once."""
-    decide: Mapping[str, Delays]
-    """Actor to the time its decisions took to land, beyond their own thinking time; `look:<actor>`: how long after
-    the boundary of a slot it looked; `gateway`: from the end of a request at its node until the gateway heard."""
-
-
-def measured_overhead(run: Run) -> Overhead:
-    """The overhead a record shows, from its stage timestamps."""
-    lands: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for d in run.decisions:
-        if d.actor not in ("router", PERSON) and d.landed_s is not None:
-            looked_s = d.t_s - d.inputs_age_s
-            lands[d.actor].append((d.t_s, d.landed_s - looked_s - d.thinking_s))
-            begin_s = _told_s(d, run.header)
-            if begin_s is not None:
-                lands[f"look:{d.actor}"].append((d.t_s, looked_s - begin_s))
-    heard = {side["request_id"]: side["heard_s"] for side in run.side.values() if "heard_s" in side}
-    lands["gateway"] = [
-        (r.ended_s, heard[r.request_id] - r.ended_s)
-        for r in run.requests
-        if r.outcome == "done" and r.request_id in heard
-    ]
-    sends = (
-        (r.intended_s, r.dispatched_s - r.intended_s)
-        for r in run.requests
-        if r.attempt == 1 and r.dispatched_s is not None
-    )
-    return Overhead(Delays.of(sends), {kind: Delays.of(pairs) for kind, pairs in lands.items()})
-
-
-def _told_s(decision: DecisionRecord, header: RunHeader) -> float | None:
-    """When the slot or epoch began that this is the decision for, by its cause; None: nobody was late for it.
-
-    Nobody is for the begin of the run; at the boundary of an epoch the layers below the planner wait for it, which is
-    no overhead.
-    """
-    kind, _, number = decision.cause.partition(" ")
-    slots = {"slot": 1, "epoch": header.epoch_slots}.get(kind)
-    if slots is None or not number.isdecimal() or int(number) == 0:
-        return None
-    slot = slots * int(number)
-    waited = kind == "slot" and slot % header.epoch_slots == 0
-    return None if waited else slot_start_s(slot, header.slot_s)
+    def of(cls, run: Run) -> Conditions:
+        """As its record says."""
+        gateways = {scenario_id_of(r.request_id): gateway_of(r.request_id) for r in run.requests}
+        header, network = run.header, tuple(crossings(run))
+        return cls(header.scheme, header.seed, measured_overhead(run), gateways, network)
 
 
 def parity(
@@ -154,13 +95,10 @@ def closed_loop_rows(
     run: Run, scenario: Scenario, count: int = CLOSED_LOOP_RUNS, on_run: Callable[[], None] = lambda: None
 ) -> list[ParityRow]:
     """Definition (b): one row per model that either world served."""
-    overhead = measured_overhead(run)
     pool: dict[str, list[float]] = defaultdict(list)
-    gateways = {scenario_id_of(r.request_id): gateway_of(r.request_id) for r in run.requests}
-    world, network = as_landed(scenario, run), tuple(crossings(run))
-    jittered = partial(_jittered, world, run.header.scheme, run.header.seed, overhead, gateways, network)
-    for means in each(jittered, range(count)):
-        for model, value in means.items():
+    means = partial(_means, as_landed(scenario, run), Conditions.of(run))
+    for found in each(means, range(count)):
+        for model, value in found.items():
             pool[model].append(value)
         on_run()
     live = type_means(run)
@@ -237,26 +175,19 @@ def type_means(run: Run) -> dict[str, float]:
     return {model: mean(values) for model, values in found.items() if values}
 
 
-def _jittered(
-    scenario: Scenario,
-    scheme: str,
-    seed: int,
-    overhead: Overhead,
-    gateways: Mapping[str, int],
-    network: Sequence[Crossing],
-    number: int,
-) -> dict[str, float]:
-    rng = stream(seed, f"parity/{number}")
-    items = generate(scenario, seed).items
-    sent_s = {r.id: r.arrival_s + overhead.send.draw(r.arrival_s, rng) for r, _ in items}
+def jittered(scenario: Scenario, live: Conditions, number: int) -> Run:
+    """A virtual run in which everybody is as late as in a live one; each `number` is another draw."""
+    jitter = Jitter(live.overhead, stream(live.seed, f"parity/{number}"))
+    items = generate(scenario, live.seed).items
+    sent_s = {r.id: r.arrival_s + jitter.send_s(r.arrival_s) for r, _ in items}
     items = tuple(sorted(items, key=lambda item: (sent_s[item[0].id], item[0].id)))
-
-    def delay_s(actor: str, t_s: float) -> float:
-        delays = overhead.decide.get(actor)
-        return 0.0 if delays is None else delays.draw(t_s, rng)
-
     sink = MemorySink()
     simulate(
-        scenario, scheme, seed, sink, items, delay_s, sent_s=sent_s, gateway_of=gateways, crossings=network
-    )
-    return type_means(sink.run())
+        scenario, live.scheme, live.seed, sink, items, jitter.delay_s,
+        sent_s=sent_s, gateway_of=live.gateways, crossings=live.network,
+    )  # fmt: skip
+    return sink.run()
+
+
+def _means(scenario: Scenario, live: Conditions, number: int) -> dict[str, float]:
+    return type_means(jittered(scenario, live, number))

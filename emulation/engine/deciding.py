@@ -12,13 +12,14 @@ from mypy_extensions import mypyc_attr
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.ports import FastPath
 from emulation.domain.scenario import PLANNER_GRACE_SHARE, Scenario
-from emulation.domain.snapshot import ClusterSnapshot
-from emulation.engine.control import ControlPlane
-from emulation.engine.kernel import CONTROL, DELIVERY, DISPATCHED, LANDING, Kernel
+from emulation.domain.snapshot import ClusterSnapshot, Window
+from emulation.engine.control import ControlPlane, PolicyObserver
+from emulation.engine.hearing import Hearing
+from emulation.engine.kernel import CONTROL, DISPATCHED, LANDING, Kernel
 from emulation.executor import NodeState
 from emulation.ledger import Ledger
 
-PLANNER, SCHEDULER = "planner", "scheduler"
+PLANNER, SCHEDULER, DEPLOYER = "planner", "scheduler", "deployer:"
 SWITCHED = "another scheme had come in by then"
 """Why a decision is voided that was still out when another scheme came in."""
 ENDED = "the run had ended by then"
@@ -31,6 +32,8 @@ class _Look:
     """One round of looks."""
 
     slot: int
+    since_s: float
+    """When it was due, s."""
     came_in: str = ""
     """Why these loops look for the first time; empty: they look because a slot begins."""
     boundary: bool = True
@@ -57,6 +60,17 @@ class _Settled:
         return "voided" if self.refused else "applied"
 
 
+@mypyc_attr(native_class=False)
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was counted when a slot began, for whoever looks later than that (jittered runs)."""
+
+    slot: int = -1
+    planner: Window | None = None
+    """With which it was counted anew; None: the planner had no reason to look."""
+    scheduler: Window | None = None
+
+
 class Deciding:
     """The control loops of one run: when they look, and when what they decided lands."""
 
@@ -68,27 +82,27 @@ class Deciding:
         nodes: Mapping[str, NodeState],
         ledger: Ledger,
         fast_path: FastPath,
+        hearing: Hearing,
         settle: Callable[[NodeState], None],
+        wake: Callable[[], None],
     ) -> None:
-        """`settle` hears what a node has to say after it was configured."""
+        """`settle` hears what a node has to say after it was configured; `wake` has held requests routed again."""
         self._scenario, self._control, self._kernel = scenario, control, kernel
-        self._nodes, self._ledger, self._fast_path, self._settle = nodes, ledger, fast_path, settle
+        self._nodes, self._ledger, self._fast_path = nodes, ledger, fast_path
+        self._hearing, self._settle, self._wake = hearing, settle, wake
         self._out: dict[str, tuple[float, Decision]] = {}
         """Actor whose decision is still out to when it lands, and the decision; until then it is not asked again."""
+        self._unheard: set[str] = set()
+        """Who has yet to hear of a policy that has landed."""
+        self._awaiting: dict[str, _Look] = {}
+        """Who waits for the planner's policy before it looks (jittered runs)."""
+        self._told = _Told()
         self._settled: dict[str, _Settled] = {}
         """Node to what its deployment agent decided last, where that left everything as it was."""
         self._came_in = ""
         """Why these loops have yet to look for the first time; empty: they have, or began with the run."""
         self._over = False
         """Another scheme is in force: what is still out is voided, and nobody looks again."""
-
-    def tell(self, hear: Callable[[Any], None], news: Any, whom: str = "gateway") -> None:
-        """Somebody hears or looks now, or as late as in a live run (jittered runs)."""
-        if self._control.delay_s is None:
-            hear(news)
-        else:
-            delay_s = self._control.delay_s(whom, self._kernel.now_s)
-            self._kernel.at(self._kernel.now_s + delay_s, DELIVERY, hear, news)
 
     def come_in(self, cause: str, slot: int) -> None:
         """These loops came in while the run goes on: they look at this instant, the planner too, and then as ever."""
@@ -105,28 +119,25 @@ class Deciding:
             if decision.exchanges:
                 self._ledger.decide(decision, None, "voided", (ENDED,), 0)
 
+    # -- when they look -----------------------------------------------------------------------------------
+
     def slot(self, slot: int) -> None:
         """A slot begins: the planner looks at an epoch boundary, then the loops below it."""
         came_in, self._came_in = self._came_in, ""
-        self._look(_Look(slot, came_in))
+        if self._hearing.jittered:
+            self._count(slot)
+        self._look(_Look(slot, self._kernel.now_s, came_in))
 
     def _first_look(self, slot: int) -> None:
         came_in, self._came_in = self._came_in, ""
         if came_in and not self._over:  # else a slot began at this very instant
-            self._look(_Look(slot, came_in, boundary=False))
+            self._look(_Look(slot, self._kernel.now_s, came_in, boundary=False))
 
     def _look(self, look: _Look) -> None:
         if self._control.planner is None or (look.slot % self._scenario.epoch_slots and not look.came_in):
             self._lower(look)
         else:
-            self._late(self._plan, look, f"look:{PLANNER}")
-
-    def _late(self, look: Callable[[Any], None], of: Any, who: str) -> None:
-        """Somebody looks now, or as late as in a live run; before a run begins nobody is late."""
-        if self._kernel.now_s == 0:
-            look(of)
-        else:
-            self.tell(look, of, who)
+            self._hearing.look(self._plan, look, f"look:{PLANNER}")
 
     def _plan(self, look: _Look) -> None:
         now_s, scenario, planner = self._kernel.now_s, self._scenario, self._control.planner
@@ -134,6 +145,9 @@ class Deciding:
             epoch, past = divmod(look.slot, scenario.epoch_slots)
             snapshot = self._snapshot(look.slot, reset=past == 0 and look.boundary)
             self._decided(PLANNER, planner.observe(snapshot, look.came_in or f"epoch {epoch}"))
+        if self._hearing.jittered and now_s > 0 and (PLANNER in self._out or self._unheard):
+            self._await_policy(look)
+            return
         late_s = self._out[PLANNER][0] - now_s if PLANNER in self._out else 0.0
         grace_s = min(late_s, PLANNER_GRACE_SHARE * scenario.slot_s)
         if grace_s > 0:
@@ -141,19 +155,41 @@ class Deciding:
         else:
             self._lower(look)
 
+    def _await_policy(self, look: _Look) -> None:
+        """Each of those below the planner looks when it has heard of the policy, or when its patience is over."""
+        self._awaiting = dict.fromkeys(self._followers(), look)
+        until_s = look.since_s + PLANNER_GRACE_SHARE * self._scenario.slot_s
+        self._kernel.at(max(until_s, self._kernel.now_s), LANDING, self._wait_no_longer, look)
+
+    def _wait_no_longer(self, look: _Look) -> None:
+        for actor in [a for a, awaited in self._awaiting.items() if awaited is look]:
+            self._go_on(actor)
+
+    def _go_on(self, actor: str) -> None:
+        look = self._awaiting.pop(actor, None)
+        if look is not None:
+            self._begin(actor, look)
+
     def _lower(self, look: _Look) -> None:
         """Scheduler and deployment agents; after the planner where that looks too, if it is not too late."""
         if self._control.scheduler is not None:
-            self._late(self._schedule, look, f"look:{SCHEDULER}")
+            self._begin(SCHEDULER, look)
         if self._scenario.agents_await_dispatch:
             self._kernel.at(self._kernel.now_s, DISPATCHED, self._deployers, look)
         else:
             self._deployers(look)
 
     def _deployers(self, look: _Look) -> None:
-        begin = self.tell if self._scenario.agents_await_dispatch else self._late
         for node_id in self._control.deployers:
-            begin(self._deploy, (node_id, look), f"look:deployer:{node_id}")
+            self._begin(DEPLOYER + node_id, look)
+
+    def _begin(self, actor: str, look: _Look) -> None:
+        """One of those below the planner looks, a deployment agent that awaits dispatch only once the run has begun."""
+        if actor == SCHEDULER:
+            self._hearing.look(self._schedule, look, f"look:{SCHEDULER}")
+        else:
+            of = actor.removeprefix(DEPLOYER), look
+            self._hearing.look(self._deploy, of, f"look:{actor}", self._scenario.agents_await_dispatch)
 
     def _schedule(self, look: _Look) -> None:
         scheduler = self._control.scheduler
@@ -163,7 +199,7 @@ class Deciding:
 
     def _deploy(self, of: tuple[str, _Look]) -> None:
         node_id, look = of
-        actor = f"deployer:{node_id}"
+        actor = DEPLOYER + node_id
         node, now_s = self._nodes[node_id], self._kernel.now_s
         if not node.available or actor in self._out or self._over:
             return
@@ -177,18 +213,36 @@ class Deciding:
         else:
             self._decided(actor, self._control.deployers[node_id].observe(node.view(now_s), look.cause))
 
+    # -- what they see --------------------------------------------------------------------------------------
+
     def _snapshot(self, slot: int, reset: bool) -> ClusterSnapshot:
         now_s = self._kernel.now_s
         views = tuple(node.view(now_s) for node in self._nodes.values())
-        return ClusterSnapshot(now_s, slot, views, self._ledger.window(now_s, reset))
+        return ClusterSnapshot(now_s, slot, views, self._window(slot, reset))
+
+    def _count(self, slot: int) -> None:
+        """A slot begins: whoever looks late is told of what was counted until now, as in a live run."""
+        now_s = self._kernel.now_s
+        resets = slot % self._scenario.epoch_slots == 0 and PLANNER not in self._out
+        planner = None
+        if resets and self._control.planner is not None:
+            planner = self._ledger.window(now_s, reset=True)
+        self._told = _Told(slot, planner, self._ledger.window(now_s))
+
+    def _window(self, slot: int, reset: bool) -> Window:
+        told = self._told.planner if reset else self._told.scheduler
+        if told is not None and slot == self._told.slot:
+            return told
+        return self._ledger.window(self._kernel.now_s, reset)
+
+    # -- what they decided ------------------------------------------------------------------------------------
 
     def _decided(self, actor: str, decision: Decision | None) -> None:
         """Let a decision land when its thinking is over; before a run begins there is time to think."""
         if decision is None:
             return
         delay_s = decision.thinking_s if self._kernel.now_s > 0 else 0.0
-        if self._control.delay_s is not None:
-            delay_s += self._control.delay_s(decision.actor, self._kernel.now_s)
+        delay_s += self._hearing.late_s(decision.actor)
         if delay_s > 0:
             self._out[actor] = self._kernel.now_s + delay_s, decision
             self._kernel.at(self._kernel.now_s + delay_s, LANDING, self._land_late, (actor, decision))
@@ -213,20 +267,42 @@ class Deciding:
             self._settle(node)
             self._keep(node, decision, tuple(refused), changes)
         elif isinstance(command, RouteGuide):
-            self.tell(self._fast_path.guide, command)
+            self._hearing.tell(self._guide, command, "guide")
         elif isinstance(command, MacroPolicy):
             self._settled.clear()
-            self.tell(self._fast_path.policy, command)
-            if self._control.scheduler is not None:
-                self._control.scheduler.accept(command)
-            for deployer in self._control.deployers.values():
-                deployer.accept(command)
+            self._hearing.tell(self._policy, command, "policy")
+            for actor, loop in self._followers().items():
+                self._unheard.add(actor)
+                self._hearing.tell(self._accept, (actor, loop, command), f"policy, {actor}", f"heard:{actor}")
         outcome = "voided" if refused else "applied"
         self._ledger.decide(decision, self._kernel.now_s, outcome, tuple(refused), changes)
 
+    def _guide(self, guide: RouteGuide) -> None:
+        self._fast_path.guide(guide)
+        self._wake()
+
+    def _policy(self, policy: MacroPolicy) -> None:
+        self._fast_path.policy(policy)
+        self._wake()
+
+    def _followers(self) -> dict[str, PolicyObserver[Any]]:
+        """Whoever works under the planner's policy, in the order in which they look."""
+        found: dict[str, PolicyObserver[Any]] = {}
+        if self._control.scheduler is not None:
+            found[SCHEDULER] = self._control.scheduler
+        for node_id, deployer in self._control.deployers.items():
+            found[DEPLOYER + node_id] = deployer
+        return found
+
+    def _accept(self, of: tuple[str, PolicyObserver[Any], MacroPolicy]) -> None:
+        actor, loop, policy = of
+        loop.accept(policy)
+        self._unheard.discard(actor)
+        self._go_on(actor)
+
     def _keep(self, node: NodeState, decision: Decision, refused: tuple[str, ...], changes: int) -> None:
         """Remember what an agent that repeats itself would decide again as long as the node stays as it is."""
-        at_once = decision.decided_at_s == self._kernel.now_s and self._control.delay_s is None
+        at_once = decision.decided_at_s == self._kernel.now_s and not self._hearing.jittered
         as_chosen = not decision.violations and not decision.exchanges
         still = changes == 0 and node.next_s() == inf
         if at_once and as_chosen and still and self._control.deployers[node.id].repeats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from emulation.domain.ports import Thought
@@ -20,11 +20,17 @@ class MetaLink:
     """
 
     def __init__(
-        self, control: ControlPlane, kernel: Kernel, nodes: Mapping[str, NodeState], ledger: Ledger
+        self,
+        control: ControlPlane,
+        kernel: Kernel,
+        nodes: Mapping[str, NodeState],
+        ledger: Ledger,
+        landed: Callable[[], None],
     ) -> None:
+        """`landed` is called after it was told of hints, and after its tools have run."""
         assert control.meta is not None
         self._meta, self._delay_s = control.meta, control.delay_s
-        self._kernel, self._nodes, self._ledger = kernel, nodes, ledger
+        self._kernel, self._nodes, self._ledger, self._landed = kernel, nodes, ledger, landed
         self._called = False
         self._over = False
         self._meta.attach(self._wanted)
@@ -48,6 +54,7 @@ class MetaLink:
         if step.visible:
             for node_id in step.nodes:
                 self._meta.hinted(node_id, self._nodes[node_id].view(now_s).hints, now_s)
+            self._landed()
 
     def pass_records(self) -> None:
         """Write every audit record so far."""
@@ -76,3 +83,4 @@ class MetaLink:
     def _answer(self, asked: tuple[Any, Thought]) -> None:
         if not self._over:
             self._meta.answered(*asked, self._kernel.now_s)
+            self._landed()

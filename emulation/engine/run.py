@@ -23,6 +23,7 @@ from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.control import ControlPlane, Newcomers
 from emulation.engine.deciding import Deciding
 from emulation.engine.faulting import PlayedPlan
+from emulation.engine.hearing import Hearing
 from emulation.engine.interrupts import stopped_by_ctrl_c
 from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, FAULT, NODE, Kernel
 from emulation.engine.meta import MetaLink
@@ -81,6 +82,7 @@ class Simulation:
             scenario, self.kernel, self.nodes, self.ledger,
             lambda step: self._switching.play(step, self._control), self._played,
         )  # fmt: skip
+        self._hearing = Hearing(self.kernel, control.delay_s)
         self._retired: list[Deciding] = []
         """Of schemes that went out."""
         self._progress = Progress(scenario, self.kernel, self.nodes, self.ledger, on_slot)
@@ -139,10 +141,13 @@ class Simulation:
 
     def _put_in_force(self, fast_path: FastPath, control: ControlPlane) -> None:
         self._fast_path, self._control = fast_path, control
-        self._meta = None if control.meta is None else MetaLink(control, self.kernel, self.nodes, self.ledger)
+        self._meta: MetaLink | None = None
+        if control.meta is not None:
+            self._meta = MetaLink(control, self.kernel, self.nodes, self.ledger, self._wake_held)
         self._deciding = Deciding(
-            self.scenario, control, self.kernel, self.nodes, self.ledger, fast_path, self._settle
-        )
+            self.scenario, control, self.kernel, self.nodes, self.ledger, fast_path, self._hearing,
+            self._settle, self._wake_held,
+        )  # fmt: skip
 
     def _take_up(self, came: Newcomers, cause: str) -> None:
         """From now on others decide. They go on with what is in flight, and look at once."""
@@ -157,8 +162,7 @@ class Simulation:
         if self._meta is not None:
             self._meta.come_in()
         self._deciding.come_in(cause, slot_of(self.kernel.now_s, self.scenario.slot_s))
-        if self._held:
-            self.kernel.at(self.kernel.now_s, ARRIVAL, lambda _: self._retry_held())
+        self._wake_held()
 
     def _break_reasoners(self) -> None:
         failure = self._outages.now
@@ -223,7 +227,12 @@ class Simulation:
         if self._held.pop(job.request.id, None) is not None:
             self._dispatch(job)
 
-    def _retry_held(self) -> None:
+    def _wake_held(self) -> None:
+        """Something changed: what is held is routed again, after all that goes on at this instant."""
+        if self._held:
+            self.kernel.at(self.kernel.now_s, ARRIVAL, self._retry_held)
+
+    def _retry_held(self, _: None) -> None:
         held, self._held = list(self._held.values()), {}
         for job in held:
             self._dispatch(job)
@@ -257,7 +266,7 @@ class Simulation:
                     self._returned(notice)
             elif isinstance(notice, Changed):
                 self.ledger.executor(notice)
-                self._deciding.tell(self._hear_changed, notice)
+                self._hearing.tell(self._hear_changed, notice, notice.executor)
         next_s = node.next_s()
         if next_s < self._armed[node.id]:
             self._armed[node.id] = next_s
@@ -287,7 +296,7 @@ class Simulation:
         if decision is None or decision.executor is None:
             return
         completion = Completion(job.request, decision.executor, outcome, self.kernel.now_s, measured)
-        self._deciding.tell(self._hear_completed, completion)
+        self._hearing.tell(self._hear_completed, completion, completion.executor)
 
     def _hear_completed(self, completion: Completion) -> None:
         self._fast_path.completed(completion)
@@ -296,8 +305,7 @@ class Simulation:
         self._fast_path.executor_changed(
             notice.executor, notice.state, notice.mode, notice.ready_at_s, self.kernel.now_s
         )
-        if self._held:
-            self.kernel.at(self.kernel.now_s, ARRIVAL, lambda _: self._retry_held())
+        self._wake_held()
 
     def _played(self, step: Step) -> None:
         for node_id in step.nodes:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from edgebed.report.model import ParityReport
+from edgebed.runs.overhead import measured_overhead
 from edgebed.runs.parity import (
     closed_loop_row,
     closed_loop_rows,
-    measured_overhead,
     prediction_range,
     replay_rows,
 )

@@ -59,6 +59,8 @@ class ExecutorLoad:
     """Model to requests queued."""
     share: float
     """Speed of what is in service over that of having the resource alone, all places together; 0 while idle."""
+    working: bool
+    """Whether anything in service makes progress: not while a pause keeps all of it still."""
     gpu: int | None = None
     """Index of the GPU that it holds a slice of."""
 
@@ -70,6 +72,7 @@ def load_of(executor: Executor) -> ExecutorLoad:
         running=Counter(job.request.model for job in executor.jobs),
         waiting=executor.queue.requests.copy(),
         share=sum([lane.share for lane in executor.lanes if lane.job is not None]),
+        working=executor.working,
         gpu=executor.gpu,
     )
 

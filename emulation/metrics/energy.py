@@ -7,21 +7,22 @@ node's cores or of a GPU that it has:
 
 u_cpu: executors at work on the CPU over those that hold a place there, since the cores are split equally over these.
 u_gpu: 1 while any executor is at work on that GPU; under static slices, those at work over all slices. Executors at
-work have equal parts of it, and so do the requests in service at one executor. Assumed: a linear law between idle and
-busy; starting and stopping a replica draws as much as idling; a node that has left draws nothing that is ours; of a
-request that went out several times the last attempt counts, if it was done: of the others no line tells.
+work have equal parts of it, and so do the requests in service at one executor. What a `pause` keeps still is not at
+work. Assumed: a linear law between idle and busy; starting and stopping a replica draws as much as idling; a node that
+has left draws nothing that is ours; of a request that went out several times the last attempt counts, if it was done:
+of the others no line tells.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.power import TIERS, NodeWatts, Tier, price_by_node
 from emulation.domain.records import ExecutorRecord, RequestRecord
-from emulation.metrics.occupancy import Span, served_span
+from emulation.metrics.occupancy import Span, pauses_of, served_span, stood_still, without
 from emulation.metrics.placed import Placed
 from emulation.metrics.view import RunView, last_s, node_of
 
@@ -29,11 +30,14 @@ JOULES_PER_KWH = 3_600_000.0
 LEAVING = ("leave", "drain", "node_kill")
 """Events that take a node away until they are undone."""
 MODES = ("cpu", "gpu")
+STILL = "still"
+"""In the place of a mode: in service, and kept still by a `pause`."""
+_ROUNDING_S = 1e-9
 
 _END, _AWAY, _CHANGE, _START = range(4)
 """Order of what happens at one instant: work that ends there is over before anything changes."""
 Work = tuple[Span, int, str, str]
-"""When a request was in service, its index in the record, at which executor and in which mode."""
+"""A stretch of a request's service, its index in the record, at which executor and in which mode."""
 Happening = tuple[float, int, int]
 """When, what, and the index of the work, the change or the step."""
 
@@ -109,9 +113,10 @@ def energy_of(run: RunView, testbed: TestbedConfig) -> Energy | None:
         return None
     begin_s, end_s = float(run.side.get(0, {}).get("begin_s", 0.0)), last_s(run)
     work: dict[str, list[Work]] = defaultdict(list)
+    pauses = pauses_of(run)
     for i, record in enumerate(run.requests):
-        if record.executor is not None and (span := work_span(record)) is not None and span[1] > span[0]:
-            work[node_of(record.executor)].append((span, i, record.executor, str(record.mode)))
+        for one in _works(i, record, stood_still(record, pauses)):
+            work[node_of(one[2])].append(one)
     changes: dict[str, list[ExecutorRecord]] = defaultdict(list)
     for change in run.executors:
         changes[node_of(change.executor)].append(change)
@@ -133,10 +138,11 @@ def energy_of(run: RunView, testbed: TestbedConfig) -> Energy | None:
     )
 
 
-def work_span(record: RequestRecord) -> Span | None:
+def work_span(record: RequestRecord, still: Sequence[Span] = ()) -> Span | None:
     """When a request was in service at the executor that its line names; None if it never was, or nothing tells.
 
-    `started_s` and `service_s` are over all attempts. Of the last of several only a done one says how long it took.
+    `still`: when its work stood still there, disjoint and in order; it is in service then, too. `started_s` and
+    `service_s` are over all attempts. Of the last of several only a done one says how long it took.
     """
     if record.executor is None or record.mode not in MODES:
         return None
@@ -145,7 +151,23 @@ def work_span(record: RequestRecord) -> Span | None:
     if record.turn_s is None:
         return None
     end_s = record.ended_s - record.transfer_s / 2  # the way back is about half of both ways
-    return max(end_s - record.turn_s, record.started_s or 0.0), end_s
+    begin_s = end_s - record.turn_s
+    for since_s, until_s in reversed(still):  # which are no part of the turn
+        if begin_s + _ROUNDING_S < until_s and since_s < end_s:
+            begin_s -= min(until_s, end_s) - since_s
+    return max(begin_s, record.started_s or 0.0), end_s
+
+
+def _works(i: int, record: RequestRecord, still: Sequence[Span]) -> Iterator[Work]:
+    """The service of a request: when it was at work, and when it was kept still."""
+    span = work_span(record, still)
+    if span is None or record.executor is None or span[1] <= span[0]:
+        return
+    moving = without([span], still) if still else [span]
+    for piece in moving:
+        yield piece, i, record.executor, str(record.mode)
+    for piece in without([span], moving):
+        yield piece, i, record.executor, STILL
 
 
 def _steps_away(run: RunView) -> dict[str, list[tuple[float, int]]]:
@@ -202,6 +224,8 @@ class _Meter:
     above_w: dict[str, float] = field(init=False)
     """Mode to what it adds to the idle node."""
     busy: dict[str, _Busy] = field(default_factory=dict)
+    still: int = 0
+    """Requests in service that are kept still."""
     away: int = 0
     present_s: float = 0.0
     above_j: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MODES, 0.0))
@@ -233,7 +257,7 @@ class _Meter:
             elif what == _AWAY:
                 self.away += steps[i][1]
             elif what == _START:
-                requests_j[work[i][1]] = -self._begin(work[i])
+                requests_j[work[i][1]] -= self._begin(work[i])
             else:
                 requests_j[work[i][1]] += self._finish(work[i])
         if end_s > self.now_s:
@@ -245,6 +269,9 @@ class _Meter:
         return NodeEnergy(self.present_s, idle_j, self.above_j["cpu"], self.above_j["gpu"])
 
     def _begin(self, work: Work) -> float:
+        if work[3] == STILL:
+            self.still += 1
+            return 0.0
         executor = self.busy.get(work[2])
         if executor is None or executor.mode != work[3]:
             executor = self.busy.setdefault(work[2], _Busy(work[3]))
@@ -254,6 +281,9 @@ class _Meter:
         return executor.each_j
 
     def _finish(self, work: Work) -> float:
+        if work[3] == STILL:
+            self.still -= 1
+            return 0.0
         executor = self.busy[work[2]]
         executor.count -= 1
         if executor.count == 0:
@@ -270,7 +300,7 @@ class _Meter:
 
     def _advance(self, t_s: float) -> None:
         passed_s, self.now_s = t_s - self.now_s, t_s
-        if self.away <= 0 or self.busy:
+        if self.away <= 0 or self.busy or self.still:
             self.present_s += passed_s
         for executor in self.busy.values():
             drawn_j = executor.drawn_w * passed_s

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +31,14 @@ def at_work_series(run: RunView, edges_s: Floats) -> Floats:
     """Share of the nodes that serve at least one request, between one edge and the next: (edges - 1,).
 
     Nodes are those of every executor that the record names. Of a request served in several attempts the last one
-    counts. Raises `ValueError` for edges that do not ascend.
+    counts; one that a pause keeps still is not served meanwhile. Raises `ValueError` for edges that do not ascend.
     """
     nodes = {node_of(e.executor) for e in run.executors}
     by_node: dict[str, list[Span]] = defaultdict(list)
+    pauses = pauses_of(run)
     for record in run.requests:
         if record.executor is not None and (span := served_span(record)) is not None:
-            by_node[node_of(record.executor)].append(span)
+            by_node[node_of(record.executor)] += without([span], stood_still(record, pauses))
     spans = [span for own in by_node.values() for span in merged(own)]
     return mean_count(spans, edges_s) / max(1, len(nodes | by_node.keys()))
 
@@ -51,6 +53,29 @@ def served_span(record: RequestRecord) -> Span | None:
     )
 
 
+def pauses_of(run: RunView) -> dict[str, list[Span]]:
+    """Node, or node/model, to when `pause` events kept it still: disjoint, in order.
+
+    Without end where no line says that one was undone, and from the beginning where none says that it began.
+    """
+    times: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
+    for event in run.events:
+        if event.type == "pause":
+            times[event.event, event.target].setdefault(event.phase, event.t_s)
+    spans: dict[str, list[Span]] = defaultdict(list)
+    for (_, target), found in times.items():
+        spans[target].append((found.get("onset", -inf), found.get("undo", inf)))
+    return {target: merged(own) for target, own in spans.items()}
+
+
+def stood_still(record: RequestRecord, pauses: Mapping[str, Sequence[Span]]) -> Sequence[Span]:
+    """When work of a request stood still at the executor that its line names: disjoint, in order."""
+    if not pauses or record.executor is None:
+        return ()
+    node = node_of(record.executor)
+    return merged([*pauses.get(node, ()), *pauses.get(f"{node}/{record.model}", ())])
+
+
 def merged(spans: Iterable[Span]) -> list[Span]:
     """The same time covered once: disjoint spans in order."""
     found: list[Span] = []
@@ -60,6 +85,16 @@ def merged(spans: Iterable[Span]) -> list[Span]:
         else:
             found.append((start_s, end_s))
     return found
+
+
+def without(spans: Sequence[Span], taken: Sequence[Span]) -> list[Span]:
+    """What is left of some stretches of time outside others."""
+    left = list(spans)
+    for start_s, stop_s in taken:
+        if start_s < stop_s:
+            pieces = ((p, q) for a, b in left for p, q in ((a, min(b, start_s)), (max(a, stop_s), b)))
+            left = [(p, q) for p, q in pieces if q > p]
+    return left
 
 
 def mean_count(spans: Sequence[Span], edges_s: Floats) -> Floats:

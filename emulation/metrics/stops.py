@@ -10,6 +10,7 @@ from emulation.domain.events import Error, Pause
 from emulation.domain.records import RequestRecord
 from emulation.domain.truth import fails
 from emulation.metrics.fault_row import Case, FaultRow, active_in, end_s, window_of
+from emulation.metrics.occupancy import without
 from emulation.metrics.service_factor import ServedSpan, Span, law_of
 from emulation.metrics.view import RunView
 
@@ -40,8 +41,7 @@ def pause_row(case: Case) -> FaultRow:
     elif any(active_in(r, (undo_s, inf)) or _ended_after(r, undo_s) for r in there):
         recovered = True
     elif (
-        _length_s(_without(_waiting_idle(case, (undo_s, end_s(case.run))), _other_pauses(case)))
-        > case.grace_s
+        _length_s(without(_waiting_idle(case, (undo_s, end_s(case.run))), _other_pauses(case))) > case.grace_s
     ):
         recovered = False
     else:
@@ -79,7 +79,7 @@ def _waiting_idle(case: Case, span: Span) -> list[Span]:
             for r in case.run.requests
             if r.executor == executor and r.started_s is not None
         ]
-        idle += _without(_merged(waiting), busy + list(_down(case.run, executor)))
+        idle += without(_merged(waiting), busy + list(_down(case.run, executor)))
     return idle
 
 
@@ -112,16 +112,6 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
         else:
             merged.append((start_s, stop_s))
     return merged
-
-
-def _without(spans: Sequence[Span], taken: Sequence[Span]) -> list[Span]:
-    """What is left of some stretches of time outside others."""
-    left = list(spans)
-    for start_s, stop_s in taken:
-        if start_s < stop_s:
-            pieces = ((p, q) for a, b in left for p, q in ((a, min(b, start_s)), (max(a, stop_s), b)))
-            left = [(p, q) for p, q in pieces if q > p]
-    return left
 
 
 def _length_s(spans: Sequence[Span]) -> float:

@@ -130,7 +130,20 @@ def _tenant(
 
 
 def wait_s(record: RequestRecord) -> float:
-    """Time in the system, up to its end, that was neither service nor transfer."""
-    served = record.service_s or 0.0
-    moved = record.transfer_s if record.outcome == "done" else 0.0
-    return max(0.0, record.ended_s - record.intended_s - served - moved)
+    """Time in the system, up to its end, that was neither service nor transfer.
+
+    Of one that the end of the run found in service, until that began: its line does not say for how long it was.
+    """
+    until_s = record.ended_s
+    if record.outcome == "unfinished" and record.started_s is not None:
+        until_s = record.started_s
+    moved_s = record.transfer_s if record.outcome == "done" else _uplink_s(record, until_s)
+    return max(0.0, until_s - record.intended_s - (record.service_s or 0.0) - moved_s)
+
+
+def _uplink_s(record: RequestRecord, until_s: float) -> float:
+    """What the last way to an executor took until then; no answer came back."""
+    if record.dispatched_s is None:
+        return 0.0
+    there_s = until_s if record.enqueued_s is None else min(record.enqueued_s, until_s)
+    return min(max(0.0, there_s - record.dispatched_s), record.transfer_s)

@@ -57,12 +57,14 @@ def power_samples(
 ) -> list[Sample]:
     """What the node draws now, by the law of `emulation.metrics.energy`; nothing where a mode at work has no watts."""
     on_gpu = {executor.id for executor in view.executors if executor.mode == "gpu"}
-    at_work = Counter(load.gpu or 0 for load in loads if load.id in on_gpu and any(load.running.values()))
+    busy_loads = [load for load in loads if any(load.running.values())]
+    at_work = Counter(load.gpu or 0 for load in busy_loads if load.id in on_gpu and load.working)
+    on_cpu = [load.working for load in busy_loads if load.id not in on_gpu]
     gpus = sum(
         count / node.gpus[index].slices if node.gpus[index].sharing == "static" else 1.0
         for index, count in at_work.items()
     )
-    busy = {"cpu": view.cores_busy / node.cores, "gpu": gpus}
+    busy = {"cpu": view.cores_busy / node.cores * sum(on_cpu) / max(len(on_cpu), 1), "gpu": gpus}
     drawn_w = watts.idle
     for mode, share in busy.items():
         above_w = watts.above_idle(mode)
@@ -70,7 +72,7 @@ def power_samples(
             return []
         if drawn_w is not None and above_w is not None:
             drawn_w += above_w * share
-    there = view.available or any(busy.values())
+    there = view.available or bool(busy_loads)
     return (
         [] if drawn_w is None else [Sample("edgebed_node_power_watts", (view.id,), drawn_w if there else 0.0)]
     )

@@ -16,10 +16,11 @@ from emulation.domain.records import ExecutorRecord
 from emulation.domain.scenario import Scenario
 from emulation.engine.run import Simulation
 from emulation.metrics.energy import Energy, energy_of, work_span
+from emulation.metrics.occupancy import pauses_of, stood_still
 from emulation.metrics.placed import Placed
 from emulation.metrics.view import last_s, node_of
 from emulation.recording import MemorySink, Run
-from tests.build.random_scenarios import scenarios
+from tests.build.random_scenarios import devices, scenarios
 from tests.emulation.engine.test_determinism import eventful
 
 WATTS: dict[PowerMode, float] = {"idle": 30.0, "cpu": 90.0, "gpu": 200.0}
@@ -42,15 +43,21 @@ def measured(run: Run, testbed: TestbedConfig, **watts: float) -> Energy:
 
 def by_sampling(run: Run, testbed: TestbedConfig, step_s: float) -> float:
     """Energy above idle, J, from the power at the middle of every step: another way to the same integral."""
-    total = 0.0
-    spans = [(r, span) for r in run.requests if (span := work_span(r)) is not None]
+    total, pauses = 0.0, pauses_of(run)
+    still = [stood_still(r, pauses) for r in run.requests]
+    spans = [
+        (r, span, own)
+        for r, own in zip(run.requests, still, strict=True)
+        if (span := work_span(r, own)) is not None
+    ]
     for step in range(int(last_s(run) / step_s) + 1):
         t_s = (step + 0.5) * step_s
         for node in testbed.nodes:
             busy = {
                 str(r.executor): str(r.mode)
-                for r, (begin_s, end_s) in spans
+                for r, (begin_s, end_s), own in spans
                 if begin_s <= t_s < end_s and node_of(str(r.executor)) == node.id
+                if not any(since_s <= t_s < until_s for since_s, until_s in own)
             }
             placed = Placed(testbed, node.id)
             for change in run.executors:
@@ -100,6 +107,29 @@ def test_the_integral_agrees_with_sampled_power(drawn: tuple[Scenario, str]) -> 
         WATTS["gpu"] * step_s * 4 * sqrt(len(run.requests) + 1)
     )  # begins and ends fall anywhere in a step
     assert by_sampling(run, scenario.testbed, step_s) == pytest.approx(found, rel=0.03, abs=about_j)
+
+
+def test_a_request_is_charged_for_the_time_in_which_it_was_at_work() -> None:
+    """On a device nobody else has a part of what it draws; `turn_s` is its service less what it stood still."""
+    pauses = [
+        {"at_s": 5, "until_s": 12},
+        {"at_s": 10, "until_s": 20, "model": "b"},
+        {"at_s": 40, "until_s": 45},
+    ]
+    world = Scenario.model_validate({
+        "name": "paused", "testbed": devices(slow_link=False), "slot_s": 5, "slots": 12, "epoch_slots": 4,
+        "workload": [{"kind": "poisson", "rate_per_s": 1.0, "mix": {"a": 1.0, "b": 1.0}}],
+        "events": [{"kind": "pause", "node": "d0", **own} for own in pauses],
+    })  # fmt: skip
+    run = simulate_in_memory(world, "round-robin", 1)
+    found = measured(run, world.testbed)
+    own = [
+        (r.service_s - r.turn_s, j, 170.0 * r.turn_s)
+        for r, j in zip(run.requests, found.requests_j, strict=True)
+        if r.executor == "d0" and r.service_s is not None and r.turn_s is not None
+    ]
+    assert max(stood_s for stood_s, _, _ in own) > 5.0
+    assert [j for _, j, _ in own] == pytest.approx([j for _, _, j in own])
 
 
 @pytest.mark.parametrize("scheme", ["AL", "MA", "RR"])

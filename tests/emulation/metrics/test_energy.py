@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,6 +108,61 @@ def test_of_several_attempts_the_last_counts_where_the_record_tells_how_long_it_
     moved = on_gpu(0.0, 9.0, attempt=2, turn_s=2.0)
     unknown = on_gpu(20.0, 9.0, attempt=2, outcome="expired", turn_s=None)
     assert energy(run([moved, unknown])).requests_j == (pytest.approx(200.0), 0.0)
+
+
+# -- work that stands still
+
+
+def paused(since_s: float, until_s: float, target: str = "n", index: int = 0) -> list[Any]:
+    """A pause begins and is undone."""
+    return [event(since_s, "onset", index, "pause", target), event(until_s, "undo", index, "pause", target)]
+
+
+@pytest.mark.parametrize("target", ["n", "n/a"])
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_a_request_caught_by_a_pause_draws_for_the_time_it_was_at_work(target: str, attempt: int) -> None:
+    caught = on_gpu(19.0, 42.0, attempt=attempt, turn_s=2.0)
+    assert energy(run([caught], events=paused(20.0, 60.0, target))).requests_j == (pytest.approx(200.0),)
+
+
+def test_what_a_pause_does_not_hit_draws_on() -> None:
+    others = [*paused(20.0, 60.0, "n/b"), *paused(20.0, 60.0, "m", 1)]
+    assert energy(run([on_gpu(19.0, 42.0)], events=others)).requests_j == (pytest.approx(4200.0),)
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_pauses_that_overlap_stop_it_once(attempt: int) -> None:
+    several = [*paused(20.0, 40.0), *paused(30.0, 50.0, "n/a", 1), *paused(55.0, 56.0, index=2)]
+    caught = on_gpu(19.0, 42.0, attempt=attempt, turn_s=11.0)
+    assert energy(run([caught], events=several)).requests_j == (pytest.approx(1100.0),)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "service_s"), [("expired", 12.0), ("aborted", 12.0), ("unfinished", None)]
+)
+def test_what_ends_unserved_in_a_pause_drew_until_that_began(outcome: Any, service_s: float | None) -> None:
+    vain = replace(on_gpu(18.0, 12.0), outcome=outcome, service_s=service_s)
+    assert energy(run([vain], events=paused(20.0, 60.0)[:1])).requests_j == (pytest.approx(200.0),)
+
+
+def test_a_pause_that_began_in_an_earlier_segment_lasts_until_it_is_undone() -> None:
+    own = energy(run([on_gpu(19.0, 42.0)], events=paused(20.0, 60.0)[1:], side={0: {"begin_s": 30.0}}))
+    assert own.requests_j == (pytest.approx(100.0),)
+
+
+def test_what_stands_still_leaves_the_gpu_to_the_others() -> None:
+    both = energy(run([on_gpu(0.0, 4.0, "a"), on_gpu(0.0, 4.0, "b")], events=paused(1.0, 3.0, "n/a")))
+    assert both.requests_j == (pytest.approx(100.0), pytest.approx(300.0))
+
+
+def test_a_node_that_drains_is_there_while_its_work_stands_still() -> None:
+    away = [event(20.0, "onset", 1, "drain", "n"), event(50.0, "undo", 1, "drain", "n")]
+    found = energy(run([on_gpu(15.0, 10.0)], events=[*paused(18.0, 23.0), *away]))
+    assert found.nodes["n"].present_s == pytest.approx(END_S - 25.0)
+    assert found.requests_j == (pytest.approx(500.0),)
+
+
+# -- nodes that leave
 
 
 @pytest.mark.parametrize("kind", ["leave", "drain", "node_kill"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulation.metrics.occupancy import at_work_series, mean_count, merged, waiting_series
-from tests.build.records import request, run, state
+from tests.build.records import event, request, run, state
 
 EDGES_S = np.array([0.0, 10.0, 20.0, 30.0, 40.0])
 SPANS = st.lists(
@@ -33,6 +33,13 @@ def test_a_node_is_at_work_while_it_serves_anything() -> None:
     assert at_work_series(run(records, executors=states, horizon_s=40.0, slots=4), EDGES_S) == pytest.approx(
         [0.5, 0.5, 0, 0]
     )
+
+
+def test_a_node_that_a_pause_keeps_still_is_not_at_work() -> None:
+    stops = [event(5, "onset", 0, "pause", "n1/a"), event(15, "undo", 0, "pause", "n1/a")]
+    records = [request(0, 20, "a", started_s=0, service_s=20, executor="n1/a")]
+    found = at_work_series(run(records, events=stops, horizon_s=40.0, slots=4), EDGES_S)
+    assert found == pytest.approx([0.5, 0.5, 0, 0])
 
 
 @given(SPANS, st.sets(st.integers(1, 1199), max_size=20))

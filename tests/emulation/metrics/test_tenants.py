@@ -12,7 +12,7 @@ from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.records import RequestRecord
 from emulation.files import load_scenario
 from emulation.metrics.summary import summarise
-from emulation.metrics.tenants import tenant_figures
+from emulation.metrics.tenants import tenant_figures, wait_s
 from tests.build.records import request, run
 
 ROWS = st.lists(
@@ -81,6 +81,31 @@ def test_service_is_counted_in_seconds_and_in_weighted_tokens() -> None:
     assert found is not None
     assert (found.tenants["t"].service_s, found.tenants["t"].weighted_tokens) == (3.0, 140.0)
     assert found.tenants["t"].wait_max_s == 5.0, "what was never served waited, too"
+
+
+@pytest.mark.parametrize(
+    ("line", "waited_s"),
+    [
+        ({"outcome": "unfinished", "started_s": 10.0, "service_s": None}, 0.0),
+        ({"outcome": "unfinished", "started_s": 25.0, "service_s": None}, 15.0),
+        ({"outcome": "unfinished", "started_s": None, "service_s": None}, 50.0),
+        ({"outcome": "expired", "started_s": 20.0, "service_s": 40.0}, 10.0),
+        ({"outcome": "expired", "started_s": 20.0, "service_s": 40.0, "enqueued_s": 13.0, "transfer_s": 6.0}, 7.0),
+        ({"outcome": "expired", "started_s": None, "enqueued_s": 13.0, "transfer_s": 6.0}, 47.0),
+        ({"outcome": "unfinished", "started_s": None, "dispatched_s": 58.0, "enqueued_s": None,
+          "transfer_s": 6.0}, 48.0),
+        ({"outcome": "expired", "started_s": None, "enqueued_s": None, "transfer_s": 6.0}, 44.0),
+        ({"outcome": "rejected", "started_s": None, "dispatched_s": None, "enqueued_s": None}, 50.0),
+        ({"outcome": "unfinished", "started_s": 14.0, "service_s": None, "dispatched_s": 30.0, "attempt": 2,
+          "enqueued_s": 31.0, "transfer_s": 2.0}, 4.0),
+        ({"outcome": "done", "started_s": 30.0, "service_s": 27.0, "transfer_s": 6.0}, 17.0),
+    ],
+)  # fmt: skip
+def test_a_wait_is_neither_service_nor_transfer_whatever_became_of_it(
+    line: dict[str, Any], waited_s: float
+) -> None:
+    """It arrives at 10 and is over at 60."""
+    assert wait_s(request(10.0, 50.0, **line)) == pytest.approx(waited_s)
 
 
 def test_who_says_nothing_is_nobody() -> None:

@@ -20,7 +20,7 @@ from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.measured import Measured
 from emulation.domain.power import NodeWatts
 from emulation.domain.request import OUTCOMES, Request
-from emulation.domain.truth import RequestTruth
+from emulation.domain.truth import Condition, RequestTruth
 from emulation.executor import Job, NodeState
 from serve_apps.gateway.others import Others
 from serve_apps.gateway.server.books import Books
@@ -273,6 +273,8 @@ def test_a_node_draws_its_idle_power_and_what_is_at_work_adds() -> None:
     node.submit("d0", Job(request(0, 0.0), RequestTruth(noise=(1.0,)), 1), 0.0)
     assert drawn(watts) == {("edgebed_node_power_watts", "d0"): 100.0}
     assert drawn(NodeWatts(20.0, 50.0, None)) == drawn(NodeWatts(None, None, None)) == {}
+    node.faults.set_condition(0, Condition(paused=True), 0.0)
+    assert drawn(watts) == {("edgebed_node_power_watts", "d0"): 20.0}, "what stands still draws nothing"
 
 
 def test_a_run_says_since_when_it_follows_its_plan_and_what_it_holds() -> None:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from edgebed.report import compare_runs, plots_time, timelines
-from edgebed.runs.comparison import played_events
 from edgebed.runs.folder_runs import kept_runs
 from edgebed.runs.layout import layout_of
 from emulation.recording import write_whole
@@ -21,7 +20,7 @@ def main(folder: Path) -> None:
     """Write demo-latency.png and demo-modes.png."""
     layout = layout_of(folder)
     runs, scenario = kept_runs(layout).runs(), layout.scenario()
-    comparison = compare_runs(runs, played_events(runs, scenario))
+    comparison = compare_runs(runs, scenario.events)
     modes = timelines.executor_modes(next(r for r in runs if r.header.scheme == "MA"), "modes", "MA")
     if modes is None:
         raise SystemExit(f"{folder}: the run of MA has no executor in its record")

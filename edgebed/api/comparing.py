@@ -13,7 +13,7 @@ from edgebed.commands.console import hushed
 from edgebed.commands.options import adjusted, default_folder
 from edgebed.report.model import Comparison, compare_runs
 from edgebed.runs.asked import Asked, carry_out
-from edgebed.runs.comparison import Outcome, check, conclude, nothing_whole, played_events
+from edgebed.runs.comparison import Outcome, check, conclude, nothing_whole
 from edgebed.runs.failure import WorkError
 from edgebed.runs.layout import Layout, layout_of
 from edgebed.runs.virtual import simulate_in_memory
@@ -116,7 +116,7 @@ def read(folder: str | Path, baseline: str | None = None) -> Result:
 def _of_runs(runs: Sequence[Any], scenario: Scenario) -> Comparison:
     return compare_runs(
         runs,
-        played_events(runs, scenario),
+        scenario.events,
         sites={n.id: n.site for n in scenario.testbed.nodes},
         testbed=scenario.testbed,
         slo=scenario.slo,

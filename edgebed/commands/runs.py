@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
@@ -135,8 +135,7 @@ def compare(
 ) -> None:
     """Print the tables of runs from several folders, experiment by experiment."""
     groups, troubles = _groups(folders)
-    show(groups, baseline, as_json)
-    _conclude(troubles)
+    _conclude(troubles, show(groups, baseline, as_json))
 
 
 @app.command(cls=Command)
@@ -170,10 +169,11 @@ def export(
     if parquet and not has_parquet():
         raise ConfigError("--parquet: pyarrow is not installed; pip install 'edgebed[frames]', or take --csv")
     groups, troubles = _groups(folders)
+    found = {group.name: group.comparison() for group in groups}
     where = folder or default_folder("export")
     files = {}
     for name in names:
-        columns = _exported(groups, name)
+        columns = _exported(groups, found, name)
         if csv or not parquet:
             files[where / f"{name}.csv"] = csv_of(columns)
         if parquet:
@@ -182,32 +182,30 @@ def export(
     write_together(files)
     for path in files:
         out.print(f"wrote {path}", highlight=False, soft_wrap=True)
-    _conclude(troubles)
+    _conclude(troubles, found)
 
 
 def report_several(
     folders: Sequence[Path], baseline: str | None, folder: Path | None, paper: Path | None, as_json: bool
 ) -> None:
     """The report over several folders: a page over all, and one for each experiment. Leaves with 1 if something could
-    not be read."""
+    not be read or does not hold."""
     if paper is not None:
         raise ConfigError(f"--paper {paper}: is of one comparison; name one folder, or leave it out")
     from edgebed.report.html import render
-    from edgebed.report.several import page_of
+    from edgebed.report.several import page_names, page_of
     from emulation.recording import write_together
 
     groups, troubles = _groups(folders)
     found = show(groups, baseline, as_json)
     where = folder or default_folder("report")
-    names = {
-        group.name: f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', group.name).strip('-')}.html" for group in groups
-    }
+    names = page_names(found)
     files = {where / names[title]: render(of).encode() for title, of in found.items()}
     said = [f"{t.folder}: {t.why}" for t in troubles]
     where.mkdir(parents=True, exist_ok=True)
     write_together(files | {where / "report.html": page_of(found, names, said)})
     say(f"report: {where / 'report.html'}")
-    _conclude(troubles)
+    _conclude(troubles, found)
 
 
 def show(groups: Sequence[Group], baseline: str | None, as_json: bool) -> dict[str, Comparison]:
@@ -258,13 +256,13 @@ def _groups(folders: Sequence[Path]) -> tuple[list[Group], list[Trouble]]:
     return groups, troubles
 
 
-def _exported(groups: Sequence[Group], name: str) -> Columns:
+def _exported(groups: Sequence[Group], found: Mapping[str, Comparison], name: str) -> Columns:
     from edgebed.report.columns import TABLES
     from edgebed.report.several import joined
 
     parts = []
     for group in groups:
-        columns = TABLES[name](group.comparison())
+        columns = TABLES[name](found[group.name])
         length = len(next(iter(columns.values()), []))
         where = " ".join(map(str, group.folders))
         parts.append({"experiment": [group.name] * length, "folders": [where] * length, **columns})
@@ -329,7 +327,10 @@ def _tell(troubles: Sequence[Trouble]) -> None:
         warn(f"{trouble.folder}: left out: {trouble.why}")
 
 
-def _conclude(troubles: Sequence[Trouble]) -> None:
-    """Leave with 1 if a folder that was asked for could not be taken."""
-    if troubles:
+def _conclude(troubles: Sequence[Trouble], found: Mapping[str, Comparison]) -> None:
+    """Leave with 1 if a folder that was asked for could not be taken, or a check of an experiment does not hold."""
+    unsound = [name for name, comparison in found.items() if not comparison.sound]
+    for name in unsound:
+        warn(f"{name}: a run is missing, was cut or failed, or a check does not hold; its report says which")
+    if troubles or unsound:
         raise typer.Exit(FAILED)

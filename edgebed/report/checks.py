@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from controller.loop import INVALID
@@ -34,8 +35,8 @@ def checks(comparison: Comparison) -> list[TableCell]:
         lines.append(TableCell(text, "CUT", "bad"))
     lines += _sources_read(comparison)
     lines += _left_out(comparison)
-    remarks = (*_few(comparison), *switch_remarks(results), *shadow_remarks(results))
-    remarks += (*recorder_remarks(results), *comparison.remarks)
+    remarks = (*_few(comparison), *_uneven_faults(comparison), *switch_remarks(results))
+    remarks += (*shadow_remarks(results), *recorder_remarks(results), *comparison.remarks)
     lines += [TableCell(text, "note", "muted") for text in remarks]
     unnamed = sum(r.summary.unnamed for r in results)
     if unnamed:
@@ -111,6 +112,14 @@ def _few(comparison: Comparison) -> list[str]:
             " (Student's t with one degree of freedom), which says nothing"
         )
     return said
+
+
+def _uneven_faults(comparison: Comparison) -> list[str]:
+    """What must be said where a fault was injected into some of the runs by hand."""
+    runs = Counter((row.event, row.type, row.target) for row in comparison.faults or ())
+    named = [f"{type} {target}" for (_, type, target), n in runs.items() if n < len(comparison.results)]
+    said = ", ".join(dict.fromkeys(named))
+    return [f"not every run went through all of the faults: {said}, injected by hand"] if named else []
 
 
 def _invalid_answers(comparison: Comparison) -> list[TableCell]:

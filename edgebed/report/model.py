@@ -12,7 +12,7 @@ from edgebed.report.stats import Interval, mean_interval, paired_difference
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.events import Event
 from emulation.domain.slo import Slo
-from emulation.metrics.evidence import fault_ledger
+from emulation.metrics.evidence import fault_ledger, played_events
 from emulation.metrics.fault_row import FaultRow
 from emulation.metrics.pace import Laws, laws_of
 from emulation.metrics.summary import Summary, summarise
@@ -226,7 +226,7 @@ def result_of(
 
 def compare_runs(
     runs: Iterable[Run],
-    events: Sequence[Event] = (),
+    events: Sequence[Event] | None = None,
     *,
     baseline: str | None = None,
     sites: Mapping[str, str] | None = None,
@@ -240,10 +240,11 @@ def compare_runs(
 ) -> Comparison:
     """Group runs by scheme (and by world, where a scheme ran in both) and measure all of them.
 
-    `events` is the scenario's event plan; with it the comparison carries a fault ledger. `testbed` states watts and
-    prices, without which there are no energy and no cost, and laws, without which there are no times of tokens; `slo`
-    states by model what these must keep. `baseline` defaults to the first scheme where there are several. Raises
-    `ValueError` for no runs, runs of different scenarios, or a baseline that was not run.
+    `events` is the scenario's event plan; with it the comparison carries a fault ledger, of each run with what was
+    injected into it by hand as well. `testbed` states watts and prices, without which there are no energy and no
+    cost, and laws, without which there are no times of tokens; `slo` states by model what these must keep. `baseline`
+    defaults to the first scheme where there are several. Raises `ValueError` for no runs, runs of different scenarios,
+    or a baseline that was not run.
     """
     results = [result_of(run, testbed, slo) for run in runs]
     scenarios = sorted({r.summary.scenario for r in results})
@@ -259,7 +260,7 @@ def compare_runs(
         schemes=schemes,
         baseline=baseline or (next(iter(schemes)) if len(schemes) > 1 else None),
         parity=parity,
-        faults=_ledger(schemes, events, sites) if events else None,
+        faults=_ledger(schemes, events, sites),
         note=note,
         left_out=tuple(left_out),
         remarks=(*remarks, *_energy_remarks(results, testbed)),
@@ -290,12 +291,18 @@ def _key(result: RunResult, results: Sequence[RunResult]) -> str:
 
 
 def _ledger(
-    schemes: Mapping[str, tuple[RunResult, ...]], events: Sequence[Event], sites: Mapping[str, str] | None
-) -> tuple[FaultEntry, ...]:
+    schemes: Mapping[str, tuple[RunResult, ...]],
+    plan: Sequence[Event] | None,
+    sites: Mapping[str, str] | None,
+) -> tuple[FaultEntry, ...] | None:
+    """Of every run, the plan and what was injected into it by hand; None where there is neither."""
+    if plan is None:
+        return None
     shared = {f.name for f in fields(FaultEntry)} & {f.name for f in fields(FaultRow)}
-    return tuple(
+    rows = tuple(
         FaultEntry(name, r.summary.seed, r.summary.world, **{field: getattr(row, field) for field in shared})
         for name, results in schemes.items()
         for r in results
-        for row in fault_ledger(r.run, events, sites)
+        for row in fault_ledger(r.run, played_events(r.run, plan), sites)
     )
+    return rows or None

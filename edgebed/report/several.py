@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 
 from edgebed.report.columns import Columns
 from edgebed.report.figures import FIGURES, NOT_MEASURED, decimals_for, number, with_interval
 from edgebed.report.model import Comparison
 from edgebed.report.page import Line, plain_page
-from edgebed.report.tables import main_rows
+from edgebed.report.tables import checks, main_rows
 from edgebed.report.text_table import TextTable
 
 _SHOWN = ("success_ratio", "mean_latency_s", "p95_s", "goodput", "fairness_norm")
@@ -43,9 +45,24 @@ def overview(found: Mapping[str, Comparison]) -> TextTable:
     return TextTable(OVERVIEW, note, columns, tuple(rows), keys=2)
 
 
+def page_names(titles: Iterable[str]) -> dict[str, str]:
+    """A name for the page of each experiment: no two alike, not even where case does not count, and none
+    `report.html`, which is the page over all."""
+    names, taken = {}, {"report"}
+    for title in titles:
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", title).strip("-.") or "experiment"
+        name = next(n for i in count(1) if (n := stem if i == 1 else f"{stem}-{i}").lower() not in taken)
+        taken.add(name.lower())
+        names[title] = f"{name}.html"
+    return names
+
+
 def page_of(found: Mapping[str, Comparison], files: Mapping[str, str], remarks: Sequence[str]) -> bytes:
     """The page over all experiments. `files`: experiment to the name of its own report."""
     lines = [Line("left out", remark, "bad") for remark in remarks]
+    for title, comparison in found.items():
+        bad = (cell for cell in checks(comparison) if cell.tone == "bad")
+        lines += [Line(cell.aside, f"{title}: {cell.text}", "bad") for cell in bad]
     tables = [overview(found)]
     for title, comparison in found.items():
         labels = [comparison.label(s) for s in comparison.schemes]
@@ -61,7 +78,8 @@ def page_of(found: Mapping[str, Comparison], files: Mapping[str, str], remarks: 
             TextTable(title, f"The whole report: {files[title]}", ("figure", "unit", *labels), rows)
         )
     paragraphs = [
-        f"{len(found)} experiments. Runs are of one where scenario, testbed and world are the same."
+        f"{len(found)} experiments. Runs are of one where scenario, testbed and world are the same, and so "
+        "are the watts, prices and SLO they are judged by."
     ]
     return plain_page("Several experiments", paragraphs, lines, tables, (), "", ())
 

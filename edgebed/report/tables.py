@@ -164,10 +164,10 @@ def fault_lines(rows: Sequence[FaultEntry]) -> list[dict[str, Any]]:
 
     `effect` and `expected` are means over the runs that could measure them, in `unit`.
     """
-    grouped: dict[tuple[int, str, str], list[FaultEntry]] = defaultdict(list)
-    for row in rows:
-        grouped[row.event, row.scheme, row.world].append(row)
-    return [_fault_line(grouped[key]) for key in sorted(grouped, key=lambda k: k[0])]
+    grouped: dict[tuple[int, str, str, str, str], list[FaultEntry]] = defaultdict(list)
+    for row in rows:  # what was injected by hand may have the number of something else in another run
+        grouped[row.event, row.type, row.target, row.scheme, row.world].append(row)
+    return [_fault_line(grouped[key]) for key in sorted(grouped, key=lambda k: k[:3])]
 
 
 def _fault_line(entries: list[FaultEntry]) -> dict[str, Any]:

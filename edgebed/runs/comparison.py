@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter
-
 from edgebed.commands.console import progress_bar, warn
 from edgebed.report import Comparison, ParityReport, compare_runs, write_csv, write_report
 from edgebed.runs.failure import Failure
-from edgebed.runs.folder_runs import kept_runs
+from edgebed.runs.folder_runs import FolderRuns, kept_runs
 from edgebed.runs.layout import Layout
 from edgebed.runs.manifest import check_baseline, manifest_of
 from edgebed.runs.virtual import Task, run_tasks
@@ -18,7 +16,6 @@ from edgebed.wiring.controllers import build_controllers
 from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.reasoners import check_reasoner
 from edgebed.wiring.switching import check_switches
-from emulation.domain.events import Event
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.metrics.shares import share_text
@@ -28,8 +25,6 @@ from emulation.recording import Run, read_run
 from workloads.accounting import Accounting, summed
 from workloads.outside import check_outside
 from workloads.traces import check_traces
-
-_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> None:
@@ -118,25 +113,45 @@ def conclude(
     runs = kept.runs() or (list(kept.cut.values()) if outcome is None else [])
     if not runs:
         return None
+    chosen = _baseline(baseline or kept.baseline, runs, given=baseline is not None)
+    return comparison_of(kept, runs, scenario, chosen, made.parity or layout.parity(), note)
+
+
+def comparison_of(
+    kept: FolderRuns,
+    runs: Sequence[Run],
+    scenario: Scenario,
+    baseline: str | None = None,
+    parity: ParityReport | None = None,
+    note: str = "",
+) -> Comparison:
+    """Runs of one experiment as tables and reports want them, with every check that what is kept allows.
+
+    Raises `ValueError` for a baseline that was not run.
+    """
     return compare_runs(
         runs,
-        played_events(runs, scenario),
-        baseline=_baseline(baseline or kept.baseline, runs, given=baseline is not None),
+        scenario.events,
+        baseline=baseline,
         sites={n.id: n.site for n in scenario.testbed.nodes},
         testbed=scenario.testbed,
         slo=scenario.slo,
-        parity=made.parity or layout.parity(),
+        parity=parity,
         note=note or scenario.note,
         left_out=kept.left_out,
-        remarks=kept.remarks,
+        remarks=kept.said(),
         workload=_read(kept.workload, runs),
     )
 
 
 def _read(found: Mapping[tuple[str, int], tuple[Accounting, ...]], runs: Sequence[Run]) -> list[Accounting]:
-    """What the sources read, summed over seeds: each seed once, as all schemes are asked the same."""
+    """What the sources read, summed over seeds: each seed once, as all schemes are asked the same; of a seed, a run
+    whose sources do not add up if there is one."""
     shown = {(run.header.scheme, run.header.seed) for run in runs}
-    by_seed = {seed: own for (scheme, seed), own in found.items() if (scheme, seed) in shown}
+    by_seed: dict[int, tuple[Accounting, ...]] = {}
+    for pair, own in found.items():
+        if pair in shown and (pair[1] not in by_seed or not all(account.adds_up for account in own)):
+            by_seed[pair[1]] = own
     return summed(account for own in by_seed.values() for account in own)
 
 
@@ -163,20 +178,6 @@ def write_files(comparison: Comparison, layout: Layout) -> None:
         layout.save_parity(comparison.parity)
     write_report(comparison, layout.report)
     write_csv(comparison, layout.root / "summary.csv")
-
-
-def played_events(runs: Sequence[Run], scenario: Scenario) -> list[Event]:
-    """The scenario's plan, followed by what was injected by hand while the runs went on, as their records have it."""
-    events = list(scenario.events)
-    injected = {
-        r.event: r.detail["spec"]
-        for run in runs
-        for r in run.events
-        if r.event >= len(events) and "spec" in r.detail
-    }
-    for number in sorted(injected):
-        events.append(_EVENT.validate_python(injected[number]))
-    return events
 
 
 def figures(summary: Summary) -> str:

@@ -47,6 +47,14 @@ class FolderRuns:
         paired = {p: run for p, run in self.whole.items() if p[1] not in open_seeds}
         return list((paired if {s for s, _ in paired} == schemes else self.whole).values())
 
+    def said(self) -> list[str]:
+        """The remarks, and that its runs were made by different versions where they were."""
+        runs = (*self.whole.values(), *self.cut.values())
+        versions = sorted({run.header.edgebed or "unknown" for run in runs})
+        if len(versions) < 2:
+            return list(self.remarks)
+        return [*self.remarks, f"its runs were made by different versions of edgebed: {', '.join(versions)}"]
+
 
 def kept_runs(
     layout: Layout, known: Mapping[Pair, Run] | None = None, failed: Mapping[Pair, str] | None = None
@@ -73,9 +81,6 @@ def kept_runs(
             _take(kept, folder, pair, manifest, (known or {}).get(pair))
     if earlier := len(list((layout.root / SEGMENTS).glob("*"))):
         kept.remarks.append(f"{earlier} earlier segments of its record are below {layout.root / SEGMENTS}")
-    versions = sorted({run.header.edgebed or "unknown" for run in (*kept.whole.values(), *kept.cut.values())})
-    if len(versions) > 1:
-        kept.remarks.append(f"its runs were made by different versions of edgebed: {', '.join(versions)}")
     return kept
 
 

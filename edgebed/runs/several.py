@@ -1,26 +1,41 @@
 """Runs of several folders: those of one experiment side by side, and never a mean over different ones.
 
-Runs are of one experiment where scenario, testbed and world are the same, by their digests; folders of it are put
-together as long as they do not hold different runs of the same scheme and seed, which nothing could tell apart.
+Runs are of one experiment where scenario, testbed and world are the same, by their digests, and where they are judged
+by the same watts, prices and SLO; folders of it are put together as long as they do not hold different runs of the same
+scheme and seed, which nothing could tell apart.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from edgebed.report.model import Comparison, LeftOut, compare_runs
-from edgebed.runs.comparison import played_events
-from edgebed.runs.folder_runs import Pair, kept_runs
+from edgebed.report.model import Comparison, ParityReport, ParityRow
+from edgebed.runs.comparison import comparison_of
+from edgebed.runs.folder_runs import FolderRuns, Pair, kept_runs
 from edgebed.runs.found import Trouble, roots_below
 from edgebed.runs.layout import Layout
 from emulation.domain.mistakes import Mistake
 from emulation.domain.scenario import Scenario
+from emulation.metrics.switches import decided_by
 from emulation.recording import RECORD_FILE, Run
 
-Experiment = tuple[str | None, str | None, str, str]
-"""Digests of scenario and testbed, world; and the folder of what has no digests."""
+
+class Experiment(NamedTuple):
+    """What runs must share to be put together."""
+
+    scenario: str | None
+    """Digest."""
+    testbed: str | None
+    """Digest."""
+    world: str
+    folder: str
+    """Of what has no digests; else empty."""
+    judged_by: str
+    """Watts, prices and SLO, which are in no digest: figures follow from them, not runs."""
 
 
 @dataclass(slots=True)
@@ -30,36 +45,42 @@ class Group:
     name: str
     scenario: Scenario
     experiment: Experiment
-    runs: dict[Pair, Run] = field(default_factory=dict)
+    kept: FolderRuns = field(default_factory=FolderRuns)
+    """Of all its folders together."""
     folders: list[Path] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    parity: list[ParityRow] = field(default_factory=list)
+
+    @property
+    def runs(self) -> dict[Pair, Run]:
+        """Its whole runs."""
+        return self.kept.whole
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know of where its records come from."""
+        return self.kept.remarks
 
     def comparison(self, baseline: str | None = None) -> Comparison:
-        """As tables and reports want it; `baseline`: if it was run here, else the first scheme."""
-        runs = list(self.runs.values())
-        known = baseline if any(run.header.scheme == baseline for run in runs) else None
-        testbed = self.scenario.testbed
-        return compare_runs(
-            runs,
-            played_events(runs, self.scenario),
-            baseline=known,
-            sites={n.id: n.site for n in testbed.nodes},
-            testbed=testbed,
-            note=self.scenario.note,
-            left_out=[out for out in self.left_out if (out.scheme, out.seed) not in self.runs],
-            remarks=[*self.remarks, *self._uneven()],
-        )
+        """As tables and reports want it; `baseline`: if it was run here, else its own, else the first scheme."""
+        left_out = [out for out in self.kept.left_out if (out.scheme, out.seed) not in self.runs]
+        kept = replace(self.kept, left_out=left_out)
+        runs = kept.runs()
+        kept.remarks = [*kept.remarks, *(_uneven(runs) if len(self.folders) > 1 else ())]
+        ran = {run.header.scheme for run in runs}
+        known = next((name for name in (baseline, kept.baseline) if name in ran), None)
+        parity = ParityReport(tuple(self.parity)) if self.parity else None
+        return comparison_of(kept, runs, self.scenario, known, parity)
 
-    def _uneven(self) -> list[str]:
-        """What a reader must know where schemes were run on different seeds."""
-        seeds: dict[str, list[int]] = {}
-        for scheme, seed in sorted(self.runs):
-            seeds.setdefault(scheme, []).append(seed)
-        if len({tuple(own) for own in seeds.values()}) < 2:
-            return []
-        said = "; ".join(f"{scheme}: {', '.join(map(str, own[:12]))}" for scheme, own in seeds.items())
-        return [f"schemes were run on different seeds ({said}); differences are over those that both have"]
+
+def _uneven(runs: Sequence[Run]) -> list[str]:
+    """What a reader must know where schemes were run on different seeds."""
+    seeds: dict[str, list[int]] = {}
+    for scheme, seed in sorted((run.header.scheme, run.header.seed) for run in runs):
+        seeds.setdefault(scheme, []).append(seed)
+    if len({tuple(own) for own in seeds.values()}) < 2:
+        return []
+    said = "; ".join(f"{scheme}: {', '.join(map(str, own[:12]))}" for scheme, own in seeds.items())
+    return [f"schemes were run on different seeds ({said}); differences are over those that both have"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +89,15 @@ class _Part:
 
     root: Path
     scenario: Scenario
-    runs: dict[Pair, Run]
-    left_out: list[LeftOut]
-    remarks: list[str]
+    kept: FolderRuns
+    parity: tuple[ParityRow, ...]
+
+    @property
+    def experiment(self) -> Experiment:
+        header = next(iter(self.kept.whole.values())).header
+        digests = (header.scenario_digest, header.testbed_digest)
+        apart = "" if None not in digests else str(self.root.resolve())
+        return Experiment(*digests, header.world, apart, _judged_by(self.scenario))
 
 
 def groups_of(folders: Iterable[Path]) -> tuple[list[Group], list[Trouble]]:
@@ -99,39 +126,63 @@ def _part(root: Path, asked: Path) -> _Part | Trouble:
     """The whole runs of a comparison; only the one whose own folder was asked for."""
     layout = Layout(root)
     try:
-        scenario, kept = layout.scenario(), kept_runs(layout)
+        scenario, kept, parity = layout.scenario(), kept_runs(layout), layout.parity()
     except (Mistake, ValueError) as error:
         return Trouble(root, str(error).removeprefix(f"{root}: "))
-    runs, left_out = dict(kept.whole), kept.left_out
+    rows = () if parity is None else parity.rows
     if asked != root and (asked / RECORD_FILE).exists():
-        own = [pair for pair in {**kept.whole, **kept.cut} if layout.run_folder(*pair) == asked]
-        runs = {pair: run for pair, run in runs.items() if pair in own}
-        left_out = [out for out in left_out if (out.scheme, out.seed) in own]
-    if not runs:
-        why = "; ".join(f"{o.scheme} seed {o.seed}: {o.how}: {o.why}" for o in left_out[:3]) or "holds no run"
-        return Trouble(root, f"no whole run ({why})")
-    return _Part(root, scenario, runs, left_out, kept.remarks)
+        kept = _only(kept, [p for p in (*kept.whole, *kept.cut) if layout.run_folder(*p) == asked])
+        names = {n for run in kept.whole.values() for n in (run.header.scheme, decided_by(run))}
+        rows = tuple(row for row in rows if row.scheme in names)
+    if not kept.whole:
+        said = (f"{o.scheme} seed {o.seed}: {o.how}: {o.why}" for o in kept.left_out[:3])
+        return Trouble(root, f"no whole run ({'; '.join(said) or 'holds no run'})")
+    return _Part(root, scenario, kept, rows)
+
+
+def _only(kept: FolderRuns, pairs: Sequence[Pair]) -> FolderRuns:
+    return replace(
+        kept,
+        whole={pair: run for pair, run in kept.whole.items() if pair in pairs},
+        cut={pair: run for pair, run in kept.cut.items() if pair in pairs},
+        left_out=[out for out in kept.left_out if (out.scheme, out.seed) in pairs],
+    )
+
+
+def _judged_by(scenario: Scenario) -> str:
+    plain = scenario.model_dump(mode="json", include={"slo", "testbed"})
+    told = (plain.get("slo"), *(plain["testbed"].get(name) for name in ("power", "prices")))
+    return json.dumps(told, sort_keys=True)
 
 
 def _sort_in(groups: list[Group], part: _Part) -> None:
-    header = next(iter(part.runs.values())).header
-    digests = (header.scenario_digest, header.testbed_digest)
-    apart = "" if None not in digests else str(part.root.resolve())
-    experiment = (*digests, header.world, apart)
-    same = [group for group in groups if group.experiment == experiment]
-    group = next((g for g in same if not _clash(g, part)), None)
+    like = [group for group in groups if group.experiment == part.experiment]
+    group = next((g for g in like if not _clash(g, part)), None)
     if group is None:
-        group = Group(part.scenario.name, part.scenario, experiment)
-        if same:
-            group.remarks.append(
-                f"{part.root}: not put together with {same[0].folders[0]}, which holds other runs of the same scheme"
-                " and seed"
-            )
+        group = Group(part.scenario.name, part.scenario, part.experiment)
+        group.remarks += _why_apart(groups, like, part)
         groups.append(group)
-    group.runs |= {pair: run for pair, run in part.runs.items() if pair not in group.runs}
+    kept = group.kept
+    kept.whole |= {pair: run for pair, run in part.kept.whole.items() if pair not in kept.whole}
+    kept.cut |= {pair: run for pair, run in part.kept.cut.items() if pair not in kept.cut}
+    kept.left_out += part.kept.left_out
+    kept.remarks += [r for r in part.kept.remarks if r not in kept.remarks]
+    kept.workload |= part.kept.workload
+    kept.baseline = kept.baseline or part.kept.baseline
+    group.parity += [row for row in part.parity if row not in group.parity]
     group.folders.append(part.root)
-    group.left_out += part.left_out
-    group.remarks += [r for r in part.remarks if r not in group.remarks]
+
+
+def _why_apart(groups: Sequence[Group], like: Sequence[Group], part: _Part) -> list[str]:
+    """What a reader must know of a folder that could have been put together with another."""
+    ran = part.experiment._replace(judged_by="")
+    same = [group for group in groups if group.experiment._replace(judged_by="") == ran]
+    if not same:
+        return []
+    first, why = same[0], "is judged by other watts, prices or another SLO"
+    if like:
+        first, why = like[0], "holds other runs of the same scheme and seed"
+    return [f"{part.root}: not put together with {first.folders[0]}, which {why}"]
 
 
 def _clash(group: Group, part: _Part) -> bool:
@@ -139,7 +190,7 @@ def _clash(group: Group, part: _Part) -> bool:
     return any(
         pair in group.runs
         and (group.runs[pair].header, group.runs[pair].requests) != (run.header, run.requests)
-        for pair, run in part.runs.items()
+        for pair, run in part.kept.whole.items()
     )
 
 

@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import inf, log
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from emulation.domain.events import GOES_AWAY, Drift, Event, LlmOutage, Ramp, Slowdown
 from emulation.domain.records import DecisionRecord
@@ -34,21 +37,33 @@ from emulation.metrics.stops import error_row, pause_row
 from emulation.metrics.view import RunView, is_exchange
 
 TOO_LITTLE = "too little work passed to tell"
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def played_events(run: RunView, plan: Sequence[Event]) -> list[Event | None]:
+    """The plan, followed by what was injected by hand while the run went on, as its own record has it; None for a
+    number of which it has no onset."""
+    injected = {r.event: r.detail["spec"] for r in run.events if r.event >= len(plan) and "spec" in r.detail}
+    later = range(len(plan), 1 + max(injected, default=-1))
+    return [*plan, *(_EVENT.validate_python(injected[n]) if n in injected else None for n in later)]
 
 
 def fault_ledger(
-    run: RunView, events: Sequence[Event], sites: Mapping[str, str] | None = None
+    run: RunView, events: Sequence[Event | None], sites: Mapping[str, str] | None = None
 ) -> list[FaultRow]:
-    """One row per event of the plan, in its order.
+    """One row per event of the plan, in its order; none where there is None (`played_events`).
 
     `sites` maps nodes to sites; without it a link delay that shows on no pair of nodes cannot be told from
     one that no traffic crossed.
     """
-    return [_row(run, events, index, sites) for index in range(len(events))]
+    return [_row(run, events, i, sites) for i, event in enumerate(events) if event is not None]
 
 
-def _row(run: RunView, events: Sequence[Event], index: int, sites: Mapping[str, str] | None) -> FaultRow:
-    event, window = events[index], window_of(run, index)
+def _row(
+    run: RunView, events: Sequence[Event | None], index: int, sites: Mapping[str, str] | None
+) -> FaultRow:
+    event: Any = events[index]
+    window = window_of(run, index)
     blank = FaultRow(index, event.kind, event.target)
     if window is None:
         if end_s(run) <= event.at_s:

@@ -37,7 +37,8 @@ class Case:
     """One event of the plan that took effect in one run: what its evidence is looked for in."""
 
     run: RunView
-    events: Sequence[Event]
+    events: Sequence[Event | None]
+    """By their numbers; None: of another run, or it never began."""
     blank: FaultRow
     """Its row, without evidence."""
     span: Span

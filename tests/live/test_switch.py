@@ -10,8 +10,7 @@ from typing import Any
 
 import httpx2
 
-from edgebed.runs.comparison import played_events
-from emulation.metrics.evidence import fault_ledger
+from emulation.metrics.evidence import fault_ledger, played_events
 from emulation.metrics.switches import decided_by
 from tests.build.live import TOKEN, LiveRun, scenario
 from tests.build.waiting import eventually
@@ -75,5 +74,5 @@ def test_another_scheme_decides_under_load_and_so_does_a_gateway_that_is_killed_
     assert all(d.landed_s is not None and d.landed_s <= back.t_s for d in landed), (
         "and no more once it went out"
     )
-    rows = fault_ledger(run, played_events([run], scenario(events=plan)))
+    rows = fault_ledger(run, played_events(run, scenario(events=plan).events))
     assert [row.landed for row in rows] == [None, True]

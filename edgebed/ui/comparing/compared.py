@@ -13,7 +13,6 @@ from edgebed.report.page import key
 from edgebed.report.palette import scheme_looks
 from edgebed.report.serving_table import serving_columns, serving_headings, serving_rows
 from edgebed.report.tables import FigureRow, main_rows, paired_rows
-from edgebed.runs.comparison import played_events
 from edgebed.runs.folder_runs import FolderRuns, kept_runs
 from edgebed.runs.layout import Layout, layout_of
 from edgebed.ui.comparing.leading import Headline, headline
@@ -124,7 +123,7 @@ def _comparison(layout: Layout, kept: FolderRuns, runs: Sequence[Run]) -> Compar
     schemes = {run.header.scheme for run in runs}
     return compare_runs(
         runs,
-        played_events(runs, scenario),
+        scenario.events,
         baseline=kept.baseline if kept.baseline in schemes else None,
         sites={n.id: n.site for n in scenario.testbed.nodes},
         testbed=scenario.testbed,
@@ -183,7 +182,7 @@ def _pictures(comparison: Comparison) -> dict[str, str]:
 
 def _events(comparison: Comparison, seed: int) -> tuple[tuple[str, tuple[Row, ...]], ...]:
     """What happened, and what each scheme did about it: of the events that any run of this seed was hit by."""
-    found: dict[int, tuple[str, list[Row]]] = {}
+    found: dict[tuple[int, str, str], tuple[str, list[Row]]] = {}
     for name, results in comparison.schemes.items():
         run = next((r.run for r in results if r.summary.seed == seed), None)
         if run is None:
@@ -191,8 +190,10 @@ def _events(comparison: Comparison, seed: int) -> tuple[tuple[str, tuple[Row, ..
         onsets = {e.event: e for e in run.events if e.phase == "onset"}
         for reaction in reactions(run):
             band = reaction.band
-            text = event_text(onsets[band.number], band, run.header.horizon_s)
-            found.setdefault(band.number, (text, []))[1].append(row_of(name, reaction))
+            onset = onsets[band.number]
+            text = event_text(onset, band, run.header.horizon_s)
+            of = (band.number, onset.type, onset.target)
+            found.setdefault(of, (text, []))[1].append(row_of(name, reaction))
     return tuple((text, tuple(rows)) for text, rows in found.values())
 
 

@@ -11,22 +11,12 @@ from docs.generate.markdown import cell, table
 from docs.generate.sources import field_docs
 from edgebed.api.result import Result
 from edgebed.report.columns import TABLES
+from edgebed.report.figures import ONE_VALUE
 from emulation.domain import records
 from emulation.metrics.summary import ModelSummary, Summary
+from emulation.metrics.tenants import Tenant
 
-LEFT_OUT = (
-    "kind",
-    "scenario",
-    "scheme",
-    "seed",
-    "world",
-    "conservation",
-    "per_model",
-    "ends",
-    "control_calls",
-    "links_s",
-    "switches",
-)
+LEFT_OUT = ("kind", "scenario", "scheme", "seed", "world")
 ROWS: dict[str, tuple[Any, str]] = {
     "requests": (records.RequestRecord, "per request; also `latency_s` (of served ones) and `node`"),
     "decisions": (records.DecisionRecord, "per decision; what is no single value is JSON"),
@@ -35,8 +25,9 @@ ROWS: dict[str, tuple[Any, str]] = {
         "per change of an executor, in force until its next one; also `node`",
     ),
     "events": (records.EventRecord, "per step of an event; `detail` is JSON"),
-    "summaries": (Summary, "per run; also `conserved`, `control_calls_total` and `ends_<outcome>`"),
+    "summaries": (Summary, "per run; also `conserved` and `ends_<outcome>`"),
     "models": (ModelSummary, "per run and model"),
+    "tenants": (Tenant, "per run and tenant, whose name is `tenant`; none where no request names one"),
 }
 
 
@@ -113,7 +104,8 @@ def _tables() -> str:
     for name in TABLES:
         if name in ROWS:
             cls, said = ROWS[name]
-            listed = ", ".join(f"`{f.name}`" for f in fields(cls) if f.name not in LEFT_OUT)
+            names = ONE_VALUE if cls is Summary else [f.name for f in fields(cls)]
+            listed = ", ".join(f"`{n}`" for n in names if n not in LEFT_OUT)
             rows.append([f"`{name}`", cell(said), listed])
         else:
             rows.append([f"`{name}`", cell(_first(TABLES[name])), ""])

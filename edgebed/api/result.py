@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgebed.report.columns import TABLES, Columns
+from edgebed.report.figures import SCALARS
 from edgebed.report.model import Comparison, LeftOut
 from edgebed.report.stats import Interval
 from emulation.domain.mistakes import ConfigError, did_you_mean
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from edgebed.report.theme import Drawing
-
-_NO_FIGURES = ("seed", "speedup", "interrupted")
-"""Numbers of a summary that say how it was run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,8 @@ class Result:
         return self.comparison.difference(scheme, figure)
 
     def columns(self, table: str) -> Columns:
-        """A table as plain lists: `requests`, `decisions`, `executors`, `events`, `summaries` or `models`.
+        """A table as plain lists: `requests`, `decisions`, `executors`, `events`, `summaries`, `models` or
+        `tenants`.
 
         A column's name has its unit: `_s` virtual seconds, `_bytes`; shares and ratios are from 0 to 1. None: not
         measured. Raises `ConfigError` for another table.
@@ -151,13 +150,6 @@ class Result:
     def _known(self, scheme: str, figure: str | None = None) -> None:
         if scheme not in self.comparison.schemes:
             raise ConfigError(f"scheme {scheme!r}: was not run; {did_you_mean(str(scheme), self.schemes)}")
-        if figure is not None and figure not in figures(self.comparison):
-            hint = did_you_mean(str(figure), figures(self.comparison))
+        if figure is not None and figure not in SCALARS:
+            hint = did_you_mean(str(figure), list(SCALARS))
             raise ConfigError(f"figure {figure!r}: is none of a run; {hint}")
-
-
-def figures(comparison: Comparison) -> list[str]:
-    """The figures of `Summary` that are one number, or None."""
-    summary: Any = comparison.results[0].summary
-    names = [n for n in (*summary.__dataclass_fields__, "control_calls_total") if n not in _NO_FIGURES]
-    return [n for n in names if getattr(summary, n) is None or isinstance(getattr(summary, n), int | float)]

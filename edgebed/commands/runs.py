@@ -46,7 +46,7 @@ SomeFolders = Annotated[
     ),
 ]
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?)?")
-Table = Literal["requests", "decisions", "executors", "events", "summaries", "models"]
+Table = Literal["requests", "decisions", "executors", "events", "summaries", "models", "tenants"]
 
 
 @app.command("list", cls=Command)
@@ -145,7 +145,7 @@ def export(
         str,
         typer.Option(
             "--tables",
-            help="Which tables, comma-separated: requests, decisions, executors, events, summaries, models.",
+            help="Which tables, comma-separated: requests, decisions, executors, events, summaries, models, tenants.",
         ),
     ] = "summaries,models",
     csv: Annotated[bool, typer.Option("--csv", help="Write CSV files; what is written by default.")] = False,

@@ -15,10 +15,12 @@ from typing import Any
 import orjson
 
 from edgebed.harmless import harmless_cell
+from edgebed.report.figures import ONE_VALUE
 from edgebed.report.model import Comparison, RunResult
 from emulation.domain.records import DecisionRecord, EventRecord, ExecutorRecord, RequestRecord
 from emulation.metrics.pace import pace_of
-from emulation.metrics.summary import ModelSummary, Summary
+from emulation.metrics.summary import ModelSummary
+from emulation.metrics.tenants import Tenant
 from emulation.metrics.view import latency_s, node_of
 
 Columns = dict[str, list[Any]]
@@ -76,18 +78,12 @@ def events(comparison: Comparison) -> Columns:
 
 def summaries(comparison: Comparison) -> Columns:
     """A row per run: every figure of its `Summary` that is one value; `conserved` says whether its books balance."""
-    names = [f.name for f in fields(Summary) if f.name not in ("scenario", "scheme", "seed", "world")]
-    plain = [n for n in names if all(_is_plain(getattr(r.summary, n)) for r in comparison.results)]
+    names = [name for name in ONE_VALUE if name not in _HEAD]
     found = of_rows(
-        (*_HEAD, *plain, "control_calls_total", "conserved"),
+        (*_HEAD, *names, "conserved"),
         (
-            (
-                *_head(comparison, scheme, r),
-                *(getattr(r.summary, n) for n in plain),
-                r.summary.control_calls_total,
-                r.summary.conservation.ok,
-            )
-            for scheme, r in _runs(comparison)
+            (*head, *(getattr(r.summary, n) for n in names), r.summary.conservation.ok)
+            for head, r in _headed(comparison)
         ),
     )
     outcomes = dict.fromkeys(o for r in comparison.results for o in r.summary.ends)
@@ -105,6 +101,21 @@ def models(comparison: Comparison) -> Columns:
     )
 
 
+def tenants(comparison: Comparison) -> Columns:
+    """A row per run and tenant: every figure of `Tenant`; none where no request names one."""
+    names = [f.name for f in fields(Tenant)]
+    rows = [(head, r.summary.tenants) for head, r in _headed(comparison)]
+    return of_rows(
+        (*_HEAD, "tenant", *names),
+        (
+            (*head, name, *(getattr(tenant, n) for n in names))
+            for head, figures in rows
+            if figures is not None
+            for name, tenant in figures.tenants.items()
+        ),
+    )
+
+
 TABLES: Mapping[str, Callable[[Comparison], Columns]] = {
     "requests": requests,
     "decisions": decisions,
@@ -112,6 +123,7 @@ TABLES: Mapping[str, Callable[[Comparison], Columns]] = {
     "events": events,
     "summaries": summaries,
     "models": models,
+    "tenants": tenants,
 }
 """Every table that a comparison has."""
 

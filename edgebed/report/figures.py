@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import floor, log10
 from typing import Literal
 
 from edgebed.report.stats import Interval
 from emulation.metrics.shares import share_text
+from emulation.metrics.summary import Summary
 
 NOT_MEASURED = "–"
 
@@ -103,6 +104,16 @@ PAIRED: tuple[str, ...] = (
 """Figures compared seed by seed with the baseline."""
 
 BY_NAME = {spec.name: spec for spec in FIGURES}
+
+_TYPES = {f.name: str(f.type).removesuffix(" | None") for f in fields(Summary)}
+ONE_VALUE: tuple[str, ...] = tuple(
+    dict.fromkeys((*(n for n, of in _TYPES.items() if of in ("int", "float", "str", "bool")), *BY_NAME))
+)
+"""All of a `Summary` that is one value: its plain fields, and the figures that follow from the others."""
+SCALARS: tuple[str, ...] = tuple(
+    n for n in ONE_VALUE if _TYPES.get(n, "float") in ("int", "float") and n not in ("seed", "speedup")
+)
+"""The figures among them: numbers that do not say how a run was made."""
 
 
 def decimals_for(values: Iterable[float | None], fixed: int | None = None, count: bool = False) -> int:

@@ -11,11 +11,12 @@ from edgebed.report.columns import TABLES, Columns, csv_of
 from edgebed.report.latex import latex_tables, preview
 from edgebed.report.model import Comparison
 from edgebed.report.pictures import pictures
+from edgebed.report.tenants_table import tenants_shown
 from edgebed.report.theme import Drawing
 from emulation.recording import write_together
 
 DATA = ("requests", "summaries", "models")
-"""Tables of a comparison that are written beside the data of its pictures."""
+"""Tables of a comparison that are written beside the data of its pictures; `tenants`, too, where there are any."""
 LIBRARY = "pyarrow"
 """What writes Parquet; of the extra `frames`."""
 
@@ -29,7 +30,8 @@ def write_paper(comparison: Comparison, folder: Path) -> dict[str, int]:
     cannot be written.
     """
     drawn, tables = pictures(comparison), latex_tables(comparison)
-    data = {name: TABLES[name](comparison) for name in DATA} | plotted(drawn)
+    names = (*DATA, "tenants") if tenants_shown(comparison) else DATA
+    data = {name: TABLES[name](comparison) for name in names} | plotted(drawn)
     files: dict[Path, bytes] = {}
     for name, picture in drawn.items():
         files[folder / "figures" / f"{name}.pdf"] = picture.pdf()

@@ -18,7 +18,7 @@ TENANT_COLUMNS = (
 )  # fmt: skip
 """(figure of `Tenant`, heading, unit)."""
 MOST_SHOWN = 12
-"""Tenants with rows of their own in tables, those with most requests; JSON and CSV have all."""
+"""Tenants with rows of their own in tables, those with most requests; JSON and the table `tenants` have all."""
 _SHARES = ("success_ratio", "demand_share", "received_share", "received_ratio")
 
 

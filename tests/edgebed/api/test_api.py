@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import edgebed
+from edgebed.report.figures import BY_NAME
 from edgebed.runs.failure import WorkError
 from emulation.recording import RECORD_FILE
 from tests.build.command_line import edgebed as command
@@ -109,6 +110,29 @@ def test_figures_have_intervals_and_frames_the_rows_of_the_records(made: edgebed
         if (scheme, seed) == ("sect", 0) and counted and latency is not None
     ]
     assert sum(served) / len(served) == pytest.approx(summary.mean_latency_s)
+
+
+def test_figures_of_energy_cost_slo_and_tenants_are_figures_too() -> None:
+    base = edgebed.load_scenario("tenants")
+    stated = {"tier": "estimate", "source": "test"}
+    testbed = base.testbed.model_dump()
+    testbed["power"] = [{"mode": m, "watts": w, **stated} for m, w in (("idle", 50), ("cpu", 90), ("gpu", 200))]
+    testbed["prices"] = {"currency": "EUR", "nodes": [{"per_hour": 1, **stated}]}
+    slo = {model.id: {"e2e_s": 30} for model in base.testbed.models}
+    world = edgebed.build_scenario(**{**base.model_dump(), "testbed": testbed, "slo": slo, "slots": 6})
+    result = edgebed.simulate(world, "sect")
+    row = result.columns("summaries")
+    for name in BY_NAME:
+        found = result.interval("sect", name)
+        assert row[name] == [None if found is None else found.mean], name
+    for name in ("energy_wh", "energy_request_j", "energy_request_idle_j", "cost", "slo_share", "slo_goodput"):
+        assert result.interval("sect", name) is not None, name
+    assert result.interval("sect", "tenant_fairness") is not None
+    assert result.interval("sect", "tenant_wait_s") is not None
+    assert set(result.columns("tenants")["tenant"]) == {"bulk", "steady"}
+    for name in ("energy", "serving", "tenants", "per_model", "speedup", "interrupted"):
+        with pytest.raises(edgebed.ConfigError, match="is none of a run"):
+            result.interval("sect", name)
 
 
 def test_a_data_frame_is_the_same_table(made: edgebed.Result) -> None:

@@ -15,18 +15,29 @@ import pytest
 
 from edgebed.report import Comparison, compare_runs
 from edgebed.report.columns import TABLES, csv_of
+from edgebed.report.figures import BY_NAME, SCALARS
 from edgebed.report.latex import escaped, latex_tables, preview
 from edgebed.report.paper import has_parquet, parquet_of, plotted, write_paper
 from edgebed.report.pictures import pictures
 from edgebed.report.plots import ends_by_outcome
 from edgebed.report.plots_time import latency_over_time
 from emulation.metrics.view import latency_s
-from tests.build.comparisons import synthetic_comparison, synthetic_run
+from tests.build.comparisons import SPEEDS, synthetic_comparison, synthetic_run
 
 
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
     return synthetic_comparison()
+
+
+@pytest.fixture(scope="module")
+def of_tenants() -> Comparison:
+    """The same runs, asked on behalf of two tenants."""
+    runs = []
+    for run in (synthetic_run(scheme, seed) for scheme in SPEEDS for seed in range(3)):
+        named = (replace(r, tenant=("bulk", "steady")[i % 2]) for i, r in enumerate(run.requests))
+        runs.append(replace(run, requests=tuple(named)))
+    return compare_runs(runs)
 
 
 def rows_of(content: bytes) -> list[dict[str, str]]:
@@ -76,13 +87,32 @@ def test_shares_of_ends_sum_to_one(comparison: Comparison) -> None:
 
 
 @pytest.mark.parametrize("table", list(TABLES))
-def test_tables_have_a_row_per_record_in_csv_too(table: str, comparison: Comparison) -> None:
+def test_tables_have_a_row_per_record_in_csv_too(table: str, of_tenants: Comparison) -> None:
+    comparison = of_tenants
     columns = TABLES[table](comparison)
     rows = rows_of(csv_of(columns))
     assert len(rows) == len(columns["seed"])
     assert {(r["scheme"], r["seed"]) for r in rows} == {
         (n, str(s)) for n in comparison.schemes for s in comparison.seeds
     }
+
+
+def test_every_figure_that_a_report_shows_is_a_column(comparison: Comparison) -> None:
+    columns = TABLES["summaries"](comparison)
+    assert set(BY_NAME) <= set(columns)
+    assert set(SCALARS) <= set(columns)
+    assert not {"energy", "serving", "tenants", "conservation", "per_model"} & set(columns)
+
+
+def test_every_tenant_has_its_figures(of_tenants: Comparison) -> None:
+    columns = TABLES["tenants"](of_tenants)
+    figures = [r.summary.tenants for r in of_tenants.results]
+    whole = [named for found in figures if found is not None for named in found.tenants.items()]
+    assert list(zip(columns["tenant"], columns["wait_mean_s"], strict=True)) == [
+        (name, tenant.wait_mean_s) for name, tenant in whole
+    ]
+    assert set(columns["tenant"]) == {"bulk", "steady"}
+    assert None not in columns["received_ratio"]
 
 
 def test_latency_in_the_requests_is_that_of_the_records(comparison: Comparison) -> None:
@@ -176,6 +206,14 @@ def test_a_folder_for_a_paper_has_everything_once(comparison: Comparison, tmp_pa
         assert rf"\input{{tables/{file.stem}}}" in said
 
 
+def test_a_folder_for_a_paper_has_its_tenants(
+    of_tenants: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgebed.report.paper.pictures", lambda _: {})
+    write_paper(of_tenants, tmp_path)
+    assert len(rows_of((tmp_path / "data" / "tenants.csv").read_bytes())) == 2 * len(of_tenants.results)
+
+
 def test_nothing_is_left_of_a_folder_that_could_not_be_written(
     comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,8 +226,8 @@ def test_nothing_is_left_of_a_folder_that_could_not_be_written(
 
 
 @pytest.mark.parametrize("table", list(TABLES))
-def test_parquet_holds_what_csv_holds(table: str, comparison: Comparison) -> None:
+def test_parquet_holds_what_csv_holds(table: str, of_tenants: Comparison) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    columns = TABLES[table](comparison)
+    columns = TABLES[table](of_tenants)
     read = parquet.read_table(io.BytesIO(parquet_of(columns))).to_pydict()
     assert read == columns

@@ -13,7 +13,7 @@ from controller.agents.reasoner import OPENAI
 from edgebed.report.decisions import compact
 from edgebed.report.figures import number
 from edgebed.report.model import compare_runs
-from edgebed.report.reasoning import REASONING_COLUMNS, RoleAccount, accounts_of, cells
+from edgebed.report.reasoning import REASONING_COLUMNS, RoleAccount, accounts_of, cells, is_answer
 from emulation.domain.records import DecisionRecord
 from emulation.metrics.summary import Summary, summarise
 from emulation.metrics.view import is_exchange
@@ -102,9 +102,10 @@ def _accounts(run: Run) -> list[RoleAccount]:
 
 
 def _put(run: Run) -> Iterator[DecisionRecord]:
-    """The questions that were put to a model: what has one good option, and what a menu looks up by rule, is not."""
+    """The questions that were put to a model: what has one good option, and what a menu looks up by rule, is not, nor
+    what a model looks up itself."""
     for line in run.decisions:
-        if is_exchange(line) and line.reasoner == OPENAI:
+        if is_exchange(line) and line.reasoner == OPENAI and is_answer(line):
             exchange = line.choice["exchange"]
             if exchange.get("form") != "choice" or "menu" in exchange:
                 yield line

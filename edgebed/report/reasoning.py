@@ -32,6 +32,7 @@ class RoleAccount:
     asked: int = 0
     """Of these, with a question."""
     answers: int = 0
+    """Replies that were to be one: not those that call tools on the way, unless a call was wrong."""
     valid: int = 0
     """Answers that were syntactically right and could be carried out."""
     failed: int = 0
@@ -39,7 +40,7 @@ class RoleAccount:
     repaired: int = 0
     """Decisions that took more than one answer, and were made by the last."""
     fell_back: int = 0
-    """Decisions that something else made."""
+    """Decisions that something else made: the rules, what was in force, a person."""
     thinking_s: float = 0.0
     tokens: int = 0
     choices: int = 0
@@ -82,15 +83,18 @@ def accounts_of(results: Iterable[RunResult]) -> list[RoleAccount]:
 def _count(account: RoleAccount, lines: Sequence[DecisionRecord]) -> None:
     """Questions stand before the decision they are of, with the same actor and moment."""
     tries: dict[tuple[str, float], int] = {}
+    asked_of: dict[tuple[str, float], str] = {}
     for line in lines:
         key = (line.actor, line.t_s)
         if is_exchange(line):
-            tries[key] = tries.get(key, 0) + 1
+            tries[key] = tries.get(key, 0) + is_answer(line)
+            asked_of[key] = line.reasoner
             _count_answer(account, line, not line.violations)
             continue
         account.decisions += 1
         if key in tries:
-            replaced = line.reason.startswith(INVALID)
+            by_another = line.reasoner in (NONE, RULES) and line.reasoner != asked_of[key]
+            replaced = by_another or line.reason.startswith(INVALID)
             account.asked += 1
             account.fell_back += replaced
             account.repaired += tries[key] > 1 and not replaced
@@ -108,6 +112,12 @@ def _count_meta(account: RoleAccount, lines: Sequence[DecisionRecord]) -> None:
         _count_answer(account, line, ok)
 
 
+def is_answer(line: DecisionRecord) -> bool:
+    """Whether a reply to a reasoner's question was to be an answer: a meta-controller answers by calls of tools, others
+    look something up by them."""
+    return _role(line) == "meta" or bool(line.violations) or not line.choice["exchange"].get("calls")
+
+
 def _asked_of_it(line: DecisionRecord) -> bool:
     """Whether a round of a meta-controller was put to its reasoner: with menus, looking is done by rule."""
     exchange = line.choice["exchange"]
@@ -116,12 +126,14 @@ def _asked_of_it(line: DecisionRecord) -> bool:
 
 def _count_answer(account: RoleAccount, line: DecisionRecord, ok: bool) -> None:
     exchange, served = line.choice["exchange"], served_of(line)
+    account.thinking_s += exchange["thinking_s"]
+    account.tokens += 0 if served is None else exchange["tokens"]
+    if not is_answer(line):
+        return
     failed = exchange["failure"] is not None
     account.answers += 1
     account.failed += failed
     account.valid += ok and not failed
-    account.thinking_s += exchange["thinking_s"]
-    account.tokens += 0 if served is None else exchange["tokens"]
     menu = exchange.get("menu")
     if menu is not None and menu.get("chosen") is not None:
         account.choices += 1

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
+from weakref import finalize
 
 from controller.agents.account import Account
 from controller.agents.answer_cache import AnswerCache
@@ -23,6 +24,8 @@ from controller.agents.reasoner import OPENAI, ReasonerLabel
 from controller.agents.server import Server, size_told, too_long
 from controller.agents.survey import look_at, look_for_tools
 
+DETAIL_CHARS = 300
+"""Of what a server said of a failure."""
 LEAST_ANSWER_TOKENS = 16
 """Of an answer; a question that leaves less room in the window is not sent."""
 _HOPELESS = {
@@ -135,12 +138,12 @@ class OpenAiLlm:
             tries.lost_tokens += self.server.tokens(_chars(query))
             return Reply(failure="timeout"), backoff_s
         except openai.APIConnectionError as error:
-            tries.detail = str(error.__cause__ or error)
+            tries.detail = self._cleaned(str(error.__cause__ or error))
             return Reply(failure="connection"), backoff_s
         except openai.APIStatusError as error:
             return self._refused(error, body, tries, backoff_s)
         except (openai.APIError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-            tries.detail = f"{type(error).__name__}: {error}"
+            tries.detail = self._cleaned(f"{type(error).__name__}: {error}")
             return Reply(failure="malformed_response"), None
 
     def _refused(
@@ -148,7 +151,8 @@ class OpenAiLlm:
     ) -> tuple[Reply, float | None]:
         """A status that is no answer. Raises `ReasonerError` for one that stays."""
         status, failure = int(error.status_code), f"http_{error.status_code}"
-        param, message = _said(error)
+        param, said = _said(error)
+        message = self._cleaned(said)
         tries.detail = self.server.detail = message
         if status in (400, 422, 500, 501) and self.server.learn(body, param, message):
             tries.requests -= (
@@ -234,7 +238,7 @@ class OpenAiLlm:
         served = replace(
             found, model=config.model_name, url=config.url_told, retries=max(tries.requests - 1, 0),
             lost_tokens=tries.lost_tokens, price=config.price(asked, found.answer_tokens),
-            detail=_utf8(tries.detail)[:300] if reply.failure is not None else "",
+            detail=tries.detail if reply.failure is not None else "",
         )  # fmt: skip
         return replace(reply, served=served, tokens=asked + found.answer_tokens)
 
@@ -248,19 +252,28 @@ class OpenAiLlm:
             found = self._connect().with_options(timeout=self.config.timeout_s).models.list()
             return [one.model_dump() for one in found.data]
         except openai.APIConnectionError as error:
-            raise ConnectionError(str(error.__cause__ or error)) from error
+            raise ConnectionError(self._cleaned(str(error.__cause__ or error))) from error
         except (openai.APIError, ValueError, TypeError, AttributeError):
             return None
 
+    def _cleaned(self, text: str) -> str:
+        """What a server or its client said, on one line, short, and without secrets."""
+        return _utf8(self.config.without_secrets(" ".join(text.split())))[:DETAIL_CHARS]
+
     def _connect(self) -> Any:
         if self._client is None:
-            from openai import OpenAI
+            from openai import DefaultHttpxClient, OpenAI
 
+            from controller.agents.deadline import deadline_hooks
+
+            http = DefaultHttpxClient(event_hooks=deadline_hooks(time.monotonic))
             self._client = OpenAI(
                 base_url=self.config.base_url or os.environ.get("EDGEBED_LLM_BASE_URL"),
                 api_key=os.environ.get("OPENAI_API_KEY") or "none",
                 max_retries=0,
+                http_client=http,
             )
+            finalize(self._client, http.close)
         return self._client
 
 
@@ -271,7 +284,7 @@ def _said(error: Any) -> tuple[str | None, str]:
     message = inner.get("message") if isinstance(inner, dict) else inner
     text = str(message or error.message or "")
     param = inner.get("param") if isinstance(inner, dict) else None
-    return (param if isinstance(param, str) else None), _utf8(" ".join(text.split()))[:300]
+    return (param if isinstance(param, str) else None), text
 
 
 def _chars(query: Query) -> int:

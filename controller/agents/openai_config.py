@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from emulation.domain.cluster import Strict
 from emulation.domain.quantities import Patience, Range, SomeLine, Tokens
@@ -15,16 +17,27 @@ Answers = Literal["auto", "choice", "free"]
 """choice: agents pick one of a few good options; free: they write their commands out; auto: choice for models that are
 small or see no tools, free for others."""
 
+_SECRET = re.compile(
+    r"password|passwd|secret|authorization|credential|^(key|token|auth|pass|pwd|sig|signature|bearer)$"
+    r"|(api|access|auth|private|secret|subscription|hf)[-_]?(key|token)$",
+    re.IGNORECASE,
+)
+"""Names of what is a key."""
+LEAST_SECRET = 8
+"""Characters of a key that is taken out of what a server says: `none` or `test` is none."""
+_BESIDE = "it would be written beside the records; give the key by OPENAI_API_KEY"
+
 
 class OpenAiConfig(Strict):
     """Where the model is and how patient we are. Wall seconds. Budgets are of one run, all its agents together."""
 
     base_url: SomeLine | None = None
-    """None: EDGEBED_LLM_BASE_URL, and if that is not set, the SDK's own default."""
+    """None: EDGEBED_LLM_BASE_URL, and if that is not set, the SDK's own default. Without user, password and keys, as it
+    is written beside the records; an address that needs them is for the environment."""
     model: SomeLine | None = None
     """None: EDGEBED_LLM_MODEL. The key is never configuration: OPENAI_API_KEY."""
     timeout_s: Patience = 20.0
-    """Of one HTTP request."""
+    """Of one HTTP request, its answer included, also of a server that keeps sending blanks."""
     attempts: Annotated[int, Range(1, 100, "requests")] = 3
     """Requests per query: timeouts, lost connections, 429 and 5xx are tried again."""
     backoff_s: Annotated[float, Range(0, 3600, "s of wall time")] = 0.5
@@ -49,10 +62,29 @@ class OpenAiConfig(Strict):
     reasoning_effort: SomeLine | None = None
     """Sent where it is set: how long a model that reasons is to reason, in its server's words."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of every request, as the server wants them."""
+    """Further fields of every request, as the server wants them; none that is a key."""
     cache: SomeLine | None = None
     """Folder of answers by content: a question that was asked before, with the same settings, is not asked again. None:
     there is none."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _no_key_in_address(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if "@" in (parts.netloc or parts.path.partition("/")[0]):
+            raise ValueError(f"has a user or password before the host; {_BESIDE}, or all of it by EDGEBED_LLM_BASE_URL")
+        for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+            if _SECRET.search(name):
+                raise ValueError(f"has {name!r} in its query; {_BESIDE}, or all of it by EDGEBED_LLM_BASE_URL")
+        return value
+
+    @field_validator("extra_body")
+    @classmethod
+    def _no_key_in_body(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in _names(value):
+            if _SECRET.search(name):
+                raise ValueError(f"has a field {name!r}; {_BESIDE}")
+        return value
 
     def settled(self) -> OpenAiConfig:
         """The same with URL and model as the environment gives them now, so that it holds in any process."""
@@ -71,11 +103,29 @@ class OpenAiConfig(Strict):
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
+    def without_secrets(self, text: str) -> str:
+        """A text without the key that the server is sent, and without what is secret of its address."""
+        parts = urlsplit(self.base_url or os.environ.get("EDGEBED_LLM_BASE_URL") or "")
+        known = [os.environ.get("OPENAI_API_KEY", ""), parts.password or "", unquote(parts.password or "")]
+        known += [value for name, value in parse_qsl(parts.query) if _SECRET.search(name)]
+        for secret in sorted(known, key=len, reverse=True):
+            if len(secret) >= LEAST_SECRET:
+                text = text.replace(secret, "***")
+        return text
+
     def price(self, prompt_tokens: int, answer_tokens: int) -> float | None:
         """What so many tokens cost; None where no price is known."""
         if self.input_price is None and self.output_price is None:
             return None
         return (prompt_tokens * (self.input_price or 0.0) + answer_tokens * (self.output_price or 0.0)) / 1e6
+
+
+def _names(value: Any) -> Iterator[str]:
+    """Every key of some plain data, at any depth."""
+    if isinstance(value, dict):
+        yield from map(str, value)
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _names(inner)
 
 
 DEFAULT_URL = "https://api.openai.com/v1"

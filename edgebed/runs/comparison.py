@@ -12,7 +12,7 @@ from edgebed.runs.folder_runs import FolderRuns, kept_runs
 from edgebed.runs.layout import Layout
 from edgebed.runs.manifest import check_baseline, manifest_of
 from edgebed.runs.virtual import Task, run_tasks
-from edgebed.wiring.controllers import build_controllers
+from edgebed.wiring.controllers import build_controllers, check_parameters
 from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.reasoners import check_reasoner
 from edgebed.wiring.switching import check_switches
@@ -40,6 +40,7 @@ def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> Non
         check_reasoner(row, scenario, live)
         if live or row.router != "oracle":
             build_controllers(row, scenario, 0)
+    check_parameters(scenario)
     check_switches(scenario, live)
     check_traces(scenario)
     check_outside(scenario)

@@ -20,6 +20,8 @@ class Answered:
     headers: dict[str, str] = field(default_factory=dict)
     never: bool = False
     """It does not come before the server is stopped."""
+    blanks: int = 0
+    """Sent before the body, one every 0.05 s."""
 
 
 Behaviour = Callable[[dict[str, Any], int], Answered]
@@ -83,9 +85,12 @@ def serving(server: ScriptedServer) -> Iterator[ScriptedServer]:
             for name, value in answer.headers.items():
                 self.send_header(name.replace("_", "-"), value)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(raw)))
+            self.send_header("Content-Length", str(answer.blanks + len(raw)))
             self.end_headers()
             try:
+                for _ in range(answer.blanks):
+                    self.wfile.write(b" ")
+                    server.over.wait(0.05)
                 self.wfile.write(raw)
             except OSError:
                 self.close_connection = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,31 @@ def test_no_secret_of_an_address_is_recorded(monkeypatch: pytest.MonkeyPatch) ->
     assert served is not None
     assert served.url == server.url
     assert not any(word in repr(served) for word in ("pass", "abc", "secret"))
+
+
+def test_a_server_that_says_its_key_again_is_recorded_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    message = f"{'x' * 290} sk-very-secret is no key"
+    with client(lambda body, before: refused(500, message)) as (llm, _):
+        served = llm.ask(query()).served
+        assert served is not None
+        assert (len(served.detail), "sk-" in served.detail) == (300, False)
+        assert "sk-" not in llm.server.detail
+    with client(lambda body, before: refused(401, "sk-very-secret is no key")) as (llm, _):
+        with pytest.raises(ReasonerError, match=r"\*\*\* is no key") as caught:
+            llm.ask(query())
+        assert "sk-very" not in str(caught.value)
+
+
+def test_a_server_that_sends_blanks_for_longer_than_a_request_may_take_is_given_up() -> None:
+    """Were it not, they would be followed by a good answer."""
+    slow = replace(said(GOOD), blanks=100)
+    with client(lambda body, before: slow, timeout_s=0.3, attempts=1) as (llm, server):
+        reply = llm.ask(query())
+    assert (reply.failure, len(server.seen)) == ("timeout", 1)
+    few = replace(said(GOOD), blanks=2)
+    with client(lambda body, before: few, timeout_s=30.0, attempts=1) as (llm, _):
+        assert llm.ask(query()).failure is None
 
 
 def test_an_answer_is_kept_and_found_again_by_its_question(tmp_path: Path) -> None:

@@ -72,10 +72,14 @@ class OpenAiConfig(Strict):
     def _no_key_in_address(cls, value: str | None) -> str | None:
         parts = urlsplit(value or "")
         if "@" in (parts.netloc or parts.path.partition("/")[0]):
-            raise ValueError(f"has a user or password before the host; {_BESIDE}, or all of it by EDGEBED_LLM_BASE_URL")
+            raise ValueError(
+                f"has a user or password before the host; {_BESIDE}, or all of it by EDGEBED_LLM_BASE_URL"
+            )
         for name, _ in parse_qsl(parts.query, keep_blank_values=True):
             if _SECRET.search(name):
-                raise ValueError(f"has {name!r} in its query; {_BESIDE}, or all of it by EDGEBED_LLM_BASE_URL")
+                raise ValueError(
+                    f"has {name!r} in its query; {_BESIDE}, or all of it by EDGEBED_LLM_BASE_URL"
+                )
         return value
 
     @field_validator("extra_body")

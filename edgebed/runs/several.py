@@ -160,7 +160,7 @@ def _sort_in(groups: list[Group], part: _Part) -> None:
     group = next((g for g in like if not _clash(g, part)), None)
     if group is None:
         group = Group(part.scenario.name, part.scenario, part.experiment)
-        group.remarks += _why_apart(groups, like, part)
+        group.kept.remarks += _why_apart(groups, like, part)
         groups.append(group)
     kept = group.kept
     kept.whole |= {pair: run for pair, run in part.kept.whole.items() if pair not in kept.whole}

@@ -116,7 +116,9 @@ def test_figures_of_energy_cost_slo_and_tenants_are_figures_too() -> None:
     base = edgebed.load_scenario("tenants")
     stated = {"tier": "estimate", "source": "test"}
     testbed = base.testbed.model_dump()
-    testbed["power"] = [{"mode": m, "watts": w, **stated} for m, w in (("idle", 50), ("cpu", 90), ("gpu", 200))]
+    testbed["power"] = [
+        {"mode": m, "watts": w, **stated} for m, w in (("idle", 50), ("cpu", 90), ("gpu", 200))
+    ]
     testbed["prices"] = {"currency": "EUR", "nodes": [{"per_hour": 1, **stated}]}
     slo = {model.id: {"e2e_s": 30} for model in base.testbed.models}
     world = edgebed.build_scenario(**{**base.model_dump(), "testbed": testbed, "slo": slo, "slots": 6})
@@ -125,7 +127,14 @@ def test_figures_of_energy_cost_slo_and_tenants_are_figures_too() -> None:
     for name in BY_NAME:
         found = result.interval("sect", name)
         assert row[name] == [None if found is None else found.mean], name
-    for name in ("energy_wh", "energy_request_j", "energy_request_idle_j", "cost", "slo_share", "slo_goodput"):
+    for name in (
+        "energy_wh",
+        "energy_request_j",
+        "energy_request_idle_j",
+        "cost",
+        "slo_share",
+        "slo_goodput",
+    ):
         assert result.interval("sect", name) is not None, name
     assert result.interval("sect", "tenant_fairness") is not None
     assert result.interval("sect", "tenant_wait_s") is not None

@@ -21,7 +21,11 @@ GONE = Leave(at_s=30, until_s=40, node="n2")
 def steps(number: int, spec: Any, *states: float) -> list[EventRecord]:
     """Onset and undo of an event as the virtual world records them: its effect before, in force, and after it."""
     before, inside, after = states
-    told = {"spec": json.loads(spec.model_dump_json()), "value": inside, "in_force": {spec.node: [before, inside]}}
+    told = {
+        "spec": json.loads(spec.model_dump_json()),
+        "value": inside,
+        "in_force": {spec.node: [before, inside]},
+    }
     begun = event(spec.at_s, "onset", number, spec.kind, spec.target)
     over = event(spec.until_s, "undo", number, spec.kind, spec.target)
     return [replace(begun, detail=told), replace(over, detail={"in_force": {spec.node: [inside, after]}})]

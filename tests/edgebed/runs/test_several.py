@@ -153,7 +153,9 @@ def test_different_versions_in_different_folders_are_said(tmp_path: Path) -> Non
     )
     (group,), _ = groups_of([one, two])
     said = [r for r in group.comparison().remarks if "different versions of edgebed" in r]
-    assert said == [f"its runs were made by different versions of edgebed: {', '.join(sorted(('0.0.1', version)))}"]
+    assert said == [
+        f"its runs were made by different versions of edgebed: {', '.join(sorted(('0.0.1', version)))}"
+    ]
 
 
 def test_pages_never_overwrite_one_another() -> None:

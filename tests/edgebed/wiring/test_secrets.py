@@ -20,7 +20,10 @@ from tests.build.small import small_scenario
 from tests.build.stand_in_llm import serving
 
 SECRET: dict[str, tuple[dict[str, Any], str]] = {
-    "password": ({"base_url": "https://user:s3cret@h/v1"}, "base_url: has a user or password before the host"),
+    "password": (
+        {"base_url": "https://user:s3cret@h/v1"},
+        "base_url: has a user or password before the host",
+    ),
     "user": ({"base_url": "https://s3cret@h/v1"}, "base_url: has a user or password before the host"),
     "without scheme": ({"base_url": "user:s3cret@h/v1"}, "base_url: has a user or password before the host"),
     "query": ({"base_url": "https://h/v1?x=1&api-key=s3cret"}, "base_url: has 'api-key' in its query"),
@@ -46,7 +49,9 @@ def test_a_key_in_a_scenario_is_refused_whoever_runs(what: str, of: str) -> None
 def test_nothing_is_written_of_a_scenario_with_a_key(tmp_path: Path) -> None:
     scenario = small_file(tmp_path, controllers={"agents": {"openai": SECRET["password"][0]}})
     with nothing_runs(tmp_path):
-        said = edgebed("compare", str(scenario), "--schemes", "oracle", "--out", str(tmp_path / "out"), code=2)
+        said = edgebed(
+            "compare", str(scenario), "--schemes", "oracle", "--out", str(tmp_path / "out"), code=2
+        )
     assert FIX in said.stderr
     assert "s3cret" not in said.stderr
     assert not (tmp_path / "out").exists()
@@ -59,7 +64,13 @@ def test_nothing_is_written_of_a_scenario_with_a_key(tmp_path: Path) -> None:
         {"base_url": "https://h/openai/v1?api-version=2026-01-01"},
         {"base_url": "https://h/accounts/@cf/v1"},
         {"base_url": "agent_llm"},
-        {"extra_body": {"chat_template_kwargs": {"enable_thinking": False}, "max_tokens": 3, "stop_token_ids": [1]}},
+        {
+            "extra_body": {
+                "chat_template_kwargs": {"enable_thinking": False},
+                "max_tokens": 3,
+                "stop_token_ids": [1],
+            }
+        },
         {"extra_body": {"prompt_cache_key": "mine", "keys": {"a": 1}}},
     ],
 )

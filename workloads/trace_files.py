@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
+from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from hashlib import file_digest
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -17,7 +20,7 @@ from emulation.yaml_text import not_utf8
 
 DATA = Path(__file__).parent / "data"
 MOST_LINE = 1_000_000
-"""Characters of one line of JSON: what is longer is no row of a trace."""
+"""Characters of one row: what is longer is no row of a trace."""
 
 
 class Packaged(NamedTuple):
@@ -49,15 +52,34 @@ def trace_path(name_or_path: str) -> Path:
     return path
 
 
+def told_by_content(named: str) -> str:
+    """A trace as digests count it: a file by its name and the digest of its content, which may be of any size; one that
+    is packaged, or no more, as it is named."""
+    path = Path(named)
+    try:
+        found = path.stat()
+        return f"{path.name} (sha256 {_content(path, found.st_mtime_ns, found.st_size)[:16]})"
+    except OSError:
+        return named
+
+
+@cache
+def _content(path: Path, _changed_ns: int, _size: int) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
 def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Number, from 1, and cells of every line, the header's first. Raises `TraceError` if the file cannot be read."""
     line = 0
     with _told(path) as at:
         try:
             with _open(path) as file:
-                reader = csv.reader(file, strict=True)
+                lines = _Lines(path, file)
+                reader = csv.reader(lines, strict=True)
                 for cells in reader:
                     line = at.line = reader.line_num
+                    lines.left = MOST_LINE
                     yield line, cells
         except csv.Error as error:
             raise TraceError(f"{path}: line {line + 1}: {error}; correct or remove the row") from None
@@ -66,11 +88,31 @@ def csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number, from 1, and text of every line, without its end. Raises `TraceError` if the file cannot be read."""
     with _told(path) as at, _open(path) as file:
-        while text := file.readline(MOST_LINE + 1):
-            at.line += 1
-            if len(text) > MOST_LINE:
-                raise TraceError(f"{path}: line {at.line}: is longer than {MOST_LINE} characters")
+        lines = _Lines(path, file)
+        for text in lines:
+            at.line, lines.left = lines.number, MOST_LINE
             yield at.line, text.strip()
+
+
+class _Lines:
+    """Lines of a file with their ends, none held that is too long. Raises `TraceError` for the first that is."""
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path, self._file = path, file
+        self.number = 0
+        self.left = MOST_LINE
+        """Characters that the row may still have, which may be of several lines."""
+
+    def __iter__(self) -> Iterator[str]:
+        while text := self._file.readline(self.left + 1):
+            self.number += 1
+            if len(text) > self.left:
+                raise TraceError(
+                    f"{self._path}: line {self.number}: is longer than {MOST_LINE} characters, which no row is;"
+                    " correct or remove it"
+                )
+            self.left -= len(text)
+            yield text
 
 
 class _At:
@@ -107,13 +149,12 @@ def _open(path: Path) -> TextIO:
 
 def _not_text(path: Path) -> int:
     """The first line that is not UTF-8."""
+    decoder, line = getincrementaldecoder("utf-8")(), 1
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        return next((n for n, line in enumerate(file, start=1) if not _is_text(line)), 1)
-
-
-def _is_text(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        while piece := file.readline(MOST_LINE):
+            try:
+                decoder.decode(piece)
+            except UnicodeDecodeError:
+                break
+            line += piece.endswith(b"\n")
+    return line

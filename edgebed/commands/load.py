@@ -90,7 +90,7 @@ def load(
 
     loaded = load_scenario(scenario)
     if detach:
-        begin_detached(url, loaded.name, seed, density, as_json)
+        begin_detached(url, loaded, seed, density, as_json)
         return
     asked = generate(loaded, seed).items
     total = len(asked)

@@ -14,6 +14,7 @@ from emulation.domain.mistakes import ConfigError
 
 if TYPE_CHECKING:
     from edgebed.ui.steering.client import Control
+    from emulation.domain.scenario import Scenario
     from serve_apps.wire.steer import EventEntry
 
 T = TypeVar("T")
@@ -227,9 +228,12 @@ def _command_told(command: Mapping[str, object] | None) -> str:
     return "–" if command is None else orjson.dumps(command).decode()[:200]
 
 
-def begin_detached(url: str | None, scenario: str, seed: int, rate: float, as_json: bool) -> None:
-    """Have the testbed send itself a scenario's requests, and say where their log is."""
-    load = _done(url, lambda control: control.send(scenario, seed, rate))
+def begin_detached(url: str | None, scenario: Scenario, seed: int, rate: float, as_json: bool) -> None:
+    """Have the testbed send itself the requests of this very scenario, and say where their log is."""
+    from workloads.demand_digest import demand_digest
+
+    demand = demand_digest(scenario)
+    load = _done(url, lambda control: control.send(scenario.name, seed, rate, demand))
     if as_json:
         print_json(load.model_dump(mode="json"))
     else:

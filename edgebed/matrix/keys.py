@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import cache
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,8 @@ def _tops(folder: Path, module: str) -> Iterator[Path]:
 
 
 def _content(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:  # a trace may be larger than memory
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _digest(plain: Any) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from emulation.domain.scenario import Scenario, TraceSource
+from workloads.trace_files import told_by_content
 
 _ABSENT = "absent"
 _AGENT = "the testbed's own"
@@ -44,7 +44,7 @@ def plain_scenario(scenario: Scenario) -> dict[str, Any]:
         del plain["testbed"]["power"], plain["energy_weight"]
     for source, given in zip(plain["workload"], scenario.workload, strict=True):
         if isinstance(given, TraceSource):
-            source["trace"] = _trace(given.trace)
+            source["trace"] = told_by_content(given.trace)
     agent = scenario.testbed.agent_llm
     if agent is not None:  # its port is whatever was free
         plain["testbed"]["agent_llm"]["port"] = 0
@@ -106,20 +106,6 @@ def edgebed_version() -> str:
 
 def _digest(plain: Any) -> str:
     return sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _trace(named: str) -> str:
-    path = Path(named)
-    try:
-        found = path.stat()
-        return f"{path.name} (sha256 {_content(path, found.st_mtime_ns, found.st_size)[:16]})"
-    except OSError:
-        return named  # a packaged one, or one that is no more
-
-
-@cache
-def _content(path: Path, _changed_ns: int, _size: int) -> str:
-    return sha256(path.read_bytes()).hexdigest()
 
 
 def _short(value: Any, limit: int = 80) -> str:

@@ -17,6 +17,7 @@ from emulation.files import list_scenarios, load_scenario
 from serve_apps.deciders.sending import Job, Senders, Sending
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.steer import Load, LoadEntry, LoadState, Rate
+from workloads.demand_digest import demand_digest
 
 log = logging.getLogger("edgebed")
 
@@ -63,10 +64,13 @@ class LoadDesk:
         return LoadState(t_s=self._clock.now_s(), load=self._entry)
 
     async def start(self, asked: Load) -> LoadEntry:
-        """Begin to send. Raises `ValueError` if one is being sent, or this testbed cannot serve it."""
+        """Begin to send. Raises `ValueError` if one is being sent, or this testbed cannot serve it, or what it
+        calls so is another scenario."""
         own = self._present()
         name = asked.scenario or own.name
         scenario = own if name == own.name else await asyncio.to_thread(_found, name)
+        if asked.demand is not None:
+            await asyncio.to_thread(_check_demand, scenario, asked.demand)
         scenario = _on(own, scenario)
         if self._entry is not None and self._entry.running:
             raise ValueError(
@@ -163,6 +167,15 @@ def _found(name: str) -> Scenario:
         return load_scenario(name)
     except ConfigError as error:
         raise ValueError(str(error)) from error
+
+
+def _check_demand(scenario: Scenario, demand: str) -> None:
+    """Raises `ValueError` where whoever asks means another scenario of this name."""
+    if demand_digest(scenario) != demand:
+        raise ValueError(
+            f"scenario {scenario.name!r}: what stands here calls another scenario so; rename it and give it to"
+            " `edgebed up`, or send it without --detach"
+        )
 
 
 def _on(own: Scenario, scenario: Scenario) -> Scenario:

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from emulation.domain.cluster import Strict
 from emulation.domain.events import SchemeName
-from emulation.domain.quantities import Line, Name, Range, Seed
+from emulation.domain.quantities import Line, Name, Range, Seed, Words
 
+Digest = Annotated[str, Words("a SHA-256 in hexadecimal", 64, r"[0-9a-f]{64}")]
 EventNumber = Annotated[int, Range(0, 1_000_000)]
 State = Literal["waiting", "in_force", "ending", "over", "missed"]
 """Of an event: before its onset; between onset and undo; its undo is under way; undone; its onset landed nowhere."""
@@ -55,6 +56,8 @@ class Load(Strict):
     """A packaged one, or that of the testbed by its name; null: that of the testbed."""
     seed: Seed = 0
     rate: Annotated[float, Range(0.001, 100, "times as dense as the scenario says")] = 1.0
+    demand: Digest | None = None
+    """What whoever asks knows by this name, as `workloads.demand_digest` says it; null: whatever stands here so."""
 
 
 class Rate(Strict):

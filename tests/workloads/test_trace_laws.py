@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ from hypothesis import strategies as st
 from emulation.domain.scenario import Scenario
 from tests.build.workloads import scenario
 from workloads.generate import Arrivals, Workload, generate
-from workloads.trace_files import TraceError
+from workloads.trace_files import TraceError, _not_text, told_by_content
 
 REASONS = {
     "unreadable", "not_a_time", "not_a_number", "negative", "out_of_order", "after_end", "empty", "other_model",
@@ -190,9 +194,19 @@ def test_the_packaged_traces_add_up_to_what_their_sources_say() -> None:
     assert (counted["mooncake"].read, counted["mooncake"].dropped) == (131, {"over_context": 11})
 
 
-def test_a_long_trace_is_not_held_in_memory(tmp_path: Path) -> None:
-    import tracemalloc
+@contextmanager
+def bounded(most: int) -> Iterator[None]:
+    """So many bytes may be held at once within it, and no more."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < most
 
+
+def test_a_long_trace_is_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.csv.gz"
     with gzip.open(path, "wt", compresslevel=1) as file:
         file.write("t,in,out\n")
@@ -202,15 +216,10 @@ def test_a_long_trace_is_not_held_in_memory(tmp_path: Path) -> None:
         {"kind": "trace", "trace": str(path), "format": "csv", "columns": columns, "mix": {"gpt2": 1.0},
          "rate_per_s": 50.0},
     )  # fmt: skip
-    tracemalloc.start()
-    try:
+    with bounded(4_000_000):  # 30,000 rows held as objects would take more
         drawn = Arrivals(asked, 1)
         sent = sum(1 for _ in drawn)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
     assert sent == drawn.accounting()[0].emitted == 30_000
-    assert peak < 4_000_000, "30,000 rows held as objects would take more"
 
 
 MISTAKES = [
@@ -252,3 +261,41 @@ def test_a_scenario_without_the_new_options_has_the_plain_data_it_always_had() -
         "origins", "kind", "trace", "start_row", "rows", "rate_per_s", "mix", "prompts", "max_prompt_tokens",
         "max_output_tokens", "over_limit",
     }  # fmt: skip
+
+
+ENDLESS = {
+    "csv": ("t,in,out\n", "1"),
+    "csv of one row in many lines": ('t,in,out\n"', '","\n'),
+    "mooncake": ("", "[1,"),
+}
+"""Begin of a file, and what it goes on with in a line or row that does not end."""
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_row_without_end_is_refused_and_never_held(kind: str, tmp_path: Path) -> None:
+    begin, piece = ENDLESS[kind]
+    path = tmp_path / "endless.gz"
+    path.write_bytes(gzip.compress((begin + piece * (24_000_000 // len(piece))).encode(), compresslevel=1))
+    form: dict[str, Any] = {"format": "mooncake"}
+    if kind != "mooncake":
+        form = {"format": "csv", "columns": {**CSV["columns"], "model": None}}
+    asked = scenario({"kind": "trace", "trace": str(path), "mix": {"gpt2": 1.0}, **form})
+    with bounded(12_000_000), pytest.raises(TraceError, match=r"line \d+: is longer than 1000000 characters"):
+        generate(asked, 1)
+
+
+def test_bytes_that_are_no_text_are_named_by_their_line_and_never_held(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(gzip.compress(b"t,in,out\n1,1,1\n" + b"\xc3\xa9" * 9_000_000 + b"\xff", compresslevel=1))
+    with bounded(9_000_000):
+        assert _not_text(path) == 3
+
+
+def test_a_file_of_any_size_is_digested_in_pieces_to_the_digest_of_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"0123456789abcdef" * 1_500_000)
+    whole = hashlib.sha256(path.read_bytes()).hexdigest()
+    with bounded(2_000_000):
+        assert told_by_content(str(path)) == f"t.csv (sha256 {whole[:16]})"
+    assert told_by_content("azure-conv") == "azure-conv"
+    assert told_by_content(str(tmp_path / "none.csv")) == str(tmp_path / "none.csv")

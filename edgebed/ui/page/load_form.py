@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import to_thread
 from collections.abc import Awaitable, Callable
 
 from nicegui import ui
@@ -9,8 +10,9 @@ from nicegui import ui
 from edgebed.ui.page.words import one_line, seconds
 from edgebed.ui.steering.client import Control, checked
 from emulation.domain.mistakes import ConfigError
-from emulation.files import list_scenarios
+from emulation.files import list_scenarios, load_scenario
 from serve_apps.wire.steer import Load, LoadEntry, Rate
+from workloads.demand_digest import demand_digest
 
 Do = Callable[[Callable[[Control], Awaitable[object]], Callable[..., str]], Awaitable[None]]
 """Asks for something, and says what came of it."""
@@ -80,8 +82,10 @@ class LoadForm:
         asked = self._asked()
         seed, rate = str(asked["seed"]), str(asked["rate"])
         scenario = None if asked["scenario"] is None else str(asked["scenario"])
+        demand = None if scenario is None else await to_thread(_demand, scenario)
         await self._do(
-            lambda c: c.send(scenario, seed, rate), lambda load: f"Requests of {load.scenario} are sent."
+            lambda c: c.send(scenario, seed, rate, demand),
+            lambda load: f"Requests of {load.scenario} are sent.",
         )
 
     async def _pace(self) -> None:
@@ -90,3 +94,8 @@ class LoadForm:
 
     async def _end(self) -> None:
         await self._do(lambda c: c.change_rate(0), lambda load: "No more is sent.")
+
+
+def _demand(packaged: str) -> str:
+    """What the page means by the name of a packaged scenario: a testbed may have another one of that name."""
+    return demand_digest(load_scenario(packaged))

@@ -112,9 +112,18 @@ class Control:
         """Whether the testbed sends itself a load."""
         return await self._read("GET", "load", LoadState)
 
-    async def send(self, scenario: str | None, seed: int | str = 0, rate: float | str = 1.0) -> LoadEntry:
-        """Have the testbed send itself a scenario's requests (None: those of its own), so many times as densely."""
-        asked = checked(Load, {"scenario": scenario, "seed": seed, "rate": rate})
+    async def send(
+        self,
+        scenario: str | None,
+        seed: int | str = 0,
+        rate: float | str = 1.0,
+        demand: str | None = None,
+    ) -> LoadEntry:
+        """Have the testbed send itself a scenario's requests (None: those of its own), so many times as densely.
+
+        `demand`: the digest of what is meant by its name; it is refused where another scenario stands there so.
+        """
+        asked = checked(Load, {"scenario": scenario, "seed": seed, "rate": rate, "demand": demand})
         return await self._read("POST", "send", LoadEntry, asked.model_dump())
 
     async def change_rate(self, rate: float | str) -> LoadEntry:

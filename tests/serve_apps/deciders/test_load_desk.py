@@ -15,6 +15,7 @@ from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.steer import Load, Rate
 from tests.build.fakes import pod_testbed, scenario
 from tests.build.waiting import in_a_loop, until
+from workloads.demand_digest import demand_digest
 
 OWN = scenario(pod_testbed(), live={"speedup": 50.0})
 
@@ -118,3 +119,16 @@ async def test_what_this_testbed_cannot_serve_is_refused_with_what_is_missing(tm
     assert stage.lines == []
     with pytest.raises(ValueError, match="no run is in progress"):
         LoadDesk(stage, stage.lines.append).state()
+
+
+@in_a_loop
+async def test_another_scenario_of_that_name_is_refused_and_nothing_is_sent(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    longer = OWN.model_copy(update={"slots": OWN.slots + 1})
+    with pytest.raises(ValueError, match="'test': what stands here calls another scenario so; rename it"):
+        await stage.desk.start(Load(scenario=OWN.name, demand=demand_digest(longer)))
+    with pytest.raises(ValueError, match="'demo': what stands here calls another scenario so"):
+        await stage.desk.start(Load(scenario="demo", demand=demand_digest(longer)))
+    assert (stage.sent, stage.lines) == ([], [])
+    await stage.desk.start(Load(scenario=OWN.name, demand=demand_digest(OWN)))
+    assert len(stage.sent) == 1

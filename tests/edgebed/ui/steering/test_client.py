@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from math import inf
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from edgebed.ui.steering.client import Control, NotDone
 from emulation.domain.mistakes import ConfigError
+from emulation.files import load_scenario
 from serve_apps.wire.names import EVENTS
 from serve_apps.wire.secret import Keys, Secret
 from serve_apps.wire.steer import EventList, Load, Rate
@@ -18,6 +21,7 @@ from tests.build.asgi import MadeUpCalls
 from tests.build.command_line import edgebed
 from tests.build.http_server import Server
 from tests.build.steered import LEDGER, Actors
+from workloads.demand_digest import demand_digest
 
 EVENT = {"kind": "leave", "node": "d0"}
 T = TypeVar("T")
@@ -119,6 +123,18 @@ def test_a_server_of_another_kind_is_said() -> None:
         pytest.raises(NotDone, match="not what a gateway of this version says"),
     ):
         done(server.port, lambda c: c.now_s())
+
+
+def test_a_detached_load_says_what_it_means_by_the_scenario_s_name(tmp_path: Path) -> None:
+    file = tmp_path / "other.yaml"
+    workload = [{"kind": "poisson", "rate_per_s": 5, "mix": {"gpt2": 1}}]
+    file.write_text(json.dumps({"name": "demo", "testbed": "demo", "workload": workload}))
+    actors = Actors()
+    with Server(calls=actors) as server:
+        edgebed("load", str(file), "--detach", "--url", f"http://127.0.0.1:{server.port}")
+    asked = Load(scenario="demo", demand=demand_digest(load_scenario(file)))
+    assert actors.done == [(EVENTS, "start_load", asked)]
+    assert asked.demand != demand_digest(load_scenario("demo"))
 
 
 def test_the_commands_say_what_was_done_and_what_is_in_force() -> None:

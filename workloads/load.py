@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from emulation.domain.cluster import Strict
@@ -40,13 +41,22 @@ def client_log(path: Path) -> list[ClientResult]:
     A last line without its end (the writer was killed) is left out. Raises `RecordError` for any other bad line,
     `FileNotFoundError` if there is no log.
     """
-    files = ([path] if path.is_file() else []) + sorted(path.parent.glob(f"{path.stem}.w*{path.suffix}"))
+    files = ([path] if path.is_file() else []) + worker_logs(path)
     if not files:
         raise FileNotFoundError(f"no client log {path}")
     results = [
         r for file in files for r in read_lines(file, ClientResult.model_validate_json, remedy=_REMEDY)
     ]
     return sorted(results, key=lambda r: (r.intended_s, r.request_id))
+
+
+def worker_logs(path: Path) -> list[Path]:
+    """The logs that the workers of a load left beside its log, by name; no other file whose name begins like theirs."""
+    name = re.compile(rf"{re.escape(path.stem)}\.w[0-9]+{re.escape(path.suffix)}")
+    try:
+        return sorted(file for file in path.parent.iterdir() if name.fullmatch(file.name))
+    except OSError:
+        return []
 
 
 def worker_log(path: Path, index: int, count: int) -> Path:

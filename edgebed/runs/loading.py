@@ -18,7 +18,7 @@ from edgebed.runs.load_process import start_load, stop_load
 from emulation.domain.mistakes import ConfigError
 from workloads.client import Answer, HttpCall
 from workloads.failures import reasons, spoken
-from workloads.load import ClientResult
+from workloads.load import ClientResult, worker_logs
 
 CONNECT_S = 5.0
 """Wall seconds a server has to take a connection, and to answer the first question."""
@@ -135,7 +135,7 @@ def fresh_log(log: Path) -> None:
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        for old in [log, *log.parent.glob(f"{log.stem}.w*{log.suffix}")]:
+        for old in [log, *worker_logs(log)]:
             if old.exists():
                 with old.open("rb") as file:
                     first = file.readline()

@@ -13,6 +13,7 @@ from edgebed.runs.client_log import CLIENT_LOG
 from emulation.recording import RECORD_FILE, SEGMENTS, SIDE_FILE
 from serve_apps.records.segments import BEGIN
 from serve_apps.records.store import JOURNAL_FILE, OPEN_FOLDER
+from workloads.load import worker_logs
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -68,7 +69,7 @@ def parts_of(folder: Path) -> list[Path]:
 def client_logs(folder: Path) -> list[Path]:
     """The logs of the clients of a run: one, or one for each worker of its load."""
     log = folder / CLIENT_LOG
-    return [file for file in (log, *sorted(folder.glob(f"{log.stem}.w*{log.suffix}"))) if file.is_file()]
+    return [file for file in (log, *worker_logs(log)) if file.is_file()]
 
 
 def begin_s(folder: Path) -> float:

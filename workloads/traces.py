@@ -5,8 +5,8 @@ ContextTokens, GeneratedTokens; dates), `burstgpt` (CSV by column names; seconds
 and `csv` with `columns`. Four are packaged. Row numbers count from 0 after the header; blank lines are no rows.
 
 1. Rows. `start_row` is the first. `rows` says how many are read; without it, as many as cover the run: with
-   `rate_per_s` the smallest number that fills it at that rate, without it all rows up to its end. A file that
-   is shorter ends the demand early.
+   `rate_per_s` the smallest number that fills it at that rate, those that cannot be taken read besides; without it
+   all rows up to its end. A file that is shorter ends the demand early.
 2. Time. The first row read arrives at 0, later ones at their distance from it. With `rate_per_s`, all gaps
    are multiplied by one factor so that the rows read have that mean rate: clumps and lulls keep their shape. Rows that
    share one timestamp have no gap to multiply, and are refused.
@@ -69,11 +69,23 @@ def check_traces(scenario: Scenario) -> None:
 
 def rows_read(source: TraceSource, end_s: float) -> Iterator[TraceRow | BadRow]:
     """Rows that a run of this length reads, in order. Raises `TraceError`."""
-    count = source.rows
-    if count is None and source.rate_per_s is not None:
-        count = math.ceil(source.rate_per_s * end_s)
     rows = rows_of(source)
-    return _few_enough(source, _until(rows, end_s) if count is None else islice(rows, count))
+    if source.rows is not None:
+        chosen: Iterator[TraceRow | BadRow] = islice(rows, source.rows)
+    elif source.rate_per_s is not None:
+        chosen = _taken(rows, math.ceil(source.rate_per_s * end_s))
+    else:
+        chosen = _until(rows, end_s)
+    return _few_enough(source, chosen)
+
+
+def _taken(rows: Iterator[TraceRow | BadRow], count: int) -> Iterator[TraceRow | BadRow]:
+    """Rows up to the one that is the `count`-th which can be taken; bad ones between them leave no gap."""
+    for row in rows:
+        yield row
+        count -= isinstance(row, TraceRow)
+        if count <= 0:
+            return
 
 
 def _until(rows: Iterator[TraceRow | BadRow], end_s: float) -> Iterator[TraceRow | BadRow]:

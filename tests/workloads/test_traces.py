@@ -11,6 +11,7 @@ import pytest
 
 from emulation.domain.trace_source import TraceSource
 from tests.build.workloads import TRACE, scenario
+from workloads import traces
 from workloads.generate import Workload, generate
 from workloads.trace_files import PACKAGED, TraceError, trace_path
 from workloads.trace_rows import BadRow, TraceRow, rows_of
@@ -227,3 +228,21 @@ def test_rows_of_one_instant_have_no_rate(tmp_path: Path) -> None:
         replay(trace=path, rate_per_s=1.0)
     assert len(replay(trace=path, rate_per_s=None).items) == 3
     assert len(replay(trace=path, rate_per_s=1.0, rows=1).items) == 1
+
+
+def test_rows_that_cannot_be_taken_leave_no_quiet_end(tmp_path: Path) -> None:
+    rows = [f"2023-11-16 18:{m:02}:{s:02}.0,10,10\n" for m in range(4) for s in range(60)]
+    spoilt = trace(tmp_path, *(row if i % 2 == 0 else f"x{row}" for i, row in enumerate(rows)))
+    workload = generate(
+        scenario({**TRACE, "trace": str(spoilt), "rate_per_s": 1.0}, slots=6, tail_slots=0), 1
+    )
+    (account,) = workload.accounting
+    assert (account.read, account.emitted, account.dropped) == (239, 120, {"not_a_time": 119})
+    assert workload.items[-1][0].arrival_s == pytest.approx(119.0)
+
+
+def test_a_run_looks_at_so_many_rows_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "MOST_ROWS", 50)
+    path = trace(tmp_path, GOOD, *["x,1,1\n"] * 60)
+    with pytest.raises(TraceError, match="more than 50 rows fall into the run"):
+        replay(trace=str(path), rate_per_s=1.0)

@@ -10,14 +10,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import inf
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from emulation.domain.complaints import complaint
 from emulation.domain.mistakes import ConfigError
+from emulation.domain.one_request import too_much
+from emulation.domain.quantities import Prompts, TenantName, Tokens, TokensOrNone
 from emulation.domain.scenario import OutsideSource, Scenario
-from emulation.domain.strict import NoParams
+from emulation.domain.strict import NoParams, Strict
 from emulation.outside import find_class
 from workloads.sources import Draft, Drafts, Draws
 
@@ -73,14 +76,15 @@ def outside(source: OutsideSource, draws: Draws) -> Drafts:
     law, for more than `most_requests`, and for whatever the class raises."""
     said, last_s = f"{NOUN} {source.source}", -inf
     given = _given(made(source), draws, said)
-    for number, draft in enumerate(given):
+    for number, each in enumerate(given):
         if number >= source.most_requests:
             raise ConfigError(
                 f"{said}: gives more than {source.most_requests} requests; raise most_requests, or lower its rate"
             )
-        wrong = wrong_with(draft, draws.scenario, last_s)
-        if wrong:
-            raise ConfigError(f"{said}: request {number} {wrong}")
+        try:
+            draft = accepted(each, draws.scenario, last_s)
+        except ValueError as error:
+            raise ConfigError(f"{said}: request {number} {error}") from None
         last_s = draft.arrival_s
         yield draft
 
@@ -94,10 +98,48 @@ def _given(source: RequestSource, draws: Draws, said: str) -> Iterator[Any]:
         raise ConfigError(f"{said}: {type(error).__name__}: {error}") from error
 
 
-def wrong_with(draft: Any, scenario: Scenario, last_s: float) -> str:
+class _Fields(Strict):
+    """What a request may have in its fields, in Python's own types."""
+
+    model_config = ConfigDict(strict=True)
+
+    arrival_s: float
+    model: str
+    origin: str
+    prompts: Prompts
+    prompt_tokens: TokensOrNone
+    output_tokens: TokensOrNone
+    max_tokens: Tokens | None
+    tenant: TenantName | None
+
+
+def accepted(given: Any, scenario: Scenario, last_s: float) -> Draft:
+    """A request that may come after one at `last_s` virtual seconds, its fields in Python's own types: numpy's numbers
+    cannot be written down. Raises `ValueError` with what is wrong with it."""
+    if not isinstance(given, Draft):
+        raise ValueError(f"is a {type(given).__name__}; make it by draws.draft(...)")
+    try:
+        own = {name: _of_python(getattr(given, name)) for name in _Fields.model_fields}
+        draft = Draft(**dict(_Fields.model_validate(own)))
+    except ValidationError as error:
+        raise ValueError(f"cannot be sent: {complaint(_Fields, error)}") from None
+    wrong = _wrong_with(draft, scenario, last_s)
+    if wrong:
+        raise ValueError(wrong)
+    return draft
+
+
+def _of_python(value: Any) -> Any:
+    """A number or text of another kind, such as numpy's, as Python's own; all else, true and false too, as it is."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    return str(value) if isinstance(value, str) else value
+
+
+def _wrong_with(draft: Draft, scenario: Scenario, last_s: float) -> str:
     """What is wrong with a request after one at `last_s`; empty if nothing."""
-    if not isinstance(draft, Draft):
-        return f"is a {type(draft).__name__}; make it by draws.draft(...)"
     if not 0 <= draft.arrival_s < scenario.end_s:
         return f"arrives at {draft.arrival_s!r} s, outside the run of {scenario.end_s:g} s"
     if draft.arrival_s < last_s:
@@ -107,12 +149,12 @@ def wrong_with(draft: Any, scenario: Scenario, last_s: float) -> str:
         return f"is for model {draft.model!r}, which the testbed does not have"
     if draft.origin not in {n.id for n in scenario.testbed.nodes}:
         return f"enters at node {draft.origin!r}, which the testbed does not have"
-    if not draft.prompts >= 1 or draft.prompt_tokens < 0 or draft.output_tokens < 0:
-        return f"has {draft.prompts} prompts, {draft.prompt_tokens} tokens in and {draft.output_tokens} out"
-    tokens = models[draft.model].features == "tokens"
+    model = models[draft.model]
+    tokens = model.features == "tokens"
     if tokens and (draft.max_tokens is None or not 1 <= draft.output_tokens <= draft.max_tokens):
         return f"has {draft.output_tokens} output tokens of at most {draft.max_tokens}; give 1 to that many"
-    return ""
+    refused = too_much(model, draft.prompts, draft.prompt_tokens, draft.max_tokens)
+    return f"asks {refused}; a live gateway refuses what is above" if refused else ""
 
 
 def check_outside(scenario: Scenario) -> None:

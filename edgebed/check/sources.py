@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 from math import inf
 
-from edgebed.check.law import Law, require
+from edgebed.check.law import Broken, Law, require
 from edgebed.check.sealed import reads_of
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.scenario import OutsideSource, Scenario
-from workloads.outside import RequestSource, wrong_with
+from workloads.outside import RequestSource, accepted
 from workloads.sources import Draft, Draws
 
 SLOTS = 40
@@ -43,9 +43,10 @@ class SourceSubject:
 def _is_of_the_run(subject: SourceSubject) -> None:
     scenario, last_s = subject.scenario, -inf
     for number, draft in enumerate(subject.drafts(subject.make())):
-        wrong = wrong_with(draft, scenario, last_s)
-        require(not wrong, f"on {subject.testbed.name} request {number} {wrong}")
-        last_s = draft.arrival_s
+        try:
+            last_s = accepted(draft, scenario, last_s).arrival_s
+        except ValueError as error:
+            raise Broken(f"on {subject.testbed.name} request {number} {error}") from None
 
 
 def _ends(subject: SourceSubject) -> None:

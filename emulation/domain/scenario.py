@@ -19,6 +19,7 @@ from emulation.domain.events import (
     SchemeSwitch,
 )
 from emulation.domain.feasibility import given_plan_violations
+from emulation.domain.one_request import check_requests
 from emulation.domain.quantities import (
     Fraction,
     Length,
@@ -191,6 +192,7 @@ class Scenario(Strict):
         self._check_slo()
         check_energy_weight(self.energy_weight, self.objective_weight, self.testbed)
         check_effort(self)
+        check_requests(self)
         return self
 
     def _check_sessions(self, source: SessionSource, where: str) -> None:

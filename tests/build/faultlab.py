@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 from pydantic import BaseModel, Field
 
 from emulation.domain.cluster import Strict
@@ -131,6 +132,33 @@ class NoDraft(Regular):
         yield 3  # type: ignore[misc]
 
 
+class Numpy(Regular):
+    """Its numbers and words are numpy's."""
+
+    def requests(self, draws: Draws) -> Iterator[Draft]:
+        for d in super().requests(draws):
+            sizes = [np.int64(n) for n in (d.prompts, d.prompt_tokens, d.output_tokens)]
+            limit = None if d.max_tokens is None else np.int32(d.max_tokens)
+            yield Draft(np.float64(d.arrival_s), np.str_(d.model), d.origin, *sizes, limit)  # type: ignore[arg-type]
+
+
+class Odd(Regular):
+    """One field of its requests is something else."""
+
+    class Config(Regular.Config):
+        field: str
+        value: Any
+
+    def requests(self, draws: Draws) -> Iterator[Draft]:
+        odd = {self.config.field: self.config.value}
+        yield from (replace(draft, **odd) for draft in super().requests(draws))
+
+
+class Halves(Regular):
+    def requests(self, draws: Draws) -> Iterator[Draft]:
+        yield from (replace(draft, prompts=1.5) for draft in super().requests(draws))  # type: ignore[arg-type]
+
+
 class Endless(Regular):
     def requests(self, draws: Draws) -> Iterator[Draft]:
         while True:
@@ -140,7 +168,7 @@ class Endless(Regular):
 class Moody(Regular):
     def requests(self, draws: Draws) -> Iterator[Draft]:
         yield from (
-            replace(d, prompts=1 + id(object()) % 7919 + next(_MOODS)) for d in super().requests(draws)
+            replace(d, prompt_tokens=id(object()) % 7919 + next(_MOODS)) for d in super().requests(draws)
         )
 
 

@@ -50,6 +50,45 @@ def test_one_that_breaks_a_law_is_refused_with_class_and_request(name: str, tmp_
         generate(of(tmp_path, name), 0)
 
 
+def test_numbers_of_numpy_become_python_s_own(tmp_path: Path) -> None:
+    own, numpys = (generate(of(tmp_path, name), 3) for name in ("Regular", "Numpy"))
+    assert numpys.items == own.items
+    fields = [
+        getattr(r, f) for r, _ in numpys.items for f in ("arrival_s", "prompts", "prompt_tokens", "model")
+    ]
+    assert {type(value) for value in fields} == {float, int, str}
+    assert {type(limit) for limit in numpys.max_tokens.values()} == {int}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("arrival_s", "3", "arrival_s: input should be a valid number"),
+        ("arrival_s", float("nan"), "arrives at nan s, outside the run"),
+        ("prompts", 1.5, "prompts: must be a whole number from 1 to 10,000 prompts, not 1.5"),
+        ("prompts", True, "prompts: must be a whole number"),
+        ("prompts", 0, "prompts: must be a whole number"),
+        ("prompts", 10**12, "prompts: must be a whole number"),
+        ("prompts", 200, "asks 200 prompts in one request"),
+        ("prompt_tokens", 10**7, "prompt_tokens: must be a whole number from 0 to 1,000,000 tokens"),
+        ("output_tokens", -1, "output_tokens: must be a whole number"),
+        ("max_tokens", 0, "max_tokens: must be a whole number"),
+        ("max_tokens", 200_000, "asks a limit of 200000 tokens for an answer, at most 131072"),
+        ("tenant", "a b\n", "tenant: must be a tenant's name"),
+        ("tenant", 3, "tenant: input should be a valid string"),
+        ("model", 3, "model: input should be a valid string"),
+        ("origin", None, "origin: input should be a valid string"),
+    ],
+)
+def test_a_request_with_an_odd_field_ends_the_run_with_field_and_value(
+    field: str, value: object, said: str, tmp_path: Path
+) -> None:
+    scenario = of(tmp_path, "Odd", settings={"field": field, "value": value})
+    with pytest.raises(ConfigError, match=f"^request source {HERE}:Odd: request \\d+ ") as caught:
+        generate(scenario, 0)
+    assert said in str(caught.value)
+
+
 def test_more_than_was_said_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="gives more than 50 requests; raise most_requests"):
         generate(of(tmp_path, "Endless", most_requests=50), 0)

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from emulation.domain.one_request import MOST_ANSWER_TOKENS, MOST_ANSWERS
 from serve_apps.gateway.openai.fields import IGNORED, Only
 from serve_apps.wire.ask import Ask, BadAsk, Sampling
 
-MAX_CHOICES = 128
-MAX_TOKENS = 131_072
+MAX_CHOICES = MOST_ANSWERS
+MAX_TOKENS = MOST_ANSWER_TOKENS
 MOST_WORDS = 1_048_576
 """Tokens of all answers to one request: so much text is held at once."""
 MOST_PROMPT = 1_048_576

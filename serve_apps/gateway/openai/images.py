@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from emulation.domain.one_request import MOST_PICTURES
 from serve_apps.gateway.openai.bodies import Body, Seed, Text, words
 from serve_apps.gateway.openai.fields import IGNORED, Only
 from serve_apps.gateway.openai.form import Asked, Form
@@ -23,7 +24,7 @@ class ImageBody(Body):
     """`POST /v1/images/generations`: n pictures of the asked size."""
 
     prompt: Text = Field(max_length=32_000)
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_PICTURES)] | None = None
     size: Text | None = None
     response_format: Literal["b64_json", "url"] | None = None
     seed: Seed | None = None

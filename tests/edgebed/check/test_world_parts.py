@@ -20,7 +20,14 @@ def broken(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "name", [f"{HERE}:Slower", f"{HERE}:Regular", "edgebed.starts.fault:Mine", "edgebed.starts.workload:Mine"]
+    "name",
+    [
+        f"{HERE}:Slower",
+        f"{HERE}:Regular",
+        f"{HERE}:Numpy",
+        "edgebed.starts.fault:Mine",
+        "edgebed.starts.workload:Mine",
+    ],
 )
 def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
     assert len(look(name)) >= 7
@@ -44,6 +51,11 @@ def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
         ("Stranger", OF_RUN, 'is for model "nobody\'s"'),
         ("Elsewhere", OF_RUN, "enters at node 'nowhere'"),
         ("NoDraft", OF_RUN, "is a int; make it by draws.draft"),
+        (
+            "Halves",
+            OF_RUN,
+            "cannot be sent: prompts: must be a whole number from 1 to 10,000 prompts, not 1.5",
+        ),
         ("Endless", "comes to an end", "requests and more"),
         ("Moody", "gives the same requests for the same seed", "two lists of requests"),
         ("Shared", "gives the same beside others", "changed what it gives"),

@@ -14,7 +14,7 @@ What is scaled is the rate at which work arrives; kinds, sizes, mixes, origins, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import ceil, floor
+from math import ceil, floor, inf
 from typing import Any
 
 from pydantic import ValidationError
@@ -39,15 +39,18 @@ _EXACT = 1e-9
 def scaled(scenario: Scenario, load: float) -> Scenario:
     """The scenario with `load` times the demand; the same object for 1.
 
-    Raises `ConfigError`, naming the source and what can be done, where a source cannot be scaled by that, and for a
-    load that is not above 0.
+    Raises `ConfigError`, naming the source and what can be done, where a source cannot be scaled by that, for a
+    load that is not above 0 or not finite, and where the whole would be more than a run may do.
     """
-    if not load > 0:
-        raise ConfigError(f"load {load:g}: must be a number above 0")
+    if not 0 < load < inf:
+        raise ConfigError(f"load {load:g}: must be a number above 0, and finite")
     if load == 1:
         return scenario
     sources = [_source(f"workload[{i}]", s, scenario, load) for i, s in enumerate(scenario.workload)]
-    return scenario.model_copy(update={"workload": tuple(sources)})
+    try:
+        return Scenario.model_validate({**dict(scenario), "workload": tuple(sources)})
+    except ValidationError as error:
+        raise ConfigError(f"load {load:g}: {complaint(Scenario, error)}") from None
 
 
 def _source(where: str, source: Source, scenario: Scenario, load: float) -> Source:
@@ -60,6 +63,8 @@ def _source(where: str, source: Source, scenario: Scenario, load: float) -> Sour
         return type(source).model_validate({**source.model_dump(), **changed})
     except ValidationError as error:
         raise ConfigError(f"{where}: load {load:g}: {complaint(type(source), error)}") from None
+    except OverflowError:
+        raise ConfigError(f"{where}: load {load:g}: is more than can be counted; lower it") from None
     except ValueError as error:
         raise ConfigError(f"{where}: load {load:g}: {error}") from None
 

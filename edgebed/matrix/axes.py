@@ -17,6 +17,8 @@ from workloads.scaling import scaled
 
 LOAD = "load"
 """The parameter that is no field of a scenario."""
+_MOST_LOAD = 1_000_000
+"""Times what a scenario asks for."""
 _TIMES = re.compile(r"[x×](\d+(?:\.\d+)?)")
 _FREE = ("controllers", "plan")
 """Fields under which a key may be new."""
@@ -50,8 +52,8 @@ def said_value(value: Any) -> str:
 def _load(value: Any) -> float:
     times = _TIMES.fullmatch(value) if isinstance(value, str) else None
     number = float(times[1]) if times else value
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ConfigError(f"load: must be a number above 0, not {shown(value)}")
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number <= _MOST_LOAD:
+        raise ConfigError(f"load: must be a number above 0, at most {_MOST_LOAD:,}, not {shown(value)}")
     return float(number)
 
 

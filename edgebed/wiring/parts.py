@@ -92,16 +92,22 @@ def outsiders(scheme: Scheme) -> list[tuple[Part, str]]:
 
 
 def outside_config(name: str) -> Any:
-    """The parameters of a part that is not shipped; None if there is no such part. Raises `ConfigError` as `find`."""
+    """The parameters of a part that is not shipped; None if there is no such part. Raises `ConfigError` as `find`,
+    and for a class that is none of them."""
     for part in PARTS:
         if name in offered(part.group):
             return part.find(name).Config
     if not is_path(name):
         return None
     found = load(name, "controller", "", [])
-    return (
-        next(p for p in PARTS if not isinstance(found, type) or issubclass(found, p.base)).find(name).Config
-    )
+    fits = next((p for p in PARTS if not isinstance(found, type) or issubclass(found, p.base)), None)
+    if fits is None:
+        kinds = ", ".join(p.noun for p in PARTS)
+        raise ConfigError(
+            f"controllers names {name!r}: is {what(found)}, none of {kinds}; a request source or a fault has its"
+            " settings where it is named"
+        )
+    return fits.find(name).Config
 
 
 @contextmanager

@@ -51,6 +51,10 @@ def test_the_mean_of_k_is_scaled() -> None:
         (POISSON, 1e9, r"workload\[0\]: load 1e\+09: rate_per_s: must be a number"),
         (POISSON, 0, "load 0: must be a number above 0"),
         (POISSON, float("nan"), "load nan: must be a number above 0"),
+        (POISSON, float("inf"), "load inf: must be a number above 0, and finite"),
+        (PERIODIC, 1e308, r"workload\[0\]: load 1e\+308: is more than can be counted; lower it"),
+        (POISSON, 1e4, r"load 10000: workload\[0\]: would make 1.2e\+07 requests, more than 1e\+07: lower rate_per_s"),
+        ({**SLOTTED, "models": ["sd"]}, 3, r"load 3: workload\[0\].k_max: 24 prompts in one request of 'sd'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_scaled_says_why_and_what_can_be_done(

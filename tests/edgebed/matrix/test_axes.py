@@ -54,6 +54,11 @@ def test_a_value_reaches_its_field_and_nothing_else(key: str, value: Any, field:
         ("deadline_s.x", 2, "deadline_s.x: deadline_s is 120.0, which has no fields"),
         ("load", "much", "load: must be a number above 0"),
         ("load", True, "load: must be a number above 0"),
+        ("load", float("inf"), "load: must be a number above 0, at most 1,000,000, not inf"),
+        ("load", float("nan"), "load: must be a number above 0, at most 1,000,000, not nan"),
+        ("load", 10**400, "load: must be a number above 0, at most 1,000,000, not a number of"),
+        ("load", "x" + "9" * 400, "load: must be a number above 0"),
+        ("load", 5e4, r"load 50000: workload\[0\]: would make .* requests, more than 1e\+07"),
     ],
 )
 def test_a_key_that_leads_nowhere_or_a_value_that_does_not_fit_is_said(

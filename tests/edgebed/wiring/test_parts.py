@@ -20,7 +20,7 @@ from emulation import outside
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, load_scenario
 from emulation.recording import Run
-from tests.build import mylab
+from tests.build import faultlab, mylab
 from tests.build.command_line import small
 
 HERE = mylab.HERE
@@ -67,6 +67,13 @@ def test_parameters_of_a_path_are_set_in_the_scenario_and_checked(scenario: Scen
     wrong = scenario.model_copy(update={"controllers": {name: {"weight": -1.0}}})
     with pytest.raises(ConfigError, match="weight"):
         build_controllers(mylab.CAREFUL, wrong, 0)
+
+
+@pytest.mark.parametrize("name", [f"{faultlab.HERE}:Regular", f"{faultlab.HERE}:Slower", "pathlib:Path"])
+def test_a_class_that_is_no_controller_has_no_parameters_among_theirs(name: str, scenario: Scenario) -> None:
+    given = scenario.model_copy(update={"controllers": {name: {}}})
+    with pytest.raises(ConfigError, match=f"controllers names '{name}': is the class .*, none of router, "):
+        build_controllers(mylab.CAREFUL, given, 0)
 
 
 def test_entry_points_are_found_listed_and_offered_to_a_live_run(

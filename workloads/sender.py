@@ -100,7 +100,7 @@ class OpenLoopRun:
             self._wait_for(request)
             if self._stopped:
                 break
-            if self._unsent.pop(request.id, None) is not None:
+            if request.id in self._unsent:
                 due_s = self._pace.due_s(request.arrival_s)
                 self._sending.start(gevent.Greenlet(self._send, request, due_s))
         self._sending.join(timeout=self._job.timeout_s + self._job.grace_s)
@@ -136,16 +136,13 @@ class OpenLoopRun:
         self._agent.close()
 
     def _send(self, request: Request, due_s: float) -> None:
+        if self._unsent.pop(request.id, None) is None:  # the run was stopped in between, and it has its line
+            return
         sent_s, aborted = self._now_s(), True
-        limit = self._job.workload.max_tokens.get(request.id)
-        call = build_call(
-            request, self._models[request.model], limit, self._job.scenario.live.stream_share, self._job.api_key,
-            self._job.load_id, due_s if self._job.tell_intended else None,
-        )  # fmt: skip
         reply = _Reply(failure="the run was stopped")
         timer = gevent.Timeout.start_new(self._job.timeout_s)
         try:
-            self._exchange(call, reply)
+            self._exchange(self._call(request, due_s), reply)
             aborted, reply.failure = False, None
         except (Exception, gevent.Timeout) as error:  # whatever it is, the request gets its line in the log
             aborted = self._now_s() - sent_s >= self._job.timeout_s
@@ -155,6 +152,13 @@ class OpenLoopRun:
         finally:
             timer.close()
             self._record(request, due_s, sent_s, reply, aborted)
+
+    def _call(self, request: Request, due_s: float) -> HttpCall:
+        job = self._job
+        return build_call(
+            request, self._models[request.model], job.workload.max_tokens.get(request.id),
+            job.scenario.live.stream_share, job.api_key, job.load_id, due_s if job.tell_intended else None,
+        )  # fmt: skip
 
     def _exchange(self, call: HttpCall, reply: _Reply) -> None:
         """Post the call and read its answer into `reply` as it comes."""

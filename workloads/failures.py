@@ -22,7 +22,10 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (ConnectionRefusedError, "connection refused: nothing listens there"),
     (ConnectionResetError, CLOSED_FIRST),
     (BrokenPipeError, CLOSED_FIRST),
-    (ssl.SSLCertVerificationError, "the TLS certificate is not trusted"),
+    (
+        ssl.SSLCertVerificationError,
+        "the TLS certificate is not trusted; SSL_CERT_FILE may name a file of those that are",
+    ),
     (TimeoutError, "no answer in time"),
 )
 _NAMED = {
@@ -36,7 +39,8 @@ _NAMED = {
 }
 """By name: of libraries that not every reader of these words has loaded."""
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_ID = re.compile(r"\b(?=[\w-]*\d)[\w-]{6,}\b")
+_NAME = re.compile(r"\w[\w-]{4,}\w")
+"""What an id may be: it is one if there is a digit in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +91,14 @@ def reasons(results: Iterable[ClientResult]) -> list[Reason]:
     for result in results:
         if result.outcome != "done":
             words = reason_of(result)
-            key = _NUMBER.sub("#", _ID.sub("#", words))
+            key = _NUMBER.sub("#", _NAME.sub(_nameless, words))
             shown.setdefault(key, words)
             counts[key] += 1
     return [Reason(shown[key], n) for key, n in counts.most_common()]
+
+
+def _nameless(name: re.Match[str]) -> str:
+    return "#" if any(c.isdecimal() for c in name[0]) else name[0]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -33,7 +33,7 @@ _PER_S = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _MOST_TOKENS = 10**9
 """Of a row, before the limits of its source; a larger count is no count."""
 _MOST_S = 10**12
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COUNT = re.compile(r"-?\d{1,19}", re.ASCII)
 _DATE = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d+))? ?(?:(Z)|([+-])(\d\d):?(\d\d))?", re.ASCII

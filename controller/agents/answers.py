@@ -25,7 +25,7 @@ MAX_FAULTS = 8
 MAX_TEXT = 100_000
 """Characters of an answer that are read at all."""
 REASON_CHARS = 300
-_FENCE = re.compile(r"\A```(?:json|JSON)?[ \t]*\n(.*?)\n?[ \t]*```\Z", re.DOTALL)
+_FENCE = re.compile(r"\A```(?:json|JSON)?[ \t]*\n(.*)```\Z", re.DOTALL)
 _THOUGHT = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
 """What models that reason aloud write before their answer."""
 

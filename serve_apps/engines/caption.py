@@ -13,7 +13,7 @@ from serve_apps.engines.loading import Account, Loader
 from serve_apps.engines.needs import need
 from serve_apps.engines.pacer import Pacer
 from serve_apps.engines.prompting import TextSettings
-from serve_apps.wire.ask import BadAsk
+from serve_apps.wire.ask import USUAL_TOKENS, BadAsk
 from serve_apps.wire.messages import Piece, Work
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -26,7 +26,7 @@ MAX_PIXELS = 40_000_000
 class CaptionSettings(TextSettings):
     """Settings of a captioning model."""
 
-    max_tokens: Tokens = 20
+    max_tokens: Tokens = USUAL_TOKENS["caption"]
     """Longest caption where the client states no limit."""
 
 

@@ -9,7 +9,7 @@ from emulation.domain.quantities import Tokens
 from serve_apps.engines.decoding import FIRST_CALL, Emit, Wanted, nobody
 from serve_apps.engines.loading import RealSettings
 from serve_apps.engines.pacer import Pacer
-from serve_apps.wire.ask import TOO_LONG, BadAsk
+from serve_apps.wire.ask import TOO_LONG, USUAL_TOKENS, BadAsk
 from serve_apps.wire.messages import Piece, Work
 
 GLANCE = 16
@@ -23,7 +23,7 @@ CUT = 16
 class TextSettings(RealSettings):
     """Settings of a text model."""
 
-    max_tokens: Tokens = 256
+    max_tokens: Tokens = USUAL_TOKENS["text"]
     """Longest answer where the client states no limit."""
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
 
-from emulation.domain.cluster import Modality, ModelSpec
+from emulation.domain.cluster import Modality, ModelSpec, TestbedConfig
 from emulation.domain.request import Request
 from emulation.domain.request_id import may_be_given
 from serve_apps.gateway.dispatch import Dispatcher
@@ -18,7 +18,7 @@ from serve_apps.gateway.names import NameTaken
 from serve_apps.gateway.openai.bodies import MOST_PROMPT
 from serve_apps.gateway.quota import Quotas
 from serve_apps.gateway.server.settings import HttpSettings
-from serve_apps.wire.ask import TOO_LONG, Ask, BadAsk
+from serve_apps.wire.ask import TOO_LONG, USUAL_TOKENS, Ask, BadAsk
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.secret import Secret
 from workloads.lengths import payload_bytes
@@ -107,7 +107,7 @@ class Admission:
         prompt_tokens = ask.prompt_tokens * ask.each if by_tokens else 0
         limit = None if ask.max_tokens is None else ask.max_tokens * ask.prompts
         up_bytes, down_bytes = payload_bytes(spec, ask.prompts, prompt_tokens, limit)
-        self.quotas.spend(exchange, prompt_tokens + (limit or 0))
+        self.quotas.spend(exchange, tokens_of(ask, spec, run.testbed))
         arrival_s = _intended(exchange, dispatcher.clock.now_s())
         known = limit if by_tokens and run.length_knowledge != "predicted" else None
         origin = _origin(exchange, [n.id for n in run.testbed.nodes])
@@ -152,6 +152,18 @@ def _check_length(ask: Ask, spec: ModelSpec) -> None:
     )
     fits = ask.longest_tokens < spec.context_tokens
     raise BadAsk(message, ask.limited_in if fits else ask.said_in, TOO_LONG)
+
+
+def tokens_of(ask: Ask, spec: ModelSpec, testbed: TestbedConfig) -> int:
+    """What counts against its quota: its prompts, as often as each is answered, and what answers may have."""
+    answer = ask.max_tokens
+    if answer is None:
+        usual, entries = USUAL_TOKENS[spec.modality], testbed.backends
+        told = [entry.settings.get("max_tokens", usual) for entry in entries if entry.model in (None, spec.id)]
+        answer = max((most for most in told if isinstance(most, int)), default=usual)
+        if spec.context_tokens is not None:
+            answer = min(answer, spec.context_tokens - ask.longest_tokens)
+    return ask.prompt_tokens * ask.each + ask.prompts * max(answer, ask.min_tokens)
 
 
 def _name(exchange: Exchange) -> str:

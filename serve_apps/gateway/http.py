@@ -85,14 +85,18 @@ class Exchange:
         found = self._raw(name)
         return None if found is None else found.decode("latin-1")
 
-    def bears(self, secret: Secret) -> bool:
-        """Whether the client gave this key or token, once and as `Bearer`."""
+    def bearer(self) -> bytes | None:
+        """The key or token the client gave, once and as `Bearer`, however that is spelt; None: it gave none."""
         given = [bytes(value) for key, value in self.scope["headers"] if key == b"authorization"]
         if len(given) != 1:
-            return False
+            return None
         scheme, _, credentials = given[0].partition(b" ")
-        known = hmac.compare_digest(credentials.strip(b" "), secret.value.encode())
-        return known and scheme.lower() == b"bearer"
+        return credentials.strip(b" ") if scheme.lower() == b"bearer" else None
+
+    def bears(self, secret: Secret) -> bool:
+        """Whether the client gave this key or token."""
+        given = self.bearer()
+        return given is not None and hmac.compare_digest(given, secret.value.encode())
 
     async def parsed(self, read: Callable[[bytes], T]) -> T:
         """What `read` makes of the body, which is JSON; a large one is read by a thread: the loop goes on meanwhile.

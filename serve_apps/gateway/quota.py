@@ -42,7 +42,7 @@ class Bucket:
     def headers(self, what: str) -> Headers:
         """What an answer says of it, as OpenAI's do."""
         said = {"limit": str(self.size), "remaining": str(max(0, int(self.level)))}
-        said["reset"] = f"{self.wait_s(self.size):.3f}s"
+        said["reset"] = f"{ceil(self.wait_s(self.size) * 1000.0) / 1000.0:.3f}s"
         return tuple((f"x-ratelimit-{name}-{what}".encode(), value.encode()) for name, value in said.items())
 
 
@@ -110,10 +110,8 @@ class Quotas:
 
     def _name(self, exchange: Exchange) -> bytes:
         """Who calls; never the key itself. Where no key is asked for, anybody could make one up."""
-        shown = (
-            exchange.header(b"authorization") if self._keyed else (exchange.scope.get("client") or ("",))[0]
-        )
-        return sha256(str(shown).encode()).digest()
+        address = str((exchange.scope.get("client") or ("",))[0]).encode()
+        return sha256((exchange.bearer() or b"") if self._keyed else address).digest()
 
     def _forget(self) -> None:
         if len(self._callers) > MOST_CALLERS:

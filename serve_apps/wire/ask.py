@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from emulation.domain.inventory import Modality
 from serve_apps.wire.trace import Trace
 
 
@@ -74,6 +75,9 @@ def first_stop(text: str, stops: Iterable[str], start: int = 0) -> int | None:
 
 TOO_LONG = "context_length_exceeded"
 """Code of what does not fit into a model's context, as OpenAI's clients know it."""
+
+USUAL_TOKENS: Mapping[Modality, int] = {"text": 256, "caption": 20, "image": 0}
+"""Tokens an answer of a real model has at most, by modality, where neither its client nor the testbed file says so."""
 
 
 @dataclass(frozen=True, slots=True)

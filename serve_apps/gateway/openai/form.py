@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import cache
+from math import ceil
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
@@ -112,5 +113,5 @@ def refusal(refused: Refused) -> HttpError:
         return _bad(str(refused), refused.fault)
     if refused.outcome == "expired":
         return HttpError(422, str(refused), "server_error", code="expired", headers=ONCE)
-    retry = ((b"retry-after", b"%d" % max(1, round(refused.retry_after_s))),)
+    retry = ((b"retry-after", b"%d" % max(1, ceil(refused.retry_after_s))),)
     return HttpError(503, str(refused), "server_error", code=refused.outcome, headers=retry)

@@ -32,6 +32,10 @@ from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta
 
 
+MOST_CALLS = 2**31 - 1
+"""Calls of tools that a client may allow; none is ever made."""
+
+
 class TextSettings(Shape):
     """The form of an answer in text."""
 
@@ -104,7 +108,7 @@ class ResponsesBody(GeneratedBody):
     access_programs: Annotated[Any, Only("there are no access programs", {})] = None
     tools: Annotated[list[Tool] | None, Field(max_length=1024), IGNORED] = None
     parallel_tool_calls: Annotated[bool | None, IGNORED] = None
-    max_tool_calls: Annotated[Annotated[int, Field(ge=1)] | None, IGNORED] = None
+    max_tool_calls: Annotated[Annotated[int, Field(ge=1, le=MOST_CALLS)] | None, IGNORED] = None
     metadata: Annotated[Metadata | None, IGNORED] = None
     image: Annotated[Anything | None, IGNORED] = None
     prompt_cache_key: Annotated[Text | None, IGNORED] = None

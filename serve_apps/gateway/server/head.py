@@ -21,7 +21,8 @@ FOUL = "a line end that is not CRLF, a folded line or a control character"
 _FINE = bytes(byte for byte in range(256) if byte in b"\t\r\n" or (byte >= 0x20 and byte != 0x7F))
 """Bytes that may stand in a head; what else there is would be control characters."""
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+) HTTP/([0-9])\.([0-9])\r\n")
-_LENGTH = re.compile(rb"(?im)^content-length:[ \t]*(.*?)[ \t]*\r$")
+_LENGTH = re.compile(rb"(?im)^content-length:([^\r\n]*)\r$")
+_BLANK = b" \t"
 _CODING = re.compile(rb"(?im)^transfer-encoding:")
 _TARGET = re.compile(
     rb"(?:https?://(?P<authority>[^/?#]+))?(?P<path>/[^?#]*|(?=\?|$))(?:\?(?P<query>[^#]*))?", re.I
@@ -61,8 +62,8 @@ def line_of(raw: bytes | bytearray, name: bytes) -> bytes | None:
     """The first header of this name in what came of a head, right or wrong as it may be; None without a whole line."""
     end = raw.find(END)
     lines = bytes(raw if end < 0 else raw[: end + len(b"\r\n")])
-    found = re.search(rb"(?im)^" + name + rb":[ \t]*([^\r\n]*?)[ \t]*\r\n", lines)
-    return found and found[1]
+    found = re.search(rb"(?im)^" + name + rb":([^\r\n]*)\r\n", lines)
+    return found and found[1].strip(_BLANK)
 
 
 def look(buffer: bytearray, seen: int, settings: HttpSettings) -> int:
@@ -190,7 +191,7 @@ def _host(headers: Headers, authority: bytes | None, old: bool) -> str:
 
 def _length(raw: bytes, old: bool, settings: HttpSettings) -> int | None:
     fields = raw.index(b"\n") + 1
-    lengths = _LENGTH.findall(raw, fields)
+    lengths = [said.strip(_BLANK) for said in _LENGTH.findall(raw, fields)]
     if _CODING.search(raw, fields):
         if lengths or old:
             raise malformed("Transfer-Encoding beside Content-Length, or in HTTP/1.0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ import pytest
 from openai.types.responses import ResponseErrorEvent
 
 from serve_apps.gateway.flight import Refused
+from serve_apps.gateway.openapi import FORMS, describe
 from tests.build.asgi import CHAT, DELTAS, MadeUpRun, asked
 
 CHATS, COMPLETIONS, IMAGES, RESPONSES = (
@@ -57,6 +59,7 @@ def called(value: str) -> str:
         (CHATS, "messages", called(str(HUGE)), "messages.0.tool_calls.0.function"),
         (CHATS, "messages", f'[{{"role":"assistant","function_call":{{"n":{HUGE}}}}}]', "messages.0.function_call"),
         (CHATS, "seed", str(HUGE), "seed"),
+        (RESPONSES, "max_tool_calls", str(10**23), "max_tool_calls"),
         (IMAGES, "seed", str(-HUGE), "seed"),
         (CHATS, "temperature", "1e999", "temperature"),
     ],
@@ -143,3 +146,22 @@ def test_a_response_that_fails_on_the_way_ends_with_openais_own_error_event() ->
     )  # fmt: skip
     assert last["error"]["code"] == "node_lost", "what OpenAI's own clients raise an error for"
     assert b"event: error\n" in reply.body
+
+
+def boundless(schema: Any, where: str) -> Iterator[str]:
+    """Whole numbers in a schema that have no least, or no most."""
+    if isinstance(schema, list):
+        for number, part in enumerate(schema):
+            yield from boundless(part, f"{where}.{number}")
+    elif isinstance(schema, dict):
+        ends = ("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")
+        if schema.get("type") == "integer" and not all(any(name in schema for name in end) for end in ends):
+            yield where
+        for name, part in schema.items():
+            yield from boundless(part, f"{where}.{name}")
+
+
+def test_every_whole_number_of_every_body_has_a_least_and_a_most() -> None:
+    schemas = describe()["components"]["schemas"]
+    assert list(boundless(schemas, "schemas")) == []
+    assert {form.body.__name__ for form in FORMS} <= set(schemas)

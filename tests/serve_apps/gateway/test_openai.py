@@ -180,7 +180,7 @@ def test_a_body_that_is_no_json_says_so() -> None:
     ("refused", "status", "code", "retry"),
     [
         (Refused("expired", "late"), 422, "expired", None),
-        (Refused("no_host", "nowhere", retry_after_s=7.2), 503, "no_host", "7"),
+        (Refused("no_host", "nowhere", retry_after_s=7.4), 503, "no_host", "8"),
         (Refused("error", "broke", retry_after_s=0.0), 503, "error", "1"),
         (Refused("error", "13 is too many", fault=Fault("max_tokens")), 400, None, None),
         (Refused("rejected", "too long", fault=Fault("messages", TOO_LONG)), 400, TOO_LONG, None),

@@ -8,14 +8,18 @@ from typing import Any
 import orjson
 import pytest
 
+from emulation.domain.cluster import BackendEntry, ModelSpec
 from serve_apps.gateway import quota
+from serve_apps.gateway.admission import tokens_of
 from serve_apps.gateway.front import Front
 from serve_apps.gateway.http import Exchange, HttpError
 from serve_apps.gateway.quota import Quotas
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.wire.ask import Ask
+from serve_apps.wire.messages import Answer
 from serve_apps.wire.secret import Keys, Secret
-from tests.build.asgi import CHAT, NO_KEYS, SAID, MadeUpCalls, MadeUpRun, Reply, ask_app
+from tests.build.asgi import CHAT, DONE, NO_KEYS, PICTURE, SAID, TESTBED, MadeUpCalls, MadeUpRun, Reply, ask_app
 from tests.build.waiting import in_a_loop, turns
 
 
@@ -78,6 +82,14 @@ async def test_bearers_of_a_key_are_one_caller_wherever_they_call_from() -> None
 
 
 @in_a_loop
+async def test_bearers_of_a_key_are_one_caller_however_they_spell_it() -> None:
+    served = app(MadeUpRun(), Keys(api=Secret("open")), key_requests=1)
+    spelt = ("Bearer open", "bearer open", "BEARER   open", "Bearer open  ")
+    replies = [await chat(served, headers={"Authorization": how}) for how in spelt]
+    assert [r.status for r in replies] == [200, 429, 429, 429]
+
+
+@in_a_loop
 async def test_requests_at_once_are_counted_until_their_answer_is_out() -> None:
     go = asyncio.Event()
     run = MadeUpRun(go, SAID)
@@ -105,6 +117,50 @@ async def test_tokens_are_those_of_the_prompt_and_what_its_answer_may_have(
     if statuses == [429, 429]:  # no minute is long enough
         assert replies[0].headers["x-should-retry"] == "false"
         assert replies[0].error()["type"] == "tokens"
+
+
+SEEN = [{"role": "user", "content": [{"type": "text", "text": "what is it"}, {"type": "image_url", "image_url": {"url": PICTURE}}]}]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key_tokens", "fields", "statuses"),
+    [
+        (10, {}, [429, 429]),
+        (2 * (2 + 256), {}, [200, 200, 429]),
+        (299, {"min_tokens": 298}, [429, 429]),
+        (600, {"min_tokens": 300}, [200, 429]),
+        (12, {"max_tokens": 1, "n": 4}, [200, 429]),
+        (22, {"model": "blip", "messages": SEEN}, [429]),
+        (23, {"model": "blip", "messages": SEEN}, [200, 429]),
+        (7, {"model": "blip", "messages": SEEN, "max_tokens": 4}, [200, 429]),
+    ],
+)  # fmt: skip
+@in_a_loop
+async def test_an_answer_without_a_limit_counts_as_much_as_it_may_have_and_a_prompt_for_each_of_its_answers(
+    key_tokens: int, fields: dict[str, Any], statuses: list[int]
+) -> None:
+    served = app(MadeUpRun(Answer(served=DONE, texts=("so",) * 4, completion_tokens=4)), key_tokens=key_tokens)
+    assert [(await chat(served, **fields)).status for _ in statuses] == statuses
+
+
+@in_a_loop
+async def test_a_picture_counts_by_its_prompt_for_each_that_is_drawn() -> None:
+    run = MadeUpRun(Answer(served=DONE, images=(b"png",) * 3))
+    served, body = app(run, key_tokens=11), orjson.dumps({"model": "sd", "prompt": "a red cat", "n": 3})
+    replies = [await ask_app(served, "POST", "/v1/images/generations", [body], {}) for _ in range(2)]
+    assert [r.status for r in replies] == [200, 429]
+
+
+def test_an_answer_without_a_limit_counts_as_its_backend_says_and_its_context_has_room_for() -> None:
+    spec = ModelSpec(id="gpt2", modality="text", features="tokens", context_tokens=1024)
+    backends = (
+        BackendEntry(backend="transformers", settings={"max_tokens": 900}),
+        BackendEntry(model="gpt2", node="d0", backend="transformers", settings={"max_tokens": 50}),
+        BackendEntry(model="blip", backend="transformers", settings={"max_tokens": 5000}),
+    )
+    bed = TESTBED.model_copy(update={"models": (spec, *TESTBED.models[1:]), "backends": backends})
+    short, long = (Ask(model="gpt2", prompt_tokens=n, longest_tokens=n) for n in (10, 1000))
+    assert (tokens_of(short, spec, bed), tokens_of(long, spec, bed)) == (910, 1024)
 
 
 def test_what_was_taken_comes_back_evenly() -> None:

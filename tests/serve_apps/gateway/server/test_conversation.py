@@ -341,3 +341,15 @@ def test_an_early_refusal_takes_no_id_from_a_line_cut_short_or_from_a_body(serve
 def test_a_tunnel_is_refused_with_the_methods_there_are(server: Server) -> None:
     (got,) = server.ask(request("CONNECT", "a:443"))
     assert (got.status, got.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
+def test_a_length_among_blanks_is_read_and_so_is_the_id_of_what_is_refused_early(server: Server) -> None:
+    blanks = " \t" * 3000
+    body = orjson.dumps(CHAT)
+    kind, ends = "Content-Type: application/json", "Connection: close"
+    length, name = f"Content-Length:{blanks}{len(body)}{blanks}", f"X-Request-ID:{blanks}mine{blanks}"
+    head = request("POST", "/v1/chat/completions", kind, length, name, ends)
+    (got,) = server.ask(head + body)
+    assert (got.status, got.headers["x-request-id"]) == (200, "mine")
+    (got,) = server.ask(request("POST", "/v1/chat/completions", kind, f"Content-Length:{blanks}5 5", name))
+    assert (got.status, got.headers["x-request-id"]) == (400, "mine")

@@ -84,7 +84,6 @@ class OpenLoopRun:
         self._agent = _Agent(
             max_retries=0,
             max_redirects=0,
-            insecure=True,
             concurrency=CONNECTIONS,
             connection_timeout=job.timeout_s,
             network_timeout=job.timeout_s,

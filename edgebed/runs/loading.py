@@ -28,12 +28,13 @@ LOOK_S = 0.5
 def check_server(url: str, models: Collection[str]) -> None:
     """See that an OpenAI-compatible server answers at this URL; says which models it does not list.
 
-    Raises `Failed` with the reason: nobody there, no TLS, a key that is refused, another kind of server.
+    Raises `Failed` with the reason: nobody there, no TLS, a certificate that is not trusted (then no key is shown), a
+    key that is refused, another kind of server.
     """
     key = os.environ.get("EDGEBED_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        with httpx2.Client(base_url=url, headers=headers, timeout=CONNECT_S, verify=False) as client:
+        with httpx2.Client(base_url=url, headers=headers, timeout=CONNECT_S) as client:
             listed = client.get("/v1/models")
             if listed.status_code in (401, 403):
                 remedy = "it refuses the key in EDGEBED_API_KEY" if key else "set EDGEBED_API_KEY to its key"
@@ -188,7 +189,7 @@ class Tally:
 def speedup_of(url: str) -> float | None:
     """Virtual seconds per second of the edgebed testbed at this URL; None for any other server."""
     try:
-        health: Any = httpx2.get(f"{url}/health", timeout=CONNECT_S, verify=False).json()
+        health: Any = httpx2.get(f"{url}/health", timeout=CONNECT_S).json()
         return float(health["speedup"])
     except (httpx2.HTTPError, KeyError, TypeError, ValueError):
         return None

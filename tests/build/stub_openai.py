@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -23,6 +25,8 @@ class Stub:
     url: str = ""
     seen: list[tuple[dict[str, str], str, dict[str, Any]]] = field(default_factory=list)
     """Headers, path and body of each request, in order of arrival."""
+    asked: list[dict[str, str]] = field(default_factory=list)
+    """Headers of each other request: what it serves, how it is."""
     held: list[str] = field(default_factory=list)
     """Ids of the requests that came during the stall."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -43,14 +47,15 @@ class Stub:
 
 
 @contextmanager
-def serving(stub: Stub) -> Iterator[Stub]:
-    """The stub behind a free port of the loopback address."""
+def serving(stub: Stub, certificate: Path | None = None) -> Iterator[Stub]:
+    """The stub behind a free port of the loopback address; over TLS with this certificate, its key in the same file."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
+            stub.asked.append(dict(self.headers))
             if self.path == "/v1/models":
                 names = ["gpt2", "gpt2-large", "batch", "blip", "sd"]
                 self._json(200, {"object": "list", "data": [{"id": name} for name in names]})
@@ -102,7 +107,11 @@ def serving(stub: Stub) -> Iterator[Stub]:
         request_queue_size = 128
 
     with Server(("127.0.0.1", 0), Handler) as server:
-        stub.url = f"http://127.0.0.1:{server.server_port}"
+        stub.url = f"http{'s' * bool(certificate)}://127.0.0.1:{server.server_port}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -14,6 +14,7 @@ import yaml
 from emulation.domain.request_id import scenario_id_of
 from emulation.files import load_scenario
 from tests.build.stub_openai import Stub, serving
+from tests.build.tls import ANOTHERS, OURS, written
 from workloads.generate import Arrivals, generate
 from workloads.load import ClientResult, client_log
 
@@ -103,6 +104,24 @@ def test_sends_on_while_the_server_stalls_and_charges_the_stall_to_everyone_who_
     assert all(r.sent_s is not None for r in log)
     assert sorted(headers["X-Request-ID"] for headers, _, _ in stub.seen) == [r.request_id for r in log]
     assert all(headers["Authorization"] == "Bearer test-key" for headers, _, _ in stub.seen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("certificate", "trusted"), [(OURS, True), (OURS, False), (ANOTHERS, True)])
+def test_only_a_server_whose_certificate_is_its_own_and_trusted_is_sent_anything(
+    scenario_file: Path, tmp_path: Path, certificate: str, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, log = written(tmp_path, certificate), scenario_file.with_suffix(".jsonl")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with serving(Stub(), file) as stub:
+        options = ["--headless", "-H", stub.url, "--scenario", str(scenario_file), "--client-log", str(log)]
+        output, _ = (process := locust(*options, "--seed", "5", "--grace", "10")).communicate(timeout=90)
+    results, ours = client_log(log), trusted and certificate == OURS
+    assert (process.returncode, len(stub.seen)) == ((0, len(results)) if ours else (1, 0)), output
+    assert {r.outcome for r in results} == ({"done"} if ours else {"error"})
+    assert ours or all("certificate is not trusted" in (r.error or "") for r in results)
 
 
 @pytest.mark.slow

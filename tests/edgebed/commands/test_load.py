@@ -21,6 +21,7 @@ import yaml
 from edgebed.commands.entry import FAILED, INTERRUPTED, WRONG
 from tests.build.command_line import edgebed
 from tests.build.stub_openai import Stub, serving
+from tests.build.tls import ANOTHERS, OURS, written
 from tests.build.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -382,3 +383,27 @@ def test_a_log_that_is_something_else_is_left_alone(tmp_path: Path) -> None:
         said = edgebed("load", scenario(tmp_path), "--url", stub.url, "--log", str(other), code=WRONG).stderr
     assert "--log" in said
     assert other.read_text() == "my notes\n"
+
+
+def test_a_server_whose_certificate_nobody_trusts_is_refused_before_it_has_read_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEBED_API_KEY", "secret")
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    sent(monkeypatch, "done")
+    with serving(Stub(), written(tmp_path, OURS)) as stub:
+        said = edgebed("load", scenario(tmp_path), "--url", stub.url, code=FAILED).stderr
+        assert "certificate is not trusted" in said
+        assert "SSL_CERT_FILE" in said
+        assert stub.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(written(tmp_path, OURS)))
+        edgebed("load", scenario(tmp_path), "--url", stub.url)
+    assert stub.asked[0]["Authorization"] == "Bearer secret"
+
+
+def test_a_certificate_of_another_server_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(written(tmp_path, ANOTHERS)))
+    with serving(Stub(), written(tmp_path, ANOTHERS)) as stub:
+        said = edgebed("load", scenario(tmp_path), "--url", stub.url, code=FAILED).stderr
+    assert "certificate is not trusted" in said
+    assert stub.asked == []

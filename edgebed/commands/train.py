@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +73,8 @@ def drl(
     where = folder or default_folder("drl")
     if (where / "drl.npz").exists():
         raise ConfigError(f"--out {where}: holds weights already; give another folder")
+    if where.exists() and not os.access(where, os.W_OK | os.X_OK):
+        raise ConfigError(f"--out {where}: is a folder you may not write to; give another one")
     stopped = False
     with progress_bar(f"learning on {training.scenario.name}", episodes, as_json) as bar:
 

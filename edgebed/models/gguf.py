@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from edgebed.models.checkpoints import Made, whole
+from emulation.domain.complaints import valid
+from emulation.domain.quantities import Name
 from emulation.files import ConfigError
 from serve_apps.engines.needs import need
 
@@ -56,8 +58,9 @@ def from_gguf(file: Path, folder: Path) -> tuple[Made, Entry]:
     """Make the folder, and say what a testbed's file must say of it. Written whole or not at all.
 
     Raises `ConfigError` if the file is none of this kind or of an architecture that transformers does not know, if the
-    folder is there already, or a library is missing.
+    folder is there already or has a name that no model can have, or a library is missing.
     """
+    valid(Name, folder.name, "--out")
     _check(file)
     for library in ("torch", "gguf"):
         need(library)

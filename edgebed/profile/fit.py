@@ -14,6 +14,15 @@ from emulation.files import ConfigError
 CONFIDENCE = 0.95
 
 
+def check_sizes(sizes: Sequence[tuple[float, ...]]) -> None:
+    """Raise `ConfigError` if requests of these sizes, one for each, cannot tell the coefficients of a law apart."""
+    x = np.array(sizes, dtype=float)
+    if len(x) <= x.shape[1] or np.linalg.matrix_rank(x) < x.shape[1]:
+        raise ConfigError(
+            f"{len(x)} points cannot tell {x.shape[1]} coefficient(s) apart; measure more sizes"
+        )
+
+
 def fit(points: Sequence[Point]) -> Law:
     """Non-negative least squares of s = theta . x (Lawson and Hanson 1974), without an intercept.
 
@@ -22,11 +31,8 @@ def fit(points: Sequence[Point]) -> Law:
     """
     x = np.array([p.x for p in points], dtype=float)
     y = np.array([p.service_s for p in points], dtype=float)
+    check_sizes([p.x for p in points])
     free = len(y) - x.shape[1]
-    if free < 1 or np.linalg.matrix_rank(x) < x.shape[1]:
-        raise ConfigError(
-            f"{len(y)} points cannot tell {x.shape[1]} coefficient(s) apart; measure more sizes"
-        )
     theta = nnls(x, y)[0]
     errors = y - x @ theta
     spread = float(((y - y.mean()) ** 2).sum())

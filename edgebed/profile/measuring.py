@@ -10,12 +10,14 @@ from edgebed.commands.console import progress_bar, say, warn
 from edgebed.profile.batch import measure_batches
 from edgebed.profile.busy import Computing, checked
 from edgebed.profile.colocate import Colocation, colocate, shared_settings
-from edgebed.profile.fit import fit
+from edgebed.profile.fit import check_sizes, fit
 from edgebed.profile.grid import Grid, described, measure, middle, run_once, work_of
 from edgebed.profile.sharing import fit_batch, fit_sharing
 from emulation.domain.cluster import Modality
+from emulation.domain.complaints import valid
 from emulation.domain.contention import BatchCurve, Contention
 from emulation.domain.profile import ProfileFile
+from emulation.domain.quantities import Line, Name
 from emulation.files import ConfigError
 from serve_apps.replica import backend_class
 from serve_apps.wire.ask import BadAsk
@@ -58,9 +60,10 @@ class Measurement:
 def measured(wanted: Measurement, quiet: bool) -> ProfileFile:
     """The profile.
 
-    Raises `ConfigError` for a backend that runs no such model, sizes that the model cannot do, and on a machine that is
-    so busy that nothing is measured.
+    Raises `ConfigError` for a backend that runs no such model, a name or sizes that no profile can have, sizes that the
+    model cannot do, and on a machine that is so busy that nothing is measured.
     """
+    source = _source(wanted)
     held, environment = shared_settings(wanted.fraction, wanted.device)
     backend, modality, grid = _backend(wanted.backend), wanted.modality, wanted.grid
     settings = {
@@ -83,11 +86,10 @@ def measured(wanted: Measurement, quiet: bool) -> ProfileFile:
     share = computing.share() if wanted.mode == "cpu" else None
     if share is not None and (busy := checked(share, wanted.anyway)) is not None:
         warn(busy)
-    name = Path(wanted.source).name if Path(wanted.source).is_dir() else wanted.source
     profile = ProfileFile(
         model=wanted.model,
         mode=wanted.mode,
-        measured=described(engine, modality, grid, name, share),
+        measured=described(engine, modality, grid, source, share),
         law=fit(times),
         points=tuple(times),
         batch=_batches(engine, wanted, quiet) if wanted.batches else None,
@@ -98,6 +100,15 @@ def measured(wanted: Measurement, quiet: bool) -> ProfileFile:
     repeats = REPEATS_IN_COMPANY["co-located"]
     plan = Colocation(wanted.backend, modality, given | held, grid, wanted.levels, repeats, environment)
     return profile.model_copy(update={"contention": _contention(plan, wanted, quiet)})
+
+
+def _source(wanted: Measurement) -> str:
+    """What the profile calls the checkpoint. Raises `ConfigError` for what could not stand in a profile."""
+    valid(Name, wanted.model, "--model")
+    check_sizes(wanted.grid.sizes(wanted.modality) * wanted.grid.repeats)
+    folder = Path(wanted.source)
+    named: str = valid(Line, folder.name if folder.is_dir() else wanted.source, "SOURCE")
+    return named
 
 
 def _backend(name: str) -> Any:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from emulation.domain.mistakes import did_you_mean
+from emulation.domain.mistakes import ConfigError, did_you_mean
 from emulation.domain.quantities import shown
 
 Location = Sequence[int | str]
@@ -23,6 +23,14 @@ def complaint(schema: Any, error: ValidationError, root: str = "") -> str:
     errors = _root_causes(error)
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return _explained(schema, errors[0], root) + more
+
+
+def valid(kind: Any, value: Any, named: str) -> Any:
+    """A value of this type. Raises `ConfigError` for any other, `named` as whoever gave it knows it: an option, say."""
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(complaint(kind, error, root=named)) from None
 
 
 def _root_causes(error: ValidationError) -> list[dict[str, Any]]:

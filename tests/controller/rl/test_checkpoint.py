@@ -118,3 +118,16 @@ def test_training_without_its_libraries_is_refused_with_the_command_that_install
     said = edgebed("train", "drl", "--out", str(tmp_path / "made"), code=2).stderr
     assert "pip install 'edgebed[rl]'" in said
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.models
+def test_training_into_a_folder_it_may_not_write_to_is_refused_before_it_learns(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def learn(*_: Any) -> None:
+        raise AssertionError("it began to learn")
+
+    monkeypatch.setattr("edgebed.rl.training.train", learn)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    said = edgebed("train", "drl", "--out", str(tmp_path), code=2).stderr
+    assert "is a folder you may not write to" in said

@@ -112,3 +112,9 @@ def test_what_is_no_gguf_file_is_refused_and_nothing_is_made(content: bytes, tmp
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nosuch\.gguf"):
         from_gguf(tmp_path / "nosuch.gguf", tmp_path / "made")
+
+
+def test_a_folder_whose_name_no_model_can_have_is_refused_before_the_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file.gguf").write_bytes(b"GGUF cut off")
+    with pytest.raises(ConfigError, match="--out: must be a name of letters.* not 'my model'"):
+        from_gguf(tmp_path / "file.gguf", tmp_path / "my model")

@@ -147,7 +147,7 @@ def test_a_profile_whose_parts_do_not_match_is_refused(tmp_path: Path) -> None:
         (["--modality", "txt"], "did you mean 'text'"),
         (["--inputs", "1,x"], "is not a list of numbers"),
         (["--outputs", "0"], "at least 1"),
-        (["--inputs", "4000", "--outputs", "1"], "do not fit"),
+        (["--inputs", "4000,4001", "--outputs", "1,2"], "do not fit"),
         (["--threads", "2", "--dtype", "float8"], "did you mean 'float32'"),
     ],
 )
@@ -161,3 +161,26 @@ def test_wrong_options_are_one_clear_error_and_no_file(
         ).stderr
     )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "said"),
+    [
+        ("openai-community/gpt2", [], "--model: must be a name of letters"),
+        ("a" * 101, [], "--model: must be a name of letters"),
+        ("m", ["--inputs", "8", "--outputs", "8"], "measure more sizes"),
+        ("m", ["--inputs", "8,16", "--outputs", "4,8", "--repeats", "1"], ""),
+        ("m", ["--modality", "caption", "--prompts", "2", "--repeats", "1"], "measure more sizes"),
+    ],
+)
+def test_what_no_profile_can_hold_is_told_before_anything_is_loaded(
+    model: str, options: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str) -> Any:
+        raise ConfigError(f"began to load {name}")
+
+    monkeypatch.setattr("edgebed.profile.measuring.backend_class", load)
+    arguments = ("profile", "openai-community/gpt2", str(tmp_path / "p.yaml"), "--model", model, *options)
+    told = edgebed(*arguments, code=2).stderr
+    assert (said or "began to load transformers") in told
+    assert ("began to load" in told) == (not said)

@@ -150,7 +150,7 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
 
     def settled(self, decision: Decision, verdict: Verdict, seen: SeenT) -> Decision:
         """What a verdict makes of a decision that was held: it, what somebody wrote instead, or the rules' choice."""
-        proposal = as_data(_plain(self._in_force), _plain(decision.command), decision.reason, verdict)
+        proposal = self._proposal(decision, verdict)
         command: Any = decision.command if verdict.command is None else verdict.command
         reason, reasoner, thinking_s = (
             decision.reason,
@@ -170,6 +170,17 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
             decision, command=command, reason=f"{verdict.told()}: {reason}", reasoner=reasoner,
             thinking_s=thinking_s, proposal=proposal,
         )  # fmt: skip
+
+    def given_up(self, decision: Decision, waited_s: float, why: str) -> Decision:
+        """A decision that was held and is never settled: as it is, with what was proposed and why nobody waits for it.
+
+        `waited_s`: virtual seconds that it was held.
+        """
+        proposal = self._proposal(decision, Verdict("timed_out", waited_s, why=why))
+        return replace(decision, thinking_s=decision.thinking_s + waited_s, proposal=proposal)
+
+    def _proposal(self, decision: Decision, verdict: Verdict) -> dict[str, Any]:
+        return as_data(_plain(self._in_force), _plain(decision.command), decision.reason, verdict)
 
     def _instead(self, seen: SeenT, cause: str) -> tuple[CommandT, str, str, float]:
         """The rules' choice, its reason and thinking; what is in force where there are no rules or they fail."""

@@ -43,7 +43,7 @@ async def approved(
 async def _asked(
     calls: Calls, clock: LiveClock, loop: ControlLoop[Any, Any, Any], decision: Decision, until_s: float
 ) -> Verdict:
-    """Propose, and wait for a verdict until then. Raises `Unreached`."""
+    """Propose, and wait for a verdict until then, or until there will be none. Raises `Unreached`."""
     asked_s = clock.now_s()
     number = await calls.call(
         EVENTS, "propose",
@@ -59,6 +59,8 @@ async def _asked(
         said = await calls.call(EVENTS, "verdict", number, limit_s, limit_s=limit_s + CALL_LIMIT_S)
         if said is not None:
             outcome, command, why = said
+            if outcome == "gone":
+                return Verdict("timed_out", clock.now_s() - asked_s, why="it was given up")
             return Verdict(outcome, clock.now_s() - asked_s, "person", why, command)
     await calls.call(EVENTS, "timed_out", number)
     return Verdict("timed_out", clock.now_s() - asked_s)

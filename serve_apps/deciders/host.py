@@ -41,6 +41,8 @@ ENDED = "the run had ended by then"
 """Why a decision is voided that was still out at the end."""
 FIRST_S = 20.0
 """Wall seconds the begin of a run waits for the first decision; a slower one lands when it is there."""
+LAST_WORD_S = 5.0
+"""Wall seconds the end of a run waits for a reasoner that still thinks; what it says later is lost."""
 
 Loop = ControlLoop[Any, Any, Any]
 Command = MacroPolicy | RouteGuide
@@ -255,22 +257,49 @@ class Host(ABC):
         if seen is None:
             return
         asked_at_s = clock.now_s()
-        decision: Decision = await asyncio.to_thread(loop.observe, seen, cause, asked_at_s, True)
-        if loop.held(decision):
-            decision = await approved(self._calls, clock, loop, decision, seen)
+        thinking = asyncio.ensure_future(asyncio.to_thread(loop.observe, seen, cause, asked_at_s, True))
+        thinking.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may end unheard
+        decision: Decision | None = None
         try:
+            decision = await asyncio.shield(thinking)
+            if loop.held(decision):
+                decision = await approved(self._calls, clock, loop, decision, seen)
             if clock.started:  # before a run begins there is time to think
                 await asyncio.sleep(clock.wall_until_s(asked_at_s + decision.thinking_s))
+            async with self._landing:
+                done = Configured(landed_s=None, violations=(SWITCHED,), changes=0)
+                if self._run is run:
+                    done = await self._land(run, decision)
         except asyncio.CancelledError:
-            if self._run is None and decision.exchanges:
-                self._record(cause, decision, Configured(landed_s=None, violations=(ENDED,), changes=0))
+            if self._run is None:
+                await self._void(run, loop, cause, decision, thinking)
             raise
-        async with self._landing:
-            done = Configured(landed_s=None, violations=(SWITCHED,), changes=0)
-            if self._run is run:
-                done = await self._land(run, decision)
         self._record(cause, decision, done)
         await self._batch.try_flush()
+
+    async def _void(
+        self,
+        run: ControlRun,
+        loop: Loop,
+        cause: str,
+        decision: Decision | None,
+        thinking: asyncio.Future[Decision],
+    ) -> None:
+        """The run has ended over a decision: what its reasoner was asked is recorded, and what was proposed.
+
+        `decision`: None where the reasoner still thinks; it is waited for, but not for long.
+        """
+        if decision is None:
+            await asyncio.wait({thinking}, timeout=LAST_WORD_S)
+            if not thinking.done() or thinking.cancelled() or thinking.exception() is not None:
+                log.warning("%s: %s: its reasoner had not answered when the run ended", self._name, cause)
+                return
+            decision = thinking.result()
+        elif loop.held(decision):
+            waited_s = run.clock.now_s() - decision.decided_at_s - decision.thinking_s
+            decision = loop.given_up(decision, max(waited_s, 0.0), ENDED)
+        if decision.exchanges and self._run is None:
+            self._record(cause, decision, Configured(landed_s=None, violations=(ENDED,), changes=0))
 
     def _record(self, cause: str, decision: Decision, done: Configured) -> None:
         outcome = "voided" if done.violations else "applied"

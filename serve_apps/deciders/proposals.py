@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from controller.approval import Outcome
 from emulation.domain.actions import Command, MacroPolicy, NodeConfig
@@ -56,20 +56,25 @@ class ProposalDesk:
             self._held.popitem(last=False)
         return self._count
 
-    async def verdict(self, number: int, limit_s: float) -> tuple[Outcome, Command | None, str] | None:
-        """What somebody made of a proposal; None if nobody has within so many wall seconds, or it is not there."""
+    async def verdict(
+        self, number: int, limit_s: float
+    ) -> tuple[Outcome | Literal["gone"], Command | None, str] | None:
+        """What somebody made of a proposal; None if nobody has within so many wall seconds.
+
+        `gone` at once: nobody ever will, as it was given up for another, or is of an earlier run or process.
+        """
         held = self._held.get(number)
         if held is None:
-            return None
+            return "gone", None, ""
         try:
             async with asyncio.timeout(limit_s):
                 await held.settled.wait()
         except TimeoutError:
             return None
         state = held.entry.state
-        if state in ("approved", "edited", "rejected"):
+        if state in ("approved", "edited", "rejected", "gone"):
             return state, held.command, held.why
-        return None
+        return None if self._held.get(number) is held else ("gone", None, "")
 
     def timed_out(self, number: int) -> None:
         """Whoever proposed it waits no longer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from controller.approval import Outcome
 from emulation.domain.actions import Command
@@ -71,7 +71,9 @@ class SteeredRun(EventPlayer):
         """An agent's decision is to be approved; its number. See `ProposalDesk.propose`."""
         return self._proposals.propose(asked)
 
-    async def verdict(self, number: int, limit_s: float) -> tuple[Outcome, Command | None, str] | None:
+    async def verdict(
+        self, number: int, limit_s: float
+    ) -> tuple[Outcome | Literal["gone"], Command | None, str] | None:
         """What somebody made of a proposal, within so many wall seconds."""
         return await self._proposals.verdict(number, limit_s)
 

@@ -7,8 +7,9 @@ import threading
 from typing import Any
 
 from controller.agents.llm import ReasonerError
+from controller.approval import ApprovalConfig
 from controller.layer_loops import DeploymentLoop, PlannerLoop
-from controller.loop import ControlLoop
+from controller.loop import ControlLoop, LoopConfig
 from emulation.domain.actions import Choice, Decision, Exchange, MacroPolicy, NodeConfig
 from emulation.domain.ports import DeploymentAgent, GlobalPlanner
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, Window
@@ -27,7 +28,9 @@ SLOT_S = 1.0
 """20 ms on the wall."""
 EPOCH_SLOTS = 3
 LET_GO = threading.Event()
-"""What a `Slow` decider waits for."""
+"""What a `Slow` or `Hesitant` decider waits for."""
+ASKED = threading.Event()
+"""Set by a `Hesitant` one."""
 
 
 class Told(DeploymentAgent):
@@ -61,6 +64,15 @@ class Pensive(Told):
         return Choice(NodeConfig(view.id, {}), "at length", 1e6, exchanges=asked)
 
 
+class Hesitant(Pensive):
+    """Says that it was asked, and answers once it is let go."""
+
+    def decide(self, view: NodeView) -> Choice[NodeConfig]:
+        ASKED.set()
+        LET_GO.wait(LONG_S)
+        return super().decide(view)
+
+
 class Script(Told):
     """Has so many answers, and no more."""
 
@@ -90,9 +102,9 @@ def policy(mode: Any) -> MacroPolicy:
     return MacroPolicy(p={"a": {"n": 1.0}, "b": {"n": 1.0}}, roles={"n": {"a": mode}})
 
 
-def deployment(agent: DeploymentAgent) -> DeploymentLoop:
-    """The loop of node `n`."""
-    return DeploymentLoop(TESTBED, "n", agent)
+def deployment(agent: DeploymentAgent, approval: ApprovalConfig | None = None) -> DeploymentLoop:
+    """The loop of node `n`; `approval`: its reasoner's decisions are held for it."""
+    return DeploymentLoop(TESTBED, "n", agent, config=LoopConfig(approval=approval))
 
 
 def planning(planner: GlobalPlanner) -> PlannerLoop:

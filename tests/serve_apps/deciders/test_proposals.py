@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from controller.approval import ApprovalConfig
+from controller.layer_loops import DeploymentLoop
+from controller.loop import LoopConfig
+from emulation.executor import NodeState
+from serve_apps.deciders.approving import approved
 from serve_apps.deciders.proposals import MOST, ProposalDesk
 from serve_apps.wire.clock import LiveClock
+from serve_apps.wire.names import EVENTS
 from serve_apps.wire.steer import Approve, Reject
-from tests.build.hierarchy import BED
+from tests.build.calls import InMemoryCalls
+from tests.build.controllers import TESTBED, Pensive
+from tests.build.hierarchy import BED, policy
+from tests.build.waiting import in_a_loop, news_arrives, until
 
 
 def _desk() -> ProposalDesk:
@@ -93,3 +104,76 @@ def test_one_that_nobody_settled_in_time_says_so() -> None:
     desk.timed_out(number)
     assert desk.listed().proposals[0].state == "timed_out"
     assert asyncio.run(desk.verdict(number, 0.0)) is None
+
+
+class Desk:
+    """The desk as the actor `events` has it."""
+
+    def __init__(self) -> None:
+        self.desk = _desk()
+        self.desk.begin(TESTBED, LiveClock(1.0))
+
+    async def propose(self, asked: dict[str, Any]) -> int:
+        return self.desk.propose(asked)
+
+    async def verdict(self, number: int, limit_s: float) -> Any:
+        return await self.desk.verdict(number, limit_s)
+
+    async def timed_out(self, number: int) -> None:
+        self.desk.timed_out(number)
+
+
+def _another(desk: ProposalDesk) -> None:
+    desk.propose(_asked("deployer:n"))
+
+
+def _next_run(desk: ProposalDesk) -> None:
+    desk.begin(TESTBED, LiveClock(1.0))
+
+
+@pytest.mark.parametrize("give_up", [_another, _next_run])
+@in_a_loop
+async def test_a_proposal_that_is_gone_ends_the_wait_for_it_in_one_call(
+    give_up: Callable[[ProposalDesk], None],
+) -> None:
+    events, clock = Desk(), LiveClock(1.0)
+    clock.start(time.time())
+    calls = InMemoryCalls({EVENTS: events})
+    loop = DeploymentLoop(TESTBED, "n", Pensive(), config=LoopConfig(approval=ApprovalConfig(timeout_s=3600)))
+    seen = NodeState(TESTBED, "n").view(0.0)
+    held = loop.observe(seen, "slot 1", 0.0, ask=True)
+    waiting = asyncio.ensure_future(approved(calls, clock, loop, held, seen))
+    await until(lambda: (EVENTS, "verdict") in calls.asked)
+    await news_arrives()
+    give_up(events.desk)
+    done = await waiting
+    assert calls.asked.count((EVENTS, "verdict")) == 1
+    assert done.proposal is not None
+    assert (done.proposal["outcome"], done.proposal["why"]) == ("timed_out", "it was given up")
+
+
+def test_a_proposal_that_is_not_there_is_gone() -> None:
+    assert asyncio.run(_desk().verdict(7, 5.0)) == ("gone", None, "")
+
+
+@pytest.mark.parametrize(
+    ("actor", "command", "told"),
+    [
+        ("scheduler", {"table": {"VM2|nope": "VM3"}}, "table: unknown model 'nope'"),
+        ("scheduler", {"table": {"nope|sd": "VM3"}}, "table: unknown origin 'nope'"),
+        ("scheduler", {"table": {"VM2|sd": "nope"}}, "sends sd from VM2 to nope, which cannot host it"),
+        ("scheduler", {"weights": {"nope|VM3": 0.5}}, "weights: unknown model 'nope'"),
+        ("scheduler", {"weights": {"sd|nope": 0.5}}, "weights: unknown node 'nope'"),
+        ("scheduler", {"masked": ["nope"]}, "mask: unknown executor 'nope'"),
+        ("planner", {**policy(), "admission_limit_s": {"nope": 3}}, "admission_limit_s: unknown model 'nope'"),
+    ],
+)
+def test_an_edited_command_that_names_what_is_not_there_is_refused(
+    actor: str, command: dict[str, Any], told: str
+) -> None:
+    desk, edited = _desk(), {name: part for name, part in command.items() if name != "reason"}
+    number = desk.propose(_asked(actor))
+    with pytest.raises(ValueError, match="command: ") as caught:
+        desk.approve(Approve(proposal=number, command=edited))
+    assert told in str(caught.value)
+    assert desk.listed().proposals[0].state == "waiting"

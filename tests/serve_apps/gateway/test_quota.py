@@ -119,7 +119,15 @@ async def test_tokens_are_those_of_the_prompt_and_what_its_answer_may_have(
         assert replies[0].error()["type"] == "tokens"
 
 
-SEEN = [{"role": "user", "content": [{"type": "text", "text": "what is it"}, {"type": "image_url", "image_url": {"url": PICTURE}}]}]  # fmt: skip
+SEEN: list[dict[str, Any]] = [
+    {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "what is it"},
+            {"type": "image_url", "image_url": {"url": PICTURE}},
+        ],
+    }
+]
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,9 @@ def tokens_of(ask: Ask, spec: ModelSpec, testbed: TestbedConfig) -> int:
     answer = ask.max_tokens
     if answer is None:
         usual, entries = USUAL_TOKENS[spec.modality], testbed.backends
-        told = [entry.settings.get("max_tokens", usual) for entry in entries if entry.model in (None, spec.id)]
+        told = [
+            entry.settings.get("max_tokens", usual) for entry in entries if entry.model in (None, spec.id)
+        ]
         answer = max((most for most in told if isinstance(most, int)), default=usual)
         if spec.context_tokens is not None:
             answer = min(answer, spec.context_tokens - ask.longest_tokens)

@@ -32,9 +32,12 @@ def patterns() -> Iterator[tuple[str, str]]:
 def of_call(call: ast.Call) -> Iterator[ast.expr]:
     """Arguments that are patterns."""
     function = call.func
-    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
-        if function.value.id == "re" and function.attr in READERS:
-            yield call.args[0]
+    if (
+        isinstance(function, ast.Attribute)
+        and function.attr in READERS
+        and ast.unparse(function.value) == "re"
+    ):
+        yield call.args[0]
     yield from (given.value for given in call.keywords if given.arg == "pattern")
 
 
@@ -71,9 +74,7 @@ def left_by(items: Iterable[tuple[Any, Any]], before: frozenset[int], found: lis
     return before
 
 
-def left_by_repeat(
-    repeat: tuple[int, Any, Any], before: frozenset[int], found: list[str]
-) -> frozenset[int]:
+def left_by_repeat(repeat: tuple[int, Any, Any], before: frozenset[int], found: list[str]) -> frozenset[int]:
     """The same for one repeat."""
     least, most, items = repeat
     own = characters(str(items[0][0]), items[0][1]) if len(items) == 1 else NONE

@@ -31,7 +31,6 @@ from serve_apps.gateway.openai.items import Item
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta
 
-
 MOST_CALLS = 2**31 - 1
 """Calls of tools that a client may allow; none is ever made."""
 

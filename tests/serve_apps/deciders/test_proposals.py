@@ -165,7 +165,11 @@ def test_a_proposal_that_is_not_there_is_gone() -> None:
         ("scheduler", {"weights": {"nope|VM3": 0.5}}, "weights: unknown model 'nope'"),
         ("scheduler", {"weights": {"sd|nope": 0.5}}, "weights: unknown node 'nope'"),
         ("scheduler", {"masked": ["nope"]}, "mask: unknown executor 'nope'"),
-        ("planner", {**policy(), "admission_limit_s": {"nope": 3}}, "admission_limit_s: unknown model 'nope'"),
+        (
+            "planner",
+            {**policy(), "admission_limit_s": {"nope": 3}},
+            "admission_limit_s: unknown model 'nope'",
+        ),
     ],
 )
 def test_an_edited_command_that_names_what_is_not_there_is_refused(

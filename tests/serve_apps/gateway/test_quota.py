@@ -19,7 +19,18 @@ from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer
 from serve_apps.wire.secret import Keys, Secret
-from tests.build.asgi import CHAT, DONE, NO_KEYS, PICTURE, SAID, TESTBED, MadeUpCalls, MadeUpRun, Reply, ask_app
+from tests.build.asgi import (
+    CHAT,
+    DONE,
+    NO_KEYS,
+    PICTURE,
+    SAID,
+    TESTBED,
+    MadeUpCalls,
+    MadeUpRun,
+    Reply,
+    ask_app,
+)
 from tests.build.waiting import in_a_loop, turns
 
 
@@ -147,7 +158,9 @@ SEEN: list[dict[str, Any]] = [
 async def test_an_answer_without_a_limit_counts_as_much_as_it_may_have_and_a_prompt_for_each_of_its_answers(
     key_tokens: int, fields: dict[str, Any], statuses: list[int]
 ) -> None:
-    served = app(MadeUpRun(Answer(served=DONE, texts=("so",) * 4, completion_tokens=4)), key_tokens=key_tokens)
+    served = app(
+        MadeUpRun(Answer(served=DONE, texts=("so",) * 4, completion_tokens=4)), key_tokens=key_tokens
+    )
     assert [(await chat(served, **fields)).status for _ in statuses] == statuses
 
 

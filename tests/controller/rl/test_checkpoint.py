@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,6 @@ def test_training_into_a_folder_it_may_not_write_to_is_refused_before_it_learns(
         raise AssertionError("it began to learn")
 
     monkeypatch.setattr("edgebed.rl.training.train", learn)
-    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("os.access", lambda _, mode: not mode & os.W_OK)
     said = edgebed("train", "drl", "--out", str(tmp_path), code=2).stderr
     assert "is a folder you may not write to" in said

@@ -96,7 +96,6 @@ def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: fl
             violations.append(f"roles name unknown node {node_id!r}")
         else:
             violations.extend(node_violations(testbed, node_id, modes))
-    violations.extend(_unknown("admission_limit_s", "model", policy.admission_limit_s, known_models))
     violations.extend(
         f"admission_limit_s[{m}] = {v:g} must be > 0" for m, v in policy.admission_limit_s.items() if v <= 0
     )
@@ -194,22 +193,24 @@ def pattern_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str,
 def guide_violations(testbed: TestbedConfig, guide: RouteGuide) -> list[str]:
     """Why this route guide is invalid: unknown names, destinations that cannot host the model, negative weights."""
     models, nodes = {m.id for m in testbed.models}, {n.id for n in testbed.nodes}
-    violations = _unknown("table", "origin", (origin for origin, _ in guide.table), nodes)
-    violations += _unknown("table", "model", (model for _, model in guide.table), models)
+    violations = _unknown("table names unknown origin", (origin for origin, _ in guide.table), nodes)
+    violations += _unknown("table names unknown model", (model for _, model in guide.table), models)
     violations += [
         f"table sends {model} from {origin} to {node}, which cannot host it"
         for (origin, model), node in guide.table.items()
         if model in models and node not in testbed.hosts(model)
     ]
     if guide.masked:
-        violations += _unknown("mask", "executor", guide.masked, {e.id for e in testbed.executors()})
-    violations += _unknown("weights", "model", (model for model, _ in guide.weights), models)
-    violations += _unknown("weights", "node", (node for _, node in guide.weights), nodes)
+        violations += _unknown(
+            "mask names unknown executor", guide.masked, {e.id for e in testbed.executors()}
+        )
+    violations += _unknown("weights name unknown model", (model for model, _ in guide.weights), models)
+    violations += _unknown("weights name unknown node", (node for _, node in guide.weights), nodes)
     violations += [
         f"weight of {model} on {node} is negative" for (model, node), w in guide.weights.items() if w < 0
     ]
     return violations
 
 
-def _unknown(what: str, kind: str, names: Iterable[str], known: Collection[str]) -> list[str]:
-    return [f"{what}: unknown {kind} {name!r}" for name in sorted(set(names) - set(known))]
+def _unknown(what: str, names: Iterable[str], known: Collection[str]) -> list[str]:
+    return [f"{what} {name!r}" for name in sorted(set(names) - set(known))]

@@ -159,16 +159,16 @@ def test_a_proposal_that_is_not_there_is_gone() -> None:
 @pytest.mark.parametrize(
     ("actor", "command", "told"),
     [
-        ("scheduler", {"table": {"VM2|nope": "VM3"}}, "table: unknown model 'nope'"),
-        ("scheduler", {"table": {"nope|sd": "VM3"}}, "table: unknown origin 'nope'"),
+        ("scheduler", {"table": {"VM2|nope": "VM3"}}, "table names unknown model 'nope'"),
+        ("scheduler", {"table": {"nope|sd": "VM3"}}, "table names unknown origin 'nope'"),
         ("scheduler", {"table": {"VM2|sd": "nope"}}, "sends sd from VM2 to nope, which cannot host it"),
-        ("scheduler", {"weights": {"nope|VM3": 0.5}}, "weights: unknown model 'nope'"),
-        ("scheduler", {"weights": {"sd|nope": 0.5}}, "weights: unknown node 'nope'"),
-        ("scheduler", {"masked": ["nope"]}, "mask: unknown executor 'nope'"),
+        ("scheduler", {"weights": {"nope|VM3": 0.5}}, "weights name unknown model 'nope'"),
+        ("scheduler", {"weights": {"sd|nope": 0.5}}, "weights name unknown node 'nope'"),
+        ("scheduler", {"masked": ["nope"]}, "mask names unknown executor 'nope'"),
         (
             "planner",
             {**policy(), "admission_limit_s": {"nope": 3}},
-            "admission_limit_s: unknown model 'nope'",
+            "admission_limit_s names unknown model 'nope'",
         ),
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,16 @@ class Job:
 def cells_of(plan: MatrixPlan, beside: Path) -> list[Cell]:
     """Every cell of a plan, in its order; `beside`: the folder that its paths are relative to.
 
-    Raises `ConfigError` naming the entry for a scenario that cannot be read and a parameter that does not fit it.
+    Raises `ConfigError`, before any is built, for more runs than there may be; then naming the entry for a scenario
+    that cannot be read and a parameter that does not fit it.
     """
-    found = [cell for entry in plan.scenarios for cell in _cells_of(entry, plan, beside)]
-    runs = len(found) * len(plan.schemes) * len(plan.seeds)
+    cells = sum(prod(map(len, _axes(entry, plan).values())) for entry in plan.scenarios)
+    runs = cells * len(plan.schemes) * len(plan.seeds)
     if runs > MOST_RUNS:
         raise ConfigError(
             f"{plan.name}: has {runs} runs; {MOST_RUNS} are the most, so name fewer values or seeds"
         )
-    return found
+    return [cell for entry in plan.scenarios for cell in _cells_of(entry, plan, beside)]
 
 
 def jobs_of(plan: MatrixPlan, cells: Sequence[Cell]) -> list[Job]:
@@ -84,8 +86,13 @@ def jobs_of(plan: MatrixPlan, cells: Sequence[Cell]) -> list[Job]:
     return jobs
 
 
+def _axes(entry: ScenarioEntry, plan: MatrixPlan) -> dict[str, tuple[Any, ...]]:
+    """Parameters of an entry and the values that they take."""
+    return {**plan.parameters, **entry.parameters}
+
+
 def _cells_of(entry: ScenarioEntry, plan: MatrixPlan, beside: Path) -> Iterator[Cell]:
-    axes = {**plan.parameters, **entry.parameters}
+    axes = _axes(entry, plan)
     base = _base(entry, beside)
     for values in product(*axes.values()):
         settings = dict(zip(axes, values, strict=True))

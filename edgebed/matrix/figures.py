@@ -18,7 +18,7 @@ from emulation.metrics.summary import summarise
 from emulation.metrics.view import cut, latency_s, mean, ratio
 from emulation.recording import MemorySink, Run
 
-FORMAT = 2
+FORMAT = 3
 """Of `Figures`: a run that was kept in another one is made again."""
 
 
@@ -29,6 +29,8 @@ class Figures(Strict):
     done: int
     success_ratio: float | None
     penalised_latency_s: float | None
+    """Mean over all that arrived, capped at the deadline, without one at the horizon; what was not served counts as
+    that."""
     mean_latency_s: float | None
     p95_s: float | None
     goodput: float | None
@@ -126,7 +128,7 @@ def figures_of(run: Run, warm_up: float, testbed: TestbedConfig | None = None) -
     }  # fmt: skip
     return Figures(
         **shared,
-        penalised_latency_s=mean(limit_s if found is None else found for found in latencies),
+        penalised_latency_s=mean(limit_s if found is None else min(found, limit_s) for found in latencies),
         steady_success_ratio=ratio(len(served), len(steady)),
         steady_latency_s=mean(served),
         decisions=len(run.decisions),

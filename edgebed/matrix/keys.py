@@ -33,6 +33,8 @@ from workloads.trace_files import trace_path
 
 _CODE = (".py", ".npz", ".json", ".md")
 """Kinds of files that a run is computed from; packaged scenarios, testbeds and traces count by their content."""
+_RUNS = ("virtual.py", "whatif.py", "whatif_world.py", "whatif_fixed.py")
+"""Files of `edgebed/runs` that are part of it."""
 SOURCES, FAULTS = "edgebed.workloads", "edgebed.faults"
 """Groups of entry points under which sources and faults of others may be named."""
 _MOST_FILES = 2_000
@@ -78,13 +80,15 @@ def scheme_digest(scheme: Scheme) -> str:
 @cache
 def code_digest() -> str:
     """Of the code that runs are computed by."""
+    return _digest([_content(file) for file in code_files()])
+
+
+def code_files() -> list[Path]:
+    """That code: also what is computed in other processes, the worlds in which a planner tries its plans."""
     roots = [Path(inspect.getfile(p)).parent for p in (emulation, controller, workloads, edgebed.wiring)]
-    files = (f for root in roots for f in sorted(root.rglob("*")) if f.suffix in _CODE)
-    own = (
-        Path(__file__).with_name("figures.py"),
-        Path(edgebed.wiring.__file__ or "").parents[1] / "runs/virtual.py",
-    )
-    return _digest([_content(file) for file in (*files, *own)])
+    files = [f for root in roots for f in sorted(root.rglob("*")) if f.suffix in _CODE]
+    runs = Path(edgebed.wiring.__file__ or "").parents[1] / "runs"
+    return [*files, Path(__file__).with_name("figures.py"), *(runs / name for name in _RUNS)]
 
 
 def _sources(module: str) -> Iterator[Path]:

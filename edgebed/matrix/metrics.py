@@ -33,8 +33,8 @@ class Metric:
 _ALL = (
     Metric(
         "penalised_latency_s", "penalised latency", "s", "low",
-        "mean over all that arrived; what was not served counts as the deadline (without one: as the horizon). It is"
-        " the PAR1 score of algorithm competitions; a scheme cannot gain by refusing work",
+        "mean over all that arrived, capped at the deadline (without one: at the horizon); what was not served counts"
+        " as that. It is the PAR1 score of algorithm competitions; a scheme cannot gain by refusing work",
     ),
     Metric("mean_latency_s", "mean latency", "s", "low", "of the served alone; read it beside the success ratio"),
     Metric("p95_s", "p95 latency", "s", "low", "of the served alone; read it beside the success ratio"),

@@ -5,17 +5,23 @@ from __future__ import annotations
 from functools import partial
 from math import ceil, floor
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from edgebed.matrix.metrics import METRICS
 from edgebed.matrix.stability import Analysis
-from edgebed.report.theme import INK, MUTED, Drawing, lettering
+from edgebed.report.theme import INK, MUTED, POINTS_PER_LETTER, Drawing, lettering
 
 _ROW = 1.0
 _BARS = 0.55
 """Height of a name's row, and of a bar."""
 _WIDTH_IN = 7.6
+_GAP = 6
+"""Points between what is drawn and what is said of it, at most."""
+_ROUNDS = 12
+"""Until the limits hold what is said: it takes more of the axis as that gets longer, less each time."""
 
 
 def critical_difference_picture(found: Analysis, labels: dict[str, str]) -> Drawing | None:
@@ -56,7 +62,27 @@ def _draw(figure: Figure, found: Analysis, labels: dict[str, str]) -> None:
         )
         top += _BARS
     _names(axes, found, labels, low, high, top)
-    axes.set_xlim(low - 0.42 * (high - low), high + 0.42 * (high - low))
+    axes.set_xlim(_limits(axes, low - 0.42 * (high - low), high + 0.42 * (high - low)))
+
+
+def _limits(axes: Axes, left: float, right: float) -> tuple[float, float]:
+    """At least these, and so far apart that they hold what is drawn and what is said beside it."""
+    ends = [float(x) for line in axes.lines for x in np.asarray(line.get_xdata())]
+    left, right = min(left, *ends), max(right, *ends)
+    beside = [
+        text
+        for text in axes.texts
+        if isinstance(text, Annotation) and text.get_horizontalalignment() != "center"
+    ]
+    for _ in range(_ROUNDS):
+        each = (right - left) / (72 * _WIDTH_IN)
+        for text in beside:
+            long = each * (_GAP + POINTS_PER_LETTER * len(text.get_text()))
+            if text.get_horizontalalignment() == "right":
+                left = min(left, float(text.xy[0]) - long)
+            else:
+                right = max(right, float(text.xy[0]) + long)
+    return left, right
 
 
 def _axis(axes: Axes, low: int, high: int) -> None:
@@ -73,7 +99,7 @@ def _critical(axes: Axes, low: int, width: float) -> None:
     axes.plot([low, low + width], [y, y], color=INK, linewidth=1.2)
     for x in (low, low + width):
         axes.plot([x, x], [y - 0.18, y + 0.18], color=INK, linewidth=1.2)
-    axes.annotate(f"critical difference {width:.2f}", (low + width, y), (6, 0), textcoords="offset points",
+    axes.annotate(f"critical difference {width:.2f}", (low + width, y), (_GAP, 0), textcoords="offset points",
                   va="center", fontsize=8.5)  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from emulation.rng import stream
 
 DRAWS = 2_000
 """Of a bootstrap."""
+AT_ONCE = 4_000_000
+"""Values of a bootstrap that are in memory together."""
 _DIGITS = 9
 """Significant digits of a mean that count: what differs by less is a tie."""
 
@@ -49,7 +51,7 @@ class Overall:
 
 def ranks_of(losses: Values) -> Values:
     """Ranks along the first axis; equal to nine digits is a tie. `losses`: schemes, or schemes x anything."""
-    found: Values = stats.rankdata(_rounded(losses), axis=0)
+    found: Values = stats.rankdata(rounded(losses), axis=0)
     return found
 
 
@@ -59,9 +61,7 @@ def cell_ranks(block: Block, metric: MetricName) -> CellRanks:
     means = losses.mean(axis=1)
     if len(block.seeds) < LEAST:
         return CellRanks(means, ranks_of(means), None, None)
-    rng = stream(0, f"matrix/seeds/{block.cell}")
-    drawn = rng.integers(len(block.seeds), size=(DRAWS, len(block.seeds)))
-    again = ranks_of(losses[:, drawn].mean(axis=2))
+    again = ranks_of(means_again(losses, stream(0, f"matrix/seeds/{block.cell}")))
     low, high = np.percentile(again, [2.5, 97.5], axis=1)
     return CellRanks(means, ranks_of(means), low, high)
 
@@ -72,9 +72,9 @@ def overall(schemes: Sequence[str], ranks: Values) -> Overall:
     order = sorted(range(len(schemes)), key=lambda i: (means[i], i))
     low: Sequence[float | None] = [None] * len(schemes)
     high: Sequence[float | None] = [None] * len(schemes)
-    if (cells := ranks.shape[1]) >= LEAST:
-        drawn = stream(0, "matrix/cells").integers(cells, size=(DRAWS, cells))
-        low, high = np.percentile(ranks[:, drawn].mean(axis=2), [2.5, 97.5], axis=1).tolist()
+    if ranks.shape[1] >= LEAST:
+        again = means_again(ranks, stream(0, "matrix/cells"))
+        low, high = np.percentile(again, [2.5, 97.5], axis=1).tolist()
     best = ranks.min(axis=0)
     return Overall(
         tuple(schemes[i] for i in order),
@@ -85,12 +85,25 @@ def overall(schemes: Sequence[str], ranks: Values) -> Overall:
     )
 
 
+def means_again(values: Values, rng: np.random.Generator, at_once: int = AT_ONCE) -> Values:
+    """Means along the second axis, of which as many are drawn again with replacement: schemes x draws.
+
+    All schemes have the same draws. `at_once`: values that are held at a time; the result does not depend on it.
+    """
+    schemes, many = values.shape
+    step, found = max(1, at_once // (schemes * many)), []
+    for begin in range(0, DRAWS, step):
+        drawn = rng.integers(many, size=(min(step, DRAWS - begin), many))
+        found.append(values[:, drawn].mean(axis=2))
+    return np.concatenate(found, axis=1)
+
+
 def order_of(ranks: Values) -> NDArray[np.intp]:
     """Places of the schemes from the best mean rank on; equal ones in the order of the plan."""
     return np.argsort(np.round(ranks.mean(axis=1), _DIGITS), kind="stable")
 
 
-def _rounded(losses: Values) -> Values:
+def rounded(losses: Values) -> Values:
     """To nine significant digits; infinities stay."""
     finite = np.isfinite(losses) & (losses != 0)
     size = np.floor(np.log10(np.abs(losses, where=finite, out=np.ones_like(losses))))

@@ -2,11 +2,12 @@
 
 Within a cell every scheme had the same requests with the same seed, so differences are paired: Student's t over the
 seeds. Over cells, ranks are compared as J. Demsar proposes (Statistical Comparisons of Classifiers over Multiple Data
-Sets, JMLR 7, 2006): Friedman's test with the F of Iman and Davenport, Nemenyi's critical difference of mean ranks, and
-Wilcoxon's signed-rank test for each pair, which does not depend on who else is compared (A. Benavoli et al., Should We
-Really Use Post-Hoc Tests Based on Mean-Ranks?, JMLR 17, 2016). Whatever is tested together is corrected by Holm's
-procedure (Scand. J. Statist. 6, 1979). Cells of one testbed are no independent samples of all testbeds: what is said
-over cells is of the cells of the plan.
+Sets, JMLR 7, 2006): Friedman's test with the F of Iman and Davenport, and Nemenyi's critical difference of mean ranks.
+Each pair is tested by the differences of its own means, cell by cell, with Wilcoxon's signed-rank test: ranks among
+all schemes depend on who else is compared (A. Benavoli et al., Should We Really Use Post-Hoc Tests Based on
+Mean-Ranks?, JMLR 17, 2016). Cells differ in scale, so differences are of logarithms where every mean is above 0.
+Whatever is tested together is corrected by Holm's procedure (Scand. J. Statist. 6, 1979). Cells of one testbed are no
+independent samples of all testbeds: what is said over cells is of the cells of the plan.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from scipy import stats
 
 from edgebed.matrix.metrics import MetricName
+from edgebed.matrix.ranks import rounded
 from edgebed.matrix.results import Block, Values
 from edgebed.report.stats import LEAST
 
@@ -63,11 +65,14 @@ class Friedman:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Two schemes over all cells: Wilcoxon's signed-rank test of their ranks."""
+    """Two schemes over all cells: Wilcoxon's signed-rank test of how far apart their means are in each."""
 
     one: str
     other: str
+    better: str | None
+    """For whom the greater sum of signed ranks is; None: neither."""
     p: float
+    """Whatever other schemes are compared; corrected, it depends on how many there are."""
     p_holm: float
 
 
@@ -101,16 +106,34 @@ def critical_difference(schemes: int, cells: int, risk: float) -> float:
     return q * sqrt(schemes * (schemes + 1) / (6 * cells))
 
 
-def signed_ranks(schemes: Sequence[str], ranks: Values) -> list[Signed]:
-    """Every pair over all cells; none for fewer than three cells. `ranks`: schemes x cells."""
-    if ranks.shape[1] < LEAST:
+def signed_ranks(schemes: Sequence[str], losses: Values) -> list[Signed]:
+    """Every pair over all cells; none for fewer than three cells. `losses`: the means of cells, schemes x cells."""
+    if losses.shape[1] < LEAST:
         return []
     pairs = list(combinations(range(len(schemes)), 2))
-    raw = [_wilcoxon(ranks[i] - ranks[j]) for i, j in pairs]
+    apart = [differences(losses[i], losses[j]) for i, j in pairs]
+    raw = [_wilcoxon(of) for of in apart]
     return [
-        Signed(schemes[i], schemes[j], p, corrected)
-        for (i, j), p, corrected in zip(pairs, raw, holm(raw), strict=True)
+        Signed(schemes[i], schemes[j], _better(schemes[i], schemes[j], of), p, corrected)
+        for (i, j), of, p, corrected in zip(pairs, apart, raw, holm(raw), strict=True)
     ]
+
+
+def differences(one: Values, other: Values) -> Values:
+    """How much worse `one` is in each cell: the logarithm of the ratio of the figures if all are above 0, else the
+    difference of losses. 0 where they are equal to nine digits; infinite where one of them was not measured.
+    """
+    known = np.isfinite(one) & np.isfinite(other)
+    apart = np.where(np.isfinite(one), -np.inf, np.inf)
+    a, b = one[known], other[known]
+    if (a > 0).all() and (b > 0).all():
+        apart[known] = np.log(a / b)
+    elif (a < 0).all() and (b < 0).all():  # losses of a figure of which more is better
+        apart[known] = np.log(b / a)
+    else:
+        apart[known] = a - b
+    apart[rounded(one) == rounded(other)] = 0.0
+    return rounded(apart)
 
 
 def holm(chances: Sequence[float]) -> list[float]:
@@ -156,3 +179,9 @@ def _wilcoxon(apart: Values) -> float:
         return 1.0
     found = stats.wilcoxon(apart, zero_method="zsplit", axis=None)
     return float(found.pvalue)
+
+
+def _better(one: str, other: str, apart: Values) -> str | None:
+    """Who is ahead by the statistic of Wilcoxon's test."""
+    balance = float((np.sign(apart) * stats.rankdata(np.abs(apart))).sum())
+    return None if balance == 0 else one if balance < 0 else other

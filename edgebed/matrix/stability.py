@@ -42,6 +42,8 @@ class PairOrder:
     behind_significantly: int
     p_holm: float | None
     """Of Wilcoxon's test over the cells, corrected; None: too few cells."""
+    favours: str | None
+    """Who is the better one by that test, which weighs how far apart they are; None: neither, or too few cells."""
 
     @property
     def cells(self) -> int:
@@ -52,6 +54,10 @@ class PairOrder:
     def share(self) -> float:
         """Of the cells in which the order holds, ties counted as half."""
         return (self.ahead + self.tied / 2) / self.cells
+
+    def tested(self, risk: float) -> str | None:
+        """Who is better over the cells, if that is no chance."""
+        return self.favours if self.p_holm is not None and self.p_holm <= risk else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ def analyse(results: Results, metric: MetricName) -> Analysis | None:
     ranks = np.array([c.rank for c in cells]).T
     first = overall(schemes, ranks)
     pairs, tested = pairs_in_cells(blocks, metric), friedman(ranks, risk)
-    signed = signed_ranks(schemes, ranks)
+    signed = signed_ranks(schemes, np.array([c.mean for c in cells]).T)
     orders = _orders(first, schemes, ranks, pairs, signed, risk)
     verdict, why = _verdict(orders, tested, risk)
     groups = _groups(first, tested) if tested is not None else ()
@@ -144,15 +150,16 @@ def _orders(
     for pair in pairs:
         if (better := pair.better(risk)) is not None:
             decided.setdefault(frozenset((pair.one, pair.other)), []).append(better)
-    corrected = {frozenset((s.one, s.other)): s.p_holm for s in signed}
+    over_cells = {frozenset((s.one, s.other)): (s.p_holm, s.better) for s in signed}
     found = []
     for one, other in combinations(first.schemes, 2):
         apart, both = ranks[place[one]] - ranks[place[other]], frozenset((one, other))
         won = decided.get(both, [])
+        p_holm, favours = over_cells.get(both, (None, None))
         found.append(
             PairOrder(
                 one, other, int((apart < 0).sum()), int((apart == 0).sum()), int((apart > 0).sum()),
-                won.count(one), won.count(other), corrected.get(both),
+                won.count(one), won.count(other), p_holm, favours,
             )
         )  # fmt: skip
     return found
@@ -170,12 +177,15 @@ def _verdict(orders: Sequence[PairOrder], tested: Friedman | None, risk: float) 
         )
     if turns:
         return "depends on the cell", _reversed(turns)
-    apart = [o for o in orders if o.p_holm is not None and o.p_holm <= risk]
+    apart = [o for o in orders if o.tested(risk) == o.first]
+    contrary = [o for o in orders if o.tested(risk) == o.second]
     against = [o for o in orders if o.behind_significantly]
     said = f"{len(apart)} of {len(orders)} pairs differ over the cells (Wilcoxon, Holm)"
+    if contrary:
+        said += f", and {len(contrary)} the other way round than by mean ranks"
     if len(apart) == len(orders) and not against:
         return "stable", f"{said}, and none is significantly reversed in any cell"
-    if not apart:
+    if not apart and not contrary:
         return "too little to say", f"the schemes differ (Friedman's test, {said_p(tested.p)}), but {said}"
     none = "no pair is significantly better one way in some cell and the other way in another"
     return "partly told apart", f"{said}; {none}"

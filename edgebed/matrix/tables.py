@@ -104,14 +104,16 @@ def pairs_table(results: Results, found: Analysis) -> TextTable:
             number(100 * o.share, 0) + "%",
             f"{o.ahead} / {o.tied} / {o.behind}",
             f"{o.ahead_significantly} / {o.behind_significantly}",
-            _p(o.p_holm),
+            _p(o.p_holm) + (" behind" if o.tested(found.risk) == o.second else ""),
         )
         for o in found.orders
     ]
     note = (
         "The scheme with the better mean rank first. Holds: share of the cells, ties as halves. Significantly: by a"
         f" paired t test over the seeds of a cell, corrected (Holm) for all {len(found.pairs)} pairs in all cells. p:"
-        " Wilcoxon's signed-rank test of the ranks over cells, corrected (Holm) for all pairs."
+        " Wilcoxon's signed-rank test of the two schemes' own means, cell by cell: of the logarithm of their ratio if"
+        " all are above 0, else of their difference. Whoever else is compared changes its correction (Holm, for all"
+        " pairs) and nothing else of it. behind: by that test, which weighs how far apart they are, the other is ahead."
     )
     columns = (
         "ahead",
@@ -173,6 +175,7 @@ def decisions_table(results: Results, found: Analysis) -> TextTable:
         kept = [k.figures for block in found.blocks for (name, _), k in block.runs.items() if name == s]
         tokens = [k.tokens for k in kept if k.tokens is not None]
         prices = [k.price for k in kept if k.price is not None]
+        unpriced = any(k.tokens is not None and k.price is None for k in kept)
         arrived = sum(k.arrived for k in kept)
         rows.append(
             (
@@ -182,7 +185,7 @@ def decisions_table(results: Results, found: Analysis) -> TextTable:
                 number(sum(k.thinking_s for k in kept) / len(kept), 1),
                 number(sum(k.invalid for k in kept), 0),
                 number(sum(tokens) / len(kept), 0) if tokens else NOT_MEASURED,
-                number(sum(prices) / len(kept), 4) if prices else NOT_MEASURED,
+                number(sum(prices) / len(kept), 4) if prices and not unpriced else NOT_MEASURED,
             )
         )
     note = (
@@ -201,23 +204,24 @@ def costs_table(results: Results, found: Analysis) -> TextTable:
     success, rows = _means(found, "success_ratio"), []
     for i, s in enumerate(found.overall.schemes):
         kept = [k for block in found.blocks for (name, _), k in block.runs.items() if name == s]
-        arrived = sum(k.figures.arrived for k in kept)
-        routing_s = [k.cost.routing_s for k in kept if k.cost.routing_s is not None]
+        routed = [(k.cost.routing_s, k.figures.arrived) for k in kept if k.cost.routing_s is not None]
+        routing_s, arrived = sum(s for s, _ in routed), sum(n for _, n in routed)
         control_s = [k.cost.control_s for k in kept if k.cost.control_s is not None]
         rows.append(
             (
                 results.labels[s],
                 number(found.overall.mean_rank[i], 2),
                 number(success[s], 3, share=True),
-                number(1e6 * sum(routing_s) / arrived, 0) if arrived and routing_s else NOT_MEASURED,
+                number(1e6 * routing_s / arrived, 0) if arrived else NOT_MEASURED,
                 number(1e3 * sum(control_s) / len(control_s), 0) if control_s else NOT_MEASURED,
                 number(1e3 * sum(k.cost.cpu_s for k in kept) / len(kept), 0),
             )
         )
     note = (
         "CPU time. Routing: the fast path with its bookkeeping. Control: scheduler, deployment agents and planner, its"
-        " what-if processes included. Run: all of it and the emulation of the testbed. Another machine or day gives"
-        " other figures."
+        " what-if processes included; both are of the runs in which they were measured: not where the scheme is"
+        " switched on the way. Run: all of it and the emulation of the testbed. Another machine or day gives other"
+        " figures."
     )
     columns = (
         "scheme",

@@ -6,15 +6,17 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import run
 
 import pytest
 
 from controller.schemes import SCHEMES
-from edgebed.matrix.keys import run_key, scenario_digest, scheme_digest
+from edgebed.matrix.keys import code_files, run_key, scenario_digest, scheme_digest
 from edgebed.wiring.parts import find_scheme
 from emulation.domain.scenario import Scenario
 from emulation.domain.sources import OutsideSource
 from emulation.files import load_scenario
+from tests.build.command_line import small
 from workloads.trace_files import trace_path
 
 DEMO = load_scenario("demo")
@@ -58,6 +60,45 @@ def test_scheme_seed_and_settings_are() -> None:
         for of in [("a", "b", 0, 0.2), ("a", "b", 1, 0.2), ("a", "b", 0, 0.1), ("b", "b", 0, 0.2)]
     }
     assert len(keys) == 4
+
+
+BESIDE = (
+    "edgebed.commands",
+    "edgebed.harmless",
+    "edgebed.matrix.watched",
+    "edgebed.report",
+    "edgebed.runs.failure",
+    "edgebed.runs.layout",
+    "edgebed.runs.manifest",
+    "edgebed.runs.pool",
+    "edgebed.runs.processes",
+    "edgebed.runs.provenance",
+)
+"""What a run loads and no figure follows from: where it is said, shown, kept, timed and shared out."""
+PLANNED = """
+import sys
+from pathlib import Path
+import edgebed.matrix.figures as figures
+from edgebed.wiring.parts import find_scheme
+from emulation.files import load_scenario
+assert figures.measure(load_scenario(Path(sys.argv[1])), find_scheme("MA"), 0, 0.2) is not None
+import edgebed.runs.whatif_world  # what the planner's own process runs
+for name, module in sorted(sys.modules.items()):
+    if name.split(".")[0] == "edgebed" and not module.__file__.endswith("__init__.py"):
+        print(name, module.__file__)
+"""
+
+
+def test_all_of_our_code_that_a_run_is_computed_by_is(tmp_path: Path) -> None:
+    """MA has the most of it: a planner whose plans are tried in a world of their own."""
+    found = run(
+        [sys.executable, "-c", PLANNED, str(small(tmp_path))], capture_output=True, text=True, check=True
+    )
+    loaded = {name: Path(file).resolve() for name, file in map(str.split, found.stdout.splitlines())}
+    digested = {file.resolve() for file in code_files()}
+    assert "edgebed.runs.whatif_fixed" in loaded
+    assert [n for n, file in loaded.items() if file not in digested and not n.startswith(BESIDE)] == []
+    assert len(digested) > 200
 
 
 def test_an_edit_of_ones_own_package_makes_its_runs_anew(

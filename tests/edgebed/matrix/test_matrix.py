@@ -13,14 +13,16 @@ import pytest
 import yaml
 
 from controller.routers.sect import Sect
-from edgebed.matrix import running
+from edgebed.matrix import cells, running
 from edgebed.matrix.figures import measure
 from edgebed.matrix.files import write_files
 from edgebed.matrix.journal import Journal
 from edgebed.matrix.plan import load_plan, plan_names
 from edgebed.matrix.running import Made, run_plan
 from edgebed.matrix.stability import analyse
+from edgebed.matrix.tables import costs_table
 from edgebed.matrix.watched import Watch
+from edgebed.report.figures import number
 from edgebed.runs import virtual
 from edgebed.wiring.parts import find_scheme
 from emulation.domain.mistakes import ConfigError
@@ -198,6 +200,18 @@ def test_what_is_wrong_with_a_plan_is_one_line_before_anything_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_too_many_runs_are_refused_before_any_cell_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def built(*_: Any) -> Any:
+        raise AssertionError("a cell was built")
+
+    monkeypatch.setattr(cells, "_base", built)
+    many = list(range(1, 1_001))
+    with pytest.raises(ConfigError, match=r"tiny: has 9000000000 runs; 1000000 are the most"):
+        made(tmp_path, parameters={"deadline_s": many, "slot_s": many, "load": many})
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").touch()
@@ -222,6 +236,24 @@ def test_a_run_in_which_the_scheme_is_switched_is_made_unwatched(tmp_path: Path)
     kept = measure(load_scenario(tmp_path / "small.yaml"), find_scheme("sect"), 0, 0.2)
     assert kept is not None
     assert (kept.cost.routing_s, kept.cost.control_s) == (None, None)
+
+
+def test_routing_is_per_request_of_the_runs_in_which_it_was_measured(tmp_path: Path) -> None:
+    (tmp_path / "switched").mkdir()
+    small(tmp_path / "switched", events=[{"kind": "scheme", "to": "LL", "at_s": 30}])
+    entries = ["small.yaml", {"scenario": "switched/small.yaml", "name": "switched"}]
+    results = made(tmp_path, scenarios=entries, parameters={}, seeds=[0]).results
+    found = analyse(results, "goodput")
+    assert found is not None
+    table = costs_table(results, found)
+    shown = {row[0]: row[3] for row in table.rows}
+    for scheme in ("RR", "AL", "sect"):
+        measured, switched = (results.runs[cell, scheme, 0] for cell in (0, 1))
+        assert measured.cost.routing_s is not None
+        assert switched.cost.routing_s is None
+        assert switched.figures.arrived > 0
+        each_us = 1e6 * measured.cost.routing_s / measured.figures.arrived
+        assert shown[results.labels[scheme]] == number(each_us, 0)
 
 
 def test_a_pool_draws_a_testbed_for_each_seed(tmp_path: Path) -> None:
@@ -256,6 +288,6 @@ def test_a_result_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", plan_names())
 def test_every_shipped_plan_is_one_that_can_be_run(name: str) -> None:
     found, beside = load_plan(name)
-    cells = running.cells_of(found, beside)
-    assert len({cell.testbed for cell in cells}) >= 5
+    of_plan = running.cells_of(found, beside)
+    assert len({cell.testbed for cell in of_plan}) >= 5
     assert len(found.schemes) >= 8

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from edgebed.matrix.ranks import overall, ranks_of
-from edgebed.matrix.significance import _paired_t, critical_difference, friedman, holm, signed_ranks
+from edgebed.matrix.ranks import AT_ONCE, DRAWS, means_again, overall, ranks_of
+from edgebed.matrix.significance import (
+    _paired_t,
+    critical_difference,
+    differences,
+    friedman,
+    holm,
+    signed_ranks,
+)
+from emulation.rng import stream
 
 ORDERED = np.array([[1.0] * 8, [2.0] * 8, [3.0] * 8])
 
@@ -58,6 +67,38 @@ def test_a_tie_everywhere_is_no_order() -> None:
     assert {one.p_holm for one in signed_ranks("abc", np.full((3, 5), 2.0))} == {1.0}
 
 
+@pytest.mark.parametrize("scale", [1.0, -1.0, 0.0])
+def test_a_pair_is_tested_alike_whoever_else_is_compared(scale: float) -> None:
+    """`scale`: latencies; figures of which more is better; losses of either sign."""
+    rng = np.random.default_rng(5)
+    losses = np.exp(rng.normal(size=(6, 9))) * scale if scale else rng.normal(size=(6, 9))
+    alone = {(s.one, s.other): (s.p, s.better) for s in signed_ranks("ab", losses[:2])}
+    among = {(s.one, s.other): (s.p, s.better) for s in signed_ranks("abcdef", losses)}
+    assert among["a", "b"] == alone["a", "b"]
+    assert len(among) == 15
+
+
+def test_cells_of_another_scale_weigh_alike() -> None:
+    """Twice as slow in every cell is twice as slow, in seconds or in hours."""
+    one = np.array([1.0, 2.0, 500.0, 7000.0, 3.0, 0.1])
+    assert differences(one, one / 2) == pytest.approx([log(2)] * 6)
+    assert differences(-one, -one * 2) == pytest.approx([log(2)] * 6), "half the goodput"
+    assert differences(one - 2.0, one - 3.0) == pytest.approx([1.0] * 6), "no ratio of what may be 0"
+
+
+def test_a_pair_has_the_p_of_its_own_differences() -> None:
+    one, other = np.exp(np.random.default_rng(2).normal(size=(2, 12)))
+    (found,) = signed_ranks("ab", np.array([one, other]))
+    assert found.p == pytest.approx(stats.wilcoxon(np.log(one / other)).pvalue)
+
+
+def test_what_was_not_measured_is_behind_and_a_tie_is_none() -> None:
+    one, other = np.array([1.0, np.inf, np.inf, 2.0]), np.array([np.inf, 3.0, np.inf, 2.0 + 1e-12])
+    assert differences(one, other).tolist() == [-np.inf, np.inf, 0.0, 0.0]
+    (found,) = signed_ranks("ab", np.array([np.ones(8), np.full(8, np.inf)]))
+    assert (found.better, found.p < 0.05) == ("a", True)
+
+
 def test_too_few_cells_or_schemes_are_not_tested() -> None:
     assert friedman(ORDERED[:, :2], 0.05) is None
     assert friedman(ORDERED[:2], 0.05) is None
@@ -93,6 +134,16 @@ def test_what_never_differs_or_always_by_the_same_is_no_division_by_nothing(
     one: list[float], other: list[float], p: float | None
 ) -> None:
     assert _paired_t(np.array(one), np.array(other))[1] == p
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 3), (5, 18), (13, 7), (2, 400)])
+def test_a_bootstrap_in_parts_is_the_same_to_the_byte(shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(4).normal(size=shape) ** 3
+    for given in (values, values.T.copy().T):
+        drawn = stream(0, "boot").integers(shape[1], size=(DRAWS, shape[1]))
+        whole = given[:, drawn].mean(axis=2)
+        for at_once in (1, 1_001, 30_000, AT_ONCE):
+            assert means_again(given, stream(0, "boot"), at_once).tobytes() == whole.tobytes()
 
 
 def test_mean_ranks_have_intervals_that_hold_them() -> None:

@@ -86,6 +86,19 @@ def test_what_is_clear_for_some_and_not_for_others_is_partly_told_apart() -> Non
     assert one.overall.schemes[2] == "c"
 
 
+def test_a_pair_that_the_test_over_cells_turns_round_is_not_called_stable() -> None:
+    """a is a little ahead in 52 cells and far behind in 48."""
+    latency = levels([10.0] * 13 + [13.0] * 12, [10.5] * 13 + [10.0] * 12, [50.0], cells=100, seeds=2)
+    one = found(latency)
+    (turned,) = [o for o in one.orders if {o.first, o.second} == {"a", "b"}]
+    assert (turned.first, turned.tested(0.05)) == ("a", "b")
+    assert one.verdict == "partly told apart"
+    assert "and 1 the other way round than by mean ranks" in one.why
+    table = next(t for t in tables_of(results(latency), one) if "order of each pair" in t.title)
+    (row,) = [row for row in table.rows if row[:2] == ("a", "b")]
+    assert row[-1].endswith(" behind")
+
+
 def test_two_cells_are_too_little_to_say() -> None:
     one = found(levels([1], [2], [3], cells=2))
     assert one.verdict == "too little to say"

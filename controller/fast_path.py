@@ -62,6 +62,8 @@ class FastPath:
         self._unlearned: list[tuple[Completion, ServedWork]] = []
         """Ends heard and not yet learned: they are told the performance model in the router's batches."""
         self._weights: Mapping[tuple[str, str], float] = {}
+        self._weighed: frozenset[str] = frozenset()
+        """Models of which the guide has any weight: its p is 0 where one of these has none."""
         self._watts = testbed.watts()
         for belief in self.view.beliefs.values():
             self._rebias(belief)
@@ -233,6 +235,7 @@ class FastPath:
         self.view.table = dict(guide.table)
         alike = guide.weights == self._weights
         self._weights = dict(guide.weights)
+        self._weighed = frozenset(model for model, _ in guide.weights)
         for belief in self.view.beliefs.values():
             masked = belief.name in guide.masked
             if not alike or masked != belief.masked:
@@ -291,7 +294,8 @@ class FastPath:
     def _rebias(self, belief: Belief) -> None:
         config, tier_s = self.config, belief.tier_s()
         for pool, column in belief.places:
-            guide_s = guide_penalty_s(self._weights.get((pool.model, belief.node)), config.eta_s)
+            p = self._weights.get((pool.model, belief.node), 0.0 if pool.model in self._weighed else None)
+            guide_s = guide_penalty_s(p, config.eta_s)
             u = pool.uncertainty[column]
             if belief.risky and not belief.masked and tier_s == AVOID_S:
                 pool.at_risk.add(column)

@@ -29,7 +29,7 @@ _SMALLEST_P = 1e-9
 
 
 def guide_penalty_s(p: float | None, eta_s: float) -> float:
-    """-eta * log p in seconds; 0 where the guide has no weight. p is kept above 1e-9: a bias, not a mask."""
+    """-eta * log p in seconds; 0 where the guide does not weigh the model. p is kept above 1e-9: a bias, not a mask."""
     return 0.0 if p is None or eta_s == 0.0 else -eta_s * log(max(p, _SMALLEST_P))
 
 

@@ -32,9 +32,11 @@ class Spent:
 class Account:
     """Sums and closing time of one run's agents."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Account | None = None) -> None:
+        """`beside`: of others who ask the same servers with a budget of their own: what closes to them closes here."""
         self._spent = Spent()
         self._file: str | None = None
+        self._beside = beside
 
     def __getstate__(self) -> dict[str, Any]:
         """From now on the file holds the sums; it goes with the process that made it."""
@@ -43,13 +45,18 @@ class Account:
             os.write(descriptor, _packed(self._spent))
             os.close(descriptor)
             weakref.finalize(self, _remove, self._file)
-        return {"_file": self._file, "_spent": Spent()}
+        return {"_file": self._file, "_spent": Spent(), "_beside": self._beside}
 
     @property
     def spent(self) -> Spent:
         """The sums now."""
         with self._open() as spent:
             return spent
+
+    @property
+    def closed_until_s(self) -> float:
+        """By the machine's monotonic clock: no request before, of whichever agent."""
+        return self.spent.closed_until_s if self._beside is None else self._beside.closed_until_s
 
     def add(self, calls: int = 0, tokens: int = 0, price: float = 0.0) -> None:
         """So much more was spent."""
@@ -60,6 +67,9 @@ class Account:
 
     def close(self, until_s: float) -> None:
         """The server wants no request before then, of whichever agent."""
+        if self._beside is not None:
+            self._beside.close(until_s)
+            return
         with self._open() as spent:
             spent.closed_until_s = max(spent.closed_until_s, until_s)
 
@@ -78,6 +88,15 @@ class Account:
             file.seek(0)
             file.truncate()
             file.write(_packed(spent))
+
+
+class Accounts:
+    """Of one run, whatever schemes decide in it: a server that wants no more of one wants no more of all."""
+
+    def __init__(self) -> None:
+        self.agents = Account()
+        self.meta = Account(beside=self.agents)
+        """Of its meta-controllers, whose budget is their own."""
 
 
 def _packed(spent: Spent) -> bytes:

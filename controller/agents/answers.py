@@ -26,8 +26,8 @@ MAX_TEXT = 100_000
 """Characters of an answer that are read at all."""
 REASON_CHARS = 300
 _FENCE = re.compile(r"\A```(?:json|JSON)?[ \t]*\n(.*)```\Z", re.DOTALL)
-_THOUGHT = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
-"""What models that reason aloud write before their answer."""
+_THOUGHT = re.compile(r"\A\s*(?:<(think|thinking)>.*?</\1>|(?![\s{`]).*?</(?:think|thinking)>)", re.DOTALL)
+"""What models that reason aloud write before their answer; of some the opening tag stands in the prompt already."""
 
 
 class Answer(BaseModel):

@@ -12,7 +12,10 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from functools import cache
+from math import isnan
 from typing import Any
 from weakref import finalize
 
@@ -113,7 +116,7 @@ class OpenAiLlm:
     def _tried(self, query: Query) -> Reply:
         tries = _Tries()
         while True:
-            wait_s = self.account.spent.closed_until_s - time.monotonic()
+            wait_s = self.account.closed_until_s - time.monotonic()
             if wait_s > self.config.longest_wait_s:
                 return self._told(Reply(failure="http_429"), query, tries)
             if wait_s > 0:
@@ -144,6 +147,7 @@ class OpenAiLlm:
             return self._refused(error, body, tries, backoff_s)
         except (openai.APIError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
             tries.detail = self._cleaned(f"{type(error).__name__}: {error}")
+            tries.lost_tokens += self.server.tokens(_chars(query))
             return Reply(failure="malformed_response"), None
 
     def _refused(
@@ -177,7 +181,9 @@ class OpenAiLlm:
     def _body(self, query: Query) -> dict[str, Any] | None:
         """The request as the server takes it; None if the question leaves no room for an answer."""
         config, server, wanted = self.config, self.server, query.wanted
-        answer_tokens = min(config.answer_tokens, wanted.answer_tokens or config.answer_tokens)
+        answer_tokens = config.answer_tokens
+        if server.terse and wanted.answer_tokens is not None:
+            answer_tokens = min(answer_tokens, wanted.answer_tokens)
         window = config.context_tokens or server.window
         if window is not None:
             answer_tokens = min(answer_tokens, window - server.tokens(_chars(query)))
@@ -209,14 +215,8 @@ class OpenAiLlm:
     def _read(self, answer: Any, query: Query) -> Reply:
         """The first choice of a chat completion. Raises `AttributeError` or `IndexError` on another shape."""
         choice = answer.choices[0]
-        message, usage, finish = choice.message, answer.usage, choice.finish_reason
-        asked = 0 if usage is None else int(usage.prompt_tokens or 0)
-        said = 0 if usage is None else int(usage.completion_tokens or 0)
+        message, finish = choice.message, choice.finish_reason
         self.server.answered = True
-        self.server.counted(_chars(query), asked)
-        served = Served(
-            "", "", _utf8(finish or ""), prompt_tokens=asked, answer_tokens=said, schema=self._holds(query)
-        )
         calls = tuple(
             ToolCall(_utf8(c.id), _utf8(c.function.name), _utf8(c.function.arguments or "{}"))
             for c in message.tool_calls or ()
@@ -225,7 +225,25 @@ class OpenAiLlm:
         refused = getattr(message, "refusal", None) or finish == "content_filter"
         failure = "refusal" if refused else "length" if finish == "length" else None
         text = _utf8((message.refusal if refused else message.content) or "")
+        written = len(text) + len(_aloud(message)) + sum(len(c.arguments) + 40 for c in calls)
+        asked, said, counted = self._counted(answer.usage, query, written)
+        schema = self._holds(query)
+        if schema and not refused:
+            reasoned = bool(_aloud(message)) or _reasoning_tokens(answer.usage) > 0
+            self.server.wrote(text, reasoned, cut=finish == "length")
+        served = Served(
+            "", "", _utf8(finish or ""), prompt_tokens=asked, answer_tokens=said, schema=schema,
+            estimated=not counted,
+        )  # fmt: skip
         return Reply(() if failure else calls, text, failure=failure, served=served)
+
+    def _counted(self, usage: Any, query: Query, written: int) -> tuple[int, int, bool]:
+        """Tokens of a prompt and its answer of so many characters, and whether its server counted them."""
+        chars, asked = _chars(query), _int(usage, "prompt_tokens")
+        if asked:
+            self.server.counted(chars, asked)
+            return asked, _int(usage, "completion_tokens") or self.server.tokens(written), True
+        return self.server.tokens(chars), self.server.tokens(written), False
 
     def _holds(self, query: Query) -> bool:
         schema = query.wanted.schema is not None and not query.tools
@@ -300,8 +318,31 @@ def _utf8(text: Any) -> str:
     return str(text).encode(errors="replace").decode()
 
 
+def _aloud(message: Any) -> str:
+    """What a model wrote of its reasoning, as servers that tell it apart from the answer hand it over."""
+    told = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    return told if isinstance(told, str) else ""
+
+
+def _int(usage: Any, name: str) -> int:
+    """A count that a server states; 0 where it does not."""
+    found = getattr(usage, name, None)
+    return found if isinstance(found, int) else 0
+
+
+def _reasoning_tokens(usage: Any) -> int:
+    """Tokens of its answer that a model reasoned in, where the server counts them."""
+    return _int(getattr(usage, "completion_tokens_details", None), "reasoning_tokens")
+
+
 def _retry_after_s(header: str | None) -> float:
+    """Seconds until a server is to be asked again, by either form of `Retry-After`; 0 where it does not say."""
     try:
-        return min(max(float(header or 0.0), 0.0), 86_400.0)
+        wait_s = float(header or 0.0)
     except ValueError:
-        return 0.0
+        try:
+            at = parsedate_to_datetime(header or "")
+        except ValueError:
+            return 0.0
+        wait_s = at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time()
+    return 0.0 if isnan(wait_s) else min(max(wait_s, 0.0), 86_400.0)

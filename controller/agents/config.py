@@ -40,7 +40,8 @@ class AgentsConfig(Strict):
     deployer: SomeLine = "rules"
     mode: SchedulerMode = "table"
     """Of the scheduler, whoever thinks. table: a destination per (origin, model) for the whole slot (MA); guided: a
-    mask and weights, and the router chooses per request (`fast_path.eta_s`: how much a weight counts against time)."""
+    mask and weights, and the router chooses per request (`fast_path.eta_s`: how much a weight counts against time; at
+    0, its default, the mask alone counts)."""
     answers: Answers = "auto"
     """In what form a language model answers: choice, free or auto."""
     repairs: Annotated[int, Range(0, 10, "answers")] = 2

@@ -69,7 +69,8 @@ class Wanted:
     """Of a choice, for the record: `options` (how many), `best` (number of the one with the least estimated J, as it
     was shown) and `estimates` (J, success and latency of each)."""
     answer_tokens: int | None = None
-    """Tokens that are enough for it; None: as many as the configuration gives."""
+    """Tokens that are enough for it where the server holds its model to the schema and the model does not reason before
+    it; None, and elsewhere: as many as the configuration gives."""
 
 
 PLAIN = Wanted()
@@ -119,13 +120,15 @@ class Served:
     prompt_tokens: int = 0
     answer_tokens: int = 0
     lost_tokens: int = 0
-    """Estimated tokens of prompts whose requests timed out: they were read, and paid for."""
+    """Estimated tokens of prompts whose requests timed out, or whose answers could not be read: they were paid for."""
     price: float | None = None
     """Of all these tokens, in the currency of the configured prices; None: no prices are configured."""
     schema: bool = False
     """Whether the server was held to the answer's schema."""
     detail: str = ""
     """What the server said of a failure."""
+    estimated: bool = False
+    """Whether the tokens are taken from characters, since the server does not count them."""
     cached: bool = False
     """Whether it was answered from the cache: no request was made."""
 
@@ -139,7 +142,8 @@ class Reply:
     thinking_s: float = 0.0
     failure: str | None = None
     """timeout, connection, http_<status>, refusal, malformed_response, length (the answer was cut), context (the
-    question is longer than the model's window), budget; None if it answered."""
+    question is longer than the model's window), budget, no_call, unanswered (nobody waited for it any more); None if it
+    answered."""
     tokens: int = 0
     served: Served | None = None
     """Of a language model's."""

@@ -25,6 +25,7 @@ NEAR = 0.1
 """Only options whose estimate is within this share of the best one's, or within `NEAR_J` of it, are shown."""
 NEAR_J = 0.01
 ANSWER_TOKENS = 64
+"""Enough for the number of an option, where nothing is written before it."""
 
 
 class ChoiceAnswer(Answer):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from emulation.domain.cluster import Strict
 from emulation.domain.quantities import Patience, Range, SomeLine, Tokens
@@ -49,7 +49,7 @@ class OpenAiConfig(Strict):
     max_tokens: Annotated[int, Range(1, 1_000_000_000_000, "tokens")] = 20_000_000
     """Tokens of a run, prompts included; once they are spent the rules decide."""
     max_price: Annotated[float, Range(0, 1_000_000_000)] | None = None
-    """Of a run, in the currency of the two prices; once it is spent the rules decide."""
+    """Of a run, in the currency of the two prices, which it needs; once it is spent the rules decide."""
     input_price: Annotated[float, Range(0, 1_000_000, "per million tokens")] | None = None
     """Of tokens of the prompt; None: not known."""
     output_price: Annotated[float, Range(0, 1_000_000, "per million tokens")] | None = None
@@ -89,6 +89,16 @@ class OpenAiConfig(Strict):
             if _SECRET.search(name):
                 raise ValueError(f"has a field {name!r}; {_BESIDE}")
         return value
+
+    @model_validator(mode="after")
+    def _price_is_known(self) -> Self:
+        missing = [n for n in ("input_price", "output_price") if getattr(self, n) is None]
+        if self.max_price is not None and missing:
+            raise ValueError(
+                f"max_price = {self.max_price:g} is never spent without {' and '.join(missing)}; give what a million"
+                " tokens cost, 0 if nothing"
+            )
+        return self
 
     def settled(self) -> OpenAiConfig:
         """The same with URL and model as the environment gives them now, so that it holds in any process."""

@@ -43,11 +43,25 @@ class Server:
     looked_for_tools: bool = False
     detail: str = ""
     """What it said last of a refusal."""
+    held: bool = False
+    """Whether it was seen to hold its model to a schema: an answer came as a JSON object alone."""
+    reasons: bool = False
+    """Whether its model was seen to reason before it answers, or to need more room than its answer does."""
 
     @property
     def small(self) -> bool:
         """Whether it is known to be a small model."""
         return self.parameters is not None and self.parameters < SMALL
+
+    @property
+    def terse(self) -> bool:
+        """Whether room for the answer alone is enough: the server holds its model to a schema, and that reasons not."""
+        return self.held and not self.reasons
+
+    def wrote(self, text: str, reasoned: bool, cut: bool) -> None:
+        """What its model wrote where there was a schema, whether it `reasoned` first, and was `cut` short."""
+        self.reasons = self.reasons or reasoned or "</think" in text or (cut and self.terse)
+        self.held = self.held or (text.lstrip().startswith("{") and not cut)
 
     def learn(self, body: Mapping[str, Any], param: str | None, message: str) -> bool:
         """Whether the refusal of this request is about something that can be left out, or named otherwise."""

@@ -90,7 +90,7 @@ def _reply(client: Asked, tools: Sequence[dict[str, Any]], must_call: bool = Fal
 
 
 def _prompt_tokens(reply: Reply) -> int:
-    return 0 if reply.served is None else reply.served.prompt_tokens
+    return 0 if reply.served is None or reply.served.estimated else reply.served.prompt_tokens
 
 
 def _held(text: str) -> bool:

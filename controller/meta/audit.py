@@ -36,8 +36,10 @@ class AuditTrail:
         records, self._records = self._records, []
         return records
 
-    def exchanged(self, invocation: int, cause: str, thought: Thought, question: Query) -> None:
-        """The reasoner was asked and answered, or failed to."""
+    def exchanged(
+        self, invocation: int, cause: str, thought: Thought, question: Query, void: str | None = None
+    ) -> None:
+        """The reasoner was asked and answered, or failed to; `void`: why nothing comes of it."""
         self._write(
             cause,
             {"invocation": invocation, "exchange": thought.exchange(question)},
@@ -45,7 +47,8 @@ class AuditTrail:
             reasoner=self._reasoner,
             age_s=thought.thinking_s,
             thinking_s=thought.thinking_s,
-            error=thought.reply.failure or thought.injected,
+            outcome="applied" if void is None else "voided",
+            error=void or thought.reply.failure or thought.injected,
         )
 
     def called(
@@ -106,7 +109,8 @@ class AuditTrail:
                 choice={"entry": self._entries, **choice},
                 reason=reason, reasoner=reasoner, thinking_s=thinking_s,
                 landed_s=now_s if error is None else None, promised=promised,
-                outcome=outcome if error is None else "rejected", violations=() if error is None else (error,),
+                outcome="rejected" if error is not None and outcome == "applied" else outcome,
+                violations=() if error is None else (error,),
             )
         )  # fmt: skip
         return self._entries

@@ -104,6 +104,11 @@ class MetaController:
         self.invocations.answered(question, thought)
         self._tell()
 
+    def voided(self, question: Query, thought: Thought | None, why: str, now_s: float) -> None:
+        """Nothing comes of a question that was taken. Its record is there to take; nobody is told so."""
+        self._hear(now_s)
+        self.invocations.voided(question, thought, why)
+
     def outage(self, failure: str | None, now_s: float) -> None:
         """The reasoner fails in this way from now on; None: it works again."""
         self._hear(now_s)

@@ -21,6 +21,8 @@ from controller.meta.triggers import Trigger
 
 NO_CALL = "no_call"
 """The failure of a reply that calls no tool where it must: not to act is a call too."""
+UNANSWERED = "unanswered"
+"""The failure of a question that nobody waited for any more."""
 WAITING = 64
 """Triggers that may wait; beyond, the oldest is dropped."""
 
@@ -104,6 +106,16 @@ class Invocations:
             self._promises.audited(one, cause, undo, number, reply.thinking_s, reply.text)
         if self._dialogue.over:
             self._dialogue = self._trigger = None
+
+    def voided(self, question: Query, thought: Thought | None, why: str) -> None:
+        """Nothing comes of this question, for that reason, and its dialogue is over. `thought`: what its reasoner
+        answered in vain; None: nothing, up to now."""
+        if question is not self._asked or self._dialogue is None or self._trigger is None:
+            return
+        asked_s = self._steered.now_s - self._asked_s
+        in_vain = thought or Thought(Reply(failure=UNANSWERED, thinking_s=asked_s))
+        self._trail.exchanged(self._dialogue.number, self._trigger.signature, in_vain, question, why)
+        self._asked = self._dialogue = self._trigger = None
 
     def give_up(self, now_s: float, at_once: bool = False) -> bool:
         """Drop a question that has been out for longer than patience allows; True if one was dropped."""

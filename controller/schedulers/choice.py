@@ -1,13 +1,13 @@
 """The prompt scheduler with a language model that chooses: which of a few good guides holds for the slot.
 
 Tables: what the rules would send where, the policy's shares dealt out, and every origin kept at home where it may be.
-Guides: the policy as it is, shares by what would be finished first, and the policy without its fullest hosts. What each
-comes to is estimated by the same list of finishing times that the rules schedule by.
+Guides: the policy as it is, shares by what would be finished first (where weights count), and the policy with its
+fullest hosts masked. What each comes to is estimated by the same list of finishing times that the rules schedule by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +27,7 @@ from emulation.domain.snapshot import ClusterSnapshot
 from emulation.metrics.fairness import jain_normalised_rows, weighed
 
 Table = dict[tuple[str, str], str]
+AS_IT_IS, SPARED = "the policy as it is", "the policy without the fullest node of each model"
 ROLE = (
     "You are the prompt scheduler of an edge cluster that serves generative models: you decide which node the requests"
     " of a slot go to."
@@ -37,10 +38,17 @@ class ChoiceScheduler(ChoosingDecider[RouteGuide], PromptScheduler):
     """Asks its reasoner once per slot where several guides are good."""
 
     def __init__(
-        self, testbed: TestbedConfig, objective: Objective, asker: Asker, mode: SchedulerMode, seed: int
+        self,
+        testbed: TestbedConfig,
+        objective: Objective,
+        asker: Asker,
+        mode: SchedulerMode,
+        seed: int,
+        eta_s: float = 0.0,
     ) -> None:
+        """`eta_s`: how much a weight of a guide counts against time where it is routed, as in `FastPathConfig`."""
         super().__init__(asker, ROLE, seed)
-        self._testbed, self._objective, self._mode = testbed, objective, mode
+        self._testbed, self._objective, self._mode, self._eta_s = testbed, objective, mode, eta_s
         self._hosts = Hosts(testbed, objective, DemandPrior())
         self._origins = [n.id for n in testbed.nodes]
 
@@ -102,30 +110,50 @@ class ChoiceScheduler(ChoosingDecider[RouteGuide], PromptScheduler):
     def _guides(
         self, hosts: Mapping[str, list[Host]], policy: MacroPolicy | None
     ) -> list[Option[RouteGuide]]:
-        base = guided(self._testbed, policy).command
-        sizes = self._hosts.demand.prompts_per_request
-        speed: dict[tuple[str, str], float] = {}
-        spared: dict[tuple[str, str], float] = {}
-        for m, model in enumerate(self._testbed.models):
-            there = hosts[model.id]
-            speed |= _shares(model.id, {h.node: 1.0 / max(h.finish_s(float(sizes[m])), 1e-3) for h in there})
-            fullest = max(there, key=lambda h: h.finish_s())
-            rest = [h for h in there if h is not fullest] or there
-            spared |= _shares(model.id, {h.node: max(h.share, 1e-3) for h in rest})
-        plans = [
-            ("the policy as it is", base),
-            ("more to where it is finished first", replace(base, weights=speed)),
-            ("the policy without the fullest node of each model", replace(base, weights=spared)),
-        ]
-        return [Option(guide, told, self._of_weights(guide, hosts)) for told, guide in plans]
+        """Those that would be routed by otherwise than others. Where weights count for nothing (eta 0), the router goes
+        by time among what is not masked, whatever they are."""
+        base, fullest = guided(self._testbed, policy).command, _fullest(hosts)
+        spared = self._masking(base, fullest)
+        plans: list[tuple[str, RouteGuide, Mapping[tuple[str, str], float]]]
+        if self._eta_s == 0.0:
+            plans = [
+                (AS_IT_IS, base, self._speeds(hosts, set())),
+                (SPARED, spared, self._speeds(hosts, fullest)),
+            ]
+        else:
+            speeds, shares = self._speeds(hosts, set()), _spared(hosts, fullest)
+            plans = [
+                (AS_IT_IS, base, base.weights),
+                ("more to where it is finished first", replace(base, weights=speeds), speeds),
+                (SPARED, replace(spared, weights=shares), shares),
+            ]
+        put = plans if fullest else plans[:-1]
+        return [Option(guide, told, self._of_weights(weights, hosts)) for told, guide, weights in put]
 
-    def _of_weights(self, guide: RouteGuide, hosts: Mapping[str, list[Host]]) -> Estimate:
-        """What a slot's requests come to if they follow the weights; without any, equal shares."""
+    def _masking(self, base: RouteGuide, fullest: Set[tuple[str, str]]) -> RouteGuide:
+        """The guide with these (model, node) masked. Who serves other models too is left to its weights."""
+        masked = {e.id for e in self._testbed.executors() if all((m, e.node) in fullest for m in e.models)}
+        return replace(base, masked=base.masked | masked)
+
+    def _speeds(
+        self, hosts: Mapping[str, list[Host]], left_out: Set[tuple[str, str]]
+    ) -> dict[tuple[str, str], float]:
+        """Shares by what would be finished first, of hosts that are not left out."""
+        sizes, shares = self._hosts.demand.prompts_per_request, dict[tuple[str, str], float]()
+        for m, model in enumerate(self._testbed.models):
+            there = [h for h in hosts[model.id] if (model.id, h.node) not in left_out]
+            shares |= _shares(model.id, {h.node: 1.0 / max(h.finish_s(float(sizes[m])), 1e-3) for h in there})
+        return shares
+
+    def _of_weights(
+        self, given: Mapping[tuple[str, str], float], hosts: Mapping[str, list[Host]]
+    ) -> Estimate:
+        """What a slot's requests come to if they follow these weights; without any, equal shares."""
         finish: dict[str, list[float]] = {}
         for m, model in enumerate(self._testbed.models):
             there = hosts[model.id]
             slot = float(self._hosts.demand.prompts_per_s[m]) * self._objective.slot_s
-            weights = np.array([guide.weights.get((model.id, h.node), 0.0) for h in there])
+            weights = np.array([given.get((model.id, h.node), 0.0) for h in there])
             weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(there), 1.0 / len(there))
             ends = [h.finish_s(slot * float(w) / 2) for h, w in zip(there, weights, strict=True)]
             finish[model.id] = [float(w * len(there) * e) for w, e in zip(weights, ends, strict=True)]
@@ -176,3 +204,22 @@ def _dealt(hosts: list[Host], origins: list[str]) -> dict[str, str]:
 def _shares(model: str, weights: Mapping[str, float]) -> dict[tuple[str, str], float]:
     total = sum(weights.values())
     return {(model, node): weight / total for node, weight in weights.items()}
+
+
+def _fullest(hosts: Mapping[str, list[Host]]) -> set[tuple[str, str]]:
+    """(model, node) of the fullest host of each model, where another is less full."""
+    found = set[tuple[str, str]]()
+    for model, there in hosts.items():
+        fullest = max(there, key=lambda h: h.finish_s())
+        if any(h.finish_s() < fullest.finish_s() for h in there):
+            found.add((model, fullest.node))
+    return found
+
+
+def _spared(hosts: Mapping[str, list[Host]], fullest: Set[tuple[str, str]]) -> dict[tuple[str, str], float]:
+    """The shares of the policy, dealt out among the hosts that are not the fullest of their model."""
+    shares: dict[tuple[str, str], float] = {}
+    for model, there in hosts.items():
+        rest = [h for h in there if (model, h.node) not in fullest]
+        shares |= _shares(model, {h.node: max(h.share, 1e-3) for h in rest})
+    return shares

@@ -8,12 +8,13 @@ from typing import Any
 
 from controller.agents.reasoner import NONE, RULES
 from controller.loop import INVALID
+from controller.meta.invocations import UNANSWERED
 from edgebed.report.figures import NOT_MEASURED, number
 from edgebed.report.model import Comparison, RunResult
 from emulation.domain.records import DecisionRecord
 from emulation.metrics.shares import share_percent
 from emulation.metrics.summary import served_of
-from emulation.metrics.view import is_exchange
+from emulation.metrics.view import is_exchange, overtaken
 
 ROLES = ("planner", "scheduler", "deployer", "meta")
 REASONING_COLUMNS = (
@@ -101,10 +102,11 @@ def _count(account: RoleAccount, lines: Sequence[DecisionRecord]) -> None:
 
 
 def _count_meta(account: RoleAccount, lines: Sequence[DecisionRecord]) -> None:
-    wrong = {c["invocation"] for d in lines if d.violations and "invocation" in (c := _choice(d))}
+    judged = [d for d in lines if d.violations and not overtaken(d)]
+    wrong = {c["invocation"] for d in judged if "invocation" in (c := _choice(d))}
     exchanges = [d for d in lines if is_exchange(d)]
     account.decisions += len({d.choice["invocation"] for d in exchanges})
-    put = [d for d in exchanges if _asked_of_it(d)]
+    put = [d for d in exchanges if _asked_of_it(d) and d.choice["exchange"]["failure"] != UNANSWERED]
     account.asked += len({d.choice["invocation"] for d in put})
     account.fell_back += len({d.choice["invocation"] for d in put if d.choice["exchange"]["failure"]})
     for line in put:

@@ -41,7 +41,7 @@ def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> Non
         if live or row.router != "oracle":
             build_controllers(row, scenario, 0)
     check_parameters(scenario)
-    check_switches(scenario, live)
+    check_switches(scenario, schemes, live)
     check_traces(scenario)
     check_outside(scenario)
     check_outside_faults(scenario.events)

@@ -43,7 +43,8 @@ def run_live(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CLIENT_LOG).unlink(missing_ok=True)
     log.info("run of %s, seed %d, begins", scheme, seed)
-    t0_wall = cluster.begin_run(run_plan(scenario, scheme, seed, folder), lead_s=LEAD_S)
+    plan = run_plan(scenario, scheme, seed, folder)
+    t0_wall = cluster.begin_run(plan, lead_s=LEAD_S)
     load = start_load(
         layout.root / SCENARIO_FILE, seed, cluster.url, t0_wall, scenario.live.speedup, folder / CLIENT_LOG,
         own_run=True,
@@ -118,10 +119,14 @@ def settled_at_s(scenario: Scenario, now_s: float) -> float:
 
 
 def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPlan:
-    """Everything the live processes need for one run; the controllers are those of the virtual world."""
+    """Everything the live processes need for one run; the controllers are those of the virtual world.
+
+    Keep it as long as the run goes on: what agents have spent goes with it.
+    """
     row = find_scheme(scheme)
     with_cases = _with_case_file(scenario, folder)
-    controllers = build_controllers(row, with_cases, seed)
+    schemes = LiveSchemes(scheme, with_cases, seed)
+    controllers = build_controllers(row, with_cases, seed, accounts=schemes.accounts)
     return RunPlan(
         run_id=f"{scenario.name}-{scheme}-{seed}-{time.time_ns()}",
         scenario=scenario,
@@ -133,7 +138,7 @@ def run_plan(scenario: Scenario, scheme: str, seed: int, folder: Path) -> RunPla
         planner=controllers.planner,
         scheduler=controllers.scheduler,
         deployers=controllers.deployers,
-        schemes=LiveSchemes(scheme, with_cases, seed),
+        schemes=schemes,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from controller.agents.account import Accounts
 from controller.schemes import Scheme
 from edgebed.runs.failure import Failure
 from edgebed.runs.layout import clear_run
@@ -60,14 +61,15 @@ def simulate(
     Raises `ConfigError` for an unknown scheme or parameter, `ConservationError` if requests got lost.
     """
     row = scheme if isinstance(scheme, Scheme) else find_scheme(scheme)
-    oracle = OracleTruth()
+    oracle, accounts = OracleTruth(), Accounts()
     controllers = in_virtual_gateways(
-        build_controllers(row, scenario, seed, oracle), scenario, seed, oracle, gateway_of
-    )
+        build_controllers(row, scenario, seed, oracle, accounts=accounts), scenario, seed, oracle, accounts,
+        gateway_of,
+    )  # fmt: skip
     if watched is not None:
         controllers = watched(controllers)
     plane = controllers.plane(delay_s)
-    plane.schemes = VirtualSchemes(row.name, scenario, seed, oracle, gateway_of)
+    plane.schemes = VirtualSchemes(row.name, scenario, seed, oracle, accounts, gateway_of)
     simulation = Simulation(
         scenario,
         run_header(scenario, row, seed, "virtual"),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from controller.agents.account import Accounts
 from controller.agents.config import AgentsConfig
 from controller.fast_path import FastPath
 from controller.fast_path_config import FastPathConfig
@@ -64,17 +65,20 @@ def build_controllers(
     seed: int,
     oracle: OracleView | None = None,
     planner: GlobalPlanner | None = None,
+    accounts: Accounts | None = None,
 ) -> Controllers:
     """Every controller of a scheme for one run. Raises `ConfigError` for parameters no controller knows.
 
     `oracle` is the truth of a virtual world; without it, an oracle scheme gets a mirror of the live one. `planner`
-    takes the place of the scheme's own.
+    takes the place of the scheme's own. `accounts`: of the run, where other schemes may decide in it, too.
     """
     check_parameters(scenario)
-    loops = LoopBuilder(scheme, scenario, seed)
+    accounts = accounts or Accounts()
+    loops = LoopBuilder(scheme, scenario, seed, accounts.agents)
+    path = _fast_path(scheme, scenario, seed, oracle)
     return Controllers(
         scheme=scheme,
-        fast_path=_supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle)),
+        fast_path=_supervised(scheme, scenario, seed, path, accounts),
         planner=loops.planner() if planner is None else loops.planner_of(planner),
         scheduler=loops.scheduler(),
         deployers={n.id: loops.deployer(n.id) for n in scenario.testbed.nodes if n.hosting == "pods"},
@@ -86,18 +90,19 @@ def in_virtual_gateways(
     scenario: Scenario,
     seed: int,
     oracle: OracleView | None,
+    accounts: Accounts,
     gateway_of: Mapping[str, int] | None = None,
 ) -> Controllers:
     """The controllers with a fast path for each of the scenario's gateways; live, those are processes of their own.
 
-    `gateway_of`: request id to the gateway it comes to, where that is known.
+    `accounts`: as of `build_controllers`. `gateway_of`: request id to the gateway it comes to, where that is known.
     """
     live = scenario.live
     if live.gateways == 1:
         return controllers
     scheme = controllers.scheme
     more = [
-        _supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle))
+        _supervised(scheme, scenario, seed, _fast_path(scheme, scenario, seed, oracle), accounts)
         for _ in range(1, live.gateways)
     ]
     paths = (controllers.fast_path, *more)
@@ -177,13 +182,14 @@ def _one_takes_it(configs: Sequence[Any], name: str, scenario: Scenario) -> None
 
 
 def _supervised(
-    scheme: Scheme, scenario: Scenario, seed: int, fast_path: FastPath
+    scheme: Scheme, scenario: Scenario, seed: int, fast_path: FastPath, accounts: Accounts
 ) -> FastPath | MetaController:
     """The fast path, with its scheme's meta-controller round it if there is one."""
     if scheme.meta is None:
         return fast_path
     config = parameters(MetaConfig, "meta", scenario)
-    return MetaController(scenario.testbed, fast_path, make_reasoner(config, scheme, seed), config)
+    reasoner = make_reasoner(config, scheme, seed, accounts.meta)
+    return MetaController(scenario.testbed, fast_path, reasoner, config)
 
 
 def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleView | None) -> FastPath:

@@ -13,6 +13,7 @@ from controller.agents.llm import Form
 from controller.agents.reasoner import RULES, split_choice
 from controller.deployers.choice import ChoiceDeployer
 from controller.deployers.llm import LlmDeployer
+from controller.fast_path_config import FastPathConfig
 from controller.guarded import GuardedDecider
 from controller.layer_loops import DeploymentLoop, PlannerLoop, SchedulerLoop
 from controller.loop import LoopConfig
@@ -38,11 +39,12 @@ class LoopBuilder:
     that cannot run, a file that is not there, a model that has no name.
     """
 
-    def __init__(self, scheme: Scheme, scenario: Scenario, seed: int) -> None:
+    def __init__(self, scheme: Scheme, scenario: Scenario, seed: int, account: Account) -> None:
+        """`account`: what the agents of the run spend together."""
         self._scheme, self._scenario, self._seed = scheme, scenario, seed
         self._testbed = scenario.testbed
         self._agents = parameters(AgentsConfig, "agents", scenario)
-        self._account = Account()
+        self._account = account
         self._objective = Objective.of(scenario)
         self._what_if = WhatIfProcess(LowerLayers(scheme.name, _by_rules(scenario.controllers)))
 
@@ -79,7 +81,10 @@ class LoopBuilder:
         mode: SchedulerMode = self._agents.mode if self._scheme.scheduler == "agent" else "guided"
         scheduler: PromptScheduler
         if self._form("scheduler", asker) == "choice":
-            scheduler = ChoiceScheduler(self._testbed, self._objective, asker, mode, self._seed)
+            eta_s = parameters(
+                FastPathConfig, "fast_path", self._scenario, self._scheme.fast_path_params
+            ).eta_s
+            scheduler = ChoiceScheduler(self._testbed, self._objective, asker, mode, self._seed, eta_s)
         else:
             scheduler = LlmScheduler(self._testbed, self._agents, self._objective, asker, mode)
         return SchedulerLoop(self._testbed, scheduler, self._seed, self._loop(asker), rules)

@@ -136,12 +136,13 @@ def _labels(scheme: Scheme, scenario: Scenario) -> dict[str, str]:
     return labels | {role: split_choice(agents.choice(role))[0] for role in scheme.agents()}
 
 
-def make_reasoner(config: MetaConfig, scheme: Scheme, seed: int) -> LLM:
-    """The meta-controller's reasoner. Raises `ConfigError` for what is missing: a file, a model's name."""
+def make_reasoner(config: MetaConfig, scheme: Scheme, seed: int, account: Account) -> LLM:
+    """The meta-controller's reasoner, and `account` what it spends. Raises `ConfigError` for what is missing: a file, a
+    model's name."""
     label = split_choice(config.reasoner)[0]
     if label == RULES:
         return RulesLlm(config)
-    llm = make_llm(config.reasoner, config.openai, scheme, seed, "meta", Account())
+    llm = make_llm(config.reasoner, config.openai, scheme, seed, "meta", account)
     chooses = form_of(config.answers, llm, "meta") == "choice"
     return MenuLlm(llm, config, seed) if chooses and label != "replay" else llm
 
@@ -171,14 +172,29 @@ def make_llm(
     try:
         if label == "scripted":
             return ScriptedLlm.read(Path(file))
-        return ReplayLlm.read(_recording(Path(file), scheme, seed))
+        return ReplayLlm.read(_recording(Path(file), scheme.name, seed))
     except (OSError, ValueError) as error:
         raise ConfigError(f"reasoner {choice}: {error}") from error
 
 
-def _recording(path: Path, scheme: Scheme, seed: int) -> Path:
+def replaying_run_of(scenario: Scenario, own: str, seed: int) -> Scenario:
+    """The scenario for a scheme that comes into a run which began with `own`: what it was asked then is in that run's
+    record."""
+    controllers = dict(scenario.controllers)
+    for name, roles in (("meta", ("reasoner",)), ("agents", ROLES)):
+        given = dict(controllers.get(name, {}))
+        for role in roles:
+            label, _, file = str(given.get(role, "")).partition(":")
+            if label == "replay":
+                given[role] = f"{label}:{_recording(Path(file), own, seed)}"
+        if given:
+            controllers[name] = given
+    return scenario.model_copy(update={"controllers": controllers})
+
+
+def _recording(path: Path, scheme: str, seed: int) -> Path:
     """The record to replay: a file, a run's folder, or this scheme's and seed's run in a comparison's folder."""
     if not path.is_dir():
         return path
-    own = path / scheme.name.replace("/", "_") / f"seed-{seed}" / RECORD_FILE
+    own = path / scheme.replace("/", "_") / f"seed-{seed}" / RECORD_FILE
     return own if own.exists() else path / RECORD_FILE

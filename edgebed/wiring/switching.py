@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from controller.agents.account import Accounts
 from edgebed.wiring.controllers import OracleTruth, build_controllers, in_virtual_gateways
 from edgebed.wiring.parts import find_scheme, scheme_names
-from edgebed.wiring.reasoners import check_reasoner, reasoner_label
+from edgebed.wiring.reasoners import check_reasoner, reasoner_label, replaying_run_of
 from emulation.domain.events import SchemeSwitch
+from emulation.domain.mistakes import Mistake
 from emulation.domain.ports import FastPath
 from emulation.domain.scenario import Scenario
 from emulation.engine.control import Newcomers
@@ -17,12 +19,14 @@ from emulation.files import ConfigError
 from serve_apps.wire.switching import Cast
 
 
-def check_switches(scenario: Scenario, live: bool) -> None:
-    """See that every scheme which an event of the scenario brings in can come in. Raises `ConfigError`."""
+def check_switches(scenario: Scenario, schemes: Sequence[str], live: bool) -> None:
+    """See that every scheme which an event of the scenario brings in can come in, where a run begins with one of
+    `schemes`. Raises `ConfigError`."""
     for i, event in enumerate(scenario.events):
         if isinstance(event, SchemeSwitch):
             try:
-                check_switch(scenario, event.to, live)
+                for own in schemes:
+                    check_switch(replaying_run_of(scenario, own, 0), event.to, live)
             except ConfigError as error:
                 raise ConfigError(f"events[{i}].to: {error}") from error
 
@@ -48,14 +52,17 @@ class VirtualSchemes:
     scenario: Scenario
     seed: int
     oracle: OracleTruth
+    accounts: Accounts
+    """Of the run: they go on from scheme to scheme."""
     gateway_of: Mapping[str, int] | None = None
     """As of `in_virtual_gateways`."""
 
     def newcomers(self, scheme: str) -> Newcomers:
         """The controllers of a scheme, as at the begin of a run. Raises `ConfigError`."""
-        row = find_scheme(scheme)
-        built = build_controllers(row, self.scenario, self.seed, self.oracle)
-        controllers = in_virtual_gateways(built, self.scenario, self.seed, self.oracle, self.gateway_of)
+        row, oracle, accounts = find_scheme(scheme), self.oracle, self.accounts
+        scenario = replaying_run_of(self.scenario, self.own, self.seed)
+        built = build_controllers(row, scenario, self.seed, oracle, accounts=accounts)
+        controllers = in_virtual_gateways(built, scenario, self.seed, oracle, accounts, self.gateway_of)
         return Newcomers(controllers.fast_path, controllers.plane(), reasoner_label(row, self.scenario))
 
 
@@ -66,10 +73,12 @@ class LiveSchemes:
     own: str
     scenario: Scenario
     seed: int
+    accounts: Accounts = field(default_factory=Accounts)
+    """Of the run: they go on from scheme to scheme, and in every process of a machine."""
 
     def check(self, to: str) -> None:
         """Raise `ConfigError` with the reason if the run cannot be switched to a scheme."""
-        check_switch(self.scenario, to, live=True)
+        check_switch(replaying_run_of(self.scenario, self.own, self.seed), to, live=True)
 
     def refusals(self) -> dict[str, str]:
         """Every scheme, to why the run cannot be switched to it; empty: it can."""
@@ -101,14 +110,15 @@ class LiveSchemes:
     def _refusal(self, name: str) -> str:
         try:
             self.check(name)
-        except ConfigError as error:
+        except Mistake as error:
             return str(error)
         return ""
 
     def cast(self, scheme: str) -> Cast:
         """The controllers of a scheme, as at the begin of a run. Raises `ConfigError`."""
         row = find_scheme(scheme)
-        made = build_controllers(row, self.scenario, self.seed)
+        scenario = replaying_run_of(self.scenario, self.own, self.seed)
+        made = build_controllers(row, scenario, self.seed, accounts=self.accounts)
         return Cast(
             scheme=scheme, reasoner=reasoner_label(row, self.scenario), fast_path=made.fast_path,
             planner=made.planner, scheduler=made.scheduler, deployers=made.deployers,

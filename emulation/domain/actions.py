@@ -45,7 +45,8 @@ class RouteGuide:
     masked: frozenset[str] = frozenset()
     """Executors that must not be used while another can."""
     weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """(model, node) to p, for the -eta log p term of the fast path."""
+    """(model, node) to p, for the -eta log p term of the fast path. Of a model that has any, what is absent is 0; one
+    that has none is not weighed."""
 
 
 @value

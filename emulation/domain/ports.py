@@ -253,6 +253,12 @@ class MetaController(Protocol):
     def answered(self, question: Any, thought: Any, now_s: float) -> None:
         """The thinking is over: its tools run now."""
 
+    def voided(self, question: Any, thought: Any, why: str, now_s: float) -> None:
+        """Nothing comes of a question that was taken: it stands in the records with why, and no tool runs.
+
+        `thought`: what was thought of it in vain; None where nobody knows.
+        """
+
 
 class Decider(Generic[CommandT]):
     """What a control loop tells every decider besides asking it to decide. By default a decider needs none of it."""

@@ -38,6 +38,10 @@ PERSON = "person"
 """Actor of what somebody did by hand: no decision of a controller's."""
 HYPOTHETICAL = "hypothetical"
 """Outcome of a decision that nobody was to carry out: of a shadow, or asked for by a dry route."""
+SWITCHED = "another scheme had come in by then"
+"""Why a decision is voided that was still out when its scheme was switched from."""
+ENDED = "the run had ended by then"
+"""Why a decision is voided that was still out at the end."""
 
 
 @dataclass(frozen=True, slots=True)

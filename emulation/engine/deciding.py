@@ -11,6 +11,7 @@ from mypy_extensions import mypyc_attr
 
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.ports import FastPath
+from emulation.domain.records import ENDED, SWITCHED
 from emulation.domain.scenario import PLANNER_GRACE_SHARE, Scenario
 from emulation.domain.snapshot import ClusterSnapshot, Window
 from emulation.engine.control import ControlPlane, PolicyObserver
@@ -20,10 +21,6 @@ from emulation.executor import NodeState
 from emulation.ledger import Ledger
 
 PLANNER, SCHEDULER, DEPLOYER = "planner", "scheduler", "deployer:"
-SWITCHED = "another scheme had come in by then"
-"""Why a decision is voided that was still out when another scheme came in."""
-ENDED = "the run had ended by then"
-"""Why a decision is voided that was still out at the end."""
 
 
 @mypyc_attr(native_class=False)

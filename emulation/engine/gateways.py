@@ -158,3 +158,8 @@ class Metas:
         """To the one that asked."""
         meta, asked = question
         meta.answered(asked, thought, now_s)
+
+    def voided(self, question: tuple[MetaController, Any], thought: Any, why: str, now_s: float) -> None:
+        """Of the one that asked."""
+        meta, asked = question
+        meta.voided(asked, thought, why, now_s)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from emulation.domain.ports import Thought
+from emulation.domain.records import ENDED, SWITCHED
 from emulation.engine.control import ControlPlane
 from emulation.engine.kernel import LANDING, Kernel
 from emulation.executor import NodeState
@@ -33,6 +34,8 @@ class MetaLink:
         self._kernel, self._nodes, self._ledger, self._landed = kernel, nodes, ledger, landed
         self._called = False
         self._over = False
+        self._out: list[tuple[Any, Thought]] = []
+        """Questions whose thinking is not over, and what comes of it."""
         self._meta.attach(self._wanted)
 
     def come_in(self) -> None:
@@ -44,8 +47,18 @@ class MetaLink:
 
     def retire(self) -> None:
         """Another scheme comes in: what its reasoner still thinks of is not heard."""
-        self._over = True
+        self._void(SWITCHED)
         self._meta.attach(lambda: None)
+
+    def end(self) -> None:
+        """The run is over: what its reasoner still thinks of stands in the record, too."""
+        self._void(ENDED)
+
+    def _void(self, why: str) -> None:
+        self._over = True
+        out, self._out = self._out, []
+        for question, thought in out:
+            self._meta.voided(question, thought, why, self._kernel.now_s)
         self.pass_records()
 
     def sense(self, step: Step) -> None:
@@ -78,9 +91,12 @@ class MetaLink:
         thought = self._meta.think(question)
         now_s = self._kernel.now_s
         delay_s = thought.thinking_s + (0.0 if self._delay_s is None else self._delay_s("meta", now_s))
-        self._kernel.at(now_s + delay_s, LANDING, self._answer, (question, thought))
+        asked = (question, thought)
+        self._out.append(asked)
+        self._kernel.at(now_s + delay_s, LANDING, self._answer, asked)
 
     def _answer(self, asked: tuple[Any, Thought]) -> None:
         if not self._over:
+            self._out = [other for other in self._out if other is not asked]
             self._meta.answered(*asked, self._kernel.now_s)
             self._landed()

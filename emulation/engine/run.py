@@ -107,7 +107,7 @@ class Simulation:
         for deciding in (*self._retired, self._deciding):
             deciding.end()
         if self._meta is not None:
-            self._meta.pass_records()
+            self._meta.end()
         return self.ledger.close(self.kernel.now_s, self._unfinished(), interrupted)
 
     def _unfinished(self) -> list[Unfinished]:

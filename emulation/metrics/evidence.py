@@ -34,7 +34,7 @@ from emulation.metrics.outside_row import outside_row
 from emulation.metrics.restarts import crash_row
 from emulation.metrics.service_factor import ServedSpan, Slowed, Span, slowdown_factor
 from emulation.metrics.stops import error_row, pause_row
-from emulation.metrics.view import RunView, is_exchange
+from emulation.metrics.view import RunView, is_exchange, overtaken
 
 TOO_LITTLE = "too little work passed to tell"
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -178,7 +178,7 @@ def _outage_row(case: Case) -> FaultRow:
     failed_at = [
         (d.t_s, bool(d.violations) or d.outcome != "applied")
         for d in case.run.decisions
-        if _asks_a_reasoner(d)
+        if _asks_a_reasoner(d) and not overtaken(d)
     ]
     inside = [failed for t_s, failed in failed_at if case.span[0] <= t_s < case.span[1]]
     others = [

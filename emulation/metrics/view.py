@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from emulation.domain.records import (
+    ENDED,
+    SWITCHED,
     DecisionRecord,
     EventRecord,
     ExecutorRecord,
@@ -85,6 +87,11 @@ def in_one_go(record: RequestRecord) -> bool:
 def is_exchange(decision: DecisionRecord) -> bool:
     """Whether it is a question to a reasoner and its reply, not what was decided."""
     return isinstance(decision.choice, dict) and "exchange" in decision.choice
+
+
+def overtaken(decision: DecisionRecord) -> bool:
+    """Whether nothing was wrong with it but that its run ended, or another scheme came in, before it landed."""
+    return decision.violations in ((ENDED,), (SWITCHED,))
 
 
 def mean(values: Iterable[float]) -> float | None:

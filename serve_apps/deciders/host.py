@@ -18,6 +18,7 @@ from typing import Any
 from controller.agents.llm import ReasonerError
 from controller.loop import ControlLoop
 from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
+from emulation.domain.records import ENDED, SWITCHED
 from emulation.domain.scenario import PLANNER_GRACE_SHARE
 from emulation.domain.slots import slot_of, slot_start_s
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
@@ -35,10 +36,6 @@ from serve_apps.wire.restart import part_of
 
 log = logging.getLogger("edgebed")
 
-SWITCHED = "another scheme had come in by then"
-"""Why a decision is voided that was still out when its scheme was switched from."""
-ENDED = "the run had ended by then"
-"""Why a decision is voided that was still out at the end."""
 FIRST_S = 20.0
 """Wall seconds the begin of a run waits for the first decision; a slower one lands when it is there."""
 LAST_WORD_S = 5.0

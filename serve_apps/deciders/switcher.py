@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from emulation.domain.mistakes import Mistake
 from emulation.domain.scenario import Scenario
 from serve_apps.deciders.cast import deciding_parts
 from serve_apps.wire.calls import CALL_LIMIT_S, Calls
 from serve_apps.wire.names import PLANNER, RECORDER, SCHEDULER, deployer_name
-from serve_apps.wire.switching import Cast, Schemes, Stage, TakenUp
+from serve_apps.wire.switching import Schemes, Stage, TakenUp
 
+MadeT = TypeVar("MadeT")
 TAKEN_UP_S = 10.0
 """Wall seconds processes have to take up a switch before its record says who has not."""
 
@@ -36,17 +40,17 @@ class Switcher:
 
     async def check(self, to: str) -> None:
         """Raise `ValueError` with the reason if the run cannot be switched to a scheme."""
-        await asyncio.to_thread(lambda: self._known().check(to))
+        await self._made(lambda schemes: schemes.check(to))
 
     async def refusals(self) -> dict[str, str]:
         """Every scheme, to why the run cannot be switched to it; empty: it can. Raises `ValueError`."""
         if self._refused is None:
-            self._refused = await asyncio.to_thread(lambda: self._known().refusals())
+            self._refused = await self._made(lambda schemes: schemes.refusals())
         return self._refused
 
     async def switch(self, to: str) -> Switched:
         """Switch, and wait until all have taken it up, or for a while. Raises `ValueError`, and `Unreached`."""
-        cast: Cast = await asyncio.to_thread(lambda: self._known().cast(to))
+        cast = await self._made(lambda schemes: schemes.cast(to))
         parts = deciding_parts(self._run_id, self._scenario, cast, self._stage)
         number = await self._calls.call(RECORDER, "switch", self._run_id, parts)
         names = [PLANNER, SCHEDULER, *(deployer_name(n.id) for n in self._scenario.testbed.nodes)]
@@ -56,7 +60,15 @@ class Switcher:
 
     async def shadow(self, scheme: str) -> bytes:
         """The fast path of a scheme alone, pickled. Raises `ValueError` with the reason if it cannot be a shadow."""
-        return await asyncio.to_thread(lambda: pickle.dumps(self._known().shadow(scheme)))
+        return await self._made(lambda schemes: pickle.dumps(schemes.shadow(scheme)))
+
+    async def _made(self, what: Callable[[Schemes], MadeT]) -> MadeT:
+        """What the schemes make, in a thread. Raises `ValueError` with the reason, also where a reasoner of theirs
+        refuses for good."""
+        try:
+            return await asyncio.to_thread(lambda: what(self._known()))
+        except Mistake as error:
+            raise ValueError(str(error)) from error
 
     def _known(self) -> Schemes:
         """In a thread: what makes schemes takes seconds to import."""

@@ -71,6 +71,8 @@ class Gateway:
         self._hints: dict[str, Hinted] = {}
         """Node to what it said last of its hints."""
         self._meta: MetaLink | None = None
+        self._broken = ""
+        """Why a meta-controller of this run that is not in force any more had stopped asking; empty: none had."""
         self._others: Others | None = None
         self._shared = shared
         self._said = False
@@ -105,6 +107,11 @@ class Gateway:
     async def flush(self) -> None:
         """Send every record so far."""
         await self._batch.flush()
+
+    async def end_run(self) -> str:
+        """The run is about to end: its meta-controller asks nothing more. Returns why it asked nothing before; empty if
+        it did."""
+        return self._broken if self._meta is None else self._meta.end() or self._broken
 
     async def where(self) -> dict[str, Any]:
         """Process of this gateway, and where it alone is reached."""
@@ -142,7 +149,7 @@ class Gateway:
         self._batch = RecordBatch(self._calls, self._source, spool=Spool(machine_folder()))
         self._batch.begin(run.run_id)
         nodes = [n.id for n in run.testbed.nodes]
-        self._hints = {}
+        self._hints, self._broken = {}, ""
         followers: dict[str, Follower[Any]] = {}
         dispatcher = Dispatcher(
             run, pickle.loads(run.fast_path), LiveClock(run.speedup), self._batch, self._replicas, self._calls,
@@ -239,6 +246,7 @@ class Gateway:
             task.cancel()
         if self._meta is not None:
             self._meta.stop()
+            self._broken = self._broken or self._meta.broken
         self._heeding, self._meta = [], None
 
     def _followers_of(self, dispatcher: Dispatcher) -> dict[str, Follower[Any]]:

@@ -120,6 +120,25 @@ def flush_gateways(head_alive: bool) -> list[Exception]:
     return [failure_of(GATEWAY_APP, "flush", error) for error in said if isinstance(error, RayTaskError)]
 
 
+def end_in_gateways(head_alive: bool) -> list[str]:
+    """Have every gateway's meta-controller ask nothing more; why some had stopped asking before, once each.
+
+    A gateway that is not reached says nothing: the books are closed without it.
+    """
+    if not head_alive:
+        return []
+    gateways = serve.get_deployment_handle(GATEWAY_APP, app_name=served(GATEWAY_APP))
+    try:
+        said = gateways.broadcast("end_run").results(timeout_s=CALL_LIMIT_S, return_exceptions=True)
+    except (DeploymentUnavailableError, TimeoutError) as error:
+        log.warning("no gateway was told that the run ends: %s", error)
+        return []
+    for each in said:
+        if isinstance(each, Exception):
+            log.warning("a gateway was not told that the run ends: %s", each)
+    return sorted({why for why in said if isinstance(why, str) and why})
+
+
 def close_in_its_place(kept: Path) -> RunFooter:
     """Close the books of a run whose recorder is gone for good, with what gateways had not handed over.
 

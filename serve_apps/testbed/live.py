@@ -287,8 +287,7 @@ class LiveCluster:
         """Let what is in flight end, stop the controllers, collect every record, close the books.
 
         Raises `Unreached` if the recorder does not answer, or its books do not balance; `ValueError` if there was no
-        room for all records, so that the run is not closed; and `ReasonerError` where a script ended or a replay was
-        asked what was not recorded: what was decided then is not what should have been.
+        room for all records, so that the run is not closed; `ReasonerError` where a reasoner never answers again.
         """
         try:
             footer = self._end_run(interrupted)
@@ -305,6 +304,7 @@ class LiveCluster:
         closing.drain(self._ask_recorder, self._flush_gateways)
         controllers = [PLANNER, SCHEDULER, *(deployer_name(n) for n in self._nodes)]
         said = self.calls.call_all(((name, "end_run") for name in controllers), tolerant=True)
+        said += closing.end_in_gateways(self.lookout.head_alive())
         self._halt_all(starts_follow=False)
         sources = [*controllers, *map(runtime_name, self._nodes), EVENTS]
         closing.collect(self.calls, sources, self._flush_gateways, self.lookout.is_lost)

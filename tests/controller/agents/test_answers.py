@@ -84,6 +84,7 @@ def _outcomes(asker: Asker) -> list[Sequence[str]]:
         '{"value": 4}', '  {"value": 4}\n', '```json\n{"value": 4}\n```', '```json  \n{"value":4}```\n',
         '```\n{"value": 4}\n```', '<think>4 is {even}.</think>\n{"value": 4}',
         '<think>\nso\n</think>\n\n```json\n{"value": 4}\n```',
+        '4 is {even}.</think>\n{"value": 4}', 'so\n</thinking>```json\n{"value": 4}\n```',
     ],
 )  # fmt: skip
 def test_one_json_object_alone_or_in_a_json_block_is_an_answer(text: str) -> None:
@@ -95,6 +96,7 @@ def test_one_json_object_alone_or_in_a_json_block_is_an_answer(text: str) -> Non
     [
         ('Here: {"value": 4}', "nothing else"), ('{"value": 4} {"value": 4}', "Extra data"),
         ('<think>4 is even. {"value": 4}', "nothing else"), ('{"value": 4}<think>is it?</think>', "nothing else"),
+        ('{"value": 4}</think>', "nothing else"), ('\n {"value": 4, "reason": "</think>"', "nothing else"),
         ('```json\n{"value": 4}\n```\nDone.', "nothing else"),
         ('{"value": 4.5}', "value: Input should be a valid integer"), ('{"value": "4"}', "value: "),
         ('{"value": true}', "value: "), ('{"value": null}', "value: "), ("{}", "value: Field required"),

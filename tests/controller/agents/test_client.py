@@ -6,17 +6,22 @@ import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from controller.agents.account import Account
+from controller.agents.account import Account, Accounts
 from controller.agents.client import OpenAiLlm
+from controller.agents.config import AgentsConfig
 from controller.agents.llm import Message, Query, ReasonerError, Reply, Wanted
 from controller.agents.openai_config import OpenAiConfig
 from controller.agents.server import size_told
 from controller.agents.survey import doubts
+from emulation.domain.complaints import complaint
 from tests.build.server_script import Answered, Behaviour, ScriptedServer, refused, said, serving
 
 SCHEMA = {
@@ -114,7 +119,7 @@ def test_every_failure_is_a_reply_that_says_how(answer: Answered, failure: str, 
     assert (reply.failure, reply.calls, len(server.seen)) == (failure, (), requests)
     assert reply.served is not None
     assert reply.served.retries == requests - 1
-    if answer.never:
+    if failure in ("timeout", "malformed_response"):
         assert reply.served.lost_tokens > 0, "what was read in vain was paid for"
         assert reply.tokens == reply.served.lost_tokens
 
@@ -301,3 +306,136 @@ def test_the_price_of_a_question_counts_what_was_lost() -> None:
         served = llm.ask(query()).served
     assert served is not None
     assert served.price == pytest.approx((100 * 2.0 + 10 * 10.0) / 1e6)
+
+
+# -- budgets of a run -----------------------------------------------------------------------------------------
+
+
+def uncounted(answer: Answered) -> Answered:
+    """The same of a server that counts no tokens."""
+    return Answered(body={name: value for name, value in answer.body.items() if name != "usage"})
+
+
+@pytest.mark.parametrize("given", [{}, {"input_price": 1.0}, {"output_price": 1.0}])
+def test_a_price_that_can_never_be_spent_is_refused(given: dict[str, float]) -> None:
+    for config in (OpenAiConfig, AgentsConfig):
+        openai = {"max_price": 2.0, **given}
+        with pytest.raises(ValidationError) as caught:
+            config.model_validate(openai if config is OpenAiConfig else {"openai": openai})
+        told = complaint(config, caught.value)
+        assert "max_price = 2 is never spent without" in told
+        assert all((name in told) == (name not in given) for name in ("input_price", "output_price"))
+    assert (
+        OpenAiConfig.model_validate({"max_price": 2.0, "input_price": 0.0, "output_price": 1.0}).max_price
+        == 2.0
+    )
+
+
+def test_tokens_that_a_server_does_not_count_are_estimated_and_spent() -> None:
+    prices = {"input_price": 1e6, "output_price": 1e6}
+    with client(lambda body, before: uncounted(said(GOOD * 30)), max_tokens=200, **prices) as (llm, server):
+        reply = llm.ask(query("word " * 90))
+        assert llm.ask(query()).failure == "budget"
+    assert len(server.seen) == 1
+    served = reply.served
+    assert served is not None
+    assert served.estimated
+    assert (100 < served.prompt_tokens < 300, 50 < served.answer_tokens < 150) == (True, True)
+    assert reply.tokens == served.prompt_tokens + served.answer_tokens == served.price
+
+
+def test_what_a_server_counts_is_not_estimated() -> None:
+    with client(lambda body, before: said(GOOD)) as (llm, _):
+        served = llm.ask(query()).served
+    assert served is not None
+    assert (served.prompt_tokens, served.answer_tokens, served.estimated) == (100, 10, False)
+
+
+def test_a_template_that_shows_no_tools_is_found_where_nothing_is_counted() -> None:
+    with client(lambda body, before: uncounted(said("Hello!"))) as (llm, _):
+        assert llm.form("meta") == "choice"
+
+
+def test_what_closes_to_one_agent_closes_to_those_with_a_budget_of_their_own() -> None:
+    with client(lambda body, before: refused(429, "quota", retry_after="60"), max_calls=1) as (llm, server):
+        accounts: Accounts = pickle.loads(pickle.dumps(Accounts()))
+        meta, agent = OpenAiLlm(llm.config, accounts.meta), OpenAiLlm(llm.config, accounts.agents)
+        assert [one.ask(query()).failure for one in (meta, agent)] == ["http_429"] * 2
+        assert len(server.seen) == 1
+        assert [one.ask(query()).failure for one in (meta, agent)] == ["budget"] * 2, "each has its own"
+
+
+@pytest.mark.parametrize("year", [2000, 2100])
+def test_a_date_to_try_again_at_is_understood(year: int) -> None:
+    date = format_datetime(datetime(year, 1, 1, tzinfo=UTC), usegmt=True)
+    with client(_once(refused(429, "quota", retry_after=date))) as (llm, server):
+        replies = [llm.ask(query()) for _ in range(2)]
+    assert [r.failure for r in replies] == (["http_429"] * 2 if year > 2000 else [None] * 2)
+    assert len(server.seen) == (1 if year > 2000 else 3)
+
+
+@pytest.mark.parametrize("said_so", ["soon", "nan", "", "Wed, 99 Foo"])
+def test_a_time_to_try_again_that_says_nothing_closes_nothing(said_so: str) -> None:
+    with client(_once(refused(429, "quota", retry_after=said_so))) as (llm, server):
+        assert [llm.ask(query()).failure for _ in range(2)] == [None] * 2
+    assert len(server.seen) == 3
+
+
+# -- models that reason before they answer ------------------------------------------------------------------------
+
+
+def thinking(needs: int, **told: Any) -> Behaviour:
+    """A model that is cut short where it has less room than it needs to think and answer."""
+
+    def behave(body: dict[str, Any], before: int) -> Answered:
+        cut = body["max_completion_tokens"] < needs
+        answer = said("" if cut else f"so it is one.</think>\n{GOOD}", finish="length" if cut else "stop")
+        answer.body["choices"][0]["message"] |= told
+        return answer
+
+    return behave
+
+
+def test_a_model_that_reasons_has_the_room_that_is_configured() -> None:
+    with client(thinking(200)) as (llm, server):
+        replies = [llm.ask(query(answer_tokens=64)) for _ in range(3)]
+    assert [r.failure for r in replies] == [None] * 3
+    assert {body["max_completion_tokens"] for body in server.seen} == {1024}
+
+
+def test_a_model_that_answers_at_once_is_bound_to_its_answer() -> None:
+    with client(lambda body, before: said(GOOD)) as (llm, server):
+        for _ in range(2):
+            llm.ask(query(answer_tokens=64))
+    assert [body["max_completion_tokens"] for body in server.seen] == [1024, 64]
+
+
+@pytest.mark.parametrize("told", [{"reasoning_content": "hm"}, {"reasoning": "hm"}])
+def test_reasoning_told_apart_from_the_answer_is_seen(told: dict[str, str]) -> None:
+    def behave(body: dict[str, Any], before: int) -> Answered:
+        answer = said(GOOD)
+        answer.body["choices"][0]["message"] |= told
+        return answer
+
+    with client(behave) as (llm, server):
+        for _ in range(2):
+            llm.ask(query(answer_tokens=64))
+    assert [body["max_completion_tokens"] for body in server.seen] == [1024, 1024]
+
+
+def test_reasoning_that_is_only_counted_is_seen_and_a_bound_that_cut_an_answer_is_lifted() -> None:
+    def counts(body: dict[str, Any], before: int) -> Answered:
+        answer = said(GOOD)
+        answer.body["usage"] = {**answer.body["usage"], "completion_tokens_details": {"reasoning_tokens": 9}}
+        return answer
+
+    def later(body: dict[str, Any], before: int) -> Answered:
+        return thinking(200)(body, before) if before else said(GOOD)
+
+    bounds = []
+    for behave in (counts, later):
+        with client(behave) as (llm, server):
+            for _ in range(3):
+                llm.ask(query(answer_tokens=64))
+        bounds.append([body["max_completion_tokens"] for body in server.seen])
+    assert bounds == [[1024, 1024, 1024], [1024, 64, 1024]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from controller.schemes import SCHEMES
 from edgebed.runs.comparison import check
 from edgebed.runs.parity import as_landed, replay_rows
-from edgebed.runs.virtual import simulate_in_memory
+from edgebed.runs.virtual import simulate, simulate_in_memory
+from emulation.domain.records import SWITCHED
 from emulation.domain.scenario import Scenario
-from emulation.engine.deciding import SWITCHED
 from emulation.files import ConfigError, load_scenario
 from emulation.metrics.evidence import fault_ledger
 from emulation.metrics.summary import summarise
-from emulation.recording import Run
+from emulation.metrics.view import is_exchange
+from emulation.recording import JsonlSink, Run, read_run
 
 
 def demo(*switches: dict[str, Any], **changes: Any) -> Scenario:
@@ -110,3 +112,21 @@ def test_a_run_that_was_switched_by_hand_is_replayed_and_its_closed_loop_switche
     assert [(e.to, e.at_s, e.until_s) for e in as_landed(planned, run).events] == [("MA", 37.0, 80.0)]  # type: ignore[union-attr]
     assert {row.ok for row in replay_rows(run, planned)} == {True}
     assert {row.scheme for row in replay_rows(run, planned)} == {"AL→MA→AL"}
+
+
+def test_a_switched_run_replays_from_the_folder_of_its_comparison(tmp_path: Path) -> None:
+    """What the scheme that came in was asked stands in the record of the run, and so under the name of its own."""
+
+    def world(scheduler: str) -> Scenario:
+        controllers = {"search": {"shortlist": 0}, "agents": {"scheduler": scheduler}}
+        return demo({"to": "MA", "at_s": 37.0, "until_s": 80.0}, slots=5, controllers=controllers)
+
+    sink = JsonlSink(tmp_path / "AL" / "seed-0")
+    simulate(world("first"), "AL", 0, sink)
+    sink.close()
+    before = read_run(tmp_path / "AL" / "seed-0")
+    assert any(is_exchange(d) for d in before.decisions)
+    replayed = world(f"replay:{tmp_path}")
+    check(replayed, ["AL"])
+    again = simulate_in_memory(replayed, "AL", 0)
+    assert [(d.t_s, d.choice) for d in again.decisions] == [(d.t_s, d.choice) for d in before.decisions]

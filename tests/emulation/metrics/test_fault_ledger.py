@@ -19,7 +19,7 @@ from emulation.domain.events import (
     ReplicaKill,
     Slowdown,
 )
-from emulation.domain.records import RequestRecord
+from emulation.domain.records import ENDED, SWITCHED, RequestRecord
 from emulation.domain.truth import lost
 from emulation.metrics.evidence import fault_ledger
 from emulation.rng import stream
@@ -266,6 +266,19 @@ def test_an_outage_of_the_reasoner_shows_in_refused_decisions() -> None:
     assert row.recovered
     (row,) = fault_ledger(run(decisions=[decision(150, "planner")], events=WINDOW), [outage])
     assert row.landed is None
+
+
+@pytest.mark.parametrize("why", [ENDED, SWITCHED])
+def test_what_only_the_end_or_a_switch_overtook_tells_nothing_of_its_reasoner(why: str) -> None:
+    outage = LlmOutage(at_s=100, until_s=200)
+    failed = decision(150, "planner", reasoner="openai", violations=("no answer",))
+    voided = decision(250, "planner", reasoner="openai", violations=(why,), outcome="voided", landed_s=None)
+    (row,) = fault_ledger(run(decisions=[failed, voided], events=WINDOW), [outage])
+    assert row.landed
+    assert row.recovered is None, "nobody was asked afterwards"
+    wrong = replace(voided, violations=("no answer", why))
+    (row,) = fault_ledger(run(decisions=[failed, wrong], events=WINDOW), [outage])
+    assert row.recovered is False
 
 
 LOSS = LinkLoss(at_s=100, until_s=200, a="x", b="y", rate=0.5, retry_s=4.0)

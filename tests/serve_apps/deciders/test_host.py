@@ -13,11 +13,12 @@ import pytest
 
 from controller.approval import ApprovalConfig
 from emulation.domain.actions import Decision, MacroPolicy, NodeConfig
+from emulation.domain.records import ENDED
 from emulation.domain.scenario import PLANNER_GRACE_SHARE
 from serve_apps.deciders import host as host_module
 from serve_apps.deciders import telemetry as telemetry_module
 from serve_apps.deciders.control_run import ControlRun
-from serve_apps.deciders.host import ENDED, Host
+from serve_apps.deciders.host import Host
 from serve_apps.deciders.roles import DISPATCH_SHARE, DISPATCH_WALL_S, DeployerHost, PlannerHost
 from serve_apps.deciders.telemetry import Telemetry
 from serve_apps.wire.clock import LiveClock

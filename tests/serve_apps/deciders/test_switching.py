@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
+from controller.agents.llm import ReasonerError
 from controller.layer_loops import DeploymentLoop
 from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.events import SchemeSwitch
 from emulation.domain.ports import DeploymentAgent
+from emulation.domain.records import SWITCHED
 from emulation.domain.snapshot import NodeView
 from emulation.recording import RECORD_FILE, Run, read_run
 from serve_apps.deciders import switcher as switcher_module
 from serve_apps.deciders.cast import deciding_parts
 from serve_apps.deciders.events import EventPlayer
-from serve_apps.deciders.host import SWITCHED
 from serve_apps.deciders.roles import DeployerHost, PlannerHost, SchedulerHost
 from serve_apps.records.recorder import Recorder
 from serve_apps.wire.messages import RunPlan
@@ -53,7 +54,8 @@ class Named(DeploymentAgent):
 
 
 class TwoSchemes:
-    """Schemes of one deployment agent each; `wrong` is refused, and `broken` turns out to be when it is built."""
+    """Schemes of one deployment agent each; `wrong` is refused, `broken` turns out to be when it is built, the model of
+    `refused` refuses its key."""
 
     def check(self, to: str) -> None:
         if to == "wrong":
@@ -65,6 +67,8 @@ class TwoSchemes:
     def cast(self, scheme: str) -> Cast:
         if scheme == "broken":
             raise ValueError("it is broken")
+        if scheme == "refused":
+            raise ReasonerError("401 (the key was revoked)")
         path: Any = scheme
         deployers = {"n": DeploymentLoop(TESTBED, "n", Named(scheme))}
         return Cast(scheme=scheme, reasoner="none", fast_path=path, deployers=deployers)
@@ -185,8 +189,11 @@ async def test_an_undo_brings_the_scheme_before_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("to", "words"),
-    [("first", "first is in force already"), ("wrong", "wrong cannot come in"), ("broken", "it is broken")],
-)
+    [
+        ("first", "first is in force already"), ("wrong", "wrong cannot come in"), ("broken", "it is broken"),
+        ("refused", "401"),
+    ],
+)  # fmt: skip
 @in_a_loop
 async def test_a_switch_that_cannot_be_is_refused_with_a_sentence_and_changes_nothing(
     tmp_path: Path, to: str, words: str

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from controller.agents.llm import ReasonerError
 from serve_apps.records.store import Unwritten
 from serve_apps.testbed import closing as module
-from serve_apps.testbed.closing import ask_recorder, collect, drain
+from serve_apps.testbed.closing import ask_recorder, collect, complain, drain, end_in_gateways
 from serve_apps.wire.calls import Unreached
+from serve_apps.wire.testbed import NAMESPACE
 
 FULL = ValueError("the record cannot be written: No space left on device")
 
@@ -106,3 +108,46 @@ def test_records_that_cannot_be_collected_are_no_success() -> None:
     calls: Any = Answers(node=[None])
     with pytest.raises(Unwritten):
         collect(calls, ["node"], lambda: [Unwritten("the record cannot be written: full")], patience_s=0.0)
+
+
+class Gateways:
+    """What a broadcast to the gateways comes to: an answer of each, or that none is there."""
+
+    def __init__(self, *said: Any) -> None:
+        self._said = said
+        self.called: list[str] = []
+
+    def broadcast(self, method: str) -> Any:
+        self.called.append(method)
+        return self
+
+    def results(self, timeout_s: float, return_exceptions: bool) -> list[Any]:
+        if self._said == (TimeoutError,):
+            raise TimeoutError("no answer in time")
+        return list(self._said)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (("", ""), []),
+        (("401 (revoked)", "", "401 (revoked)"), ["401 (revoked)"]),
+        ((RuntimeError("it died"), "no line is left"), ["no line is left"]),
+        ((TimeoutError,), []),
+    ],
+)
+def test_why_meta_controllers_stopped_is_told_once_and_a_gateway_that_is_gone_stops_nobody(
+    said: tuple[Any, ...], told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateways = Gateways(*said)
+    monkeypatch.setenv(NAMESPACE, "here")
+    monkeypatch.setattr(module.serve, "get_deployment_handle", lambda *args, **named: gateways)
+    assert end_in_gateways(head_alive=True) == told
+    assert gateways.called == ["end_run"]
+    assert end_in_gateways(head_alive=False) == []
+
+
+def test_what_stopped_a_reasoner_ends_the_run_as_its_error() -> None:
+    complain(["", None])
+    with pytest.raises(ReasonerError, match=r"planner: a script ended; meta: 401"):
+        complain(["planner: a script ended", None, "", "meta: 401"])

@@ -20,7 +20,7 @@ from emulation.recording import Run
 REACH = 2
 """A slot of a jittered run is as late as one of the live run at most so many places away; what was not measured in that
 one, such as how late the planner is, as the occurrence at most so many places away."""
-GATEWAY, PLANNER = "gateway", "planner"
+GATEWAY, PLANNER, WAY = "gateway", "planner", "way"
 LOOK, HEARD = "look:", "heard:"
 
 
@@ -51,11 +51,12 @@ class Overhead:
     """What the platform of a live run added, in virtual seconds: what jittered runs draw from."""
 
     send: Delays
-    """Intended send time to arrival at the node, per request dispatched once."""
+    """Intended send time until it was routed, or held, for the first time, per request."""
     decide: Mapping[str, Delays]
     """Actor to the time its decisions took to land, beyond their own thinking time; `look:<actor>`: how long after
     the boundary of a slot it looked; `heard:<actor>`: from the landing of a policy until it heard; `gateway`: from the
-    end of a request at its node until the gateway heard. What was decided before the clock started is not there."""
+    end of a request at its node until the gateway heard; `way`: from when a request was routed until it came to its
+    node. What was decided before the clock started is not there."""
     slot_s: float
 
 
@@ -71,7 +72,7 @@ class Jitter:
         """By slot: how many places away the one lies that it is as late as."""
 
     def send_s(self, t_s: float) -> float:
-        """How late a request comes to its node that is due at `t_s`."""
+        """How late a request comes to its gateway that is due at `t_s`."""
         return self._drawn(self._overhead.send, t_s)
 
     def delay_s(self, who: str, t_s: float) -> float:
@@ -113,13 +114,25 @@ def measured_overhead(run: Run) -> Overhead:
         for r in run.requests
         if r.outcome == "done" and r.request_id in heard
     ]
-    sends = (
-        (r.intended_s, r.dispatched_s - r.intended_s)
-        for r in run.requests
-        if r.attempt == 1 and r.dispatched_s is not None
-    )
+    routed_s = _routed_s(run)
+    once = [
+        r for r in run.requests if r.attempt == 1 and r.dispatched_s is not None and r.request_id in routed_s
+    ]
+    decide[WAY] = [
+        (routed_s[r.request_id][1], (r.dispatched_s or 0.0) - routed_s[r.request_id][1]) for r in once
+    ]
+    sends = ((r.intended_s, routed_s[r.request_id][0] - r.intended_s) for r in once)
     found = {kind: Delays.of(pairs) for kind, pairs in (decide | _policies_heard(run)).items()}
     return Overhead(Delays.of(sends), found, run.header.slot_s)
+
+
+def _routed_s(run: Run) -> dict[str, tuple[float, float]]:
+    """Request to when a router looked at it first, and last."""
+    found: dict[str, tuple[float, float]] = {}
+    for d in run.decisions:
+        if d.actor == "router" and d.request_id is not None:
+            found[d.request_id] = found.get(d.request_id, (d.t_s, d.t_s))[0], d.t_s
+    return found
 
 
 def _policies_heard(run: Run) -> dict[str, list[tuple[float, float]]]:

@@ -62,7 +62,7 @@ class ControlPlane:
     delay_s: Callable[[str, float], float] | None = None
     """Jittered runs of the parity check: (who, time) to extra virtual seconds, for an actor before its decision lands,
     for `look:<actor>` before it looks, for `gateway` before the fast path hears of something, for `heard:<actor>`
-    before one below the planner hears of its policy."""
+    before one below the planner hears of its policy, for `way` before a request that was routed is at its node."""
     meta: MetaController | None = None
     """The meta-controller, if the fast path has one; it is told of hints and asks its reasoner through the engine."""
     schemes: Schemes | None = None

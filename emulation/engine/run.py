@@ -198,14 +198,22 @@ class Simulation:
             self.ledger.route(request, decision, now_s)
             self._decisions[request.id] = decision
             self._fast_path.dispatched(request, decision, now_s)
-            node.submit(executor, job, now_s)
-            self._settle(node)
+            self._hearing.tell(self._submit, (node, executor, job), f"sent to {executor}", "way")
         elif executor is None and decision.action in ("reject", "no_host"):
             self.ledger.route(request, decision, now_s)
             refusal: Outcome = "rejected" if decision.action == "reject" else "no_host"
             self._end_unserved(job, refusal, decision.reason)
         else:
             self._hold(job, decision)
+
+    def _submit(self, sent: tuple[NodeState, str, Job]) -> None:
+        """A request comes to the node that it was sent to, which may have left meanwhile (jittered runs)."""
+        node, executor, job = sent
+        if node.available:
+            node.submit(executor, job, self.kernel.now_s)
+            self._settle(node)
+        else:
+            self._returned(Returned(self.kernel.now_s, job))
 
     def _hold(self, job: Job, decision: RoutingDecision) -> None:
         if self._holds.is_new(job.request.id, decision):

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from edgebed.runs.overhead import Delays, Jitter, Overhead, measured_overhead
-from emulation.domain.actions import Decision
+from emulation.domain.actions import Decision, RoutingDecision
+from emulation.domain.measured import Measured
 from emulation.domain.slots import slot_of, slot_start_s
 from emulation.ledger import Ledger
 from emulation.recording import MemorySink, Run
 from emulation.rng import stream
-from tests.build.fakes import device_testbed, header, scenario
+from tests.build.fakes import device_testbed, header, request, scenario
 from tests.build.loops import limit
 
 SLOT_S = 10.0
@@ -128,3 +129,21 @@ def test_a_time_beyond_the_last_slot_measured_is_as_late_as_the_last_ones() -> N
     send = slots({0.0: 0.2}, range(SLOTS))
     assert slot_of(send.at_s[-1], SLOT_S) == SLOTS - 1
     assert jitter(3, send).send_s(10 * SLOTS * SLOT_S) == 0.2
+
+
+def test_a_request_is_late_for_its_router_and_then_on_its_way() -> None:
+    """It is held for four seconds, which is no delay of the platform's."""
+    world = scenario(device_testbed(), horizon_s=SLOTS * SLOT_S)
+    sink = MemorySink()
+    ledger = Ledger(replace(header(world), world="live"), sink, world.testbed)
+    asked = request(0, 30.0)
+    ledger.arrive(asked)
+    ledger.route(asked, RoutingDecision(None, "hold", "closed"), 30.1)
+    ledger.route(asked, RoutingDecision("d0", "route", "open"), 34.1)
+    measured = Measured(attempt=1, executor="d0", sent_s=30.0, dispatched_s=34.3)
+    ledger.end(asked, "done", 36.0, measured)
+    ledger.close(40.0, ())
+    overhead = measured_overhead(sink.run())
+    for delays, at_s, late_s in ((overhead.send, 30.0, 0.1), (overhead.decide["way"], 34.1, 0.2)):
+        assert delays.at_s == (at_s,)
+        assert delays.delay_s == pytest.approx((late_s,))

@@ -141,3 +141,15 @@ def test_what_ends_while_the_planner_is_late_counts_for_its_next_epoch() -> None
     assert planner.looked_s("epoch 1") == pytest.approx(EPOCH_S + 0.3)
     assert planner.done(["epoch 1", "epoch 2"]) == [0, 1]
     assert scheduler.done(["slot 2", "slot 3", "slot 4"]) == [0, 1, 1]
+
+
+def test_a_request_is_routed_before_its_way_to_the_node_not_after() -> None:
+    run = played(world(), ControlPlane(delay_s=late({"way": 0.5})), arrival_s=5.0)
+    assert [d.t_s for d in run.decisions] == [5.0]
+    assert [(r.dispatched_s, r.ended_s) for r in run.requests] == [(5.5, 6.5)]
+
+
+def test_a_request_whose_node_left_while_it_was_on_its_way_is_sent_again() -> None:
+    leave = {"kind": "leave", "node": "d0", "at_s": 5.2, "until_s": 8.0, "in_flight": "requeue"}
+    run = played(world(events=(leave,)), ControlPlane(delay_s=late({"way": 0.5})), arrival_s=5.0)
+    assert [(r.outcome, r.attempt, r.dispatched_s) for r in run.requests] == [("done", 2, 8.5)]

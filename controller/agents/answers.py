@@ -26,7 +26,7 @@ MAX_TEXT = 100_000
 """Characters of an answer that are read at all."""
 REASON_CHARS = 300
 _FENCE = re.compile(r"\A```(?:json|JSON)?[ \t]*\n(.*)```\Z", re.DOTALL)
-_THOUGHT = re.compile(r"\A\s*(?:<(think|thinking)>.*?</\1>|(?![\s{`]).*?</(?:think|thinking)>)", re.DOTALL)
+_THOUGHT = re.compile(r"\A(?:<(think|thinking)>.*?</\1>|(?![{`]).*?</(?:think|thinking)>)", re.DOTALL)
 """What models that reason aloud write before their answer; of some the opening tag stands in the prompt already."""
 
 
@@ -180,7 +180,7 @@ def parse(text: str, kind: type[AnswerT]) -> AnswerT:
     """One JSON object, alone or in a code block, after any thinking aloud. Raises `ValueError`, a fault per line."""
     if len(text) > MAX_TEXT:
         raise ValueError(f"the answer has {len(text)} characters, {MAX_TEXT} at most are read")
-    bare = _THOUGHT.sub("", text, count=1).strip()
+    bare = _THOUGHT.sub("", text.lstrip(), count=1).strip()
     fenced = _FENCE.match(bare)
     source = fenced.group(1) if fenced else bare
     try:

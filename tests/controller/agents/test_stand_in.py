@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from controller.agents.account import Account
 from controller.agents.answers import Asker
 from controller.agents.config import AgentsConfig
 from controller.agents.scripted import ScriptedLlm
@@ -64,7 +65,7 @@ def test_two_planners_with_one_file_of_cases_keep_each_epoch_once(tmp_path: Path
     scenario = scenario.model_copy(
         update={"plan": None, "controllers": {**scenario.controllers, "search": search}}
     )
-    loop = LoopBuilder(SCHEMES["MA"], scenario, 0).planner()
+    loop = LoopBuilder(SCHEMES["MA"], scenario, 0, Account()).planner()
     assert loop is not None
     for number in range(4):
         loop.observe(epoch(number), f"epoch {number}")

@@ -88,6 +88,9 @@ class Opens:
     def answered(self, question: str, thought: Opens, now_s: float) -> None:
         self.gate.open = True
 
+    def voided(self, question: str, thought: Opens | None, why: str, now_s: float) -> None:
+        pass
+
 
 def hint_at(t_s: float) -> dict[str, object]:
     """A slowdown that is exposed."""

@@ -1,7 +1,8 @@
 """What of a testbed lives, what died unplanned, what came back, and whether it can go on: a core without Ray.
 
 It is shown again and again who lives in which role (`look`). A life that is there no more has died, however quickly
-another one took its place; a role that stays empty for longer than its patience did not come back.
+another one took its place, and so has one that came and went between two looks, if a later one of the same actor is
+there; a role that stays empty for longer than its patience did not come back.
 """
 
 from __future__ import annotations
@@ -10,11 +11,22 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 log = logging.getLogger("edgebed")
 
-Lives = Mapping[str, Set[str]]
-"""Role to the lives in it: names that no other life ever has."""
+
+class Life(NamedTuple):
+    """One life of an actor or a process."""
+
+    of: str
+    """A name that no other actor or process ever has."""
+    before: int = 0
+    """How many lives it had before this one."""
+
+
+Lives = Mapping[str, Set[Life]]
+"""Role to the lives in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +49,9 @@ class Watch:
         """Role to unplanned deaths since the last `begin`."""
         self.lost: str | None = None
         """Why the testbed cannot go on, in a sentence; None while it can."""
-        self._lives: dict[str, frozenset[str]] = {}
+        self._lives: dict[str, frozenset[Life]] = {}
+        self._last: dict[str, int] = {}
+        """Of everybody ever seen alive: how many lives it had had before the latest one."""
         self._away_since: dict[str, float] = {}
         self.given_up: set[str] = set()
         """Roles that were away for longer than their patience, and still are."""
@@ -55,9 +69,9 @@ class Watch:
         for role in self.roles.values():
             before, now = self._lives.get(role.name, frozenset()), frozenset(lives.get(role.name, ()))
             self._lives[role.name] = now
-            if before - now:
+            if deaths := len(before - now) + self._unseen(now):
                 log.warning("%s died", role.name)
-                self.died[role.name] += len(before - now)
+                self.died[role.name] += deaths
                 self._away_since.setdefault(role.name, now_s)
             if now:
                 if self._away_since.pop(role.name, None) is not None:
@@ -73,6 +87,12 @@ class Watch:
     def said(self) -> str:
         """Who died in the present run, in a line; empty if nobody did."""
         return said_of(self.died, self.given_up)
+
+    def _unseen(self, now: Set[Life]) -> int:
+        """How many lives of those who live now came and went since one was last seen."""
+        between = sum(max(0, life.before - self._last.get(life.of, life.before) - 1) for life in now)
+        self._last.update(now)
+        return between
 
     def _give_up(self, role: Role) -> None:
         if role.name not in self.given_up:

@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 
-from serve_apps.testbed.lives import Role, Watch
+from serve_apps.testbed.lives import Life, Role, Watch
 from serve_apps.testbed.processes import Process
 from serve_apps.wire.names import GATEWAY_APP, RECORDER
 from serve_apps.wire.testbed import ours
@@ -32,12 +32,12 @@ ActorTable = Mapping[str, Mapping[str, Any]]
 """Ray's: actor id to `Name`, `State`, `NumRestarts` and more."""
 
 
-def lives_in(table: ActorTable, job: str) -> dict[str, set[str]]:
+def lives_in(table: ActorTable, job: str) -> dict[str, set[Life]]:
     """Role to its lives, out of Ray's table of actors: those of this job, and Serve's of this testbed.
 
     A replica's role is its application, any other actor's its name; one without a name has none.
     """
-    found: dict[str, set[str]] = defaultdict(set)
+    found: dict[str, set[Life]] = defaultdict(set)
     for actor, row in table.items():
         name = str(row["Name"])
         if name.startswith(_REPLICA):
@@ -45,7 +45,7 @@ def lives_in(table: ActorTable, job: str) -> dict[str, set[str]]:
         else:
             role = CONTROLLER if name == _CONTROLLER_NAME else name if row["JobID"] == job else ""
         if role and row["State"] == "ALIVE":
-            found[role].add(f"{actor}.{row['NumRestarts']}")
+            found[role].add(Life(actor, row["NumRestarts"]))
     return found
 
 
@@ -62,13 +62,13 @@ def roles(actors: Iterable[str], apps: Iterable[str], processes: Iterable[str]) 
 class Lookout:
     """Looks once a second, in a thread of its own, from `begin` to `stop`."""
 
-    def __init__(self, ask: Callable[[], dict[str, set[str]]] | None = None) -> None:
+    def __init__(self, ask: Callable[[], dict[str, set[Life]]] | None = None) -> None:
         """`ask`: role to its lives as Ray has them; may block, and raise what it likes."""
         self.watch = Watch()
         self._ask_ray = ask or lives_now
         self._processes: dict[str, Process] = {}
         self._mend: Callable[[], Process | None] | None = None
-        self._known: dict[str, set[str]] = {}
+        self._known: dict[str, set[Life]] = {}
         self._answered_s = time.monotonic()
         self._asking: threading.Thread | None = None
         self._one_at_a_time = threading.Lock()
@@ -120,7 +120,7 @@ class Lookout:
     def _look(self) -> None:
         """Processes at once; Ray is asked beside it, so that one that is silent hides nothing else."""
         self._mend_service()
-        lives = {name: {p.name} for name, p in self._processes.items() if p.alive()}
+        lives = {name: {Life(p.name)} for name, p in self._processes.items() if p.alive()}
         own = CONTROL_SERVICE in self._processes
         if (not own or CONTROL_SERVICE in lives) and (self._asking is None or not self._asking.is_alive()):
             self._asking = threading.Thread(target=self._ask, name="lookout asks", daemon=True)
@@ -128,7 +128,7 @@ class Lookout:
             self._asking.join(LOOK_S)
         now_s = time.monotonic()
         if not own and now_s - self._answered_s < SILENT_S:
-            lives[CONTROL_SERVICE] = {"answers"}
+            lives[CONTROL_SERVICE] = {Life("answers")}
         self.watch.look(now_s, {**self._known, **lives})
 
     def _mend_service(self) -> None:
@@ -158,7 +158,7 @@ class Lookout:
             self.look()
 
 
-def lives_now() -> dict[str, set[str]]:
+def lives_now() -> dict[str, set[Life]]:
     """`lives_in` of Ray's present table. Blocks while Ray does not answer."""
     ask: Any = ray._private.state.actors
     return lives_in(ask(), ray.get_runtime_context().get_job_id())

@@ -57,6 +57,7 @@ _ENVIRONMENT = {
     "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "10000",
     "RAY_metrics_report_interval_ms": "60000",
     "RAY_task_events_report_interval_ms": "0",
+    "RAY_worker_niceness": "0",
     "REPORTER_UPDATE_INTERVAL_MS": "30000",
 }
 """Of this process and of all that it starts, unless the user has set it.
@@ -68,6 +69,9 @@ Ray 2.60 reports its own metrics by OpenTelemetry, but its shutdown also ends th
 makes one: a native thread that harvests every few seconds and that nobody ends any more. Where a harvest falls into the
 end of the process it calls what was freed already (a segmentation fault after the last line). With Ray's older way of
 reporting the thread is there from the beginning, and `ray.shutdown` joins it.
+
+Ray gives its workers the lowest rank of all processes (niceness 15). Here they are what is measured: whatever else a
+machine does would hold up gateway and replicas long before it held up whoever sends them requests.
 
 The others make rarer what nobody here reads, so that a testbed that only stands costs less
 (docs/explanation/idle-cost.md): Ray's agent looks at every process, all of them report figures of Ray's and what became

@@ -54,7 +54,7 @@ def test_rays_control_service_is_started_again_and_what_dies_after_it_comes_back
     eventually(lambda: watch.died[CONTROL_SERVICE] == 1 and live.cluster.lookout.head_alive())
     kill("planner")
     # The new control service hears of it when the raylet has found its way back to it.
-    eventually(lambda: watch.died["planner"] == 1 and pid_of("planner"), 90.0)
+    eventually(lambda: watch.died["planner"] == 1 and pid_of("planner"), 90.0, watch.said)
     assert live.cluster.lookout.settled() is None
     assert live.chat(max_tokens=4).status_code == 200
     footer, _ = live.end()

@@ -10,7 +10,7 @@ from edgebed.runs.deaths import note_deaths, unplanned
 from edgebed.runs.layout import Layout
 from edgebed.runs.manifest import read_note
 from emulation.domain.records import EventRecord
-from serve_apps.testbed.lives import Role, Watch
+from serve_apps.testbed.lives import Life, Role, Watch
 from tests.build.small import small_scenario
 
 
@@ -31,7 +31,7 @@ def test_a_run_in_which_something_died_is_not_compared_in_silence(tmp_path: Path
     compare_virtual(small_scenario(), ["sect"], [0], layout, quiet=True)
     watch = Watch()
     watch.expect(Role("gateway", 60.0, vital=True))
-    for now_s, lives in enumerate(({"a"}, {"b"}, {"c"})):
+    for now_s, lives in enumerate(({Life("a")}, {Life("b")}, {Life("c")})):
         watch.look(now_s, {"gateway": lives})
     folder = layout.run_folder("sect", 0)
     note = read_note(folder)

@@ -21,7 +21,7 @@ from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.testbed import standing as owner
 from serve_apps.testbed.listen_address import ListenAddress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
-from serve_apps.testbed.lives import Role
+from serve_apps.testbed.lives import Life, Role
 from serve_apps.testbed.processes import started_at
 from serve_apps.testbed.standing import say_how_it_ended
 from serve_apps.testbed.state import Standing, end_of, read_standing
@@ -177,7 +177,7 @@ def test_a_testbed_that_could_not_go_on_says_why_and_down_says_it_again(
     cluster = LiveCluster(device_testbed(), LiveOptions(port=8123), LISTENS, base)
     watch = cluster.lookout.watch
     watch.expect(Role("recorder", 0.0, vital=True))
-    watch.look(0, {"recorder": {"a"}})
+    watch.look(0, {"recorder": {Life("a")}})
     watch.look(1, {})
     lost = owner.stand(cluster, state, tmp_path)
     assert lost == "recorder died and did not come back"

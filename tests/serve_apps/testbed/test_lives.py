@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from serve_apps.observe.logs import FOLDER, file_of
-from serve_apps.testbed.lives import Role, Watch
+from serve_apps.testbed.lives import Life, Role, Watch
 from serve_apps.testbed.lookout import CONTROL_SERVICE, CONTROLLER, HEAD, Lookout, lives_in, roles
 from serve_apps.testbed.processes import MARK, Process, end_marked, marked, process_of
 from serve_apps.wire.testbed import NAMESPACE, served
@@ -28,17 +28,21 @@ def watching(*expected: Role) -> Watch:
     return watch
 
 
+def alive(*names: str) -> set[Life]:
+    return {Life(name) for name in names}
+
+
 def test_a_death_between_two_looks_is_counted_though_another_has_taken_the_place() -> None:
     watch = watching(GATEWAY)
-    for now_s, lives in enumerate(({"a"}, {"a"}, {"b"}, {"b"})):
+    for now_s, lives in enumerate((alive("a"), alive("a"), alive("b"), alive("b"))):
         watch.look(now_s, {"gateway": lives})
     assert (watch.died, watch.lost, watch.said()) == ({"gateway": 1}, None, "gateway ×1")
 
 
 def test_one_of_two_that_dies_is_a_death_and_leaves_nobody_waiting() -> None:
     watch = watching(GATEWAY)
-    watch.look(0, {"gateway": {"a", "b"}})
-    watch.look(1, {"gateway": {"b"}})
+    watch.look(0, {"gateway": alive("a", "b")})
+    watch.look(1, {"gateway": alive("b")})
     assert watch.died == {"gateway": 1}
     assert not watch.waits()
 
@@ -46,10 +50,10 @@ def test_one_of_two_that_dies_is_a_death_and_leaves_nobody_waiting() -> None:
 def test_who_died_who_is_back_and_who_is_not_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     watch = watching(GATEWAY, NODE)
-    for now_s, lives in enumerate(({"gateway": {"a"}, "node:n1": {"x"}}, {}, {"gateway": {"b"}})):
+    for now_s, lives in enumerate(({"gateway": alive("a"), "node:n1": alive("x")}, {}, {"gateway": alive("b")})):
         watch.look(now_s, lives)
     for now_s in (70, 80, 90):
-        watch.look(now_s, {"gateway": {"b"}})
+        watch.look(now_s, {"gateway": alive("b")})
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
         ("WARNING", "gateway died"), ("WARNING", "node:n1 died"), ("INFO", "gateway is there again"),
         ("ERROR", "node:n1 did not come back"),
@@ -58,14 +62,14 @@ def test_who_died_who_is_back_and_who_is_not_is_logged_once(caplog: pytest.LogCa
 
 def test_what_has_yet_to_come_up_and_what_nobody_expects_has_not_died() -> None:
     watch = watching(GATEWAY)
-    watch.look(0, {"stranger": {"x"}})
+    watch.look(0, {"stranger": alive("x")})
     watch.look(500, {})
     assert (watch.died, watch.lost, watch.waits()) == ({}, None, False)
 
 
 def test_a_testbed_is_lost_when_what_it_needs_stays_away_longer_than_its_patience() -> None:
     watch = watching(GATEWAY)
-    watch.look(0, {"gateway": {"a"}})
+    watch.look(0, {"gateway": alive("a")})
     watch.look(10, {})
     watch.look(69, {})
     assert watch.waits()
@@ -77,21 +81,28 @@ def test_a_testbed_is_lost_when_what_it_needs_stays_away_longer_than_its_patienc
 
 def test_a_node_that_stays_away_is_told_and_the_rest_goes_on() -> None:
     watch = watching(GATEWAY, NODE)
-    watch.look(0, {"gateway": {"g"}, "node:n1": {"a"}})
-    watch.look(1, {"gateway": {"g"}})
-    watch.look(100, {"gateway": {"g"}})
+    watch.look(0, {"gateway": alive("g"), "node:n1": alive("a")})
+    watch.look(1, {"gateway": alive("g")})
+    watch.look(100, {"gateway": alive("g")})
     assert (watch.lost, watch.said()) == (None, "node:n1 ×1 (did not come back)")
-    watch.look(101, {"gateway": {"g"}, "node:n1": {"b"}})
+    watch.look(101, {"gateway": alive("g"), "node:n1": alive("b")})
     assert watch.said() == "node:n1 ×1"
 
 
 def test_deaths_belong_to_the_run_in_which_they_happen() -> None:
     watch = watching(GATEWAY)
-    watch.look(0, {"gateway": {"a"}})
-    watch.look(1, {"gateway": {"b"}})
+    watch.look(0, {"gateway": alive("a")})
+    watch.look(1, {"gateway": alive("b")})
     watch.begin()
-    watch.look(2, {"gateway": {"b"}})
+    watch.look(2, {"gateway": alive("b")})
     assert watch.said() == ""
+
+
+def test_a_life_that_came_and_went_between_two_looks_is_counted_when_the_next_one_is_there() -> None:
+    watch = watching(NODE)
+    for now_s, lives in enumerate(({Life("a", 3)}, set(), {Life("a", 5)}, {Life("a", 5)}, {Life("a", 8)})):
+        watch.look(now_s, {"node:n1": lives})
+    assert watch.died == {"node:n1": 2 + 3}
 
 
 def actor(name: str, state: str = "ALIVE", restarts: int = 0, job: str = "01") -> dict[str, Any]:
@@ -110,7 +121,11 @@ def test_who_lives_is_read_from_rays_table_of_actors(monkeypatch: pytest.MonkeyP
         "a7": actor(f"SERVE_REPLICA::{served('gateway')}#gateway#x2", "DEAD", job="03"),
         "a8": actor("SERVE_REPLICA::another-testbed:gateway#gateway#x3", job="04"),
     }
-    assert lives_in(table, "01") == {"recorder": {"a1.2"}, CONTROLLER: {"a5.0"}, "gateway": {"a6.0"}}
+    assert lives_in(table, "01") == {
+        "recorder": {Life("a1", 2)},
+        CONTROLLER: {Life("a5")},
+        "gateway": {Life("a6")},
+    }
 
 
 def test_head_control_service_recorder_and_gateway_are_what_a_testbed_cannot_do_without() -> None:
@@ -129,9 +144,9 @@ def test_a_control_service_that_dies_is_seen_while_the_question_to_ray_hangs() -
     own, service = process_of(os.getpid()), process_of(child.pid)
     assert own is not None
     assert service is not None
-    answers: list[dict[str, set[str]]] = [{"recorder": {"r"}}] * 3
+    answers: list[dict[str, set[Life]]] = [{"recorder": alive("r")}] * 3
 
-    def ask() -> dict[str, set[str]]:
+    def ask() -> dict[str, set[Life]]:
         if not answers:
             hangs.wait(60)
         return answers.pop()
@@ -146,7 +161,7 @@ def test_a_control_service_that_dies_is_seen_while_the_question_to_ray_hangs() -
 
 
 def test_whoever_dies_before_the_first_look_has_lived() -> None:
-    answers = [{"recorder": {"first"}}, {"recorder": {"first"}}, {"recorder": {"second"}}]
+    answers = [{"recorder": alive("first")}, {"recorder": alive("first")}, {"recorder": alive("second")}]
     lookout = Lookout(lambda: answers.pop(0))
     lookout._looking = threading.Thread()
     lookout.begin(["recorder"], [], {})

@@ -50,7 +50,9 @@ def test_one_of_two_that_dies_is_a_death_and_leaves_nobody_waiting() -> None:
 def test_who_died_who_is_back_and_who_is_not_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     watch = watching(GATEWAY, NODE)
-    for now_s, lives in enumerate(({"gateway": alive("a"), "node:n1": alive("x")}, {}, {"gateway": alive("b")})):
+    for now_s, lives in enumerate(
+        ({"gateway": alive("a"), "node:n1": alive("x")}, {}, {"gateway": alive("b")})
+    ):
         watch.look(now_s, lives)
     for now_s in (70, 80, 90):
         watch.look(now_s, {"gateway": alive("b")})

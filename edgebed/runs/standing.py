@@ -26,7 +26,7 @@ from serve_apps.records.segments import ENDLESS_S, finish
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.standing import say_how_it_ended, stand
-from serve_apps.testbed.state import Standing, read_standing
+from serve_apps.testbed.state import Standing, claimed, read_standing
 
 logger = logging.getLogger("edgebed")
 
@@ -41,9 +41,10 @@ def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standi
     `arguments` are those `edgebed up` was called with. Raises `ConfigError` if one stands already, the port is taken,
     or it does not come up; its words are in `up.log` in the layout's folder.
     """
-    standing = read_standing(standing_file())
-    if standing is not None:
-        raise ConfigError(f"a testbed stands already at {standing.url}; end it with `edgebed down`")
+    with claimed(
+        standing_file()
+    ):  # the owner does so for good; whoever calls hears at once that it will be refused
+        pass
     if options.address is None:  # elsewhere it is settled on the machine of the gateway
         checked_port(options.host, options.port)
     log = fresh_folder(layout.root) / UP_LOG
@@ -69,38 +70,40 @@ def serve_in_foreground(
     """Own a testbed until SIGTERM or Ctrl-C, then close its record and leave nothing running.
 
     `keep_bytes`: how much of the record is kept; None: all of it. `ui_port`: of the control room; None: there is none.
+    Raises `ConfigError` if a testbed stands already.
     """
-    if options.address is None:
-        checked_port(options.host, options.port)
-    scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
-    layout.claim(scenario, manifest_of(scenario, [scheme], [seed], "live", None))
-    folder = layout.run_folder(scheme, seed)
-    note = note_of(scenario)
-    plan = run_plan(scenario, scheme, seed, folder)
-    endless = replace(
-        plan, header=replace(plan.header, horizon_s=ENDLESS_S), endless=True, keep_bytes=keep_bytes
-    )
-    with (
-        layout.released_unless_begun(),
-        control_room(layout.root, ui_port),
-        logging_to(str(layout.logs.resolve()), "driver"),
-        start_cluster(scenario, options) as cluster,
-    ):
-        note.write(folder)
-        cluster.begin_run(endless)
-        say(
-            f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
+    with claimed(standing_file()):
+        if options.address is None:
+            checked_port(options.host, options.port)
+        scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
+        layout.claim(scenario, manifest_of(scenario, [scheme], [seed], "live", None))
+        folder = layout.run_folder(scheme, seed)
+        note = note_of(scenario)
+        plan = run_plan(scenario, scheme, seed, folder)
+        endless = replace(
+            plan, header=replace(plan.header, horizon_s=ENDLESS_S), endless=True, keep_bytes=keep_bytes
         )
-        logger.info("gateway at %s, scheme %s", cluster.url, scheme)
-        lost = None
-        try:
-            lost = stand(cluster, standing_file(), layout.root)
-        finally:
+        with (
+            layout.released_unless_begun(),
+            control_room(layout.root, ui_port),
+            logging_to(str(layout.logs.resolve()), "driver"),
+            start_cluster(scenario, options) as cluster,
+        ):
+            note.write(folder)
+            cluster.begin_run(endless)
+            say(
+                f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
+            )
+            logger.info("gateway at %s, scheme %s", cluster.url, scheme)
+            lost = None
             try:
-                close_run(cluster, folder, lost)
+                lost = stand(cluster, standing_file(), layout.root)
             finally:
-                note_deaths(cluster.lookout.watch, note, folder)
-                logger.info("is taken down")
+                try:
+                    close_run(cluster, folder, lost)
+                finally:
+                    note_deaths(cluster.lookout.watch, note, folder)
+                    logger.info("is taken down")
     if lost is not None:
         raise Failed(f"the testbed ended by itself: {lost}; its records are in {layout.root}")
 

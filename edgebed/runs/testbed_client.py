@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from edgebed.places import standing_file
 from edgebed.runs.address import checked_url
 from emulation.domain.mistakes import ConfigError
-from serve_apps.testbed.state import how_it_ended, read_standing, read_state
+from serve_apps.testbed.processes import Process
+from serve_apps.testbed.state import forget, how_it_ended, read_standing, read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def down() -> Down | None:
     if not standing.end():
         raise ConfigError(f"process {standing.pid} did not end within a minute; look at its up.log")
     left = standing.end_rest()
-    standing_file().unlink(missing_ok=True)
+    forget(standing_file(), Process(standing.pid, standing.started))
     return Down(standing.folder, how_it_ended(standing_file(), standing), tuple(left))
 
 

@@ -16,8 +16,8 @@ import orjson
 from emulation.recording import write_whole
 from serve_apps.observe.discovery import TARGETS_FILE, targets_of
 from serve_apps.testbed.live import LiveCluster
-from serve_apps.testbed.processes import started_at
-from serve_apps.testbed.state import Ending, Standing, end_of
+from serve_apps.testbed.processes import Process, started_at
+from serve_apps.testbed.state import Ending, Standing, end_of, forget
 from serve_apps.wire.calls import Unreached
 
 log = logging.getLogger("edgebed")
@@ -38,7 +38,7 @@ def stand(cluster: LiveCluster, path: Path, folder: Path) -> str | None:
 
     Returns why it cannot; None if it was asked to end: the file is then gone, else it stays for whoever asks what
     became of the testbed. The caller then stops the cluster. Call it from the main thread of the process that started
-    the cluster. `folder`: where its records are.
+    the cluster, while the state file is claimed. `folder`: where its records are.
     """
     asked = threading.Event()
 
@@ -54,7 +54,7 @@ def stand(cluster: LiveCluster, path: Path, folder: Path) -> str | None:
     finally:
         targets.path.unlink(missing_ok=True)
         if cluster.lookout.watch.lost is None:
-            path.unlink(missing_ok=True)
+            forget(path, Process(os.getpid(), started_at(os.getpid()) or 0))
         for number, handler in previous.items():
             signal.signal(number, handler)
     return cluster.lookout.watch.lost

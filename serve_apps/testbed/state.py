@@ -5,9 +5,12 @@ Knows no Ray: whoever only wants to know, or to end it, must not wait for that.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -97,6 +100,52 @@ def how_it_ended(path: Path, ended: Standing) -> str:
     if word is None or (word.pid, word.started) != (ended.pid, ended.started):
         return "its process ended before it had closed the record"
     return word.failure
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """While it lasts, the state file is this process's alone: whoever else would stand a testbed is refused.
+
+    The lock is the kernel's, so that none stays when its holder is killed. Raises `ConfigError` if a testbed stands, is
+    being started or is being taken down, or the folder cannot be written.
+    """
+    lock = path.with_suffix(".lock")
+    try:
+        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{lock}: cannot be written ({error.strerror}); name another folder in EDGEBED_HOME"
+        ) from None
+    try:
+        free = _locked(descriptor)
+        standing = read_standing(path)
+        if standing is not None:
+            raise ConfigError(f"a testbed stands already at {standing.url}; end it with `edgebed down`")
+        if not free:
+            raise ConfigError(
+                f"a testbed is being started or taken down here ({lock} is held); wait for that, or name another"
+                " folder in EDGEBED_HOME for one beside it"
+            )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def forget(path: Path, owner: Process) -> None:
+    """Remove the state file of this owner's testbed; that of another stays."""
+    found = read_state(path)
+    if found is not None and (found.pid, found.started) == (owner.pid, owner.started):
+        path.unlink(missing_ok=True)
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock of an open file, without waiting; whether that went well."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def end_of(path: Path) -> Path:

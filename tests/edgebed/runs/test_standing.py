@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +26,7 @@ from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.lives import Life, Role
 from serve_apps.testbed.processes import started_at
 from serve_apps.testbed.standing import say_how_it_ended
-from serve_apps.testbed.state import Standing, end_of, read_standing
+from serve_apps.testbed.state import Standing, claimed, end_of, read_standing
 from serve_apps.wire.calls import Unreached
 from tests.build.fakes import device_testbed, header, scenario
 
@@ -103,6 +105,63 @@ def test_the_word_of_another_testbed_is_not_taken_for_this_one(state: Path) -> N
     say_how_it_ended(state, "")
     stands(state, pid=2**22 + 1)
     assert CliRunner().invoke(app, ["down"]).exit_code == 1
+
+
+@pytest.mark.parametrize("foreground", [False, True])
+def test_a_second_testbed_is_refused_and_the_first_keeps_its_state_file(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, foreground: bool
+) -> None:
+    def start(*_: Any, **__: Any) -> Any:
+        pytest.fail("a second one is started")
+
+    monkeypatch.setattr(module, "start_cluster", start)
+    monkeypatch.setattr(module.subprocess, "Popen", start)
+    stands(state)
+    targets = state.with_name("targets.json")
+    targets.write_text("[]")
+    before = state.read_bytes()
+    words = ["up", "demo", "--port", "0", "--out", str(tmp_path / "second")]
+    failed = CliRunner().invoke(app, [*words, "--foreground"] if foreground else words).exception
+    assert isinstance(failed, ConfigError), failed
+    assert "a testbed stands already at http://x; end it with `edgebed down`" in str(failed)
+    assert state.read_bytes() == before
+    assert targets.exists()
+    assert not (tmp_path / "second").exists()
+
+
+def test_of_two_testbeds_that_are_started_at_once_one_is_refused(state: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from serve_apps.testbed.state import claimed\n"
+        f"with claimed(Path({str(state)!r})): print('claimed', flush=True); sys.stdin.read()"
+    )
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"claimed\n"
+        with pytest.raises(ConfigError, match="is being started or taken down here"), claimed(state):
+            pass
+        other.kill()
+    with claimed(state):
+        pass
+
+
+def test_what_another_testbed_says_of_itself_is_not_removed_with_ours(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where one without this lock was started beside ours."""
+    base: Any = SimpleNamespace(address="address")
+    cluster = LiveCluster(device_testbed(), LiveOptions(port=8123), LISTENS, base)
+
+    class Asked(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            stands(state, pid=1)
+            return True
+
+    monkeypatch.setattr(owner.threading, "Event", Asked)
+    owner.stand(cluster, state, tmp_path)
+    left = read_standing(state)
+    assert left is not None
+    assert left.pid == 1
 
 
 @pytest.mark.parametrize(("given", "limit_s"), [(None, 900.0), (45.0, 45.0), (0.0, None)])

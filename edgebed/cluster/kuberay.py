@@ -26,6 +26,8 @@ applications:
 THROUGHPUT = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_DIRECT_INGRESS": "0"}
 """Serve's switches for high throughput, but for the one that opens a port per replica: the gateway has its own."""
 CLIENT_PORT = 8000
+CLUSTER_DOMAIN = "cluster.local"
+"""Below which Kubernetes names its Services, unless whoever set it up chose another."""
 
 
 def kuberay_files(testbed: TestbedConfig, machines: KubeMachines) -> list[dict[str, Any]]:
@@ -35,7 +37,7 @@ def kuberay_files(testbed: TestbedConfig, machines: KubeMachines) -> list[dict[s
         check_unique("nodes", names, "as a name of Kubernetes,")
     except ValueError as error:
         raise ConfigError(f"{testbed.name}: {error}") from None
-    name = f"edgebed-{label(testbed.name, '-')}"
+    name = _name(testbed)
     cluster = {
         "rayVersion": RAY_VERSION,
         "authOptions": {"mode": "token"},
@@ -50,10 +52,26 @@ def kuberay_files(testbed: TestbedConfig, machines: KubeMachines) -> list[dict[s
     }  # fmt: skip
     port = {"name": "gateway", "port": CLIENT_PORT, "targetPort": machines.gateway_port}
     door = {
-        "apiVersion": "v1", "kind": "Service", "metadata": meta | {"name": f"{name}-gateway"},
+        "apiVersion": "v1", "kind": "Service", "metadata": meta | {"name": _door(testbed)},
         "spec": {"type": "ClusterIP", "selector": {"edgebed": name}, "ports": [port]},
     }  # fmt: skip
     return [RayService.model_validate(service).dump(), GatewayService.model_validate(door).dump()]
+
+
+def gateway_names(testbed: TestbedConfig, machines: KubeMachines) -> list[str]:
+    """Every host name by which clients in Kubernetes find the gateway, from its own namespace and from others."""
+    short = _door(testbed)
+    spaced = f"{short}.{machines.namespace}"
+    return [short, spaced, f"{spaced}.svc", f"{spaced}.svc.{CLUSTER_DOMAIN}"]
+
+
+def _name(testbed: TestbedConfig) -> str:
+    return f"edgebed-{label(testbed.name, '-')}"
+
+
+def _door(testbed: TestbedConfig) -> str:
+    """Name of the gateway's `Service`."""
+    return f"{_name(testbed)}-gateway"
 
 
 def _head(name: str, machines: KubeMachines) -> dict[str, Any]:

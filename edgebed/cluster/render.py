@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from edgebed.cluster.clouds import aws_file, gcp_file
-from edgebed.cluster.kuberay import kuberay_files
+from edgebed.cluster.kuberay import CLIENT_PORT, gateway_names, kuberay_files
 from edgebed.cluster.local import local_file
 from edgebed.cluster.machines import AwsMachines, GcpMachines, KubeMachines, LocalMachines
 from emulation.domain.cluster import TestbedConfig
@@ -70,8 +70,10 @@ HEADS = {
 #
 #   1. kubectl apply -f {file}
 #      The operator makes the secret token and starts one pod per edge node.
-#   2. kubectl exec -it <the head's pod> -- edgebed up <scenario> --address auto --host node --port {port}
-#   3. http://<the Service at the end of this file>:8000/v1
+#   2. kubectl exec -it <the head's pod> -- edgebed up <scenario> --address auto --host node --port {port} \\
+#        {allowed}
+#      The gateway answers to these names of its Service; where clients call it by another, add that.
+#   3. http://{door}:{client_port}/v1
 #      Where clients in Kubernetes find the testbed, until `kubectl exec ... -- edgebed down`.
 #   4. kubectl delete -f {file}
 """,
@@ -95,7 +97,10 @@ def render(
     top = {"file": file, "command": command}
     if provider == "kuberay":
         pods = _loaded(KubeMachines, machines, provider)
-        text = HEADS[provider].format(**top, port=pods.gateway_port)
+        names = gateway_names(testbed, pods)
+        allowed = " \\\n#        ".join(f"--allow-host {name}" for name in names)
+        ports = {"port": pods.gateway_port, "client_port": CLIENT_PORT}
+        text = HEADS[provider].format(**top, **ports, door=names[1], allowed=allowed)
         return text + "---\n".join(as_yaml(document) for document in kuberay_files(testbed, pods))
     if provider == "aws":
         config = aws_file(testbed, _loaded(AwsMachines, machines, provider), spot)

@@ -193,7 +193,7 @@ class LiveCluster:
     def _start_actors(self) -> None:
         self._actor(resident(Recorder), RECORDER, actor_folder, place=self.base.home)
         senders = LocustSenders(self.url, Secret.of("EDGEBED_API_KEY"))
-        self._actor(resident(SteeredRun), EVENTS, RayCalls(), RayKills(), senders)
+        self._actor(resident(SteeredRun), EVENTS, RayCalls(), RayKills(), senders, place=self.base.home)
         self._actor(resident(PlannerHost), PLANNER, PLANNER, RayCalls(), where, place=self.base.home)
         self._actor(resident(SchedulerHost), SCHEDULER, SCHEDULER, RayCalls(), where)
         if self.options.lifecycle == "cold":

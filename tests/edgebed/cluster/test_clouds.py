@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -13,8 +16,10 @@ from edgebed.cluster.clouds import aws_file, gcp_file
 from edgebed.cluster.kuberay import kuberay_files
 from edgebed.cluster.launcher import RAY_VERSION
 from edgebed.cluster.machines import AwsMachines, GcpMachines, KubeMachines
+from edgebed.commands.standing import http_settings
 from emulation.domain.cluster import TestbedConfig
 from emulation.files import ConfigError, load_testbed
+from serve_apps.gateway.server.hosts import is_ours
 from serve_apps.testbed.launcher_file import check_launcher_file
 from tests.build.command_line import edgebed
 
@@ -115,6 +120,25 @@ def test_a_pod_plays_each_edge_node(tmp_path: Path) -> None:
     labels = cluster["headGroupSpec"]["template"]["metadata"]["labels"]
     assert door["spec"]["selector"] == labels
     assert door["spec"]["ports"] == [{"name": "gateway", "port": 8000, "targetPort": KUBE.gateway_port}]
+
+
+def test_the_gateway_answers_to_every_name_of_its_service(tmp_path: Path) -> None:
+    """By the command as it stands at the top of the manifest."""
+    (tmp_path / "machines.yaml").write_text(yaml.safe_dump(KUBE.model_dump(mode="json")))
+    out = tmp_path / "out.yaml"
+    given = ("--machines", str(tmp_path / "machines.yaml"), "--out", str(out))
+    edgebed("cluster", "render", "demo", "--provider", "kuberay", *given)
+    head = [line.removeprefix("#") for line in out.read_text().splitlines() if line.startswith("#")]
+    words = shlex.split("\n".join(head).partition("edgebed up")[2].partition("\n      The")[0])
+    allowed = [value for option, value in pairwise(words) if option == "--allow-host"]
+    settings = http_settings(None, allowed, [])
+    _, door = yaml.safe_load_all(out.read_text())
+    name, space = door["metadata"]["name"], door["metadata"]["namespace"]
+    (address,) = (line.strip() for line in head if line.strip().startswith("3. http"))
+    told = urlsplit(address.removeprefix("3. ")).hostname
+    for host in (told, name, f"{name}.{space}", f"{name}.{space}.svc", f"{name}.{space}.svc.cluster.local"):
+        assert is_ours(host, "10.0.0.7", settings.allow_hosts), host
+    assert not is_ours("evil.example", "10.0.0.7", settings.allow_hosts)
 
 
 def test_what_the_operator_deploys_is_there() -> None:

@@ -10,8 +10,11 @@ import pytest
 
 from emulation.files import ConfigError, load_testbed
 from serve_apps.testbed import apps, ray_cluster
+from serve_apps.testbed.listen_address import ListenAddress
+from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ray_cluster import EDGE_HELD, check_room
 from serve_apps.wire.calls import Unreached
+from serve_apps.wire.names import EVENTS, PLANNER, RECORDER
 from serve_apps.wire.testbed import NAMESPACE
 
 TESTBED = load_testbed("demo")
@@ -85,3 +88,22 @@ def test_an_edge_node_that_is_not_there_is_named(foreign: Foreign) -> None:
     del foreign.resources["edge:thinkedge"]
     with pytest.raises(ConfigError, match="no node with resource edge:thinkedge"):
         check_room("auto", TESTBED)
+
+
+def test_whoever_writes_files_of_the_run_is_on_the_machine_of_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The log of a load that the testbed sends itself (`edgebed load --detach`) is one of them."""
+    base: Any = SimpleNamespace(home={"node:laptop": 0.001}, place={"control": 0.001})
+    cluster = LiveCluster(TESTBED, LiveOptions(), ListenAddress("head", 8000, "10.0.0.1", "head"), base)
+    placed: dict[str, Any] = {}
+
+    def actor(_cls: type, name: str, *_args: Any, restarts: int = -1, place: Any = None) -> None:
+        placed[name] = place
+
+    monkeypatch.setattr(cluster, "_actor", actor)
+    monkeypatch.setattr(cluster.calls, "call_all", lambda *_args: [])
+    cluster._start_actors()
+    assert {name: placed[name] for name in (RECORDER, PLANNER, EVENTS)} == dict.fromkeys(
+        (RECORDER, PLANNER, EVENTS), base.home
+    )

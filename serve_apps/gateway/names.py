@@ -8,12 +8,36 @@ from itertools import count
 
 from emulation.domain.request_id import another
 
-KEPT = 200_000
-"""Names that are remembered; a request that comes later never has its client's word alone as its id."""
+SEEN_BITS = 1 << 23
+"""Bits in which names are remembered, 1 MB. After a million requests one new name in forty counts as borne already."""
+_PLACES = 4
+"""Bits per name."""
 
 
 class NameTaken(Exception):
     """A request of this name is in flight."""
+
+
+class Seen:
+    """Which names came, in memory that does not grow: a Bloom filter (Bloom 1970, CACM 13/7).
+
+    Of a name that came it never says that it did not; of a new one it may say that it came.
+    """
+
+    def __init__(self, bits: int) -> None:
+        """`bits`: a multiple of 8."""
+        self._bits = bits
+        self._array = bytearray(bits // 8)
+
+    def add(self, name: str) -> bool:
+        """Remember a name; whether it may have come before."""
+        first, step = divmod(hash(name) & (1 << 62) - 1, 1 << 31)
+        known = True
+        for place in (((first + n * (step | 1)) % self._bits) for n in range(_PLACES)):
+            byte, bit = place >> 3, 1 << (place & 7)
+            known = known and bool(self._array[byte] & bit)
+            self._array[byte] |= bit
+        return known
 
 
 class Names:
@@ -28,7 +52,7 @@ class Names:
         self._mark = f"{gateway}." if gateway else ""
         self._first = gateway == 0
         self._in_flight: set[str] = set()
-        self._used: set[str] = set()
+        self._seen = Seen(SEEN_BITS)
         self._numbers = count(2)
 
     @contextmanager
@@ -43,7 +67,6 @@ class Names:
             self._in_flight.discard(client_id)
 
     def _id(self, client_id: str) -> str:
-        if self._first and client_id not in self._used and len(self._used) < KEPT:
-            self._used.add(client_id)
+        if self._first and not self._seen.add(client_id):
             return client_id
         return another(client_id, f"{self._mark}{next(self._numbers)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from itertools import count
 
@@ -11,22 +12,22 @@ from hypothesis import strategies as st
 
 from emulation.domain.request_id import client_id_of, gateway_of, may_be_given, of_load, scenario_id_of
 from serve_apps.gateway import names as module
-from serve_apps.gateway.names import Names, NameTaken
+from serve_apps.gateway.names import Names, NameTaken, Seen
 
 
 @settings(max_examples=200, derandomize=True, database=None)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(("a", "b", "c/1")), st.booleans())),
-    kept=st.integers(0, 3),
+    bits=st.sampled_from((8, 16, 1024)),
 )
 def test_no_two_requests_have_one_id_whichever_gateway_names_them(
-    steps: list[tuple[int, str, bool]], kept: int
+    steps: list[tuple[int, str, bool]], bits: int
 ) -> None:
     """Gateways that follow each other know nothing of what the ones before them said."""
     given_out: list[str] = []
     flying: dict[tuple[int, str], ExitStack] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "KEPT", kept)
+        patch.setattr(module, "SEEN_BITS", bits)
         gateways = [Names(number) for number in range(4)]
         for gateway, client_id, lands in steps:
             stack = ExitStack()
@@ -48,6 +49,17 @@ def test_the_first_request_of_a_name_is_called_just_so() -> None:
     names = Names()
     with names.claimed("r000001") as first:
         assert first == "r000001"
+
+
+def test_names_are_remembered_in_memory_that_does_not_grow_and_a_new_one_is_seldom_taken_for_an_old_one() -> (
+    None
+):
+    seen = Seen(1 << 16)
+    held = sys.getsizeof(seen._array)
+    mistaken = sum(seen.add(f"r{number:06d}") for number in range(4_000))
+    assert mistaken < 40
+    assert all(seen.add(f"r{number:06d}") for number in range(4_000))
+    assert sys.getsizeof(seen._array) == held
 
 
 @pytest.mark.parametrize("good", ["a", "_", ".x", "-", "a" * 128, "a/b:c.d-e_f"])

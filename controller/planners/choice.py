@@ -1,11 +1,13 @@
 """The global planner with a language model that chooses: which of the plans that a search found good is put in force.
 
-The search, the beliefs and the emulation are those of the `rules` planner (`search.py`); only the choice is not.
+The search, the beliefs, the emulation and the admission limits of what is chosen are those of the `rules` planner
+(`search.py`); only the choice is not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from controller.agents.answers import Asker
 from controller.agents.menu import ChoosingDecider, Estimate, Option
@@ -53,9 +55,15 @@ class ChoicePlanner(ChoosingDecider[MacroPolicy], GlobalPlanner):
         looked = self._search.look(snapshot)
         self.asker.thinking_s += looked.thinking_s
         choice = self.picked(self._options(looked), self._situation(snapshot, looked))
-        self.adopted(choice.command)
         if not choice.exchanges:
-            return Choice(choice.command, choice.reason, looked.thinking_s)
+            choice = replace(choice, thinking_s=looked.thinking_s)
+        if (limited := self._search.limited(choice.command, looked, snapshot)) is not None:
+            more_s = limited.thinking_s - looked.thinking_s
+            choice = replace(
+                choice, command=limited.policy, reason=f"{choice.reason}; {limited.said}",
+                thinking_s=(choice.thinking_s or 0.0) + more_s,
+            )  # fmt: skip
+        self.adopted(choice.command)
         return choice
 
     def adopted(self, command: MacroPolicy) -> None:

@@ -11,9 +11,11 @@ deadline is refused; where that gives a model less than the yardstick, nothing o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 
+from controller.objective import Objective
+from controller.whatif import BelievedWorld, WhatIf
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.quantities import Fraction, Range
 from emulation.domain.strict import Strict
@@ -38,6 +40,46 @@ class LimitsConfig(Strict):
     """Share of a model's requests that must be lost without limits, or it gets none."""
     margin: Fraction = 0.03
     """Share by which success and goodput must exceed the yardstick's: what the emulation may be wrong by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """A policy with its admission limits."""
+
+    policy: MacroPolicy
+    said: str
+    """Why these limits, or none."""
+    thinking_s: float
+    """Virtual seconds that it took to emulate them."""
+
+
+class Limiter:
+    """Sets the limits of whatever policy a planner chose: they are arithmetic, and nobody's judgement.
+
+    Without anybody who emulates there are none.
+    """
+
+    def __init__(
+        self, admission: Admission, what_if: WhatIf, draws: int, seed: int, thinking_s: float
+    ) -> None:
+        """`draws`: of service noise each policy is emulated with. `thinking_s`: virtual seconds that are charged."""
+        self._admission, self._what_if = admission, what_if
+        self._draws, self._seed, self._thinking_s = draws, seed, thinking_s
+
+    def limited(self, policy: MacroPolicy, world: BelievedWorld, t_s: float) -> Limited:
+        """The policy with its limits, by what is believed; without any if nobody answers what they would do.
+
+        `t_s`: now. The first plan, made before a run begins, is free.
+        """
+        thinking_s = self._thinking_s if t_s > 0 else 0.0
+        try:
+            limited, said = self._admission.within(
+                policy,
+                lambda asked, scheme: self._what_if.forecast(world, asked, self._draws, self._seed, scheme),
+            )
+        except RuntimeError as error:
+            return Limited(policy, f"no limits: {error}", thinking_s)
+        return Limited(limited, said, thinking_s)
 
 
 class Admission:

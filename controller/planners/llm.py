@@ -1,11 +1,12 @@
 """The global planner as a language model: the paper's input contract in, a checked policy out, what-if on the way.
 
-It learns speeds and keeps cases as the `rules` planner (`search.py`) does; only the choice is the model's. Built by the
-wiring, as it needs a line to its reasoner.
+It learns speeds and keeps cases as the `rules` planner (`search.py`) does, and the admission limits of its policy are
+set as there; only the choice is the model's. Built by the wiring, as it needs a line to its reasoner.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from controller.agents.answers import Answer, Asker, ReasonedDecider, Toolbox
@@ -18,6 +19,7 @@ from controller.demand import Demand
 from controller.objective import Objective
 from controller.planners.expected import believed_world
 from controller.planners.experience import EpochBoundary, Experience
+from controller.planners.limits import Limiter
 from controller.planners.sentences import (
     backlog_told,
     case_told,
@@ -28,7 +30,7 @@ from controller.planners.sentences import (
     random_baseline,
     telemetry_told,
 )
-from controller.whatif import WhatIf
+from controller.whatif import BelievedWorld, WhatIf
 from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import plan_violations
@@ -95,14 +97,16 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
         objective: Objective,
         asker: Asker,
         what_if: WhatIf | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
+        """`limiter`: sets the admission limits of what the model answers; None: there are none."""
         super().__init__(asker)
         self.experience = Experience(testbed, objective, config.belief, config.memory)
         self._testbed = testbed
         self._config = config
         self._seed = seed
         self._objective = objective
-        self._what_if = what_if
+        self._what_if, self._limiter = what_if, limiter
         self._baseline = random_baseline(testbed, objective, seed)
         self._wanted = Wanted("free", schema_of(PolicyAnswer, policy_shape(testbed)))
 
@@ -118,8 +122,16 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
             box,
             self._wanted,
         )
-        policy = self.experience.policy = answer.policy()
-        return self.chosen(policy, answer)
+        choice = self.chosen(answer.policy(), answer)
+        if self._limiter is not None:
+            world = self._believed(snapshot, boundary.demand)
+            limited = self._limiter.limited(choice.command, world, snapshot.t_s)
+            choice = replace(
+                choice, command=limited.policy, reason=f"{choice.reason}; {limited.said}",
+                thinking_s=(choice.thinking_s or 0.0) + limited.thinking_s,
+            )  # fmt: skip
+        self.experience.policy = choice.command
+        return choice
 
     def adopted(self, command: MacroPolicy) -> None:
         """Another policy is in force than the one answered: cases are of that one."""
@@ -158,8 +170,7 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
     # -- what it may ask ------------------------------------------------------------------------------------
 
     def _toolbox(self, what_if: WhatIf, snapshot: ClusterSnapshot, demand: Demand) -> Toolbox:
-        learned = self.experience.belief.testbed()
-        world = believed_world(self._testbed, learned, self._objective, snapshot, demand)
+        world = self._believed(snapshot, demand)
 
         def run(_: str, arguments: PolicyArguments) -> Result:
             policy = MacroPolicy(p=arguments.p, roles=arguments.roles)
@@ -181,3 +192,7 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
             )
 
         return Toolbox({WHAT_IF.name: WHAT_IF}, run)
+
+    def _believed(self, snapshot: ClusterSnapshot, demand: Demand) -> BelievedWorld:
+        learned = self.experience.belief.testbed()
+        return believed_world(self._testbed, learned, self._objective, snapshot, demand)

@@ -17,13 +17,13 @@ import numpy as np
 
 from controller.belief import BeliefConfig
 from controller.capacity import Ints, RoleTable, role_table
-from controller.demand import Demand, DemandPrior
+from controller.demand import DemandPrior
 from controller.deployers.patterns import hungriest_first
 from controller.energy import above_idle_w
 from controller.objective import Objective
 from controller.planners.expected import believed_world
 from controller.planners.experience import EpochBoundary, Experience
-from controller.planners.limits import Admission, LimitsConfig
+from controller.planners.limits import Admission, Limited, Limiter, LimitsConfig
 from controller.planners.memory import Case, MemoryConfig, Telemetry
 from controller.planners.moves import Moves, MovesConfig, candidate_roles
 from controller.planners.policy import proportional
@@ -68,6 +68,16 @@ class SearchConfig(Strict):
     prior: DemandPrior = DemandPrior()
     belief: BeliefConfig = BeliefConfig()
     memory: MemoryConfig = MemoryConfig()
+
+
+def limiter_of(
+    config: SearchConfig, objective: Objective, what_if: WhatIf | None, seed: int
+) -> Limiter | None:
+    """Who sets admission limits by this configuration; None where there are to be none, or nobody emulates them."""
+    if config.limits is None or objective.deadline_s is None or what_if is None:
+        return None
+    admission = Admission(config.limits, objective.deadline_s, config.keep_gain)
+    return Limiter(admission, what_if, config.draws, seed, config.thinking_slots * objective.slot_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +144,7 @@ class SearchPlanner(GlobalPlanner):
         self._nodes = [n.id for n in testbed.nodes]
         self._rng = stream(seed, "planner:search")
         self.experience = Experience(testbed, objective, config.belief, config.memory, config.prior)
-        self._limits: Admission | None = None
-        if config.limits is not None and objective.deadline_s is not None:
-            self._limits = Admission(config.limits, objective.deadline_s, config.keep_gain)
+        self._limiter = limiter_of(config, objective, what_if, seed)
         self._in_force: Mapping[str, Mapping[str, Mode]] | None = None
         """Roles of the plan in force."""
 
@@ -152,11 +160,8 @@ class SearchPlanner(GlobalPlanner):
         policy = search.policy(plan)
         reason = f"{why}; {estimate_told(estimate.objective[0])}; success {success}"
         thinking_s = looked.thinking_s
-        if self._limits is not None and self._what_if is not None:
-            demand = looked.boundary.demand
-            policy, said = self._limited(self._limits, policy, search, snapshot, demand)
-            reason = f"{reason}; {said}"
-            thinking_s = self._thinking_s(snapshot)
+        if (limited := self.limited(policy, looked, snapshot)) is not None:
+            policy, reason, thinking_s = limited.policy, f"{reason}; {limited.said}", limited.thinking_s
         self.experience.policy = policy
         return Choice(policy, reason, thinking_s)
 
@@ -167,31 +172,23 @@ class SearchPlanner(GlobalPlanner):
         best = search.moves.best(self._starts(search))
         return self._compared(search, best, snapshot, boundary)
 
+    def limited(self, policy: MacroPolicy, looked: Looked, snapshot: ClusterSnapshot) -> Limited | None:
+        """A policy with its admission limits, whoever chose it; None where none are to be set.
+
+        Its thinking is that of the whole decision: what is emulated with the short list takes no time of its own.
+        """
+        if self._limiter is None:
+            return None
+        bed, demand = looked.search.bed, looked.boundary.demand
+        world = believed_world(self._testbed, bed, self._objective, snapshot, demand)
+        return self._limiter.limited(policy, world, snapshot.t_s)
+
     def adopted(self, command: MacroPolicy) -> None:
         """Another policy is in force than the one decided: cases and the plan that is kept are of that one."""
         self.experience.policy, self._in_force = command, command.roles
 
     def _thinking_s(self, snapshot: ClusterSnapshot) -> float:
         return self._config.thinking_slots * self._objective.slot_s if snapshot.t_s > 0 else 0.0
-
-    def _limited(
-        self,
-        limits: Admission,
-        policy: MacroPolicy,
-        search: _Search,
-        snapshot: ClusterSnapshot,
-        demand: Demand,
-    ) -> tuple[MacroPolicy, str]:
-        """A policy with its admission limits, and why those; without any if nobody answers what they would do."""
-        what_if, draws, seed = self._what_if, self._config.draws, self._seed
-        assert what_if is not None
-        world = believed_world(self._testbed, search.bed, self._objective, snapshot, demand)
-        try:
-            return limits.within(
-                policy, lambda asked, scheme: what_if.forecast(world, asked, draws, seed, scheme)
-            )
-        except RuntimeError as error:
-            return policy, f"no limits: {error}"
 
     def _search(self, demand: Demand, telemetry: Telemetry) -> _Search:
         bed = self.experience.belief.testbed(self._config.optimism)

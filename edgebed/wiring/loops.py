@@ -20,7 +20,7 @@ from controller.loop import LoopConfig
 from controller.objective import Objective
 from controller.planners.choice import ChoicePlanner
 from controller.planners.llm import LlmPlanner
-from controller.planners.search import SearchConfig, SearchPlanner
+from controller.planners.search import SearchConfig, SearchPlanner, limiter_of
 from controller.schedulers.choice import ChoiceScheduler
 from controller.schedulers.llm import LlmScheduler
 from controller.schemes import Scheme
@@ -57,11 +57,12 @@ class LoopBuilder:
         planner: ChoicePlanner | LlmPlanner
         terms = (self._seed, self._objective, asker, self._what_if)
         with self._explained("planner"):
+            searching = self._searching()
             if self._form("planner", asker) == "choice":
-                searching = parameters(SearchConfig, "search", self._scenario)
                 planner = ChoicePlanner(self._testbed, searching, *terms)
             else:
-                planner = LlmPlanner(self._testbed, self._agents, *terms)
+                limiter = limiter_of(searching, self._objective, self._what_if, self._seed)
+                planner = LlmPlanner(self._testbed, self._agents, *terms, limiter)
         if isinstance(rules, SearchPlanner):
             rules.experience.share_cases(planner.experience)
         return PlannerLoop(self._testbed, planner, self._seed, self._loop(asker), rules)
@@ -133,6 +134,11 @@ class LoopBuilder:
         return LoopConfig(reasoner=label, fallback=self._agents.fallback, approval=approval)
 
     # -- the rules of each role -----------------------------------------------------------------------------
+
+    def _searching(self) -> SearchConfig:
+        """How the scheme's own planner searches and sets limits, where it is one that does."""
+        defaults = self._scheme.planner_params if self._scheme.planner == "search" else None
+        return parameters(SearchConfig, "search", self._scenario, defaults)
 
     def _planner_by_rules(self) -> GlobalPlanner | None:
         name, plan = self._scheme.planner_for(self._scenario), self._scenario.plan

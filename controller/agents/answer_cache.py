@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from controller.agents.llm import Query, Reply
 from controller.agents.openai_config import OpenAiConfig
 from emulation.recording import write_whole
+
+log = logging.getLogger("edgebed")
 
 _SETTINGS = ("model", "temperature", "reasoning_effort", "answer_tokens", "extra_body")
 _REPLY = TypeAdapter(Reply)
@@ -41,11 +45,19 @@ class AnswerCache:
         return replace(reply, tokens=0, served=served)
 
     def keep(self, query: Query, config: OpenAiConfig, reply: Reply) -> None:
-        """Keep an answer. Raises `OSError`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._file(query, config), json.dumps(asdict(reply)).encode())
+        """Keep an answer. Where it cannot be written that is told, once, and no more: the answer was paid for."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self._file(query, config), json.dumps(asdict(reply)).encode())
+        except OSError as error:
+            _not_kept(str(self._folder), error.strerror or type(error).__name__)
 
     def _file(self, query: Query, config: OpenAiConfig) -> Path:
         settings = config.model_dump(mode="json", include=set(_SETTINGS))
         text = json.dumps([query.key(), query.wanted.must_call, config.url_told, settings], sort_keys=True)
         return self._folder / f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.json"
+
+
+@cache
+def _not_kept(folder: str, why: str) -> None:
+    log.warning("answers are not kept in %s: %s", folder, why)

@@ -84,6 +84,8 @@ class Asker:
         self._max_rounds = max_rounds
         self._count = 0
         self._cause = ""
+        self._served = False
+        """Whether a language model has replied to any question of this agent."""
 
     @property
     def label(self) -> str:
@@ -133,7 +135,8 @@ class Asker:
         self.thinking_s += thought.thinking_s
         turn = dialogue.take(thought.reply, run)
         results = tuple(one.content() for one in turn.called)
-        said = thought.exchange(query)
+        said = thought.exchange(query, first=not self._served)
+        self._served = self._served or "served" in said
         if "menu" in said:
             said["menu"] = {**said["menu"], "chosen": getattr(dialogue.answer, "choice", None)}
         self.exchanges += (Exchange(said, self.label, results, turn.violations),)

@@ -25,7 +25,7 @@ from controller.agents.llm import Form, Query, ReasonerError, Reply, Served, Too
 from controller.agents.openai_config import OpenAiConfig
 from controller.agents.reasoner import OPENAI, ReasonerLabel
 from controller.agents.server import Server, size_told, too_long
-from controller.agents.survey import look_at, look_for_tools
+from controller.agents.survey import PREFLIGHT, look_at, look_for_tools
 
 DETAIL_CHARS = 300
 """Of what a server said of a failure."""
@@ -102,7 +102,7 @@ class OpenAiLlm:
             or (config.max_price is not None and spent.price >= config.max_price)
         ):
             return Reply(failure="budget")
-        known = None if config.cache is None else AnswerCache(config.cache)
+        known = None if config.cache is None or query.agent == PREFLIGHT else AnswerCache(config.cache)
         if known is not None and (found := known.find(query, config)) is not None:
             return found
         reply = self._tried(query)

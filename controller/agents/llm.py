@@ -148,8 +148,8 @@ class Reply:
     served: Served | None = None
     """Of a language model's."""
     menu: Mapping[str, Any] | None = None
-    """What was chosen from, where a question was turned into a choice on the way; as `Wanted.menu`, with the text that
-    was `asked` and the number that was `chosen`."""
+    """What was chosen from, where a question was turned into a choice on the way; as `Wanted.menu`, with the `system`
+    prompt and the text that was `asked`, and the number that was `chosen`."""
 
 
 class ReasonerError(Mistake, LookupError):

@@ -44,9 +44,9 @@ class Thought:
         """Virtual seconds until it may land."""
         return self.reply.thinking_s
 
-    def exchange(self, query: Query) -> dict[str, Any]:
-        """Question and reply as plain data, for the record."""
-        said = exchange(query, self.reply)
+    def exchange(self, query: Query, first: bool) -> dict[str, Any]:
+        """Question and reply as plain data, for the record. `first`: see `replay.exchange`."""
+        said = exchange(query, self.reply, first)
         return said if self.injected is None else {**said, "injected": self.injected}
 
 

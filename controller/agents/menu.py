@@ -14,7 +14,7 @@ from typing import Any, Generic
 import numpy as np
 
 from controller.agents.answers import Answer, Asker, ReasonedDecider
-from controller.agents.llm import Wanted
+from controller.agents.llm import Message, Wanted
 from controller.agents.prompts import render
 from controller.agents.shapes import schema_of
 from emulation.domain.actions import Choice, CommandT
@@ -149,6 +149,7 @@ class ChoosingDecider(ReasonedDecider[CommandT]):
         return Choice(option.command, reason, self.asker.thinking_s, self.asker.exchanges)
 
 
-def as_data(shown: Shown, asked: str, chosen: int | None) -> dict[str, Any]:
-    """A menu for the record, where a question was turned into one on the way."""
-    return {**(shown.wanted().menu or {}), "asked": asked, "chosen": chosen}
+def as_data(shown: Shown, messages: Sequence[Message], chosen: int | None) -> dict[str, Any]:
+    """A menu for the record, where a question was turned into one on the way: with what was said instead."""
+    system, asked = (m.content for m in messages)
+    return {**(shown.wanted().menu or {}), "system": system, "asked": asked, "chosen": chosen}

@@ -26,8 +26,11 @@ class ReplayMiss(ReasonerError):
     """The recorded run was never asked this; the message says what was."""
 
 
-def exchange(query: Query, reply: Reply) -> dict[str, Any]:
-    """One exchange as plain data, for the record. The question's last message stands for what was asked."""
+def exchange(query: Query, reply: Reply, first: bool) -> dict[str, Any]:
+    """One exchange as plain data, for the record. The question's last message stands for what was asked.
+
+    `first`: whether its agent's model has answered nothing before; with it stands the system prompt.
+    """
     said: dict[str, Any] = {
         "key": query.key(),
         "agent": query.agent,
@@ -41,13 +44,14 @@ def exchange(query: Query, reply: Reply) -> dict[str, Any]:
     }
     if query.wanted.form != "program":
         said["form"] = query.wanted.form
-    menu = query.wanted.menu if reply.menu is None else reply.menu
-    if menu is not None:
-        said["menu"] = dict(menu)
+    menu = dict((query.wanted.menu if reply.menu is None else reply.menu) or {})
+    system = query.messages[0].content if reply.menu is None else menu.pop("system", None)
+    if menu:
+        said["menu"] = menu
     if reply.served is not None:
         said["served"] = asdict(reply.served)
-        if (query.number, query.round) == (1, 0):
-            said["system"] = query.messages[0].content
+        if first and system is not None:
+            said["system"] = system
     return said
 
 
@@ -72,7 +76,8 @@ class Recorded(Strict):
     served: Served | None = None
     """How a language model came to it."""
     system: str | None = None
-    """The first message, of an agent's first question: those of its later questions are the same."""
+    """The first message that its model was sent, of the first question of an agent that a model was asked: those of
+    later ones are the same."""
 
 
 class ReplayLlm:
@@ -87,6 +92,8 @@ class ReplayLlm:
             self._forms.setdefault(role_of(one.agent), one.form)
             calls = tuple(ToolCall(*call) for call in one.calls)
             menu = one.menu if one.menu is not None and "asked" in one.menu else None
+            if menu is not None and one.system is not None:
+                menu = {**menu, "system": one.system}
             self._replies[one.key].append(
                 Reply(calls, one.text, one.thinking_s, one.failure, one.tokens, one.served, menu)
             )

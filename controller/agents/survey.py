@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from controller.agents.llm import Message, Query, Reply, Wanted
 from controller.agents.server import Server
 
+PREFLIGHT = "preflight"
+"""Who asks here. Never answered from a cache: it is the server that is looked at."""
 _READY: dict[str, Any] = {
     "type": "object",
     "properties": {"answer": {"type": "string", "enum": ["ready"]}},
@@ -85,7 +87,7 @@ def doubts(client: Asked) -> list[str]:
 def _reply(client: Asked, tools: Sequence[dict[str, Any]], must_call: bool = False) -> Reply | None:
     """What it answers to a small question; None where it is not there at present."""
     wanted = Wanted("free", _READY, must_call, answer_tokens=64)
-    reply = client.ask(Query("preflight", 1, 0, _ASKED, tuple(tools), wanted=wanted))
+    reply = client.ask(Query(PREFLIGHT, 1, 0, _ASKED, tuple(tools), wanted=wanted))
     return None if reply.failure not in (None, "length", "malformed_response") else reply
 
 

@@ -24,6 +24,8 @@ class AuditTrail:
         self._steered = steered
         self._reasoner = reasoner
         self._entries = 0
+        self._served = False
+        """Whether a language model has replied to any question."""
         self._records: list[DecisionRecord] = []
 
     @property
@@ -40,9 +42,11 @@ class AuditTrail:
         self, invocation: int, cause: str, thought: Thought, question: Query, void: str | None = None
     ) -> None:
         """The reasoner was asked and answered, or failed to; `void`: why nothing comes of it."""
+        said = thought.exchange(question, first=not self._served)
+        self._served = self._served or "served" in said
         self._write(
             cause,
-            {"invocation": invocation, "exchange": thought.exchange(question)},
+            {"invocation": invocation, "exchange": said},
             thought.reply.text,
             reasoner=self._reasoner,
             age_s=thought.thinking_s,

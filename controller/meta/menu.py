@@ -9,7 +9,7 @@ no menu.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -68,22 +68,21 @@ class MenuLlm:
             situation=query.messages[-1 - len(ruled_results(query))].content,
             options=shown.lines,
         )
-        inner = replace(
-            query, messages=(Message("system", render("choice_meta_system", role=ROLE)), Message("user", asked)),
-            tools=(), wanted=shown.wanted(),
-        )  # fmt: skip
-        reply = self._llm.ask(inner)
-        return self._taken(query, reply, shown, acts, asked)
+        said = (Message("system", render("choice_meta_system", role=ROLE)), Message("user", asked))
+        inner = replace(query, messages=said, tools=(), wanted=shown.wanted())
+        return self._taken(query, self._llm.ask(inner), shown, acts, said)
 
-    def _taken(self, query: Query, reply: Reply, shown: Shown, acts: list[_Act], asked: str) -> Reply:
+    def _taken(
+        self, query: Query, reply: Reply, shown: Shown, acts: list[_Act], said: Sequence[Message]
+    ) -> Reply:
         if reply.failure is not None:
-            return replace(reply, menu=as_data(shown, asked, None))
+            return replace(reply, menu=as_data(shown, said, None))
         try:
             answer = parse(reply.text, ChoiceAnswer)
         except ValueError:
-            return replace(reply, calls=(), failure="malformed_response", menu=as_data(shown, asked, None))
+            return replace(reply, calls=(), failure="malformed_response", menu=as_data(shown, said, None))
         if faults(len(acts))(answer):
-            return replace(reply, calls=(), failure="malformed_response", menu=as_data(shown, asked, None))
+            return replace(reply, calls=(), failure="malformed_response", menu=as_data(shown, said, None))
         act = acts[shown.order[answer.choice - 1]]
         calls = tuple(
             ToolCall(f"call-{query.number}-{query.round}-{i}", name, json.dumps(arguments))
@@ -93,7 +92,7 @@ class MenuLlm:
             reply,
             calls=calls,
             text=f"{act.told} ({reply.text.strip()})",
-            menu=as_data(shown, asked, answer.choice),
+            menu=as_data(shown, said, answer.choice),
         )
 
     def _acts(self, query: Query, ruled: Reply) -> list[_Act]:

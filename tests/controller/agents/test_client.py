@@ -291,6 +291,30 @@ def test_a_broken_file_of_the_cache_counts_as_none(tmp_path: Path) -> None:
     assert (reply.text, len(server.seen)) == (GOOD, 2)
 
 
+@pytest.mark.parametrize("folder", ["file/answers", "file"])
+def test_an_answer_that_cannot_be_kept_is_an_answer(
+    folder: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with client(lambda body, before: said(GOOD), cache=str(tmp_path / folder)) as (llm, server):
+        replies = [llm.ask(query()) for _ in range(2)]
+    assert [r.text for r in replies] == [GOOD] * 2
+    assert llm.account.spent.calls == len(server.seen) == 2
+    assert [r.message.split(" in ")[0] for r in caplog.records] == ["answers are not kept"]
+
+
+def test_a_look_at_a_server_is_never_answered_from_the_cache(tmp_path: Path) -> None:
+    """A key that was taken back since, or a schema that is not held to any more, is seen."""
+
+    def behave(body: dict[str, Any], before: int) -> Answered:
+        return refused(401, "no such key") if before else said('{"answer": "ready"}')
+
+    with client(behave, cache=str(tmp_path)) as (llm, _):
+        assert doubts(llm) == []
+        with pytest.raises(ReasonerError, match="401"):
+            doubts(llm)
+
+
 def test_further_fields_and_effort_are_sent_as_they_are_configured() -> None:
     config = {"extra_body": {"chat_template_kwargs": {"enable_thinking": False}}, "reasoning_effort": "low"}
     with client(lambda body, before: said(GOOD), **config) as (llm, server):

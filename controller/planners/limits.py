@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from controller.objective import Objective
 from controller.whatif import BelievedWorld, WhatIf
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.quantities import Fraction, Range

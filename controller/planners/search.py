@@ -17,7 +17,7 @@ import numpy as np
 
 from controller.belief import BeliefConfig
 from controller.capacity import Ints, RoleTable, role_table
-from controller.demand import DemandPrior
+from controller.demand import Demand, DemandPrior
 from controller.deployers.patterns import hungriest_first
 from controller.energy import above_idle_w
 from controller.objective import Objective

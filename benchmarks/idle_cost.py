@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,21 +19,12 @@ from typing import Any
 import orjson
 import psutil
 
+from benchmarks.actors import kind_of_actor
+
 SETTLES_S = 20.0
 """Wall seconds after which everything that a start brings with it is over."""
 LIMIT_S = 300.0
 """Wall seconds a testbed has to stand, or to be gone."""
-_OURS = {
-    "NodeCore": "node runtime",
-    "DeployerHost": "deployment agent",
-    "Recorder": "recorder",
-    "EventPlayer": "events",
-}
-_HOSTS = {
-    "PlannerHost": "planner",
-    "SchedulerHost": "prompt scheduler",
-    "ServeController": "Serve's controller",
-}
 _RAYS = {
     "log_monitor": "Ray's log monitor",
     "dashboard/dashboard": "Ray's dashboard",
@@ -82,11 +72,9 @@ def table(shares: list[tuple[str, float]]) -> str:
 
 def kind_of(command: str) -> str:
     """What a process is, by its command line."""
-    actor = re.match(r"ray::(\w+)", command)
-    if actor is not None and actor[1] == "ServeReplica":
-        return "gateway" if ":gateway" in command else "replica"
+    actor = kind_of_actor(command)
     if actor is not None:
-        return (_OURS | _HOSTS).get(actor[1], f"Ray's {actor[1]}")
+        return actor
     known = next((name for part, name in _RAYS.items() if part in command), None)
     return known or Path(command.split(" ", 1)[0]).name
 

@@ -124,7 +124,7 @@ def soak(folder: Path, seconds: float, share: float) -> tuple[str, Looks, list[s
     wrong += [] if met["answered"] else ["nothing was answered"]
     said = f"{seconds / 60:g} minutes at {rate:.0f} requests/s, {share:.0%} of the {capacity:.0f} measured: "
     said += ", ".join(f"{count} {what}" for what, count in sorted(met.items()))
-    return _table(said, found), looks, wrong
+    return page(said, found, wrong), looks, wrong
 
 
 def capacity_of(url: str) -> float:
@@ -193,9 +193,17 @@ def _scenario(path: Path, rate: float, seconds: float) -> Path:
     return path
 
 
-def _table(said: str, found: Sequence[Slope]) -> str:
+def page(said: str, found: Sequence[Slope], wrong: Sequence[str]) -> str:
+    """What the soak was, its verdict, and the table, in Markdown."""
+    verdict = (
+        f"**It failed**: {'; '.join(wrong)}."
+        if wrong
+        else "**It passed**: nothing failed, nothing of ours grows."
+    )
     lines = [
         "# What a testbed holds under constant load", "", f"{said}. By `python -m benchmarks.soak`.",
+        "", verdict,
+        f"A process of ours may grow by {GROWTH_MB:g} MB and {GROWTH_DESCRIPTORS:g} descriptors an hour.", "",
         f"{KEPT} of the record are kept, in segments of an eighth of that. After the first quarter: MB at its",
         "beginning and at its end, and the line through the looks of `soak.json` that fits best and may step once.",
         "Ray's own processes stand last and are not judged.", "",

@@ -80,9 +80,13 @@ class Bed:
         except subprocess.TimeoutExpired:
             return None
 
-    def down(self) -> int | None:
-        """Take it down as Ctrl-C would; the exit code of its owner, None if it had to be killed."""
+    def ask_down(self) -> None:
+        """Ask its owner to take it down, as Ctrl-C would; it takes its time."""
         self._owner.terminate()
+
+    def down(self) -> int | None:
+        """Take it down; the exit code of its owner, None if it had to be killed."""
+        self.ask_down()
         code = self.ended(60.0)
         if code is None:
             self._owner.kill()

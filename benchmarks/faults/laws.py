@@ -26,7 +26,7 @@ class Repetition:
     kind: str
     number: int
     landed: bool
-    """Whether the process was seen to be gone or stopped, or the disk to be full."""
+    """Whether the process was seen to be gone or stopped, the disk to be full, or the event to take effect."""
     answered: int = 0
     refused: int = 0
     """Told so in an answer of the server."""
@@ -39,7 +39,7 @@ class Repetition:
     duplicates: int = 0
     """More than once in the record."""
     recovery_s: float | None = None
-    """Wall seconds until all went well again; of a testbed that cannot survive, until nothing of it was left."""
+    """Wall seconds until all went well again; of a testbed that ends, until nothing of it was left."""
     left: int = 0
     """Processes that were there 15 s after the testbed had ended."""
     exit_code: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import random
@@ -9,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
@@ -22,6 +23,7 @@ from benchmarks.faults.kinds import Kind
 from benchmarks.faults.laws import Repetition, between, fate, fates, not_in_record, recovery_s
 from edgebed.runs.client_log import CLIENT_LOG
 from edgebed.runs.load_process import start_load, stop_load
+from edgebed.ui.steering.client import Control
 from serve_apps.testbed.processes import Process
 from workloads.load import ClientResult, client_log
 
@@ -36,6 +38,9 @@ STAYS_S = 20.0
 """Wall seconds of load after a machine is gone, until its processes and everybody else must have noticed."""
 BACK_S = 45.0
 """Wall seconds within which another process must have taken the place of one that was killed."""
+ENDING_S = (0.2, 3.0)
+"""Wall seconds after a testbed was asked to end, within which it is struck: what is in flight still ends, or the books
+are being closed."""
 GONE_S = 90.0
 """Wall seconds within which a testbed that cannot survive must have ended."""
 DISK_MB, DISK_MB_EACH = 8, 2
@@ -46,9 +51,9 @@ def run(kind: Kind, times: int, folder: Path) -> list[Repetition]:
     """All repetitions of a kind. Everything they write is under the folder, which is made anew."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    if kind.ends:
+    if kind.last:
         return [_ending(kind, number, folder / str(number)) for number in range(times)]
-    if kind.raylets:  # one that is gone stays away
+    if kind.wears:  # one that is gone stays away
         return [
             replace(_surviving(kind, 1, folder / str(number), number)[0], number=number)
             for number in range(times)
@@ -67,7 +72,7 @@ def _surviving(kind: Kind, times: int, folder: Path, first: int = 0) -> list[Rep
                 landed = _strike(kind, bed, first + number)
                 over_s = time.time() - t0_wall
                 _within(BACK_S, lambda over_s=over_s: _answers_since(bed, over_s) or not bed.owner.alive())
-                time.sleep(STAYS_S if kind.raylets else APART_S)
+                time.sleep(STAYS_S if kind.wears else APART_S)
                 marks.append((began_s, landed))
                 if not bed.owner.alive():
                     break  # it should have survived
@@ -104,6 +109,9 @@ def _ending(kind: Kind, number: int, folder: Path) -> Repetition:
     with _loaded(bed, LEAD_S + WARM_S + 60.0, own=kind.compares) as t0_wall:
         struck = time.monotonic()
         from_s = time.time() - t0_wall
+        if kind.at_end:
+            bed.ask_down()
+            time.sleep(random.Random(f"{kind.name} {number}").uniform(*ENDING_S))
         landed = _strike(kind, bed, number)
         code = bed.ended(GONE_S)
         while time.monotonic() < struck + GONE_S and bed.find(""):
@@ -133,6 +141,8 @@ def _strike(kind: Kind, bed: Bed, number: int) -> bool:
     """Do it, see that it landed, undo it; true if it did. Which process is drawn from the kind and the repetition."""
     if kind.action == "fill":
         return _fill(bed.layout.root, kind.hold_s)
+    if kind.action == "inject":
+        return asyncio.run(_injected(bed.url, kind.event, kind.hold_s))
     found = bed.find(kind.target)
     if kind.target.startswith("/raylet/"):
         found = found[1:] if kind.raylets else found[:1]  # the head's was started first
@@ -143,9 +153,25 @@ def _strike(kind: Kind, bed: Bed, number: int) -> bool:
         return _stop(victim, kind.hold_s)
     victim.send(signal.SIGKILL)
     landed = _within(5.0, lambda: not victim.alive())
-    if not kind.ends and not kind.raylets:
+    if not kind.last and not kind.wears:
         _within(BACK_S, lambda: len(bed.find(kind.target)) >= len(found) or not bed.owner.alive())
     return landed
+
+
+async def _injected(url: str, event: Mapping[str, object], hold_s: float) -> bool:
+    """Have the testbed play an event, as `edgebed inject` does, and wait until it is over; true if it took effect.
+
+    Its clock is the wall's: the testbed's scenario has speedup 1.
+    """
+    async with Control(url) as control:
+        number = await control.inject(event, hold_s)
+        until_s = time.monotonic() + hold_s + BACK_S
+        while time.monotonic() < until_s:
+            entry = next(e for e in (await control.events()).events if e.event == number)
+            if entry.state in ("over", "missed"):
+                return entry.onset_s is not None
+            await asyncio.sleep(LOOK_S)
+    return False
 
 
 def _stop(victim: Process, hold_s: float) -> bool:

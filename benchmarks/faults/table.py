@@ -59,8 +59,8 @@ def _page(rows: Sequence[Sequence[str]]) -> str:
         "",
         "20 requests per second from the project's own load generator, two emulated nodes, fixed seeds. `dropped`:",
         "told by a connection that broke; `unanswered`: told nothing; `lost`: answered, and not in the record.",
-        "Recovery: until all is answered again; of a testbed that cannot survive, until nothing of it is left. By",
-        "`make bench-faults`.",
+        "Recovery: until all is answered again; of a testbed that cannot survive, or was ending, until nothing of it",
+        "is left. By `make bench-faults`.",
         "",
     ]
     lines = [f"| {' | '.join(_HEADS)} |", f"|{'|'.join('---' for _ in _HEADS)}|"]

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 
 from benchmarks.faults import table
+from benchmarks.faults.bed import SCENARIO
 from benchmarks.faults.kinds import KINDS
 from benchmarks.faults.laws import Fate, Repetition, between, broken, fate, not_in_record, recovery_s
+from edgebed.ui.steering.client import checked_event
+from emulation.domain.scenario import check_event
+from emulation.files import load_scenario
 from workloads.failures import BROKEN_OFF
 from workloads.load import ClientResult
 
@@ -103,5 +107,28 @@ def test_the_files_are_read_as_they_were_written(tmp_path: Path, monkeypatch: py
 
 def test_every_kind_says_what_it_needs() -> None:
     for kind in KINDS.values():
-        assert kind.target or kind.action == "fill"
+        assert bool(kind.target) == (kind.action in ("kill", "stop"))
+        assert bool(kind.event) == (kind.action == "inject")
         assert (kind.hold_s > 0) == (kind.action != "kill")
+
+
+def test_what_is_injected_is_an_event_of_the_testbed() -> None:
+    scenario = load_scenario(str(SCENARIO))
+    injected = [checked_event(kind.event, kind.hold_s) for kind in KINDS.values() if kind.event]
+    assert {event.kind for event in injected} >= {"leave", "drain", "node_kill", "link_delay", "link_loss"}
+    for event in injected:
+        check_event(event, scenario.testbed, "event")
+
+
+@pytest.mark.parametrize(
+    "who", ["gateway", "one-of-two-gateways", "owner", "head-raylet", "worker-raylet", "events"]
+)
+@pytest.mark.parametrize("how", ["kill", "stop"])
+def test_whoever_can_die_can_also_stand_still(who: str, how: str) -> None:
+    assert KINDS[f"{who}-{how}"].action == how
+
+
+def test_faults_are_also_struck_while_a_run_ends() -> None:
+    at_end = [kind for kind in KINDS.values() if kind.at_end]
+    assert {kind.name.partition("-")[0] for kind in at_end} >= {"recorder", "gateway"}
+    assert all(kind.last and not kind.ends for kind in at_end), "one that was asked to end may end with 0"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.soak import Look, slopes
+from benchmarks.actors import ACTORS
+from benchmarks.idle_cost import kind_of
+from benchmarks.soak import RESULT, Look, page, slopes
 
 GATEWAY, AGENT, LATE = (1, "gateway"), (2, "Ray's agent"), (3, "replica")
 
@@ -48,3 +50,21 @@ def test_one_step_is_no_growth_and_many_are(steps: int, grows: bool) -> None:
     found = slopes([(at_s, {GATEWAY: (mb, 40)}) for (at_s, _), mb in zip(looks(), held, strict=True)], 0.0)[0]
     assert (found.first_mb, found.last_mb) == (100.0, 130.0)
     assert found.grows == grows
+
+
+def test_every_actor_of_ours_is_judged() -> None:
+    commands = [f"ray::{cls.__name__}.work" for cls in ACTORS]
+    hour: list[tuple[float, Look]] = [
+        (60.0 * m, {(pid, kind_of(c)): (100.0 + m, 9) for pid, c in enumerate(commands)}) for m in range(61)
+    ]
+    assert {slope.kind for slope in slopes(hour, 0.25) if slope.grows} == set(ACTORS.values())
+
+
+def test_the_page_says_its_verdict() -> None:
+    found = slopes(looks(), 0.25)
+    assert "**It failed**: gateway (1) grows." in page("said", found, ["gateway (1) grows"])
+    assert "**It passed**" in page("said", found, [])
+
+
+def test_the_committed_page_says_its_verdict() -> None:
+    assert "**It failed**" in RESULT.read_text() or "**It passed**" in RESULT.read_text()

@@ -30,7 +30,7 @@ ABOUT = "about"
 """Name of the array whose bytes are the provenance as JSON."""
 _MOST_BYTES = 4_000_000
 Count = Annotated[int, Range(0, 10**12)]
-CpuSeconds = Annotated[float, Range(0, 10**9, "s")]
+Seconds = Annotated[float, Range(0, 10**9, "s")]
 
 
 class Trained(Strict):
@@ -46,8 +46,10 @@ class Trained(Strict):
     episodes: Count
     steps: Count
     """Slots that were played."""
-    cpu_s: CpuSeconds
+    cpu_s: Seconds
     """Processor seconds of the training, all its processes together."""
+    wall_s: Seconds | None = None
+    """Wall seconds of it, whatever else the machine did; None: not measured."""
     edgebed: SomeLine
     note: Note = ""
 

@@ -61,12 +61,20 @@ def drl(
             help="Folder for weights and learning curve. By default a new one, `runs/drl-<time>`.",
         ),
     ] = None,
+    every: Annotated[
+        int,
+        typer.Option(
+            "--save-every", min=1, max=1_000_000,
+            help="After how many episodes what was learned so far is written, so that a training that is killed "
+            "leaves that.",
+        ),
+    ] = 10,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Train the agents of scheme DRL: routing by MAPPO, deployment by deep Q-learning."""
     check_extra()
-    from edgebed.rl.training import Training, train, write_training
+    from edgebed.rl.training import Training, train, write_learned, write_training
     from emulation.files import load_scenario
 
     training = Training(load_scenario(scenario), episodes, seed)
@@ -80,6 +88,8 @@ def drl(
 
         def tell(point: Played) -> None:
             bar.update(point.episode + 1, _figures(point))
+            if (point.episode + 1) % every == 0:
+                write_learned(training, where)
 
         try:
             train(training, tell)

@@ -70,7 +70,7 @@ class Training:
         about = Trained(
             scenario=self.scenario.name, seed=self.seed, first_world=FIRST_WORLD, episodes=len(self.curve),
             steps=last.steps if last else 0, cpu_s=round(last.cpu_s, 1) if last else 0.0,
-            edgebed=edgebed_version(),
+            wall_s=round(last.wall_s, 1) if last else 0.0, edgebed=edgebed_version(),
         )  # fmt: skip
         return Checkpoint(self.weights, about)
 
@@ -127,13 +127,22 @@ def _nothing_learned(scenario: Scenario, tier: str, episodes: int) -> str:
     )
 
 
-def write_training(training: Training, folder: Path) -> list[Path]:
-    """Write `drl.npz` (weights), `curve.json` (figures) and `curve.png` (a plot); returns them. Raises `OSError`."""
-    from edgebed.rl.curve import draw
+def write_learned(training: Training, folder: Path) -> list[Path]:
+    """Write `drl.npz` (weights) and `curve.json` (figures), each whole or not at all, in place of earlier ones.
 
+    Returns them. Raises `OSError`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    weights, figures, plot = (folder / name for name in ("drl.npz", "curve.json", "curve.png"))
+    weights, figures = folder / "drl.npz", folder / "curve.json"
     write_checkpoint(weights, training.checkpoint())
     write_whole(figures, orjson.dumps(training.curve, option=orjson.OPT_INDENT_2))
-    write_whole(plot, draw(training.curve))
-    return [weights, figures, plot]
+    return [weights, figures]
+
+
+def write_training(training: Training, folder: Path) -> list[Path]:
+    """As `write_learned`, and `curve.png` (a plot)."""
+    from edgebed.rl.curve import draw
+
+    files = [*write_learned(training, folder), folder / "curve.png"]
+    write_whole(files[-1], draw(training.curve))
+    return files

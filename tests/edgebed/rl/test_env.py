@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 pytest.importorskip("pettingzoo", reason="the libraries of training are not installed")
@@ -195,3 +196,34 @@ def test_a_scenario_that_teaches_nothing_is_refused_before_weights_are_written()
 
     with pytest.raises(ConfigError, match=r"slots 3: deployment learned nothing in 1 episodes"):
         train(Training(small(slots=3), 4, 0), lambda point: None)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_a_training_that_is_killed_leaves_what_it_had_learned_and_how_long_that_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgebed.commands.train import drl
+    from edgebed.rl import training
+
+    played: list[int] = []
+    write = training.write_learned
+
+    def until_killed(learned: Any, folder: Path) -> list[Path]:
+        files = write(learned, folder)
+        played.append(len(learned.curve))
+        if len(played) == 2:
+            raise OSError("killed")
+        return files
+
+    monkeypatch.setattr(training, "write_learned", until_killed)
+    scenario = tmp_path / "small.yaml"
+    scenario.write_text(small(slots=8).model_dump_json())
+    with pytest.raises(OSError, match="killed"):
+        drl(str(scenario), episodes=10, folder=tmp_path / "out", every=2, quiet=True)
+    assert played == [2, 4]
+    about = read_checkpoint(tmp_path / "out" / "drl.npz").about
+    assert about.episodes == 4
+    assert about.wall_s is not None
+    assert about.wall_s > 0.0
+    assert len(orjson.loads((tmp_path / "out" / "curve.json").read_bytes())) == 4

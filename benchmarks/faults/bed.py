@@ -9,8 +9,10 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Self
 
 from benchmarks.faults.kinds import Kind
+from edgebed.runs.client_log import CLIENT_LOG
 from edgebed.runs.layout import Layout
 from edgebed.runs.recover import recover
 from emulation.domain.records import RequestRecord
@@ -61,10 +63,25 @@ class Bed:
         self.owner: Process = owner
         self.url = self._wait(kind)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave nothing of it, whatever went wrong with whoever looked at it."""
+        if self._owner.poll() is None:
+            self._owner.kill()
+            self._owner.wait()
+        end_marked(self.owner.name)
+
     @property
     def run_folder(self) -> Path:
         """Where its record is."""
         return self.layout.run_folder(SCHEME, 0)
+
+    @property
+    def log(self) -> Path:
+        """Where whoever loads it from outside writes its log."""
+        return self.folder / CLIENT_LOG
 
     def find(self, pattern: str) -> list[Process]:
         """Its processes whose command line matches, oldest first."""

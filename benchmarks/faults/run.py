@@ -31,6 +31,8 @@ RATE_PER_S = 20
 SEED = 1
 LEAD_S = 4.0
 """Wall seconds in which the load generator starts."""
+STARTS_S = 60.0
+"""Wall seconds more that it may take on a busy machine; what it should have sent by then it sends at once."""
 WARM_S = 2.0
 APART_S = 6.0
 """Wall seconds from the end of a fault to the next one, at least."""
@@ -63,8 +65,7 @@ def run(kind: Kind, times: int, folder: Path) -> list[Repetition]:
 
 def _surviving(kind: Kind, times: int, folder: Path, first: int = 0) -> list[Repetition]:
     length_s = LEAD_S + WARM_S + times * (kind.hold_s + APART_S + 2 * BACK_S)
-    with _disk(kind, folder, DISK_MB + times * DISK_MB_EACH):
-        bed = Bed(folder, kind)
+    with _disk(kind, folder, DISK_MB + times * DISK_MB_EACH), Bed(folder, kind) as bed:
         marks: list[tuple[float, bool]] = []
         with _loaded(bed, length_s) as t0_wall:
             for number in range(times):
@@ -79,7 +80,7 @@ def _surviving(kind: Kind, times: int, folder: Path, first: int = 0) -> list[Rep
         survived = bed.owner.alive()
         code = bed.down()
         left = bed.left_over()
-        log = client_log(bed.folder / CLIENT_LOG)
+        log = client_log(bed.log)
         done, twice = bed.recorded()
     found = []
     ends_s = [*(from_s for from_s, _ in marks[1:]), inf]
@@ -98,36 +99,40 @@ def _surviving(kind: Kind, times: int, folder: Path, first: int = 0) -> list[Rep
 
 def _answers_since(bed: Bed, over_s: float) -> bool:
     """Whether the last request that ended was answered, and sent after this second of the log."""
-    last = client_log(bed.folder / CLIENT_LOG)[-1]
+    last = client_log(bed.log)[-1]
     return last.sent_s is not None and last.sent_s > over_s and fate(last) == "answered"
 
 
 def _ending(kind: Kind, number: int, folder: Path) -> Repetition:
-    bed = Bed(
-        folder, kind, _short_scenario(folder.with_name(f"{number}.yaml")) if kind.compares else SCENARIO
-    )
-    with _loaded(bed, LEAD_S + WARM_S + 60.0, own=kind.compares) as t0_wall:
-        struck = time.monotonic()
-        from_s = time.time() - t0_wall
-        if kind.at_end:
-            bed.ask_down()
-            time.sleep(random.Random(f"{kind.name} {number}").uniform(*ENDING_S))
-        landed = _strike(kind, bed, number)
-        code = bed.ended(GONE_S)
-        while time.monotonic() < struck + GONE_S and bed.find(""):
-            time.sleep(LOOK_S)
-        gone_s = time.monotonic() - struck
-        time.sleep(1.0)
-    if code is None:
-        bed.down()
-    left = bed.left_over()
-    log = client_log((bed.run_folder if kind.compares else bed.folder) / CLIENT_LOG)
-    done, twice = bed.recorded()
-    row = _counted(kind, number, landed, between(log, from_s, inf))
-    recovery = gone_s if code is not None and not left else None
-    return replace(
-        row, recovery_s=recovery, lost=not_in_record(log, done), duplicates=twice, left=left, exit_code=code
-    )
+    scenario = _short_scenario(folder.with_name(f"{number}.yaml")) if kind.compares else SCENARIO
+    with Bed(folder, kind, scenario) as bed:
+        with _loaded(bed, LEAD_S + WARM_S + 60.0, own=kind.compares) as t0_wall:
+            struck = time.monotonic()
+            from_s = time.time() - t0_wall
+            if kind.at_end:
+                bed.ask_down()
+                time.sleep(random.Random(f"{kind.name} {number}").uniform(*ENDING_S))
+            landed = _strike(kind, bed, number)
+            code = bed.ended(GONE_S)
+            while time.monotonic() < struck + GONE_S and bed.find(""):
+                time.sleep(LOOK_S)
+            gone_s = time.monotonic() - struck
+            time.sleep(1.0)
+        if code is None:
+            bed.down()
+        left = bed.left_over()
+        log = client_log(bed.run_folder / CLIENT_LOG if kind.compares else bed.log)
+        done, twice = bed.recorded()
+        row = _counted(kind, number, landed, between(log, from_s, inf))
+        recovery = gone_s if code is not None and not left else None
+        return replace(
+            row,
+            recovery_s=recovery,
+            lost=not_in_record(log, done),
+            duplicates=twice,
+            left=left,
+            exit_code=code,
+        )
 
 
 def _counted(kind: Kind, number: int, landed: bool, results: list[ClientResult]) -> Repetition:
@@ -222,9 +227,10 @@ def _loaded(bed: Bed, length_s: float, own: bool = False) -> Iterator[float]:
         return
     t0_wall = time.time() + LEAD_S
     scenario = _scenario(bed.folder / "load.yaml", length_s)
-    load = start_load(scenario, SEED, bed.url, t0_wall, 1.0, bed.folder / CLIENT_LOG)
+    load = start_load(scenario, SEED, bed.url, t0_wall, 1.0, bed.log)
     try:
         time.sleep(LEAD_S + WARM_S)
+        _within(STARTS_S, lambda: bed.log.exists() and bed.log.stat().st_size > 0)
         yield t0_wall
     finally:
         stop_load(load)

@@ -79,10 +79,11 @@ test-pure: test-fast ## the same as test-fast, uncompiled on purpose
 test-fast: $(MODELS) ## run the tests that need no Ray cluster and take less than a second
 	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui and not slow'
 
-# As root it brings up machines of namespaces, which are entered by SSH; the rest needs nobody's rights. RUNLEVEL keeps
+# As root it brings up machines of namespaces, which are entered by SSH; what is missing is a failure. RUNLEVEL keeps
 # the package from starting an sshd of this machine.
 .PHONY: test-cluster
-test-cluster: setup ## `ray up` over SSH, and nodes that are killed; some 10 minutes, wants root
+test-cluster: export EDGEBED_TEST_CLUSTER := 1
+test-cluster: setup ## `ray up` over SSH, and nodes that are killed; some 10 minutes, needs root
 	@for program in /usr/sbin/sshd ssh rsync ip pkill; do \
 		command -v $$program >/dev/null && continue; \
 		[ "$$(id -u)" = 0 ] || { echo "$$program is missing: apt-get install $(MACHINES)" >&2; break; }; \

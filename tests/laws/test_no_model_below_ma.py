@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from math import sqrt
-from statistics import mean, stdev
+from collections.abc import Mapping, Sequence
+from statistics import mean
 
 import pytest
 
@@ -12,11 +12,13 @@ from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
 
 SEEDS = range(3)
-DOUBT = 2.0
-"""Standard errors of the mean of the pairs by which a model may lie below: less than that is chance."""
+TOLERANCE = 0.01
+"""By which the mean of the pairs may lie below, however much they differ: a request in a hundred. Over
+twelve seeds it was 0 or above for all (docs/explanation/admission.md)."""
+Shares = Mapping[tuple[str, str], float]
 
 
-def shares(scenario: Scenario, scheme: str, seed: int) -> dict[tuple[str, str], float]:
+def shares(scenario: Scenario, scheme: str, seed: int) -> Shares:
     """(model, figure) to the share of its requests, or of their prompts, that were served in time."""
     run = simulate_in_memory(scenario, scheme, seed)
     found: dict[tuple[str, str], float] = {}
@@ -33,9 +35,28 @@ def shares(scenario: Scenario, scheme: str, seed: int) -> dict[tuple[str, str], 
 def test_no_model_has_less_by_fused_than_by_ma_on_the_same_requests(name: str) -> None:
     scenario = load_scenario(name)
     pairs = [(shares(scenario, "fused", seed), shares(scenario, "MA", seed)) for seed in SEEDS]
-    below = {}
+    assert below(pairs) == {}
+
+
+def below(pairs: Sequence[tuple[Shares, Shares]]) -> dict[tuple[str, str], str]:
+    """What has less under ours than under the least, in words; pairs of ours and the least, seed by seed."""
+    found = {}
     for figure in pairs[0][0]:
         gaps = [ours[figure] - least[figure] for ours, least in pairs]
-        if mean(gaps) < -DOUBT * stdev(gaps) / sqrt(len(gaps)):
-            below[figure] = f"{mean(gaps):+.3f} with a spread of {stdev(gaps):.3f}"
-    assert below == {}
+        if mean(gaps) < -TOLERANCE:
+            found[figure] = f"{mean(gaps):+.3f}: {', '.join(f'{gap:+.3f}' for gap in gaps)}"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("gaps", "falls"),
+    [
+        ([0.0, -0.05, -0.10], True),
+        ([-0.011, -0.011, -0.011], True),
+        ([0.02, -0.03, 0.0], False),
+        ([0.1, 0.2, 0.1], False),
+    ],
+)
+def test_a_loss_is_seen_however_much_the_seeds_differ(gaps: list[float], falls: bool) -> None:
+    sd = ("sd", "success")
+    assert (sd in below([({sd: 0.5 + gap}, {sd: 0.5}) for gap in gaps])) == falls

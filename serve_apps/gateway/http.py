@@ -13,7 +13,6 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
@@ -31,6 +30,10 @@ CHALLENGE = ((b"www-authenticate", b'Bearer realm="edgebed"'),)
 """What an answer 401 says of how to ask."""
 BRIEF_BYTES = 64 * 1024
 """A body up to this size is read by the event loop itself; a larger one by a thread."""
+BRIEF_VALUES = 4096
+"""So is one that has not more values than this."""
+OBJECT_VALUES = 8
+"""As so many values an object counts: made up of nothing but `{}` a body takes 150 times its size in memory."""
 JSON_VALUES = 500_000
 """Most values in a body, where the server says nothing else (`HttpSettings.values`)."""
 _TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([,\[{])', re.S)
@@ -99,16 +102,16 @@ class Exchange:
         return given is not None and hmac.compare_digest(given, secret.value.encode())
 
     async def parsed(self, read: Callable[[bytes], T]) -> T:
-        """What `read` makes of the body, which is JSON; a large one is read by a thread: the loop goes on meanwhile.
+        """What `read` makes of the body, which is JSON; one that takes long is read by a thread: the loop goes on.
 
         Raises `HttpError` 415 for a body that says it is something else, 413 for one of too many values, `ClientLeft`
         if the client left.
         """
         self._check_kind()
         raw = await self._body()
-        if len(raw) <= BRIEF_BYTES:
-            return read(raw)
         most = self.scope.get("state", {}).get("json_values", JSON_VALUES)
+        if len(raw) <= BRIEF_BYTES and not has_more_values(raw, min(BRIEF_VALUES, most)):
+            return read(raw)
 
         def bounded() -> T:
             if has_more_values(raw, most):
@@ -265,10 +268,16 @@ def answer_id(given: bytes | None) -> bytes:
 
 
 def has_more_values(raw: bytes, most: int) -> bool:
-    """Whether a JSON text has more values than this: what it costs to read goes by their number."""
-    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) < most:
+    """Whether a JSON text has more values than this, an object being `OBJECT_VALUES`: what it costs to read goes by
+    their number."""
+    if raw.count(b",") + raw.count(b"[") + OBJECT_VALUES * raw.count(b"{") <= most:
         return False
-    return next(islice((found for found in _TOKENS.finditer(raw) if found[1]), most, None), None) is not None
+    count = 0
+    for found in _TOKENS.finditer(raw):
+        count += OBJECT_VALUES if found[1] == b"{" else found[1] is not None
+        if count > most:
+            return True
+    return False
 
 
 def sse(payload: dict[str, Any]) -> bytes:

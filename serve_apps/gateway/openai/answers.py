@@ -19,7 +19,7 @@ def prompt_tokens(ask: Ask, answer: Answer) -> int:
 
 
 def whole(
-    asked: Asked[Any], answer: Answer, prefix: str, kind: str, said: Iterable[dict[str, Any]]
+    asked: Asked, answer: Answer, prefix: str, kind: str, said: Iterable[dict[str, Any]]
 ) -> dict[str, Any]:
     """An answer with one choice for each of `said`; `prefix` is that of its id."""
     choices = [_choice(i, fields, finish_reason(answer, asked.ask, i)) for i, fields in enumerate(said)]
@@ -27,7 +27,7 @@ def whole(
 
 
 async def chunks(
-    asked: Asked[Any],
+    asked: Asked,
     items: AsyncIterator[Delta | Answer],
     prefix: str,
     kind: str,
@@ -59,7 +59,7 @@ async def chunks(
             yield b"data: [DONE]\n\n"
 
 
-def _head(asked: Asked[Any], prefix: str, kind: str) -> dict[str, Any]:
+def _head(asked: Asked, prefix: str, kind: str) -> dict[str, Any]:
     request = asked.request
     return {
         "id": f"{prefix}-{request.id}",

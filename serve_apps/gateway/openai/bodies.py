@@ -1,4 +1,10 @@
-"""What the bodies of the endpoints share. Unknown fields are ignored, wrong types refused; see `fields.py`."""
+"""What the bodies of the endpoints share. Unknown fields are ignored, wrong types refused; see `fields.py`.
+
+Three bytes of a body (`{},`) may become an object of 500 in memory, and a complaint of 1,000. So every list and every
+object has a bound and is read no further than to its first mistake, all values of a body are counted
+(`http.has_more_values`), and nothing of a body is kept but what an answer needs (`Form.again`). A text takes as much as
+its bytes in the body, or four times that; those are counted by the server.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from emulation.domain.one_request import MOST_ANSWER_TOKENS, MOST_ANSWERS
 from serve_apps.gateway.openai.fields import IGNORED, Only
@@ -15,6 +21,8 @@ from serve_apps.wire.ask import Ask, BadAsk, Sampling
 
 MAX_CHOICES = MOST_ANSWERS
 MAX_TOKENS = MOST_ANSWER_TOKENS
+MOST_ITEMS = 1024
+"""Of a list, and names of an object, where nothing else bounds them."""
 MOST_WORDS = 1_048_576
 """Tokens of all answers to one request: so much text is held at once."""
 MOST_PROMPT = 1_048_576
@@ -38,13 +46,22 @@ def writable(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _few_pairs(value: Any) -> Any:
+    """Before each of them is looked at: thousands of mistakes would be thousands of complaints."""
+    if isinstance(value, dict) and len(value) > MOST_PAIRS:
+        raise ValueError(f"{len(value)} pairs, at most {MOST_PAIRS}")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_printable)]
+Few = Field(max_length=MOST_ITEMS, fail_fast=True)
+"""Of a list that has no bound of its own."""
 Count = Annotated[int, Field(ge=1, le=MAX_CHOICES)]
 Limit = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
-Stop = Text | Annotated[list[Text], Field(max_length=4)]
+Stop = Text | Annotated[list[Text], Field(max_length=4, fail_fast=True)]
 """Where an answer ends; OpenAI's API takes up to four."""
-Anything = Annotated[dict[str, Any], AfterValidator(writable)]
+Anything = Annotated[dict[str, Any], Field(max_length=MOST_ITEMS), AfterValidator(writable)]
 """An object nobody looks into."""
 
 
@@ -174,9 +191,10 @@ class Tool(Shape):
     type: Text
 
 
-Tools = Annotated[list[Tool], Field(max_length=1024)]
+Tools = Annotated[list[Tool], Few]
 ToolChoice = Annotated[Any, Only("no tool is ever called, so none can be required", "auto", "none")]
-Metadata = Annotated[dict[str, str], Field(max_length=16)]
+MOST_PAIRS = 16
+Metadata = Annotated[dict[str, str], Field(max_length=MOST_PAIRS), BeforeValidator(_few_pairs)]
 
 
 def words(texts: list[str]) -> int:

@@ -11,6 +11,7 @@ from serve_apps.gateway.openai.answers import chunks, whole
 from serve_apps.gateway.openai.bodies import (
     Anything,
     ChoicesBody,
+    Few,
     Limit,
     Metadata,
     Text,
@@ -28,11 +29,11 @@ from serve_apps.wire.messages import Answer, Delta
 class ChatBody(ChoicesBody):
     """`POST /v1/chat/completions`."""
 
-    messages: list[Message] = Field(min_length=1, max_length=2048)
+    messages: list[Message] = Field(min_length=1, max_length=2048, fail_fast=True)
     max_completion_tokens: Limit | None = None
     response_format: TextFormat | None = None
     tools: Annotated[Tools | None, IGNORED] = None
-    functions: Annotated[list[Anything] | None, IGNORED] = None
+    functions: Annotated[Annotated[list[Anything], Few] | None, IGNORED] = None
     tool_choice: ToolChoice = None
     function_call: ToolChoice = None
     parallel_tool_calls: Annotated[bool | None, IGNORED] = None
@@ -61,14 +62,14 @@ class ChatBody(ChoicesBody):
         return conversation(self, turns, limit, self.n or 1, limited_in=limited_in)
 
 
-def chat_completion(asked: Asked[ChatBody], answer: Answer) -> dict[str, Any]:
+def chat_completion(asked: Asked, answer: Answer) -> dict[str, Any]:
     """The answer in one piece; captions are one message, a line each."""
     texts = answer.texts if asked.ask.images == 0 else ("\n".join(answer.texts),)
     said = [{"message": {"role": "assistant", "content": text, "refusal": None}} for text in texts]
     return whole(asked, answer, "chatcmpl", "chat.completion", said)
 
 
-def _events(asked: Asked[ChatBody], items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
+def _events(asked: Asked, items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
     return chunks(
         asked,
         items,

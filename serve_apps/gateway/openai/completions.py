@@ -17,8 +17,8 @@ from serve_apps.wire.messages import Answer, Delta
 MOST_TOKENS = 1_000_000
 """Of one prompt that is given as tokens."""
 Token = Annotated[int, Field(ge=0, lt=2**31)]
-Tokens = Annotated[list[Token], Field(min_length=1, max_length=MOST_TOKENS)]
-Most = Field(min_length=1, max_length=MAX_CHOICES)
+Tokens = Annotated[list[Token], Field(min_length=1, max_length=MOST_TOKENS, fail_fast=True)]
+Most = Field(min_length=1, max_length=MAX_CHOICES, fail_fast=True)
 
 
 def _kind(value: Any) -> str:
@@ -76,11 +76,11 @@ class CompletionBody(ChoicesBody):
         return [p if isinstance(p, str) else tuple(p) for p in given]
 
 
-def _whole(asked: Asked[CompletionBody], answer: Answer) -> dict[str, Any]:
+def _whole(asked: Asked, answer: Answer) -> dict[str, Any]:
     return whole(asked, answer, "cmpl", "text_completion", [{"text": text} for text in answer.texts])
 
 
-def _events(asked: Asked[CompletionBody], items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
+def _events(asked: Asked, items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
     kind = "text_completion"
     return chunks(asked, items, "cmpl", kind, lambda text: {"text": text}, opening=None, ending={"text": ""})
 

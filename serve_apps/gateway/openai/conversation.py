@@ -13,7 +13,16 @@ import orjson
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from serve_apps.gateway.openai.bodies import MAX_CHOICES, Anything, GeneratedBody, Shape, Text, words
+from serve_apps.gateway.openai.bodies import (
+    MAX_CHOICES,
+    MOST_ITEMS,
+    Anything,
+    Few,
+    GeneratedBody,
+    Shape,
+    Text,
+    words,
+)
 from serve_apps.wire.ask import Ask, BadAsk
 
 _PICTURE_HEAD = re.compile(r"data:image/(?:png|jpe?g|webp|gif)(;[^;,]*)*;base64", re.I)
@@ -88,7 +97,8 @@ def _is_text(value: Any) -> str:
 
 
 Content = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[list[Part], Field(min_length=1), Tag("parts")],
+    Annotated[Text, Tag("text")]
+    | Annotated[list[Part], Field(min_length=1, max_length=MOST_ITEMS, fail_fast=True), Tag("parts")],
     Discriminator(_is_text),
 ]
 
@@ -128,7 +138,7 @@ class Message(Shape):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     name: Text | None = None
     tool_call_id: Text | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: Annotated[list[Call], Few] | None = None
     function_call: Anything | None = None
     refusal: Text | None = None
     audio: Anything | None = None

@@ -19,6 +19,7 @@ from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_sc
 
 UNSUPPORTED = "unsupported_value"
 NO_JSON = "invalid_json"
+MOST_UNKNOWN = 1024
 LONGEST_NAME = 80
 """Characters of a client's own name that are said again in an error."""
 
@@ -89,8 +90,10 @@ def not_json(raw: bytes) -> Complaint | None:
 
 
 def misplaced(body: BaseModel, elsewhere: Iterable[str]) -> Complaint | None:
-    """The first field of a body that only other bodies know, if there is one."""
+    """The first field of a body that only other bodies know, if there is one; or that there are far too many."""
     given, others = body.model_extra or {}, set(elsewhere)
+    if len(given) > MOST_UNKNOWN:
+        return Complaint(f"{len(given)} fields that are unknown, at most {MOST_UNKNOWN}", None, UNSUPPORTED)
     for name, value in given.items():
         if name in others and value is not None:
             return Complaint(f"{name}: this endpoint has no such field; leave it out", name, UNSUPPORTED)

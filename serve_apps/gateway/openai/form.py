@@ -25,12 +25,17 @@ BodyT = TypeVar("BodyT", bound=Body)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked(Generic[BodyT]):
+class Asked:
     """What an answer is written for."""
 
     request: Request
     ask: Ask
-    body: BodyT
+    again: dict[str, Any]
+    """What of the body is said again; the rest is not kept while the request is served."""
+
+
+def _nothing(_body: Any) -> dict[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +45,12 @@ class Form(Generic[BodyT]):
     path: str
     summary: str
     body: type[BodyT]
-    whole: Callable[[Asked[BodyT], Answer], dict[str, Any]]
+    whole: Callable[[Asked, Answer], dict[str, Any]]
     """The answer in one piece."""
-    events: Callable[[Asked[BodyT], AsyncIterator[Delta | Answer]], AsyncGenerator[bytes]] | None = None
+    events: Callable[[Asked, AsyncIterator[Delta | Answer]], AsyncGenerator[bytes]] | None = None
     """The answer as server-sent events; None: never streamed."""
+    again: Callable[[BodyT], dict[str, Any]] = _nothing
+    """What of the body its answer depends on, beside what is asked of the model."""
 
     async def serve(self, admission: Admission, exchange: Exchange) -> None:
         """From the client's body to its answer."""
@@ -57,7 +64,7 @@ class Form(Generic[BodyT]):
             raise refusal(refused) from refused
 
     async def _answer(self, admission: Admission, exchange: Exchange) -> None:
-        body, ask = await exchange.parsed(self._read)
+        ask, again = await exchange.parsed(self._read)
         if exchange.trace.parent_id:
             ask = replace(ask, trace=exchange.trace)
         shadow = shadow_of(exchange)
@@ -67,7 +74,7 @@ class Form(Generic[BodyT]):
             await exchange.json(would_be_decided(*admission.charged(exchange, ask), shadow))
             return
         with admission.admitted(exchange, ask) as (dispatcher, request):
-            asked = Asked(request, ask, body)
+            asked = Asked(request, ask, again)
             if ask.stream and self.events is not None:
                 async with (
                     aclosing(dispatcher.stream(request, ask, shadow)) as items,
@@ -78,7 +85,8 @@ class Form(Generic[BodyT]):
             answer = await exchange.unless_left(dispatcher.answer(request, ask, shadow))
         await exchange.json(self.whole(asked, answer))
 
-    def _read(self, raw: bytes) -> tuple[BodyT, Ask]:
+    def _read(self, raw: bytes) -> tuple[Ask, dict[str, Any]]:
+        """What a body asks for, and what of it is said again."""
         try:
             body = self.body.model_validate_json(raw)
         except ValidationError as error:
@@ -87,7 +95,7 @@ class Form(Generic[BodyT]):
         wrong = (not_json(raw) if doubtful else None) or misplaced(body, _known_somewhere())
         if wrong is not None:
             raise _refused(wrong)
-        return body, body.ask()
+        return body.ask(), self.again(body)
 
 
 @cache

@@ -79,13 +79,17 @@ def parse_size(size: str | None) -> tuple[int, int] | None:
     return width, height
 
 
-def _whole(asked: Asked[ImageBody], answer: Answer) -> dict[str, Any]:
+def _whole(asked: Asked, answer: Answer) -> dict[str, Any]:
     coded = [base64.b64encode(image).decode() for image in answer.images]
-    if asked.body.response_format == "url":
+    if asked.again["response_format"] == "url":
         data = [{"url": f"data:image/png;base64,{image}"} for image in coded]
     else:
         data = [{"b64_json": image} for image in coded]
     return {"created": int(time.time()), "data": data}
 
 
-IMAGES = Form(path="/v1/images/generations", summary="Images", body=ImageBody, whole=_whole)
+def _again(body: ImageBody) -> dict[str, Any]:
+    return {"response_format": body.response_format}
+
+
+IMAGES = Form(path="/v1/images/generations", summary="Images", body=ImageBody, whole=_whole, again=_again)

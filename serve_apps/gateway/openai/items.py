@@ -8,7 +8,7 @@ import orjson
 from pydantic import Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError, core_schema
 
-from serve_apps.gateway.openai.bodies import Anything, Shape, Text
+from serve_apps.gateway.openai.bodies import Anything, Few, Shape, Text
 from serve_apps.gateway.openai.conversation import Content, Message, Turn, turn_of
 from serve_apps.gateway.openai.fields import UNSUPPORTED
 
@@ -49,8 +49,8 @@ class ReasoningItem(Shape):
     """What an earlier answer thought: its summary is read; nobody here can decrypt the rest."""
 
     type: Literal["reasoning"]
-    summary: list[Anything] = Field(default_factory=list)
-    content: list[Anything] | None = None
+    summary: Annotated[list[Anything], Few] = Field(default_factory=list)
+    content: Annotated[list[Anything], Few] | None = None
 
     def turn(self) -> Turn:
         """As the assistant's words."""

@@ -7,13 +7,16 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import count
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from serve_apps.gateway.flight import Refused, finish_reason
 from serve_apps.gateway.http import sse
 from serve_apps.gateway.openai.answers import prompt_tokens
 from serve_apps.gateway.openai.bodies import (
+    MOST_ITEMS,
     Anything,
+    Few,
     GeneratedBody,
     Limit,
     Metadata,
@@ -50,6 +53,8 @@ class SaidAgain(Shape):
     @model_validator(mode="before")
     @classmethod
     def _can_be_said(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > MOST_ITEMS:
+            raise ValueError(f"{len(value)} fields, at most {MOST_ITEMS}")
         return writable(value) if isinstance(value, dict) else value
 
     def again(self) -> dict[str, Any]:
@@ -81,7 +86,8 @@ def _kind(value: Any) -> str:
 
 
 Input = Annotated[
-    Annotated[Text, Tag("text")] | Annotated[list[Item], Field(min_length=1, max_length=2048), Tag("items")],
+    Annotated[Text, Tag("text")]
+    | Annotated[list[Item], Field(min_length=1, max_length=2048, fail_fast=True), Tag("items")],
     Discriminator(_kind),
 ]
 
@@ -95,7 +101,7 @@ class ResponsesBody(GeneratedBody):
     stream_options: StreamOptions | None = None
     text: TextSettings | None = None
     tool_choice: ToolChoice = None
-    include: list[Annotated[Text, AfterValidator(_told)]] | None = None
+    include: Annotated[list[Annotated[Text, AfterValidator(_told)]], Few] | None = None
     """Parts of items that are never part of our answers."""
     top_logprobs: Annotated[Any, Only("no probabilities are told", 0)] = None
     background: Annotated[Any, Only("answers are given at once, or not at all", False)] = None
@@ -105,7 +111,7 @@ class ResponsesBody(GeneratedBody):
     context_management: Annotated[Any, Only("conversations are not shortened", [])] = None
     moderation: Annotated[Any, Only("nothing is moderated")] = None
     access_programs: Annotated[Any, Only("there are no access programs", {})] = None
-    tools: Annotated[list[Tool] | None, Field(max_length=1024), IGNORED] = None
+    tools: Annotated[Annotated[list[Tool], Few] | None, IGNORED] = None
     parallel_tool_calls: Annotated[bool | None, IGNORED] = None
     max_tool_calls: Annotated[Annotated[int, Field(ge=1, le=MOST_CALLS)] | None, IGNORED] = None
     metadata: Annotated[Metadata | None, IGNORED] = None
@@ -130,7 +136,7 @@ class ResponsesBody(GeneratedBody):
         return conversation(self, turns, limit, said_in="input", limited_in="max_output_tokens")
 
 
-async def _events(asked: Asked[ResponsesBody], items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
+async def _events(asked: Asked, items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
     """Typed events, numbered from 0. The first wait for the first item."""
     numbers, created, text = count(), int(time.time()), ""
     at_item: dict[str, Any] = {"output_index": 0}
@@ -168,9 +174,7 @@ async def _events(asked: Asked[ResponsesBody], items: AsyncIterator[Delta | Answ
         yield event("error", {**said["error"], **said, "type": "error"})
 
 
-def _response(
-    asked: Asked[ResponsesBody], answer: Answer | None, created: int | None = None
-) -> dict[str, Any]:
+def _response(asked: Asked, answer: Answer | None, created: int | None = None) -> dict[str, Any]:
     """The response object; without an answer, that of a response in progress. One that ended at its limit is
     incomplete."""
     now = int(time.time())
@@ -192,7 +196,7 @@ def _response(
         "model": asked.request.model,
         "output": output,
         "usage": usage,
-        **_said_again(asked.body),
+        **asked.again,
     }
 
 
@@ -208,7 +212,7 @@ def _usage(ask: Ask, answer: Answer) -> dict[str, Any]:
 
 
 def _said_again(body: ResponsesBody) -> dict[str, Any]:
-    """What the client asked for, in the answer's own fields."""
+    """What the client asked for, in the answer's own fields: what may be large as text, until it is said."""
     verbosity = body.text.verbosity if body.text is not None else None
     return {
         "background": False,
@@ -219,7 +223,9 @@ def _said_again(body: ResponsesBody) -> dict[str, Any]:
         "parallel_tool_calls": body.parallel_tool_calls is not False,
         "previous_response_id": None,
         "prompt_cache_key": body.prompt_cache_key,
-        "reasoning": {"effort": None, "summary": None, **(body.reasoning.again() if body.reasoning else {})},
+        "reasoning": _written(
+            {"effort": None, "summary": None, **(body.reasoning.again() if body.reasoning else {})}
+        ),
         "safety_identifier": body.safety_identifier,
         "service_tier": "default",
         "store": False,
@@ -229,7 +235,7 @@ def _said_again(body: ResponsesBody) -> dict[str, Any]:
             **({"verbosity": verbosity} if verbosity is not None else {}),
         },
         "tool_choice": body.tool_choice or "auto",
-        "tools": [tool.again() for tool in body.tools or []],
+        "tools": _written([tool.again() for tool in body.tools or []]),
         "top_logprobs": 0,
         "top_p": body.top_p,
         "truncation": body.truncation or "disabled",
@@ -237,11 +243,16 @@ def _said_again(body: ResponsesBody) -> dict[str, Any]:
     }
 
 
-def _message_id(asked: Asked[ResponsesBody]) -> str:
+def _written(value: Any) -> orjson.Fragment:
+    """Values as their text: what clients write in 3 bytes may be an object of 64."""
+    return orjson.Fragment(bytes(memoryview(orjson.dumps(value))))  # what it returns holds its whole buffer
+
+
+def _message_id(asked: Asked) -> str:
     return f"msg-{asked.request.id}"
 
 
-def _message(asked: Asked[ResponsesBody], status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
+def _message(asked: Asked, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "type": "message",
         "id": _message_id(asked),
@@ -256,5 +267,10 @@ def _part(text: str) -> dict[str, Any]:
 
 
 RESPONSES = Form(
-    path="/v1/responses", summary="Responses", body=ResponsesBody, whole=_response, events=_events
+    path="/v1/responses",
+    summary="Responses",
+    body=ResponsesBody,
+    whole=_response,
+    events=_events,
+    again=_said_again,
 )

@@ -38,7 +38,7 @@ class HttpSettings(Strict):
     chunks: int = Field(default=16_384, ge=16, le=1_000_000)
     """Most chunks of a body in chunked encoding (else 413)."""
     values: int = Field(default=500_000, ge=1000, le=10_000_000)
-    """Most values in the JSON of a body (else 413)."""
+    """Most values in the JSON of a body, each object counted as eight (else 413)."""
     connections: int = Field(default=1024, ge=1, le=100_000)
     """Most connections at once. Beyond, those silent for longest make room, else a new one gets 503."""
     header_s: float = Field(default=10.0, gt=0, le=3600)

@@ -175,6 +175,14 @@ def test_a_value_too_many_in_a_body_is_refused() -> None:
         ]
 
 
+def test_an_object_counts_as_several_values_in_small_bodies_too() -> None:
+    with Server(HttpSettings(values=1000)) as server:
+        for count, status in ((100, 200), (130, 413)):
+            body = {**CHAT, "prediction": {"a": [{}] * count}}
+            (got,) = server.ask(post("/v1/chat/completions", body, "Connection: close"))
+            assert got.status == status
+
+
 def test_connections_beyond_the_limit_take_the_place_of_silent_ones() -> None:
     with Server(settings(connections=4)) as server:
         silent = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(4)]

@@ -1,7 +1,10 @@
 """`fused` with one part taken away or changed, as schemes: `edgebed matrix benchmarks/ablation.yaml` compares them.
 
 Parts of E3's meta-controller (risk gate, revert) are taken from `e3` itself in `edgebed reproduce e3`.
-The case memory is a planner's that is a language model, and a search's where it plans again; `fused` searches.
+A case is remembered at the end of an epoch, so the case memory can matter from a planner's second decision on.
+
+Name them by their paths, `benchmarks.ablation:NO_META`: a planner emulates in a process of its own, which looks the
+scheme up by the name it has there.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ def _with(params: Mapping[str, Any], **changes: Any) -> Mapping[str, Any]:
 
 
 NO_META = _fused("without-meta-controller", meta=None)
-NO_LEARNING = _fused("without-learning", perf="prior")
+NO_LEARNED_LAWS = _fused("without-learned-laws", perf="prior")
+"""The router predicts by the profile; the meta-controller's factors and the planner's belief go on correcting it."""
 NO_EXPLORATION = _fused(
     "without-exploration", router_params=_with(_FUSED.router_params, explore=0.0, return_hazard=0.0)
 )
@@ -40,5 +44,5 @@ AT_THE_MEDIAN = _fused(
 )
 NO_LIMITS = _fused("without-planner-s-limits", planner_params=_with(_FUSED.planner_params, limits=None))
 NO_PLANNER = _fused("without-planner", planner=None, scheduler=None, deployer="full", planner_params={})
-NO_MEMORY = _fused("without-case-memory", planner_params=_with(_FUSED.planner_params, case_weight=0.0))
+NO_MEMORY = _fused("without-case-memory", planner_params=_with(_FUSED.planner_params, memory={"size": 0}))
 SHORT_LIST = _fused("with-what-if-short-list", planner_params=_with(_FUSED.planner_params, shortlist=6))

@@ -67,7 +67,7 @@ _LONG_S = 45.0
 _LINK = {"a": "edge", "b": "edge"}
 """The nodes of the testbed are of one site."""
 _EVENTS: Mapping[str, Mapping[str, object]] = {
-    "gate": {"kind": "leave", "node": "n1"},
+    "closed-gate": {"kind": "leave", "node": "n1"},
     "drain": {"kind": "drain", "node": "n1"},
     "drain-by-a-deadline": {"kind": "drain", "node": "n1", "notice_s": 0.5},
     "event-node-kill": {"kind": "node_kill", "node": "n1"},

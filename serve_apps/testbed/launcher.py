@@ -15,6 +15,7 @@ from ray import serve
 
 from emulation.domain.cluster import Mode, TestbedConfig
 from serve_apps.testbed.apps import DELETE_TIMEOUT_S, LOOK_S, replica_target, whole_share
+from serve_apps.testbed.start_errors import mistakes
 from serve_apps.wire.messages import ProcessChange
 from serve_apps.wire.names import app_name, edge_resource
 from serve_apps.wire.testbed import ours, served
@@ -110,7 +111,10 @@ class Launcher:
     async def _start(
         self, name: str, node_id: str, model_id: str, gpus: float, began: float
     ) -> tuple[str, str]:
-        """(Serve's status, what is wrong) at the end of waiting."""
+        """(Serve's status, what is wrong) at the end of waiting.
+
+        What a replica says of its own instructions ends it at once: Serve would try that twice more.
+        """
 
         def deploy() -> None:
             serve.run_many(
@@ -127,6 +131,8 @@ class Launcher:
             said = "" if found is None else _words(found)
             if status == "RUNNING" or status in _FAILED:
                 return status, said
+            if wrong := mistakes({} if found is None else {name: found}):
+                return _FAILED[0], wrong[0]
             if self._withdrawn(name):
                 return status, "given up: it is to stop again"
             if time.monotonic() - began > self._timeout_s:

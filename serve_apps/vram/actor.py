@@ -73,10 +73,11 @@ class VramHost:
 class VramAccount:
     """A replica's side of the ledger. Nothing is looked up before the first claim: a replica on a CPU has none."""
 
-    def __init__(self, app: str, stated_gb: float) -> None:
-        """`stated_gb`: what the inventory says the model needs."""
+    def __init__(self, app: str, stated_gb: float, patience_s: float = PATIENCE_S) -> None:
+        """`stated_gb`: what the inventory says the model needs; `patience_s`: wall seconds to wait for it."""
         self._app = app
         self._stated_mb = stated_gb * 1024
+        self._patience_s = patience_s
 
     def claim(self, look: Callable[[], Sequence[Gpu]]) -> float:
         """Hold what the model needs on the GPUs that `look` finds; returns MiB held on each, the context included.
@@ -84,7 +85,7 @@ class VramAccount:
         Waits a little for memory that is being given back. Raises `ConfigError` if it does not fit.
         """
         holder = ray.get_runtime_context().current_actor
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self._patience_s
         while True:
             try:
                 claims: tuple[Claim, ...] = self._ask(

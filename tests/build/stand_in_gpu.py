@@ -21,7 +21,7 @@ class Claims:
     real: ClassVar[bool] = True
 
     def __init__(self, spec: BackendSpec) -> None:
-        account = VramAccount(app_name(spec.node, spec.model.id), spec.model.vram_gb)
+        account = VramAccount(app_name(spec.node, spec.model.id), spec.model.vram_gb, patience_s=1.0)
         account.report([account.claim(lambda: (CARD,))])
 
     @classmethod

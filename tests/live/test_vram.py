@@ -54,9 +54,8 @@ def holders() -> dict[str, float]:
 
 
 def test_a_replica_that_does_not_fit_is_one_clear_error_and_nothing_is_left_running() -> None:
-    given = scenario(
-        "warm"
-    )  # each node by itself has room: only the ledger can know that the two share a GPU
+    # Each node by itself has room: only the ledger can know that the two share a GPU.
+    given = scenario("warm")
     with pytest.raises(ConfigError, match=r"--m needs 16\.50 GiB of Stand-in .* 9\.00 GiB more than is left"):
         LiveCluster.start(given.testbed, LiveOptions(port=0))
     assert not ray.is_initialized()
@@ -73,6 +72,7 @@ def test_a_stopped_replica_gives_its_memory_to_the_next() -> None:
         assert holders() == {"a--m": 16.5 * 1024}
         refused = do("launch", "b", "gpu")
         assert not refused.ok
+        assert "--m needs 16.50 GiB of Stand-in" in refused.reason
         assert holders() == {"a--m": 16.5 * 1024}
         assert do("halt", "a").ok
         assert holders() == {}

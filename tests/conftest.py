@@ -30,7 +30,7 @@ KINDS = {"live": ("ray",), "cluster": ("ray", "cluster"), "vllm": ("vllm",), "ui
 LIBRARIES = {"models": ("torch", "transformers", "diffusers"), "vllm": ("vllm",)}
 """Marker to what must be installed for it."""
 FIRST = (
-    *("live/test_real_models", "live/test_vram", "live"),
+    *("live/test_real_models", "live/test_vram", "live/test_gateways", "live"),
     *("docs", "edgebed/reproduce", "edgebed/commands", "edgebed/profile", "edgebed/calibrate", "parity"),
 )
 """What begins first, in this order: what takes long must not begin last, nor Ray start more often than it must."""

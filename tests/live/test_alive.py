@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +10,7 @@ import ray
 
 from emulation.recording import read_run
 from serve_apps.testbed.lookout import BACK_S, CONTROL_SERVICE, CONTROLLER
+from tests.build.killing import kill
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
@@ -24,22 +23,21 @@ def pid_of(name: str) -> int:
     return int(next(alive, 0))
 
 
-def kill(name: str) -> None:
-    """Kill the process of a named actor once it is there: process 0 would be all of this test's own."""
-    pid = eventually(lambda: pid_of(name), BACK_S)
-    os.kill(pid, signal.SIGKILL)
+def kill_actor(name: str) -> None:
+    """Kill the process of a named actor once it is there."""
+    kill(eventually(lambda: pid_of(name), BACK_S))
 
 
 def test_a_healthy_gateway_outlives_serves_controller_and_both_deaths_are_counted(begin: Begin) -> None:
     live = begin("sect")
     watch = live.cluster.lookout.watch
     gateway = live.http.get("/health").json()["pid"]
-    kill("SERVE_CONTROLLER_ACTOR")
+    kill_actor("SERVE_CONTROLLER_ACTOR")
     eventually(lambda: watch.died[CONTROLLER] == 1, BACK_S, watch.said)
     eventually(lambda: pid_of("SERVE_CONTROLLER_ACTOR"), BACK_S)
     assert live.chat(max_tokens=4).status_code == 200
     assert live.http.get("/health").json()["pid"] == gateway
-    kill("planner")
+    kill_actor("planner")
     eventually(lambda: watch.died["planner"] == 1, BACK_S, watch.said)
     assert live.cluster.lookout.settled() is None
     footer, _ = live.end()
@@ -49,10 +47,10 @@ def test_a_healthy_gateway_outlives_serves_controller_and_both_deaths_are_counte
 def test_rays_control_service_is_started_again_and_what_dies_after_it_comes_back(begin: Begin) -> None:
     live = begin("sect")
     watch = live.cluster.lookout.watch
-    os.kill(live.cluster.base.processes[CONTROL_SERVICE].pid, signal.SIGKILL)
+    kill(live.cluster.base.processes[CONTROL_SERVICE].pid)
     assert live.chat(max_tokens=4).status_code == 200, "serving goes on meanwhile"
     eventually(lambda: watch.died[CONTROL_SERVICE] == 1 and live.cluster.lookout.head_alive())
-    kill("planner")
+    kill_actor("planner")
     # The new control service hears of it when the raylet has found its way back to it.
     eventually(lambda: watch.died["planner"] == 1 and pid_of("planner"), 90.0, watch.said)
     assert live.cluster.lookout.settled() is None

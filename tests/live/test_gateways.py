@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +15,7 @@ from edgebed.runs.live_run import run_plan
 from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
 from serve_apps.testbed.live import LiveCluster, LiveOptions
+from tests.build.killing import kill
 from tests.build.live import scenario
 from tests.build.waiting import eventually
 
@@ -77,7 +76,7 @@ def test_one_of_two_gateways_dies_and_only_what_was_in_flight_there_fails(
     assert 'edgebed_requests_of_others{node="n"} 2.0' in seen
     at_two = [threads.submit(_ask, two, name) for name in ("same", "two")]
     eventually(lambda: httpx2.get(f"{one}/health").json()["of_others"] == 2)
-    os.kill(found[0]["pid"], signal.SIGKILL)
+    kill(found[0]["pid"])  # and its share of the port is closed
     later = threads.submit(_ask, cluster.url, "later")
     assert all(isinstance(_outcome(sent), str) for sent in at_one), "its clients see that it is gone"
     assert [_outcome(sent) for sent in (*at_two, later)] == [200, 200, 200]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +10,13 @@ import pytest
 from emulation.recording import SIDE_FILE, Run
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.names import PLANNER, SCHEDULER, deployer_name
+from tests.build.killing import kill
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
-BLOCKED_WALL_S = 6.0
-WATCHED_S = 15.0
-"""Virtual seconds, four of them to one on the wall: three slots, and at least one epoch of the planner."""
+BLOCKED_WALL_S = 4.0
+WATCHED_S = 8.0
+"""Virtual seconds, four of them to one on the wall: at least one slot, here an epoch of the planner too."""
 AT_ONCE = {"search": {"thinking_slots": 0.0}}
 """The planner is charged a slot of thinking for its what-ifs, or its first new plan would land a slot late."""
 
@@ -35,7 +34,7 @@ def _decided_between(run: Run, actor: str, from_s: float, to_s: float) -> int:
 
 @pytest.mark.parametrize("blocked", [PLANNER, SCHEDULER, deployer_name("n1")])
 def test_blocking_an_actor_stops_only_its_own_decisions(begin: Begin, blocked: str) -> None:
-    live = begin("MA+sect", controllers=AT_ONCE)
+    live = begin("MA+sect", epoch_slots=1, controllers=AT_ONCE)
     assert live.chat(max_tokens=4).status_code == 200
     live.cluster.calls.tell(blocked, "block", BLOCKED_WALL_S)
     eventually(lambda: not _answers(live, blocked), timeout_s=5)
@@ -73,7 +72,7 @@ def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
     live = begin("MA+sect", controllers=AT_ONCE)
     live.reaches(6.0)
     first = live.cluster.calls.call_now(SCHEDULER, "where")
-    os.kill(first["pid"], signal.SIGKILL)
+    kill(first["pid"])
     killed_s = live.now_s
     second = eventually(lambda: _other_process(live, first["pid"]), timeout_s=40)
     eventually(lambda: f'"pid":{second["pid"]},' in (live.folder / SIDE_FILE).read_text(), timeout_s=40)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serve_apps.observe.logs import file_of
 from serve_apps.observe.metrics import METRICS
+from tests.build.killing import kill
 from tests.build.live import TOKEN, LiveRun
 from tests.build.promql import SOMETIMES
 from tests.build.waiting import eventually
@@ -87,7 +86,7 @@ def test_a_killed_actor_is_a_restart_that_scraper_and_log_tell(live: LiveRun, lo
     key = ("process_start_time_seconds", "scheduler")
     before = values(live.http)[key]
     (where,) = live.cluster.calls.call_all([("scheduler", "where")])
-    os.kill(where["pid"], signal.SIGKILL)
+    kill(where["pid"])
     eventually(lambda: values(live.http).get(("edgebed_restarts_total", "scheduler")) == 1)
     eventually(lambda: values(live.http).get(key, 0.0) > before)
     assert file_of(logs, "scheduler").read_text().count("scheduler started") >= 2

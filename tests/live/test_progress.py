@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -18,6 +16,7 @@ from serve_apps.records.progress import broken_promises, read_progress
 from serve_apps.wire.calls import RayCalls
 from serve_apps.wire.names import RECORDER, REPLICA, app_name, runtime_name
 from serve_apps.wire.testbed import served
+from tests.build.killing import kill
 from tests.build.waiting import eventually
 
 Begin = Callable[..., Any]
@@ -71,12 +70,12 @@ def test_killed_node_runtime_and_killed_replica_lose_no_finished_prompt(begin: B
     now_s = live.http.get("/health").json()["t_s"]
     live.cluster.inject(Slowdown(node="n1", factor=2.0, at_s=now_s, until_s=1e6))
     eventually(lambda: _landed("n1"))
-    sent = [_images(live, threads, "sd0", 8), _words(live, threads, "big0", 16)]
+    sent = [_images(live, threads, "sd0", 6), _words(live, threads, "big0", 16)]
     eventually(lambda: _finished(live, "sd0") and _finished(live, "big0"))
-    sent += [_images(live, threads, "sd1", 3), _words(live, threads, "big1", 3)]
+    sent += [_images(live, threads, "sd1", 2), _words(live, threads, "big1", 2)]
     eventually(lambda: _finished(live, "sd0") >= 3 and _finished(live, "big0") >= 3)
     replica: Any = serve.get_deployment_handle(REPLICA, app_name=served(app_name("n2", "big")))
-    os.kill(replica.pid.remote().result(timeout_s=10), signal.SIGKILL)
+    kill(replica.pid.remote().result(timeout_s=10))
     ray.kill(RayCalls().handle(runtime_name("n1")), no_restart=False)
     assert [s.result(60).status_code for s in sent] == [200] * 4
     footer, requests, progress = _checked(live)

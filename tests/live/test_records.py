@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +14,7 @@ from emulation.domain.request_id import client_id_of
 from emulation.metrics.conservation import conservation
 from serve_apps.records.store import OPEN_FOLDER
 from serve_apps.testbed.closing import ask_recorder
+from tests.build.killing import kill
 from tests.build.live import LiveRun
 from tests.build.waiting import eventually
 
@@ -50,14 +49,14 @@ def test_no_answer_is_missing_when_recorder_and_gateway_are_killed(
     recorder = _recorder_pid(live)
     sent = [threads.submit(_answered, live, f"r{i}") for i in range(40)]
     eventually(lambda: sum(s.done() for s in sent) >= 15)
-    os.kill(recorder, signal.SIGKILL)
+    kill(recorder)
     answered = [name for s in sent if (name := s.result(60)) is not None]
     assert len(answered) == 40, "requests go on without a recorder"
     assert _recorder_pid(live) != recorder
     for i in range(2):
         sent = [threads.submit(_answered, live, f"g{i}-{j}") for j in range(8)]
         answered += [name for s in sent if (name := s.result(60)) is not None]
-        os.kill(_gateway_pid(live), signal.SIGKILL)
+        kill(_gateway_pid(live))
         eventually(lambda: live.http.get("/health").json()["status"] == "ok", 30)
     footer, run = live.end()
     ends = Counter(client_id_of(r.request_id) for r in run.requests if r.outcome == "done")

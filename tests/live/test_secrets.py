@@ -28,7 +28,7 @@ def test_a_token_stands_in_no_file_and_on_no_command_line(begin: Callable[..., L
     assert any(f.name == "runtime_env_agent.log" for f in files)
     for secret in (TOKEN, own_token().read_text()):
         assert not [f.name for f in files if secret.encode() in f.read_bytes()]
-        assert not [p.name() for p in _processes() if secret in " ".join(p.cmdline())]
+        assert not [p.pid for p in _processes() if secret in " ".join(_words(p))]
 
 
 def test_ray_answers_nobody_without_its_token(begin: Callable[..., LiveRun]) -> None:
@@ -41,11 +41,8 @@ def test_ray_answers_nobody_without_its_token(begin: Callable[..., LiveRun]) -> 
 def test_a_replica_unpickles_nothing_of_a_stranger(begin: Callable[..., LiveRun]) -> None:
     """Serve calls replicas by a server of its own, whose arguments are pickles."""
     begin()
-    replicas = [p for p in _processes() if "ray::ServeReplica" in " ".join(p.cmdline()[:1])]
-    said = [
-        {_said_to_a_stranger(s.laddr.port) for s in p.net_connections("tcp") if s.status == LISTEN}
-        for p in replicas
-    ]
+    replicas = [p for p in _processes() if "ray::ServeReplica" in " ".join(_words(p)[:1])]
+    said = [{_said_to_a_stranger(port) for _, port in _listening(p)} for p in replicas]
     assert len(said) > 5
     assert all(grpc.StatusCode.UNAUTHENTICATED in codes for codes in said)
     assert not any(grpc.StatusCode.OK in codes for codes in said)
@@ -53,16 +50,9 @@ def test_a_replica_unpickles_nothing_of_a_stranger(begin: Callable[..., LiveRun]
 
 def test_nothing_listens_to_other_machines(begin: Callable[..., LiveRun]) -> None:
     begin()
-    listening = [
-        (process.name(), socket.laddr.ip)
-        for process in _processes()
-        for socket in process.net_connections("tcp")
-        if socket.status == LISTEN
-    ]
+    listening = [(p.pid, _words(p), ip) for p in _processes() for ip, _ in _listening(p)]
     assert len(listening) > 10
-    assert not [
-        (name, ip) for name, ip in listening if ip.removeprefix("::ffff:") not in ("127.0.0.1", "::1")
-    ]
+    assert not [found for found in listening if found[-1].removeprefix("::ffff:") not in ("127.0.0.1", "::1")]
 
 
 def test_what_ray_keeps_on_disk_is_closed_to_other_users(begin: Callable[..., LiveRun]) -> None:
@@ -82,6 +72,22 @@ def _processes() -> list[psutil.Process]:
     """Those of the testbed, and this one."""
     this = psutil.Process()
     return [this, *this.children(recursive=True)]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Its command line; nothing if it has ended since it was listed."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _listening(process: psutil.Process) -> list[tuple[str, int]]:
+    """Addresses and ports it listens at; none if it has ended since it was listed."""
+    try:
+        return [(s.laddr.ip, s.laddr.port) for s in process.net_connections("tcp") if s.status == LISTEN]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _said_to_a_stranger(port: int) -> grpc.StatusCode:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +10,7 @@ import httpx2
 
 from emulation.metrics.evidence import fault_ledger, played_events
 from emulation.metrics.switches import decided_by
+from tests.build.killing import kill
 from tests.build.live import TOKEN, LiveRun, scenario
 from tests.build.waiting import eventually
 
@@ -55,8 +54,7 @@ def test_another_scheme_decides_under_load_and_so_does_a_gateway_that_is_killed_
     assert listed["scheme"] == "MA"
     assert {c["scheme"] for c in listed["schemes"] if c["refused"]} >= {"oracle", "oracle-safe"}
 
-    pid = live.http.get("/health").json()["pid"]
-    os.kill(pid, signal.SIGKILL)
+    kill(live.http.get("/health").json()["pid"])
     eventually(lambda: _scheme(live) == "MA", PATIENCE_S)
     assert live.chat().status_code == 200
     assert live.http.post("/control/undo", json={"event": 1}, headers=CONTROL).status_code == 200

@@ -18,6 +18,7 @@ from tests.build.waiting import LONG_S, eventually
 
 TOKEN = "control-me-9f2b7c"
 """Of the session's cluster."""
+CONTROL = {"Authorization": f"Bearer {TOKEN}"}
 GPU = {"slices": 2, "sharing": "none"}
 TESTBED: dict[str, Any] = {
     "name": "two-nodes",
@@ -86,6 +87,11 @@ class LiveRun:
     def decisions(self) -> list[DecisionRecord]:
         """Those that stand in the record so far, as `Run.decisions` has them at the end."""
         return [r for r in self.written() if isinstance(r, DecisionRecord)]
+
+    def undo(self, event: int) -> None:
+        """End an event that is in force, by hand; that its undo lands is to be waited for."""
+        answer = self.http.post("/control/undo", json={"event": event}, headers=CONTROL)
+        assert answer.status_code == 200, answer.text
 
     def at_nodes(self) -> int:
         """Requests that have reached a node and are not finished there."""

@@ -55,7 +55,7 @@ def test_a_pause_holds_what_is_in_service_and_what_waits_and_loses_nothing(
     begin: Begin, threads: Any
 ) -> None:
     live = begin("sect")
-    sent = [_long(live, threads, f"held{i}", 400) for i in range(2)]  # 8 virtual seconds each
+    sent = [_long(live, threads, f"held{i}", 600) for i in range(2)]  # 12 virtual seconds each
     at_s = live.now_s
     events = [Pause(node=node, at_s=at_s, until_s=at_s + 12) for node in ("n1", "n2")]
     for event in events:
@@ -74,13 +74,14 @@ def test_a_pause_holds_what_is_in_service_and_what_waits_and_loses_nothing(
 def test_a_broken_replica_answers_503_until_it_is_well_again(begin: Begin) -> None:
     live = begin("sect")
     at_s = live.now_s
-    events = [Error(node=node, at_s=at_s, until_s=at_s + 10) for node in ("n1", "n2")]
-    for event in events:
-        live.cluster.inject(event)
+    events = [Error(node=node, at_s=at_s, until_s=at_s + 1000) for node in ("n1", "n2")]
+    numbers = [live.cluster.inject(event) for event in events]
     answer = live.chat(max_tokens=4)
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "error"
     assert answer.json()["error"]["message"] == "the replica failed"
+    for number in numbers:
+        live.undo(number)
     eventually(lambda: _undone(live) == 2)
     assert live.chat(max_tokens=4).status_code == 200
     footer, run = live.end()
@@ -94,9 +95,10 @@ def test_requests_of_a_node_that_leaves_are_served_elsewhere(begin: Begin, threa
     live = begin("sect")
     sent = [_long(live, threads, f"r{i}", 200) for i in range(4)]
     now_s = live.now_s
-    number = live.cluster.inject(Leave(node="n1", at_s=now_s, until_s=now_s + 10))
+    number = live.cluster.inject(Leave(node="n1", at_s=now_s, until_s=now_s + 1000))
     assert number == 0
     assert [s.result(60).status_code for s in sent] == [200] * 4
+    live.undo(number)
     eventually(lambda: _undone(live) == 1)
     footer, run = live.end()
     moved = [r for r in run.requests if r.attempt > 1]

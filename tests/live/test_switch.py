@@ -11,12 +11,11 @@ import httpx2
 from emulation.metrics.evidence import fault_ledger, played_events
 from emulation.metrics.switches import decided_by
 from tests.build.killing import kill
-from tests.build.live import TOKEN, LiveRun, scenario
+from tests.build.live import CONTROL, LiveRun, scenario
 from tests.build.waiting import eventually
 
 PATIENCE_S = 120.0
 """Wall seconds a busy machine has to start a gateway."""
-CONTROL = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def _switch(live: LiveRun, to: str) -> httpx2.Response:
@@ -57,7 +56,7 @@ def test_another_scheme_decides_under_load_and_so_does_a_gateway_that_is_killed_
     kill(live.http.get("/health").json()["pid"])
     eventually(lambda: _scheme(live) == "MA", PATIENCE_S)
     assert live.chat().status_code == 200
-    assert live.http.post("/control/undo", json={"event": 1}, headers=CONTROL).status_code == 200
+    live.undo(1)
     eventually(lambda: _scheme(live) == "AL", PATIENCE_S)
 
     footer, run = live.end()

@@ -45,7 +45,9 @@ class Serve:
 
 @in_a_loop
 async def test_a_mistake_ends_a_start_while_serve_still_tries_again() -> None:
-    said = "Replica failed, retrying 2 more time(s):\nserve_apps.vram.ledger.Overcommit: a--m needs 9 GiB more\n"
+    said = (
+        "Replica failed, retrying 2 more time(s):\nserve_apps.vram.ledger.Overcommit: a--m needs 9 GiB more\n"
+    )
     serve = Serve("DEPLOYING", said)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv(NAMESPACE, "edgebed-tests")

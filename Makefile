@@ -64,10 +64,10 @@ demo: setup ## show the whole system at work on this machine
 
 # A live testbed is thirteen processes: beside another test its clock, which is the wall's, would run ahead of it.
 .PHONY: test
-test: $(MODELS) ## run every test, those that start Ray included
+test: $(MODELS) ## run every test but the long ones, those that start Ray included
 	@status=0; \
-	$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui' || status=1; \
-	$(PYTEST) -n 1 -m 'ray and not cluster and not vllm and not ui' || status=1; \
+	$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui and not long' || status=1; \
+	$(PYTEST) -n 1 -m 'ray and not cluster and not vllm and not ui and not long' || status=1; \
 	exit $$status
 
 # A change of any source makes the sources run as they are: so what is tested is never an old build.
@@ -77,7 +77,11 @@ test-pure: test-fast ## the same as test-fast, uncompiled on purpose
 
 .PHONY: test-fast
 test-fast: $(MODELS) ## run the tests that need no Ray cluster and take less than a second
-	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui and not slow'
+	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui and not slow and not long'
+
+.PHONY: test-long
+test-long: $(MODELS) ## run what `make test` leaves out because it takes long and has a shorter sibling there
+	@$(PYTEST) -n 1 -m 'long and not cluster and not vllm and not ui'
 
 # As root it brings up machines of namespaces, which are entered by SSH; what is missing is a failure. RUNLEVEL keeps
 # the package from starting an sshd of this machine.

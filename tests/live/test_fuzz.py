@@ -24,6 +24,12 @@ def base_url(begin: Callable[..., Any]) -> Iterator[str]:
     assert footer.conserved()
 
 
+@pytest.fixture(scope="module")
+def http(base_url: str) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=base_url, timeout=30) as client:
+        yield client
+
+
 def _proper(status: int, kind: str, body: Callable[[], Any]) -> None:
     assert status < 500 or status == 503, f"{status}"
     if status >= 400 and "json" in kind:
@@ -48,9 +54,7 @@ def test_requests_of_the_description_and_broken_ones_are_answered(case: Any, bas
     "path", ["/v1/chat/completions", "/v1/completions", "/v1/images/generations", "/v1/responses"]
 )
 @given(raw=st.binary(max_size=300))
-def test_any_bytes_as_a_body_are_a_client_error(path: str, raw: bytes, base_url: str) -> None:
-    response = httpx2.post(
-        f"{base_url}{path}", content=raw, headers={"content-type": "application/json"}, timeout=30
-    )
+def test_any_bytes_as_a_body_are_a_client_error(path: str, raw: bytes, http: httpx2.Client) -> None:
+    response = http.post(path, content=raw, headers={"content-type": "application/json"})
     _proper(response.status_code, response.headers.get("content-type", ""), response.json)
     assert response.status_code in (400, 413)

@@ -119,7 +119,10 @@ def test_a_model_behind_http_confirms_a_mask_at_speedup_one(begin: Begin) -> Non
     assert not any(r.stutter for r in run.requests)
 
 
-@pytest.mark.parametrize("failure", ["timeout", "http_500", "malformed_json"])
+# `long`: how these are told from an answer stands in the tests of the client, without Ray.
+@pytest.mark.parametrize(
+    "failure", ["timeout", *(pytest.param(f, marks=pytest.mark.long) for f in ("http_500", "malformed_json"))]
+)
 def test_requests_do_not_feel_a_model_that_fails(begin: Begin, failure: str) -> None:
     with serving(StandIn(failure=failure)) as model:
         openai = {"base_url": model.url, "model": "tiny", "timeout_s": 0.5, "attempts": 2, "backoff_s": 0.1}

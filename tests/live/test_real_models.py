@@ -232,7 +232,7 @@ def test_a_client_that_leaves_frees_the_replica(live: Live) -> None:
     live.cluster.inject(Slowdown(node="real", factor=50.0, at_s=0.0, until_s=100_000.0))
     try:
         with pytest.raises(httpx2.ReadTimeout):
-            live.http.post("/v1/chat/completions", json=body, timeout=3.0)
+            live.http.post("/v1/chat/completions", json=body, timeout=2.0)
         live.ask(max_tokens=1)  # within a minute, or its client gives up: the 2000 tokens would take many
     finally:  # factors multiply: 50 times as slow, a fiftieth as slow
         live.cluster.inject(Slowdown(node="real", factor=0.02, at_s=0.0, until_s=100_000.0))
@@ -255,7 +255,7 @@ def test_a_leave_gives_work_back_and_the_stream_goes_on_after_the_return(live: L
                 if said and not left:
                     left = True
                     now_s = live.http.get("/health").json()["t_s"]
-                    leave = Leave(node="real", at_s=now_s, until_s=now_s + 2.0)
+                    leave = Leave(node="real", at_s=now_s, until_s=now_s + 1.0)
                     await asyncio.to_thread(live.cluster.inject, leave)
             return said
 

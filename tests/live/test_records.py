@@ -53,11 +53,10 @@ def test_no_answer_is_missing_when_recorder_and_gateway_are_killed(
     answered = [name for s in sent if (name := s.result(60)) is not None]
     assert len(answered) == 40, "requests go on without a recorder"
     assert _recorder_pid(live) != recorder
-    for i in range(2):
-        sent = [threads.submit(_answered, live, f"g{i}-{j}") for j in range(8)]
-        answered += [name for s in sent if (name := s.result(60)) is not None]
-        kill(_gateway_pid(live))
-        eventually(lambda: live.http.get("/health").json()["status"] == "ok", 30)
+    sent = [threads.submit(_answered, live, f"g{i}") for i in range(8)]
+    answered += [name for s in sent if (name := s.result(60)) is not None]
+    kill(_gateway_pid(live))
+    eventually(lambda: live.http.get("/health").json()["status"] == "ok", 60)
     footer, run = live.end()
     ends = Counter(client_id_of(r.request_id) for r in run.requests if r.outcome == "done")
     assert [name for name in answered if ends[name] != 1] == []

@@ -53,6 +53,7 @@ def holders() -> dict[str, float]:
     return {c.app: c.held_mb for _, claims in accounts for c in claims}
 
 
+@pytest.mark.long  # the refusal itself stands in the next test, that it ends a start in test_start_errors.py
 def test_a_replica_that_does_not_fit_is_one_clear_error_and_nothing_is_left_running() -> None:
     # Each node by itself has room: only the ledger can know that the two share a GPU.
     given = scenario("warm")

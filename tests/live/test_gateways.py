@@ -81,9 +81,12 @@ def test_one_of_two_gateways_dies_and_only_what_was_in_flight_there_fails(
     assert all(isinstance(_outcome(sent), str) for sent in at_one), "its clients see that it is gone"
     assert [_outcome(sent) for sent in (*at_two, later)] == [200, 200, 200]
 
-    successor = eventually(lambda: [g for g in cluster.gateways() if g["number"] == 2 and g["alive"]])
+    successors = eventually(lambda: [g for g in cluster.gateways() if g["number"] == 2 and g["alive"]], 60)
     assert [g["alive"] for g in cluster.gateways()] == [False, True, True]
-    assert _ask(successor[0]["url"], "last").status_code == 200
+    (successor,) = (g["url"] for g in successors)
+    # It is named when it joins, and answers 503 until it has heard of every node.
+    eventually(lambda: httpx2.get(f"{successor}/health").json().get("scheme"), 60)
+    assert _ask(successor, "last").status_code == 200
     event = {"kind": "slowdown", "node": "n", "factor": 2.0, "at_s": 1e6, "until_s": 2e6}
     assert httpx2.post(f"{two}/control/inject", json=event).status_code == 200
 

@@ -39,6 +39,7 @@ def test_a_healthy_gateway_outlives_serves_controller_and_both_deaths_are_counte
     assert live.http.get("/health").json()["pid"] == gateway
     kill_actor("planner")
     eventually(lambda: watch.died["planner"] == 1, BACK_S, watch.said)
+    eventually(lambda: pid_of("planner"), BACK_S)  # whoever begins the next run needs it
     assert live.cluster.lookout.settled() is None
     footer, _ = live.end()
     assert footer.conserved()

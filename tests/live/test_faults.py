@@ -11,6 +11,7 @@ import pytest
 
 from emulation.domain.events import Error, Leave, Pause, Slowdown
 from emulation.metrics.evidence import fault_ledger
+from serve_apps.testbed.lookout import BACK_S
 from tests.build.killing import kill
 from tests.build.waiting import eventually
 
@@ -151,7 +152,7 @@ def test_gateway_answers_again_after_it_was_killed(begin: Begin, threads: Any) -
     with pytest.raises(httpx2.HTTPError):
         lost.result(60)
     with httpx2.Client(base_url=live.cluster.url, timeout=30) as fresh:
-        answer = eventually(lambda: _served(fresh), timeout_s=40)
+        answer = eventually(lambda: _served(fresh), timeout_s=BACK_S)
     assert answer.json()["usage"]["completion_tokens"] == 4
     footer, run = live.end()
     assert footer.conserved()

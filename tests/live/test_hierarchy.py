@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from emulation.recording import SIDE_FILE, Run
+from serve_apps.testbed.lookout import BACK_S
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.names import PLANNER, SCHEDULER, deployer_name
 from tests.build.killing import kill
@@ -76,8 +77,8 @@ def test_killed_controller_comes_back_and_decides_on(begin: Begin) -> None:
     first = live.cluster.calls.call_now(SCHEDULER, "where")
     kill(first["pid"])
     killed_s = live.now_s
-    second = eventually(lambda: _other_process(live, first["pid"]), timeout_s=40)
-    eventually(lambda: f'"pid":{second["pid"]},' in (live.folder / SIDE_FILE).read_text(), timeout_s=40)
+    second = eventually(lambda: _other_process(live, first["pid"]), timeout_s=BACK_S)
+    eventually(lambda: f'"pid":{second["pid"]},' in (live.folder / SIDE_FILE).read_text(), timeout_s=BACK_S)
     assert live.chat(max_tokens=4).status_code == 200
     footer, run = live.end()
     assert footer.conserved()

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serve_apps.observe.logs import file_of
 from serve_apps.observe.metrics import METRICS
+from serve_apps.testbed.lookout import BACK_S
 from tests.build.killing import kill
 from tests.build.live import TOKEN, LiveRun
 from tests.build.promql import SOMETIMES
@@ -87,6 +88,6 @@ def test_a_killed_actor_is_a_restart_that_scraper_and_log_tell(live: LiveRun, lo
     before = values(live.http)[key]
     (where,) = live.cluster.calls.call_all([("scheduler", "where")])
     kill(where["pid"])
-    eventually(lambda: values(live.http).get(("edgebed_restarts_total", "scheduler")) == 1)
-    eventually(lambda: values(live.http).get(key, 0.0) > before)
+    eventually(lambda: values(live.http).get(("edgebed_restarts_total", "scheduler")) == 1, BACK_S)
+    eventually(lambda: values(live.http).get(key, 0.0) > before, BACK_S)
     assert file_of(logs, "scheduler").read_text().count("scheduler started") >= 2

@@ -25,7 +25,10 @@ def checked_port(host: str, port: int) -> int:
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port or _free_port(family, host)))
+            ip = str(
+                socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)[0][4][0]
+            )  # asked for once only
+            probe.bind((ip, port or _free_port(family, ip)))
         except socket.gaierror as error:
             raise ConfigError(f"--host {host!r}: cannot be resolved ({error.strerror})") from error
         except OSError as error:
@@ -40,7 +43,7 @@ def checked_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _free_port(family: socket.AddressFamily, host: str) -> int:
+def _free_port(family: socket.AddressFamily, ip: str) -> int:
     """A port that nobody has and the system gives nobody by itself; 0 if none is found. Raises nothing."""
     try:
         highest = int(_GIVEN_AWAY.read_text().split()[0]) - 1
@@ -49,6 +52,6 @@ def _free_port(family: socket.AddressFamily, host: str) -> int:
     for _ in range(TRIES if highest > LOWEST else 0):
         port = random.randint(LOWEST, highest)
         with socket.socket(family, socket.SOCK_STREAM) as probe, suppress(OSError):
-            probe.bind((host, port))
+            probe.bind((ip, port))
             return port
     return 0

@@ -39,12 +39,12 @@ SCENARIO = {
     "workload": [
         {
             "kind": "poisson",
-            "rate_per_s": 8,
+            "rate_per_s": 24,
             "mix": {"gpt2": 0.7, "batch": 0.1, "blip": 0.1, "sd": 0.1},
             "prompts": [1, 3],
         }
     ],
-    "slot_s": 3,
+    "slot_s": 1,
     "slots": 1,
     "deadline_s": 10,
     "live": {"stream_share": 0.5},
@@ -72,13 +72,22 @@ def locust(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
     )
 
 
+def run_at_once(scenario_file: Path, url: str, *loads: tuple[str, ...]) -> list[list[ClientResult]]:
+    """What loads with these options have in their logs, all of them under way together."""
+    logs = [scenario_file.with_suffix(f".{number}.jsonl") for number in range(len(loads))]
+    options = ["--headless", "-H", url, "--scenario", str(scenario_file), "--seed", "5", "--grace", "10"]
+    running = [
+        locust(*options, "--client-log", str(log), *more) for log, more in zip(logs, loads, strict=True)
+    ]
+    for process in running:
+        output, _ = process.communicate(timeout=90)
+        assert process.returncode == 0, output
+        assert "Traceback" not in output
+    return [client_log(log) for log in logs]
+
+
 def run_alone(scenario_file: Path, url: str, *more: str) -> list[ClientResult]:
-    log = scenario_file.with_suffix(".jsonl")
-    options = ["--headless", "-H", url, "--scenario", str(scenario_file), "--client-log", str(log)]
-    output, _ = (process := locust(*options, "--seed", "5", "--grace", "10", *more)).communicate(timeout=90)
-    assert process.returncode == 0, output
-    assert "Traceback" not in output
-    return client_log(log)
+    return run_at_once(scenario_file, url, more)[0]
 
 
 @pytest.mark.slow
@@ -86,13 +95,13 @@ def test_sends_on_while_the_server_stalls_and_charges_the_stall_to_everyone_who_
     scenario_file: Path,
 ) -> None:
     intended = [r for r, _ in generate(load_scenario(scenario_file), 5).items]
-    with serving(Stub(stall_s=2.0)) as stub:
+    with serving(Stub(stall_s=1.0)) as stub:
         log = run_alone(scenario_file, stub.url)
     assert [scenario_id_of(r.request_id) for r in log] == [r.id for r in intended]
     assert {r.outcome for r in log} == {"done"}
     assert len(stub.held) >= 5, "requests must keep leaving while none is answered"
     by_id = {r.request_id: r for r in log}
-    assert by_id[stub.held[0]].latency_wall_s >= 2.0
+    assert by_id[stub.held[0]].latency_wall_s >= 1.0
     waited = [by_id[i].latency_wall_s for i in sorted(stub.held)]
     assert waited[0] - waited[-1] >= 0.5 * (intended[len(waited) - 1].arrival_s - intended[0].arrival_s)
     streamed = [r for r in log if r.first_token_s is not None]
@@ -127,11 +136,12 @@ def test_only_a_server_whose_certificate_is_its_own_and_trusted_is_sent_anything
 @pytest.mark.slow
 def test_two_loads_call_no_two_requests_alike_unless_told_that_they_are_alone(scenario_file: Path) -> None:
     with serving(Stub()) as stub:
-        first, second = (run_alone(scenario_file, stub.url) for _ in range(2))
-        plain = run_alone(scenario_file, stub.url, "--plain-ids")
+        first, second, plain = run_at_once(scenario_file, stub.url, (), (), ("--plain-ids",))
     assert not {r.request_id for r in first} & {r.request_id for r in second}
     assert [scenario_id_of(r.request_id) for r in first] == [r.request_id for r in plain]
     assert [r.first_token_s is None for r in first] == [r.first_token_s is None for r in plain]
+    assert len(stub.seen) == len(first) + len(second) + len(plain)
+    assert all("X-Edge-Intended-S" not in headers for headers, _, _ in stub.seen), "nobody told them to"
 
 
 @pytest.mark.slow
@@ -141,10 +151,7 @@ def test_of_a_testbed_with_the_same_time_0_every_request_says_when_it_was_meant_
     with serving(Stub()) as stub:
         log = run_alone(scenario_file, stub.url, "--plain-ids", "--tell-intended")
         told = {h["X-Request-ID"]: float(h["X-Edge-Intended-S"]) for h, _, _ in stub.seen}
-        assert told == {r.request_id: r.intended_s for r in log}
-        seen = len(stub.seen)
-        run_alone(scenario_file, stub.url)
-    assert all("X-Edge-Intended-S" not in headers for headers, _, _ in stub.seen[seen:])
+    assert told == {r.request_id: r.intended_s for r in log}
 
 
 @pytest.mark.slow

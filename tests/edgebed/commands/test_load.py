@@ -34,8 +34,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDGEBED_API_KEY", raising=False)
 
 
-def scenario(folder: Path, slots: int = 1, speedup: float = 4.0) -> str:
-    """Some forty requests in two seconds of real time."""
+def scenario(folder: Path, slots: int = 1, speedup: float = 16.0) -> str:
+    """Some forty requests a slot, which is half a second of real time."""
     path = folder / "small.yaml"
     content = {
         "name": "small",
@@ -312,7 +312,7 @@ def test_it_says_how_far_it_is_and_what_goes_wrong_meanwhile(
 ) -> None:
     monkeypatch.setattr("edgebed.commands.console.LINE_S", 0.1)
     with misbehaving(fails_inside) as url:
-        done = edgebed("load", scenario(tmp_path), "--url", url, code=FAILED)
+        done = edgebed("load", scenario(tmp_path, 2), "--url", url, code=FAILED)
     lines = [line for line in done.stderr.splitlines() if "ended" in line]
     assert lines
     assert any("failed, most of them: HTTP 500" in line for line in lines)
@@ -350,7 +350,7 @@ def test_ctrl_c_gives_the_table_of_what_was_sent_and_leaves_no_load_behind(
             "-m",
             "edgebed",
             "load",
-            scenario(tmp_path, 200),
+            scenario(tmp_path, 40),
             "--url",
             stub.url,
             "--log",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from emulation.files import ConfigError
 from serve_apps.testbed import ports
 from serve_apps.testbed.ports import checked_port
 
@@ -25,3 +27,17 @@ def test_where_the_system_gives_all_ports_away_any_free_one_will_do(
     file.write_text(range_)
     monkeypatch.setattr(ports, "_GIVEN_AWAY", file)
     assert checked_port("127.0.0.1", 0) > 0
+
+
+def test_a_host_that_nobody_knows_is_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was once for each port that was tried: a minute and more where the name server is slow."""
+    asked: list[object] = []
+
+    def unknown(host: object, *_: object) -> list[object]:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ConfigError, match="--host 'nonsense': cannot be resolved"):
+        checked_port("nonsense", 0)
+    assert asked == ["nonsense"]

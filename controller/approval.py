@@ -44,8 +44,12 @@ class Verdict:
         who = f" by {self.by}" if self.by else ""
         why = f" ({self.why})" if self.why else ""
         if self.outcome == "timed_out":
-            return f"nobody approved it within {self.waited_s:.0f} s"
+            return f"nobody approved it within {self.waited_s:.0f} s{why}"
         return f"{self.outcome}{who}{why}"
+
+
+NOT_BEGUN = Verdict("timed_out", 0.0, why="the run had not begun")
+"""Of the first decisions, which are to be in force when a run begins: in neither world anybody is waited for."""
 
 
 def stood_in(config: ApprovalConfig) -> Verdict:

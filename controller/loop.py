@@ -16,9 +16,9 @@ from typing import Any, Generic, TypeVar
 
 from controller.agents.answers import NoAnswer
 from controller.agents.config import Fallback
-from controller.agents.llm import ReasonerError
+from controller.agents.llm import BUDGET, ReasonerError
 from controller.agents.reasoner import NONE, RULES
-from controller.approval import ApprovalConfig, Verdict, as_data, stood_in
+from controller.approval import NOT_BEGUN, ApprovalConfig, Verdict, as_data, stood_in
 from emulation.domain.actions import Choice, CommandT, Decision, MacroPolicy
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
@@ -29,9 +29,6 @@ from emulation.rng import stream
 
 INVALID = "invalid answer"
 """How the reason of every replaced decision begins; reports look for it."""
-
-BUDGET = "budget"
-"""The failure of a reasoner that may not be asked any more."""
 
 DeciderT = TypeVar("DeciderT", bound=Decider[Any])
 SeenT = TypeVar("SeenT", NodeView, ClusterSnapshot)
@@ -126,7 +123,8 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         )
         approval = self._config.approval
         if approval is not None and not ask and self.held(decision):
-            return self.settled(decision, stood_in(approval), seen)
+            begun = asked_at_s > 0.0 or self._in_force is not None
+            return self.settled(decision, stood_in(approval) if begun else NOT_BEGUN, seen)
         if not (ask and self.held(decision)):
             self._put_in_force(choice.command)
         return decision

@@ -21,7 +21,7 @@ from weakref import finalize
 
 from controller.agents.account import Account
 from controller.agents.answer_cache import AnswerCache
-from controller.agents.llm import Form, Query, ReasonerError, Reply, Served, ToolCall
+from controller.agents.llm import BUDGET, Form, Query, ReasonerError, Reply, Served, ToolCall
 from controller.agents.openai_config import OpenAiConfig
 from controller.agents.reasoner import OPENAI, ReasonerLabel
 from controller.agents.server import Server, size_told, too_long
@@ -101,7 +101,7 @@ class OpenAiLlm:
             or spent.tokens >= config.max_tokens
             or (config.max_price is not None and spent.price >= config.max_price)
         ):
-            return Reply(failure="budget")
+            return Reply(failure=BUDGET)
         known = None if config.cache is None or query.agent == PREFLIGHT else AnswerCache(config.cache)
         if known is not None and (found := known.find(query, config)) is not None:
             return found

@@ -21,7 +21,8 @@ SchedulerMode = Literal["table", "guided"]
 
 Fallback = Literal["last_valid", "rules", "random"]
 """What decides when a decider has no valid answer. last_valid: its last valid command, and before there is one the
-rules of that role; rules: those rules; random: MA's random policy. Once a budget is spent the rules decide."""
+rules of that role; rules: those rules; random: MA's random policy. With any of them the rules decide once a budget is
+spent."""
 
 
 class AgentOpenAiConfig(OpenAiConfig):

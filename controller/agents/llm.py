@@ -17,6 +17,9 @@ from emulation.domain.mistakes import Mistake
 
 Role = Literal["system", "user", "assistant", "tool"]
 
+BUDGET = "budget"
+"""The failure of a reasoner that may not be asked any more in this run."""
+
 Form = Literal["program", "choice", "free"]
 """In what form a question is put. choice: a few feasible, good options with their estimates, of which one is named by
 its number; free: the command is written out; program: to reasoners that are programs."""

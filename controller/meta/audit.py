@@ -22,7 +22,8 @@ class AuditTrail:
 
     def __init__(self, steered: SteeredFastPath, reasoner: str) -> None:
         self._steered = steered
-        self._reasoner = reasoner
+        self.reasoner = reasoner
+        """What thinks at present."""
         self._entries = 0
         self._served = False
         """Whether a language model has replied to any question."""
@@ -48,7 +49,7 @@ class AuditTrail:
             cause,
             {"invocation": invocation, "exchange": said},
             thought.reply.text,
-            reasoner=self._reasoner,
+            reasoner=self.reasoner,
             age_s=thought.thinking_s,
             thinking_s=thought.thinking_s,
             outcome="applied" if void is None else "voided",
@@ -80,7 +81,7 @@ class AuditTrail:
         if result is not None and "old" in result:
             choice["old"], choice["new"] = result["old"], result["new"]
         return self._write(
-            cause, choice, reason, NONE if invocation is None else self._reasoner, age_s, promised=promised,
+            cause, choice, reason, NONE if invocation is None else self.reasoner, age_s, promised=promised,
             error=called.error,
         )  # fmt: skip
 

@@ -6,10 +6,11 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-from controller.agents.llm import LLM, Message, Query, Reply, Wanted
+from controller.agents.llm import BUDGET, LLM, PLAIN, Message, Query, Reply, Wanted
 from controller.agents.loop import Dialogue, Thought, think
 from controller.agents.prompts import render
 from controller.agents.reasoner import RULES
+from controller.agents.rules import RulesLlm
 from controller.agents.tools import Arguments, Result
 from controller.meta.audit import AuditTrail
 from controller.meta.config import MetaConfig
@@ -45,6 +46,8 @@ class Invocations:
         self._steered, self._tools, self._trail, self._config = steered, tools, trail, config
         self._promises = promises
         self._llm = llm
+        self._spent = False
+        """Whether the rules decide, since its reasoner has spent the budget of the run."""
         form = llm.form("meta") if config.answers == "auto" or llm.label == RULES else config.answers
         self._wanted = Wanted(form, must_call=form == "free")
         self._offered = free_tools(steered.laws) if self._wanted.must_call else TOOLS
@@ -87,7 +90,7 @@ class Invocations:
 
         Raises `LookupError` at the end of a script, or on a question the replayed run was not asked.
         """
-        return think(self._llm, question, self.outage)
+        return think(self._llm, question, None if self._spent else self.outage)
 
     def answered(self, question: Query, thought: Thought) -> None:
         """The thinking is over: run the tools it asks for now. An answer nobody waits for any more is ignored."""
@@ -104,6 +107,8 @@ class Invocations:
         for one in turn.called:
             undo = next(undos) if one.arguments is not None else None
             self._promises.audited(one, cause, undo, number, reply.thinking_s, reply.text)
+        if reply.failure == BUDGET and not self._spent:
+            self._by_rules_from_now_on(self._trigger)
         if self._dialogue.over:
             self._dialogue = self._trigger = None
 
@@ -124,6 +129,13 @@ class Invocations:
             return False
         self.answered(question, Thought(Reply(failure="timeout", thinking_s=now_s - self._asked_s)))
         return True
+
+    def _by_rules_from_now_on(self, trigger: Trigger) -> None:
+        """The budget is spent: the rules are called for this and for all that comes. No outage concerns them."""
+        self._spent, self._llm, self._trail.reasoner = True, RulesLlm(self._config), RULES
+        self._wanted, self._offered = PLAIN, TOOLS
+        if len(self._waiting) < WAITING:
+            self._waiting.appendleft(trigger)
 
     def _run(self, name: str, arguments: Any) -> Result:
         self._undos.append(undo_of(self._steered, name, arguments))

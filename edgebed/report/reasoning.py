@@ -121,9 +121,10 @@ def is_answer(line: DecisionRecord) -> bool:
 
 
 def _asked_of_it(line: DecisionRecord) -> bool:
-    """Whether a round of a meta-controller was put to its reasoner: with menus, looking is done by rule."""
+    """Whether a round of a meta-controller was put to its reasoner: with menus, looking is done by rule, and all of it
+    is once its budget is spent."""
     exchange = line.choice["exchange"]
-    return exchange.get("form") != "choice" or "menu" in exchange
+    return line.reasoner != RULES and (exchange.get("form") != "choice" or "menu" in exchange)
 
 
 def _count_answer(account: RoleAccount, line: DecisionRecord, ok: bool) -> None:

@@ -33,7 +33,7 @@ from emulation.files import ConfigError
 
 
 class LoopBuilder:
-    """Builds the loops of one run. Rules are built only where they decide, or stand in for a reasoner.
+    """Builds the loops of one run. The rules of a role decide in it, or stand in for the reasoner that does.
 
     Every method raises `ConfigError` for a decider that cannot be built: parameters that no controller knows, a plan
     that cannot run, a file that is not there, a model that has no name.
@@ -51,7 +51,7 @@ class LoopBuilder:
     def planner(self) -> PlannerLoop | None:
         """The planner's loop; None if the scheme has none."""
         asker = self._asker("planner", "planner")
-        rules = self._planner_by_rules() if self._needs_rules(asker) else None
+        rules = self._planner_by_rules()
         if asker is None:
             return None if rules is None else self.planner_of(rules)
         planner: ChoicePlanner | LlmPlanner
@@ -74,7 +74,7 @@ class LoopBuilder:
     def scheduler(self) -> SchedulerLoop | None:
         """The scheduler's loop; None if the scheme has none."""
         asker = self._asker("scheduler", "scheduler")
-        rules = self._scheduler_by_rules() if self._needs_rules(asker) else None
+        rules = self._scheduler_by_rules()
         if asker is None:
             if rules is None:
                 return None
@@ -93,15 +93,12 @@ class LoopBuilder:
     def deployer(self, node_id: str) -> DeploymentLoop:
         """The deployment loop of one node."""
         asker = self._asker("deployer", f"deployer:{node_id}")
-        rules = None
-        if self._needs_rules(asker):
-            name = self._scheme.deployer
-            terms = {"slot_s": self._objective.slot_s, "scale_s": self._objective.scale_s}
-            defaults = {f: v for f, v in terms.items() if f in DEPLOYER.find(name).Config.model_fields}
-            rules = self._made(DEPLOYER, name, defaults, node_id=node_id)
+        name = self._scheme.deployer
+        terms = {"slot_s": self._objective.slot_s, "scale_s": self._objective.scale_s}
+        defaults = {f: v for f, v in terms.items() if f in DEPLOYER.find(name).Config.model_fields}
+        rules = self._made(DEPLOYER, name, defaults, node_id=node_id)
         config = self._loop(asker)
         if asker is None:
-            assert rules is not None
             return DeploymentLoop(self._testbed, node_id, rules, self._seed, config)
         agent: DeploymentAgent
         if self._form("deployer", asker) == "choice":
@@ -123,10 +120,6 @@ class LoopBuilder:
     def _form(self, role: AgentRole, asker: Asker) -> Form:
         """In what form this role answers."""
         return form_of(self._agents.answers, asker.llm, role)
-
-    def _needs_rules(self, asker: Asker | None) -> bool:
-        """Whether the rules of a role decide, or stand in for who does."""
-        return asker is None or self._agents.fallback != "random"
 
     def _loop(self, asker: Asker | None) -> LoopConfig:
         label = self._scheme.reasoner if asker is None else asker.label

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from controller.approval import Verdict
+from controller.approval import NOT_BEGUN, Verdict
 from controller.loop import ControlLoop
 from emulation.domain.actions import Decision
 from emulation.domain.plain import command_data
+from serve_apps.deciders.proposals import Said
 from serve_apps.wire.calls import CALL_LIMIT_S, Calls, Unreached
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.names import EVENTS
@@ -29,13 +30,14 @@ async def approved(
     approval = loop.approval
     assert approval is not None
     began_s = decision.decided_at_s + decision.thinking_s
-    verdict = Verdict("timed_out", 0.0, why="the run had not begun")
+    verdict = NOT_BEGUN
     if clock.started:
         until_s = clock.now_s() + approval.timeout_s
         try:
             verdict = await _asked(calls, clock, loop, decision, until_s)
         except Unreached as error:
             log.warning("%s: nobody can be asked for approval: %s", decision.actor, error)
+            calls.tell(EVENTS, "withdraw", decision.actor)
             verdict = Verdict("timed_out", max(clock.now_s() - began_s, 0.0), why="nobody could be asked")
     return loop.settled(decision, verdict, seen)
 
@@ -58,9 +60,14 @@ async def _asked(
         limit_s = min(left_s, POLL_S)
         said = await calls.call(EVENTS, "verdict", number, limit_s, limit_s=limit_s + CALL_LIMIT_S)
         if said is not None:
-            outcome, command, why = said
-            if outcome == "gone":
-                return Verdict("timed_out", clock.now_s() - asked_s, why="it was given up")
-            return Verdict(outcome, clock.now_s() - asked_s, "person", why, command)
-    await calls.call(EVENTS, "timed_out", number)
-    return Verdict("timed_out", clock.now_s() - asked_s)
+            return _verdict(said, clock.now_s() - asked_s)
+    said = await calls.call(EVENTS, "timed_out", number)
+    waited_s = clock.now_s() - asked_s
+    return Verdict("timed_out", waited_s) if said is None else _verdict(said, waited_s)
+
+
+def _verdict(said: Said, waited_s: float) -> Verdict:
+    outcome, command, why = said
+    if outcome == "gone":
+        return Verdict("timed_out", waited_s, why="it was given up")
+    return Verdict(outcome, waited_s, "person", why, command)

@@ -21,12 +21,23 @@ GRACE_S = 2.0
 """Wall seconds after its time in which a proposal that nobody asks about any more counts as gone."""
 
 
+Said = tuple[Outcome | Literal["gone"], Command | None, str]
+"""What became of a proposal, what is to be done instead if it was edited, and why."""
+
+
 @dataclass(slots=True)
 class _Held:
     entry: ProposalEntry
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     command: Command | None = None
     why: str = ""
+
+    def said(self) -> Said | None:
+        """What became of it; None: it waits, or nobody said anything in time."""
+        state = self.entry.state
+        if state in ("approved", "edited", "rejected", "gone"):
+            return state, self.command, self.why
+        return None
 
 
 class ProposalDesk:
@@ -47,18 +58,14 @@ class ProposalDesk:
     def propose(self, asked: dict[str, Any]) -> int:
         """Hold a proposal (the fields of an entry but number and state); its number."""
         self._count += 1
-        for other in self._held.values():  # who proposes again has given the one before up
-            if other.entry.actor == asked["actor"] and other.entry.state == "waiting":
-                self._end(other, "gone")
+        self.withdraw(asked["actor"])  # who proposes again has given the one before up
         entry = ProposalEntry(proposal=self._count, state="waiting", **asked)
         self._held[self._count] = _Held(entry)
         while len(self._held) > MOST:
             self._held.popitem(last=False)
         return self._count
 
-    async def verdict(
-        self, number: int, limit_s: float
-    ) -> tuple[Outcome | Literal["gone"], Command | None, str] | None:
+    async def verdict(self, number: int, limit_s: float) -> Said | None:
         """What somebody made of a proposal; None if nobody has within so many wall seconds.
 
         `gone` at once: nobody ever will, as it was given up for another, or is of an earlier run or process.
@@ -71,16 +78,22 @@ class ProposalDesk:
                 await held.settled.wait()
         except TimeoutError:
             return None
-        state = held.entry.state
-        if state in ("approved", "edited", "rejected", "gone"):
-            return state, held.command, held.why
+        if (said := held.said()) is not None:
+            return said
         return None if self._held.get(number) is held else ("gone", None, "")
 
-    def timed_out(self, number: int) -> None:
-        """Whoever proposed it waits no longer."""
+    def timed_out(self, number: int) -> Said | None:
+        """Whoever proposed it waits no longer. What somebody made of it at the last moment; None: nobody did."""
         held = self._held.get(number)
         if held is not None and held.entry.state == "waiting":
             self._end(held, "timed_out")
+        return None if held is None else held.said()
+
+    def withdraw(self, actor: str) -> None:
+        """Whoever proposed decides without: nothing of it waits any more."""
+        for held in self._held.values():
+            if held.entry.actor == actor and held.entry.state == "waiting":
+                self._end(held, "gone")
 
     def listed(self) -> ProposalList:
         """The latest, oldest first."""

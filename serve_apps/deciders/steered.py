@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from controller.approval import Outcome
-from emulation.domain.actions import Command
 from emulation.domain.records import DecisionRecord
 from emulation.domain.scenario import Scenario
 from serve_apps.deciders.events import EventPlayer
 from serve_apps.deciders.load_desk import LoadDesk
-from serve_apps.deciders.proposals import ProposalDesk
+from serve_apps.deciders.proposals import ProposalDesk, Said
 from serve_apps.deciders.sending import Senders
 from serve_apps.wire.calls import Calls
 from serve_apps.wire.kills import Kills
@@ -71,15 +69,17 @@ class SteeredRun(EventPlayer):
         """An agent's decision is to be approved; its number. See `ProposalDesk.propose`."""
         return self._proposals.propose(asked)
 
-    async def verdict(
-        self, number: int, limit_s: float
-    ) -> tuple[Outcome | Literal["gone"], Command | None, str] | None:
+    async def verdict(self, number: int, limit_s: float) -> Said | None:
         """What somebody made of a proposal, within so many wall seconds."""
         return await self._proposals.verdict(number, limit_s)
 
-    async def timed_out(self, number: int) -> None:
-        """Nobody said anything about a proposal in time."""
-        self._proposals.timed_out(number)
+    async def timed_out(self, number: int) -> Said | None:
+        """A proposal is waited for no longer. What somebody made of it at the last moment; None: nobody did."""
+        return self._proposals.timed_out(number)
+
+    async def withdraw(self, actor: str) -> None:
+        """Whoever proposed decides without; see `ProposalDesk.withdraw`."""
+        self._proposals.withdraw(actor)
 
     async def proposals(self) -> ProposalList:
         """The latest proposals of the run."""

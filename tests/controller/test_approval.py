@@ -94,10 +94,26 @@ def test_an_edited_command_is_done_and_counts_as_nobodys() -> None:
     [("approves", ON, "approved"), ("rejects", None, "rejected"), ("nobody", None, "timed_out")],
 )
 def test_in_virtual_time_a_stand_in_answers_or_nobody_does(stand_in: str, command: Any, outcome: str) -> None:
-    done = _loop(Proposes(ON), stand_in=stand_in).observe(VIEW, "slot 1")
+    done = _loop(Proposes(ON), stand_in=stand_in).observe(replace(VIEW, taken_at_s=30.0), "slot 1")
     assert done.proposal is not None
     assert done.proposal["outcome"] == outcome
     assert (done.command == ON) == (command is ON)
+
+
+@pytest.mark.parametrize("stand_in", ["approves", "rejects", "nobody"])
+def test_what_is_to_be_in_force_when_a_run_begins_is_the_rules_in_virtual_time_as_it_is_live(
+    stand_in: str,
+) -> None:
+    loop = _loop(Proposes(ON), stand_in=stand_in)
+    first = loop.observe(VIEW, "slot 0")
+    assert (first.reasoner, first.thinking_s) == ("rules", 2.0), "nobody is waited for"
+    assert first.proposal is not None
+    assert (first.proposal["outcome"], first.proposal["waited_s"], first.proposal["why"]) == (
+        "timed_out", 0.0, "the run had not begun",
+    )  # fmt: skip
+    again = loop.observe(VIEW, "node back")
+    assert again.proposal is not None
+    assert again.proposal["waited_s"] > 0.0, "from then on it is"
 
 
 def test_a_command_is_read_as_it_is_written() -> None:

@@ -19,10 +19,12 @@ from controller.planners.llm import LlmPlanner
 from controller.planners.memory import CaseMemory, MemoryConfig
 from controller.planners.search import SearchConfig, SearchPlanner
 from controller.schemes import SCHEMES
+from edgebed.wiring import loops
 from edgebed.wiring.loops import LoopBuilder
-from emulation.domain.actions import MacroPolicy
+from emulation.domain.actions import Decision, MacroPolicy
 from emulation.domain.snapshot import ClusterSnapshot, NodeView, TypeStats, Window
 from tests.build.hierarchy import BED, PLAN, policy, short
+from tests.build.limits import Answers
 
 ANSWERS = ("no", json.dumps(policy()), "no", json.dumps(policy()))
 """Of a planner's model, epoch by epoch: only every other is a plan."""
@@ -73,3 +75,37 @@ def test_two_planners_with_one_file_of_cases_keep_each_epoch_once(tmp_path: Path
         assert len(kept) == number, "one case for every epoch that ended, whoever decided then"
         assert len({c.epoch for c in kept}) <= number
     assert [c.roles == PLAN for c in kept] == [False, True, False]
+
+
+def stood_in(monkeypatch: pytest.MonkeyPatch, folder: Path, **agents: Any) -> Decision:
+    """What becomes of the planner's second decision, the first one being its model's."""
+    file = folder / "script.jsonl"
+    lines = [{"agent": "planner", "text": ANSWERS[1]}, agents.pop("second")]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    scenario = short(planner=f"scripted:{file}", repairs=0, fallback="random", **agents)
+    monkeypatch.setattr(loops, "WhatIfProcess", lambda _: Answers(None))
+    loop = LoopBuilder(SCHEMES["MA"], scenario, 0, Account()).planner()
+    assert loop is not None
+    assert loop.observe(epoch(0), "epoch 0").violations == ()
+    return loop.observe(epoch(1), "epoch 1")
+
+
+def test_once_a_budget_is_spent_the_rules_decide_whatever_stands_in_for_a_wrong_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    spent = stood_in(monkeypatch, tmp_path, second={"failure": "budget"})
+    assert (spent.reasoner, spent.violations) == ("rules", ("budget",))
+    wrong = stood_in(monkeypatch, tmp_path, second={"text": "no"})
+    assert (wrong.reasoner, "random policy" in wrong.reason) == ("scripted", True)
+
+
+def test_what_is_rejected_gives_way_to_the_rules_whatever_stands_in_for_a_wrong_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = {**policy(), "roles": {**PLAN, "VM2": {"gpt2": "cpu"}}}
+    other["p"]["gpt2-large"] = {"VM3": 1.0}
+    rejected = stood_in(
+        monkeypatch, tmp_path, second={"text": json.dumps(other)}, approve={"stand_in": "rejects"}
+    )
+    assert rejected.proposal is not None
+    assert (rejected.proposal["outcome"], rejected.reasoner) == ("rejected", "rules")

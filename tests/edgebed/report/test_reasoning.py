@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,6 +45,18 @@ def test_a_call_of_a_tool_on_the_way_is_no_answer_and_no_repair() -> None:
     found = counted(asked(0, "what_if"), asked(0), decided(0))
     assert (found.asked, found.answers, found.valid, found.repaired, found.fell_back) == (1, 1, 1, 0, 0)
     assert (found.thinking_s, found.tokens) == (4.0, 20), "what looking up took counts for its question"
+
+
+def test_what_the_rules_answer_once_its_budget_is_spent_is_no_question_to_a_meta_controllers_model() -> None:
+    lines = [
+        asked(0, "pull_observations", actor="meta"),
+        asked(9, actor="meta", wrong="budget", failure="budget"),
+    ]
+    lines += [replace(asked(9, "set_device_risky", actor="meta"), reasoner="rules")]
+    for invocation, line in enumerate(lines):
+        line.choice["invocation"] = invocation
+    found = counted(*lines)
+    assert (found.decisions, found.asked, found.answers, found.valid, found.fell_back) == (3, 2, 2, 1, 1)
 
 
 def test_a_wrong_call_and_a_wrong_answer_are_repaired_by_the_next() -> None:

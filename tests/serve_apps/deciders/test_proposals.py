@@ -12,9 +12,11 @@ import pytest
 from controller.approval import ApprovalConfig
 from controller.layer_loops import DeploymentLoop
 from controller.loop import LoopConfig
+from emulation.domain.actions import Decision
 from emulation.executor import NodeState
 from serve_apps.deciders.approving import approved
 from serve_apps.deciders.proposals import MOST, ProposalDesk
+from serve_apps.wire.calls import Unreached
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.names import EVENTS
 from serve_apps.wire.steer import Approve, Reject
@@ -119,8 +121,11 @@ class Desk:
     async def verdict(self, number: int, limit_s: float) -> Any:
         return await self.desk.verdict(number, limit_s)
 
-    async def timed_out(self, number: int) -> None:
-        self.desk.timed_out(number)
+    async def timed_out(self, number: int) -> Any:
+        return self.desk.timed_out(number)
+
+    async def withdraw(self, actor: str) -> None:
+        self.desk.withdraw(actor)
 
 
 def _another(desk: ProposalDesk) -> None:
@@ -150,6 +155,55 @@ async def test_a_proposal_that_is_gone_ends_the_wait_for_it_in_one_call(
     assert calls.asked.count((EVENTS, "verdict")) == 1
     assert done.proposal is not None
     assert (done.proposal["outcome"], done.proposal["why"]) == ("timed_out", "it was given up")
+
+
+class LastMoment(Desk):
+    """Somebody approves after the last poll, and before the desk hears that nobody waits."""
+
+    async def timed_out(self, number: int) -> Any:
+        self.desk.approve(Approve(proposal=number, why="just so"))
+        return await super().timed_out(number)
+
+
+class Busy(InMemoryCalls):
+    """Does what it is asked, but answers too late."""
+
+    async def call(self, name: str, method: str, *args: Any, limit_s: float = 1.0) -> Any:
+        await super().call(name, method, *args)
+        raise Unreached(f"{name}.{method}: no answer in time")
+
+
+async def _settled(calls: InMemoryCalls) -> tuple[Decision, Decision]:
+    """A decision that is held for a moment, and what is made of it."""
+    clock = LiveClock(1.0)
+    clock.start(time.time())
+    loop = DeploymentLoop(TESTBED, "n", Pensive(), config=LoopConfig(approval=ApprovalConfig(timeout_s=0.05)))
+    seen = NodeState(TESTBED, "n").view(0.0)
+    held = loop.observe(seen, "slot 1", 0.0, ask=True)
+    return held, await approved(calls, clock, loop, held, seen)
+
+
+@in_a_loop
+async def test_what_was_approved_at_the_last_moment_is_carried_out() -> None:
+    events = LastMoment()
+    held, done = await _settled(InMemoryCalls({EVENTS: events}))
+    assert events.desk.listed().proposals[0].state == "approved"
+    assert done.proposal is not None
+    assert (done.proposal["outcome"], done.proposal["why"]) == ("approved", "just so")
+    assert (done.command, done.reasoner) == (held.command, held.reasoner)
+
+
+@in_a_loop
+async def test_what_was_decided_without_an_answer_cannot_be_approved_any_more() -> None:
+    events = Desk()
+    calls = Busy({EVENTS: events})
+    _, done = await _settled(calls)
+    await until(lambda: (EVENTS, "withdraw") in calls.asked)
+    await news_arrives()
+    assert done.proposal is not None
+    assert done.proposal["why"] == "nobody could be asked"
+    with pytest.raises(ValueError, match="does not wait any more: gone"):
+        events.desk.approve(Approve(proposal=1))
 
 
 def test_a_proposal_that_is_not_there_is_gone() -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from mypy_extensions import mypyc_attr
 
-from controller.admission import admitted
+from controller.admission import LEAST_LOOK_S, admitted
 from controller.backlog import Entry
 from controller.energy import reweigh, weigh
 from controller.fast_path_config import FastPathConfig
@@ -115,7 +115,9 @@ class FastPath:
             latency_s = pool.latency_s(column, site, moved_bytes)
             if latency_s > pool.limit_s:
                 reason = f"predicted {latency_s:.3g} s > limit {pool.limit_s:g} s"
-                return RoutingDecision(None, "reject", reason, candidates, service_s, sigma_s)
+                idle_s = latency_s - float(pool.wait[column])
+                again_s = max(latency_s - pool.limit_s, LEAST_LOOK_S) if idle_s <= pool.limit_s else None
+                return RoutingDecision(None, "reject", reason, candidates, service_s, sigma_s, again_s)
         return decision
 
     def dispatched(self, request: Request, decision: RoutingDecision, now_s: float) -> None:

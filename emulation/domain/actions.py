@@ -25,7 +25,7 @@ class RoutingDecision:
     sigma_s: float | None = None
     again_s: float | None = None
     """Of a request that is held or refused because it would be late: virtual seconds after which it, or another like
-    it, is predicted to be taken. None: nobody can say."""
+    it, is predicted to be taken. None: it would be late at any moment, or nobody can say."""
 
 
 @value

@@ -215,13 +215,14 @@ class Dispatcher:
             if flight.shadow is not None:
                 self.records.add("audit", self.shadows.decide(flight.shadow, request, now_s))
                 flight.shadow = None
-            again_s = HELD_LOOK_S if decision.again_s is None else decision.again_s / self.run.speedup
+            again_s = None if decision.again_s is None else decision.again_s / self.run.speedup
             executor, node = decision.executor, self._node_of.get(decision.executor or "")
             if decision.action in REFUSALS:
                 self.records.add("route", request, decision, now_s)
-                raise self._end(flight, REFUSALS[decision.action], decision.reason).after(again_s)
+                refused = self._end(flight, REFUSALS[decision.action], decision.reason)
+                raise refused.after(HELD_LOOK_S if decision.action == "no_host" else again_s)
             if executor is None or node is None or executor in self._away:
-                await self._hold(request, decision, min(again_s, HELD_LOOK_S))
+                await self._hold(request, decision, HELD_LOOK_S if again_s is None else min(again_s, HELD_LOOK_S))
             elif node == flight.avoided:
                 flight.avoided = None
                 await self._hold(request, decision, AGAIN_LOOK_S)

@@ -16,18 +16,21 @@ from serve_apps.wire.messages import Answer, Delta, Piece, Timing, Work
 
 
 class Refused(Exception):
-    """A request that ended otherwise than done; `outcome` says how."""
+    """A request that ended otherwise than done; `outcome` says how.
+
+    `retry_after_s`: wall seconds after which one like it may come again; None: no moment is predicted to suit it.
+    """
 
     def __init__(
-        self, outcome: Outcome, reason: str, retry_after_s: float = 1.0, fault: Fault | None = None
+        self, outcome: Outcome, reason: str, retry_after_s: float | None = 1.0, fault: Fault | None = None
     ) -> None:
         super().__init__(reason)
         self.outcome = outcome
         self.retry_after_s = retry_after_s
         self.fault = fault
 
-    def after(self, retry_after_s: float) -> Refused:
-        """The same, with the wall seconds after which a request like this one may come again."""
+    def after(self, retry_after_s: float | None) -> Refused:
+        """The same, with another `retry_after_s`."""
         self.retry_after_s = retry_after_s
         return self
 

@@ -60,9 +60,10 @@ def test_nothing_is_refused_or_moved_where_everything_ends_in_time(router: str, 
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("router", ROUTERS)
-def test_who_comes_again_when_he_was_told_to_is_taken(seed: int, router: str) -> None:
+@pytest.mark.parametrize("in_time", [0.9, None])
+def test_who_comes_again_when_he_was_told_to_is_taken(seed: int, router: str, in_time: float | None) -> None:
     limits = {"gpt2": 40.0, "sd": 120.0}
-    made = filled(path(router, limits), seed, 60)
+    made = filled(path(router, limits, in_time=in_time), seed, 60)
     told = 0
     for i, model in enumerate(("gpt2", "sd") * 4):
         wanted = request(model, i, prompts=1 + i % 3)
@@ -91,9 +92,12 @@ def _overrun(made: FastPath, model: str, at_s: float) -> bool:
     )
 
 
-def test_what_no_idle_executor_could_do_in_time_is_refused_without_a_time_to_come_again() -> None:
+@pytest.mark.parametrize("in_time", [0.9, None])
+def test_what_no_idle_executor_could_do_in_time_is_refused_without_a_time_to_come_again(
+    in_time: float | None,
+) -> None:
     wanted = request("sd", prompts=8)
-    refused = path(limits={"sd": 20.0}, defer_s=500.0).route(wanted, 0.0)
+    refused = path(limits={"sd": 20.0}, defer_s=500.0, in_time=in_time).route(wanted, 0.0)
     assert (refused.action, refused.again_s) == ("reject", None)
 
 

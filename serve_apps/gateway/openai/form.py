@@ -115,11 +115,13 @@ def _bad(message: str, fault: Fault) -> HttpError:
 def refusal(refused: Refused) -> HttpError:
     """How a request that did not end well is answered: the client's mistake, too late, or try again.
 
-    Clients send again by themselves what is answered 408, 409, 429 or 5xx; one that came too late must not come thrice.
+    Clients send again by themselves what is answered 408, 409, 429 or 5xx; one that came too late, or that no moment
+    suits, must not come thrice.
     """
     if refused.fault is not None:
         return _bad(str(refused), refused.fault)
     if refused.outcome == "expired":
         return HttpError(422, str(refused), "server_error", code="expired", headers=ONCE)
-    retry = ((b"retry-after", b"%d" % max(1, ceil(refused.retry_after_s))),)
+    again_s = refused.retry_after_s
+    retry = ONCE if again_s is None else ((b"retry-after", b"%d" % max(1, ceil(again_s))),)
     return HttpError(503, str(refused), "server_error", code=refused.outcome, headers=retry)

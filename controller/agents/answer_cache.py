@@ -54,7 +54,8 @@ class AnswerCache:
 
     def _file(self, query: Query, config: OpenAiConfig) -> Path:
         settings = config.model_dump(mode="json", include=set(_SETTINGS))
-        text = json.dumps([query.key(), query.wanted.must_call, config.url_told, settings], sort_keys=True)
+        asked = [query.key(), query.wanted.must_call, config.url_told, settings]
+        text = json.dumps(asked if query.may_call else [*asked, "no call"], sort_keys=True)
         return self._folder / f"{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.json"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -158,7 +159,7 @@ class OpenAiLlm:
         param, said = _said(error)
         message = self._cleaned(said)
         tries.detail = self.server.detail = message
-        if status in (400, 422, 500, 501) and self.server.learn(body, param, message):
+        if status in (400, 422, 500, 501) and self.server.learn(body, param, message, status):
             tries.requests -= (
                 1  # the same question once more, as this server wants it; what may be left out is little
             )
@@ -195,11 +196,11 @@ class OpenAiLlm:
             server.limit: answer_tokens,
             "timeout": config.timeout_s,
         }
-        if query.tools:
-            body["tools"] = [dict(tool) for tool in query.tools]
-            if wanted.must_call:
-                body["tool_choice"] = "required"
-        elif wanted.schema is not None:
+        if tools := self._offered(query):
+            body["tools"] = [dict(tool) for tool in tools]
+            if wanted.must_call or not query.may_call:
+                body["tool_choice"] = "required" if wanted.must_call else "none"
+        if self._holds(query):
             schema = {"name": "answer", "strict": True, "schema": wanted.schema}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         if config.temperature is not None:
@@ -245,9 +246,14 @@ class OpenAiLlm:
             return asked, _int(usage, "completion_tokens") or self.server.tokens(written), True
         return self.server.tokens(chars), self.server.tokens(written), False
 
+    def _offered(self, query: Query) -> tuple[Mapping[str, Any], ...]:
+        """The tools that its server is told of."""
+        return () if "tools" in self.server.left_out else query.tools
+
     def _holds(self, query: Query) -> bool:
-        schema = query.wanted.schema is not None and not query.tools
-        return schema and "response_format" not in self.server.left_out
+        """Whether the server is to hold the answer to its schema: not where a tool may be called instead."""
+        text = query.wanted.schema is not None and not (self._offered(query) and query.may_call)
+        return text and "response_format" not in self.server.left_out
 
     def _told(self, reply: Reply, query: Query, tries: _Tries) -> Reply:
         """The reply with how it came about."""

@@ -94,6 +94,8 @@ class Query:
     situation: Mapping[str, Any] = field(default_factory=dict)
     """The same facts the messages state, as plain data: what reasoners that are programs read."""
     wanted: Wanted = PLAIN
+    may_call: bool = True
+    """Whether one of the tools may be called now; else only the text that is wanted will do."""
 
     def wire(self) -> list[dict[str, Any]]:
         """The messages as the API takes them."""

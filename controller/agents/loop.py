@@ -96,6 +96,8 @@ class Dialogue:
         self._rounds_left = max_rounds if tools else 0
         self._read = read
         self._repairs_left = repairs
+        self._wrong = False
+        """Whether an answer was wrong: the next one is asked for, and no tool any more."""
         self._wanted = wanted
 
     def query(self) -> Query:
@@ -104,7 +106,7 @@ class Dialogue:
             raise RuntimeError(f"invocation {self.number} of {self.agent} is over")
         return Query(
             self.agent, self.number, self.round, tuple(self._messages), self._schemas, self.situation,
-            self._wanted,
+            self._wanted, not self._tools or (self._rounds_left > 0 and not self._wrong),
         )  # fmt: skip
 
     def take(self, reply: Reply, run: RunTool) -> Turn:
@@ -121,6 +123,7 @@ class Dialogue:
         self.over = self.answer is not None or not self._repairs_left
         if not self.over:
             self._repairs_left -= 1
+            self._wrong = True
             self.round += 1
             self._messages += _repair(reply, wrong)
         return Turn(violations=wrong)

@@ -110,8 +110,9 @@ class ReplayLlm:
         return cls(exchanges)
 
     def form(self, agent: str) -> Form:
-        """As it was asked then; a program's where this role was not."""
-        return self._forms.get(role_of(agent), "program")
+        """As it was asked then. An agent that was not had one option at a time: in free form it would have asked."""
+        role = role_of(agent)
+        return self._forms.get(role, "program" if role == "meta" else "choice")
 
     def ask(self, query: Query) -> Reply:
         """What was answered then. Raises `ReplayMiss` if this was not asked (often enough) then."""

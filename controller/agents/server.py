@@ -20,6 +20,10 @@ _TOO_LONG = re.compile(
     r"context.{0,40}(length|window|size|exceed)|exceed.{0,40}context|too (long|many tokens)"
 )
 
+_UNREAD = re.compile(r"pars\w* .{0,40}(call|argument|answer|output|response|generation)")
+"""As of llama.cpp, where a model wrote one call that cannot be read."""
+_REFUSES = re.compile(r"support|requires|implement|unknown|unrecogni|unexpected (param|field|key)")
+
 
 @dataclass(slots=True)
 class Server:
@@ -51,7 +55,7 @@ class Server:
     @property
     def small(self) -> bool:
         """Whether it is known to be a small model."""
-        return self.parameters is not None and self.parameters < SMALL
+        return is_small(self.parameters)
 
     @property
     def terse(self) -> bool:
@@ -63,10 +67,13 @@ class Server:
         self.reasons = self.reasons or reasoned or "</think" in text or (cut and self.terse)
         self.held = self.held or (text.lstrip().startswith("{") and not cut)
 
-    def learn(self, body: Mapping[str, Any], param: str | None, message: str) -> bool:
-        """Whether the refusal of this request is about something that can be left out, or named otherwise."""
+    def learn(self, body: Mapping[str, Any], param: str | None, message: str, status: int = 400) -> bool:
+        """Whether the refusal of this request is about something that can be left out, or named otherwise.
+
+        What a server could not read of one answer is no refusal, and a fault of its own (500) only where it says so.
+        """
         said = f"{param or ''} {message}".lower()
-        if _TOO_LONG.search(said):
+        if _TOO_LONG.search(said) or _UNREAD.search(said) or (status == 500 and not _REFUSES.search(said)):
             return False
         if "max_tokens" in said or "max_completion_tokens" in said:
             other = "max_tokens" if self.limit == "max_completion_tokens" else "max_completion_tokens"
@@ -93,7 +100,10 @@ class Server:
         return int(chars / self.chars_per_token) + 8
 
     def listed(self, model: str, entry: Mapping[str, Any]) -> None:
-        """Take what its list of models says of this one; llama.cpp, vLLM and others each in a way of their own."""
+        """Take what its list of models says of this one; llama.cpp, vLLM and others each in a way of their own.
+
+        vLLM serves a model under any name; where it was loaded from tells more.
+        """
         found = entry.get("meta")
         meta: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
         windows = (
@@ -101,8 +111,11 @@ class Server:
             *(entry.get(n) for n in ("max_model_len", "context_length", "context_window")),
         )
         self.window = next((int(w) for w in windows if isinstance(w, int) and w > 0), self.window)
-        size = meta.get("n_params")
-        self.parameters = float(size) if isinstance(size, int | float) and size > 0 else size_told(model)
+        size, root = meta.get("n_params"), entry.get("root")
+        if isinstance(size, int | float) and size > 0:
+            self.parameters = float(size)
+        else:
+            self.parameters = size_told(model) or size_of(root if isinstance(root, str) else "")
 
 
 _WORDS: Mapping[str, tuple[str, ...]] = {
@@ -121,9 +134,20 @@ def too_long(message: str) -> bool:
 
 
 def size_told(model: str) -> float | None:
-    """Parameters by a model's name, as `Qwen2.5-7B-Instruct` tells them; None if it does not."""
-    found = _SIZE.findall(model.lower())
-    if not found:
-        return None
-    number, unit = found[-1]
-    return float(number) * (1e9 if unit == "b" else 1e6)
+    """Parameters by a model's name, as `Qwen2.5-7B-Instruct` tells them; None if it does not.
+
+    Of several sizes the largest: `Qwen2.5-14B-Instruct-1M` has a window of a million tokens.
+    """
+    sizes = (float(n) * (1e9 if unit == "b" else 1e6) for n, unit in _SIZE.findall(model.lower()))
+    return max(sizes, default=None)
+
+
+def size_of(source: str) -> float | None:
+    """Parameters by where a model is loaded from, a folder or an id: its last name that tells them."""
+    told = (size_told(name) for name in reversed(source.split("/")))
+    return next((size for size in told if size is not None), None)
+
+
+def is_small(parameters: float | None) -> bool:
+    """Whether a model is known to be small."""
+    return parameters is not None and parameters < SMALL

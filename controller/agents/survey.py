@@ -48,8 +48,8 @@ def look_at(client: Asked) -> None:
         return
     entries = client.listed() or []
     server.looked_at = True
-    own = [e for e in entries if e.get("id") == client.model] or entries[:1]
-    for entry in own[:1]:
+    own = [e for e in entries if e.get("id") == client.model]
+    for entry in own[:1] or (entries if len(entries) == 1 else []):  # of several, another one tells nothing
         server.listed(client.model, entry)
 
 

@@ -21,6 +21,7 @@ from edgebed.runs.parity import CLOSED_LOOP_RUNS, parity
 from edgebed.runs.room import called, control_room
 from edgebed.runs.virtual import note_failure, note_of
 from edgebed.wiring.agent_llm import with_agent_llm
+from edgebed.wiring.preflight import look_at_hosted_model
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.jsonl import RecordError
@@ -125,6 +126,7 @@ def _run_on_one_testbed(
     began = time.time()
     with logging_to(str(layout.logs.resolve()), "driver"), start_cluster(scenario, options) as cluster:
         say(f"gateway at {cluster.url}/v1 after {time.time() - began:.0f} s")
+        look_at_hosted_model(scenario, [scheme for scheme, _ in left])
         for done, pair in enumerate(left):
             if cluster.lookout.settled() is not None:
                 warn(

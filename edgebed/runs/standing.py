@@ -19,6 +19,7 @@ from edgebed.runs.live_run import run_plan
 from edgebed.runs.manifest import manifest_of
 from edgebed.runs.room import control_room
 from edgebed.runs.virtual import note_of
+from edgebed.wiring.preflight import look_at_hosted_model
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from serve_apps.observe.logs import logging_to
@@ -89,6 +90,7 @@ def serve_in_foreground(
             logging_to(str(layout.logs.resolve()), "driver"),
             start_cluster(scenario, options) as cluster,
         ):
+            look_at_hosted_model(scenario, [scheme])
             note.write(folder)
             cluster.begin_run(endless)
             say(

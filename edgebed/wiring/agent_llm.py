@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.agents.server import is_small, size_of
 from edgebed.wiring.reasoners import AGENT_LLM, asks_agent_llm
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -10,7 +11,8 @@ from serve_apps.testbed.ports import checked_port
 
 
 def with_agent_llm(scenario: Scenario) -> Scenario:
-    """The scenario as it runs live: where its controllers say `base_url: agent_llm` stands the model's own URL.
+    """The scenario as it runs live: where its controllers say `base_url: agent_llm` stands the model's own URL, and how
+    it answers where its source tells that it is small: loops may be built before it can be asked.
 
     Raises `ConfigError` if the testbed hosts none, or the one it describes cannot be started.
     """
@@ -22,6 +24,7 @@ def with_agent_llm(scenario: Scenario) -> Scenario:
                 " testbed has no agent_llm; add the section, or give a URL"
             )
         return scenario
+    small = is_small(size_of(scenario.testbed.agent_llm.source))
     testbed = checked(scenario.testbed)
     agent = testbed.agent_llm
     assert agent is not None
@@ -35,4 +38,6 @@ def with_agent_llm(scenario: Scenario) -> Scenario:
     for name in asked:
         openai = {"model": AGENT_LLM, **controllers[name]["openai"], "base_url": agent.url}
         controllers[name] = {**controllers[name], "openai": openai}
+        if small and controllers[name].get("answers", "auto") == "auto":
+            controllers[name]["answers"] = "choice"
     return scenario.model_copy(update={"testbed": testbed, "controllers": controllers})

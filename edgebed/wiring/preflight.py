@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from controller.agents.client import OpenAiLlm
 from controller.agents.config import AgentsConfig
@@ -23,10 +23,19 @@ def look_at_models(scenario: Scenario, schemes: Sequence[str]) -> None:
     A model that the testbed is yet to start is not looked at. Raises `ConfigError` where nobody answers or tools are
     needed and not shown, `ReasonerError` where the model is refused for good.
     """
+    _look_at(one for one in asked(scenario, schemes) if one[1].base_url != AGENT_LLM)
+
+
+def look_at_hosted_model(scenario: Scenario, schemes: Sequence[str]) -> None:
+    """The same of the model that the testbed hosts, if these schemes ask it, once it stands. Raises likewise."""
+    hosted = scenario.testbed.agent_llm
+    if hosted is not None:
+        _look_at(one for one in asked(scenario, schemes) if one[1].base_url == hosted.url)
+
+
+def _look_at(models: Iterable[tuple[str, OpenAiConfig, Answers]]) -> None:
     seen: set[tuple[str, str]] = set()
-    for where, openai, answers in asked(scenario, schemes):
-        if openai.base_url == AGENT_LLM:
-            continue
+    for where, openai, answers in models:
         llm = OpenAiLlm(openai.settled())
         place = (llm.config.url_told, llm.model)
         try:

@@ -222,7 +222,9 @@ class Dispatcher:
                 refused = self._end(flight, REFUSALS[decision.action], decision.reason)
                 raise refused.after(HELD_LOOK_S if decision.action == "no_host" else again_s)
             if executor is None or node is None or executor in self._away:
-                await self._hold(request, decision, HELD_LOOK_S if again_s is None else min(again_s, HELD_LOOK_S))
+                await self._hold(
+                    request, decision, HELD_LOOK_S if again_s is None else min(again_s, HELD_LOOK_S)
+                )
             elif node == flight.avoided:
                 flight.avoided = None
                 await self._hold(request, decision, AGAIN_LOOK_S)

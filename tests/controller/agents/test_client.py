@@ -89,6 +89,24 @@ def test_what_a_server_refuses_is_left_out_and_stays_out(kind: str) -> None:
     assert ("max_tokens" in server.seen[-1]) == (kind == "max_tokens only")
 
 
+@pytest.mark.parametrize(
+    ("tools", "may_call", "schema"), [(True, True, False), (True, False, True), (False, True, True)]
+)
+def test_an_answer_is_held_to_its_schema_where_no_tool_may_be_called_instead(
+    tools: bool, may_call: bool, schema: bool
+) -> None:
+    asked = replace(query(tools=(TOOL,)), may_call=may_call)
+    with client(lambda body, before: said(GOOD)) as (llm, server):
+        if not tools:
+            llm.server.left_out.add("tools")
+        served = llm.ask(asked).served
+    (body,) = server.seen
+    assert ("response_format" in body, "tools" in body) == (schema, tools)
+    assert body.get("tool_choice") == (None if may_call else "none")
+    assert served is not None
+    assert served.schema is schema
+
+
 def test_tools_that_are_refused_are_left_out() -> None:
     def behave(body: dict[str, Any], before: int) -> Answered:
         return refused(400, "m does not support tools") if "tools" in body else said("fine")
@@ -96,6 +114,28 @@ def test_tools_that_are_refused_are_left_out() -> None:
     with client(behave) as (llm, _):
         assert llm.ask(query(tools=(TOOL,))).text == "fine"
         assert llm.form("meta") == "choice", "a model that is shown no tools is given a choice"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "learnt"),
+    [
+        (500, "Failed to parse tool call arguments as JSON", False),
+        (400, "could not parse the model's tool call", False),
+        (500, "the tool server is restarting", False),
+        (500, "tools param requires --jinja flag", True),
+        (501, "tools are off here", True),
+        (400, "Failed to parse grammar: this schema has tools", True),
+    ],
+)
+def test_one_bad_generation_takes_nothing_from_a_server(status: int, message: str, learnt: bool) -> None:
+    def behave(body: dict[str, Any], before: int) -> Answered:
+        return said(GOOD) if before == 0 or "tools" not in body else refused(status, message)
+
+    with client(behave, attempts=1) as (llm, server):
+        llm.ask(query())
+        failure = llm.ask(query(tools=(TOOL,))).failure
+    assert ("tools" in llm.server.left_out) is learnt
+    assert failure == (None if learnt else f"http_{status}")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +236,13 @@ def test_a_question_that_does_not_fit_is_not_sent_and_one_that_nearly_does_gets_
 
 @pytest.mark.parametrize(
     ("entry", "form"),
-    [({"meta": {"n_params": 135_000_000}}, "choice"), ({"meta": {"n_params": 7e10}}, "free"), ({}, "free")],
+    [
+        ({"meta": {"n_params": 135_000_000}}, "choice"),
+        ({"meta": {"n_params": 7e10}}, "free"),
+        ({}, "free"),
+        ({"root": "/hub/models--Qwen--Qwen2.5-7B-Instruct/snapshots/0a1b2c"}, "choice"),
+        ({"root": "Qwen/Qwen2.5-14B-Instruct-1M"}, "free"),
+    ],
 )
 def test_a_small_model_is_given_a_choice(entry: dict[str, Any], form: str) -> None:
     listed = [{"id": "m", "object": "model", "created": 0, "owned_by": "x", **entry}]
@@ -204,8 +250,25 @@ def test_a_small_model_is_given_a_choice(entry: dict[str, Any], form: str) -> No
         assert llm.form("scheduler") == form
 
 
+def test_of_a_list_without_the_model_that_is_asked_nothing_is_learnt_of_it() -> None:
+    other = {
+        "object": "model",
+        "created": 0,
+        "owned_by": "x",
+        "context_length": 64,
+        "meta": {"n_params": 1e8},
+    }
+    listed = [{"id": "one", **other}, {"id": "two", **other}]
+    with client(lambda body, before: said(GOOD), listed) as (llm, _):
+        assert llm.form("planner") == "free"
+        assert llm.ask(query("word " * 200)).failure is None
+    with client(lambda body, before: said(GOOD), listed[:1]) as (llm, _):
+        assert llm.form("planner") == "choice", "a server of one model gives it whatever name it is called by"
+
+
 def test_a_models_name_tells_its_size() -> None:
-    told = {"Qwen2.5-7B-Instruct": 7e9, "smollm2-135m": 135e6, "gpt-5": None, "llama-3.2-1b": 1e9, "m": None}
+    told: dict[str, float | None] = {"Qwen2.5-14B-Instruct-1M": 14e9, "Qwen2.5-1M-7B": 7e9}
+    told |= {"Qwen2.5-7B-Instruct": 7e9, "smollm2-135m": 135e6, "gpt-5": None, "llama-3.2-1b": 1e9, "m": None}
     assert {name: size_told(name) for name in told} == told
 
 

@@ -175,6 +175,27 @@ def test_a_failure_or_an_answer_without_calls_ends_it() -> None:
         broken.query()
 
 
+def test_no_tool_may_be_called_once_its_rounds_are_over_or_an_answer_was_wrong() -> None:
+    llm = Says(("twice", '{"value": 1}'))
+
+    def dialogue(tools: Any = TOOLS) -> Dialogue:
+        opening = [Message("system", "s"), Message("user", "u")]
+        return Dialogue("test", 1, opening, tools, {}, 2, lambda reply: (None, ("wrong",)), 2)
+
+    calling, answering = dialogue(), dialogue()
+    asked = []
+    for _ in range(3):
+        asked.append(calling.query().may_call)
+        calling.take(llm.ask(calling.query()), _run)
+    assert asked == [True, True, False]
+    answering.take(Reply(text="no"), _run)
+    assert not answering.query().may_call
+    assert answering.query().tools, (
+        "what was offered stands in the question, so that its beginning is the same"
+    )
+    assert dialogue({}).query().may_call
+
+
 def test_the_same_question_has_the_same_key_and_another_has_not() -> None:
     one, same, other = _dialogue(), _dialogue(), _dialogue()
     other.take(Says(("twice", '{"value": 1}')).ask(other.query()), _run)

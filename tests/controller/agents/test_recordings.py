@@ -10,10 +10,13 @@ import pytest
 
 from controller.agents.replay import ReplayLlm
 from controller.agents.scripted import ScriptedLlm
+from edgebed.runs.virtual import simulate, simulate_in_memory
 from edgebed.wiring.controllers import build_controllers
 from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.reasoners import with_reasoner
 from emulation.files import ConfigError, load_scenario
+from emulation.recording import JsonlSink, read_run
+from tests.build.small import small_scenario
 
 EXCHANGE: dict[str, Any] = {
     "key": "k", "agent": "planner", "round": 0, "asked": "what now?", "text": "this", "calls": [["1", "look", "{}"]],
@@ -41,6 +44,19 @@ def test_an_exchange_that_is_not_as_it_was_recorded_is_named_with_its_line(
     file.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
     with pytest.raises(ValueError, match=r"r\.jsonl, line 2: "):
         ReplayLlm.read(file)
+
+
+def test_a_run_in_which_a_role_was_never_asked_replays(tmp_path: Path) -> None:
+    """Nothing waits anywhere, so that no deployment agent has two options."""
+    scenario = small_scenario(rate_per_s=0.05, slots=6)
+    sink = JsonlSink(tmp_path / "MA" / "seed-0")
+    simulate(with_reasoner(scenario, "first"), "MA", 0, sink)
+    sink.close()
+    before = read_run(tmp_path / "MA" / "seed-0")
+    asked = {d.choice["exchange"]["agent"] for d in before.decisions if "exchange" in d.choice}
+    assert not any(agent.startswith("deployer") for agent in asked)
+    again = simulate_in_memory(with_reasoner(scenario, f"replay:{tmp_path}"), "MA", 0)
+    assert [(d.actor, d.choice) for d in again.decisions] == [(d.actor, d.choice) for d in before.decisions]
 
 
 def test_a_recording_is_read_with_a_byte_order_mark_and_other_line_ends(tmp_path: Path) -> None:

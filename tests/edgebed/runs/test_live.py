@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from controller.agents.llm import ReasonerError
 from edgebed.runs import live as module
 from edgebed.runs import live_run
 from edgebed.runs.comparison import Outcome
@@ -78,6 +79,18 @@ def test_a_run_that_fails_stops_no_other(tmp_path: Path, started: list[Standing]
     assert list(outcome.failed) == [("AL", 0)]
     assert "AL failed" in outcome.failed["AL", 0]
     assert len(started) == 1
+
+
+def test_the_model_that_the_testbed_hosts_is_looked_at_once_it_stands(
+    tmp_path: Path, started: list[Standing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(scenario: Any, schemes: list[str]) -> None:
+        assert (len(started), schemes) == (1, ["sect", "RR"])
+        raise ReasonerError("its key is refused")
+
+    monkeypatch.setattr(module, "look_at_hosted_model", refused)
+    with pytest.raises(ReasonerError, match="its key is refused"):
+        compared(tmp_path, "sect", "RR")
 
 
 def test_runs_go_on_after_one_that_took_the_testbed_with_it(tmp_path: Path, started: list[Standing]) -> None:

@@ -156,6 +156,24 @@ def test_agents_that_ask_for_it_get_its_url_and_its_name(installed: None) -> Non
     assert found.controllers["agents"]["planner"] == "openai"
 
 
+@pytest.mark.parametrize(
+    ("source", "given", "answers"),
+    [
+        ("Qwen/Qwen2.5-7B-Instruct", {}, "choice"),
+        ("Qwen/Qwen2.5-7B-Instruct", {"answers": "auto"}, "choice"),
+        ("Qwen/Qwen2.5-7B-Instruct", {"answers": "free"}, "free"),
+        ("Qwen/Qwen2.5-32B-Instruct", {}, None),
+    ],
+)
+def test_a_hosted_model_that_is_small_is_given_a_choice_though_its_name_tells_nothing(
+    installed: None, source: str, given: dict[str, str], answers: str | None
+) -> None:
+    asked = scenario(
+        {**ON_CPU, "source": source}, planner="openai", openai={"base_url": "agent_llm"}, **given
+    )
+    assert with_agent_llm(asked).controllers["agents"].get("answers") == answers
+
+
 def test_agents_that_ask_elsewhere_are_left_alone(installed: None) -> None:
     given = scenario(ON_CPU, planner="openai", openai={"base_url": "http://there/v1", "model": "m"})
     assert with_agent_llm(given).controllers == given.controllers

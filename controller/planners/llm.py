@@ -159,7 +159,7 @@ class LlmPlanner(ReasonedDecider[MacroPolicy], GlobalPlanner):
         return render(
             "planner_epoch", epoch=snapshot.slot // terms.epoch_slots, t_s=snapshot.t_s, slot_s=terms.slot_s,
             epoch_slots=terms.epoch_slots, deadline=deadline,
-            nodes=nodes_told(self._testbed, telemetry.absent), cpu_law=cpu_law(self._testbed),
+            nodes=nodes_told(self._testbed), away=telemetry.absent, cpu_law=cpu_law(self._testbed),
             models=models_told(self._testbed, experience.belief.testbed()),
             demand=demand_told(self._testbed, boundary.demand), baseline=self._baseline,
             good=[case_told(c) for c in good], bad=[case_told(c) for c in bad],

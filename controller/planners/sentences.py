@@ -5,7 +5,7 @@ Plain data and sentences.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,10 +49,10 @@ def random_baseline(testbed: TestbedConfig, objective: Objective, seed: int) -> 
     }
 
 
-def nodes_told(testbed: TestbedConfig, absent: Sequence[str]) -> list[dict[str, Any]]:
-    """Static capacities of every node, and who is away."""
+def nodes_told(testbed: TestbedConfig) -> list[dict[str, Any]]:
+    """Static capacities of every node."""
     return [
-        {"id": n.id, "cores": n.cores, "ram_gb": n.ram_gb, "gpus": gpus_of(n), "away": n.id in absent}
+        {"id": n.id, "cores": n.cores, "ram_gb": n.ram_gb, "gpus": gpus_of(n)}
         for n in (testbed.node(node.id) for node in testbed.nodes)
     ]
 

@@ -34,7 +34,7 @@ VARIABLES: dict[str, dict[str, Any]] = {
     },
     "planner_epoch": {
         "epoch": 3, "t_s": 4500.0, "slot_s": 30.0, "epoch_slots": 50, "deadline": "requests never expire",
-        "nodes": [{"id": "VM2", "cores": 24, "ram_gb": 32.0, "gpus": "no GPU", "away": True}],
+        "nodes": [{"id": "VM2", "cores": 24, "ram_gb": 32.0, "gpus": "no GPU"}], "away": ["VM2"],
         "cpu_law": "Cores are shared.", "models": [MODEL], "demand": "sd 0.8 prompts/s", "baseline": BASELINE,
         "good": ["in epoch 1 all went well"], "bad": ["in epoch 2 nothing did"],
         "telemetry": "In the epoch that ended ...", "backlog": "nothing",

@@ -139,10 +139,25 @@ def test_a_planner_is_told_everything_the_paper_lists() -> None:
     }
     missing = {what: text for what, (text, where) in contract.items() if text not in where}
     assert missing == {}, user
-    sd = user.split("- sd (image)")[1].split("\n")[1]
+    sd = user.split("- sd, per prompt: ")[1].split("\n")[0]
     learned = float(sd.split("GPU ")[1].split(" ")[0])
     assert 11.0 < learned < 25.0, "finished work on VM3 took twice as long as profiled"
     assert "11 (VM4 VM5 VM6 VM7)" in sd
+
+
+def test_what_is_the_same_in_every_epoch_comes_first_so_that_a_server_reads_it_once() -> None:
+    model = Model()
+    planner = _planner(model)
+    told = []
+    for number, away in ((0, ""), (1, "VM4"), (2, "")):
+        planner.decide(_epoch(number, 60 - 20 * number, away))
+        told.append(model.user)
+    stable = {user.partition("\nEpoch ")[0] for user in told}
+    assert len(stable) == 1
+    for part in ("- VM7: 16 cores", "- gpt2-large (text): 9 GB RAM", "A random policy, for comparison"):
+        assert part in next(iter(stable))
+    assert ["Away at present: VM4." in user for user in told] == [False, True, False]
+    assert len(set(told)) == 3
 
 
 def test_a_planner_is_told_of_good_and_bad_precedents() -> None:

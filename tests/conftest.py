@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import html
 import importlib.util
 import signal
 import sys
@@ -142,6 +143,15 @@ def no_thread_outlives_the_tests() -> Iterator[None]:
     yield
     gc.collect()  # a pool of threads that nobody refers to ends its threads
     eventually(lambda: not left_behind(before), said=lambda: f"still running: {left_behind(before)}")
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages with empty pictures, for who looks at something else of a report: drawing is most of what one costs."""
+    monkeypatch.setattr(
+        "edgebed.report.theme.Drawing.svg",
+        lambda picture: f'<svg role="img" aria-label="{html.escape(picture.alt)}"></svg>',
+    )
 
 
 @pytest.fixture(scope="session")

@@ -167,7 +167,9 @@ def test_a_model_that_fails_is_not_asked_again_and_the_system_goes_on(
 ) -> None:
     server.failure, server.fails, server.whom = failure, 2, {"deployer": "deployment agent"}.get(whom, whom)
     quick = {**QUICK, "timeout_s": 0.3}
-    run = simulate_in_memory(short(**_agents(**{whom: "openai"}, openai=quick)), "MA", 0)
+    run = simulate_in_memory(
+        short(slots=4, epoch_slots=2, **_agents(**{whom: "openai"}, openai=quick)), "MA", 0
+    )
     _goes_on(run)
     failed = [d for d in _of(run, whom, exchanges=True) if d.outcome == "rejected"]
     assert [d.violations for d in failed] == [(said,)] * 2
@@ -199,7 +201,7 @@ def test_an_invalid_slot_answer_is_repaired_or_replaced(server: Hierarchy, kind:
     role, _, node = actor.partition(":")
     server.whom = f"deployment agent of node {node}" if node else "prompt scheduler"
     server.fails = 4
-    run = simulate_in_memory(short(**_agents(**{role: "openai"}, repairs=2)), "MA", 0)
+    run = simulate_in_memory(short(slots=3, **_agents(**{role: "openai"}, repairs=2)), "MA", 0)
     _goes_on(run)
     exchanges, decisions = _of(run, actor, exchanges=True), _of(run, actor, exchanges=False)
     assert [d.outcome for d in exchanges[:6]] == ["rejected"] * 4 + ["applied"] * 2
@@ -235,7 +237,7 @@ def test_a_guiding_scheduler_masks_and_weighs(server: Hierarchy) -> None:
 )
 def test_an_impossible_guide_is_rejected(server: Hierarchy, spoil: Any, reason: str) -> None:
     server.whom, server.spoil, server.fails = "prompt scheduler", spoil, 1
-    run = simulate_in_memory(short(**_agents(scheduler="openai")), "MA+sect", 0)
+    run = simulate_in_memory(short(slots=3, **_agents(scheduler="openai")), "MA+sect", 0)
     _goes_on(run)
     first, second = _of(run, "scheduler", exchanges=True)[:2]
     assert (first.outcome, second.outcome) == ("rejected", "applied")

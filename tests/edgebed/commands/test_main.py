@@ -15,6 +15,8 @@ import pytest
 from tests.build.command_line import edgebed, small
 from tests.build.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "edgebed.commands.main"]
 

@@ -12,6 +12,8 @@ import yaml
 from edgebed.commands.new import Kind
 from tests.build.command_line import edgebed, small
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 KINDS: tuple[Kind, ...] = ("router", "deployer", "scheduler", "planner", "perf-model")
 OF_SCENARIO: tuple[Kind, ...] = ("fault", "workload")
 

@@ -14,6 +14,8 @@ from emulation.files import load_scenario
 from emulation.recording import read_run
 from workloads.generate import generate
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 BURST = """
 name: burst
 testbed: demo

@@ -142,7 +142,7 @@ def test_names_from_outside_are_text_and_nothing_else(name: str) -> None:
     assert " ".join(name.split()) in next(root.all("h1")).text()
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("schemes", [4, 10])
 def test_tables_do_not_grow_in_width_with_the_number_of_schemes(schemes: int) -> None:
     of = [synthetic_run("sect", seed) for seed in (0, 1)]

@@ -70,6 +70,7 @@ def test_frames_and_pictures_have_the_times_of_tokens(comparison: Comparison) ->
     assert drawn.svg().startswith("<svg")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tenants_have_a_table_and_a_picture_where_there_are_any(comparison: Comparison) -> None:
     world = load_scenario("tenants")
     world = Scenario.model_validate({**world.model_dump(), "slots": 6})
@@ -87,6 +88,7 @@ def test_tenants_have_a_table_and_a_picture_where_there_are_any(comparison: Comp
     assert "tenants-served" not in of_all(comparison)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_a_testbed_there_are_none_and_nothing_breaks(comparison: Comparison) -> None:
     bare = compare_runs([r.run for r in comparison.results])
     assert "serving-distribution" not in of_all(bare)

@@ -21,6 +21,8 @@ from emulation.recording import RECORD_FILE
 from tests.build.command_line import edgebed
 from tests.build.small import small_scenario
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def compared(root: Path, schemes: str, seeds: int = 2, **changes: Any) -> Path:
     compare_virtual(small_scenario(**changes), schemes.split(","), range(seeds), Layout(root), quiet=True)

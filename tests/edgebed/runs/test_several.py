@@ -24,6 +24,8 @@ from tests.build.command_line import edgebed
 from tests.build.small import small_scenario
 from workloads.accounting import Accounting
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 STATED = {"tier": "estimate", "source": "test"}
 AGREES = ParityRow("AL", "replay", "gpt2", 10.0, 10.1, 0.01, 9.8, 10.2, True)
 DISAGREES = ParityRow("AL", "replay", "sd", 10.0, 12.0, 0.2, 9.8, 10.2, False)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from emulation.domain.scenario import Scenario
 from emulation.recording import write_whole
-from serve_apps.wire.secret import Secret
+from serve_apps.wire.keys import API_KEY, read_keys
 from workloads.command import load_command, load_environment
 
 
@@ -50,9 +50,9 @@ class Senders(Protocol):
 class LocustSenders:
     """With locust, to a gateway."""
 
-    def __init__(self, url: str, key: Secret | None) -> None:
-        """`key`: for `/v1`, if one is asked for."""
-        self._url, self._key = url, key
+    def __init__(self, url: str, keys_file: Path) -> None:
+        """`keys_file`: on this machine; holds the key for `/v1`, if one is asked for (`wire/keys.py`)."""
+        self._url, self._keys_file = url, keys_file
 
     def start(self, job: Job) -> Sending:
         """See `Senders`."""
@@ -62,7 +62,7 @@ class LocustSenders:
         command = load_command(
             scenario, job.seed, self._url, job.t0_wall, job.speedup, job.log, rate=job.rate, steered=True
         )
-        key = {} if self._key is None else {"EDGEBED_API_KEY": self._key.value}
+        key = {name: value for name, value in read_keys(self._keys_file).items() if name == API_KEY}
         with job.log.with_suffix(".words.log").open("wb") as words:
             process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=words, stderr=subprocess.STDOUT,

@@ -34,6 +34,7 @@ from serve_apps.records.spool import Spool, orphans
 from serve_apps.records.told import tell_slots
 from serve_apps.wire.calls import RayCalls, Unreached
 from serve_apps.wire.clock import LiveClock
+from serve_apps.wire.keys import fetch_keys
 from serve_apps.wire.listening import listen_where_the_node_is
 from serve_apps.wire.log import follow_log
 from serve_apps.wire.messages import GatewayRun, Hinted, RunState
@@ -58,8 +59,10 @@ CHECKPOINT_S = 2.0
 class Gateway:
     """One gateway process. Several of ours may share a port."""
 
-    def __init__(self, host: str, port: int, keys: Keys, http: HttpSettings, shared: bool = False) -> None:
+    def __init__(self, host: str, port: int, http: HttpSettings, shared: bool = False) -> None:
+        """Raises `Unreached` if nobody hands over the keys that clients are to show."""
         listen_where_the_node_is()
+        keys = Keys.of(fetch_keys())
         self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_node_id()}:{os.getpid()}"
         self._calls = RayCalls()
         self._replicas = ServeReplicas()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,14 @@ from emulation.files import ConfigError
 from serve_apps.engines.loading import RealSettings, check_source
 from serve_apps.observe.logs import starting
 from serve_apps.testbed.apps import QUIET
+from serve_apps.wire.keys import AGENTS_KEY, fetch_keys
 from serve_apps.wire.listening import listen_where_the_node_is
 from serve_apps.wire.names import AGENT_LLM, edge_resource
 from serve_apps.wire.secret import Secret
-from serve_apps.wire.testbed import served
+from serve_apps.wire.testbed import NAMESPACE, namespace, served
 
-KEY = "VLLM_API_KEY"
-"""Environment variable of the key that vLLM's server asks for. It is never written to a file or an argument."""
+KEY = AGENTS_KEY
+"""Environment variable of the key that vLLM's server asks for. It is never written to an argument."""
 CPU_CACHE_BYTES = 500_000_000
 _ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "WARNING"}
 LOOK_S = 0.5
@@ -44,12 +46,18 @@ _OURS = ("model", "host", "port", "served_model_name", "api_key", "max_model_len
 class AgentServer:
     """The deployment: one replica, one child process."""
 
-    def __init__(self, config: AgentLlm, memory_share: float | None, key: Secret | None = None) -> None:
+    def __init__(
+        self,
+        config: AgentLlm,
+        memory_share: float | None,
+        keys: Callable[[], Mapping[str, Secret]] = dict,
+    ) -> None:
         """Returns when the model answers. Raises `RuntimeError` with vLLM's last words if it does not.
 
-        `memory_share`: of the GPU's memory; None on a CPU. `key`: what its clients must show.
+        `memory_share`: of the GPU's memory; None on a CPU. `keys`: hands over what its clients must show, as `KEY`.
         """
         listen_where_the_node_is()
+        key = keys().get(KEY)
         with starting(AGENT_LLM, secrets=[] if key is None else [key.value]):
             self._start(config, memory_share, key)
 
@@ -154,13 +162,14 @@ def agent_target(testbed: TestbedConfig, agent: AgentLlm) -> RunTarget:
             "num_cpus": 0,
             "num_gpus": agent.gpu_share,
             "resources": {edge_resource(agent.node): 0.001},
+            "runtime_env": {"env_vars": {NAMESPACE: namespace()}},
         },
         logging_config=QUIET,
     )
     gpus = [g.vram_gb for n in testbed.nodes if n.id == agent.node for g in n.gpus]
     share = agent.vram_gb / gpus[agent.gpu_of(gpus)] if agent.gpu_share else None
     return RunTarget(
-        target=deployment.bind(agent, share, Secret.of(KEY)), name=served(AGENT_LLM), route_prefix=None
+        target=deployment.bind(agent, share, fetch_keys), name=served(AGENT_LLM), route_prefix=None
     )
 
 

@@ -20,7 +20,6 @@ from serve_apps.replica import BackendSpec
 from serve_apps.replica.choice import chosen, takes_gpu
 from serve_apps.replica.deployment import Replica
 from serve_apps.wire.names import GATEWAY_APP, REPLICA, app_name, edge_resource
-from serve_apps.wire.secret import Keys
 from serve_apps.wire.testbed import NAMESPACE, namespace, ours, served
 
 UNLIMITED = 100_000
@@ -61,7 +60,7 @@ def gateway_target(
 ) -> RunTarget:
     """The gateway's application: `count` processes that share one port, where the resources of `place` are."""
     return target(
-        GATEWAY_APP, Gateway, host, port, Keys.of_environment(), http, count > 1, place=place, num_replicas=count,
+        GATEWAY_APP, Gateway, host, port, http, count > 1, place=place, num_replicas=count,
         health_check_period_s=1.0, health_check_timeout_s=10.0,
     )  # fmt: skip
 

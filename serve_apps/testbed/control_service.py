@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from serve_apps.testbed.guardian import guard, tables_of
 from serve_apps.testbed.processes import Process, process_of
 from serve_apps.testbed.ray_access import private_folder
 
@@ -21,7 +22,7 @@ class ControlService:
     """Its tables, and how it is started again."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="gcs-", dir=private_folder().parent))
+        self._folder = Path(tempfile.mkdtemp(prefix=tables_of(guard()), dir=private_folder().parent))
         self._head: Any = None
 
     def settings(self) -> dict[str, str]:

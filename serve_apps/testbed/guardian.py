@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ log = logging.getLogger("edgebed")
 _ROOT = Path(__file__).parents[2]
 _ADOPTS = "serve_apps.records.orphans"
 """Module that, run with a recorder's folder, enters into its books what gateways had not handed over."""
-_NOTE = ".records"
+_NOTE, _KEYS, _TABLES = ".records", ".keys", "gcs-"
 
 
 def guard() -> str:
@@ -59,6 +60,34 @@ def _note(owner: str) -> Path:
     from serve_apps.testbed.ray_access import private_folder  # the guardian itself needs nothing of Ray
 
     return private_folder().parent / f"{owner}{_NOTE}"
+
+
+def keys_file() -> Path:
+    """Where this process hands keys over to its testbed's processes: see `wire/keys.py`."""
+    return _note(guard()).with_suffix(_KEYS)
+
+
+def tables_of(owner: str) -> str:
+    """What the name of a folder begins with in which an owner's Ray keeps its tables."""
+    return f"{_TABLES}{owner}-"
+
+
+def clear(owner: Process, folder: Path) -> None:
+    """Remove keys and tables of an owner that is gone: they are of no use to anybody any more."""
+    (folder / f"{owner.name}{_KEYS}").unlink(missing_ok=True)
+    for tables in folder.glob(f"{tables_of(owner.name)}*"):
+        shutil.rmtree(tables, ignore_errors=True)
+
+
+def clear_after_the_dead() -> None:
+    """The same for every owner whose guardian was killed, too."""
+    folder = _note("").parent
+    names = {path.name.removesuffix(_KEYS) for path in folder.glob(f"*{_KEYS}")}
+    names |= {path.name.removeprefix(_TABLES).partition("-")[0] for path in folder.glob(f"{_TABLES}*")}
+    for name in names:
+        pid, _, started = name.partition(".")
+        if pid.isdecimal() and started.isdecimal() and not (owner := Process(int(pid), int(started))).alive():
+            clear(owner, folder)
 
 
 def left_by_the_dead() -> Iterator[tuple[Process, Path]]:
@@ -99,7 +128,8 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def outlive(owner: Process, note: Path) -> None:
-    """Wait until a process is gone, then end all that was started for it, and save what its gateways had answered.
+    """Wait until a process is gone, then end all that was started for it, remove its keys and Ray's tables, and save
+    what its gateways had answered.
 
     `note`: the file in which the owner leaves word of its recorder's folder, as long as books are open.
     """
@@ -111,6 +141,7 @@ def outlive(owner: Process, note: Path) -> None:
         select.select([descriptor], [], [])
     if ended := end_marked(owner.name):
         _say(owner, ended)
+    clear(owner, note.parent)
     save(note)
 
 

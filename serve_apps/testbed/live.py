@@ -40,7 +40,7 @@ from serve_apps.testbed.apps import (
     replica_target,
     start_serve,
 )
-from serve_apps.testbed.guardian import guard, leave_word
+from serve_apps.testbed.guardian import clear_after_the_dead, guard, keys_file, leave_word
 from serve_apps.testbed.launcher import Launcher
 from serve_apps.testbed.listen_address import ListenAddress, listen_at, listen_here
 from serve_apps.testbed.lookout import Lookout
@@ -50,6 +50,7 @@ from serve_apps.testbed.ray_cluster import EDGE_HELD, RayCluster, quieten, ray_f
 from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
 from serve_apps.wire.calls import RayCalls, Unreached
+from serve_apps.wire.keys import Keeper, write_keys
 from serve_apps.wire.kills import RayKills
 from serve_apps.wire.messages import RunPlan, RunProgress
 from serve_apps.wire.names import (
@@ -67,7 +68,6 @@ from serve_apps.wire.names import (
     runtime_name,
 )
 from serve_apps.wire.restart import actor_folder, machine_folder, resident, where
-from serve_apps.wire.secret import Secret
 from serve_apps.wire.testbed import namespace, ours, served
 
 log = logging.getLogger("edgebed")
@@ -123,6 +123,7 @@ class LiveCluster:
         """An actor lives as long as somebody has the handle it was made with."""
         self._nodes = [n.id for n in testbed.nodes]
         self.lookout = Lookout()
+        self._keys_file = keys_file()
         self._kept = Path()  # of the recorder, to go on with the present run
 
     # -- up and down --------------------------------------------------------------------------------------
@@ -142,6 +143,7 @@ class LiveCluster:
         set_environment()
         quieten()
         guard()
+        clear_after_the_dead()
         share = gpu_share(testbed)
         base = ray_for(testbed, options.address, options.raylets, options.unprotected)
         try:
@@ -171,6 +173,7 @@ class LiveCluster:
             log.warning("applications were not stopped: %s", error)
         finally:
             self.base.stop()
+            self._keys_file.unlink(missing_ok=True)
             if self.lookout.watch.lost is not None and (left := end_marked(guard())):
                 log.warning("left behind, and ended: %s", ", ".join(str(process.pid) for process in left))
 
@@ -191,8 +194,10 @@ class LiveCluster:
         self.stop()
 
     def _start_actors(self) -> None:
-        self._actor(resident(Recorder), RECORDER, actor_folder, place=self.base.home)
-        senders = LocustSenders(self.url, Secret.of("EDGEBED_API_KEY"))
+        write_keys(self._keys_file)
+        keeping = (str(self._keys_file), actor_folder)
+        self._actor(resident(Recorder, Keeper), RECORDER, *keeping, place=self.base.home)
+        senders = LocustSenders(self.url, self._keys_file)
         self._actor(resident(SteeredRun), EVENTS, RayCalls(), RayKills(), senders, place=self.base.home)
         self._actor(resident(PlannerHost), PLANNER, PLANNER, RayCalls(), where, place=self.base.home)
         self._actor(resident(SchedulerHost), SCHEDULER, SCHEDULER, RayCalls(), where)

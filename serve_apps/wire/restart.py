@@ -117,10 +117,10 @@ def tell_that_it_started(name: str) -> None:
         RayCalls().tell(RECORDER, "started", name)
 
 
-def resident(core: type) -> type:
+def resident(core: type, *also: type) -> type:
     """A class that knows no Ray, as one whose objects are actors: they resume after a restart, and say where they
-    run."""
-    return type(core.__name__, (Resident, core), {})
+    run. `also`: what they are besides; each takes its own arguments from the front."""
+    return type(core.__name__, (Resident, *also, core), {})
 
 
 async def part_of(calls: Calls, name: str) -> tuple[Any, float | None] | None:

@@ -1,19 +1,21 @@
-"""Keys and tokens on their way from the environment to the process that needs them.
-
-They travel as arguments: environment variables of an actor's `runtime_env` stand in Ray's own logs.
-"""
+"""Keys and tokens in the process that needs them. How they come there is in `keys.py`."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Something that is never shown."""
+    """Something that is never shown, and never pickled: what Ray is told stands in its tables, which are on disk."""
 
     value: str = field(repr=False)
+
+    def __reduce__(self) -> str:
+        """Raises `TypeError`."""
+        raise TypeError("a secret is no argument of an actor or an application; see serve_apps/wire/keys.py")
 
     @classmethod
     def of(cls, variable: str) -> Secret | None:
@@ -30,6 +32,6 @@ class Keys:
     control: Secret | None = None
 
     @classmethod
-    def of_environment(cls) -> Keys:
-        """Those of this process."""
-        return cls(Secret.of("EDGEBED_API_KEY"), Secret.of("EDGEBED_TOKEN"))
+    def of(cls, found: Mapping[str, Secret]) -> Keys:
+        """Those among all that were handed over, by their variables."""
+        return cls(found.get("EDGEBED_API_KEY"), found.get("EDGEBED_TOKEN"))

@@ -12,10 +12,10 @@ import psutil
 import ray
 from psutil import CONN_LISTEN as LISTEN
 
-from serve_apps.testbed.ray_access import takes
+from serve_apps.testbed.guardian import guard, keys_file
+from serve_apps.testbed.ray_access import private_folder, takes
 from serve_apps.testbed.state import home
 from serve_apps.testbed.token_file import own_token
-from serve_apps.wire.secret import Keys, Secret
 from tests.build.live import TOKEN, LiveRun
 
 
@@ -23,9 +23,13 @@ def test_a_token_stands_in_no_file_and_on_no_command_line(begin: Callable[..., L
     run = begin()
     run.chat()
     session = Path(ray._private.worker._global_node.get_session_dir_path())
-    files = [f for folder in (session, run.folder) for f in folder.rglob("*") if f.is_file()]
+    (tables,) = private_folder().parent.glob(f"gcs-{guard()}-*")
+    folders = (tables, session, run.folder)
+    files = [f for folder in folders for f in folder.rglob("*") if f.is_file()]
     files += home().glob("*.json")
     assert any(f.name == "runtime_env_agent.log" for f in files)
+    assert any(f.parent == tables for f in files), "what Ray keeps of all that it was told"
+    assert TOKEN in keys_file().read_text(), "the one file that hands it over"
     for secret in (TOKEN, own_token().read_text()):
         assert not [f.name for f in files if secret.encode() in f.read_bytes()]
         assert not [p.pid for p in _processes() if secret in " ".join(_words(p))]
@@ -60,12 +64,6 @@ def test_what_ray_keeps_on_disk_is_closed_to_other_users(begin: Callable[..., Li
     session = Path(ray._private.worker._global_node.get_session_dir_path())
     closed = [f for f in session.parents if stat.S_IMODE(f.stat().st_mode) == 0o700]
     assert [f.stat().st_uid for f in closed][:1] == [os.getuid()]
-
-
-def test_a_secret_is_never_shown() -> None:
-    keys = Keys(Secret("abc-123"), Secret("def-456"))
-    assert "abc" not in f"{keys} {keys!r}"
-    assert "def" not in f"{keys} {keys!r}"
 
 
 def _processes() -> list[psutil.Process]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from serve_apps.observe.logs import FOLDER, file_of
+from serve_apps.testbed import guardian
 from serve_apps.testbed.lives import Life, Role, Watch
 from serve_apps.testbed.lookout import CONTROL_SERVICE, CONTROLLER, HEAD, Lookout, lives_in, roles
 from serve_apps.testbed.processes import MARK, Process, end_marked, marked, process_of
@@ -201,6 +202,30 @@ def test_a_number_that_is_used_again_is_another_process() -> None:
     assert own.alive()
     assert not Process(own.pid, own.started + 1).alive()
     assert process_of(2**22 + 1) is None
+
+
+def test_keys_and_tables_of_an_owner_that_was_killed_are_removed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its guardian, or where that was killed too by whoever starts a testbed next."""
+    monkeypatch.setattr(guardian, "_note", lambda owner: tmp_path / f"{owner}.records")
+    dead = Process(2**22 + 1, 7)
+    own = process_of(os.getpid())
+    assert own is not None
+    names = [f"{dead.name}.keys", f"{own.name}.keys", "123.records"]
+    folders = [f"{guardian.tables_of(o.name)}abc" for o in (dead, own)] + ["gcs-of-an-older-edgebed", "ray"]
+
+    def lay() -> None:
+        for name in names:
+            (tmp_path / name).write_text("{}")
+        for name in folders:
+            (tmp_path / name / "tables").mkdir(parents=True, exist_ok=True)
+
+    for clear in (guardian.clear_after_the_dead, lambda: guardian.outlive(dead, tmp_path / "no.records")):
+        lay()
+        clear()
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {*names[1:], *folders[1:]}
 
 
 def test_left_over_processes_are_found_by_their_mark_and_ended_and_no_others() -> None:

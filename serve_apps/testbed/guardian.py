@@ -41,6 +41,7 @@ def guard() -> str:
             sys.executable, command, {**os.environ, "PYTHONPATH": path}, file_actions=silent, setsid=True
         )
         os.environ[MARK] = own.name
+        clear_after_the_dead()
     return own.name
 
 
@@ -63,8 +64,16 @@ def _note(owner: str) -> Path:
 
 
 def keys_file() -> Path:
-    """Where this process hands keys over to its testbed's processes: see `wire/keys.py`."""
+    """Where this process hands keys over to its testbed's processes."""
     return _note(guard()).with_suffix(_KEYS)
+
+
+def hand_over_keys() -> Path:
+    """Write that file, from the environment; see `wire/keys.py`."""
+    from serve_apps.wire.keys import write_keys
+
+    write_keys(keys_file())
+    return keys_file()
 
 
 def tables_of(owner: str) -> str:

@@ -1,8 +1,7 @@
 """The live testbed as a whole: what runs where, how a run begins, how everything ends.
 
-`LiveCluster.start` brings Ray up on free ports with one process per actor and one Serve application per
-(node, model); `begin_run` hands every process its part and starts the clock; `end_run` closes the books;
-`stop` leaves nothing running.
+`LiveCluster.start` brings Ray up on free ports with one process per actor and one Serve application per (node, model);
+`begin_run` hands every process its part and starts the clock; `end_run` closes the books; `stop` ends everything.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from serve_apps.testbed.apps import (
     replica_target,
     start_serve,
 )
-from serve_apps.testbed.guardian import clear_after_the_dead, guard, keys_file, leave_word
+from serve_apps.testbed.guardian import guard, hand_over_keys, leave_word
 from serve_apps.testbed.launcher import Launcher
 from serve_apps.testbed.listen_address import ListenAddress, listen_at, listen_here
 from serve_apps.testbed.lookout import Lookout
@@ -50,7 +49,7 @@ from serve_apps.testbed.ray_cluster import EDGE_HELD, RayCluster, quieten, ray_f
 from serve_apps.testbed.start_errors import wait_until_running
 from serve_apps.vram.actor import VramHost
 from serve_apps.wire.calls import RayCalls, Unreached
-from serve_apps.wire.keys import Keeper, write_keys
+from serve_apps.wire.keys import Keeper
 from serve_apps.wire.kills import RayKills
 from serve_apps.wire.messages import RunPlan, RunProgress
 from serve_apps.wire.names import (
@@ -123,7 +122,6 @@ class LiveCluster:
         """An actor lives as long as somebody has the handle it was made with."""
         self._nodes = [n.id for n in testbed.nodes]
         self.lookout = Lookout()
-        self._keys_file = keys_file()
         self._kept = Path()  # of the recorder, to go on with the present run
 
     # -- up and down --------------------------------------------------------------------------------------
@@ -134,8 +132,8 @@ class LiveCluster:
 
         Raises `KeyError` for an unknown backend, `ConfigError` if the gateway's port is taken, Ray's token is turned
         off or not safe, the Ray cluster to join is not there or lacks edge nodes, or replicas cannot start as they are
-        told to (no such GPU, not enough of its memory); nothing is left running after an error, nor
-        when this process is killed.
+        told to (no such GPU, not enough of its memory); nothing is left running after an error, nor when this process
+        is killed.
         """
         options = options or LiveOptions()
         backend_class(options.backend)
@@ -143,7 +141,6 @@ class LiveCluster:
         set_environment()
         quieten()
         guard()
-        clear_after_the_dead()
         share = gpu_share(testbed)
         base = ray_for(testbed, options.address, options.raylets, options.unprotected)
         try:
@@ -173,7 +170,6 @@ class LiveCluster:
             log.warning("applications were not stopped: %s", error)
         finally:
             self.base.stop()
-            self._keys_file.unlink(missing_ok=True)
             if self.lookout.watch.lost is not None and (left := end_marked(guard())):
                 log.warning("left behind, and ended: %s", ", ".join(str(process.pid) for process in left))
 
@@ -194,12 +190,11 @@ class LiveCluster:
         self.stop()
 
     def _start_actors(self) -> None:
-        write_keys(self._keys_file)
-        keeping = (str(self._keys_file), actor_folder)
-        self._actor(resident(Recorder, Keeper), RECORDER, *keeping, place=self.base.home)
-        senders = LocustSenders(self.url, self._keys_file)
-        self._actor(resident(SteeredRun), EVENTS, RayCalls(), RayKills(), senders, place=self.base.home)
-        self._actor(resident(PlannerHost), PLANNER, PLANNER, RayCalls(), where, place=self.base.home)
+        home, keys = self.base.home, hand_over_keys()
+        self._actor(resident(Recorder, Keeper), RECORDER, keys, actor_folder, place=home)
+        senders = LocustSenders(self.url, keys)
+        self._actor(resident(SteeredRun), EVENTS, RayCalls(), RayKills(), senders, place=home)
+        self._actor(resident(PlannerHost), PLANNER, PLANNER, RayCalls(), where, place=home)
         self._actor(resident(SchedulerHost), SCHEDULER, SCHEDULER, RayCalls(), where)
         if self.options.lifecycle == "cold":
             made_of = (self.testbed, self.options.backend, self.options.start_timeout_s)

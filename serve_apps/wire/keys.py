@@ -47,8 +47,8 @@ def read_keys(path: Path) -> dict[str, str]:
 class Keeper:
     """What the actor that hands keys over is besides its own work; see `restart.resident`."""
 
-    def __init__(self, keys_file: str, *args: Any) -> None:
-        self._keys_file = Path(keys_file)
+    def __init__(self, keys_file: Path, *args: Any) -> None:
+        self._keys_file = keys_file
         super().__init__(*args)
 
     async def keys(self) -> dict[str, str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from emulation.files import ConfigError, load_testbed
-from serve_apps.testbed import apps, ray_cluster
+from serve_apps.testbed import apps, live, ray_cluster
 from serve_apps.testbed.listen_address import ListenAddress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ray_cluster import EDGE_HELD, check_room
@@ -102,6 +103,7 @@ def test_whoever_writes_files_of_the_run_is_on_the_machine_of_the_command(
         placed[name] = place
 
     monkeypatch.setattr(cluster, "_actor", actor)
+    monkeypatch.setattr(live, "hand_over_keys", lambda: Path("keys"))
     monkeypatch.setattr(cluster.calls, "call_all", lambda *_args: [])
     cluster._start_actors()
     assert {name: placed[name] for name in (RECORDER, PLANNER, EVENTS)} == dict.fromkeys(

@@ -51,7 +51,7 @@ def test_an_actor_hands_keys_over_beside_its_own_work(file: Path) -> None:
         def __init__(self, number: int) -> None:
             self.number = number
 
-    actor: Any = resident(Core, Keeper)(str(file), 7)
+    actor: Any = resident(Core, Keeper)(file, 7)
     assert (type(actor).__name__, actor.number) == ("Core", 7)
     assert asyncio.run(actor.keys()) == KEYS
     file.unlink()

@@ -93,7 +93,7 @@ def simulate(scenario: Scenario | str | Path, scheme: str, seed: int = 0) -> Res
     with spoken_here():
         loaded = scenario_of(scenario)
         (name,), (number,) = schemes_of([scheme]), seeds_of(seed)
-        check(loaded, [name])
+        check(loaded, [name], seeds=[number])
         return Result(_of_runs([simulate_in_memory(loaded, name, number)], loaded), loaded, None)
 
 

@@ -141,7 +141,7 @@ def up(
     keep_bytes = size_of("--keep-records", keep_records)
     loaded = with_time_limit(adjusted(load_scenario(scenario), speedup, lifecycle, gateways), time_limit)
     loaded = thinks_as(loaded, reasoner, agents_mode, approve)
-    check(loaded, [scheme], live=True)
+    check(loaded, [scheme], live=True, seeds=[seed])
     check_thinking(loaded, [scheme], reasoner, approve)
     loaded, backend = with_backend(loaded, backend, speedup)
     loaded = as_live(loaded, backend)

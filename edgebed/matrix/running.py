@@ -53,7 +53,7 @@ def check_all(plan: MatrixPlan, cells: list[Cell]) -> None:
     """Everything that can be wrong with schemes in the cells, before anything runs. Raises `ConfigError`."""
     for cell in cells:
         try:
-            check(cell.build(plan.seeds[0]), plan.schemes)
+            check(cell.build(plan.seeds[0]), plan.schemes, seeds=plan.seeds)
         except Mistake as error:
             raise ConfigError(f"{cell}: {error}") from error
 

@@ -49,7 +49,7 @@ def carry_out(asked: Asked) -> Outcome:
     from edgebed.commands.thinking import check_thinking, thinks_as
 
     scenario = thinks_as(asked.scenario, asked.reasoner, asked.agents_mode, asked.approve)
-    check(scenario, asked.schemes, asked.live)
+    check(scenario, asked.schemes, asked.live, asked.seeds)
     check_thinking(scenario, asked.schemes, asked.reasoner, asked.approve)
     if asked.live:
         return _live(asked, scenario)

@@ -14,7 +14,7 @@ from edgebed.runs.manifest import check_baseline, manifest_of
 from edgebed.runs.virtual import Task, run_tasks
 from edgebed.wiring.controllers import build_controllers, check_parameters
 from edgebed.wiring.parts import find_scheme
-from edgebed.wiring.reasoners import check_reasoner
+from edgebed.wiring.reasoners import check_reasoner, seeds_apart
 from edgebed.wiring.switching import check_switches
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
@@ -27,8 +27,11 @@ from workloads.outside import check_outside
 from workloads.traces import check_traces
 
 
-def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> None:
-    """Everything that can be wrong with names, parameters and traces, before anything runs. Raises `ConfigError`.
+def check(
+    scenario: Scenario, schemes: Sequence[str], live: bool = False, seeds: Sequence[int] = (0,)
+) -> None:
+    """Everything that can be wrong with names, parameters, recordings and traces, before anything runs on these seeds.
+    Raises `ConfigError`.
 
     What is allowed and yet hardly meant is said as a warning.
     """
@@ -39,9 +42,10 @@ def check(scenario: Scenario, schemes: Sequence[str], live: bool = False) -> Non
         row = find_scheme(name)
         check_reasoner(row, scenario, live)
         if live or row.router != "oracle":
-            build_controllers(row, scenario, 0)
+            for seed in seeds_apart(row, scenario, seeds):
+                build_controllers(row, scenario, seed)
     check_parameters(scenario)
-    check_switches(scenario, schemes, live)
+    check_switches(scenario, schemes, live, seeds)
     check_traces(scenario)
     check_outside(scenario)
     check_outside_faults(scenario.events)

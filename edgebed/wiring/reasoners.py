@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -172,9 +172,18 @@ def make_llm(
     try:
         if label == "scripted":
             return ScriptedLlm.read(Path(file))
-        return ReplayLlm.read(_recording(Path(file), scheme.name, seed))
+        recording = _recording(Path(file), scheme.name, seed)
+        if Path(file).is_dir() and not recording.exists():
+            raise ValueError(f"holds no run of {scheme.name} with seed {seed}, and is no run's folder itself")
+        return ReplayLlm.read(recording)
     except (OSError, ValueError) as error:
         raise ConfigError(f"reasoner {choice}: {error}") from error
+
+
+def seeds_apart(scheme: Scheme, scenario: Scenario, seeds: Sequence[int]) -> Sequence[int]:
+    """The seeds whose controllers must each be built to know whether they can be: all where a recording is replayed,
+    of which each seed has its own; else the first tells for the others."""
+    return seeds if "replay" in _labels(scheme, scenario).values() else seeds[:1]
 
 
 def replaying_run_of(scenario: Scenario, own: str, seed: int) -> Scenario:

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.agents.account import Accounts
-from edgebed.wiring.controllers import OracleTruth, build_controllers, in_virtual_gateways
+from edgebed.wiring.controllers import (
+    Controllers,
+    OracleTruth,
+    build_controllers,
+    in_virtual_gateways,
+)
 from edgebed.wiring.parts import find_scheme, scheme_names
-from edgebed.wiring.reasoners import check_reasoner, reasoner_label, replaying_run_of
+from edgebed.wiring.reasoners import check_reasoner, reasoner_label, replaying_run_of, seeds_apart
 from emulation.domain.events import SchemeSwitch
 from emulation.domain.mistakes import Mistake
 from emulation.domain.ports import FastPath
@@ -19,14 +24,15 @@ from emulation.files import ConfigError
 from serve_apps.wire.switching import Cast
 
 
-def check_switches(scenario: Scenario, schemes: Sequence[str], live: bool) -> None:
+def check_switches(scenario: Scenario, schemes: Sequence[str], live: bool, seeds: Sequence[int]) -> None:
     """See that every scheme which an event of the scenario brings in can come in, where a run begins with one of
-    `schemes`. Raises `ConfigError`."""
+    `schemes` on one of `seeds`. Raises `ConfigError`."""
     for i, event in enumerate(scenario.events):
         if isinstance(event, SchemeSwitch):
             try:
                 for own in schemes:
-                    check_switch(replaying_run_of(scenario, own, 0), event.to, live)
+                    for seed in seeds_apart(find_scheme(event.to), scenario, seeds):
+                        check_switch(replaying_run_of(scenario, own, seed), event.to, live)
             except ConfigError as error:
                 raise ConfigError(f"events[{i}].to: {error}") from error
 
@@ -93,12 +99,11 @@ class LiveSchemes:
         if scheme not in self._known():
             raise ConfigError(f"no scheme is called {scheme!r}; `edgebed schemes` lists them")
         self.check(scheme)
-        row = find_scheme(scheme)
-        if row.router == "table":
+        if find_scheme(scheme).router == "table":
             raise ConfigError(
                 f"{scheme} routes by the table of a scheduler, which does not act in the shadow"
             )
-        made: Any = build_controllers(row, self.scenario, self.seed).fast_path
+        made: Any = self._built(scheme, Accounts()).fast_path
         path: FastPath = made.innermost
         return path
 
@@ -116,10 +121,13 @@ class LiveSchemes:
 
     def cast(self, scheme: str) -> Cast:
         """The controllers of a scheme, as at the begin of a run. Raises `ConfigError`."""
-        row = find_scheme(scheme)
-        scenario = replaying_run_of(self.scenario, self.own, self.seed)
-        made = build_controllers(row, scenario, self.seed, accounts=self.accounts)
+        made = self._built(scheme, self.accounts)
         return Cast(
-            scheme=scheme, reasoner=reasoner_label(row, self.scenario), fast_path=made.fast_path,
+            scheme=scheme, reasoner=reasoner_label(made.scheme, self.scenario), fast_path=made.fast_path,
             planner=made.planner, scheduler=made.scheduler, deployers=made.deployers,
         )  # fmt: skip
+
+    def _built(self, scheme: str, accounts: Accounts) -> Controllers:
+        """What `check` has looked at."""
+        scenario = replaying_run_of(self.scenario, self.own, self.seed)
+        return build_controllers(find_scheme(scheme), scenario, self.seed, accounts=accounts)

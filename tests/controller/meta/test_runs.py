@@ -12,6 +12,7 @@ from controller.agents.replay import ReplayLlm, ReplayMiss
 from controller.agents.scripted import ScriptEnd
 from controller.meta.audit import counts
 from controller.meta.tools import TOOLS
+from edgebed.runs.comparison import check
 from edgebed.runs.virtual import simulate
 from edgebed.wiring.reasoners import with_reasoner
 from emulation.domain.events import LlmFailure
@@ -131,7 +132,11 @@ def test_a_recorded_run_replays_without_its_reasoner(tmp_path: Path) -> None:
     sink = JsonlSink(tmp_path / "e3" / "seed-3")
     simulate(scenario, "e3", 3, sink)
     sink.close()
-    again = run(with_reasoner(scenario, f"replay:{tmp_path}"), seed=3)
+    replayed = with_reasoner(scenario, f"replay:{tmp_path}")
+    check(replayed, ["e3"], seeds=[3])
+    with pytest.raises(ConfigError, match="holds no run of e3 with seed 4"):
+        check(replayed, ["e3"], seeds=[3, 4])
+    again = run(replayed, seed=3)
     before = read_run(tmp_path / "e3" / "seed-3")
     assert again.header.reasoner == "replay"
     assert [r for r in again.requests] == [r for r in before.requests]

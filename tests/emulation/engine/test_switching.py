@@ -11,6 +11,8 @@ from controller.schemes import SCHEMES
 from edgebed.runs.comparison import check
 from edgebed.runs.parity import as_landed, replay_rows
 from edgebed.runs.virtual import simulate, simulate_in_memory
+from edgebed.wiring.reasoners import with_reasoner
+from edgebed.wiring.switching import LiveSchemes
 from emulation.domain.records import SWITCHED
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, load_scenario
@@ -114,19 +116,24 @@ def test_a_run_that_was_switched_by_hand_is_replayed_and_its_closed_loop_switche
     assert {row.scheme for row in replay_rows(run, planned)} == {"AL→MA→AL"}
 
 
-def test_a_switched_run_replays_from_the_folder_of_its_comparison(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_switched_run_replays_from_the_folder_of_its_comparison(tmp_path: Path, seed: int) -> None:
     """What the scheme that came in was asked stands in the record of the run, and so under the name of its own."""
 
     def world(scheduler: str) -> Scenario:
         controllers = {"search": {"shortlist": 0}, "agents": {"scheduler": scheduler}}
         return demo({"to": "MA", "at_s": 37.0, "until_s": 80.0}, slots=5, controllers=controllers)
 
-    sink = JsonlSink(tmp_path / "AL" / "seed-0")
-    simulate(world("first"), "AL", 0, sink)
+    sink = JsonlSink(tmp_path / "AL" / f"seed-{seed}")
+    simulate(world("first"), "AL", seed, sink)
     sink.close()
-    before = read_run(tmp_path / "AL" / "seed-0")
+    before = read_run(tmp_path / "AL" / f"seed-{seed}")
     assert any(is_exchange(d) for d in before.decisions)
     replayed = world(f"replay:{tmp_path}")
-    check(replayed, ["AL"])
-    again = simulate_in_memory(replayed, "AL", 0)
+    check(replayed, ["AL"], seeds=[seed])
+    again = simulate_in_memory(replayed, "AL", seed)
     assert [(d.t_s, d.choice) for d in again.decisions] == [(d.t_s, d.choice) for d in before.decisions]
+    with pytest.raises(ConfigError, match=rf"events\[0\].to: reasoner replay:{tmp_path}"):
+        check(replayed, ["AL"], seeds=[seed, seed + 1])
+    shadowed = LiveSchemes("AL", with_reasoner(replayed, f"replay:{tmp_path}"), seed).shadow("e3")
+    assert shadowed.innermost is shadowed, "without the meta-controller of e3"

@@ -25,8 +25,11 @@ CASES_FILE = "cases.jsonl"
 UP_LOG = "up.log"
 """What a testbed that stays has said; written before the rest."""
 LOGS = "logs"
-"""Of what every process of a live testbed logs: it stays where a testbed did not come up."""
-
+"""Of what every process of a live testbed logs."""
+UI_LOG = "ui.log"
+"""What the control room beside it has said."""
+_WORDS = frozenset({UP_LOG, LOGS, UI_LOG})
+"""They stay where a testbed did not come up, and make no folder anybody's."""
 
 _CHOICE = {
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
@@ -137,12 +140,12 @@ class Layout:
 
 
 def empty_or_held(root: Path) -> str:
-    """What a folder holds, in a few words; empty if it is not there or holds nothing.
+    """What a folder holds, in a few words; empty if it is not there or holds nothing but words of processes.
 
     Raises `ConfigError` for what is no folder or cannot be looked into.
     """
     try:
-        names = sorted(entry.name for entry in root.iterdir() if entry.name not in (UP_LOG, LOGS))
+        names = sorted(entry.name for entry in root.iterdir() if entry.name not in _WORDS)
     except FileNotFoundError:
         return ""
     except NotADirectoryError as error:

@@ -10,11 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgebed.commands.console import say
+from edgebed.runs.layout import UI_LOG
 from serve_apps.testbed.guardian import guard
 from serve_apps.testbed.ports import checked_port
 
 HOST = "127.0.0.1"
-LOG = "ui.log"
 NICENESS = 10
 """It waits where the testbed computes."""
 END_S = 5.0
@@ -47,7 +47,7 @@ def control_room(folder: Path, port: int | None, gateway: str | None = None) -> 
     port = checked_port(HOST, port)
     command = [sys.executable, "-m", "edgebed.commands.main", "ui", str(folder), "--port", str(port)]
     command += ["--url", gateway] if gateway is not None else []
-    with (folder / LOG).open("wb") as words:
+    with (folder / UI_LOG).open("wb") as words:
         page = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True
         )

@@ -28,6 +28,7 @@ from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.standing import say_how_it_ended, stand
 from serve_apps.testbed.state import Standing, claimed, read_standing
+from serve_apps.wire.messages import RunPlan
 
 logger = logging.getLogger("edgebed")
 
@@ -78,36 +79,41 @@ def serve_in_foreground(
             checked_port(options.host, options.port)
         scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
         layout.claim(scenario, manifest_of(scenario, [scheme], [seed], "live", None))
-        folder = layout.run_folder(scheme, seed)
-        note = note_of(scenario)
-        plan = run_plan(scenario, scheme, seed, folder)
-        endless = replace(
-            plan, header=replace(plan.header, horizon_s=ENDLESS_S), endless=True, keep_bytes=keep_bytes
-        )
-        with (
-            layout.released_unless_begun(),
-            control_room(layout.root, ui_port),
-            logging_to(str(layout.logs.resolve()), "driver"),
-            start_cluster(scenario, options) as cluster,
-        ):
-            look_at_hosted_model(scenario, [scheme])
-            note.write(folder)
-            cluster.begin_run(endless)
-            say(
-                f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
-            )
-            logger.info("gateway at %s, scheme %s", cluster.url, scheme)
-            lost = None
-            try:
-                lost = stand(cluster, standing_file(), layout.root)
-            finally:
-                try:
-                    close_run(cluster, folder, lost)
-                finally:
-                    note_deaths(cluster.lookout.watch, note, folder)
-                    logger.info("is taken down")
+        with layout.released_unless_begun():
+            plan = run_plan(scenario, scheme, seed, layout.run_folder(scheme, seed))
+            header = replace(plan.header, horizon_s=ENDLESS_S)
+            endless = replace(plan, header=header, endless=True, keep_bytes=keep_bytes)
+            lost = _until_taken_down(endless, options, layout, ui_port)
     if lost is not None:
         raise Failed(f"the testbed ended by itself: {lost}; its records are in {layout.root}")
+
+
+def _until_taken_down(plan: RunPlan, options: LiveOptions, layout: Layout, ui_port: int | None) -> str | None:
+    """Stand until SIGTERM or Ctrl-C, or until the testbed cannot go on: then why."""
+    scenario, scheme = plan.scenario, plan.header.scheme
+    folder, note = layout.run_folder(scheme, plan.seed), note_of(scenario)
+    with (
+        control_room(layout.root, ui_port),
+        logging_to(str(layout.logs.resolve()), "driver"),
+        start_cluster(scenario, options) as cluster,
+    ):
+        look_at_hosted_model(scenario, [scheme])
+        note.write(folder)
+        cluster.begin_run(plan)
+        say(
+            f"gateway at {cluster.url}/v1, scheme {scheme}, speedup {scenario.live.speedup:g}; Ctrl-C ends it"
+        )
+        logger.info("gateway at %s, scheme %s", cluster.url, scheme)
+        lost = None
+        try:
+            lost = stand(cluster, standing_file(), layout.root)
+        finally:
+            try:
+                close_run(cluster, folder, lost)
+            finally:
+                note_deaths(cluster.lookout.watch, note, folder)
+                logger.info("is taken down")
+    return lost
 
 
 def close_run(cluster: LiveCluster, folder: Path, lost: str | None = None) -> None:

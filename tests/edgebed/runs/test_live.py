@@ -10,9 +10,9 @@ import pytest
 
 from controller.agents.llm import ReasonerError
 from edgebed.runs import live as module
-from edgebed.runs import live_run
+from edgebed.runs import live_run, room
 from edgebed.runs.comparison import Outcome
-from edgebed.runs.layout import Layout
+from edgebed.runs.layout import Layout, fresh_folder
 from edgebed.runs.live import compare_live
 from emulation.files import ConfigError, load_scenario
 from tests.build.small import small_scenario
@@ -69,8 +69,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Standing]:
     return found
 
 
-def compared(root: Path, *schemes: str) -> Outcome:
-    return compare_live(small_scenario(), schemes, [0], Layout(root), quiet=True)
+def compared(root: Path, *schemes: str, ui_port: int | None = None) -> Outcome:
+    return compare_live(small_scenario(), schemes, [0], Layout(root), quiet=True, ui_port=ui_port)
 
 
 def test_a_run_that_fails_stops_no_other(tmp_path: Path, started: list[Standing]) -> None:
@@ -137,18 +137,40 @@ def test_ctrl_c_is_not_taken_for_the_failure_of_what_it_interrupted(
     live_run._end_cut(cut)
 
 
+class Page:
+    """A process that serves the control room."""
+
+    pid = 2**30
+    """Nobody's."""
+
+    def __init__(self, command: list[str], **_: Any) -> None:
+        assert "ui" in command
+
+    def terminate(self) -> None:
+        pass
+
+    def wait(self, timeout_s: float) -> None:
+        pass
+
+
+@pytest.mark.parametrize("ui_port", [None, 0])
 def test_a_folder_whose_testbed_did_not_come_up_is_free_for_the_same_command(
-    tmp_path: Path, started: list[Standing], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, started: list[Standing], monkeypatch: pytest.MonkeyPatch, ui_port: int | None
 ) -> None:
+    monkeypatch.setattr(room, "guard", lambda: 0)
+    monkeypatch.setattr(room.subprocess, "Popen", Page)
+
     def refused(*_: Any) -> Standing:
         raise ConfigError("the cluster runs other sources; do this")
 
     with monkeypatch.context() as beforehand:
         beforehand.setattr(module, "start_cluster", refused)
         with pytest.raises(ConfigError, match="do this"):
-            compared(tmp_path, "sect")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["logs"]
-    assert list(compared(tmp_path, "sect").runs) == [("sect", 0)]
+            compared(tmp_path, "sect", ui_port=ui_port)
+    words = ["logs"] if ui_port is None else ["logs", "ui.log"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == words
+    assert fresh_folder(tmp_path) == tmp_path, "for `edgebed up` too"
+    assert list(compared(tmp_path, "sect", ui_port=ui_port).runs) == [("sect", 0)]
 
 
 def test_a_folder_in_which_a_run_began_is_not_given_away(tmp_path: Path, started: list[Standing]) -> None:

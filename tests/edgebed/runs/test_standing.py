@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from edgebed.commands.main import app
 from edgebed.commands.options import size_of, with_time_limit
 from edgebed.runs import standing as module
+from edgebed.runs.layout import Layout, empty_or_held
 from emulation.domain.mistakes import ConfigError
 from emulation.recording import JsonlSink, read_run
 from serve_apps.gateway.server.settings import HttpSettings
@@ -29,6 +30,7 @@ from serve_apps.testbed.standing import say_how_it_ended
 from serve_apps.testbed.state import Standing, claimed, end_of, read_standing
 from serve_apps.wire.calls import Unreached
 from tests.build.fakes import device_testbed, header, scenario
+from tests.build.small import small_scenario
 
 LISTENS = ListenAddress("127.0.0.1", 8123, "127.0.0.1", "here")
 
@@ -301,3 +303,16 @@ def test_an_ending_that_cannot_be_read_is_no_good_ending(state: Path) -> None:
     result = CliRunner().invoke(app, ["down"])
     assert result.exit_code == 1
     assert "is damaged, or of another edgebed" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("broken", ["run_plan", "start_cluster"])
+def test_a_testbed_that_does_not_come_up_leaves_its_folder_free(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def refused(*_: Any) -> None:
+        raise ConfigError("not so")
+
+    monkeypatch.setattr(module, broken, refused)
+    with pytest.raises(ConfigError, match="not so"):
+        module.serve_in_foreground(small_scenario(), "sect", 0, LiveOptions(port=0), Layout(tmp_path / "up"))
+    assert empty_or_held(tmp_path / "up") == ""

@@ -31,7 +31,7 @@ from emulation.files import load_scenario
 from workloads.failures import reason_of
 from workloads.generate import generate
 from workloads.load import ClientResult, worker_log
-from workloads.open_loop import WITHOUT_DEADLINE_S, Timeline, request_timeout_s
+from workloads.open_loop import GRACE_S, WITHOUT_DEADLINE_S, Timeline, request_timeout_s
 from workloads.sender import Job, OpenLoopRun
 
 LEAD_S = 1.0
@@ -88,7 +88,7 @@ def add_options(parser: LocustArgumentParser) -> None:
         help=timeout,
     )
     grace = "wall seconds a client waits past the deadline, and the run for its last request"
-    add("--grace", type=float, env_var="EDGEBED_GRACE", default=20.0, help=grace)
+    add("--grace", type=float, env_var="EDGEBED_GRACE", default=GRACE_S, help=grace)
 
 
 class Session:

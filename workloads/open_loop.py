@@ -11,6 +11,9 @@ from workloads.generate import Workload
 
 WITHOUT_DEADLINE_S = 600.0
 """Wall seconds before a client without a deadline gives up, where nobody says otherwise."""
+GRACE_S = 20.0
+"""Wall seconds that a client waits past its deadline, and the load generator past its last client, where nobody says
+otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from emulation.recording import Run
 from serve_apps.testbed.live import LiveCluster
 from serve_apps.wire.messages import RunPlan
 from workloads.mismatch import world_truth
-from workloads.open_loop import WITHOUT_DEADLINE_S, request_timeout_s
+from workloads.open_loop import GRACE_S, WITHOUT_DEADLINE_S, request_timeout_s
 
 log = logging.getLogger("edgebed")
 
@@ -86,7 +86,7 @@ def _watch(
 ) -> None:
     """Show how far the run is until the load generator is done and every event is undone."""
     speedup, settled_s = scenario.live.speedup, settled_at_s(scenario, 0.0)
-    client_s = request_timeout_s(scenario, speedup, WITHOUT_DEADLINE_S, 0.0)
+    client_s = request_timeout_s(scenario, speedup, WITHOUT_DEADLINE_S, GRACE_S) + GRACE_S  # `load_command`
     last_wall = t0_wall + settled_s / speedup + client_s + PATIENCE_S
     with progress_bar(f"{scheme}, live", settled_s, quiet) as bar:
         while load.poll() is None or _goes_on(scenario, (time.time() - t0_wall) * speedup):

@@ -159,13 +159,16 @@ def _policies_heard(run: Run) -> dict[str, list[tuple[float, float]]]:
     decisions."""
     landed = sorted({d.landed_s for d in run.decisions if d.actor == PLANNER and d.landed_s})
     first: dict[str, dict[float, float]] = defaultdict(dict)
-    for side in run.side.values():
-        heard_s = side.get("policy_heard_s")
-        last = bisect_right(landed, heard_s) - 1 if heard_s else -1
+    told = [
+        (HEARD + side["name"], float(side["policy_heard_s"]))
+        for side in run.side.values()
+        if side.get("policy_heard_s")
+    ]
+    for actor, heard_s in told:
+        last = bisect_right(landed, heard_s) - 1
         if last >= 0:  # else it is one from before the clock started, for which nobody is late
-            at_s = landed[last]
-            by_landing = first[HEARD + side["name"]]
-            by_landing[at_s] = min(heard_s - at_s, by_landing.get(at_s, heard_s - at_s))
+            late_s = heard_s - landed[last]
+            first[actor][landed[last]] = min(late_s, first[actor].get(landed[last], late_s))
     return {actor: sorted(by_landing.items()) for actor, by_landing in first.items()}
 
 

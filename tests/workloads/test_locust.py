@@ -15,8 +15,10 @@ from emulation.domain.request_id import scenario_id_of
 from emulation.files import load_scenario
 from tests.build.stub_openai import Stub, serving
 from tests.build.tls import ANOTHERS, OURS, written
+from workloads.command import load_command
 from workloads.generate import Arrivals, generate
 from workloads.load import ClientResult, client_log
+from workloads.open_loop import GRACE_S, WITHOUT_DEADLINE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -284,3 +286,23 @@ def test_traces_and_sessions_are_sent_as_the_virtual_world_draws_them(
     sent = {headers["X-Request-ID"]: body for headers, _, body in stub.seen}
     words = {name: len(body["messages"][0]["content"].split()) for name, body in sent.items()}
     assert words == {r.id: r.prompt_tokens for r in drawn}
+
+
+@pytest.mark.parametrize(
+    ("own_run", "waits_s"), [(True, (WITHOUT_DEADLINE_S, GRACE_S)), (False, (1800.0, 40.0))]
+)
+def test_the_clients_of_a_run_wait_as_long_as_it_expects_whatever_the_shell_says(
+    scenario_file: Path, tmp_path: Path, own_run: bool, waits_s: tuple[float, float]
+) -> None:
+    """Clients that the shell told to wait longer outlasted the run's watch over them, and were killed."""
+    command = load_command(scenario_file, 0, "http://x", 0.0, 1.0, tmp_path / "client.jsonl", own_run=own_run)
+    told = (
+        "import sys\nfrom locust.argument_parser import parse_options\nimport workloads.locustfile\n"
+        "options = parse_options(sys.argv[1:])\nprint(options.request_timeout, options.grace)"
+    )
+    shell = {"EDGEBED_REQUEST_TIMEOUT": "1800", "EDGEBED_GRACE": "40", "PYTHONPATH": str(ROOT)}
+    given = command[command.index("--headless") :]
+    said = subprocess.run(
+        [sys.executable, "-c", told, *given], env={**os.environ, **shell}, capture_output=True, text=True
+    )
+    assert said.stdout.split()[-2:] == [str(wait_s) for wait_s in waits_s], said.stderr

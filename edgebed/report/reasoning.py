@@ -32,6 +32,9 @@ class RoleAccount:
     """Made in this role; of a meta-controller, its invocations."""
     asked: int = 0
     """Of these, with a question."""
+    questions: int = 0
+    """Put to the reasoner: those it answered, those after which it looked something up, and those put again because an
+    answer was wrong. One decision may take several."""
     answers: int = 0
     """Replies that were to be one: not those that call tools on the way, unless a call was wrong."""
     valid: int = 0
@@ -129,6 +132,7 @@ def _asked_of_it(line: DecisionRecord) -> bool:
 
 def _count_answer(account: RoleAccount, line: DecisionRecord, ok: bool) -> None:
     exchange, served = line.choice["exchange"], served_of(line)
+    account.questions += 1
     account.thinking_s += exchange["thinking_s"]
     account.tokens += 0 if served is None else exchange["tokens"]
     if not is_answer(line):
@@ -165,7 +169,7 @@ def reasoning_rows(comparison: Comparison) -> list[ReasoningRow]:
 
 def cells(account: RoleAccount) -> tuple[str, ...]:
     """The figures of a role as text, in the order of `REASONING_COLUMNS` after the first two."""
-    per = max(account.answers, 1)
+    per = max(account.questions, 1)
     return (
         number(account.decisions, 0), number(account.asked, 0), _told(account.valid, account.answers),
         number(account.repaired, 0), number(account.fell_back, 0), f"{number(account.thinking_s / per, 1)} s",

@@ -35,6 +35,8 @@ class FolderRuns:
     """Every run that counts in no mean, and why."""
     remarks: list[str] = field(default_factory=list)
     """What a reader must know of where the records come from."""
+    of_runs: list[tuple[Pair, str]] = field(default_factory=list)
+    """What a reader must know of a single run: who died in it."""
     baseline: str | None = None
     workload: dict[Pair, tuple[Accounting, ...]] = field(default_factory=dict)
     """What became of everything the sources of a run read, where its note says so."""
@@ -48,12 +50,13 @@ class FolderRuns:
         return list((paired if {s for s, _ in paired} == schemes else self.whole).values())
 
     def said(self) -> list[str]:
-        """The remarks, and that its runs were made by different versions where they were."""
+        """Everything a reader must know, and that its runs were made by different versions where they were."""
+        remarks = [*(said for _, said in self.of_runs), *self.remarks]
         runs = (*self.whole.values(), *self.cut.values())
         versions = sorted({run.header.edgebed or "unknown" for run in runs})
         if len(versions) < 2:
-            return list(self.remarks)
-        return [*self.remarks, f"its runs were made by different versions of edgebed: {', '.join(versions)}"]
+            return remarks
+        return [*remarks, f"its runs were made by different versions of edgebed: {', '.join(versions)}"]
 
 
 def kept_runs(
@@ -134,7 +137,7 @@ def _take(kept: FolderRuns, folder: Path, pair: Pair, manifest: Manifest, known:
         return
     _check_belongs(folder, run.header, pair, manifest, None if note is None else note.experiment)
     if note is not None and note.died:
-        kept.remarks.append(f"{pair[0]}, seed {pair[1]}: died unplanned: {said_of(note.died)}")
+        kept.of_runs.append((pair, f"{pair[0]}, seed {pair[1]}: died unplanned: {said_of(note.died)}"))
     if note is not None and note.workload:
         kept.workload[pair] = note.workload
     _sort_in(kept, pair, run, folder)

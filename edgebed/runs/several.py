@@ -115,7 +115,7 @@ def groups_of(folders: Iterable[Path]) -> tuple[list[Group], list[Trouble]]:
         for root in found:
             part = root if isinstance(root, Trouble) else _part(root, folder)
             if isinstance(part, Trouble):
-                troubles.append(part)
+                troubles += [part] if part not in troubles else []
             else:
                 _sort_in(groups, part)
     _name_apart(groups)
@@ -146,6 +146,7 @@ def _only(kept: FolderRuns, pairs: Sequence[Pair]) -> FolderRuns:
         whole={pair: run for pair, run in kept.whole.items() if pair in pairs},
         cut={pair: run for pair, run in kept.cut.items() if pair in pairs},
         left_out=[out for out in kept.left_out if (out.scheme, out.seed) in pairs],
+        of_runs=[(pair, said) for pair, said in kept.of_runs if pair in pairs],
     )
 
 
@@ -165,12 +166,15 @@ def _sort_in(groups: list[Group], part: _Part) -> None:
     kept = group.kept
     kept.whole |= {pair: run for pair, run in part.kept.whole.items() if pair not in kept.whole}
     kept.cut |= {pair: run for pair, run in part.kept.cut.items() if pair not in kept.cut}
-    kept.left_out += part.kept.left_out
+    known = {(out.scheme, out.seed, out.how) for out in kept.left_out}
+    kept.left_out += [o for o in part.kept.left_out if (o.scheme, o.seed, o.how) not in known]
+    kept.of_runs += [said for said in part.kept.of_runs if said not in kept.of_runs]
     kept.remarks += [r for r in part.kept.remarks if r not in kept.remarks]
     kept.workload |= part.kept.workload
     kept.baseline = kept.baseline or part.kept.baseline
     group.parity += [row for row in part.parity if row not in group.parity]
-    group.folders.append(part.root)
+    if part.root.resolve() not in {folder.resolve() for folder in group.folders}:
+        group.folders.append(part.root)
 
 
 def _why_apart(groups: Sequence[Group], like: Sequence[Group], part: _Part) -> list[str]:

@@ -10,7 +10,13 @@ import pytest
 from controller.approval import Verdict
 from controller.loop import INVALID
 from edgebed.report import compare_runs
-from edgebed.report.reasoning import RoleAccount, accounts_of, is_answer
+from edgebed.report.reasoning import (
+    REASONING_COLUMNS,
+    RoleAccount,
+    accounts_of,
+    is_answer,
+    reasoning_rows,
+)
 from edgebed.runs.virtual import simulate_in_memory
 from edgebed.wiring.reasoners import with_approval, with_reasoner
 from emulation.domain.records import PERSON, DecisionRecord
@@ -27,7 +33,7 @@ def asked(t_s: float, *calls: str, actor: str = "planner", wrong: str = "", **sa
         "tokens": 10, "calls": [[str(i), name, "{}"] for i, name in enumerate(calls)],
         "served": {"model": "m", "url": "u"}, **said,
     }  # fmt: skip
-    choice = {"exchange": exchange, "number": 1, "results": []}
+    choice = {"exchange": exchange, "number": 1, "invocation": 1, "results": []}
     violations = (wrong,) if wrong else ()
     return decision(t_s, actor, choice=choice, reasoner="openai", violations=violations)
 
@@ -41,10 +47,34 @@ def counted(*lines: DecisionRecord) -> RoleAccount:
     return account
 
 
+def row(*lines: DecisionRecord) -> dict[str, str]:
+    """What the table of the report shows of the one role that was asked."""
+    (shown,) = reasoning_rows(compare_runs([run(decisions=lines)]))
+    return dict(zip(REASONING_COLUMNS, (shown.scheme, shown.role, *shown.cells), strict=True))
+
+
 def test_a_call_of_a_tool_on_the_way_is_no_answer_and_no_repair() -> None:
     found = counted(asked(0, "what_if"), asked(0), decided(0))
     assert (found.asked, found.answers, found.valid, found.repaired, found.fell_back) == (1, 1, 1, 0, 0)
-    assert (found.thinking_s, found.tokens) == (4.0, 20), "what looking up took counts for its question"
+    assert (found.questions, found.thinking_s, found.tokens) == (2, 4.0, 20)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (asked(0), decided(0)),
+        (asked(0, "what_if"), asked(0, "what_if"), asked(0), decided(0)),
+        (asked(0, wrong="p does not sum to 1"), asked(0), decided(0)),
+        (asked(0, "what_if"), asked(0, "what_if")),
+        (asked(0, "set_device_risky", actor="meta"),),
+    ],
+    ids=["one", "looked up", "repaired", "run ended before the answer", "meta"],
+)
+def test_figures_per_question_are_those_of_one_however_many_a_decision_takes(
+    lines: tuple[DecisionRecord, ...],
+) -> None:
+    assert row(*lines)["thinking per question"] == "2.0 s"
+    assert row(*lines)["tokens per question"] == "10"
 
 
 def test_what_the_rules_answer_once_its_budget_is_spent_is_no_question_to_a_meta_controllers_model() -> None:

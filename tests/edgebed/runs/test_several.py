@@ -103,6 +103,44 @@ def test_what_is_judged_alike_is_put_together(tmp_path: Path) -> None:
     assert list(group.comparison().schemes) == ["AL", "sect"]
 
 
+def test_a_folder_that_is_reached_twice_counts_once(folder: Path) -> None:
+    """What is left out of it too, and nobody is told that schemes of two folders differ in seeds."""
+    shutil.rmtree(folder / "AL" / "seed-1")
+    failed_run(folder)
+    (once,), _ = groups_of([folder])
+    (twice,), _ = groups_of([folder.parent, folder, folder / ".." / folder.name])
+    assert {(out.scheme, out.seed, out.how) for out in once.kept.left_out} == {
+        ("AL", 0, "failed"),
+        ("AL", 1, "missing"),
+    }
+    assert comparison_json(twice.comparison()) == comparison_json(once.comparison())
+    assert twice.folders == once.folders
+
+
+def test_a_folder_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
+    made(tmp_path / "one")
+    failed_run(tmp_path / "one")
+    groups, troubles = groups_of([tmp_path, tmp_path / "one"])
+    assert groups == []
+    assert len(troubles) == 1
+
+
+def test_whoever_asks_for_one_run_hears_nothing_of_the_others(folder: Path) -> None:
+    for scheme in ("AL", "sect"):
+        own = folder / scheme / "seed-1"
+        note = read_note(own)
+        assert note is not None
+        note.model_copy(update={"died": {"gateway": 1}}).write(own)
+    for asked, runs in (
+        (folder / "AL" / "seed-1", ["AL"]),
+        (folder / "AL" / "seed-0", []),
+        (folder, ["sect", "AL"]),
+    ):
+        (group,), _ = groups_of([asked])
+        died = [said for said in group.comparison().remarks if "died" in said]
+        assert died == [f"{scheme}, seed 1: died unplanned: gateway ×1" for scheme in runs]
+
+
 def failed_run(folder: Path) -> None:
     note = orjson.loads((folder / "AL/seed-0/run.json").read_bytes())
     (folder / "AL/seed-0/run.json").write_bytes(orjson.dumps(note | {"failed": "ValueError: no"}))

@@ -123,6 +123,7 @@ class JsonlSink:
 
     def __init__(self, folder: Path, flush_every: int = 1000) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        take_the_places(folder)
         self._out: IO[bytes] = (folder / RECORD_FILE).open("wb", buffering=_BUFFER_BYTES)
         self._side: IO[bytes] | None = None
         self._folder = folder
@@ -164,7 +165,11 @@ class JsonlSink:
 
 
 def write_records(folder: Path, rows: Iterable[tuple[Record, Mapping[str, Any] | None]]) -> None:
-    """Write records with their side data in canonical order: both files appear whole, or neither."""
+    """Write records with their side data in canonical order: both files appear whole, or neither.
+
+    Raises `OSError`.
+    """
+    take_the_places(folder)
     ordered = sorted(rows, key=lambda row: canonical_order(row[0]))
     sides = [encode({"line": i, **side}) for i, (_, side) in enumerate(ordered) if side]
     files = {folder / RECORD_FILE: b"".join(encode(record) for record, _ in ordered)}
@@ -180,7 +185,7 @@ def rows_of(path: Path) -> list[tuple[Record, Mapping[str, Any] | None]]:
         records = read_lines(file, decode)
     except OSError as error:
         raise RecordError(f"{file}: {error.strerror}; give a run folder that holds {RECORD_FILE}") from error
-    side = _side_rows(file.with_name(SIDE_FILE))
+    side = _side_rows(side_of(file.parent))
     rows: list[tuple[Record, Mapping[str, Any] | None]] = [(r, side.get(i)) for i, r in enumerate(records)]
     if records and isinstance(records[0], RunHeader) and records[0].version == 1:
         return [_of_version_1(*row) for row in rows]
@@ -222,19 +227,46 @@ def write_whole(path: Path, content: bytes) -> None:
     write_together({path: content})
 
 
+def side_of(folder: Path) -> Path:
+    """The side file that belongs to the record of a run.
+
+    Both are written beside their places; the record takes its place first. A process that is killed just then leaves
+    its side file beside its place: it belongs to that record, the one in its place to the record before.
+    """
+    part = part_of(folder / SIDE_FILE)
+    return part if part.exists() and not part_of(folder / RECORD_FILE).exists() else folder / SIDE_FILE
+
+
+def take_the_places(folder: Path) -> None:
+    """End what a process left that was killed as it put record and side file into their places. Raises `OSError`.
+
+    Call it before either is written anew.
+    """
+    part, place = part_of(folder / SIDE_FILE), folder / SIDE_FILE
+    if side_of(folder) == part:
+        part.replace(place)
+    else:
+        part.unlink(missing_ok=True)  # before that of the record: alone it would be taken for its side file
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(f".{path.name}.part")
+
+
 def write_together(files: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: all of their content is there before the first one takes its place.
+    """Write files that belong together: all of their content is there before the first one takes its place, in order.
 
     Raises `OSError` naming the file; whatever happens, nothing half-written stays.
     """
-    parts = {path: path.with_name(f".{path.name}.part") for path in files}
+    parts = {path: part_of(path) for path in files}
     try:
         for path, content in files.items():
             _write_part(path, parts[path], content)
         for path, part in parts.items():
             part.replace(path)
     except BaseException:
-        for part in parts.values():
+        for part in reversed(parts.values()):
             with suppress(OSError):
                 part.unlink(missing_ok=True)
         raise

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from emulation.domain.records import Record
 from emulation.jsonl import RecordError
-from emulation.recording import RECORD_FILE, SIDE_FILE, canonical_order, decode, encode
+from emulation.recording import (
+    RECORD_FILE,
+    SIDE_FILE,
+    canonical_order,
+    decode,
+    encode,
+    part_of,
+    side_of,
+    take_the_places,
+)
 
 T = TypeVar("T")
 
@@ -52,7 +61,7 @@ def lines_of(folder: Path) -> Iterator[Line]:
 
 def sides_of(folder: Path, numbers: Set[int]) -> Iterator[dict[str, Any]]:
     """The side data of these lines of a run's record, where there is any. Raises `RecordError` and `OSError`."""
-    file = folder / SIDE_FILE
+    file = side_of(folder)
     if file.exists():
         for _, _, row in _parsed(file, orjson.loads):
             if row["line"] in numbers:
@@ -65,6 +74,7 @@ def rewrite(folder: Path, changed: Callable[[Record], Record]) -> None:
     What `changed` gives back as it is stays so to the byte. Both files appear whole, or neither. In memory there are
     some 40 bytes a line. Raises `RecordError` and `OSError`.
     """
+    take_the_places(folder)
     keys, places = array("d"), array("q")
     for line in lines_of(folder):
         keys.extend(canonical_order(changed(line.record)))
@@ -124,14 +134,14 @@ def _parsed(file: Path, parse: Callable[[bytes], T]) -> Iterator[tuple[int, byte
 @contextmanager
 def _taking_the_place_of(*files: Path) -> Iterator[list[IO[bytes]]]:
     """Files to write that take the place of these once all are whole; whatever happens, nothing half-written stays."""
-    parts = [file.with_name(f".{file.name}.part") for file in files]
+    parts = [part_of(file) for file in files]
     try:
         with ExitStack() as stack:
             yield [stack.enter_context(part.open("wb")) for part in parts]
         for file, part in zip(files, parts, strict=True):
             part.replace(file)
     except BaseException:
-        for part in parts:
+        for part in reversed(parts):
             with suppress(OSError):
                 part.unlink(missing_ok=True)
         raise

@@ -8,7 +8,7 @@ from docs.generate.sources import field_docs, first_paragraph, source_annotation
 from emulation.domain import records
 from serve_apps.records.batch import MOST_WAITING_MB, PERIOD_S
 from serve_apps.records.segments import LONGEST_H, MOST_MB
-from serve_apps.testbed.closing import PATIENCE_S
+from serve_apps.testbed.closing import DRAIN_S, PATIENCE_S, SEAL_S
 
 LINES = (
     records.RunHeader,
@@ -63,6 +63,12 @@ process that is killed, gateway, recorder or both, takes a request that was answ
 that file cannot be written, `/health` says so, and killing the gateway may lose the ends of its last
 {PERIOD_S:g} s. Written means handed to the operating system; a loss of power may cost what that had not put on
 the disk.
+
+A run ends in this order: gateways take no further request, and what is in flight is answered for {DRAIN_S:g} s at
+most; then they refuse whoever is left (503; `unfinished` in the record), and each says so behind the last end
+it answered; only then the books are closed. So nobody is answered of a run that is closed. A gateway or
+controller that lives and says nothing is waited for, {SEAL_S:g} s at most; then the run has failed, its record
+stays open, and the command says so.
 
 A recorder that is killed is restarted and goes on from the files of its run: while a run is open, its folder
 holds `.open/`, for its owner only, with a journal of every batch. When the disk is full, nothing is

@@ -11,7 +11,10 @@ from emulation.metrics.client_books import client_books, footer_side
 
 
 def client_check(results: Sequence[RunResult]) -> tuple[bool, str] | None:
-    """Whether every answer that a client has is in its record, and in words; None if no log was joined."""
+    """Whether every answer that a client has is in its record, and nothing was done twice; and in words.
+
+    None if no log was joined.
+    """
     found = [books for r in results if (books := client_books(r.run)) is not None]
     if not found:
         return None
@@ -19,9 +22,10 @@ def client_check(results: Sequence[RunResult]) -> tuple[bool, str] | None:
     text = f"{answered - missing} of {answered} answers that clients have are in the record"
     if undelivered := sum(b.undelivered for b in found):
         text += f"; {undelivered} done by the record reached no client"
-    if twice := sum(b.twice for b in found):
+    twice = sum(b.twice for b in found)
+    if twice:
         text += f"; {twice} were done twice"
-    return not missing, text
+    return not (missing or twice), text
 
 
 def client_json(results: Sequence[RunResult]) -> list[dict[str, Any]] | None:

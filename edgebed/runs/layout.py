@@ -15,7 +15,7 @@ from edgebed.runs.manifest import MANIFEST_FILE, Manifest, check_baseline, joine
 from emulation.domain.complaints import complaint
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
-from emulation.recording import RECORD_FILE, SIDE_FILE, write_whole
+from emulation.recording import RECORD_FILE, SIDE_FILE, part_of, write_whole
 from serve_apps.records.open_run import clear
 
 SCENARIO_FILE = "scenario.json"
@@ -196,8 +196,9 @@ def layout_of(folder: Path) -> Layout:
 
 def clear_run(folder: Path) -> None:
     """Remove what an earlier try left of a run."""
-    for name in (RECORD_FILE, SIDE_FILE):
-        (folder / name).unlink(missing_ok=True)
+    for file in (folder / SIDE_FILE, folder / RECORD_FILE):
+        part_of(file).unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
     clear(folder)
 
 

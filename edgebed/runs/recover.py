@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +15,12 @@ from emulation.domain.records import Record, RequestRecord, RunFooter, RunHeader
 from emulation.domain.request import Request
 from emulation.jsonl import RecordError
 from emulation.record_lines import request_record
-from emulation.recording import RECORD_FILE, SIDE_FILE, rows_of, write_records
+from emulation.recording import RECORD_FILE, SIDE_FILE, rows_of, take_the_places, write_records
+from emulation.rewriting import lines_of
 from serve_apps.records import open_run
 from serve_apps.records.books import request_of
-from serve_apps.records.segments import finish, is_endless
-from serve_apps.records.store import OPEN_FOLDER, Sizes, journal_of, locked, sizes_of
+from serve_apps.records.segments import BEGIN, finish, is_endless, last_states, move_out, segment_folder
+from serve_apps.records.store import JOURNAL_FILE, OPEN_FOLDER, Sizes, journal_of, locked, sizes_of
 from serve_apps.testbed.guardian import left_by_the_dead, save
 from serve_apps.testbed.processes import end_marked
 
@@ -47,11 +48,14 @@ def recover(folder: Path) -> list[Recovered]:
     or killed too. Raises `ConfigError` if there is none. One that fails stops no other: no record in it, no room, or
     its recorder still runs; its record is then as it was.
     """
-    runs = sorted(file.parent for file in folder.rglob(RECORD_FILE))
+    runs = {file.parent for file in folder.rglob(RECORD_FILE)}
+    runs |= {
+        file.parent.parent for file in folder.rglob(f"{OPEN_FOLDER}/{JOURNAL_FILE}")
+    }  # its record was moved out
     if not runs:
         raise ConfigError(f"{folder}: holds no record; give a run's folder, or one that holds some")
     unsaved = _save_what_gateways_left()
-    return [_recover(run, unsaved.get(run.resolve())) for run in runs]
+    return [_recover(run, unsaved.get(run.resolve())) for run in sorted(runs)]
 
 
 def _save_what_gateways_left() -> dict[Path, Path]:
@@ -72,7 +76,10 @@ def _recover(folder: Path, unsaved: Path | None = None) -> Recovered:
         if not (folder / OPEN_FOLDER).exists():
             return _without_journal(folder)
         with locked(folder):
+            take_the_places(folder)
             journal, _ = journal_of(folder)
+            if journal and "turned_s" in journal[-1]:
+                return _close_in_the_next(folder, journal)
             if journal:
                 _cut_to(folder, sizes_of(folder, journal))
             return _close(folder, rows_of(folder), _open_requests(journal))
@@ -89,6 +96,23 @@ def _without_journal(folder: Path) -> Recovered:
     if closed and not is_endless(folder):
         return Recovered(folder, "whole")
     return _close(folder, rows, [])
+
+
+def _close_in_the_next(folder: Path, journal: list[dict[str, Any]]) -> Recovered:
+    """Close a run that was cut when a segment was over and the next one had not begun: that one has who was in the
+    system then. Done again, it comes to the same."""
+    number, begin_s = journal[-1]["segment"], journal[-1]["turned_s"]
+    over = segment_folder(folder, number)
+    if not (over / RECORD_FILE).exists():
+        _cut_to(folder, sizes_of(folder, journal))
+    states = last_states(over, folder)
+    move_out(folder, number)
+    header = next((line.record for line in lines_of(over)), None)
+    if is_endless(over):
+        finish(over)
+    rows: list[Row] = [] if header is None else [(header, {"segment": number + 1, BEGIN: begin_s})]
+    rows += [(replace(state, t_s=begin_s), None) for state in states]
+    return _close(folder, rows, _open_requests(journal[:-1]), begin_s)
 
 
 def _cut_to(folder: Path, sizes: Sizes) -> None:
@@ -112,7 +136,7 @@ def _open_requests(journal: Sequence[Mapping[str, Any]]) -> list[Request]:
     return list(found.values())
 
 
-def _close(folder: Path, rows: list[Row], in_system: Sequence[Request]) -> Recovered:
+def _close(folder: Path, rows: list[Row], in_system: Sequence[Request], begin_s: float = 0.0) -> Recovered:
     header = next((record for record, _ in rows if isinstance(record, RunHeader)), None)
     if header is None:
         raise RecordError(
@@ -120,7 +144,7 @@ def _close(folder: Path, rows: list[Row], in_system: Sequence[Request]) -> Recov
         )
     closed = any(isinstance(record, RunFooter) for record, _ in rows)
     if not closed:
-        rows = [*rows, *_ending(header, [record for record, _ in rows], in_system)]
+        rows = [*rows, *_ending(header, [record for record, _ in rows], in_system, begin_s)]
     write_records(folder, rows)
     open_run.clear(folder)
     if is_endless(folder):
@@ -131,10 +155,16 @@ def _close(folder: Path, rows: list[Row], in_system: Sequence[Request]) -> Recov
     return Recovered(folder, "closed", "", requests, 0 if closed else len(in_system))
 
 
-def _ending(header: RunHeader, records: Sequence[Record], in_system: Sequence[Request]) -> list[Row]:
+def _ending(
+    header: RunHeader, records: Sequence[Record], in_system: Sequence[Request], begin_s: float
+) -> list[Row]:
     """A line for each request that was in the system, and the footer."""
     end_s = max(
-        [0.0, *(r.t_s for r in records if not isinstance(r, RunHeader)), *(r.arrival_s for r in in_system)]
+        [
+            begin_s,
+            *(r.t_s for r in records if not isinstance(r, RunHeader)),
+            *(r.arrival_s for r in in_system),
+        ]
     )
     left = [request_record(r, "unfinished", end_s, r.arrival_s < header.horizon_s) for r in in_system]
     requests = [*(r for r in records if isinstance(r, RequestRecord)), *left]

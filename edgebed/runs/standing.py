@@ -24,6 +24,7 @@ from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from serve_apps.observe.logs import logging_to
 from serve_apps.records.segments import ENDLESS_S, finish
+from serve_apps.records.store import OPEN_FOLDER
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.standing import say_how_it_ended, stand
@@ -126,7 +127,10 @@ def close_run(cluster: LiveCluster, folder: Path, lost: str | None = None) -> No
         try:
             cluster.end_run(interrupted=lost is not None)
         finally:
-            finish(folder)
+            if not (
+                folder / OPEN_FOLDER
+            ).exists():  # else its recorder may still be at work, or `recover` will
+                finish(folder)
     except Exception as error:
         failure = "; ".join(filter(None, (lost, f"{type(error).__name__}: {error}")))
         if lost is None:

@@ -8,7 +8,7 @@ from edgebed.places import standing_file
 from edgebed.runs.address import checked_url
 from emulation.domain.mistakes import ConfigError
 from serve_apps.testbed.processes import Process
-from serve_apps.testbed.state import forget, how_it_ended, read_standing, read_state
+from serve_apps.testbed.state import END_S, forget, how_it_ended, read_standing, read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,9 @@ def down() -> Down | None:
     if standing is None:
         return None
     if not standing.end():
-        raise ConfigError(f"process {standing.pid} did not end within a minute; look at its up.log")
+        raise ConfigError(
+            f"process {standing.pid} did not end within {END_S / 60:g} minutes; look at its up.log"
+        )
     left = standing.end_rest()
     forget(standing_file(), Process(standing.pid, standing.started))
     return Down(standing.folder, how_it_ended(standing_file(), standing), tuple(left))

@@ -29,7 +29,7 @@ class ClientBooks:
     undelivered: int
     """Done by the record, and the client has no answer: it gave up, or its connection broke."""
     twice: int
-    """Done more than once by the record."""
+    """Done more than once by the record, though its client, the load generator, sends nothing again: must be 0."""
     named: Mapping[str, tuple[str, ...]]
     """Names of `unrecorded`, `undelivered` and `twice`."""
 
@@ -67,9 +67,16 @@ def side_of(books: ClientBooks) -> dict[str, Any]:
 
 
 def client_problems(run: RunView) -> list[str]:
-    """What breaks the law: answers that the record has not."""
+    """What breaks the law: answers that the record has not, and requests that were done more than once."""
     books = client_books(run)
-    if books is None or not books.unrecorded:
+    if books is None:
         return []
-    names = ", ".join(books.named["unrecorded"][:3]) + (", ..." if books.unrecorded > 3 else "")
-    return [f"{books.unrecorded} answers that a client has are not in the record: {names}"]
+    counts = {
+        "unrecorded": (books.unrecorded, "answers that a client has are not in the record"),
+        "twice": (books.twice, "requests that a client sent once were done more than once"),
+    }
+    return [
+        f"{count} {said}: {', '.join(books.named[what][:3])}{', ...' if count > 3 else ''}"
+        for what, (count, said) in counts.items()
+        if count
+    ]

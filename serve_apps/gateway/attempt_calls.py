@@ -9,7 +9,7 @@ from math import inf
 
 from emulation.domain.measured import Measured
 from emulation.domain.request import Request
-from serve_apps.gateway.flight import Flight, attempt_of
+from serve_apps.gateway.flight import Flight, attempt_of, over
 from serve_apps.gateway.replicas import Replicas
 from serve_apps.wire.calls import LONGEST_S, Calls, Unreached
 from serve_apps.wire.clock import LiveClock
@@ -48,7 +48,10 @@ class AttemptCalls:
         self._node_of, self._node_lost, self._given_up = node_of, node_lost, given_up
 
     async def whole(self, flight: Flight, work: Work) -> Answer:
-        """An attempt, whole; one that broke is given back, or an error once there were enough of them."""
+        """An attempt, whole; one that broke is given back, or an error once there were enough of them.
+
+        Raises `Refused` if the run is over before it is.
+        """
         flight.until = _patience_until(flight.request, self._clock)
         try:
             async with flight.patience():
@@ -60,32 +63,37 @@ class AttemptCalls:
             self._give_up(flight, work)
             raise
         except (Unreached, TimeoutError) as error:
+            if flight.dismissed:
+                self._give_up(flight, work)
+                raise over() from error
             return await self._lost(work, error)
 
     async def stream(self, flight: Flight, work: Work) -> AsyncGenerator[Delta | Answer]:
-        """Ends with an `Answer`, unless the client goes away first."""
+        """Ends with an `Answer`, unless the client goes away first. Raises `Refused` if the run is over before."""
         flight.until = _patience_until(flight.request, self._clock)
-        over = False
+        ended = False
         try:
             async with flight.patience():
                 early = await self._turn(work)
             if early is not None:
-                over = True
+                ended = True
                 yield early
                 return
             items = self._replicas.stream(app_name(self._node_of[work.executor], work.request.model), work)
-            while not over:
+            while not ended:
                 async with flight.patience():  # never while the client reads
                     item = await anext(items, None)
                 if item is None:
                     raise Unreached("the stream ended without its answer")
-                over = isinstance(item, Answer)
+                ended = isinstance(item, Answer)
                 yield item
         except (Unreached, TimeoutError) as error:
-            over = True
+            if flight.dismissed:
+                raise over() from error
+            ended = True
             yield await self._lost(work, error)
         finally:
-            if not over:
+            if not ended:
                 self._give_up(flight, work)
 
     async def _turn(self, work: Work) -> Answer | None:
@@ -129,8 +137,8 @@ class AttemptCalls:
         return max(written, work.earlier, key=lambda m: m.prompts_done)
 
     def _give_up(self, flight: Flight, work: Work) -> None:
-        """The client is gone: so is the work."""
-        gone = (work.request.id, "the client gave up", work.attempt)
+        """The client is gone, or sent away: so is the work."""
+        gone = (work.request.id, "nobody waits for it", work.attempt)
         self._calls.tell(self._runtime(work.executor), "cancel", *gone)
         self._given_up(flight, work)
 

@@ -23,7 +23,7 @@ from emulation.domain.ports import Completion, FastPath
 from emulation.domain.request import Outcome, Request
 from emulation.executor import Changed
 from serve_apps.gateway.attempt_calls import AttemptCalls
-from serve_apps.gateway.flight import Flight, Refused, Told, attempt_of
+from serve_apps.gateway.flight import Flight, Refused, Told, attempt_of, over
 from serve_apps.gateway.links import Links
 from serve_apps.gateway.names import Names
 from serve_apps.gateway.replicas import Replicas
@@ -81,6 +81,8 @@ class Dispatcher:
             run, clock, replicas, calls, self._node_of, self.node_lost, self._give_up
         )
         self._away: set[str] = set()
+        self._sealed = False
+        """Whether nobody is answered any more."""
         self._news = asyncio.Event()
         self._readers = {
             (node.id, model)
@@ -133,6 +135,17 @@ class Dispatcher:
         """Something changed: held requests are routed again."""
         self._news.set()
         self._news = asyncio.Event()
+
+    def seal(self) -> None:
+        """The books of this run are about to be closed: whoever is still in flight is refused, and unfinished there.
+
+        What was answered before is among the records; nothing is answered after.
+        """
+        self._sealed = True
+        for flight in self.flights.values():
+            flight.dismiss()
+        self.wake()
+        self.records.seal()
 
     def restore(self, checkpoint: tuple[Any, list[tuple[Request, str]], int]) -> None:
         """Take over the learned state of a predecessor; what it had in flight is lost, and forgotten.
@@ -196,6 +209,8 @@ class Dispatcher:
     @contextmanager
     def _flight(self, request: Request, ask: Ask, shadow: str | None) -> Iterator[Flight]:
         """A request is here; one that leaves without an end was given up by its client."""
+        if self._sealed:
+            raise over()
         flight = self.flights[request.id] = Flight(request, ask, self.clock.now_s(), shadow=shadow)
         self.records.add("arrive", request)
         try:
@@ -208,6 +223,8 @@ class Dispatcher:
         """Route, holding while the fast path says so. Raises `Refused`."""
         request = flight.request
         while True:
+            if self._sealed:
+                raise over()
             now_s = self.clock.now_s()
             if now_s >= request.deadline_s:
                 raise self._end(flight, "expired", "deadline passed while held")
@@ -273,7 +290,7 @@ class Dispatcher:
             return await self._choose(flight)
         self._feed_back(flight.request, work.executor, served.outcome, measured)
         refused = self._end(flight, served.outcome, served.reason, served.ended_s)
-        if served.outcome != "done":
+        if served.outcome != "done" or self._sealed:
             raise refused
         return None
 
@@ -292,11 +309,17 @@ class Dispatcher:
         self.completed(Completion(request, executor, outcome, self.clock.now_s(), measured))
 
     def _end(self, flight: Flight, outcome: Outcome, reason: str, ended_s: float | None = None) -> Refused:
-        """Close the flight and record it; `ended_s`: by its node. Returns the `Refused` to raise unless it is done."""
+        """Close the flight and record it; `ended_s`: by its node. Returns the `Refused` to raise unless it is done.
+
+        Once nobody is answered any more nothing is recorded, and that is to be raised whatever the outcome.
+        """
         now_s = self.clock.now_s()
         request, measured = flight.request, flight.last_attempt()
         self.flights.pop(request.id, None)
         self._holds.over(request.id)
+        if self._sealed:
+            self.counts.ended(request, "aborted")
+            return over()
         self.counts.ended(request, outcome)
         side: dict[str, Any] = {"wall": time.time(), "request_id": request.id, "sent_s": flight.sent_s}
         side["heard_s"] = side["answered_s"] = now_s

@@ -62,6 +62,8 @@ class Flight:
     """Tokens of a stream that the client has."""
     first_s: float | None = None
     """When the first text of a stream left."""
+    dismissed: bool = False
+    """Its run is over: it is not to be answered."""
     until: float = inf
     """When the present attempt is given up as lost, by the event loop's clock."""
     _patience: asyncio.Timeout | None = None
@@ -89,11 +91,21 @@ class Flight:
             finally:
                 self._patience = None
 
+    def dismiss(self) -> None:
+        """The run is over: whatever it waits for, it waits no more."""
+        self.dismissed = True
+        self.hurry()
+
     def hurry(self) -> None:
         """What the present attempt waits for will not come."""
         self.until = asyncio.get_running_loop().time()
         if self._patience is not None and not self._patience.expired():
             self._patience.reschedule(self.until)
+
+
+def over() -> Refused:
+    """Of a request that was in flight when its run was closed; in the record it is unfinished."""
+    return Refused("aborted", "the run is over, and this request was not done in time")
 
 
 class Told:

@@ -27,6 +27,7 @@ from serve_apps.gateway.replicas import ServeReplicas
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.listener import listen, open_socket
 from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.gateway.steps import Step, step_of
 from serve_apps.observe.collector import Collector
 from serve_apps.observe.logs import starting
 from serve_apps.records.batch import RecordBatch
@@ -63,11 +64,14 @@ class Gateway:
         """Raises `Unreached` if nobody hands over the keys that clients are to show."""
         listen_where_the_node_is()
         keys = Keys.of(fetch_keys())
-        self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_node_id()}:{os.getpid()}"
+        self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_actor_id()}:{os.getpid()}"
         self._calls = RayCalls()
         self._replicas = ServeReplicas()
         self._batch = RecordBatch(self._calls, self._source)
         self._dispatcher: Dispatcher | None = None
+        """Of the run whose requests are taken."""
+        self._last: Dispatcher | None = None
+        """Of the run whose requests were taken last: some may still be in flight."""
         self._following: list[asyncio.Task[None]] = []
         self._heeding: list[asyncio.Task[None]] = []
         """Follow whoever decides by the scheme in force."""
@@ -112,8 +116,8 @@ class Gateway:
         await self._batch.flush()
 
     async def end_run(self) -> str:
-        """The run is about to end: its meta-controller asks nothing more. Returns why it asked nothing before; empty if
-        it did."""
+        """The run is about to be closed: its meta-controller asks nothing more. Returns why it asked nothing before;
+        empty if it did."""
         return self._broken if self._meta is None else self._meta.end() or self._broken
 
     async def where(self) -> dict[str, Any]:
@@ -124,31 +128,45 @@ class Gateway:
 
     async def _take_up(self, state: RunState) -> None:
         """A run was opened, started, is about to end, or was closed."""
-        dispatcher = self._dispatcher
-        if state.closed or state.run_id is None:
-            self._stop_following()
-            self._dispatcher = None
-            log.info("no run is in progress")
+        dispatcher, run_id = self._dispatcher, state.run_id
+        step = step_of(state, None if self._last is None else self._last.run.run_id, dispatcher is not None)
+        if step in ("end", "seal", "idle") or run_id is None:
+            await self._end(run_id, step)
             return
-        if state.ending:
-            self._dispatcher = None  # what is in flight has it, and goes on
-            return
-        if dispatcher is not None and dispatcher.run.run_id == state.run_id:
-            await self._join(state.run_id)  # a recorder that was restarted must know whom to ask
+        if dispatcher is not None and step == "stay":
+            if not await self._join(run_id):  # a recorder that was restarted must know whom to ask
+                return
             if state.switch > dispatcher.run.switch:
                 await self._switch(dispatcher)
         else:
             self._stop_following()
             part = await self._calls.call(RECORDER, "part", GATEWAY_APP)
-            if part is None:
+            dispatcher = None if part is None else await self._begin(part[0])
+            if dispatcher is None:
                 return
-            dispatcher = await self._begin(part[0])
         if state.t0_wall is not None and not dispatcher.clock.started:
             dispatcher.clock.start(state.t0_wall)
             telling = tell_slots(self._batch, dispatcher.clock, dispatcher.run.slot_s)
             self._following.append(asyncio.ensure_future(telling))
 
-    async def _begin(self, run: GatewayRun) -> Dispatcher:
+    async def _end(self, run_id: str | None, step: Step) -> None:
+        """Take no further request; from `seal` on, answer nobody who is still in flight either."""
+        self._dispatcher = None
+        if step != "end":
+            if self._last is not None:
+                self._last.seal()
+            if self._batch.run_id == run_id:
+                self._batch.seal()  # one that joined and never came to serve says so too
+        if step == "idle":
+            self._stop_following()
+            log.info("no run is in progress")
+        elif run_id is not None and self._batch.run_id != run_id:
+            await self._hand_over_orphans(run_id)  # this process came too late for more
+
+    async def _begin(self, run: GatewayRun) -> Dispatcher | None:
+        """Serve a run from now on; None if it is over."""
+        if self._last is not None:
+            self._last.seal()
         self._batch = RecordBatch(self._calls, self._source, spool=Spool(machine_folder()))
         self._batch.begin(run.run_id)
         nodes = [n.id for n in run.testbed.nodes]
@@ -161,7 +179,10 @@ class Gateway:
         if not run.cold:
             await self._replicas.warm_up(app_name(n, m) for n in nodes for m in run.testbed.hosted(n))
         await self._hand_over_orphans(run.run_id)
-        checkpoint = await self._join(run.run_id)
+        joined = await self._join(run.run_id)
+        if not joined:
+            return None
+        (checkpoint,) = joined
         dispatcher.names = Names(await self._calls.call(RECORDER, "place", self._source))
         if checkpoint is not None:
             dispatcher.restore(pickle.loads(checkpoint))
@@ -176,7 +197,7 @@ class Gateway:
         self._following = [asyncio.ensure_future(loop) for loop in loops]
         if self._shared:
             self._following += self._hear_of_others(dispatcher, nodes)
-        self._dispatcher = dispatcher
+        self._dispatcher = self._last = dispatcher
         await self._calls.call(RECORDER, "ready", run.run_id, self._source)
         await self._took_up(dispatcher)
         log.info("took up run %s, scheme %s", run.run_id, run.scheme)
@@ -214,11 +235,15 @@ class Gateway:
             for n in nodes
         ]
 
-    async def _join(self, run_id: str) -> Any:
-        """Say that this process serves the run; the state that the one before it left."""
+    async def _join(self, run_id: str) -> tuple[()] | tuple[Any]:
+        """Say that this process serves the run; the state that the one before it left. Nothing if the run is over."""
         this_actor = ray.get_runtime_context().current_actor
         joining = (run_id, self._source, this_actor, await self.where())
-        return await self._calls.call(RECORDER, "join", *joining)
+        try:
+            return (await self._calls.call(RECORDER, "join", *joining),)
+        except ValueError as error:
+            log.info("run %s is not taken up: %s", run_id, error)
+            return ()
 
     async def _hand_over_orphans(self, run_id: str) -> None:
         """Send what a gateway that was killed on this machine had not sent."""

@@ -8,6 +8,7 @@ import pickle
 import time
 from typing import Any
 
+from serve_apps.records.books import SEALED
 from serve_apps.records.books import Entry as Entry
 from serve_apps.records.spool import Spool
 from serve_apps.wire.calls import Calls, Unreached
@@ -50,14 +51,16 @@ class RecordBatch:
         self._bytes = 0
         self._next = 0
         """Number of the first entry."""
-        self._run_id = ""
+        self.run_id = ""
+        """Of what is collected."""
+        self._sealed = False
         self._lock = asyncio.Lock()
 
     def begin(self, run_id: str) -> None:
         """Collect for another run from now on; what was left of the last one is dropped."""
         if self._entries:
-            log.error("%s: %d records of run %s were never taken", self.source, self.unsent, self._run_id)
-        self._run_id, self.why, self.failures = run_id, "", 0
+            log.error("%s: %d records of run %s were never taken", self.source, self.unsent, self.run_id)
+        self.run_id, self.why, self.failures, self._sealed = run_id, "", 0, False
         self._entries, self._added_s, self._bytes, self._next = [], [], 0, time.time_ns()
         if self._spool is not None:
             self._spool.begin(run_id, self.source, self._next)
@@ -70,6 +73,12 @@ class RecordBatch:
         self._bytes += len(entry)
         if self._spool is not None:
             self._spool.keep(entry)
+
+    def seal(self) -> None:
+        """No request ends here in this run any more; the recorder hears so behind all that was added before."""
+        if not self._sealed:
+            self._sealed = True
+            self.add(SEALED)
 
     @property
     def unsent(self) -> int:
@@ -111,7 +120,7 @@ class RecordBatch:
             self.why = ""
 
     async def _send(self, entries: list[bytes], slot: int | None = None) -> None:
-        run_id, batch = self._run_id, b"".join(entries)
+        run_id, batch = self.run_id, b"".join(entries)
         try:
             await self._calls.call(RECORDER, "append", run_id, self.source, self._next, batch, slot)
         except (Unreached, ValueError) as error:
@@ -121,7 +130,7 @@ class RecordBatch:
                 self.failures + 1,
             )
             raise
-        if run_id != self._run_id or not entries:
+        if run_id != self.run_id or not entries:
             return  # another run has begun meanwhile, or nothing was to be said but the slot
         del self._entries[: len(entries)], self._added_s[: len(entries)]
         self._bytes -= sum(map(len, entries))

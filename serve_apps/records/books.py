@@ -24,6 +24,7 @@ from emulation.domain.records import RunFooter, RunHeader
 from emulation.domain.request import Request
 from emulation.domain.snapshot import Window
 from emulation.ledger import Ledger
+from emulation.recording import take_the_places
 from serve_apps.observe.actors import Decided
 from serve_apps.records.order import footer_of
 from serve_apps.records.progress import ProgressBook
@@ -34,6 +35,8 @@ log = logging.getLogger("edgebed")
 
 Entry = tuple[str, tuple[Any, ...]]
 """Method of the run's ledger, and its arguments."""
+SEALED = "sealed"
+"""Entry without arguments, a gateway's last word: it answers nobody of this run any more."""
 OWN = "recorder"
 """Source of what the recorder enters itself."""
 _REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
@@ -60,6 +63,10 @@ class Books:
         """Requests in the system, each with the gateway process it is in."""
         self.took_part: list[str] = []
         """Gateway processes that took up the run, in order."""
+        self.ending = self.sealing = False
+        """Whether gateways were told to take no further request, and to answer nobody any more."""
+        self._sealed: set[str] = set()
+        """Gateway processes that have said their last word."""
         self.t0_wall: float | None = None
         self.restarts = 0
         """Times these books were rebuilt."""
@@ -73,6 +80,7 @@ class Books:
         """The present segment ended at this time, and the next one is not begun yet."""
         self._numbers: dict[str, int] = {}
         self._footer: RunFooter | None = None
+        take_the_places(folder)
         journal, journal_bytes = journal_of(folder)
         sizes = sizes_of(folder, journal) if journal else None
         if journal and "turned_s" in journal[-1]:
@@ -89,6 +97,11 @@ class Books:
             except Unwritten:
                 self.abandon()
                 raise
+
+    @property
+    def closed(self) -> bool:
+        """Whether its footer is written: nothing is entered any more."""
+        return self._footer is not None
 
     @property
     def size(self) -> int:
@@ -127,6 +140,19 @@ class Books:
             self.took_part.append(source)
             self._note({"took_part": source})
 
+    def end(self, sealing: bool = False) -> None:
+        """The run is about to be closed; `sealing`: gateways are to answer nobody any more. Raises `Unwritten`; it
+        counts all the same."""
+        if not self.ending or sealing > self.sealing:
+            self.ending, self.sealing = True, sealing
+            self._commit({"ending": True, "sealing": sealing})
+        self._settle()
+
+    def unsealed(self) -> list[str]:
+        """Gateway processes that have not said yet that they answer nobody any more, be they dead or alive."""
+        left = [source for source in self.took_part if source not in self._sealed]
+        return [] if self.closed else left
+
     def window(self, t_s: float, reset: bool) -> Window:
         """What was counted since the last reset."""
         found = self.ledger.window(t_s, reset)
@@ -159,7 +185,8 @@ class Books:
         base = {
             "numbers": self._numbers, "open": list(self.open.values()), "took_part": self.took_part,
             "t0_wall": self.t0_wall, "restarts": self.restarts, "segment": self.segment + 1,
-            "earlier": self.earlier,
+            "earlier": self.earlier, "ending": self.ending, "sealing": self.sealing,
+            "sealed": sorted(self._sealed),
         }  # fmt: skip
         store.commit({"base": base})
         store.take_the_place(self.folder)
@@ -198,6 +225,7 @@ class Books:
     def _enter(self, source: str, last: int, fresh: Sequence[Entry]) -> None:
         arrived: list[Request] = []
         ended: list[tuple[Any, ...]] = []
+        note: dict[str, Any] = {"source": source, "last": last, "arrived": arrived, "ended": ended}
         for method, args in fresh:
             if method == "arrive":
                 self._arrive(source, args[0])
@@ -205,11 +233,14 @@ class Books:
             elif method == "end":
                 if self._end(*args):
                     ended.append((args[0].id, *args[1:4]))
+            elif method == SEALED:
+                self._sealed.add(source)
+                note[SEALED] = True
             else:
                 self._count(method, args)
                 getattr(self.ledger, method)(*args)
         self._numbers[source] = last
-        self._commit({"source": source, "last": last, "arrived": arrived, "ended": ended})
+        self._commit(note)
 
     def _count(self, method: str, args: tuple[Any, ...]) -> None:
         """Count what controllers decide, for who scrapes."""
@@ -267,7 +298,10 @@ class Books:
                 self.t0_wall = line["t0_wall"]
             elif "took_part" in line:
                 self.took_part.append(line["took_part"])
+            elif "ending" in line:
+                self.ending, self.sealing = True, line["sealing"]
             elif "closed" in line:
+                self.ending = self.sealing = True
                 self._footer = footer_of(self.folder)
             elif "base" in line:
                 self._take_base(line["base"])
@@ -294,9 +328,13 @@ class Books:
         self._numbers, self.took_part = dict(base["numbers"]), list(base["took_part"])
         self.t0_wall, self.restarts = base["t0_wall"], base["restarts"]
         self.segment, self.earlier = base["segment"], base["earlier"]
+        self.ending, self.sealing = base.get("ending", False), base.get("sealing", False)
+        self._sealed = set(base.get("sealed", ()))
 
     def _count_again(self, line: Mapping[str, Any]) -> None:
         self._numbers[line["source"]] = line["last"]
+        if SEALED in line:
+            self._sealed.add(line["source"])
         for row in line["arrived"]:
             self._arrive(line["source"], request_of(row))
         for request_id, outcome, t_s, *measured in line["ended"]:

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import orjson
-
-from emulation.domain.records import RunFooter
-from emulation.jsonl import RecordError, read_lines
-from emulation.recording import RECORD_FILE, SIDE_FILE, canonical_order, decode, write_together
+from emulation.domain.records import Record, RunFooter
+from emulation.jsonl import RecordError
+from emulation.recording import RECORD_FILE, SIDE_FILE, decode, take_the_places
+from emulation.rewriting import rewrite
 
 
 def put_in_order(folder: Path) -> None:
     """Rewrite a record in canonical order, its side file with it; both appear whole, or neither.
 
-    Raises `OSError` and `RecordError`.
+    It never stands in memory as a whole: one of days has tens of millions of lines. Raises `OSError` and `RecordError`.
     """
-    lines = read_lines(folder / RECORD_FILE, lambda line: (canonical_order(decode(line)), line))
-    order = sorted(range(len(lines)), key=lambda i: lines[i][0])
+    take_the_places(folder)
     side = folder / SIDE_FILE
-    rows = read_lines(side, orjson.loads) if side.exists() else []
-    if order != list(range(len(order))):
-        place = {old: new for new, old in enumerate(order)}
-        rows = sorted(({**row, "line": place[row["line"]]} for row in rows), key=lambda row: row["line"])
-        files = {folder / RECORD_FILE: b"".join(lines[i][1] + b"\n" for i in order)}
-        if rows:
-            files[side] = b"".join(orjson.dumps(row) + b"\n" for row in rows)
-        write_together(files)
-    if not rows:
-        side.unlink(missing_ok=True)
+    if side.exists() and not side.stat().st_size:
+        side.unlink()
+    rewrite(folder, _as_it_is)
+
+
+def _as_it_is(record: Record) -> Record:
+    return record
 
 
 def footer_of(folder: Path) -> RunFooter | None:

@@ -7,9 +7,12 @@ before it answers anybody. Requests a gateway had open when it died are closed a
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,10 @@ from serve_apps.wire.switching import TakenUp
 
 log = logging.getLogger("edgebed")
 
+SEALED_S = 3.0
+"""Wall seconds gateways have to say that they answer nobody more of a run that its owner left open."""
+LOOK_S = 0.05
+
 
 class Recorder:
     """The named actor `recorder`."""
@@ -59,6 +66,7 @@ class Recorder:
         self._left: dict[str, Any] = {}
         self._clock = LiveClock(1.0)
         self._turning = Turning(None)
+        self._closing = asyncio.Lock()
         self._gateways = Gateways()
         self._takers, self._told = Takers(), Told()
         self._starts: Counter[str] = Counter()
@@ -72,10 +80,11 @@ class Recorder:
     async def open(self, plan: RunPlan, parts: Mapping[str, Any]) -> None:
         """Begin the books of a run. `parts`: actor name to what it needs to begin, kept for restarts.
 
-        One that was not closed is; if that cannot be done it is left for `edgebed recover`. Raises `Unwritten` if there
-        is no room for the books of this one.
+        One that was not closed is; if that cannot be done, or a gateway may still answer somebody of it, it is left for
+        `edgebed recover`. Raises `Unwritten` if there is no room for the books of this one.
         """
         try:
+            await self._see_it_sealed()
             await self.close(interrupted=True)
         except (Unwritten, ConservationError) as error:
             log.error("run %s is left as it is: %s", self._state.run_id, error)
@@ -116,13 +125,30 @@ class Recorder:
     async def end(self) -> None:
         """The run is about to be closed: gateways take no further request."""
         if self._books is not None:
-            self._set(replace(self._state, ending=True))
+            self._ends(sealing=False)
+
+    async def seal(self) -> list[str]:
+        """The run is over: gateways answer nobody of it any more, and hand over what they have.
+
+        Returns those of its gateway processes that have not done so yet, be they dead or alive: while one that lives is
+        among them the books may not be closed. Raises `Unwritten` as long as there is no room.
+        """
+        if self._books is None:
+            return []
+        self._ends(sealing=True)
+        self._books.end(sealing=True)
+        return self._books.unsealed()
 
     async def close(self, interrupted: bool = False) -> RunFooter | None:
         """Close the books: footer, files in canonical order. None if no run is open; again, what it was.
 
-        Raises `Unwritten` as long as there is no room, `ConservationError` if the books do not balance.
+        A long record takes minutes; whoever asks meanwhile waits for the same end. Raises `Unwritten` as long as there
+        is no room, `ConservationError` if the books do not balance.
         """
+        async with self._closing:
+            return await self._close(interrupted)
+
+    async def _close(self, interrupted: bool) -> RunFooter | None:
         books = self._books
         if books is None:
             if self._unbalanced is not None:
@@ -132,7 +158,7 @@ class Recorder:
         adopted(books, self._own, self._state.run_id)
         try:
             footer = books.close(self._clock.now_s(), interrupted)
-            put_in_order(books.folder)
+            await asyncio.to_thread(put_in_order, books.folder)
         except Unwritten:
             raise
         except OSError as error:
@@ -199,6 +225,23 @@ class Recorder:
             self._books = None
         self._news.publish(state)
 
+    def _ends(self, sealing: bool) -> None:
+        """Note and tell how far the end of the run is; where there is no room for the note, it is told all the same."""
+        state = replace(self._state, ending=True, sealing=sealing or self._state.sealing)
+        if self._books is None or state == self._state:
+            return
+        with suppress(Unwritten):
+            self._books.end(state.sealing)
+        self._set(state)
+
+    async def _see_it_sealed(self) -> None:
+        """Before a run is closed that its owner did not end. Raises `Unwritten` if a gateway is silent."""
+        until_s = time.monotonic() + SEALED_S
+        while left := await self.seal():
+            if time.monotonic() > until_s:
+                raise Unwritten(f"{left[0]} may still answer somebody")
+            await asyncio.sleep(LOOK_S)
+
     def _go_on(self) -> None:
         """After a restart: read the books of the run that was open, before anybody is answered."""
         try:
@@ -220,21 +263,27 @@ class Recorder:
             return
         if self._books.t0_wall is not None:
             self._clock.start(self._books.t0_wall)
-        self._set(RunState(run_id=found.run_id, t0_wall=self._books.t0_wall, switch=found.run.switch))
+        books = self._books
+        state = RunState(run_id=found.run_id, t0_wall=books.t0_wall, switch=found.run.switch)
+        self._set(replace(state, ending=books.ending, sealing=books.sealing))
 
     # -- who takes part -----------------------------------------------------------------------------------
 
     async def join(self, run_id: str, source: str, actor: Any, where: Mapping[str, Any] | None = None) -> Any:
         """A gateway takes up a run; returns the last checkpoint, if any. Requests that a gateway which is no more had
-        open are closed as errors. `actor`: its own handle, by which it is asked whether it lives, on whatever host."""
+        open are closed as errors. `actor`: its own handle, by which it is asked whether it lives, on whatever host.
+
+        Raises `ValueError` if nobody is to be answered of this run any more.
+        """
         await self._gateways.joins(source, actor, where or {})
         books = self._books
-        if run_id == self._state.run_id and books is not None:
-            books.takes_part(source)
-            others = {s for s, _ in books.open.values()} - {source}
-            for other in others if adopted(books, self._own, self._state.run_id) else ():
-                if not await self._gateways.alive(other):
-                    books.gave_up(other, self._clock.now_s(), "the gateway was restarted")
+        if run_id != self._state.run_id or books is None or self._state.ending:
+            raise ValueError("the run is over")
+        books.takes_part(source)
+        others = {s for s, _ in books.open.values()} - {source}
+        for other in others if adopted(books, self._own, self._state.run_id) else ():
+            if not await self._gateways.alive(other):
+                books.gave_up(other, self._clock.now_s(), "the gateway was restarted")
         return self._left.get(GATEWAY_APP)
 
     async def gateways(self) -> list[dict[str, Any]]:
@@ -269,7 +318,7 @@ class Recorder:
 
     async def finished(self, run_id: str, reports: tuple[Finished, ...]) -> None:
         """Write which prompts are finished; of another run than the present one, nothing is written."""
-        if run_id == self._state.run_id and self._books is not None:
+        if run_id == self._state.run_id and self._books is not None and not self._books.closed:
             self._books.progress.add(reports)
 
     async def take_over(self, run_id: str, request_id: str, attempt: int) -> Measured:
@@ -290,8 +339,10 @@ class Recorder:
         """
         if self._lost:
             raise Unwritten(self._lost)
-        if run_id != self._state.run_id or self._books is None:
-            log.warning("%s: records of run %s came when it was not open", source, run_id)
+        if run_id != self._state.run_id or self._books is None or self._books.closed:
+            ends = sum(method == "end" for method, _ in unpacked(entries))
+            said = "%s: records of run %s, %d ends among them, came when it was not open"
+            log.log(logging.ERROR if ends else logging.WARNING, said, source, run_id, ends)
             return
         self._books.post(source, first, unpacked(entries))
         if slot is not None:

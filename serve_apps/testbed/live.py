@@ -122,7 +122,7 @@ class LiveCluster:
         """An actor lives as long as somebody has the handle it was made with."""
         self._nodes = [n.id for n in testbed.nodes]
         self.lookout = Lookout()
-        self._kept = Path()  # of the recorder, to go on with the present run
+        self._kept, self._folder = Path(), Path()  # of the recorder, and the record, to go on with the run
 
     # -- up and down --------------------------------------------------------------------------------------
 
@@ -269,6 +269,7 @@ class LiveCluster:
         parts = parts_of(plan, self.options.lifecycle == "cold", self.options.backend)
         nodes = [runtime_name(n) for n in self._nodes]
         lower = [SCHEDULER, *(deployer_name(n) for n in self._nodes)]
+        self._folder = Path(plan.folder)
         leave_word(self._kept)
         self._ask((RECORDER, "open", plan, parts))
         self._halt_all(starts_follow=True)
@@ -284,7 +285,7 @@ class LiveCluster:
         return t0_wall
 
     def end_run(self, interrupted: bool = False) -> RunFooter:
-        """Let what is in flight end, stop the controllers, collect every record, close the books.
+        """Let what is in flight end, stop the controllers, collect every record, close the books (see `closing`).
 
         Raises `Unreached` if the recorder does not answer, or its books do not balance; `ValueError` if there was no
         room for all records, so that the run is not closed; `ReasonerError` where a reasoner never answers again.
@@ -295,28 +296,27 @@ class LiveCluster:
             if not self.lookout.is_lost():
                 raise
             end_marked(guard())  # what a gateway has left is read when that is gone
-            footer = closing.close_in_its_place(self._kept)
+            footer = closing.close_in_its_place(self._kept, closing.close_limit_s(self._folder))
         leave_word(None)
         return footer
 
     def _end_run(self, interrupted: bool) -> RunFooter:
         self.calls.call_all(((EVENTS, "end_load"),), tolerant=True)
-        closing.drain(self._ask_recorder, self._flush_gateways)
+        closing.drain(self._ask_recorder, lambda: closing.flush_gateways(self.lookout.head_alive()))
         controllers = [PLANNER, SCHEDULER, *(deployer_name(n) for n in self._nodes)]
         said = self.calls.call_all(((name, "end_run") for name in controllers), tolerant=True)
         said += closing.end_in_gateways(self.lookout.head_alive())
         self._halt_all(starts_follow=False)
         sources = [*controllers, *map(runtime_name, self._nodes), EVENTS]
-        closing.collect(self.calls, sources, self._flush_gateways, self.lookout.is_lost)
-        footer: RunFooter = self._ask_recorder("close", interrupted)
+        closing.collect(self.calls, sources, self.lookout.lives, self.lookout.is_lost)
+        closing.seal(self._ask_recorder, self.lookout.gateway_lives, self.lookout.is_lost)
+        limit_s = closing.close_limit_s(self._folder)
+        footer: RunFooter = self._ask_recorder("close", interrupted, limit_s=limit_s)
         closing.complain(said)
         return footer
 
-    def _ask_recorder(self, method: str, *args: Any) -> Any:
-        return closing.ask_recorder(self.calls, method, *args, lost=self.lookout.is_lost)
-
-    def _flush_gateways(self) -> list[Exception]:
-        return closing.flush_gateways(self.lookout.head_alive())
+    def _ask_recorder(self, method: str, *args: Any, limit_s: float = CALL_TIMEOUT_S) -> Any:
+        return closing.ask_recorder(self.calls, method, *args, lost=self.lookout.is_lost, limit_s=limit_s)
 
     def _halt_all(self, starts_follow: bool) -> None:
         """Lifecycle cold: stop every replica; between runs there is none."""

@@ -107,6 +107,14 @@ class Lookout:
         """Whether the testbed cannot go on, as was seen last."""
         return self.watch.lost is not None
 
+    def lives(self, role: str) -> bool:
+        """Whether somebody is in a role, stalled or not, as Ray's table said last."""
+        return bool(self._known.get(role))
+
+    def gateway_lives(self, source: str) -> bool:
+        """Whether a gateway process lives, stalled or not; `source`: as it calls itself in its records."""
+        return any(life.of == source.split(":")[1] for life in self._known.get(GATEWAY_APP, ()))
+
     def head_alive(self) -> bool:
         """Whether Ray's head is whole, as far as it was started here."""
         return all(p.alive() for name, p in self._processes.items() if name in (HEAD, CONTROL_SERVICE))

@@ -28,6 +28,10 @@ def home() -> Path:
     return Path(given) if given else Path.home() / ".edgebed"
 
 
+END_S = 900.0
+"""Wall seconds a testbed has to end: whoever is stalled is waited for, and a record of days is put in order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What another process needs to join, or to end, a testbed that stays."""
@@ -51,7 +55,7 @@ class Standing:
         """Whether its owner still runs."""
         return started_at(self.pid) == self.started
 
-    def end(self, timeout_s: float = 60.0) -> bool:
+    def end(self, timeout_s: float = END_S) -> bool:
         """Ask its owner to take everything down; whether it is gone within the timeout."""
         if self.alive():
             os.kill(self.pid, signal.SIGTERM)

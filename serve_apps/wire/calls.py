@@ -30,6 +30,8 @@ class Unreached(ConnectionError):
 
     broke = False
     """Whether its process lives and answered with an error of its own."""
+    silent = False
+    """Whether it said nothing in time: it may live."""
 
 
 class Calls(Protocol):
@@ -153,5 +155,5 @@ def failure_of(name: str, method: str, error: RayError | TimeoutError) -> Except
     failure = Unreached(
         f"{name}.{method}: {type(error).__name__}: {said[-1] if said else 'no answer in time'}"
     )
-    failure.broke = isinstance(error, RayTaskError)
+    failure.broke, failure.silent = isinstance(error, RayTaskError), isinstance(error, TimeoutError)
     return failure

@@ -291,6 +291,8 @@ class RunState:
     t0_wall: float | None
     ending: bool = False
     """No further request is taken; those in flight go on to their end."""
+    sealing: bool = False
+    """Nobody is answered any more: what is still in flight is refused, and gateways say their last word."""
     closed: bool = False
     switch: int = 0
     """Number of the last switch of its scheme: whose part has a lower one is to ask for it again."""

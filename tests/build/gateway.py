@@ -15,6 +15,7 @@ from emulation.domain.ports import Believed, Completion
 from emulation.domain.request import Request
 from emulation.executor import Changed
 from serve_apps.gateway.dispatch import Dispatcher
+from serve_apps.records.books import SEALED
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.clock import LiveClock
@@ -117,6 +118,10 @@ class Batch:
 
     def add(self, method: str, *args: Any) -> None:
         self.entries.append((method, args))
+
+    def seal(self) -> None:
+        if (SEALED, ()) not in self.entries:
+            self.add(SEALED)
 
     def ends(self) -> list[tuple[str, str, Measured | None, str, dict[str, Any]]]:
         """(request id, outcome, measured, reason, side) of every end."""

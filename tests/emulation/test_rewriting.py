@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
@@ -105,3 +107,50 @@ def test_a_record_never_stands_in_memory(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < size / 4
+
+
+@pytest.mark.parametrize("write", [rewrite, lambda folder, _: write_records(folder, rows_of(folder))])
+@pytest.mark.parametrize(
+    "killed_at", [("replace", 1), ("replace", 2), ("open", 1), ("open", 2), ("never", 0)]
+)
+def test_side_data_stays_with_its_line_whenever_the_writer_is_killed(
+    tmp_path: Path, write: Any, killed_at: tuple[str, int]
+) -> None:
+    rows: list[Row] = [
+        (header(), None),
+        *((request(9.0 - t, 1.0), {"of": 9.0 - t}) for t in range(5)),
+        (footer([]), None),
+    ]
+    written(tmp_path, rows)
+
+    def together() -> list[tuple[float, float]]:
+        return [(r.intended_s, s["of"]) for r, s in rows_of(tmp_path) if isinstance(r, RequestRecord) and s]
+
+    before, in_order = together(), sorted(together())
+    child = os.fork()
+    if child == 0:
+        die_at(*killed_at)
+        write(tmp_path, lambda record: record)
+        os._exit(0)
+    os.waitpid(child, 0)
+    after_the_first = killed_at in (("replace", 2), ("never", 0))
+    assert together() == (in_order if after_the_first else before)
+    rewrite(tmp_path, lambda record: record)
+    assert together() == in_order
+    assert sorted(files(tmp_path)) == [RECORD_FILE, SIDE_FILE]
+
+
+def die_at(method: str, number: int) -> None:
+    """Have this process killed as a part is opened for writing, or as it is to take its place, for this time."""
+    left, doing = [number], getattr(Path, method, None)
+
+    def done(path: Path, *args: Any, **named: Any) -> Any:
+        if path.name.endswith(".part") and "rb" not in args:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+        assert doing is not None
+        return doing(path, *args, **named)
+
+    if doing is not None:
+        setattr(Path, method, done)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ import pytest
 
 from emulation.domain.request_id import client_id_of
 from emulation.metrics.conservation import conservation
+from emulation.recording import read_run
 from serve_apps.records.store import OPEN_FOLDER
 from serve_apps.testbed.closing import ask_recorder
 from tests.build.killing import kill
@@ -40,6 +43,32 @@ def _recorder_pid(live: LiveRun) -> int:
 
 def _gateway_pid(live: LiveRun) -> int:
     return int(live.http.get("/health").json()["pid"])
+
+
+def test_nobody_has_an_answer_of_a_run_that_was_closed_though_its_recorder_is_killed_on_the_way(
+    begin: Callable[..., LiveRun], threads: ThreadPoolExecutor
+) -> None:
+    live = begin("sect", live={"speedup": 1.0})
+    recorder = _recorder_pid(live)
+    assert live.chat(max_tokens=2, headers={"X-Request-ID": "short"}).status_code == 200
+    long = {"max_tokens": 10_000, "ignore_eos": True}  # minutes
+    sent = [threads.submit(live.chat, headers={"X-Request-ID": f"long-{i}"}, **long) for i in range(2)]
+    eventually(lambda: live.at_nodes() == 2)
+    gateway = _gateway_pid(live)
+    ended = threads.submit(live.cluster.end_run)
+    eventually(lambda: live.http.get("/health").json()["status"] == "idle")
+    kill(recorder)
+    os.kill(gateway, signal.SIGSTOP)  # what comes now it hears late
+    eventually(lambda: _recorder_pid(live) != recorder)
+    os.kill(gateway, signal.SIGCONT)
+    footer = ended.result(60)
+    assert [s.result(20).status_code for s in sent] == [503, 503]
+    assert live.chat(max_tokens=2).status_code == 503
+    run = read_run(live.folder)
+    fates = {client_id_of(r.request_id): r.outcome for r in run.requests}
+    assert fates == {"short": "done", "long-0": "unfinished", "long-1": "unfinished"}
+    assert footer.conserved()
+    assert dict(run.side[max(run.side)])["recorder"]["restarts"] == 1
 
 
 def test_no_answer_is_missing_when_recorder_and_gateway_are_killed(

@@ -10,7 +10,7 @@ from weakref import finalize
 import orjson
 
 from edgebed.runs.client_log import CLIENT_LOG
-from emulation.recording import RECORD_FILE, SEGMENTS, SIDE_FILE
+from emulation.recording import RECORD_FILE, SEGMENTS, side_of
 from serve_apps.records.segments import BEGIN
 from serve_apps.records.store import JOURNAL_FILE, OPEN_FOLDER
 from workloads.load import worker_logs
@@ -75,7 +75,7 @@ def client_logs(folder: Path) -> list[Path]:
 def begin_s(folder: Path) -> float:
     """When the record of a folder begins, virtual seconds: after 0 for a segment of a longer one."""
     try:
-        with (folder / SIDE_FILE).open("rb") as side:
+        with side_of(folder).open("rb") as side:
             first = orjson.loads(side.readline(1 << 16))
         begin = first.get(BEGIN) if isinstance(first, dict) and first.get("line") == 0 else None
     except (OSError, ValueError):

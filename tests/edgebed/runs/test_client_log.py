@@ -111,6 +111,17 @@ def test_an_answer_that_is_in_no_record_is_said_so_and_breaks_the_law(tmp_path: 
     assert comparison_json(comparison)["clients"][0]["unrecorded"] == 2
 
 
+def test_a_request_that_was_done_twice_breaks_the_law_though_no_answer_is_missing(tmp_path: Path) -> None:
+    live_record(tmp_path, ("x", "done"), ("x~2", "done"))
+    (tmp_path / CLIENT_LOG).write_text(seen("x", 0.0, "done"))
+    run = join_client_log(tmp_path)
+    assert conservation(run).problems == ("1 requests that a client sent once were done more than once: x",)
+    comparison = compare_runs([run])
+    assert not comparison.sound
+    said = {cell.text: cell.aside for cell in checks(comparison)}
+    assert said["1 of 1 answers that clients have are in the record; 1 were done twice"] == "FAILED"
+
+
 def test_where_every_answer_is_in_the_record_the_report_says_so_too(tmp_path: Path) -> None:
     live_record(tmp_path, ("x", "done"), ("y", "rejected"))
     (tmp_path / CLIENT_LOG).write_text(seen("x", 0.0, "done") + seen("y", 1.0, "rejected"))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +20,10 @@ from edgebed.commands.options import size_of, with_time_limit
 from edgebed.runs import standing as module
 from edgebed.runs.layout import Layout, empty_or_held
 from emulation.domain.mistakes import ConfigError
-from emulation.recording import JsonlSink, read_run
+from emulation.recording import RECORD_FILE, JsonlSink, read_run
 from serve_apps.gateway.server.settings import HttpSettings
+from serve_apps.records.segments import ENDLESS_S
+from serve_apps.records.store import OPEN_FOLDER
 from serve_apps.testbed import standing as owner
 from serve_apps.testbed.listen_address import ListenAddress
 from serve_apps.testbed.live import LiveCluster, LiveOptions
@@ -30,6 +33,7 @@ from serve_apps.testbed.standing import say_how_it_ended
 from serve_apps.testbed.state import Standing, claimed, end_of, read_standing
 from serve_apps.wire.calls import Unreached
 from tests.build.fakes import device_testbed, header, scenario
+from tests.build.records import footer
 from tests.build.small import small_scenario
 
 LISTENS = ListenAddress("127.0.0.1", 8123, "127.0.0.1", "here")
@@ -83,6 +87,23 @@ def test_books_that_do_not_balance_are_what_down_reports(state: Path, tmp_path: 
     assert "ConservationError" in result.output
     assert "runs/here" in result.output
     assert read_run(tmp_path).footer is None, "and a record that was cut is left as it is"
+
+
+def test_a_record_that_its_recorder_may_still_be_closing_is_not_touched(state: Path, tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path)
+    sink.write(replace(header(scenario(device_testbed())), horizon_s=ENDLESS_S))
+    sink.write(footer([]))
+    sink.close()
+    before = (tmp_path / RECORD_FILE).read_bytes()
+    private = tmp_path / OPEN_FOLDER
+    private.mkdir()
+    stalled: Any = Cluster(Unreached("recorder.close: no answer in time"))
+    with pytest.raises(Unreached):
+        module.close_run(stalled, tmp_path)
+    assert (tmp_path / RECORD_FILE).read_bytes() == before
+    private.rmdir()
+    module.close_run(Cluster(), tmp_path)  # type: ignore[arg-type]
+    assert read_run(tmp_path).header.horizon_s == 200.0
 
 
 def test_down_says_down_where_all_went_well(state: Path, tmp_path: Path) -> None:

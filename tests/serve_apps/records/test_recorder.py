@@ -14,7 +14,11 @@ import pytest
 from emulation.domain.request import Request
 from emulation.recording import read_run
 from serve_apps.records import gateways as gateways_module
+from serve_apps.records import recorder as recorder_module
+from serve_apps.records.batch import RecordBatch
+from serve_apps.records.books import SEALED
 from serve_apps.records.recorder import ANY_RUN, Recorder
+from serve_apps.records.store import OPEN_FOLDER
 from serve_apps.wire.messages import RunState
 from serve_apps.wire.names import RECORDER
 from serve_apps.wire.news import Follower
@@ -172,3 +176,46 @@ async def test_an_actor_without_a_part_in_the_run_is_told_so(tmp_path: Path) -> 
         assert await recorder.part("stranger") is None
         await recorder.close()
         assert await recorder.part("gateway") is None
+
+
+@in_a_loop
+async def test_a_gateway_is_sealed_by_its_last_word_and_none_joins_a_run_that_ends(tmp_path: Path) -> None:
+    async with opened(tmp_path) as recorder:
+        calls = InMemoryCalls({RECORDER: recorder})
+        batches = {source: RecordBatch(calls, source) for source in ("a", "b")}
+        for number, (source, batch) in enumerate(batches.items()):
+            await recorder.join("run", source, GatewayHandle(lives=True))
+            batch.begin("run")
+            method, args = arrive(request(number, 0.0))
+            batch.add(method, *args)
+        assert await recorder.seal() == ["a", "b"]
+        batches["a"].seal()
+        await batches["a"].flush()
+        assert await recorder.seal() == ["b"]
+        batches["b"].seal()
+        await batches["b"].flush()
+        assert await recorder.seal() == []
+        with pytest.raises(ValueError, match="the run is over"):
+            await recorder.join("run", "c", GatewayHandle(lives=True))
+        footer = await recorder.close()
+        assert footer is not None
+        assert footer.in_system == {"m": 2}
+        with pytest.raises(ValueError, match="the run is over"):
+            await recorder.join("run", "c", GatewayHandle(lives=True))
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@in_a_loop
+async def test_a_run_that_was_not_ended_is_closed_by_the_next_one_only_if_nobody_answers_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: bool
+) -> None:
+    monkeypatch.setattr(recorder_module, "SEALED_S", 0.01)
+    recorder = Recorder()
+    await recorder.open(plan(tmp_path / "one"), {})
+    await recorder.join("run", "a", GatewayHandle(lives=True))
+    if sealed:
+        await append(recorder, "a", 1, (SEALED, ()))
+    await recorder.open(plan(tmp_path / "two"), {})
+    assert (tmp_path / "one" / OPEN_FOLDER).exists() != sealed
+    assert (read_run(tmp_path / "one").footer is not None) == sealed
+    await recorder.close()

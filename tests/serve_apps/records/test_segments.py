@@ -116,6 +116,37 @@ def test_a_disk_that_fills_while_a_segment_begins_loses_nothing(
     ]
 
 
+@pytest.mark.parametrize("step", ["move_out", "take_the_place", "last_states"])
+def test_a_testbed_that_was_cut_between_two_segments_is_closed_with_who_was_in_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    books = books_in(tmp_path)
+    books.post("n", 1, [("executor", (Changed(0.5, "d0", "ready", "cpu", 0.0),))])
+    books.post("g", 1, [arrive(1), arrive(2), end(1, 3.0), arrive(3)])
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    where = "serve_apps.records.store.RunStore." if step == "take_the_place" else "serve_apps.records.books."
+    with monkeypatch.context() as no_room:
+        no_room.setattr(where + step, full)
+        with pytest.raises(Unwritten):
+            books.turn(4.0)
+    books.abandon()
+    recover(tmp_path)
+    first, last = read_run(segment_folder(books.folder, 0)), read_run(books.folder)
+    assert conservation(first).ok
+    assert conservation(last).ok
+    assert {r.request_id: r.outcome for r in first.requests} == {"r000001": "done"}
+    assert {r.request_id: r.outcome for r in last.requests} == dict.fromkeys(
+        ["r000002", "r000003"], "unfinished"
+    )
+    assert [(state.executor, state.t_s) for state in last.executors] == [("d0", 4.0)]
+    assert (last.side[0]["segment"], last.side[0]["begin_s"]) == (1, 4.0)
+    assert not (books.folder / OPEN_FOLDER).exists()
+    assert [one.how for one in recover(tmp_path)] == ["whole", "whole"]
+
+
 @pytest.mark.parametrize("step", ["move_out", "take_the_place"])
 def test_a_recorder_that_is_killed_while_a_segment_begins_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

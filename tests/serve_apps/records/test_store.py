@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import pickle
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ from emulation.metrics.conservation import conservation
 from emulation.recording import RECORD_FILE, decode, read_run
 from serve_apps.records import store as store_module
 from serve_apps.records.batch import MOST_WAITING_MB, RecordBatch
-from serve_apps.records.books import Entry
+from serve_apps.records.books import SEALED, Entry
 from serve_apps.records.recorder import Recorder
 from serve_apps.records.store import OPEN_FOLDER, Unwritten
 from serve_apps.wire.messages import Finished
@@ -283,3 +285,68 @@ async def test_a_gateway_refuses_what_it_could_not_keep(tmp_path: Path) -> None:
     await batch.try_flush()
     assert batch.full
     assert "the recorder does not answer" in batch.trouble
+
+
+@pytest.mark.parametrize("killed_after", ["end", "seal", "close"])
+@in_a_loop
+async def test_a_recorder_that_is_killed_as_a_run_ends_knows_how_far_it_came(
+    tmp_path: Path, killed_after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    first = killed(own)
+    await first.open(plan(tmp_path / "run"), {})
+    await first.join("run", "g", None)
+    await first.join("run", "h", None)
+    await send(first, 1, served(1))
+    await first.end()
+    if killed_after != "end":
+        await first.seal()
+        await send(first, 3, [(SEALED, ())])
+    if killed_after == "close":
+        with monkeypatch.context() as dying:
+            dying.setattr("serve_apps.records.recorder.put_in_order", nothing)
+            with pytest.raises(RuntimeError):
+                await first.close()
+    second = killed(own)
+    _, (state,) = await second.watch("", 0, 0.0)
+    assert (state.ending, state.sealing, state.closed) == (True, killed_after != "end", False)
+    await send(second, 3, served(2), "h")
+    assert await second.seal() == {"end": ["g", "h"], "seal": ["h"], "close": []}[killed_after]
+    footer = await second.close()
+    assert footer is not None
+    assert footer.ends == {"m": {"done": 1 if killed_after == "close" else 2}}
+
+
+def nothing(folder: Path) -> None:
+    raise RuntimeError("killed")
+
+
+@in_a_loop
+async def test_a_recorder_answers_while_a_long_record_is_put_in_order_and_closes_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordering, go_on, done_by = threading.Event(), threading.Event(), []
+
+    def slow(folder: Path) -> None:
+        done_by.append(folder)
+        ordering.set()
+        assert go_on.wait(20)
+
+    monkeypatch.setattr("serve_apps.records.recorder.put_in_order", slow)
+    recorder = Recorder()
+    await recorder.open(plan(tmp_path), {})
+    await send(recorder, 1, served(1))
+    closing = [asyncio.ensure_future(recorder.close()) for _ in range(2)]
+    await asyncio.to_thread(ordering.wait, 20)
+    assert (await recorder.progress()).ended == 1
+    await send(recorder, 3, served(2))  # of nobody: gateways are sealed
+    await recorder.finished(
+        "run", (Finished(request_id="r000002", attempt=1, executor="d0", after=0, done=1),)
+    )
+    go_on.set()
+    first, second = await asyncio.gather(*closing)
+    assert first == second
+    assert first is not None
+    assert first.arrived == {"m": 1}
+    assert done_by == [tmp_path]

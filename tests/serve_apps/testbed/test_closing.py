@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from controller.agents.llm import ReasonerError
+from emulation.recording import RECORD_FILE
 from serve_apps.records.store import Unwritten
 from serve_apps.testbed import closing as module
-from serve_apps.testbed.closing import ask_recorder, collect, complain, drain, end_in_gateways
-from serve_apps.wire.calls import Unreached
+from serve_apps.testbed.closing import (
+    ask_recorder,
+    close_limit_s,
+    collect,
+    complain,
+    drain,
+    end_in_gateways,
+    seal,
+)
+from serve_apps.wire.calls import Unreached, failure_of
 from serve_apps.wire.testbed import NAMESPACE
 
 FULL = ValueError("the record cannot be written: No space left on device")
@@ -22,6 +32,15 @@ def broke(text: str) -> Unreached:
     error = Unreached(text)
     error.broke = True
     return error
+
+
+def silent() -> Unreached:
+    return cast(Unreached, failure_of("stalled", "flush", TimeoutError()))
+
+
+def everybody(name: str) -> bool:
+    """Whoever is asked for lives."""
+    return True
 
 
 class Answers:
@@ -58,6 +77,13 @@ def test_what_the_recorder_says_for_good_is_not_asked_again(error: Exception) ->
     assert calls.asked == ["recorder"]
 
 
+def test_a_long_record_has_longer_to_be_closed(tmp_path: Path) -> None:
+    short = close_limit_s(tmp_path)
+    with (tmp_path / RECORD_FILE).open("wb") as record:
+        record.truncate(3 * 10**9)
+    assert close_limit_s(tmp_path) == short + 3000.0
+
+
 def test_patience_ends() -> None:
     calls: Any = Answers(recorder=[FULL])
     with pytest.raises(ValueError, match="No space left"):
@@ -69,7 +95,7 @@ def test_of_a_testbed_that_cannot_go_on_nothing_is_waited_for() -> None:
     with pytest.raises(Unreached, match="no such actor"):
         ask_recorder(calls, "close", lost=lambda: True)
     with pytest.raises(Unreached, match="no answer"):
-        collect(calls, ["node"], list, lost=lambda: True)
+        collect(calls, ["node"], everybody, lost=lambda: True)
     assert calls.asked == ["recorder", "node"]
 
 
@@ -83,14 +109,12 @@ def test_what_is_in_flight_is_waited_for_when_no_more_is_taken_and_not_for_ever(
         said.append(method)
         return SimpleNamespace(in_system=left.pop(0))
 
-    def flush() -> list[Exception]:
-        said.append("flush")
-        return []
-
-    drain(lambda method: said.append(method) if method == "end" else ask(method), flush)
+    drain(
+        lambda method: said.append(method) if method == "end" else ask(method), lambda: said.append("flush")
+    )
     assert said == ["end", "flush", "progress", "progress", "progress"]
     monkeypatch.setattr(module, "DRAIN_S", 0.0)
-    drain(lambda method: None if method == "end" else ask(method), flush)
+    drain(lambda method: None if method == "end" else ask(method), lambda: None)
 
 
 def test_whoever_is_gone_has_nothing_and_whoever_waits_is_asked_again() -> None:
@@ -99,15 +123,37 @@ def test_whoever_is_gone_has_nothing_and_whoever_waits_is_asked_again() -> None:
         slow=[FULL, broke("recorder.append: no answer"), None],
         quick=[None],
     )
-    gateways = [[FULL], [], []]
-    collect(calls, ["gone", "slow", "quick"], lambda: gateways.pop(0))
+    collect(calls, ["gone", "slow", "quick"], everybody)
     assert calls.asked == ["gone", "slow", "quick", "slow", "slow"]
 
 
+def test_whoever_is_silent_is_waited_for_as_long_as_it_lives() -> None:
+    calls: Any = Answers(stalled=[silent(), silent(), None], dead=[silent()])
+    collect(calls, ["stalled", "dead"], lambda name: name == "stalled")
+    assert calls.asked == ["stalled", "dead", "stalled", "stalled"]
+    with pytest.raises(Unreached, match="no answer in time"):
+        collect(Answers(stalled=[silent()]), ["stalled"], everybody, patience_s=0.0)  # type: ignore[arg-type]
+
+
+def test_books_stay_open_until_every_gateway_that_lives_has_said_its_last_word() -> None:
+    unsealed, asked = [["a", "b", "dead"], ["b", "dead"], ["dead"]], []
+
+    def ask(method: str) -> Any:
+        asked.append(method)
+        return unsealed.pop(0) if len(unsealed) > 1 else unsealed[0]
+
+    seal(ask, lambda source: source != "dead")
+    assert asked == ["seal"] * 3
+    with pytest.raises(Unreached, match="stalled: lives, and has not handed over"):
+        seal(lambda method: ["stalled"], everybody, patience_s=0.0)
+    with pytest.raises(Unreached, match="stalled"):
+        seal(lambda method: ["stalled"], everybody, lost=lambda: True)
+
+
 def test_records_that_cannot_be_collected_are_no_success() -> None:
-    calls: Any = Answers(node=[None])
+    calls: Any = Answers(node=[Unwritten("the record cannot be written: full")])
     with pytest.raises(Unwritten):
-        collect(calls, ["node"], lambda: [Unwritten("the record cannot be written: full")], patience_s=0.0)
+        collect(calls, ["node"], everybody, patience_s=0.0)
 
 
 class Gateways:

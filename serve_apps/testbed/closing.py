@@ -139,7 +139,8 @@ def seal(
     while left := [source for source in ask("seal") if alive(source)]:
         if lost() or time.monotonic() > until:
             raise Unreached(f"{', '.join(left)}: lives, and has not handed over its last records")
-        _say_once(told, f"waits for the last records of {', '.join(left)}")
+        if time.monotonic() > until - patience_s + LAST_RECORDS_S:
+            _say_once(told, f"waits for the last records of {', '.join(left)}")
         time.sleep(LOOK_S)
 
 

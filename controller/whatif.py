@@ -16,6 +16,8 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.domain.snapshot import Arrived
 from emulation.metrics.fairness import EpochResult
 
+NO_WHAT_IF = "no what-if"
+"""Stands in the reason of a decision that was made without a forecast, since nobody gave one."""
 MOST_SLOTS = 200
 """Slots of an epoch that are emulated; a longer one is judged by its first. No clock bounds it: the answer of a slower
 machine is the same."""
@@ -57,5 +59,6 @@ class WhatIf(Protocol):
     ) -> list[EpochResult]:
         """One forecast per policy, each the mean over `draws` draws of service noise, the same for all policies.
 
-        `scheme`: whose controllers work below the planner in that world; None: those that do in this one.
+        `scheme`: whose controllers work below the planner in that world; None: those that do in this one. Raises
+        `RuntimeError` that says `NO_WHAT_IF` where nobody answers.
         """

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from controller.loop import INVALID
+from controller.whatif import NO_WHAT_IF
 from edgebed.report.cells import TableCell
 from edgebed.report.client_row import client_check, recorder_remarks
 from edgebed.report.model import Comparison, FaultEntry
@@ -46,6 +47,7 @@ def checks(comparison: Comparison) -> list[TableCell]:
         )
         lines.append(TableCell(text, "note", "muted"))
     lines += _invalid_answers(comparison)
+    lines += _without_forecast(comparison)
     if comparison.faults:
         lines.append(_faults_check(comparison.faults, bool(comparison.faults_valid)))
     if (parity := comparison.parity) is not None:
@@ -131,6 +133,18 @@ def _invalid_answers(comparison: Comparison) -> list[TableCell]:
             actors = ", ".join(sorted({d.actor for d in bad}))
             text = f"{comparison.label(name)}: {len(bad)} invalid answers of {actors}; first: {_said(bad[0])}"
             lines.append(TableCell(text, "FAILED", "bad"))
+    return lines
+
+
+def _without_forecast(comparison: Comparison) -> list[TableCell]:
+    """One line per scheme whose planner was to know what its plans would come to, and was not told."""
+    lines: list[TableCell] = []
+    for name, results in comparison.schemes.items():
+        plans = [d for r in results for d in r.run.decisions if d.actor == "planner"]
+        blind = [d for d in plans if NO_WHAT_IF in d.reason]
+        if blind:
+            text = f"{comparison.label(name)}: {len(blind)} of {len(plans)} plans made without the forecast they rest on"
+            lines.append(TableCell(f"{text}; first: {blind[0].reason}", "FAILED", "bad"))
     return lines
 
 

@@ -18,7 +18,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
-from controller.whatif import BelievedWorld
+from controller.whatif import NO_WHAT_IF, BelievedWorld
 from emulation.compiled import PURE
 from emulation.domain.actions import MacroPolicy
 from emulation.metrics.fairness import EpochResult
@@ -62,7 +62,7 @@ class WhatIfProcess:
         lower = self._lower if scheme is None else replace(self._lower, scheme=scheme)
         answer = _SHARED.ask((lower, belief, list(policies), draws, seed))
         if isinstance(answer, str):
-            raise WhatIfError(answer)
+            raise WhatIfError(f"{NO_WHAT_IF}: {answer}")
         forecasts: list[EpochResult] = answer
         return forecasts
 
@@ -90,7 +90,7 @@ class _Shared:
                 except (OSError, EOFError, pickle.UnpicklingError) as error:
                     self._let_go(kill=True)
                     if number == STARTS:
-                        raise WhatIfError(f"the what-if process was lost: {error}") from error
+                        raise WhatIfError(f"{NO_WHAT_IF}: its process was lost: {error}") from error
 
     def _running(self) -> Connection[Any, Any]:
         if self._process is None or self._connection is None or self._process.poll() is not None:

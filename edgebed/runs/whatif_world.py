@@ -117,9 +117,11 @@ def emulate(
 
 
 def scenario_of(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
+    """The belief as a scenario of the engine. Nothing of it is checked again: it is made of what was, its arrivals are
+    the belief's, and its source, a placeholder, asks for nothing."""
     terms = belief.objective
     horizon_slots = belief.slots
-    return Scenario(
+    return Scenario.model_construct(
         name="what-if",
         testbed=belief.testbed,
         workload=(SlottedSource(),),
@@ -194,7 +196,9 @@ def serve(questions: Connection[Any, Any]) -> None:
         try:
             answer: Any = forecasts(*asked)
         except Exception as error:  # the asker decides what to do without an answer
-            answer = f"{type(error).__name__}: {error}"
+            answer = " ".join(
+                f"{type(error).__name__}: {error}".split()
+            )  # it becomes part of a decision's reason
         questions.send(answer)
 
 

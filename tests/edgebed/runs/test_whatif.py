@@ -81,6 +81,31 @@ def test_a_node_that_is_away_serves_nothing_in_the_what_if_world() -> None:
     assert without.success["sd"] < with_all.success["sd"]
 
 
+def narrow_demo() -> Scenario:
+    """Models whose whole context is shorter than a request of a source that states no lengths."""
+    demo = load_scenario("demo")
+    models = tuple(
+        m.model_copy(update={"context_tokens": 1024}) if m.features == "tokens" else m
+        for m in demo.testbed.models
+    )
+    testbed = demo.testbed.model_copy(update={"models": models})
+    source = {**demo.workload[0].model_dump(), "max_prompt_tokens": 512}
+    return Scenario.model_validate({**dict(demo), "testbed": testbed, "workload": (source,)})
+
+
+def test_a_model_of_a_short_context_is_emulated_as_any() -> None:
+    narrow, demo = narrow_demo(), load_scenario("demo")
+    world = belief(narrow)
+    full = {
+        n.id: {m: narrow.testbed.modes(n.id, m)[0] for m in narrow.testbed.hosted(n.id)}
+        for n in narrow.testbed.nodes
+    }
+    hosts = {m.id: narrow.testbed.routable(m.id) for m in narrow.testbed.models}
+    plan = MacroPolicy(p={m: dict.fromkeys(h, 1.0 / len(h)) for m, h in hosts.items()}, roles=full)
+    below = LowerLayers("MA", narrow.controllers)
+    assert forecasts(below, world, [plan], 1, 0) == forecasts(below, belief(demo), [plan], 1, 0)
+
+
 def test_waiting_work_makes_a_forecast_worse() -> None:
     waiting = tuple(replace(a, t_s=0.0) for a in belief().arrivals[:200])
     (empty,) = forecasts(BELOW, belief(), [policy()], 1, 0)

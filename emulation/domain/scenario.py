@@ -62,6 +62,11 @@ SlotOrder = Literal["dispatch-first", "deploy-first"]
 dispatched, so they see them queued (MA section V-E); deploy-first: they look before, and those requests wait a slot
 for an answer to their backlog."""
 
+DISPATCH_WALL_S = 0.25
+"""Live, wall seconds in which the requests of a slot's begin come through HTTP and are dispatched, ..."""
+DISPATCH_SHARE = 0.2
+"""... which is never taken to be more than this share of a slot."""
+
 PLANNER_GRACE_SHARE = 0.2
 """At an epoch boundary scheduler and deployment agents give the planner this share of a slot before they go on."""
 
@@ -130,6 +135,14 @@ class Scenario(Strict):
         """
         at_once = any(s.kind == "slotted" and s.offset == "start" for s in self.workload)
         return at_once and self.slot_order == "dispatch-first"
+
+    @property
+    def dispatch_lag_s(self) -> float:
+        """Virtual seconds after the begin of a slot at which live deployment agents look: until its requests are queued,
+        where they are to see them."""
+        if not self.agents_await_dispatch:
+            return 0.0
+        return min(DISPATCH_WALL_S * self.live.speedup, DISPATCH_SHARE * self.slot_s)
 
     @property
     def has_tenants(self) -> bool:

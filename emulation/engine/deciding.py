@@ -181,12 +181,14 @@ class Deciding:
             self._begin(DEPLOYER + node_id, look)
 
     def _begin(self, actor: str, look: _Look) -> None:
-        """One of those below the planner looks, a deployment agent that awaits dispatch only once the run has begun."""
+        """One of those below the planner looks, a deployment agent that awaits dispatch only once the run has begun, and
+        (jittered runs) so long after the begin of a slot as a live one; one that came in does not."""
         if actor == SCHEDULER:
             self._hearing.look(self._schedule, look, f"look:{SCHEDULER}")
         else:
-            of = actor.removeprefix(DEPLOYER), look
-            self._hearing.look(self._deploy, of, f"look:{actor}", self._scenario.agents_await_dispatch)
+            of, lag_s = (actor.removeprefix(DEPLOYER), look), self._scenario.dispatch_lag_s
+            since_s = look.since_s - (lag_s if look.came_in else 0.0)
+            self._hearing.look(self._deploy, of, f"look:{actor}", lag_s > 0, lag_s, since_s)
 
     def _schedule(self, look: _Look) -> None:
         scheduler = self._control.scheduler

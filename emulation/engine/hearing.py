@@ -28,13 +28,26 @@ class Hearing:
             return 0.0
         return self._delay_s(who, self._kernel.now_s)
 
-    def look(self, look: Callable[[Any], None], of: Any, who: str, first_too: bool = False) -> None:
-        """Somebody looks; `first_too`: at time 0 it is late as well, for it looks once the run has begun."""
+    def look(
+        self,
+        look: Callable[[Any], None],
+        of: Any,
+        who: str,
+        first_too: bool = False,
+        lag_s: float = 0.0,
+        since_s: float = 0.0,
+    ) -> None:
+        """Somebody looks; `first_too`: at time 0 it is late as well, for it looks once the run has begun.
+
+        `lag_s`: it means to look so long after `since_s`, or now if that is later; how late it was measured counts from
+        `since_s`, and so has the lag in it.
+        """
         now_s = self._kernel.now_s
         if self._delay_s is None or (now_s == 0 and not first_too):
             look(of)
         else:
-            self._kernel.at(now_s + self._delay_s(who, now_s), DELIVERY, look, of)
+            late_s = max(self._delay_s(who, now_s) - lag_s, 0.0)
+            self._kernel.at(max(since_s + lag_s, now_s) + late_s, DELIVERY, look, of)
 
     def tell(self, hear: Callable[[Any], None], news: Any, about: str, whom: str = "gateway") -> None:
         """Somebody hears news, never before what was said earlier `about` the same thing."""

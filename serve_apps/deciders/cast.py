@@ -27,7 +27,7 @@ def deciding_parts(run_id: str, scenario: Scenario, cast: Cast, stage: Stage) ->
             slot_s=scenario.slot_s,
             epoch_slots=scenario.epoch_slots,
             end_s=inf if stage.endless else scenario.give_up_s,
-            awaits_dispatch=scenario.agents_await_dispatch,
+            dispatch_lag_s=scenario.dispatch_lag_s,
             follows_planner=follows_planner and cast.planner is not None,
             scheme=cast.scheme,
         )

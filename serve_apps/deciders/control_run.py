@@ -23,8 +23,8 @@ class ControlRun:
     epoch_slots: int
     end_s: float
     """Virtual seconds after which nothing is decided any more."""
-    awaits_dispatch: bool
-    """Whether a deployment agent looks once the requests of a slot's begin are dispatched, or at the begin itself."""
+    dispatch_lag_s: float
+    """Virtual seconds after a slot's begin at which a deployment agent looks, its requests being dispatched by then."""
     follows_planner: bool
     """Whether it works under a planner's policies."""
     scheme: str = ""

@@ -217,7 +217,7 @@ class Host(ABC):
                 return
             await asyncio.sleep(run.clock.wall_until_s(begin_s))
             if self._policies is not None and number % run.epoch_slots == 0:
-                await self._await_policy(run, begin_s)
+                await self._await_policy(run, begin_s, begin_s)
             await asyncio.sleep(run.clock.wall_until_s(begin_s + self._lag_s(run)))
             if not await self._made(self._decide(run, loop, number), number):
                 return
@@ -226,7 +226,7 @@ class Host(ABC):
         """Decide for the first time by a scheme that was switched to, under its planner's policy if that comes."""
         slot = slot_of(run.clock.now_s(), run.slot_s)
         if self._policies is not None:
-            await self._await_policy(run, 0.0)
+            await self._await_policy(run, run.clock.now_s(), 0.0)
         await self._decide(run, loop, slot, f"switch to {run.scheme}")
 
     async def _made(self, deciding: Awaitable[None], number: int) -> bool:
@@ -335,9 +335,10 @@ class Host(ABC):
                 self._policy_s = self._untold_s = self._run.clock.now_s()
             self._policy_came.set()
 
-    async def _await_policy(self, run: ControlRun, since_s: float) -> None:
-        """The planner decides at this very instant too: give it a moment, not more, unless a policy was heard since."""
-        grace_s = run.clock.wall_until_s(run.clock.now_s() + PLANNER_GRACE_SHARE * run.slot_s)
+    async def _await_policy(self, run: ControlRun, begin_s: float, since_s: float) -> None:
+        """The planner decides at `begin_s` too: give it a moment from then on, not more, unless a policy was heard since
+        `since_s`."""
+        grace_s = run.clock.wall_until_s(begin_s + PLANNER_GRACE_SHARE * run.slot_s)
         try:
             async with asyncio.timeout(grace_s):
                 while self._policy_s is None or self._policy_s < since_s:

@@ -13,11 +13,6 @@ from serve_apps.wire.calls import Calls, Unreached
 from serve_apps.wire.messages import Configured
 from serve_apps.wire.names import runtime_name
 
-DISPATCH_WALL_S = 0.25
-"""Wall seconds in which the requests of a slot's begin come through HTTP and are dispatched, ..."""
-DISPATCH_SHARE = 0.2
-"""... which is never taken to be more than this share of a slot."""
-
 
 class PlannerHost(Host):
     """Global planner: once per epoch; scheduler, deployment agents and gateways follow its policy."""
@@ -48,9 +43,7 @@ class DeployerHost(Host):
 
     def _lag_s(self, run: ControlRun) -> float:
         """Until the requests of the slot's begin are queued, where it is to see them."""
-        if not run.awaits_dispatch:
-            return 0.0
-        return min(DISPATCH_WALL_S * run.clock.speedup, DISPATCH_SHARE * run.slot_s)
+        return run.dispatch_lag_s
 
     async def _see(self, run: ControlRun, slot: int, boundary: bool) -> NodeView | None:
         view = await self._telemetry.node(self._node_id)

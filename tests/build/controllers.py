@@ -116,7 +116,7 @@ def part(
     loop: ControlLoop[Any, Any, Any] | None,
     follows_planner: bool = False,
     slots: int = 1000,
-    awaits_dispatch: bool = False,
+    dispatch_lag_s: float = 0.0,
 ) -> ControlRun:
     """What a controller is handed at the begin of run `run`."""
     return ControlRun(
@@ -127,7 +127,7 @@ def part(
         slot_s=SLOT_S,
         epoch_slots=EPOCH_SLOTS,
         end_s=slots * SLOT_S,
-        awaits_dispatch=awaits_dispatch,
+        dispatch_lag_s=dispatch_lag_s,
         follows_planner=follows_planner,
     )
 

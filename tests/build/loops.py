@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from emulation.domain.actions import Command, Decision, MacroPolicy
+from emulation.domain.snapshot import NodeView
 
 
 def limit(limit_s: float) -> MacroPolicy:
     """Everything of model `m` to device `d0`, with this admission limit."""
     return MacroPolicy(p={"m": {"d0": 1.0}}, roles={}, admission_limit_s={"m": limit_s})
+
+
+def _of_s(seen: Any) -> float:
+    """When something was seen: a cluster, or one node."""
+    return float(seen.taken_at_s if isinstance(seen, NodeView) else seen.t_s)
 
 
 class Says:
@@ -29,7 +35,7 @@ class Says:
     def observe(self, seen: Any, cause: str) -> Decision:
         self.seen[cause], self.under[cause] = seen, self._policy
         command = self._commands.pop(0) if len(self._commands) > 1 else self._commands[0]
-        return Decision(self._actor, cause, seen.t_s, 0.0, command, "as told", "scripted", self._thinking_s)
+        return Decision(self._actor, cause, _of_s(seen), 0.0, command, "as told", "scripted", self._thinking_s)
 
     def accept(self, policy: MacroPolicy) -> None:
         self._policy = policy
@@ -39,7 +45,7 @@ class Says:
 
     def looked_s(self, cause: str) -> float:
         """When it looked for this cause."""
-        return float(self.seen[cause].t_s)
+        return _of_s(self.seen[cause])
 
     def done(self, causes: Sequence[str]) -> list[int]:
         """How many requests of model `m` it was told had been done, by cause."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
-from emulation.domain.actions import RouteGuide
-from emulation.domain.scenario import PLANNER_GRACE_SHARE, Scenario
+from emulation.domain.actions import NodeConfig, RouteGuide
+from emulation.domain.scenario import PLANNER_GRACE_SHARE, LiveConfig, Scenario, SlottedSource
 from emulation.domain.truth import RequestTruth
 from emulation.engine.control import ControlPlane
 from emulation.engine.hearing import Hearing
@@ -81,6 +81,32 @@ def test_it_waits_no_longer_than_its_grace_counted_from_the_boundary(landing_s: 
     assert scheduler.looked_s("slot 2") == pytest.approx(EPOCH_S + PLANNER_GRACE_SHARE * SLOT_S + 0.2)
     assert scheduler.under["slot 2"] == BEFORE
     assert scheduler.under["slot 3"] == AFTER
+
+
+LAG_S = 1.0
+"""After the begin of a slot at which live deployment agents look that await its dispatch, at speedup 4."""
+
+
+@pytest.mark.parametrize(
+    ("heard_s", "after_s"),
+    [
+        (0.4, LAG_S + 0.2),  # before it means to look at all
+        (1.5, 0.1 + 1.5 + 0.2),  # it lands 0.1 s after the boundary
+        (5.0, PLANNER_GRACE_SHARE * SLOT_S + 0.2),
+    ],
+)
+def test_an_agent_that_awaits_dispatch_does_so_while_it_waits_for_the_policy_not_once_more(
+    heard_s: float, after_s: float
+) -> None:
+    """It looks 0.2 s late beyond its lag, which was measured with it."""
+    by = {"planner": 0.1, "heard:deployer:d0": heard_s, "look:deployer:d0": LAG_S + 0.2}
+    deployer = Says("deployer:d0", NodeConfig("d0", {}))
+    given = world(workload=(SlottedSource(),), live=LiveConfig(speedup=4.0))
+    assert given.dispatch_lag_s == LAG_S
+    played(given, ControlPlane(Says("planner", BEFORE, AFTER), deployers={"d0": deployer}, delay_s=late(by)))
+    assert deployer.looked_s("slot 0") == pytest.approx(LAG_S + 0.2)
+    assert deployer.looked_s("slot 1") == pytest.approx(SLOT_S + LAG_S + 0.2)
+    assert deployer.looked_s("slot 2") == pytest.approx(EPOCH_S + after_s)
 
 
 def test_a_planner_that_is_in_time_is_waited_for_until_it_is_heard() -> None:

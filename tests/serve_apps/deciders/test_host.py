@@ -15,7 +15,6 @@ from serve_apps.deciders import host as host_module
 from serve_apps.deciders import telemetry as telemetry_module
 from serve_apps.deciders.control_run import ControlRun
 from serve_apps.deciders.host import Host
-from serve_apps.deciders.roles import DISPATCH_SHARE, DISPATCH_WALL_S
 from serve_apps.deciders.telemetry import Telemetry
 from serve_apps.wire.names import PLANNER, RECORDER, runtime_name
 from serve_apps.wire.news import Follower
@@ -35,7 +34,9 @@ from tests.build.controllers import (
     policy,
 )
 from tests.build.host_world import World
-from tests.build.waiting import in_a_loop, news_arrives, until
+from tests.build.waiting import LONG_S, in_a_loop, news_arrives, until
+
+LAG_S = 0.2 * SLOT_S
 
 
 @asynccontextmanager
@@ -71,7 +72,7 @@ async def test_an_agent_that_looks_after_dispatch_decides_a_moment_after_every_b
 ):
     world = World()
     host = world.deployer()
-    run = part(deployment(Told()), awaits_dispatch=True)
+    run = part(deployment(Told()), dispatch_lag_s=LAG_S)
     assert await host.begin_run(run) == ""
     assert world.books.decisions == []
     await host.start(time.time())
@@ -79,15 +80,14 @@ async def test_an_agent_that_looks_after_dispatch_decides_a_moment_after_every_b
     await host.end_run()
     decisions = world.books.decisions
     assert decisions[0].cause == "slot 0"
-    lag_s = min(DISPATCH_WALL_S * SPEEDUP, DISPATCH_SHARE * SLOT_S)
-    assert all(d.decided_at_s >= number(d) * SLOT_S + lag_s for d in decisions)
+    assert all(d.decided_at_s >= number(d) * SLOT_S + LAG_S for d in decisions)
 
 
 @in_a_loop
 async def test_a_restarted_agent_waits_for_its_next_slot_in_either_order() -> None:
     world = World()
     host = world.deployer()
-    host._take(part(deployment(Told()), awaits_dispatch=True))
+    host._take(part(deployment(Told()), dispatch_lag_s=LAG_S))
     await host.start(time.time())
     await until(lambda: world.books.decisions)
     await host.end_run()
@@ -98,7 +98,7 @@ async def test_a_restarted_agent_waits_for_its_next_slot_in_either_order() -> No
 async def test_planner_and_scheduler_look_at_the_boundary_itself() -> None:
     world = World()
     host = world.planner()
-    await host.begin_run(part(planning(Everywhere()), awaits_dispatch=True))
+    await host.begin_run(part(planning(Everywhere()), dispatch_lag_s=LAG_S))
     assert [d.cause for d in world.books.decisions] == ["epoch 0"]
     await host.end_run()
 
@@ -228,6 +228,18 @@ async def test_a_planner_that_is_silent_at_the_begin_of_an_epoch_is_waited_for_o
         await until(lambda: number(world.books.decisions[-1]) > number(first))
     assert first.decided_at_s >= (number(first) + PLANNER_GRACE_SHARE) * SLOT_S
     assert "role None" in first.reason
+
+
+@in_a_loop
+async def test_who_wakes_after_the_grace_that_an_epoch_began_with_waits_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in virtual time, where it counts from the boundary."""
+    monkeypatch.setattr(host_module, "PLANNER_GRACE_SHARE", 2.0 * LONG_S * SPEEDUP / SLOT_S)
+    host, run = World().deployer(), part(deployment(Told()), follows_planner=True)
+    host._take(run)
+    run.clock.start(time.time() - 3.0 * LONG_S)
+    await host._await_policy(run, 0.0, since_s=0.0)
 
 
 @in_a_loop

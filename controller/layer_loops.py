@@ -42,6 +42,9 @@ class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
             return [f"command is for node {command.node!r}, not {self.node_id!r}"]
         return node_violations(self._testbed, self.node_id, command.modes)
 
+    def _nothing(self) -> NodeConfig:
+        return NodeConfig(self.node_id, {})
+
     def _random(self) -> NodeConfig:
         return NodeConfig(self.node_id, self._random_pattern(self.node_id))
 
@@ -61,6 +64,9 @@ class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
 
     def _check(self, command: RouteGuide) -> list[str]:
         return guide_violations(self._testbed, command)
+
+    def _nothing(self) -> RouteGuide:
+        return RouteGuide()
 
     def _random(self) -> RouteGuide:
         table: dict[tuple[str, str], str] = {}
@@ -84,6 +90,9 @@ class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
 
     def _check(self, command: MacroPolicy) -> list[str]:
         return policy_violations(self._testbed, command)
+
+    def _nothing(self) -> MacroPolicy:
+        return MacroPolicy(p={}, roles={})
 
     def _random(self) -> MacroPolicy:
         """MA's random policy: a random feasible role per node, routing uniform over the hosts of a model."""

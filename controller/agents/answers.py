@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from controller.agents.llm import LLM, PLAIN, Message, ReasonerError, Reply, Wanted
-from controller.agents.loop import Dialogue, RunTool, think
+from controller.agents.llm import LLM, PLAIN, UNANSWERED, Message, Query, ReasonerError, Reply, Wanted
+from controller.agents.loop import Dialogue, RunTool, Thought, think
 from controller.agents.tools import Result, Tool
 from emulation.domain.actions import Choice, CommandT, Exchange
 from emulation.domain.ports import Decider
@@ -86,6 +86,8 @@ class Asker:
         self._cause = ""
         self._served = False
         """Whether a language model has replied to any question of this agent."""
+        self._out: Query | None = None
+        """The question that is not answered yet."""
 
     @property
     def label(self) -> str:
@@ -94,7 +96,7 @@ class Asker:
 
     def begin(self, cause: str) -> None:
         """Another decision: forget the exchanges of the last one."""
-        self.exchanges, self.thinking_s, self._cause = (), 0.0, cause
+        self.exchanges, self.thinking_s, self._cause, self._out = (), 0.0, cause, None
         self._count += 1
 
     def ask(
@@ -130,7 +132,7 @@ class Asker:
 
     def _exchange(self, dialogue: Dialogue, run: RunTool) -> tuple[str, ...]:
         """One question and its reply; what was wrong with it."""
-        query = dialogue.query()
+        query = self._out = dialogue.query()
         thought = think(self.llm, query, self.outage)
         self.thinking_s += thought.thinking_s
         turn = dialogue.take(thought.reply, run)
@@ -140,7 +142,17 @@ class Asker:
         if "menu" in said:
             said["menu"] = {**said["menu"], "chosen": getattr(dialogue.answer, "choice", None)}
         self.exchanges += (Exchange(said, self.label, results, turn.violations),)
+        self._out = None
         return turn.violations
+
+    def unanswered(self, waited_s: float) -> tuple[Exchange, ...]:
+        """The exchanges of the present decision, that of the question that is out for `waited_s` as one without an
+        answer; none where no question is out. May be called while another thread asks."""
+        out, before = self._out, self.exchanges
+        if out is None or out is not self._out:  # answered at this very moment
+            return ()
+        thought = Thought(Reply(failure=UNANSWERED, thinking_s=waited_s))
+        return (*before, Exchange(thought.exchange(out), self.label, (), (UNANSWERED,)))
 
 
 class ReasonedDecider(Decider[CommandT]):
@@ -158,6 +170,10 @@ class ReasonedDecider(Decider[CommandT]):
     def outage(self, failure: str | None) -> None:
         """Every question fails in this way from now on; None: it is answered again."""
         self.asker.outage = failure
+
+    def unanswered(self, waited_s: float) -> tuple[Exchange, ...]:
+        """What was asked for the present decision, if a question is out."""
+        return self.asker.unanswered(waited_s)
 
     def chosen(self, command: CommandT, answer: Answer) -> Choice[CommandT]:
         """The command made of an answer, for the reason the model gave, with all that was said on the way."""

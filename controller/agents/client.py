@@ -348,7 +348,7 @@ def _retry_after_s(header: str | None) -> float:
     except ValueError:
         try:
             at = parsedate_to_datetime(header or "")
-        except ValueError:
+            wait_s = at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time()
+        except (ValueError, OverflowError):  # a year or a zone that no calendar has
             return 0.0
-        wait_s = at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time()
     return 0.0 if isnan(wait_s) else min(max(wait_s, 0.0), 86_400.0)

@@ -77,6 +77,8 @@ class Wanted:
 
 
 PLAIN = Wanted()
+UNANSWERED = "unanswered"
+"""The failure of a question that nobody waited for any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-from controller.agents.llm import BUDGET, LLM, PLAIN, Message, Query, Reply, Wanted
+from controller.agents.llm import BUDGET, LLM, PLAIN, UNANSWERED, Message, Query, Reply, Wanted
 from controller.agents.loop import Dialogue, Thought, think
 from controller.agents.prompts import render
 from controller.agents.reasoner import RULES
@@ -22,8 +22,6 @@ from controller.meta.triggers import Trigger
 
 NO_CALL = "no_call"
 """The failure of a reply that calls no tool where it must: not to act is a call too."""
-UNANSWERED = "unanswered"
-"""The failure of a question that nobody waited for any more."""
 WAITING = 64
 """Triggers that may wait; beyond, the oldest is dropped."""
 

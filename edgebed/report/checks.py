@@ -143,8 +143,9 @@ def _without_forecast(comparison: Comparison) -> list[TableCell]:
         plans = [d for r in results for d in r.run.decisions if d.actor == "planner"]
         blind = [d for d in plans if NO_WHAT_IF in d.reason]
         if blind:
-            text = f"{comparison.label(name)}: {len(blind)} of {len(plans)} plans made without the forecast they rest on"
-            lines.append(TableCell(f"{text}; first: {blind[0].reason}", "FAILED", "bad"))
+            text = f"{len(blind)} of {len(plans)} plans made without the forecast they rest on"
+            text = f"{comparison.label(name)}: {text}; first: {blind[0].reason}"
+            lines.append(TableCell(text, "FAILED", "bad"))
     return lines
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from controller.agents.llm import UNANSWERED
 from controller.agents.reasoner import NONE, RULES
 from controller.loop import INVALID
-from controller.meta.invocations import UNANSWERED
 from edgebed.report.figures import NOT_MEASURED, number
 from edgebed.report.model import Comparison, RunResult
 from emulation.domain.records import DecisionRecord
@@ -91,6 +91,8 @@ def _count(account: RoleAccount, lines: Sequence[DecisionRecord]) -> None:
     for line in lines:
         key = (line.actor, line.t_s)
         if is_exchange(line):
+            if line.choice["exchange"]["failure"] == UNANSWERED:
+                continue
             tries[key] = tries.get(key, 0) + is_answer(line)
             asked_of[key] = line.reasoner
             _count_answer(account, line, not line.violations)

@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, Protocol
 from emulation.domain.actions import (
     Choice,
     CommandT,
+    Exchange,
     MacroPolicy,
     NodeConfig,
     RouteGuide,
@@ -277,6 +278,11 @@ class Decider(Generic[CommandT]):
 
     def outage(self, failure: str | None) -> None:
         """Its reasoner fails in this way from now on; None: it works again."""
+
+    def unanswered(self, waited_s: float) -> tuple[Exchange, ...]:
+        """What its reasoner was asked for the decision that is being made, where it has yet to answer: nobody waits for
+        it any more, after `waited_s` virtual seconds. May be called while another thread has it decide."""
+        return ()
 
 
 class PromptScheduler(Decider[RouteGuide], ABC):

@@ -138,7 +138,7 @@ class Scenario(Strict):
 
     @property
     def dispatch_lag_s(self) -> float:
-        """Virtual seconds after the begin of a slot at which live deployment agents look: until its requests are queued,
+        """Virtual seconds after a slot's begin at which live deployment agents look: until its requests are queued,
         where they are to see them."""
         if not self.agents_await_dispatch:
             return 0.0

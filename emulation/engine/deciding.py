@@ -181,8 +181,8 @@ class Deciding:
             self._begin(DEPLOYER + node_id, look)
 
     def _begin(self, actor: str, look: _Look) -> None:
-        """One of those below the planner looks, a deployment agent that awaits dispatch only once the run has begun, and
-        (jittered runs) so long after the begin of a slot as a live one; one that came in does not."""
+        """One of those below the planner looks, a deployment agent that awaits dispatch only once the run has begun,
+        and (jittered runs) so long after the begin of a slot as a live one; one that came in does not."""
         if actor == SCHEDULER:
             self._hearing.look(self._schedule, look, f"look:{SCHEDULER}")
         else:

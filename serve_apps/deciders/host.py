@@ -269,34 +269,42 @@ class Host(ABC):
                     done = await self._land(run, decision)
         except asyncio.CancelledError:
             if self._run is None:
-                await self._void(run, loop, cause, decision, thinking)
+                if decision is None:
+                    decision = await self._last_word(run, loop, cause, thinking, seen, asked_at_s)
+                elif loop.held(decision):
+                    waited_s = clock.now_s() - decision.decided_at_s - decision.thinking_s
+                    decision = loop.given_up(decision, max(waited_s, 0.0), ENDED)
+                if decision is not None and decision.exchanges and self._run is None:
+                    self._record(cause, decision, Configured(landed_s=None, violations=(ENDED,), changes=0))
             raise
         self._record(cause, decision, done)
         await self._batch.try_flush()
 
-    async def _void(
+    async def _last_word(
         self,
         run: ControlRun,
         loop: Loop,
         cause: str,
-        decision: Decision | None,
         thinking: asyncio.Future[Decision],
-    ) -> None:
-        """The run has ended over a decision: what its reasoner was asked is recorded, and what was proposed.
+        seen: Any,
+        asked_at_s: float,
+    ) -> Decision | None:
+        """What comes of a decision that is still thought of as its run ends: it is waited for, but not for long.
 
-        `decision`: None where the reasoner still thinks; it is waited for, but not for long.
+        One without an answer holds what its reasoner was asked; None: nothing is to be told of it.
         """
-        if decision is None:
-            await asyncio.wait({thinking}, timeout=LAST_WORD_S)
-            if not thinking.done() or thinking.cancelled() or thinking.exception() is not None:
-                log.warning("%s: %s: its reasoner had not answered when the run ended", self._name, cause)
-                return
-            decision = thinking.result()
-        elif loop.held(decision):
-            waited_s = run.clock.now_s() - decision.decided_at_s - decision.thinking_s
-            decision = loop.given_up(decision, max(waited_s, 0.0), ENDED)
-        if decision.exchanges and self._run is None:
-            self._record(cause, decision, Configured(landed_s=None, violations=(ENDED,), changes=0))
+        await asyncio.wait({thinking}, timeout=LAST_WORD_S)
+        if not thinking.done() or thinking.cancelled():
+            log.warning("%s: %s: its reasoner had not answered when the run ended", self._name, cause)
+            found: Decision | None = loop.unanswered(seen, cause, asked_at_s, run.clock.now_s())
+            return found
+        error = thinking.exception()
+        if error is None:
+            return thinking.result()
+        log.error("%s: %s: when the run ended: %s", self._name, cause, error)
+        if isinstance(error, ReasonerError) and self._run is None:
+            self._broken = str(error)
+        return None
 
     def _record(self, cause: str, decision: Decision, done: Configured) -> None:
         outcome = "voided" if done.violations else "applied"
@@ -336,8 +344,8 @@ class Host(ABC):
             self._policy_came.set()
 
     async def _await_policy(self, run: ControlRun, begin_s: float, since_s: float) -> None:
-        """The planner decides at `begin_s` too: give it a moment from then on, not more, unless a policy was heard since
-        `since_s`."""
+        """The planner decides at `begin_s` too: give it a moment from then on, not more, unless a policy was heard
+        since `since_s`."""
         grace_s = run.clock.wall_until_s(begin_s + PLANNER_GRACE_SHARE * run.slot_s)
         try:
             async with asyncio.timeout(grace_s):

@@ -16,7 +16,7 @@ from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.steer import Approve, ProposalEntry, ProposalList, Reject
 
 MOST = 100
-"""Proposals that are remembered."""
+"""Proposals that are remembered, unless more than so many wait: every actor has one of these at most."""
 GRACE_S = 2.0
 """Wall seconds after its time in which a proposal that nobody asks about any more counts as gone."""
 
@@ -61,8 +61,9 @@ class ProposalDesk:
         self.withdraw(asked["actor"])  # who proposes again has given the one before up
         entry = ProposalEntry(proposal=self._count, state="waiting", **asked)
         self._held[self._count] = _Held(entry)
-        while len(self._held) > MOST:
-            self._held.popitem(last=False)
+        over = max(len(self._held) - MOST, 0)
+        for number in [n for n, held in self._held.items() if held.entry.state != "waiting"][:over]:
+            del self._held[number]
         return self._count
 
     async def verdict(self, number: int, limit_s: float) -> Said | None:

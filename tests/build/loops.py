@@ -35,7 +35,9 @@ class Says:
     def observe(self, seen: Any, cause: str) -> Decision:
         self.seen[cause], self.under[cause] = seen, self._policy
         command = self._commands.pop(0) if len(self._commands) > 1 else self._commands[0]
-        return Decision(self._actor, cause, _of_s(seen), 0.0, command, "as told", "scripted", self._thinking_s)
+        return Decision(
+            self._actor, cause, _of_s(seen), 0.0, command, "as told", "scripted", self._thinking_s
+        )
 
     def accept(self, policy: MacroPolicy) -> None:
         self._policy = policy

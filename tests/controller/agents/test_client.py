@@ -461,7 +461,11 @@ def test_a_date_to_try_again_at_is_understood(year: int) -> None:
     assert len(server.seen) == (1 if year > 2000 else 3)
 
 
-@pytest.mark.parametrize("said_so", ["soon", "nan", "", "Wed, 99 Foo"])
+NO_YEAR = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+NO_ZONE = "Mon, 01 Jan 2001 00:00:00 +99999999999999999"
+
+
+@pytest.mark.parametrize("said_so", ["soon", "nan", "", "Wed, 99 Foo", NO_YEAR, NO_ZONE])
 def test_a_time_to_try_again_that_says_nothing_closes_nothing(said_so: str) -> None:
     with client(_once(refused(429, "quota", retry_after=said_so))) as (llm, server):
         assert [llm.ask(query()).failure for _ in range(2)] == [None] * 2

@@ -1,4 +1,4 @@
-"""A decider that answers nonsense, or decides without what it rests on, must be seen in the report, not only survived."""
+"""A decider that answers nonsense, or decides without a forecast, must be seen in the report, not only survived."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from controller.agents.llm import UNANSWERED
 from controller.approval import Verdict
 from controller.loop import INVALID
 from edgebed.report import compare_runs
@@ -95,6 +96,11 @@ def test_a_wrong_call_and_a_wrong_answer_are_repaired_by_the_next() -> None:
         assert (found.answers, found.valid, found.repaired) == (2, 1, 1)
     failed = counted(asked(0, wrong="timeout", failure="timeout"), decided(0, f"{INVALID}: random policy"))
     assert (failed.answers, failed.failed, failed.valid, failed.repaired, failed.fell_back) == (1, 1, 0, 0, 1)
+
+
+def test_a_question_that_nobody_waited_for_any_more_says_nothing_of_answers() -> None:
+    found = counted(asked(0), decided(0), asked(20, wrong=UNANSWERED, failure=UNANSWERED), decided(20))
+    assert (found.decisions, found.asked, found.answers, found.failed) == (2, 1, 1, 0)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
+from controller.agents.answers import Asker, NoAnswer
+from controller.agents.llm import UNANSWERED, Form, Query, ReasonerError, Reply
+from controller.agents.reasoner import ReasonerLabel
+from controller.agents.replay import Recorded, ReplayLlm
 from controller.approval import ApprovalConfig
+from controller.deployers.llm import LlmDeployer
 from emulation.domain.actions import Decision, NodeConfig
 from emulation.domain.records import ENDED
 from serve_apps.deciders import host as host_module
@@ -22,6 +27,7 @@ from tests.build.controllers import (
     ASKED,
     LET_GO,
     SPEEDUP,
+    TESTBED,
     Hesitant,
     Node,
     Pensive,
@@ -30,7 +36,7 @@ from tests.build.controllers import (
     part,
 )
 from tests.build.host_world import World
-from tests.build.waiting import in_a_loop, news_arrives, until
+from tests.build.waiting import LONG_S, in_a_loop, news_arrives, until
 
 FAR_S = 1e5
 
@@ -159,7 +165,63 @@ async def test_a_reasoner_that_does_not_answer_when_the_run_ends_is_not_waited_f
     world, host = await asked(monkeypatch)
     await host.end_run()
     LET_GO.set()
-    assert world.books.decisions == []
+    assert world.books.decisions == [], "nobody knows what it was asked"
+
+
+class Silent:
+    """A reasoner that does not answer until it is let go."""
+
+    label: ReasonerLabel = "openai"
+
+    def form(self, agent: str) -> Form:
+        return "free"
+
+    def ask(self, query: Query) -> Reply:
+        ASKED.set()
+        LET_GO.wait(LONG_S)
+        raise ReasonerError("the key was taken back")
+
+
+async def silent() -> tuple[World, DeployerHost]:
+    """A deployment agent whose language model was asked for its first decision, and is silent."""
+    LET_GO.clear()
+    ASKED.clear()
+    world = World()
+    host, agent = world.deployer(), LlmDeployer(TESTBED, "n", Asker("deployer:n", Silent()))
+    await host.begin_run(part(deployment(agent)))
+    await host.start(time.time())
+    await until(ASKED.is_set)
+    return world, host
+
+
+@in_a_loop
+async def test_what_a_reasoner_never_answered_is_recorded_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_module, "FIRST_S", 0.01)
+    monkeypatch.setattr(host_module, "LAST_WORD_S", 0.01)
+    world, host = await silent()
+    assert await host.end_run() == ""
+    LET_GO.set()
+    (how, (decision, landed_s, outcome, violations, *_)), *_ = world.books.entries
+    assert (how, landed_s, outcome, violations) == ("decide", None, "voided", (ENDED,))
+    (asked,) = decision.exchanges
+    assert (asked.said["failure"], asked.said["agent"]) == (UNANSWERED, "deployer:n")
+    assert asked.said["thinking_s"] == decision.thinking_s >= 0.0
+    again = ReplayLlm([Recorded.model_validate(asked.said)])
+    replayed = LlmDeployer(TESTBED, "n", Asker("deployer:n", again))
+    with pytest.raises(NoAnswer, match=UNANSWERED):  # and not `ReplayMiss`, which ends a run
+        replayed.decide(await world.node.telemetry())
+
+
+@in_a_loop
+async def test_a_reasoner_that_breaks_just_after_the_run_ended_broke_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host_module, "FIRST_S", 0.01)
+    _, host = await silent()
+    ending = asyncio.ensure_future(host.end_run())
+    await news_arrives()
+    LET_GO.set()
+    assert await ending == "the key was taken back"
 
 
 @in_a_loop

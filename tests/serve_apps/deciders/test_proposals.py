@@ -100,6 +100,19 @@ def test_an_agent_has_one_proposal_and_old_ones_are_forgotten() -> None:
     assert states == ["gone"] * (MOST - 1) + ["waiting"]
 
 
+def test_one_that_waits_is_not_forgotten_however_many_agents_there_are() -> None:
+    desk = _desk()
+    numbers = [desk.propose(_asked(f"deployer:n{i}")) for i in range(MOST + 50)]
+    assert [p.state for p in desk.listed().proposals] == ["waiting"] * (MOST + 50)
+    assert asyncio.run(desk.verdict(numbers[0], 0.0)) is None, "it may still come"
+    desk.reject(Reject(proposal=numbers[3]))
+    assert asyncio.run(desk.verdict(numbers[3], 0.0)) == ("rejected", None, "")
+    for number in numbers:
+        desk.timed_out(number)
+    desk.propose(_asked())
+    assert len(desk.listed().proposals) == MOST
+
+
 def test_one_that_nobody_settled_in_time_says_so() -> None:
     desk = _desk()
     number = desk.propose(_asked())

@@ -152,7 +152,10 @@ class Asker:
         if out is None or out is not self._out:  # answered at this very moment
             return ()
         thought = Thought(Reply(failure=UNANSWERED, thinking_s=waited_s))
-        return (*before, Exchange(thought.exchange(out), self.label, (), (UNANSWERED,)))
+        return (
+            *before,
+            Exchange(thought.exchange(out, first=not self._served), self.label, (), (UNANSWERED,)),
+        )
 
 
 class ReasonedDecider(Decider[CommandT]):

@@ -28,6 +28,7 @@ class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
         self.actor = f"deployer:{node_id}"
         super().__init__(testbed, deployer, seed, config, stand_in)
         self.node_id = node_id
+        self.nothing = NodeConfig(node_id, {})
         self.role: Mapping[str, Mode] | None = None
 
     def accept(self, policy: MacroPolicy) -> None:
@@ -42,9 +43,6 @@ class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
             return [f"command is for node {command.node!r}, not {self.node_id!r}"]
         return node_violations(self._testbed, self.node_id, command.modes)
 
-    def _nothing(self) -> NodeConfig:
-        return NodeConfig(self.node_id, {})
-
     def _random(self) -> NodeConfig:
         return NodeConfig(self.node_id, self._random_pattern(self.node_id))
 
@@ -53,6 +51,7 @@ class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
     """The prompt scheduler, and the latest macro policy it works under."""
 
     actor = "scheduler"
+    nothing = RouteGuide()
     policy: MacroPolicy | None = None
 
     def accept(self, policy: MacroPolicy) -> None:
@@ -64,9 +63,6 @@ class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
 
     def _check(self, command: RouteGuide) -> list[str]:
         return guide_violations(self._testbed, command)
-
-    def _nothing(self) -> RouteGuide:
-        return RouteGuide()
 
     def _random(self) -> RouteGuide:
         table: dict[tuple[str, str], str] = {}
@@ -81,6 +77,7 @@ class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
     """The global planner."""
 
     actor = "planner"
+    nothing = MacroPolicy(p={}, roles={})
 
     def accept(self, policy: MacroPolicy) -> None:
         """Nothing: the policy is its own."""
@@ -90,9 +87,6 @@ class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
 
     def _check(self, command: MacroPolicy) -> list[str]:
         return policy_violations(self._testbed, command)
-
-    def _nothing(self) -> MacroPolicy:
-        return MacroPolicy(p={}, roles={})
 
     def _random(self) -> MacroPolicy:
         """MA's random policy: a random feasible role per node, routing uniform over the hosts of a model."""

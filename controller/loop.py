@@ -56,6 +56,8 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
 
     actor: str
     """Name of the decider in records."""
+    nothing: CommandT
+    """The command that asks for nothing: what is in force before the first."""
 
     def __init__(
         self,
@@ -128,23 +130,6 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         if not (ask and self.held(decision)):
             self._put_in_force(choice.command)
         return decision
-
-    def unanswered(self, seen: SeenT, cause: str, asked_at_s: float, now_s: float) -> Decision | None:
-        """A decision for the record in the place of the one that is being made, which nobody waits for any more: what
-        was in force, and what its reasoner was asked in vain. None where no question is out.
-
-        May be called while another thread observes.
-        """
-        exchanges = self._decider.unanswered(now_s - asked_at_s)
-        if not exchanges:
-            return None
-        taken_at_s, age_s = _taken_at_s(seen)
-        return Decision(
-            actor=self.actor, cause=cause, decided_at_s=asked_at_s, inputs_age_s=age_s + asked_at_s - taken_at_s,
-            command=self._nothing() if self._in_force is None else self._in_force,
-            reason="no answer when nobody waited for one any more", reasoner=self._config.reasoner,
-            thinking_s=now_s - asked_at_s, exchanges=exchanges,
-        )  # fmt: skip
 
     # -- approval -------------------------------------------------------------------------------------------
 
@@ -289,12 +274,28 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         return patterns[int(self._rng.integers(len(patterns)))]
 
     @abstractmethod
-    def _nothing(self) -> CommandT:
-        """The command that asks for nothing: what is in force before the first."""
-
-    @abstractmethod
     def _random(self) -> CommandT:
         """A valid command drawn from this loop's own stream."""
+
+
+def unanswered(
+    loop: ControlLoop[Any, Any, Any], seen: Any, cause: str, asked_at_s: float, now_s: float
+) -> Decision | None:
+    """A decision for the record in the place of the one that a loop makes, which nobody waits for any more: what was in
+    force, and what its reasoner was asked in vain. None where no question is out.
+
+    May be called while another thread has the loop observe.
+    """
+    exchanges = loop._decider.unanswered(now_s - asked_at_s)
+    if not exchanges:
+        return None
+    taken_at_s, age_s = _taken_at_s(seen)
+    return Decision(
+        actor=loop.actor, cause=cause, decided_at_s=asked_at_s, inputs_age_s=age_s + asked_at_s - taken_at_s,
+        command=loop.nothing if loop.in_force is None else loop.in_force,
+        reason="no answer when nobody waited for one any more", reasoner=loop._config.reasoner,
+        thinking_s=now_s - asked_at_s, exchanges=exchanges,
+    )  # fmt: skip
 
 
 def spent(violations: Sequence[str]) -> bool:

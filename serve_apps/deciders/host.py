@@ -24,6 +24,7 @@ from emulation.domain.slots import slot_of, slot_start_s
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 from serve_apps.deciders.approving import approved
 from serve_apps.deciders.control_run import ControlRun
+from serve_apps.deciders.last_word import last_word
 from serve_apps.deciders.telemetry import Telemetry
 from serve_apps.observe.actors import unsent_samples
 from serve_apps.observe.samples import Sample
@@ -38,8 +39,6 @@ log = logging.getLogger("edgebed")
 
 FIRST_S = 20.0
 """Wall seconds the begin of a run waits for the first decision; a slower one lands when it is there."""
-LAST_WORD_S = 5.0
-"""Wall seconds the end of a run waits for a reasoner that still thinks; what it says later is lost."""
 
 Loop = ControlLoop[Any, Any, Any]
 Command = MacroPolicy | RouteGuide
@@ -270,7 +269,8 @@ class Host(ABC):
         except asyncio.CancelledError:
             if self._run is None:
                 if decision is None:
-                    decision = await self._last_word(run, loop, cause, thinking, seen, asked_at_s)
+                    decision, why = await last_word(loop, clock, cause, thinking, seen, asked_at_s)
+                    self._broken = self._broken or (why if self._run is None else "")
                 elif loop.held(decision):
                     waited_s = clock.now_s() - decision.decided_at_s - decision.thinking_s
                     decision = loop.given_up(decision, max(waited_s, 0.0), ENDED)
@@ -279,32 +279,6 @@ class Host(ABC):
             raise
         self._record(cause, decision, done)
         await self._batch.try_flush()
-
-    async def _last_word(
-        self,
-        run: ControlRun,
-        loop: Loop,
-        cause: str,
-        thinking: asyncio.Future[Decision],
-        seen: Any,
-        asked_at_s: float,
-    ) -> Decision | None:
-        """What comes of a decision that is still thought of as its run ends: it is waited for, but not for long.
-
-        One without an answer holds what its reasoner was asked; None: nothing is to be told of it.
-        """
-        await asyncio.wait({thinking}, timeout=LAST_WORD_S)
-        if not thinking.done() or thinking.cancelled():
-            log.warning("%s: %s: its reasoner had not answered when the run ended", self._name, cause)
-            found: Decision | None = loop.unanswered(seen, cause, asked_at_s, run.clock.now_s())
-            return found
-        error = thinking.exception()
-        if error is None:
-            return thinking.result()
-        log.error("%s: %s: when the run ended: %s", self._name, cause, error)
-        if isinstance(error, ReasonerError) and self._run is None:
-            self._broken = str(error)
-        return None
 
     def _record(self, cause: str, decision: Decision, done: Configured) -> None:
         outcome = "voided" if done.violations else "applied"

@@ -18,6 +18,7 @@ from controller.deployers.llm import LlmDeployer
 from emulation.domain.actions import Decision, NodeConfig
 from emulation.domain.records import ENDED
 from serve_apps.deciders import host as host_module
+from serve_apps.deciders import last_word
 from serve_apps.deciders.roles import DeployerHost
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Configured
@@ -161,7 +162,7 @@ async def test_what_a_reasoner_says_just_after_the_run_ended_is_recorded(
 async def test_a_reasoner_that_does_not_answer_when_the_run_ends_is_not_waited_for_without_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(host_module, "LAST_WORD_S", 0.01)
+    monkeypatch.setattr(last_word, "LAST_WORD_S", 0.01)
     world, host = await asked(monkeypatch)
     await host.end_run()
     LET_GO.set()
@@ -197,7 +198,7 @@ async def silent() -> tuple[World, DeployerHost]:
 @in_a_loop
 async def test_what_a_reasoner_never_answered_is_recorded_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_module, "FIRST_S", 0.01)
-    monkeypatch.setattr(host_module, "LAST_WORD_S", 0.01)
+    monkeypatch.setattr(last_word, "LAST_WORD_S", 0.01)
     world, host = await silent()
     assert await host.end_run() == ""
     LET_GO.set()

@@ -13,10 +13,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from functools import cache
-from math import isnan
 from typing import Any
 from weakref import finalize
 
@@ -25,6 +22,7 @@ from controller.agents.answer_cache import AnswerCache
 from controller.agents.llm import BUDGET, Form, Query, ReasonerError, Reply, Served, ToolCall
 from controller.agents.openai_config import OpenAiConfig
 from controller.agents.reasoner import OPENAI, ReasonerLabel
+from controller.agents.said import aloud, count, reasoning_tokens, refusal, retry_after_s, utf8
 from controller.agents.server import Server, size_told, too_long
 from controller.agents.survey import PREFLIGHT, look_at, look_for_tools
 
@@ -156,7 +154,7 @@ class OpenAiLlm:
     ) -> tuple[Reply, float | None]:
         """A status that is no answer. Raises `ReasonerError` for one that stays."""
         status, failure = int(error.status_code), f"http_{error.status_code}"
-        param, said = _said(error)
+        param, said = refusal(error)
         message = self._cleaned(said)
         tries.detail = self.server.detail = message
         if status in (400, 422, 500, 501) and self.server.learn(body, param, message, status):
@@ -165,7 +163,7 @@ class OpenAiLlm:
             )
             return Reply(failure=failure), 0.0
         if status == 429 or status >= 500:
-            wait_s = _retry_after_s(error.response.headers.get("retry-after"))
+            wait_s = retry_after_s(error.response.headers.get("retry-after"), time.time())
             if status == 429 and wait_s:
                 self.account.close(time.monotonic() + wait_s)
                 return Reply(failure=failure), 0.0
@@ -219,31 +217,31 @@ class OpenAiLlm:
         message, finish = choice.message, choice.finish_reason
         self.server.answered = True
         calls = tuple(
-            ToolCall(_utf8(c.id), _utf8(c.function.name), _utf8(c.function.arguments or "{}"))
+            ToolCall(utf8(c.id), utf8(c.function.name), utf8(c.function.arguments or "{}"))
             for c in message.tool_calls or ()
             if c.type == "function"
         )
         refused = getattr(message, "refusal", None) or finish == "content_filter"
         failure = "refusal" if refused else "length" if finish == "length" else None
-        text = _utf8((message.refusal if refused else message.content) or "")
-        written = len(text) + len(_aloud(message)) + sum(len(c.arguments) + 40 for c in calls)
+        text = utf8((message.refusal if refused else message.content) or "")
+        written = len(text) + len(aloud(message)) + sum(len(c.arguments) + 40 for c in calls)
         asked, said, counted = self._counted(answer.usage, query, written)
         schema = self._holds(query)
         if schema and not refused:
-            reasoned = bool(_aloud(message)) or _reasoning_tokens(answer.usage) > 0
+            reasoned = bool(aloud(message)) or reasoning_tokens(answer.usage) > 0
             self.server.wrote(text, reasoned, cut=finish == "length")
         served = Served(
-            "", "", _utf8(finish or ""), prompt_tokens=asked, answer_tokens=said, schema=schema,
+            "", "", utf8(finish or ""), prompt_tokens=asked, answer_tokens=said, schema=schema,
             estimated=not counted,
         )  # fmt: skip
         return Reply(() if failure else calls, text, failure=failure, served=served)
 
     def _counted(self, usage: Any, query: Query, written: int) -> tuple[int, int, bool]:
         """Tokens of a prompt and its answer of so many characters, and whether its server counted them."""
-        chars, asked = _chars(query), _int(usage, "prompt_tokens")
+        chars, asked = _chars(query), count(usage, "prompt_tokens")
         if asked:
             self.server.counted(chars, asked)
-            return asked, _int(usage, "completion_tokens") or self.server.tokens(written), True
+            return asked, count(usage, "completion_tokens") or self.server.tokens(written), True
         return self.server.tokens(chars), self.server.tokens(written), False
 
     def _offered(self, query: Query) -> tuple[Mapping[str, Any], ...]:
@@ -282,7 +280,7 @@ class OpenAiLlm:
 
     def _cleaned(self, text: str) -> str:
         """What a server or its client said, on one line, short, and without secrets."""
-        return _utf8(self.config.without_secrets(" ".join(text.split())))[:DETAIL_CHARS]
+        return utf8(self.config.without_secrets(" ".join(text.split())))[:DETAIL_CHARS]
 
     def _connect(self) -> Any:
         if self._client is None:
@@ -301,54 +299,9 @@ class OpenAiLlm:
         return self._client
 
 
-def _said(error: Any) -> tuple[str | None, str]:
-    """The parameter a refusal names, and its message."""
-    body = error.body if isinstance(error.body, dict) else {}
-    inner = body.get("error", body)
-    message = inner.get("message") if isinstance(inner, dict) else inner
-    text = str(message or error.message or "")
-    param = inner.get("param") if isinstance(inner, dict) else None
-    return (param if isinstance(param, str) else None), text
-
-
 def _chars(query: Query) -> int:
     """Characters of a question, tools included."""
     tools = len(getattr(query.tools, "text", "")) or sum(len(str(tool)) for tool in query.tools)
     return tools + sum(
         len(m.content) + sum(len(c.arguments) + 40 for c in m.calls) + 12 for m in query.messages
     )
-
-
-def _utf8(text: Any) -> str:
-    """What a model wrote as text that can be written again: half characters become question marks."""
-    return str(text).encode(errors="replace").decode()
-
-
-def _aloud(message: Any) -> str:
-    """What a model wrote of its reasoning, as servers that tell it apart from the answer hand it over."""
-    told = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
-    return told if isinstance(told, str) else ""
-
-
-def _int(usage: Any, name: str) -> int:
-    """A count that a server states; 0 where it does not."""
-    found = getattr(usage, name, None)
-    return found if isinstance(found, int) else 0
-
-
-def _reasoning_tokens(usage: Any) -> int:
-    """Tokens of its answer that a model reasoned in, where the server counts them."""
-    return _int(getattr(usage, "completion_tokens_details", None), "reasoning_tokens")
-
-
-def _retry_after_s(header: str | None) -> float:
-    """Seconds until a server is to be asked again, by either form of `Retry-After`; 0 where it does not say."""
-    try:
-        wait_s = float(header or 0.0)
-    except ValueError:
-        try:
-            at = parsedate_to_datetime(header or "")
-            wait_s = at.replace(tzinfo=at.tzinfo or UTC).timestamp() - time.time()
-        except (ValueError, OverflowError):  # a year or a zone that no calendar has
-            return 0.0
-    return 0.0 if isnan(wait_s) else min(max(wait_s, 0.0), 86_400.0)

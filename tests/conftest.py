@@ -33,6 +33,7 @@ LIBRARIES = {"models": ("torch", "transformers", "diffusers"), "vllm": ("vllm",)
 FIRST = (
     *("live/test_real_models", "live/test_vram", "live/test_gateways", "live"),
     *("docs", "edgebed/reproduce", "edgebed/commands", "edgebed/profile", "edgebed/calibrate", "parity"),
+    *("workloads/test_locust", "packaging", "contracts/test_commands", "laws", "controller/agents"),
 )
 """What begins first, in this order: what takes long must not begin last, nor Ray start more often than it must."""
 DEATHS = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL)
@@ -113,6 +114,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             file = nodeid.partition("::")[0]
             return "Ray" if file.startswith("tests/live/") else file
 
+    config.option.loadscopereorder = (
+        False  # it would begin with the files of the most tests, whatever they take
+    )
     return ByFile(config, log)
 
 

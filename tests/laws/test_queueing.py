@@ -8,6 +8,9 @@ import pytest
 from emulation.recording import Run
 from tests.build.fakes import device_testbed, latencies, poisson, scenario, simulate
 
+RATES = [pytest.param(0.3, marks=pytest.mark.long), 0.6, pytest.param(0.8, marks=pytest.mark.long)]
+"""Requests a second of a server that serves one in a second. `make test` checks the law at the middle one."""
+
 
 def _run(rate: float, count: int, seed: int, service: str) -> Run:
     arrivals = poisson(rate, count, seed, service)
@@ -16,7 +19,7 @@ def _run(rate: float, count: int, seed: int, service: str) -> Run:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rate", [0.3, 0.6, 0.8])
+@pytest.mark.parametrize("rate", RATES)
 def test_mm1_sojourn_time_matches_theory(rate: float) -> None:
     means = [np.mean(latencies(_run(rate, 6000, seed, "exponential"))) for seed in range(8)]
     expected = 1.0 / (1.0 - rate)
@@ -25,7 +28,7 @@ def test_mm1_sojourn_time_matches_theory(rate: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rate", [0.3, 0.6, 0.8])
+@pytest.mark.parametrize("rate", RATES)
 def test_md1_waiting_time_matches_pollaczek_khinchine(rate: float) -> None:
     means = [np.mean(latencies(_run(rate, 6000, seed, "constant"))) - 1.0 for seed in range(8)]
     expected = rate / (2 * (1 - rate))

@@ -28,7 +28,7 @@ from serve_apps.records.store import OPEN_FOLDER
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
 from serve_apps.testbed.standing import say_how_it_ended, stand
-from serve_apps.testbed.state import Standing, claimed, read_standing
+from serve_apps.testbed.state import Standing, claimed, read_standing, refuse_second
 from serve_apps.wire.messages import RunPlan
 
 logger = logging.getLogger("edgebed")
@@ -44,12 +44,9 @@ def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standi
     `arguments` are those `edgebed up` was called with. Raises `ConfigError` if one stands already, the port is taken,
     or it does not come up; its words are in `up.log` in the layout's folder.
     """
-    with claimed(
-        standing_file()
-    ):  # the owner does so for good; whoever calls hears at once that it will be refused
-        pass
-    if options.address is None:  # elsewhere it is settled on the machine of the gateway
-        checked_port(options.host, options.port)
+    _check_place(options)
+    with claimed(standing_file()):
+        pass  # the owner does so for good; whoever calls hears at once that it will be refused
     log = fresh_folder(layout.root) / UP_LOG
     options_too = [*arguments, "--foreground", "--out", str(layout.root)]
     command = [sys.executable, "-m", "edgebed.commands.main", "up", *options_too]
@@ -59,6 +56,13 @@ def up(options: LiveOptions, layout: Layout, arguments: Sequence[str]) -> Standi
             command, stdin=subprocess.DEVNULL, stdout=words, stderr=words, start_new_session=True
         )
     return _wait_until_up(owner, log)
+
+
+def _check_place(options: LiveOptions) -> None:
+    """Raise `ConfigError` if a testbed stands already or the gateway cannot listen there; writes nothing."""
+    refuse_second(standing_file())
+    if options.address is None:  # elsewhere it is settled on the machine of the gateway
+        checked_port(options.host, options.port)
 
 
 def serve_in_foreground(
@@ -75,9 +79,8 @@ def serve_in_foreground(
     `keep_bytes`: how much of the record is kept; None: all of it. `ui_port`: of the control room; None: there is none.
     Raises `ConfigError` if a testbed stands already.
     """
+    _check_place(options)
     with claimed(standing_file()):
-        if options.address is None:
-            checked_port(options.host, options.port)
         scenario = scenario.model_copy(update={"events": ()})  # what goes wrong is injected by hand
         layout.claim(scenario, manifest_of(scenario, [scheme], [seed], "live", None))
         with layout.released_unless_begun():

@@ -106,6 +106,13 @@ def how_it_ended(path: Path, ended: Standing) -> str:
     return word.failure
 
 
+def refuse_second(path: Path) -> None:
+    """Raise `ConfigError` if a testbed stands; writes nothing."""
+    standing = read_standing(path)
+    if standing is not None:
+        raise ConfigError(f"a testbed stands already at {standing.url}; end it with `edgebed down`")
+
+
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
     """While it lasts, the state file is this process's alone: whoever else would stand a testbed is refused.
@@ -123,9 +130,7 @@ def claimed(path: Path) -> Iterator[None]:
         ) from None
     try:
         free = _locked(descriptor)
-        standing = read_standing(path)
-        if standing is not None:
-            raise ConfigError(f"a testbed stands already at {standing.url}; end it with `edgebed down`")
+        refuse_second(path)
         if not free:
             raise ConfigError(
                 f"a testbed is being started or taken down here ({lock} is held); wait for that, or name another"

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.plan import LIMIT_S, MODEL, PARTS, Part, Setting
+from benchmarks.gpu.plan import LIMIT_S, MODEL, PARTS, VLLM_PYTHON, Part, Setting, Skipped
 
-OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+OK, FAILED, WRONG, SKIPPED, INTERRUPTED = 0, 1, 2, 3, 130
 NO_GPU = (
     "error: torch sees no NVIDIA GPU here; run this on a machine with one, with a CUDA build of torch"
     " (`python -c 'import torch; print(torch.cuda.is_available())'` must say True). --dry runs the same parts with tiny"
@@ -37,7 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = given.out.with_name(f"{given.out.name}-dry") if given.dry else given.out
     setting = Setting(folder=folder.absolute(), dry=given.dry)
     if given.part is not None:
-        setting.write(given.part, measure(given.part, setting))
+        try:
+            setting.write(given.part, measure(given.part, setting))
+        except Skipped as why:
+            print(why)
+            return SKIPPED
         return OK
     if not given.dry and not _gpu_there():
         print(NO_GPU, file=sys.stderr)
@@ -64,22 +68,22 @@ def measure(part: str, setting: Setting) -> dict[str, Any]:
 
 def run(setting: Setting, limit_s: float) -> int:
     """Run the parts that are missing, as far as time allows."""
-    begun, failed = time.monotonic(), []
+    begun = time.monotonic()
+    words: dict[str, str] = {}
     setting.folder.mkdir(parents=True, exist_ok=True)
     if setting.dry:
         print("dry run: tiny models on the CPU; its figures mean nothing", flush=True)
     for part in PARTS:
         left_s = limit_s - (time.monotonic() - begun)
-        if setting.raw(part.name).exists():
+        if setting.measured(part.name):
             print(f"{part.name}: there already", flush=True)
         elif left_s < min(part.limit_s, limit_s) / 2:
             print(f"{part.name}: not begun, {max(left_s, 0):.0f} s left; run this again", flush=True)
-        elif why := _run(part, setting, left_s if setting.dry else min(part.limit_s, left_s)):
-            failed.append(part.name)
-            print(f"{part.name}: FAILED: {why}", flush=True)
         else:
-            print(f"{part.name}: measured", flush=True)
-    missing = [p.name for p in PARTS if not setting.raw(p.name).exists()]
+            words[part.name], why = _run(part, setting, left_s if setting.dry else min(part.limit_s, left_s))
+            print(f"{part.name}: {words[part.name]}" + (f": {why}" if why else ""), flush=True)
+    missing = [p.name for p in PARTS if not setting.measured(p.name)]
+    missing = [f"{name} ({words[name]})" if name in words else name for name in missing]
     print(
         f"{len(PARTS) - len(missing)} of {len(PARTS)} parts in {setting.folder}"
         + (f"; missing: {', '.join(missing)}" if missing else ""),
@@ -88,14 +92,20 @@ def run(setting: Setting, limit_s: float) -> int:
     return FAILED if missing else OK
 
 
-def _run(part: Part, setting: Setting, limit_s: float) -> str | None:
-    """One part in a process group of its own; why there are no figures, or None. What it printed stays in a log."""
+def _run(part: Part, setting: Setting, limit_s: float) -> tuple[str, str]:
+    """One part in a process group of its own: measured, FAILED or skipped, and why. What it printed stays in a log."""
     log = setting.folder / "logs" / f"{part.name.replace(':', '-')}.log"
     log.parent.mkdir(exist_ok=True)
     out = (
         setting.folder.with_name(setting.folder.name.removesuffix("-dry")) if setting.dry else setting.folder
     )
-    command = [sys.executable, "-m", "benchmarks.gpu", "--out", str(out), "--part", part.name]
+    python = (os.environ.get(VLLM_PYTHON) or sys.executable) if part.name == "vllm" else sys.executable
+    if not os.access(python, os.X_OK):
+        return (
+            "FAILED",
+            f"{VLLM_PYTHON}={python}: no program; name the python of the environment that has vLLM",
+        )
+    command = [python, "-m", "benchmarks.gpu", "--out", str(out), "--part", part.name]
     with log.open("wb") as written:
         process = subprocess.Popen(
             [*command, *(["--dry"] if setting.dry else [])], stdout=written, stderr=subprocess.STDOUT,
@@ -104,13 +114,13 @@ def _run(part: Part, setting: Setting, limit_s: float) -> str | None:
         try:
             code = process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            return f"took longer than {limit_s:.0f} s ({log})"
+            return "FAILED", f"took longer than {limit_s:.0f} s ({log})"
         finally:
             _end(process)
-    if code == 0:
-        return None
-    last = log.read_text(errors="replace").strip().splitlines()[-1:]
-    return f"exit code {code}: {''.join(last)[:300]} ({log})"
+    last = "".join(log.read_text(errors="replace").strip().splitlines()[-1:])[:300]
+    if code == SKIPPED:
+        return "skipped", last
+    return ("measured", "") if code == OK else ("FAILED", f"exit code {code}: {last} ({log})")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

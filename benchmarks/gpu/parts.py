@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from benchmarks import injection
-from benchmarks.gpu.plan import MODEL, Model, Setting
+from benchmarks.gpu.plan import MODEL, VLLM_PYTHON, Model, Setting, Skipped
 from edgebed.models.checkpoints import make_random, make_tiny
 from edgebed.profile.colocate import Colocation, colocate, shared_settings
 from edgebed.profile.file import write_profile
@@ -85,11 +85,12 @@ def contention(setting: Setting, model: Model) -> dict[str, Any]:
 
 
 def vllm(setting: Setting) -> dict[str, Any]:
-    """GPT-2 in batches of 1 to 8; says so where vLLM is not installed beside this program."""
+    """GPT-2 in batches of 1 to 8. Raises `Skipped` where there is no vLLM beside this program."""
     if find_spec("vllm") is None:
-        return {
-            "skipped": "vllm is not installed in this environment; pip install 'edgebed[vllm]' in one of its own"
-        }
+        raise Skipped(
+            "vllm is not installed; pip install 'edgebed[vllm]' into an environment of its own, and name that by"
+            f" {VLLM_PYTHON}=<its folder>/bin/python"
+        )
     model = MODEL["gpt2"]
     weights(setting, model)
     wanted = replace(

@@ -14,6 +14,12 @@ from emulation.recording import write_whole
 
 LIMIT_S = 600.0
 """Wall seconds of one call; what does not fit is left to the next."""
+VLLM_PYTHON = "EDGEBED_VLLM_PYTHON"
+"""Variable that names the Python of vLLM's own environment; without it, vLLM is looked for beside this program."""
+
+
+class Skipped(Exception):
+    """A part needs what is not there: it is not measured, and is missing until it can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,11 @@ class Setting:
     def raw(self, part: str) -> Path:
         """File of a part's figures."""
         return self.folder / "raw" / f"{part.replace(':', '-')}.json"
+
+    def measured(self, part: str) -> bool:
+        """Whether a part has figures. Files of earlier versions that say that it was skipped are none."""
+        file = self.raw(part)
+        return file.exists() and "skipped" not in orjson.loads(file.read_bytes())
 
     def write(self, part: str, figures: dict[str, Any]) -> None:
         """Write a part's figures whole. A dry run says so in every file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import live, memory, parts
-from benchmarks.gpu.plan import LIMIT_S, MODELS, PARTS, Part, Setting
+from benchmarks.gpu.plan import LIMIT_S, MODELS, PARTS, VLLM_PYTHON, Part, Setting
 from edgebed.models.checkpoints import FULL, TINY
 from emulation.domain.scenario import Scenario
 
@@ -28,12 +29,12 @@ def ran(
     """Parts that a run begins; each leaves its file, but for the one that fails."""
     begun: list[str] = []
 
-    def instead(part: Part, of: Setting, left_s: float) -> str | None:
+    def instead(part: Part, of: Setting, left_s: float) -> tuple[str, str]:
         begun.append(part.name)
         if part.name == fails:
-            return "it broke"
+            return "FAILED", "it broke"
         of.write(part.name, {})
-        return None
+        return "measured", ""
 
     monkeypatch.setattr(command, "_run", instead)
     command.run(setting, limit_s)
@@ -89,9 +90,14 @@ def test_nothing_is_begun_that_the_time_does_not_allow(
 
 
 def test_the_exit_code_says_whether_all_is_there(dry: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_run", lambda part, of, left_s: "it broke")
+    monkeypatch.setattr(command, "_run", lambda part, of, left_s: ("FAILED", "it broke"))
     assert command.run(dry, LIMIT_S) == command.FAILED
-    monkeypatch.setattr(command, "_run", lambda part, of, left_s: of.write(part.name, {}))
+
+    def measured(part: Part, of: Setting, left_s: float) -> tuple[str, str]:
+        of.write(part.name, {})
+        return "measured", ""
+
+    monkeypatch.setattr(command, "_run", measured)
     assert command.run(dry, LIMIT_S) == command.OK
 
 
@@ -99,10 +105,41 @@ def test_a_part_that_breaks_leaves_its_log_and_no_figures(tmp_path: Path) -> Non
     setting = Setting(folder=tmp_path / "gpu-dry", dry=True)
     setting.folder.mkdir()
     said = command._run(Part("calibration", 60.0), setting, 500.0)  # its profile is not there
-    assert said is not None
-    assert "profile-gpt2.json" in said
+    assert said[0] == "FAILED"
+    assert "profile-gpt2.json" in said[1]
     assert (setting.folder / "logs" / "calibration.log").is_file()
     assert not setting.raw("calibration").exists()
+
+
+def test_a_part_that_is_skipped_is_missing_until_it_is_measured(
+    dry: Setting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """vLLM has an environment of its own; the file of an earlier version that says "skipped" is no figure."""
+    assert find_spec("vllm") is None
+    for part in PARTS:
+        dry.write(part.name, {})
+    dry.write("vllm", {"skipped": "vllm is not installed in this environment"})
+    monkeypatch.delenv(VLLM_PYTHON, raising=False)
+    assert command.run(dry, LIMIT_S) == command.FAILED
+    said = capsys.readouterr().out
+    assert "vllm: skipped: vllm is not installed; pip install" in said
+    assert "vllm: measured" not in said
+    assert "missing: vllm (skipped)" in said
+    assert not dry.measured("vllm")
+
+
+def test_vllm_is_measured_by_the_python_that_is_named(
+    dry: Setting, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python, asked = tmp_path / "python", tmp_path / "asked"
+    python.write_text(f'#!/bin/sh\necho "$@" > {asked}\n')
+    python.chmod(0o755)
+    dry.folder.mkdir()
+    monkeypatch.setenv(VLLM_PYTHON, str(python))
+    assert command._run(Part("vllm", 60.0), dry, 60.0) == ("measured", "")
+    assert "--part vllm" in asked.read_text()
+    monkeypatch.setenv(VLLM_PYTHON, str(tmp_path / "none"))
+    assert command._run(Part("vllm", 60.0), dry, 60.0)[0] == "FAILED"
 
 
 def test_every_file_of_a_dry_run_says_that_it_means_nothing(dry: Setting, tmp_path: Path) -> None:

@@ -63,3 +63,15 @@ def check_live_only(live: bool, given: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{name} {value!r}: has no effect in virtual time; give live=True, or leave it out"
             )
+
+
+def check_workers(live: bool, workers: object) -> None:
+    """Raise `ConfigError` for a number of runs at a time that is none, or that live runs would not heed."""
+    if workers is None:
+        return
+    if live:
+        raise ConfigError(
+            f"workers {workers!r}: has no effect with live=True, where runs follow one another; leave it out"
+        )
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise ConfigError(f"workers {workers!r}: must be a whole number of at least 1, or None")

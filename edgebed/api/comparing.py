@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from edgebed.api.arguments import check_live_only, schemes_of, seeds_of, spoken_here
+from edgebed.api.arguments import check_live_only, check_workers, schemes_of, seeds_of, spoken_here
 from edgebed.api.result import Result
 from edgebed.api.scenarios import scenario_of
 from edgebed.commands.console import hushed
@@ -38,6 +38,7 @@ def compare(
     backend: str | None = None,
     address: str | None = None,
     check_parity: bool = False,
+    workers: int | None = None,
     quiet: bool = True,
 ) -> Result:
     """Run every scheme on every seed, on the same requests and events, and return what came of it.
@@ -47,11 +48,13 @@ def compare(
     default a new one in `runs/` here; with `resume` what it holds already is not run again. `baseline`: the scheme the
     others are compared with, by default the first. `reasoner`: who thinks for agents (`rules`, `openai`, ...).
 
-    In virtual time it runs on all cores. `live=True` runs it on Ray under real HTTP load, and takes also `speedup`
+    In virtual time `workers` run at a time, by default one per core, and of those that ask a language model one.
+    `live=True` runs it on Ray under real HTTP load, and takes also `speedup`
     (virtual seconds per wall second), `lifecycle`, `gateways` (processes), `backend` (`emulated`, `real-tiny`),
     `address` (of a Ray cluster) and `check_parity`. Not `quiet`: it says on standard error how far it is.
 
-    A run that fails does not stop the others: `Result.left_out` says why. Raises `ConfigError` naming argument, value
+    A run that fails does not stop the others: `Result.left_out` says why; but where a language model refuses for good,
+    no further one that asks it is begun. Raises `ConfigError` naming argument, value
     and fix before anything runs, `WorkError` if no run came to an end, and `KeyboardInterrupt` after an interrupt, when
     what was finished is in the folder.
     """
@@ -63,13 +66,15 @@ def compare(
     }
     given["check_parity"] = check_parity
     check_live_only(live, given)
+    check_workers(live, workers)
     with spoken_here(), hushed(quiet):
         loaded = adjusted(scenario_of(scenario), speedup, lifecycle, gateways)
         layout = Layout(default_folder(loaded.name) if out is None else Path(out))
         outcome = carry_out(
             Asked(
                 scenario=loaded, schemes=schemes_of(schemes), seeds=seeds_of(seeds), layout=layout, reasoner=reasoner,
-                agents_mode=agents_mode, baseline=baseline, resume=resume, quiet=quiet, live=live, speedup=speedup,
+                agents_mode=agents_mode, baseline=baseline, resume=resume, workers=workers, quiet=quiet, live=live,
+                speedup=speedup,
                 backend=backend or "emulated", address=address, check_parity=check_parity,
             )
         )  # fmt: skip

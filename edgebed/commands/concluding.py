@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgebed.commands.console import complain, out, say, warn
-from edgebed.commands.entry import FAILED, INTERRUPTED
+from edgebed.commands.entry import FAILED, INTERRUPTED, WRONG
 from edgebed.commands.options import print_json
 from emulation.domain.mistakes import ConfigError
 
@@ -28,22 +28,25 @@ def conclude_and_show(
     """Print what the folder holds, and write report and CSV. `outcome`: of the runs this command made, if any;
     `paper`: folder for the files of a paper.
 
-    Leaves with 130 after an interrupt, and with 1 if anything failed, was cut, does not hold or was not written.
-    Raises `ConfigError` if the folder holds no run at all.
+    Leaves with 130 after an interrupt, with 2 where a reasoner will never answer again, and with 1 if anything else
+    failed, was cut, does not hold or was not written. Raises `ConfigError` if the folder holds no run at all.
     """
     from edgebed.runs.comparison import conclude, nothing_whole
 
     interrupted = outcome is not None and outcome.interrupted
+    refused = outcome is not None and bool(outcome.refused)
     comparison = conclude(layout, outcome, baseline)
     if comparison is None:
         if outcome is None:
             raise ConfigError(nothing_whole(layout))
         complain(nothing_whole(layout, outcome.failed))
-        raise typer.Exit(INTERRUPTED if interrupted else FAILED)
+        raise typer.Exit(INTERRUPTED if interrupted else WRONG if refused else FAILED)
     _print(comparison, layout, as_json)
     written = _written(comparison, layout) and (paper is None or _paper_written(comparison, paper))
     if interrupted:
         raise typer.Exit(INTERRUPTED)
+    if refused:
+        raise typer.Exit(WRONG)
     if not comparison.sound or not written or (outcome is not None and outcome.broken):
         raise typer.Exit(FAILED)
 

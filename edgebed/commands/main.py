@@ -179,6 +179,16 @@ def compare(
     approve: ApproveOption = False,
     folder: OutOption = None,
     resume: ResumeOption = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            max=1024,
+            help="Virtual runs at a time. By default one per core, and of those that ask a language model one: what "
+            "its server is asked beside a question counts as thinking.",
+        ),
+    ] = None,
     baseline: BaselineOption = None,
     show: UiOption = False,
     ui_port: UiPortOption = 0,
@@ -194,8 +204,8 @@ def compare(
     layout = Layout(folder or default_folder(loaded.name))
     asked = Asked(
         scenario=loaded, schemes=names_of(schemes), seeds=seeds_of(seeds), layout=layout, reasoner=reasoner,
-        agents_mode=agents_mode, approve=approve, baseline=baseline, resume=resume, quiet=as_json, live=live,
-        host=host, port=port, speedup=speedup, backend=backend, address=address, raylets=raylets,
+        agents_mode=agents_mode, approve=approve, baseline=baseline, resume=resume, workers=workers, quiet=as_json,
+        live=live, host=host, port=port, speedup=speedup, backend=backend, address=address, raylets=raylets,
         unprotected=unprotected, check_parity=check_parity, ui_port=ui_port if show else None,
     )  # fmt: skip
     outcome = carry_out(asked)

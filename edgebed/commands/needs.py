@@ -53,6 +53,9 @@ def _of_modality(option: str, *kinds: str) -> Need:
 NEEDS: tuple[Need, ...] = (
     *(_live(o) for o in ("check_parity", "speedup", "lifecycle", "host", "port", "raylets", "address", "backend")),
     _live("show"),
+    Need(
+        "compare", "workers", lambda v: not v["live"], "with --live", "live runs follow one another; leave it out"
+    ),
     *(
         Need(command, "ui_port", lambda v: bool(v["show"]), "without --ui", "add --ui, or leave it out")
         for command in ("compare", "up")

@@ -88,6 +88,8 @@ def measure(scenario: Scenario, scheme: Scheme, seed: int, warm_up: float) -> Ke
     cpu_s = _cpu_s() - begun_s
     run = sink.run()
     if cut(run):
+        if not stopping():  # by a Ctrl-C that no pool has heard
+            raise KeyboardInterrupt
         return None
     spent = None if watch is None else watch.spent
     cost = Cost(

@@ -16,6 +16,7 @@ from edgebed.matrix.results import Results
 from edgebed.runs.comparison import check
 from edgebed.runs.layout import empty_or_held
 from edgebed.runs.pool import each_ended
+from edgebed.wiring.reasoners import asks_model
 from emulation.domain.mistakes import ConfigError, Mistake
 
 SHOWN_FAILURES = 5
@@ -37,6 +38,9 @@ def run_plan(
 ) -> Made:
     """Make every run that the folder does not have yet. Ctrl-C stops early and keeps what was finished.
 
+    `workers`: runs at a time, by default one per core, or one where some ask a language model: what else its server is
+    asked meanwhile would count as thinking.
+
     Raises `ConfigError`, before anything is written, for what is wrong with the plan or the folder.
     """
     cells = cells_of(plan, beside)
@@ -45,8 +49,14 @@ def run_plan(
     claim(folder)
     labels = {job.scheme.name: job.scheme.label() for job in jobs}
     results = Results(plan, cells, labels=labels)
+    asking = workers is None and any(_asks_model(plan, cell) for cell in cells)
     with Journal(folder) as journal:
-        return _Course(results, journal, jobs).run(quiet, workers)
+        return _Course(results, journal, jobs).run(quiet, 1 if asking else workers)
+
+
+def _asks_model(plan: MatrixPlan, cell: Cell) -> bool:
+    scenario = cell.build(plan.seeds[0])
+    return any(asks_model(scenario, scheme) for scheme in plan.schemes)
 
 
 def check_all(plan: MatrixPlan, cells: list[Cell]) -> None:

@@ -27,6 +27,8 @@ class Asked:
     baseline: str | None = None
     resume: bool = False
     quiet: bool = False
+    workers: int | None = None
+    """Virtual runs at a time; None: one per core, and one of those that ask a language model."""
     live: bool = False
     host: str = "127.0.0.1"
     port: int = 0
@@ -54,7 +56,14 @@ def carry_out(asked: Asked) -> Outcome:
     if asked.live:
         return _live(asked, scenario)
     return compare_virtual(
-        scenario, asked.schemes, asked.seeds, asked.layout, asked.quiet, asked.baseline, asked.resume
+        scenario,
+        asked.schemes,
+        asked.seeds,
+        asked.layout,
+        asked.quiet,
+        asked.baseline,
+        asked.resume,
+        asked.workers,
     )
 
 

@@ -55,12 +55,12 @@ def check(
 
 def compare_virtual(
     scenario: Scenario, schemes: Sequence[str], seeds: Sequence[int], layout: Layout, quiet: bool = False,
-    baseline: str | None = None, resume: bool = False,
+    baseline: str | None = None, resume: bool = False, workers: int | None = None,
 ) -> Outcome:  # fmt: skip
-    """Run every scheme on every seed in virtual time, seed by seed on all cores; records are in the layout's folders.
+    """Run every scheme on every seed in virtual time, seed by seed; records are in the layout's folders.
 
-    With `resume` what is there and whole is not run again. Ctrl-C stops early. Raises `ConfigError` if the folder is
-    not this comparison's.
+    `workers`: runs at a time, by default as `run_tasks` has it. With `resume` what is there and whole is not run again.
+    Ctrl-C stops early. Raises `ConfigError` if the folder is not this comparison's.
     """
     wanted = manifest_of(scenario, schemes, seeds, "virtual", baseline)
     manifest = layout.claim(scenario, wanted, resume)
@@ -69,11 +69,12 @@ def compare_virtual(
     outcome = Outcome(dict(known))
     with progress_bar(f"{scenario.name}, virtual", len(tasks), quiet) as bar:
         try:
-            for task, failure in run_tasks(scenario, tasks, on_look=bar.reach):
+            for task, failure in run_tasks(scenario, tasks, workers, bar.reach):
                 outcome.note(task, failure)
-                bar.say(
-                    f"{task}: FAILED" if failure else figures(summarise(outcome.runs[task.scheme, task.seed]))
-                )
+                if failure is None:
+                    bar.say(figures(summarise(outcome.runs[task.scheme, task.seed])))
+                else:
+                    bar.say(f"{task}: {'cut' if failure.refused else 'FAILED'}")
         except KeyboardInterrupt:
             outcome.interrupted = True
             warn("interrupted: reporting what was finished")
@@ -88,6 +89,8 @@ class Outcome:
     failed: dict[tuple[str, int], str] = field(default_factory=dict)
     """Why a run has no record."""
     interrupted: bool = False
+    refused: str = ""
+    """Why a reasoner never answers again: that ended one run, and others that would have asked it were not begun."""
     broken: str = ""
     """What else could not be done."""
     parity: ParityReport | None = None
@@ -97,6 +100,9 @@ class Outcome:
         pair = (task.scheme, task.seed)
         if failure is None:
             self.runs[pair] = read_run(task.folder)
+        elif failure.refused:
+            self.refused = failure.said
+            warn(f"{task} was cut: {failure.said}")
         else:
             self.failed[pair] = failure.said
             warn(f"{task} FAILED: {failure.said}")

@@ -27,6 +27,8 @@ class Failure:
     """The whole traceback, for whoever mends it."""
     error: Exception | None = None
     """The error itself where it is about what the user gave."""
+    refused: bool = False
+    """A reasoner will never answer again: the record is kept as far as it came."""
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:

@@ -140,16 +140,17 @@ def _take(kept: FolderRuns, folder: Path, pair: Pair, manifest: Manifest, known:
         kept.of_runs.append((pair, f"{pair[0]}, seed {pair[1]}: died unplanned: {said_of(note.died)}"))
     if note is not None and note.workload:
         kept.workload[pair] = note.workload
-    _sort_in(kept, pair, run, folder)
+    _sort_in(kept, pair, run, folder, None if note is None else note.cut)
 
 
-def _sort_in(kept: FolderRuns, pair: Pair, run: Run, folder: Path) -> None:
+def _sort_in(kept: FolderRuns, pair: Pair, run: Run, folder: Path, reason: str | None = None) -> None:
     if not cut(run):
         kept.whole[pair] = run
         return
     kept.cut[pair] = run
+    when = f"at {last_s(run):.0f} of {run.header.horizon_s:.0f} virtual s"
     how = "its record was not closed" if run.footer is None else "interrupted"
-    why = f"{how} at {last_s(run):.0f} of {run.header.horizon_s:.0f} virtual s"
+    why = f"{how} {when}" if reason is None else f"{reason} ({when})"
     if run.footer is None:
         why += f"; `edgebed recover {folder}` closes it"
     kept.left_out.append(LeftOut(*pair, "cut", why))

@@ -188,7 +188,8 @@ def _run(
     status: Status = "whole" if footer is not None and not footer.interrupted else "cut"
     if status == "cut" and is_growing(folder):
         status = "running"
-    why = f"{header.scheme} seed {header.seed} lies here" if (header.scheme, header.seed) != pair else ""
+    astray = f"{header.scheme} seed {header.seed} lies here" if (header.scheme, header.seed) != pair else ""
+    cut_by = (note.cut or "") if note is not None and status == "cut" else ""
     return FoundRun(
         folder,
         root,
@@ -196,9 +197,9 @@ def _run(
         header.scheme,
         header.seed,
         header.world,
-        "damaged" if why else status,
+        "damaged" if astray else status,
         date,
-        why,
+        astray or cut_by,
     )
 
 

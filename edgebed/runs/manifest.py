@@ -66,6 +66,8 @@ class RunNote(Strict):
     """The error in one line."""
     trace: str = ""
     """The traceback of that error."""
+    cut: str | None = None
+    """Why its record ends before the run did, where nobody interrupted it."""
     died: dict[str, int] = {}
     """Live: what died unplanned while it went on, and how often."""
     workload: tuple[Accounting, ...] = ()

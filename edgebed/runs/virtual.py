@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from controller.agents.account import Accounts
+from controller.agents.llm import ReasonerError
 from controller.schemes import Scheme
 from edgebed.runs.failure import Failure
 from edgebed.runs.layout import clear_run
@@ -24,6 +25,7 @@ from edgebed.wiring.controllers import (
 )
 from edgebed.wiring.identity import plain_scenario
 from edgebed.wiring.parts import find_scheme
+from edgebed.wiring.reasoners import asks_model
 from edgebed.wiring.switching import VirtualSchemes
 from emulation.domain.ports import RecordSink
 from emulation.domain.records import RunFooter
@@ -105,18 +107,26 @@ class Task:
         return f"{self.scheme}, seed {self.seed}"
 
 
-def _run_task(scenario: Scenario, note: RunNote, task: Task) -> None:
+def _run_task(scenario: Scenario, note: RunNote, task: Task) -> Failure | None:
+    """One run, with its record; why that ends where a reasoner would never answer again, or None."""
     clear_run(task.folder)
     note.write(task.folder)
     sink = JsonlSink(task.folder)
     drawn = DrawnArrivals(scenario, task.seed)
     try:
-        simulate(scenario, task.scheme, task.seed, sink, drawn, on_slot=end_if_asked)
+        footer = simulate(scenario, task.scheme, task.seed, sink, drawn, on_slot=end_if_asked)
         sink.close()
         note.model_copy(update={"workload": drawn.accounting()}).write(task.folder)
+    except ReasonerError as error:
+        sink.close()
+        note.model_copy(update={"cut": str(error)}).write(task.folder)
+        return Failure(str(error), refused=True)
     except BaseException:
         sink.discard()
         raise
+    if footer.interrupted and not stopping():  # by a Ctrl-C that no pool has heard
+        raise KeyboardInterrupt
+    return None
 
 
 def end_if_asked(progress: SimulationProgress) -> None:
@@ -132,18 +142,34 @@ def run_tasks(
     workers: int | None = None,
     on_look: Callable[[float], None] = lambda done: None,
 ) -> Iterator[tuple[Task, Failure | None]]:
-    """Run every task, `workers` at a time (default: one per core), yielding each as it ends, with why it failed.
+    """Run every task, yielding each as it ends, with why it failed.
 
-    Of a run that failed no record stays, but the note beside it says why. Ctrl-C cuts the runs in progress short, their
+    They run `workers` at a time, by default one per core; those that ask a language model run after the others and by
+    default one at a time, since what else a server is asked meanwhile would count as thinking. Of a run that failed no
+    record stays, but the note beside it says why. Where a reasoner will never answer again, the record is kept as cut,
+    and of those that ask a language model no further one is begun. Ctrl-C cuts the runs in progress short, their
     books closed; they are yielded before it is raised. `on_look` hears now and then how many runs are done, parts of
     runs too.
     """
     note = note_of(scenario)
-    ended: Ended[Task, None]
-    for ended in each_ended(partial(_run_task, scenario, note), tasks, workers, on_look):
-        if ended.failure is not None:
-            note_failure(ended.item.folder, note, ended.failure)
-        yield ended.item, ended.failure
+    work = partial(_run_task, scenario, note)
+    asking = [task for task in tasks if asks_model(scenario, task.scheme)]
+    others = [task for task in tasks if task not in asking]
+    ended: Ended[Task, Failure | None]
+    for ended in each_ended(work, others, workers, on_look):
+        yield ended.item, _failure_of(ended, note)
+    for ended in each_ended(work, asking, workers or 1, lambda done: on_look(len(others) + done)):
+        failure = _failure_of(ended, note)
+        yield ended.item, failure
+        if failure is not None and failure.refused:
+            return
+
+
+def _failure_of(ended: Ended[Task, Failure | None], note: RunNote) -> Failure | None:
+    """Why a run failed or was refused; of one that failed nothing else is left."""
+    if ended.failure is not None:
+        note_failure(ended.item.folder, note, ended.failure)
+    return ended.failure or ended.result
 
 
 def note_of(scenario: Scenario) -> RunNote:

@@ -24,6 +24,7 @@ from controller.meta.menu import MenuLlm
 from controller.schemes import Scheme
 from edgebed.wiring.parts import find_scheme
 from emulation.domain.complaints import complaint
+from emulation.domain.events import SchemeSwitch
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE
@@ -178,6 +179,12 @@ def make_llm(
         return ReplayLlm.read(recording)
     except (OSError, ValueError) as error:
         raise ConfigError(f"reasoner {choice}: {error}") from error
+
+
+def asks_model(scenario: Scenario, scheme: str) -> bool:
+    """Whether a run that begins with this scheme asks a language model, be it after a switch."""
+    ahead = (event.to for event in scenario.events if isinstance(event, SchemeSwitch))
+    return any(OPENAI in _labels(find_scheme(name), scenario).values() for name in (scheme, *ahead))
 
 
 def seeds_apart(scheme: Scheme, scenario: Scenario, seeds: Sequence[int]) -> Sequence[int]:

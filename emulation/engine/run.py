@@ -14,6 +14,7 @@ from emulation.domain.events import LlmOutage
 from emulation.domain.holds import Holds
 from emulation.domain.last_begun import LastBegun
 from emulation.domain.measured import Measured
+from emulation.domain.mistakes import Mistake
 from emulation.domain.ports import Completion, FastPath, RecordSink
 from emulation.domain.records import RunFooter, RunHeader
 from emulation.domain.request import Outcome, Request
@@ -92,9 +93,10 @@ class Simulation:
         """Run to the end of every counted request; returns the conserved books.
 
         Raises `ConservationError` if they do not balance. On a Ctrl-C, and on `KeyboardInterrupt` from `on_slot`, the
-        books are closed with what has happened so far (`footer.interrupted`).
+        books are closed with what has happened so far (`footer.interrupted`). So they are before a `Mistake` is raised
+        that only shows while the run goes on, as where a reasoner will never answer again.
         """
-        interrupted = False
+        interrupted, mistake = False, None
         with stopped_by_ctrl_c(self.kernel) as heard:
             try:
                 self._begin()
@@ -103,12 +105,17 @@ class Simulation:
                     self.kernel.run(self.scenario.latest_s)
             except KeyboardInterrupt:
                 interrupted = True
+            except Mistake as error:
+                interrupted, mistake = True, error
         interrupted = interrupted or bool(heard)
         for deciding in (*self._retired, self._deciding):
             deciding.end()
         if self._meta is not None:
             self._meta.end()
-        return self.ledger.close(self.kernel.now_s, self._unfinished(), interrupted)
+        footer = self.ledger.close(self.kernel.now_s, self._unfinished(), interrupted)
+        if mistake is not None:
+            raise mistake
+        return footer
 
     def _unfinished(self) -> list[Unfinished]:
         """What is in the system, in order of arrival."""

@@ -198,6 +198,11 @@ WRONG: dict[str, tuple[Callable[[edgebed.Result], Any], str]] = {
     "seeds": (lambda _: edgebed.compare("demo", "sect", seeds=[1, 1]), "must name at least one seed"),
     "seeds' kind": (lambda _: edgebed.compare("demo", "sect", seeds="0-3"), "must be whole numbers"),  # type: ignore[arg-type]
     "virtual": (lambda _: edgebed.compare("demo", "sect", speedup=2), "speedup 2: has no effect in virtual"),
+    "workers": (lambda _: edgebed.compare("demo", "sect", workers=0), "workers 0: must be a whole number"),
+    "workers, live": (
+        lambda _: edgebed.compare("demo", "sect", live=True, workers=2),
+        "workers 2: has no effect",
+    ),
     "live": (
         lambda _: edgebed.compare("demo", "sect", live=True, speedup=-1),
         "^speedup: must be a number from 0.01",

@@ -43,6 +43,7 @@ from edgebed.commands.options import (
     UiOption,
     UiPortOption,
     UnprotectedOption,
+    WorkersOption,
     adjusted,
     default_folder,
     names_of,
@@ -121,15 +122,9 @@ def simulate(
 ) -> None:
     """Run one scheme on one seed in virtual time, and report it."""
     compare(
-        scenario,
-        schemes=scheme,
-        seeds=str(seed),
-        reasoner=reasoner,
-        agents_mode=agents_mode,
-        folder=folder,
-        resume=resume,
-        as_json=as_json,
-    )
+        scenario, schemes=scheme, seeds=str(seed), reasoner=reasoner, agents_mode=agents_mode, folder=folder,
+        resume=resume, as_json=as_json,
+    )  # fmt: skip
 
 
 @app.command(cls=Command, rich_help_panel=RUNS)
@@ -179,16 +174,7 @@ def compare(
     approve: ApproveOption = False,
     folder: OutOption = None,
     resume: ResumeOption = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            min=1,
-            max=1024,
-            help="Virtual runs at a time. By default one per core, and of those that ask a language model one: what "
-            "its server is asked beside a question counts as thinking.",
-        ),
-    ] = None,
+    workers: WorkersOption = None,
     baseline: BaselineOption = None,
     show: UiOption = False,
     ui_port: UiPortOption = 0,

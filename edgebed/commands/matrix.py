@@ -9,7 +9,7 @@ import typer
 
 from edgebed.commands.console import complain, out, say
 from edgebed.commands.entry import FAILED, INTERRUPTED
-from edgebed.commands.options import JsonOption, QuietOption, print_json
+from edgebed.commands.options import JsonOption, QuietOption, WorkersOption, print_json
 from edgebed.places import runs_folder
 from emulation.domain.mistakes import ConfigError, did_you_mean
 
@@ -37,10 +37,7 @@ def matrix(
             "fairness_norm or objective; by default the plan's. No run is made again for it.",
         ),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, max=1024, help="Runs at a time. By default one per core."),
-    ] = None,
+    workers: WorkersOption = None,
     folder: Annotated[
         Path | None,
         typer.Option(

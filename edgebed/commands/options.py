@@ -130,6 +130,16 @@ BaselineOption = Annotated[
         autocompletion=scheme_names,
     ),
 ]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        max=1024,
+        help="Virtual runs at a time. By default one per core, and of those that ask a language model one: what its "
+        "server is asked beside a question counts as thinking.",
+    ),
+]
 ReasonerOption = Annotated[
     str | None,
     typer.Option(

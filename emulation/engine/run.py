@@ -69,6 +69,9 @@ class Simulation:
         self._node_of = {e.id: self.nodes[e.node] for e in scenario.testbed.executors()}
         self._armed = dict.fromkeys(self.nodes, inf)
         self._held: dict[str, Job] = {}
+        self._looks_s: dict[str, float] = {}
+        """Requests that were held, their deadlines being on the heap, to the moment that their last route named."""
+        self._waking = False  # all of them are routed again at this instant
         self._holds = Holds()
         self._decisions: dict[str, RoutingDecision] = {}
         self._routing: Job
@@ -225,11 +228,13 @@ class Simulation:
     def _hold(self, job: Job, decision: RoutingDecision) -> None:
         if self._holds.is_new(job.request.id, decision):
             self.ledger.route(job.request, decision, self.kernel.now_s)
-        if job.request.id not in self._held and job.request.deadline_s != inf:
+        if job.request.id not in self._looks_s and job.request.deadline_s != inf:
             self.kernel.at(max(job.request.deadline_s, self.kernel.now_s), NODE, self._expire_held, job)
         self._held[job.request.id] = job
-        if decision.again_s is not None:
-            self.kernel.at(self.kernel.now_s + decision.again_s, ARRIVAL, self._look_again, job)
+        look_s = inf if decision.again_s is None else self.kernel.now_s + decision.again_s
+        self._looks_s[job.request.id] = look_s
+        if look_s < inf:
+            self.kernel.at(look_s, ARRIVAL, self._look_again, (job, look_s))
 
     def _expire_held(self, job: Job) -> None:
         if self._held.pop(job.request.id, None) is not None:
@@ -238,23 +243,26 @@ class Simulation:
     def _end_unserved(self, job: Job, outcome: Outcome, reason: str) -> None:
         self._close(job.request, outcome, self.kernel.now_s, job.measured(False), reason)
 
-    def _look_again(self, job: Job) -> None:
-        if self._held.pop(job.request.id, None) is not None:
+    def _look_again(self, of: tuple[Job, float]) -> None:
+        job, look_s = of
+        if self._looks_s.get(job.request.id) == look_s and self._held.pop(job.request.id, None) is not None:
             self._dispatch(job)
 
     def _wake_held(self) -> None:
         """Something changed: what is held is routed again, after all that goes on at this instant."""
-        if self._held:
+        if self._held and not self._waking:
+            self._waking = True
             self.kernel.at(self.kernel.now_s, ARRIVAL, self._retry_held)
 
     def _retry_held(self, _: None) -> None:
-        held, self._held = list(self._held.values()), {}
+        self._waking, held, self._held = False, list(self._held.values()), {}
         for job in held:
             self._dispatch(job)
 
     def _close(self, request: Request, outcome: Outcome, t_s: float, measured: Measured, reason: str) -> None:
         del self._in_system[request.id]
         self._holds.over(request.id)
+        self._looks_s.pop(request.id, None)
         decision = self._decisions.pop(request.id, None)
         self.ledger.end(request, outcome, t_s, measured, decision, reason)
         self._stop_if_over()

@@ -56,15 +56,18 @@ def served_span(record: RequestRecord) -> Span | None:
 def pauses_of(run: RunView) -> dict[str, list[Span]]:
     """Node, or node/model, to when `pause` events kept it still: disjoint, in order.
 
-    Without end where no line says that one was undone, and from the beginning where none says that it began.
+    Without end where no line says that one was undone. One that no line says began kept nothing still, unless the
+    record is a later segment of a longer one: then it began before that.
     """
+    before = run.side.get(0, {}).get("begin_s") is not None
     times: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
     for event in run.events:
         if event.type == "pause":
             times[event.event, event.target].setdefault(event.phase, event.t_s)
     spans: dict[str, list[Span]] = defaultdict(list)
     for (_, target), found in times.items():
-        spans[target].append((found.get("onset", -inf), found.get("undo", inf)))
+        if "onset" in found or before:
+            spans[target].append((found.get("onset", -inf), found.get("undo", inf)))
     return {target: merged(own) for target, own in spans.items()}
 
 

@@ -107,10 +107,10 @@ class Admission:
         prompt_tokens = ask.prompt_tokens * ask.each if by_tokens else 0
         limit = None if ask.max_tokens is None else ask.max_tokens * ask.prompts
         up_bytes, down_bytes = payload_bytes(spec, ask.prompts, prompt_tokens, limit)
-        self.quotas.spend(exchange, tokens_of(ask, spec, run.testbed))
         arrival_s = _intended(exchange, dispatcher.clock.now_s())
         known = limit if by_tokens and run.length_knowledge != "predicted" else None
-        origin = _origin(exchange, [n.id for n in run.testbed.nodes])
+        origin, tenant = _origin(exchange, [n.id for n in run.testbed.nodes]), _tenant(exchange)
+        self.quotas.spend(exchange, tokens_of(ask, spec, run.testbed))  # nothing of it is wrong
         return dispatcher, Request(
             id=given,
             model=ask.model,
@@ -122,7 +122,7 @@ class Admission:
             known_output_tokens=None if known is None else float(known),
             up_bytes=up_bytes,
             down_bytes=down_bytes,
-            tenant=_tenant(exchange),
+            tenant=tenant,
         )
 
 

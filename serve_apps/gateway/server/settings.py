@@ -58,7 +58,8 @@ class HttpSettings(Strict):
     """Most requests a minute of one caller (else 429): the bearer of a key, or an address where no key is asked for."""
     key_tokens: int | None = Field(default=None, ge=1, le=10_000_000_000)
     """Most tokens a minute of one caller (else 429): those of its prompts, and what it allows its answers.
-    An answer that it allows no number counts as what its model stops at by itself: 256, a caption 20, by default."""
+    An answer that it allows no number counts as what a real model stops at by itself: 256, a caption 20, by default; an
+    emulated one may be longer."""
     key_concurrent: int | None = Field(default=None, ge=1, le=100_000)
     """Most requests of one caller at once (else 429)."""
     linger_s: float = Field(default=3.0, gt=0, le=3600)

@@ -56,6 +56,32 @@ def test_a_guide_that_no_longer_masks_lets_it_through_as_it_lands() -> None:
     assert dispatched_s(gate, ControlPlane(scheduler=scheduler)) == SLOT_S + THINKS_S
 
 
+class Patient(FixedRoute):
+    """A fast path that holds a request for seven seconds, and each time names a moment two and a half away."""
+
+    def __init__(self) -> None:
+        super().__init__("d0")
+        self.looked_s: list[float] = []
+
+    def route(self, request: Request, now_s: float) -> RoutingDecision:
+        self.looked_s.append(now_s)
+        if now_s < request.arrival_s + 7.0:
+            return RoutingDecision(None, "hold", "later", again_s=2.5)
+        return super().route(request, now_s)
+
+
+def test_of_the_moments_that_a_route_named_the_latest_counts() -> None:
+    """A guide lands every two seconds, and each time the request is looked at then, and its moment named anew."""
+    path, given = Patient(), scenario(device_testbed(), horizon_s=20.0)
+    simulate(
+        given,
+        [(request(0, 1.0), RequestTruth())],
+        path,
+        ControlPlane(scheduler=Says("scheduler", RouteGuide())),
+    )
+    assert path.looked_s == [1.0, 2.0, 4.0, 6.0, 8.0]
+
+
 @dataclass
 class Opens:
     """A meta-controller that opens the gate: by what a hint says itself, or by what its reasoner answers."""

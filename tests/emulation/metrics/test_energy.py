@@ -145,6 +145,13 @@ def test_what_ends_unserved_in_a_pause_drew_until_that_began(outcome: Any, servi
     assert energy(run([vain], events=paused(20.0, 60.0)[:1])).requests_j == (pytest.approx(200.0),)
 
 
+def test_a_pause_that_never_landed_stops_nothing_though_its_undo_did() -> None:
+    """Live, a missed onset leaves no line; the undo is played all the same."""
+    missed = energy(run([on_gpu(19.0, 42.0)], events=paused(20.0, 60.0)[1:]))
+    assert missed.requests_j == energy(run([on_gpu(19.0, 42.0)])).requests_j
+    assert missed.requests_j != (0.0,)
+
+
 def test_a_pause_that_began_in_an_earlier_segment_lasts_until_it_is_undone() -> None:
     own = energy(run([on_gpu(19.0, 42.0)], events=paused(20.0, 60.0)[1:], side={0: {"begin_s": 30.0}}))
     assert own.requests_j == (pytest.approx(100.0),)

@@ -130,6 +130,15 @@ async def test_tokens_are_those_of_the_prompt_and_what_its_answer_may_have(
         assert replies[0].error()["type"] == "tokens"
 
 
+@pytest.mark.parametrize("header", ["x-edge-origin", "x-edge-tenant", "x-edge-intended-s"])
+@in_a_loop
+async def test_what_is_refused_for_a_header_costs_no_tokens(header: str) -> None:
+    served = app(MadeUpRun(), key_tokens=10)
+    bad = await chat(served, max_tokens=8, headers={header: "not so!"})
+    assert bad.status == 400
+    assert (await chat(served, max_tokens=8)).status == 200
+
+
 SEEN: list[dict[str, Any]] = [
     {
         "role": "user",

@@ -86,6 +86,7 @@ WITHOUT_EFFECT: tuple[tuple[str, ...], ...] = (
     ("compare", "demo", "--check-parity"),
     ("compare", "demo", "--ui"),
     ("compare", "demo", "--live", "--ui-port", "0"),
+    ("compare", "demo", "--live", "--workers", "2"),
     ("up", "demo", "--ui-port", "0"),
     ("compare", "demo", "--live", "--raylets", "--address", "auto"),
     ("compare", "demo", "--schemes", "sect,AL", "--reasoner", "rules"),

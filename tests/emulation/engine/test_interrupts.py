@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -24,6 +24,14 @@ WHOLE = 60
 def world() -> Scenario:
     source = PoissonSource(rate_per_s=2.0, mix={"m": 1.0})
     return scenario(device_testbed(0.3), slots=4, slot_s=4.0, workload=(source,))
+
+
+@pytest.fixture(autouse=True)
+def pythons_own() -> Iterator[None]:
+    """Python's own way to take a Ctrl-C: libraries that other tests import put theirs in its place for good."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("after", range(1, WHOLE, 3))

@@ -1,8 +1,8 @@
 """A testbed under constant load for a long time: whether memory and descriptors of its processes grow, and errors.
 
 `python -m benchmarks.soak [--minutes 30] [--share 0.7]`. The load is a share of the throughput that 64 clients get
-out of the same testbed just before. Slopes are those of straight lines through what each process held, the warm-up left
-out.
+out of the same testbed just before. Slopes are those of lines through what each process held, the warm-up left out:
+of memory, that of a line that may step once; of descriptors, the median over pairs of looks.
 Exit code 1 if a request failed, or a process of ours that lived to the end grew by more than its bound.
 """
 
@@ -24,6 +24,7 @@ import orjson
 import psutil
 import yaml
 from numpy.typing import NDArray
+from scipy.stats import theilslopes
 
 from benchmarks.faults.bed import SCENARIO, Bed
 from benchmarks.faults.kinds import Kind
@@ -62,6 +63,8 @@ class Slope:
     """The one step of the line."""
     mb_per_hour: float
     descriptors_per_hour: float
+    """Median of the slopes between any two looks (Theil-Sen): connections of clients come and go, those that are left
+    open stay."""
 
     @property
     def of_ray(self) -> bool:
@@ -149,7 +152,7 @@ def slopes(looks: Looks, warm_up: float) -> list[Slope]:
             tenth = max(1, len(kept) // 10)
             first, last = np.median(resident[:tenth]), np.median(resident[-tenth:])
             memory, step = slope_and_step(hours, resident)
-            opened, _ = slope_and_step(hours, descriptors)
+            opened = float(theilslopes(descriptors, hours).slope)
             found.append(Slope(kind, pid, float(first), float(last), step, memory, opened))
     return sorted(found, key=lambda slope: (slope.of_ray, slope.kind, slope.pid))
 
@@ -205,7 +208,8 @@ def page(said: str, found: Sequence[Slope], wrong: Sequence[str]) -> str:
         "", verdict,
         f"A process of ours may grow by {GROWTH_MB:g} MB and {GROWTH_DESCRIPTORS:g} descriptors an hour.", "",
         f"{KEPT} of the record are kept, in segments of an eighth of that. After the first quarter: MB at its",
-        "beginning and at its end, and the line through the looks of `soak.json` that fits best and may step once.",
+        "beginning and at its end, and the line through the looks of `soak.json` that fits best and may step once; of",
+        "descriptors, which clients' connections are too, the median slope between two looks.",
         "Ray's own processes stand last and are not judged.", "",
         "| process | MB | MB at the end | step, MB | MB per hour | descriptors per hour |",
         "|---|---:|---:|---:|---:|---:|",

@@ -52,6 +52,41 @@ def test_one_step_is_no_growth_and_many_are(steps: int, grows: bool) -> None:
     assert found.grows == grows
 
 
+@pytest.mark.parametrize(("leak_every", "grows"), [(0, False), (20, True)])
+def test_connections_that_come_and_go_are_no_growth_and_those_left_open_are(
+    leak_every: int, grows: bool
+) -> None:
+    """Looks every ten seconds for half an hour, at the clients of a gateway that was soaked."""
+    seen: list[tuple[float, Look]] = []
+    waves = (
+        103,
+        106,
+        107,
+        107,
+        107,
+        106,
+        108,
+        109,
+        109,
+        107,
+        106,
+        106,
+        109,
+        109,
+        108,
+        106,
+        107,
+        106,
+        106,
+        103,
+    )
+    for look in range(180):
+        clients = waves[look // 9]
+        left = look // leak_every if leak_every else 0
+        seen.append((10.0 * look, {GATEWAY: (100.0, clients + left)}))
+    assert slopes(seen, 0.25)[0].grows == grows
+
+
 def test_every_actor_of_ours_is_judged() -> None:
     commands = [f"ray::{cls.__name__}.work" for cls in ACTORS]
     hour: list[tuple[float, Look]] = [

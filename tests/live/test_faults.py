@@ -37,6 +37,11 @@ def _undone(live: Any) -> int:
     return sum(r.kind == "event" and r.phase == "undo" for r in live.written())
 
 
+def _states(live: Any, executor: str) -> list[str]:
+    """Those of an executor so far, by the record."""
+    return [r.state for r in live.written() if r.kind == "executor" and r.executor == executor]
+
+
 def test_slowdown_stretches_the_request_in_service(begin: Begin, threads: Any) -> None:
     live = begin("sect")
     sent = _long(live, threads, "slowed", 600)  # 12 virtual seconds healthy, 3 on the wall
@@ -102,6 +107,7 @@ def test_requests_of_a_node_that_leaves_are_served_elsewhere(begin: Begin, threa
     assert [s.result(60).status_code for s in sent] == [200] * 4
     live.undo(number)
     eventually(lambda: _undone(live) == 1)
+    eventually(lambda: _states(live, "n1/gpt2")[-1:] == ["ready"])
     footer, run = live.end()
     moved = [r for r in run.requests if r.attempt > 1]
     assert moved

@@ -61,6 +61,10 @@ class Host(ABC):
         self._policies: Follower[MacroPolicy] | None = None
         """Of the planner; None if there is none above."""
         self._policy_came = asyncio.Event()
+        self._looking = False
+        """Whether a decision is being made of what was seen."""
+        self._meanwhile: MacroPolicy | None = None
+        """A policy that came while it was."""
         self._policy_s: float | None = None
         """When a policy was last heard, virtual seconds; None: none was, of this scheme."""
         self._untold_s: float | None = None
@@ -180,6 +184,7 @@ class Host(ABC):
             Follower(self._calls, PLANNER, run.news_id, self._accept) if run.follows_planner else None
         )
         self._policy_s = self._untold_s = None
+        self._meanwhile, self._looking = None, False
         self._telemetry.begin()
         self._news.begin(run.news_id)
         if not same:
@@ -249,11 +254,17 @@ class Host(ABC):
             return
         clock, cause = run.clock, came_in or self._cause(number)
         slot = number if came_in else number * self._period_slots(run)
-        seen = await self._see(run, slot, boundary=not came_in)
+        seen, self._looking = None, True
+        try:
+            seen = await self._see(run, slot, boundary=not came_in)
+        finally:
+            if seen is None:
+                self._looked()
         if seen is None:
             return
         asked_at_s = clock.now_s()
         thinking = asyncio.ensure_future(asyncio.to_thread(loop.observe, seen, cause, asked_at_s, True))
+        thinking.add_done_callback(lambda _: self._looked())
         thinking.add_done_callback(lambda done: done.cancelled() or done.exception())  # it may end unheard
         decision: Decision | None = None
         try:
@@ -312,10 +323,20 @@ class Host(ABC):
 
     def _accept(self, policy: MacroPolicy) -> None:
         if self._loop is not None:
-            self._loop.accept(policy)
+            self._meanwhile = policy
+            if not self._looking:
+                self._looked()
             if self._run is not None:
                 self._policy_s = self._untold_s = self._run.clock.now_s()
             self._policy_came.set()
+
+    def _looked(self) -> None:
+        """Nothing is being decided: the policy that was heard meanwhile, if any, counts from the next look on, as in
+        virtual time, where what is seen and the policy it is judged by are of one instant."""
+        self._looking = False
+        if self._meanwhile is not None and self._loop is not None:
+            self._loop.accept(self._meanwhile)
+        self._meanwhile = None
 
     async def _await_policy(self, run: ControlRun, begin_s: float, since_s: float) -> None:
         """The planner decides at `begin_s` too: give it a moment from then on, not more, unless a policy was heard

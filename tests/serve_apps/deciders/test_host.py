@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -215,6 +216,30 @@ async def test_a_policy_is_accepted_as_it_is_published() -> None:
         assert "role {'a': 'cpu'}" in world.books.decisions[0].reason
         world.policies.publish(policy("gpu"))
         await until(lambda: "role {'a': 'gpu'}" in world.books.decisions[-1].reason)
+
+
+@in_a_loop
+async def test_a_policy_that_comes_while_a_controller_looks_counts_from_its_next_look_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is seen and the policy it is judged by are of one instant, as in virtual time."""
+    world = World()
+    world.policies.publish(policy("cpu"))
+    host = world.deployer()
+    see, came = host._see, list[int]()
+
+    async def meanwhile(run: ControlRun, slot: int, boundary: bool) -> Any:
+        seen = await see(run, slot, boundary)
+        if slot > EPOCH_SLOTS and not came:
+            came.append(slot)
+            host._accept(policy("gpu"))
+        return seen
+
+    monkeypatch.setattr(host, "_see", meanwhile)
+    async with running(host, part(deployment(Told()), follows_planner=True)):
+        await until(lambda: came and number(world.books.decisions[-1]) > came[0])
+    at, after = (next(d for d in world.books.decisions if number(d) >= came[0] + k) for k in (0, 1))
+    assert ("'cpu'" in at.reason, "'gpu'" in after.reason) == (True, True)
 
 
 @in_a_loop

@@ -331,8 +331,7 @@ class Host(ABC):
             self._policy_came.set()
 
     def _looked(self) -> None:
-        """Nothing is being decided: the policy that was heard meanwhile, if any, counts from the next look on, as in
-        virtual time, where what is seen and the policy it is judged by are of one instant."""
+        """Nothing is being decided: a policy that came meanwhile counts from the next look on, as in virtual time."""
         self._looking = False
         if self._meanwhile is not None and self._loop is not None:
             self._loop.accept(self._meanwhile)

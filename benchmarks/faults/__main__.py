@@ -7,7 +7,9 @@ again.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.faults import table
@@ -35,11 +37,23 @@ def main() -> int:
     found, wrong = table.read(), 0
     for name in kinds:
         if given.again or len(found.get(name, ())) < given.times:
-            found[name] = run(KINDS[name], given.times, given.out / name)
+            commit = _commit()
+            found[name] = [replace(r, commit=commit) for r in run(KINDS[name], given.times, given.out / name)]
             if not given.no_save:
                 table.write(found)
         wrong += _say(name, found[name])
     return min(wrong, 1)
+
+
+def _commit() -> str:
+    """Of this checkout, with a `+` where its code is not as committed; empty where it is none."""
+
+    def git(*said: str) -> subprocess.CompletedProcess[str]:
+        folder = Path(__file__).parents[2]
+        return subprocess.run(["git", *said], cwd=folder, capture_output=True, text=True, check=False)
+
+    changed = git("diff", "--quiet", "HEAD", "--", "*.py").returncode == 1
+    return git("rev-parse", "--short", "HEAD").stdout.strip() + ("+" if changed else "")
 
 
 def _say(name: str, rows: list[Repetition]) -> int:

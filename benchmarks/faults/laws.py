@@ -44,6 +44,8 @@ class Repetition:
     """Processes that were there 15 s after the testbed had ended."""
     exit_code: int | None = None
     """Of the testbed's owner, where it ended with this fault."""
+    commit: str = ""
+    """Of the code that was struck; with a `+` where it was not as committed."""
 
 
 def fate(result: ClientResult) -> Fate:

@@ -17,7 +17,8 @@ from emulation.recording import write_whole
 HERE = Path(__file__).parent
 REPETITIONS, TABLE, PAGE = HERE / "repetitions.csv", HERE / "table.csv", HERE / "table.md"
 _COUNTS = ("answered", "refused", "dropped", "unanswered", "lost", "duplicates", "left")
-_HEADS = ("fault", "times", "landed", *_COUNTS, "recovery p50 (s)", "recovery p95 (s)", "laws broken")
+_SECONDS = ("recovery p50 (s)", "recovery p95 (s)")
+_HEADS = ("fault", "times", "landed", *_COUNTS, *_SECONDS, "laws broken", "commit")
 
 
 def read() -> dict[str, list[Repetition]]:
@@ -50,7 +51,8 @@ def summary(name: str, rows: Sequence[Repetition]) -> list[str]:
     p50, p95 = np.percentile(recovered, (50, 95)) if recovered else (float("nan"), float("nan"))
     sums = [str(sum(getattr(row, count) for row in landed)) for count in _COUNTS]
     wrong = sum(bool(broken(row, KINDS[name].ends, KINDS[name].drops)) for row in landed)
-    return [name, str(len(rows)), str(len(landed)), *sums, f"{p50:.2f}", f"{p95:.2f}", str(wrong)]
+    commits = " ".join(sorted({row.commit for row in rows}))
+    return [name, str(len(rows)), str(len(landed)), *sums, f"{p50:.2f}", f"{p95:.2f}", str(wrong), commits]
 
 
 def _page(rows: Sequence[Sequence[str]]) -> str:
@@ -80,5 +82,5 @@ def _repetition(row: dict[str, str]) -> Repetition:
     recovery, code = row["recovery_s"], row["exit_code"]
     return Repetition(
         row["kind"], landed=row["landed"] == "True", recovery_s=float(recovery) if recovery else None,
-        exit_code=int(code) if code else None, **numbers,
+        exit_code=int(code) if code else None, commit=row["commit"], **numbers,
     )  # fmt: skip

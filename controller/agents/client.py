@@ -62,9 +62,10 @@ class OpenAiLlm:
         self.account = account or Account()
         self._server: Server | None = None
         self._client: Any = None
+        self._deadline: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_client": None}
+        return {**self.__dict__, "_client": None, "_deadline": None}
 
     @property
     def server(self) -> Server:
@@ -135,11 +136,13 @@ class OpenAiLlm:
         backoff_s = self.config.backoff_s * 2.0**tries.requests
         tries.requests += 1
         try:
-            return self._read(self._connect().chat.completions.create(**body), query), None
-        except openai.APITimeoutError:
-            tries.lost_tokens += self.server.tokens(_chars(query))
-            return Reply(failure="timeout"), backoff_s
+            client = self._connect()
+            with self._deadline.within(self.config.timeout_s) as late:
+                return self._read(client.chat.completions.create(**body), query), None
         except openai.APIConnectionError as error:
+            if late() or isinstance(error, openai.APITimeoutError):
+                tries.lost_tokens += self.server.tokens(_chars(query))
+                return Reply(failure="timeout"), backoff_s
             tries.detail = self._cleaned(str(error.__cause__ or error))
             return Reply(failure="connection"), backoff_s
         except openai.APIStatusError as error:
@@ -271,7 +274,9 @@ class OpenAiLlm:
         import openai
 
         try:
-            found = self._connect().with_options(timeout=self.config.timeout_s).models.list()
+            client = self._connect().with_options(timeout=self.config.timeout_s)
+            with self._deadline.within(self.config.timeout_s):
+                found = client.models.list()
             return [one.model_dump() for one in found.data]
         except openai.APIConnectionError as error:
             raise ConnectionError(self._cleaned(str(error.__cause__ or error))) from error
@@ -286,9 +291,10 @@ class OpenAiLlm:
         if self._client is None:
             from openai import DefaultHttpxClient, OpenAI
 
-            from controller.agents.deadline import deadline_hooks
+            from controller.agents.deadline import Deadline
 
-            http = DefaultHttpxClient(event_hooks=deadline_hooks(time.monotonic))
+            self._deadline = Deadline()
+            http = DefaultHttpxClient(event_hooks=self._deadline.hooks())
             self._client = OpenAI(
                 base_url=self.config.base_url or os.environ.get("EDGEBED_LLM_BASE_URL"),
                 api_key=os.environ.get("OPENAI_API_KEY") or "none",

@@ -1,48 +1,55 @@
-"""An end to answers of a server that goes on sending: its client gives up only where nothing comes for a while."""
+"""A bound on a whole request to a model's server, whatever it does: its client by itself gives up only where nothing
+comes for a while, so one that sends a little now and then, of its head or of its body, would never end."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import Any
+from weakref import WeakSet
 
 import httpx2
 
-_ENDS_S = "edgebed_ends_s"
+_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+"""What the client's `trace` extension tells of a connection: from then on it has this socket."""
 
 
-class _Ended(httpx2.SyncByteStream):
-    """The body of a response, as far as it comes in time. Raises `httpx2.ReadTimeout` after that."""
+class Deadline:
+    """Breaks the connections of one HTTP client, which sends one request at a time."""
 
-    def __init__(self, inner: httpx2.SyncByteStream, late: Callable[[], bool]) -> None:
-        self._inner = inner
-        self._late = late
+    def __init__(self) -> None:
+        self._sockets: WeakSet[socket.socket] = WeakSet()
 
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._inner:
-            if self._late():
-                raise httpx2.ReadTimeout("the answer goes on for longer than the request may take")
-            yield chunk
+    def hooks(self) -> dict[str, list[Callable[..., Any]]]:
+        """Event hooks of the client, by which its connections are known."""
+        return {"request": [self._watch]}
 
-    def close(self) -> None:
-        """Close what it is read from."""
-        self._inner.close()
+    @contextmanager
+    def within(self, limit_s: float) -> Iterator[Callable[[], bool]]:
+        """Every connection is broken once this takes so many seconds; yields whether that was done."""
+        late = []
 
+        def end() -> None:
+            late.append(True)
+            for each in tuple(self._sockets):
+                with suppress(
+                    OSError
+                ):  # not closed: another thread reads from it, and its number must stay its own
+                    each.shutdown(socket.SHUT_RDWR)
 
-def deadline_hooks(now_s: Callable[[], float]) -> dict[str, list[Callable[..., Any]]]:
-    """Event hooks of an HTTP client that hold every request, its answer included, to its read timeout.
+        timer = Timer(limit_s, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield lambda: bool(late)
+        finally:
+            timer.cancel()
 
-    A request that is redirected has that time once. Looked at whenever something comes: what falls silent just before
-    its end is given up by the read timeout itself.
-    """
+    def _watch(self, request: httpx2.Request) -> None:
+        request.extensions["trace"] = self._seen
 
-    def begins(request: httpx2.Request) -> None:
-        allowed_s = request.extensions.get("timeout", {}).get("read")
-        if allowed_s is not None:
-            request.extensions.setdefault(_ENDS_S, now_s() + allowed_s)
-
-    def answers(response: httpx2.Response) -> None:
-        ends_s = response.request.extensions.get(_ENDS_S)
-        if ends_s is not None and isinstance(response.stream, httpx2.SyncByteStream):
-            response.stream = _Ended(response.stream, lambda: now_s() > ends_s)
-
-    return {"request": [begins], "response": [answers]}
+    def _seen(self, event: str, told: dict[str, Any]) -> None:
+        if event in _CONNECTED:
+            self._sockets.add(told["return_value"].get_extra_info("socket"))

@@ -22,6 +22,8 @@ class Answered:
     """It does not come before the server is stopped."""
     blanks: int = 0
     """Sent before the body, one every 0.05 s."""
+    lines: int = 0
+    """Of its head that are sent in the same way."""
 
 
 Behaviour = Callable[[dict[str, Any], int], Answered]
@@ -86,8 +88,12 @@ def serving(server: ScriptedServer) -> Iterator[ScriptedServer]:
                 self.send_header(name.replace("_", "-"), value)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(answer.blanks + len(raw)))
-            self.end_headers()
             try:
+                for number in range(answer.lines):
+                    self.send_header(f"X-Line-{number}", "more")
+                    self.flush_headers()
+                    server.over.wait(0.05)
+                self.end_headers()
                 for _ in range(answer.blanks):
                     self.wfile.write(b" ")
                     server.over.wait(0.05)

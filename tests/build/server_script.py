@@ -58,6 +58,8 @@ class ScriptedServer:
     models: list[dict[str, Any]] | None = None
     url: str = ""
     seen: list[dict[str, Any]] = field(default_factory=list)
+    dripped: int = 0
+    """Blanks and lines that were sent one by one."""
     over: threading.Event = field(default_factory=threading.Event)
 
 
@@ -90,11 +92,13 @@ def serving(server: ScriptedServer) -> Iterator[ScriptedServer]:
             self.send_header("Content-Length", str(answer.blanks + len(raw)))
             try:
                 for number in range(answer.lines):
+                    server.dripped += 1
                     self.send_header(f"X-Line-{number}", "more")
                     self.flush_headers()
                     server.over.wait(0.05)
                 self.end_headers()
                 for _ in range(answer.blanks):
+                    server.dripped += 1
                     self.wfile.write(b" ")
                     server.over.wait(0.05)
                 self.wfile.write(raw)

@@ -333,7 +333,9 @@ def test_a_server_that_sends_a_little_for_longer_than_a_request_may_take_is_give
 
     with client(behave, timeout_s=0.5, attempts=1) as (llm, server):
         failures = [llm.ask(query()).failure for _ in range(3)]
+        dripped = server.dripped
     assert (failures, len(server.seen)) == ([None, "timeout", None], 3)
+    assert dripped < 90  # it was not waited for
     few = replace(said(GOOD), **{part: 2})
     with client(lambda body, before: few, timeout_s=30.0, attempts=1) as (llm, _):
         assert llm.ask(query()).failure is None

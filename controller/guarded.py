@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf
 from typing import Any
 
 from emulation.domain.actions import Choice
+from emulation.domain.mistakes import STRANGE, one_line, told_of
 from emulation.domain.ports import Decider
 
 
@@ -34,7 +36,8 @@ class GuardedDecider(Decider[Any]):
             raise ValueError(f"reason is a {type(choice.reason).__name__}, not text")
         if choice.thinking_s is not None and not 0.0 <= choice.thinking_s < inf:
             raise ValueError(f"thinking_s is {choice.thinking_s}, not a time")
-        return choice
+        reason = one_line(choice.reason)
+        return choice if reason == choice.reason else replace(choice, reason=reason)
 
     def begin(self, cause: str) -> None:
         """Tell the other."""
@@ -51,5 +54,5 @@ class GuardedDecider(Decider[Any]):
     def _tell(self, what: str, told: Any) -> None:
         try:
             getattr(self.inner, what)(told)
-        except Exception as error:
-            self._failed = f"{what} raised {type(error).__name__}: {error}"
+        except STRANGE as error:
+            self._failed = f"{what} raised {told_of(error)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from importlib import import_module, invalidate_caches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from emulation.domain.mistakes import ConfigError, did_you_mean
+from emulation.domain.mistakes import STRANGE, ConfigError, did_you_mean, told_of
 
 
 def is_path(name: str) -> bool:
@@ -121,7 +122,8 @@ def _own(found: Any) -> list[str]:
 
 def _module(module: str, said: str) -> Any:
     try:
-        return import_module(module)
+        with redirect_stdout(sys.stderr):  # what it prints is no part of our answer
+            return import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise ConfigError(
@@ -129,11 +131,10 @@ def _module(module: str, said: str) -> Any:
                 " folder that holds it, or install its package"
             ) from error
         raise ConfigError(f"{said}: {_broken(module, error)}") from error
-    except Exception as error:
+    except STRANGE as error:
         raise ConfigError(f"{said}: {_broken(module, error)}") from error
 
 
-def _broken(module: str, error: Exception) -> str:
+def _broken(module: str, error: BaseException) -> str:
     last = extract_tb(error.__traceback__)[-1]
-    first_line = (str(error).splitlines() or [""])[0]
-    return f"{module} cannot be imported: {type(error).__name__}: {first_line} ({last.filename}, line {last.lineno})"
+    return f"{module} cannot be imported: {told_of(error)} ({last.filename}, line {last.lineno})"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from emulation.domain.complaints import complaint
 from emulation.domain.events import Event, OutsideFault
-from emulation.domain.mistakes import ConfigError
+from emulation.domain.mistakes import STRANGE, ConfigError, told_of
 from emulation.domain.strict import NoParams
 from emulation.domain.truth import Condition
 from emulation.fault_target import Effects, FaultTarget, Step
@@ -110,12 +110,14 @@ def _made(name: str, settings: bytes) -> OwnFault:
         config = kind.Config.model_validate(orjson.loads(settings))
     except ValidationError as error:
         raise ConfigError(f"fault {name}: settings.{complaint(kind.Config, error)}") from None
+    except STRANGE as error:
+        raise ConfigError(f"fault {name}: settings: {told_of(error)}") from error
     try:
         return kind(config)
     except ConfigError:
         raise
-    except Exception as error:
-        raise ConfigError(f"fault {name}: {type(error).__name__}: {error}") from error
+    except STRANGE as error:
+        raise ConfigError(f"fault {name}: {told_of(error)}") from error
 
 
 def levels_of(event: OutsideFault) -> list[tuple[float, float]]:
@@ -125,8 +127,8 @@ def levels_of(event: OutsideFault) -> list[tuple[float, float]]:
         levels = [(float(since_s), float(level)) for since_s, level in made(event).levels(lasts_s)]
     except ConfigError:
         raise
-    except Exception as error:
-        raise ConfigError(f"fault {event.fault}: levels: {type(error).__name__}: {error}") from error
+    except STRANGE as error:
+        raise ConfigError(f"fault {event.fault}: levels: {told_of(error)}") from error
     times = [since_s for since_s, _ in levels]
     if not levels or len(levels) > MOST_LEVELS or times[0] != 0.0 or times != sorted(set(times)):
         raise ConfigError(
@@ -148,9 +150,9 @@ def apply(event: OutsideFault, node: FaultTarget, now_s: float, step: Step) -> N
             fault.end(node, hit, now_s)
         else:
             fault.begin(node, hit, step.value, now_s)
-    except Exception as error:
+    except STRANGE as error:
         what = "end" if step.phase == "undo" else "begin"
-        raise ConfigError(f"fault {event.fault}: {what}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"fault {event.fault}: {what}: {told_of(error)}") from error
 
 
 def in_force(event: OutsideFault, effects: Effects, number: int) -> float | None:
@@ -159,8 +161,8 @@ def in_force(event: OutsideFault, effects: Effects, number: int) -> float | None
         return made(event).in_force(effects, number)
     except ConfigError:
         raise
-    except Exception as error:
-        raise ConfigError(f"fault {event.fault}: in_force: {type(error).__name__}: {error}") from error
+    except STRANGE as error:
+        raise ConfigError(f"fault {event.fault}: in_force: {told_of(error)}") from error
 
 
 def check_outside_faults(events: Sequence[Event]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from emulation.domain.complaints import complaint
-from emulation.domain.mistakes import ConfigError
+from emulation.domain.mistakes import STRANGE, ConfigError, told_of
 from emulation.domain.one_request import too_much
 from emulation.domain.quantities import Prompts, TenantName, Tokens, TokensOrNone
 from emulation.domain.scenario import OutsideSource, Scenario
@@ -63,12 +63,14 @@ def made(source: OutsideSource) -> RequestSource:
         config = kind.Config.model_validate(dict(source.settings))
     except ValidationError as error:
         raise ConfigError(f"{NOUN} {source.source}: settings.{complaint(kind.Config, error)}") from None
+    except STRANGE as error:
+        raise ConfigError(f"{NOUN} {source.source}: settings: {told_of(error)}") from error
     try:
         return kind(config)
     except ConfigError:
         raise
-    except Exception as error:
-        raise ConfigError(f"{NOUN} {source.source}: {type(error).__name__}: {error}") from error
+    except STRANGE as error:
+        raise ConfigError(f"{NOUN} {source.source}: {told_of(error)}") from error
 
 
 def outside(source: OutsideSource, draws: Draws) -> Drafts:
@@ -94,8 +96,8 @@ def _given(source: RequestSource, draws: Draws, said: str) -> Iterator[Any]:
         yield from source.requests(draws)
     except ConfigError:
         raise
-    except Exception as error:
-        raise ConfigError(f"{said}: {type(error).__name__}: {error}") from error
+    except STRANGE as error:
+        raise ConfigError(f"{said}: {told_of(error)}") from error
 
 
 class _Fields(Strict):

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from controller.perf.prior import Prior
 from emulation.domain.cluster import TestbedConfig
+from emulation.domain.mistakes import STRANGE, told_of
 from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
 
 SaidT = TypeVar("SaidT")
@@ -49,11 +50,12 @@ class GuardedModel(PerformanceModel):
     @property
     def ordinary(self) -> PerformanceModel:
         """The other's."""
-        return self._prior if self.fault else self.inner.ordinary
+        plain: PerformanceModel = self._prior
+        return self._asked(lambda: self.inner.ordinary, plain)
 
     def over(self, ordinary: PerformanceModel) -> PerformanceModel:
         """The other with that one in the place of the one that learns, guarded too."""
-        return GuardedModel(self._testbed, self.inner.over(ordinary))
+        return self._asked(lambda: GuardedModel(self._testbed, self.inner.over(ordinary)), ordinary)
 
     def regime(self, executor: str, abnormal: bool) -> None:
         """Tell the other."""
@@ -64,9 +66,9 @@ class GuardedModel(PerformanceModel):
             return plain
         try:
             return ask()
-        except Exception as error:  # a model that fails must never stop the run
-            name, first = type(self.inner).__name__, (str(error).splitlines() or [""])[0]
-            said = first if isinstance(error, _WrongAnswer) else f"raised {type(error).__name__}: {first}"
+        except STRANGE as error:  # a model that fails must never stop the run
+            name = type(self.inner).__name__
+            said = str(error) if isinstance(error, _WrongAnswer) else f"raised {told_of(error)}"
             self.fault = f"performance model {name} {said}"[:200]
             return plain
 

@@ -10,6 +10,7 @@ from controller.loop import INVALID
 from controller.perf.guarded import GuardedModel
 from controller.routers.router import ALL_AWAY, NO_HOST, Pick, Router
 from controller.scoring import AWAY_S
+from emulation.domain.mistakes import STRANGE, one_line, told_of
 from emulation.domain.ports import PerformanceModel
 from emulation.domain.request import Request
 
@@ -46,7 +47,7 @@ class Guarded(Router):
         if not wrong:
             try:
                 pick = _checked(self.inner.choose(request, pool, view), pool)
-            except Exception as error:  # a router that fails must never stop the run
+            except STRANGE as error:  # a router that fails must never stop the run
                 wrong = self._said(error)
             else:
                 _mend_scores(pool)
@@ -63,19 +64,19 @@ class Guarded(Router):
             return
         try:
             self.inner.dispatched(request, pool, column)
-        except Exception as error:
+        except STRANGE as error:
             self._out = f"{self._said(error)} in dispatched"
 
     def _number(self, name: str, default: int) -> int:
         try:
             return index(getattr(self.inner, name))
-        except Exception:
+        except STRANGE:
             return default
 
-    def _said(self, error: Exception) -> str:
+    def _said(self, error: BaseException) -> str:
         if isinstance(error, _WrongPick):
             return f"router {type(self.inner).__name__} {error}"
-        return f"router {type(self.inner).__name__} raised {_line(error)}"
+        return f"router {type(self.inner).__name__} raised {told_of(error)}"
 
     def _told(self, reason: str) -> str:
         assert self._perf is not None
@@ -100,7 +101,7 @@ def _checked(picked: Any, pool: Pool) -> Pick:
         raise _WrongPick(f"picked {pool.names[column]}, whose node is away")
     if not isinstance(reason, str) or not reason:
         raise _WrongPick(f"gave {_short(reason)} as its reason, not a word")
-    return column, reason
+    return column, one_line(reason)
 
 
 def _mend_scores(pool: Pool) -> None:
@@ -110,11 +111,5 @@ def _mend_scores(pool: Pool) -> None:
             pool.rescore(column, pool.wait[column] + pool.service[column] + pool.tier[column])
 
 
-def _short(value: Any, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _line(error: Exception, limit: int = 120) -> str:
-    first = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first}"[:limit]
+def _short(value: Any) -> str:
+    return one_line(repr(value), 60)

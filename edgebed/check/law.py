@@ -6,7 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from emulation.domain.mistakes import STRANGE, one_line, told_of
+
 SubjectT = TypeVar("SubjectT")
+_MOST_SEEN = 500
+"""Characters that are told of what was seen."""
 
 
 class Broken(AssertionError):
@@ -52,9 +56,10 @@ def broken_by(law: Law[SubjectT], subjects: Sequence[SubjectT]) -> str:
     for subject in subjects:
         try:
             law.look(subject)
-        except Exception as error:  # a subject may raise anything
-            first = (str(error).splitlines() or [""])[0]
-            return first if isinstance(error, Broken) else f"it raised {type(error).__name__}: {first}"
+        except Broken as seen:
+            return one_line(str(seen), _MOST_SEEN)
+        except STRANGE as error:  # a subject may raise anything
+            return f"it raised {told_of(error, _MOST_SEEN)}"
     return ""
 
 

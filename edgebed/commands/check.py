@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -25,9 +27,10 @@ def check(
     """Hold what is your own to the laws of its contract; exit code 2 and the broken law if it breaks one."""
     from edgebed.check.looking import find, look
 
-    find(name)
-    say(f"holding {name} to its laws ...")
-    verdicts = look(name)
+    with redirect_stdout(sys.stderr):  # what it prints is no part of our answer
+        find(name)
+        say(f"holding {name} to its laws ...")
+        verdicts = look(name)
     broken = [v for v in verdicts if v.broken]
     if as_json:
         laws = [{"subject": v.subject, "law": v.law, "ok": not v.broken, "seen": v.broken} for v in verdicts]

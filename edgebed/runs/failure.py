@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgebed.commands.console import Failed
-from emulation.domain.mistakes import Mistake
+from emulation.domain.mistakes import STRANGE, Mistake, told_of
+
+_MOST = 1_000
+"""Characters of what an exception says of itself."""
 
 
 class WorkError(Failed):
@@ -54,10 +57,7 @@ def said_of(error: BaseException) -> str:
     """An exception in one line, with the innermost line of code that is nobody else's library."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    text = " ".join(str(error).split())
-    name = type(error).__name__
-    place = _place(error)
-    return f"{name}: {text}{place}" if text else f"{name}{place}"
+    return f"{told_of(error, _MOST)}{_place(error)}"
 
 
 def _place(error: BaseException) -> str:
@@ -78,5 +78,5 @@ def _travels(error: Exception) -> bool:
     """Whether it arrives in another process as what it is."""
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
-    except Exception:
+    except STRANGE:
         return False

@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -21,6 +22,7 @@ from multiprocessing.sharedctypes import RawArray, RawValue
 from typing import Any, Generic, TypeVar
 
 from edgebed.runs.failure import Failure, WorkError
+from emulation.domain.mistakes import STRANGE
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -209,7 +211,10 @@ def _serve(
         except (EOFError, OSError):
             return
         _follow(lambda share, at=number: shares.__setitem__(at, share))  # type: ignore[misc]
-        ended = _attempt(work, todo[number])
+        try:
+            ended = _attempt(work, todo[number])
+        except BaseException as error:  # no Ctrl-C comes here: whoever raises one is the work itself
+            ended = Ended(todo[number], None, Failure.of(error))
         try:
             orders.send_bytes(_pickled(ended))
         except OSError:
@@ -219,14 +224,15 @@ def _serve(
 def _pickled(ended: Ended[Any, Any]) -> bytes:
     try:
         return pickle.dumps((ended.result, ended.failure))
-    except Exception as error:
+    except STRANGE as error:
         return pickle.dumps((None, Failure.of(error)))
 
 
 def _attempt(work: Callable[[In], Out], item: In) -> Ended[In, Out]:
     try:
-        return Ended(item, work(item))
-    except Exception as error:
+        with redirect_stdout(sys.stderr):  # what a class of the user's prints is no part of our answer
+            return Ended(item, work(item))
+    except STRANGE as error:
         return Ended(item, None, Failure.of(error))
 
 

@@ -201,7 +201,8 @@ def _fast_path(scheme: Scheme, scenario: Scenario, seed: int, oracle: OracleView
         return MirroredFastPath(mirror, scenario.testbed, router, perf, path_config)
     router = _router(scheme, scenario, seed, oracle)
     if not (scheme.router in ROUTER.shipped and scheme.perf in PERF_MODEL.shipped):
-        router = Guarded(router, perf)
+        with explained(ROUTER, scheme.router):
+            router = Guarded(router, perf)
     return FastPath(scenario.testbed, router, perf, path_config)
 
 
@@ -238,4 +239,4 @@ def _perf_model(scheme: Scheme, scenario: Scenario) -> PerformanceModel:
     with explained(PERF_MODEL, name):
         model: PerformanceModel = kind(scenario.testbed, config)
         travels(PERF_MODEL, name, model)
-    return model if name in PERF_MODEL.shipped else GuardedModel(scenario.testbed, model)
+        return model if name in PERF_MODEL.shipped else GuardedModel(scenario.testbed, model)

@@ -154,7 +154,7 @@ class LoopBuilder:
         with self._explained(f"{part.noun} {name}"), explained(part, name):
             made = kind(testbed=self._testbed, config=config, seed=self._seed, **more)
             travels(part, name, made)
-        return made if name in part.shipped else GuardedDecider(made)
+            return made if name in part.shipped else GuardedDecider(made)
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

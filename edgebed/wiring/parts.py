@@ -7,8 +7,9 @@ group. A name of ours can so never come to mean something else.
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from controller.routers.router import Router
 from controller.schedulers import SCHEDULERS
 from controller.schemes import SCHEMES, Scheme
 from emulation import outside_faults
-from emulation.domain.mistakes import ConfigError
+from emulation.domain.mistakes import STRANGE, ConfigError, told_of
 from emulation.domain.ports import DeploymentAgent, GlobalPlanner, PerformanceModel, PromptScheduler
 from emulation.domain.quantities import SchemeName
 from emulation.outside import find_class, is_path, load, offered, what
@@ -73,11 +74,32 @@ def find_scheme(name: str) -> Scheme:
     found = load(name, "scheme", SCHEME_GROUP, list(SCHEMES))
     if not isinstance(found, Scheme):
         raise ConfigError(f"scheme {name!r}: is {what(found)}; it must be a controller.schemes.Scheme")
+    _check_fields(found, name)
     try:
         _SCHEME_NAME.validate_python(name)
     except ValidationError as error:
         raise ConfigError(f"scheme {name!r}: {error.errors()[0]['msg']}; name it so in records") from error
     return replace(found, name=name)
+
+
+def _check_fields(scheme: Scheme, name: str) -> None:
+    """Raise `ConfigError` for a part that is no name, and for parameters that are no mapping."""
+    fields = ("router", "perf", "deployer", "scheduler", "planner")
+    for field, value in zip(fields, scheme.part_names(), strict=True):
+        given: Any = value
+        if not isinstance(given, str) and (given is not None or field in fields[:3]):
+            path = (
+                f"{given.__module__}:{given.__qualname__}"
+                if isinstance(given, type)
+                else "package.module:Class"
+            )
+            raise ConfigError(
+                f"scheme {name!r}: {field} is {what(given)}; give a name or a path, as {path!r}"
+            )
+    for field in ("router_params", "fast_path_params", "planner_params"):
+        given = getattr(scheme, field)
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"scheme {name!r}: {field} is {what(given)}; give a dict of parameters")
 
 
 def scheme_names() -> list[str]:
@@ -117,11 +139,12 @@ def explained(part: Part, name: str) -> Iterator[None]:
         yield
         return
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # what it prints is no part of our answer
+            yield
     except ConfigError:
         raise
-    except Exception as error:
-        raise ConfigError(f"{part.noun} {name}: {type(error).__name__}: {error}") from error
+    except STRANGE as error:
+        raise ConfigError(f"{part.noun} {name}: {told_of(error)}") from error
 
 
 def travels(part: Part, name: str, made: object) -> None:
@@ -130,8 +153,8 @@ def travels(part: Part, name: str, made: object) -> None:
         return
     try:
         pickle.dumps(made)
-    except Exception as error:
+    except STRANGE as error:
         raise ConfigError(
-            f"{part.noun} {name}: cannot be pickled, and so not be sent to the process that it decides in: {error};"
-            " keep no lambda, open file, lock or connection in it"
+            f"{part.noun} {name}: cannot be pickled, and so not be sent to the process that it decides in:"
+            f" {told_of(error)}; keep no lambda, open file, lock or connection in it"
         ) from error

@@ -25,6 +25,7 @@ from controller.schemes import Scheme
 from edgebed.wiring.parts import find_scheme
 from emulation.domain.complaints import complaint
 from emulation.domain.events import SchemeSwitch
+from emulation.domain.mistakes import STRANGE, told_of
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import RECORD_FILE
@@ -85,6 +86,8 @@ def parameters(
     except ValidationError as error:
         said = complaint(cls, error, root=f"controllers.{name}")
         raise ConfigError(f"scenario {scenario.name!r}: {said}") from error
+    except STRANGE as error:  # a validator of somebody else's
+        raise ConfigError(f"scenario {scenario.name!r}: controllers.{name}: {told_of(error)}") from error
 
 
 def reasoner_label(scheme: Scheme, scenario: Scenario) -> str:

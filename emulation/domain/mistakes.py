@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 _MOST_NAMES = 60
 """Names that a message lists."""
+STRANGE = (Exception, SystemExit)
+"""What code of another package may raise where we call it: it ends no command by leaving either. A Ctrl-C does."""
 
 
 class Mistake(Exception):
@@ -23,6 +25,23 @@ class ConfigError(Mistake, ValueError):
 def printable(text: str) -> str:
     """A message as a terminal may be sent it: what does not print, line ends aside, as Python escapes it."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def told_of(error: BaseException, most: int = 200) -> str:
+    """`KeyError: 'lost'`: what code of another package raised, in one line that a terminal and a record can hold."""
+    try:
+        text = str(error)
+    except STRANGE:
+        text = "cannot say what it is"
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, most)
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """A text of somebody else's in one line of at most so many characters, all of which print."""
+    if len(text) <= most and text.isprintable():
+        return str.__str__(text)
+    line = printable(" ".join(text[: 4 * most].split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -106,10 +106,10 @@ import os, sys, time
 from edgebed.runs.pool import each, stopping
 
 def work(number):
-    print("begun", os.getpid(), flush=True)
+    print("begun", os.getpid(), flush=True, file=sys.__stdout__)
     while not stopping():
         time.sleep(0.01)
-    print("ended", flush=True)
+    print("ended", flush=True, file=sys.__stdout__)
 
 list(each(work, [0], workers=2))
 """
@@ -125,3 +125,31 @@ def test_what_a_pool_has_in_hand_ends_when_its_owner_is_gone() -> None:
         reaper.start()
         assert owner.stdout.readline() == "ended\n"
         reaper.cancel()
+
+
+def _leaves(number: int) -> int:
+    if number == 1:
+        sys.exit("enough")
+    if number == 2:
+        raise KeyboardInterrupt("of its own")
+    return number
+
+
+def test_work_that_leaves_is_a_failure_in_words_and_its_worker_goes_on() -> None:
+    ended = {e.item: e.failure.said if e.failure else "" for e in each_ended(_leaves, range(4), workers=2)}
+    assert ended[0] == ended[3] == ""
+    assert ended[1].startswith("SystemExit: enough (test_pool.py, line")
+    assert ended[2].startswith("KeyboardInterrupt: of its own (test_pool.py, line")
+
+
+def _prints(number: int) -> int:
+    print("not an answer")
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_work_prints_does_not_come_among_the_answers(
+    workers: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert sorted(each(_prints, range(3), workers=workers)) == [0, 1, 2]
+    assert capfd.readouterr().out == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from importlib.metadata import EntryPoint
@@ -20,8 +21,8 @@ from emulation import outside
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError, load_scenario
 from emulation.recording import Run
-from tests.build import faultlab, mylab
-from tests.build.command_line import small
+from tests.build import badlab, faultlab, mylab
+from tests.build.command_line import edgebed, small
 
 HERE = mylab.HERE
 
@@ -228,3 +229,75 @@ def test_only_what_has_a_name_decides_in_the_shadow_and_nothing_that_needs_a_sch
         schemes.shadow("MA")
     with pytest.raises(ConfigError, match="cannot come in while a live run goes on"):
         schemes.shadow("oracle")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("LEAVING", "router Leaving raised SystemExit: no more: lowest score instead"),
+        ("LATE", "router LeavingLate raised SystemExit: 3 in dispatched"),
+        ("SPEECHLESS", "router Speechless raised Wordless: cannot say what it is: lowest"),
+        ("WORDY", r"router Wordy raised ValueError: first line second line \\x1b\[31m\\ud800: lowest"),
+        ("MODEL", "performance model LeavingModel raised SystemExit: 1: the profile instead"),
+        ("DEPLOYER", "random policy|last valid"),
+    ],
+)
+def test_whatever_code_of_others_raises_is_replaced_and_told_in_one_line(
+    name: str, said: str, scenario: Scenario
+) -> None:
+    run = simulate_in_memory(scenario, f"{badlab.HERE}:{name}", 0)
+    wrong = [d for d in run.decisions if d.reason.startswith(INVALID)]
+    assert wrong
+    assert all(re.search(said, d.reason) for d in wrong), wrong[0].reason
+    assert all("\n" not in text for d in wrong for text in (d.reason, *d.violations))
+
+
+@pytest.mark.parametrize(("name", "actor"), [("GARBLED", "router"), ("MUMBLING", "deployer:arc-b60")])
+def test_a_reason_that_no_record_could_hold_is_written_so_that_it_can(
+    name: str, actor: str, scenario: Scenario, tmp_path: Path
+) -> None:
+    run = simulate_in_memory(scenario, f"{badlab.HERE}:{name}", 0)
+    said = next(reason for reason in reasons(run, actor) if "ud800" in reason)
+    assert said.isprintable()
+    assert len(said) <= 200
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("AT_ONCE", "router .*LeavingAtOnce: SystemExit: not today$"),
+        ("EVASIVE", "router .*Evasive: LookupError: who knows$"),
+        ("BY_CLASS", f"router is the class Leaving; give a name or a path, as '{badlab.HERE}:Leaving'"),
+        ("NO_MODEL", "perf is a NoneType; give a name or a path"),
+        ("LISTED", "router_params is a list; give a dict"),
+    ],
+)
+def test_what_cannot_even_be_made_is_refused_in_a_sentence(name: str, said: str, scenario: Scenario) -> None:
+    with pytest.raises(ConfigError, match=said):
+        build_controllers(find_scheme(f"{badlab.HERE}:{name}"), scenario, 0)
+
+
+def test_parameters_on_which_their_own_check_fails_are_refused_in_a_sentence(scenario: Scenario) -> None:
+    name = f"{badlab.HERE}:Checking"
+    wrong = scenario.model_copy(update={"controllers": {name: {"weight": 2.0}}})
+    with pytest.raises(ConfigError, match=f"controllers.{name}: KeyError: 2.0$"):
+        build_controllers(badlab.CHECKING, wrong, 0)
+
+
+def test_a_module_that_leaves_while_it_is_imported_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leavinglab.py").write_text("import sys\nprint('bye')\nsys.exit('bye')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(ConfigError, match=r"leavinglab cannot be imported: SystemExit: bye .*line 3"):
+        find_scheme("leavinglab:X")
+
+
+def test_what_a_class_prints_is_no_part_of_the_answer(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("compare", str(small(tmp_path)), "--schemes", f"sect,{badlab.HERE}:TALKING", "--json")
+    said = edgebed(*asked, "--out", str(tmp_path / "out"), "--workers", "1")
+    assert set(json.loads(said.stdout)["schemes"]) == {"sect", f"{badlab.HERE}:TALKING"}
+    assert json.loads(edgebed("check", f"{badlab.HERE}:Talking", "--json").stdout)["ok"] is True

@@ -46,14 +46,16 @@ def main() -> int:
 
 
 def _commit() -> str:
-    """Of this checkout, with a `+` where its code is not as committed; empty where it is none."""
+    """The last one that changed what is struck, with a `+` where it is not as committed; empty outside a checkout."""
 
     def git(*said: str) -> subprocess.CompletedProcess[str]:
-        folder = Path(__file__).parents[2]
-        return subprocess.run(["git", *said], cwd=folder, capture_output=True, text=True, check=False)
+        told = ["git", *said, "--", "controller", "edgebed", "emulation", "serve_apps", "workloads"]
+        return subprocess.run(
+            told, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+        )
 
-    changed = git("diff", "--quiet", "HEAD", "--", "*.py").returncode == 1
-    return git("rev-parse", "--short", "HEAD").stdout.strip() + ("+" if changed else "")
+    changed = git("diff", "--quiet", "HEAD").returncode == 1
+    return git("log", "-1", "--format=%h").stdout.strip() + ("+" if changed else "")
 
 
 def _say(name: str, rows: list[Repetition]) -> int:

@@ -45,7 +45,7 @@ class Repetition:
     exit_code: int | None = None
     """Of the testbed's owner, where it ended with this fault."""
     commit: str = ""
-    """Of the code that was struck; with a `+` where it was not as committed."""
+    """The last one that changed the code that was struck; with a `+` where it was not as committed."""
 
 
 def fate(result: ClientResult) -> Fate:

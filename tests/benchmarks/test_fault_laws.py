@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults import table
+from benchmarks.faults import run, table
 from benchmarks.faults.bed import SCENARIO
-from benchmarks.faults.kinds import KINDS
+from benchmarks.faults.kinds import KINDS, Kind
 from benchmarks.faults.laws import Fate, Repetition, between, broken, fate, not_in_record, recovery_s
 from edgebed.ui.steering.client import checked_event
 from emulation.domain.scenario import check_event
@@ -132,3 +132,18 @@ def test_faults_are_also_struck_while_a_run_ends() -> None:
     at_end = [kind for kind in KINDS.values() if kind.at_end]
     assert {kind.name.partition("-")[0] for kind in at_end} >= {"recorder", "gateway"}
     assert all(kind.last and not kind.ends for kind in at_end), "one that was asked to end may end with 0"
+
+
+def test_a_fault_that_does_not_land_is_tried_again_and_sooner(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kind, waits = KINDS["recorder-kill-at-end"], list[float]()
+
+    def ended(kind: Kind, number: int, folder: Path, after_s: float) -> Repetition:
+        waits.append(after_s)
+        return Repetition(kind.name, number, landed=len(waits) % 3 == 0 and len(waits) < 6)
+
+    monkeypatch.setattr(run, "_ended", ended)
+    assert [run._ending(kind, number, tmp_path).landed for number in range(2)] == [True, False]
+    assert len(waits) == 2 * run.TRIES
+    assert all(run.ENDING_S[0] <= w <= run.ENDING_S[1] / (n % 3 + 1) for n, w in enumerate(waits))

@@ -93,5 +93,5 @@ LAWS: tuple[Law[DeployerSubject], ...] = (
     Law("goes on alike after pickling", _goes_on_after_pickling),
     Law("leaves what it sees unchanged", _leaves_what_it_sees),
     Law("repeats itself, where it says that it does", _repeats_if_it_says_so),
-    Law("reads no clock, file or unseeded random number", _reads_no_clock),
+    Law("reads no clock, file, environment or unseeded random number", _reads_no_clock),
 )

@@ -117,5 +117,5 @@ LAWS: tuple[Law[FaultSubject], ...] = (
     Law("ends, and undoes itself", _undoes_itself),
     Law("changes nothing by the same step again", _twice_is_once),
     Law("leaves other events alone", _leaves_others_alone),
-    Law("reads no clock, file or unseeded random number", _reads_no_clock),
+    Law("reads no clock, file, environment or unseeded random number", _reads_no_clock),
 )

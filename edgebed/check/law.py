@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Generic, TypeVar
 
+from edgebed.check.places import place_of
 from emulation.domain.mistakes import STRANGE, one_line, told_of
 
 SubjectT = TypeVar("SubjectT")
 _MOST_SEEN = 500
 """Characters that are told of what was seen."""
+MOST_S = 300.0
+"""Seconds of a processor that a look at one subject may take: what decides in microseconds needs a few."""
 
 
 class Broken(AssertionError):
@@ -51,12 +58,36 @@ def require(holds: bool, seen: str) -> None:
         raise Broken(seen)
 
 
-def broken_by(law: Law[SubjectT], subjects: Sequence[SubjectT]) -> str:
+class _Overdue(BaseException):
+    """What a look took too long at; no guard of a run holds it back."""
+
+
+@contextmanager
+def _within(most_s: float) -> Iterator[None]:
+    """Raise `_Overdue` in what takes longer, in seconds of a processor; nothing where signals do not reach."""
+
+    def over(_: int, frame: FrameType | None) -> None:
+        raise _Overdue(f"it takes longer than {most_s:g} s of a processor{place_of(frame)}")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, over)
+    signal.setitimer(signal.ITIMER_VIRTUAL, most_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def broken_by(law: Law[SubjectT], subjects: Sequence[SubjectT], most_s: float = MOST_S) -> str:
     """What the first subject was seen to do that breaks a law; empty: it holds for all of them."""
     for subject in subjects:
         try:
-            law.look(subject)
-        except Broken as seen:
+            with _within(most_s):
+                law.look(subject)
+        except (Broken, _Overdue) as seen:
             return one_line(str(seen), _MOST_SEEN)
         except STRANGE as error:  # a subject may raise anything
             return f"it raised {told_of(error, _MOST_SEEN)}"

@@ -10,7 +10,17 @@ from pydantic import ValidationError
 
 from controller.objective import Objective
 from controller.schemes import SCHEMES, Scheme
-from edgebed.check import deployers, faults, perf_models, planners, routers, schedulers, schemes, sources
+from edgebed.check import (
+    apart,
+    deployers,
+    faults,
+    perf_models,
+    planners,
+    routers,
+    schedulers,
+    schemes,
+    sources,
+)
 from edgebed.check.law import Law, Verdict, held_to, require
 from edgebed.check.sealed import truth_imports
 from edgebed.check.worlds import WORLDS
@@ -44,7 +54,10 @@ def look(name: str) -> list[Verdict]:
         scheme = find_scheme(name)
         verdicts = [v for part, own in outsiders(scheme) for v in look_at_part(part, own)]
         broken = any(v.broken for v in verdicts)
-        return verdicts if broken else [*verdicts, *_look_at_scheme(scheme)]
+        verdicts += () if broken else _look_at_scheme(scheme)
+        if any(v.broken for v in verdicts):
+            return verdicts
+        return [*verdicts, *held_to(f"scheme {scheme.name}", apart.SCHEME_LAWS, [name])]
     for part in ALL_PARTS:
         if isinstance(found, type) and issubclass(found, part.base):
             return look_at_part(part, name)
@@ -64,6 +77,8 @@ def look_at_part(part: Part, name: str) -> list[Verdict]:
         verdicts += held_to(subject, laws, subjects)
         if verdicts[-1].broken:
             break
+    if part is REQUEST_SOURCE and not any(v.broken for v in verdicts):
+        verdicts += held_to(subject, apart.SOURCE_LAWS, [name])
     return verdicts
 
 

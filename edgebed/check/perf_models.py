@@ -147,5 +147,5 @@ LAWS: tuple[Law[ModelSubject], ...] = (
     Law("goes on alike after pickling", _goes_on_after_pickling),
     Law("does not grow with time", _memory_is_bounded),
     Law("knows its executors", _knows_its_executors),
-    Law("reads no clock, file or unseeded random number", _reads_no_clock),
+    Law("reads no clock, file, environment or unseeded random number", _reads_no_clock),
 )

@@ -96,5 +96,5 @@ LAWS: tuple[Law[PlannerSubject], ...] = (
     Law("plans what can be recorded", _can_be_recorded),
     Law("leaves what it sees unchanged", _leaves_what_it_sees),
     Law("goes on alike after pickling", _goes_on_after_pickling),
-    Law("reads no clock, file or unseeded random number", _reads_no_clock),
+    Law("reads no clock, file, environment or unseeded random number", _reads_no_clock),
 )

@@ -89,5 +89,5 @@ LAWS: tuple[Law[SchedulerSubject], ...] = (
     Law("decides alike with the same seed and snapshot", _same_seed_same_guides),
     Law("leaves what it sees unchanged", _leaves_what_it_sees),
     Law("goes on alike after pickling", _goes_on_after_pickling),
-    Law("reads no clock, file or unseeded random number", _reads_no_clock),
+    Law("reads no clock, file, environment or unseeded random number", _reads_no_clock),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec, resolve_name
@@ -11,18 +12,30 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
+from edgebed.check.places import place_of
+
 SEALED = (
     "emulation.domain.truth", "emulation.engine", "emulation.executor", "emulation.faults", "serve_apps", "workloads",
 )  # fmt: skip
 """Modules from which the truth could be had."""
-_OPENING = ("posix.open", "io.open", "io.open_code")
+_OF_FILES = (
+    "posix.open",
+    "io.open",
+    "io.open_code",
+    "posix.stat",
+    "posix.lstat",
+    "posix.listdir",
+    "posix.scandir",
+)
+_ENVIRON = type(os.environ).__getitem__.__code__
 _DATES = ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")
 _FUNCTIONS = {
     "time": (
         "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time",
         "process_time_ns", "thread_time", "thread_time_ns", "sleep", "localtime", "gmtime",
     ),
-    "posix": ("urandom", "getrandom", "open"),
+    "posix": ("urandom", "getrandom", "open", "stat", "lstat", "listdir", "scandir", "getpid"),
+    "_socket": ("gethostname",),
     "_io": ("open", "open_code"),
     "io": ("open",),
 }  # fmt: skip
@@ -32,25 +45,29 @@ MadeT = TypeVar("MadeT")
 
 
 def reads_of(make: Callable[[], MadeT], use: Callable[[MadeT], object]) -> list[str]:
-    """As `clock_reads`, of a decider that is made and used; while it is made, it may read its weights from a file."""
+    """As `clock_reads`, of a decider that is made and used; while it is made, it may read its weights from a file
+    that the environment names."""
     made: list[MadeT] = []
     while_made = clock_reads(lambda: made.append(make()), files=True)
     return [*while_made, *clock_reads(lambda: use(made[0]))]
 
 
 def clock_reads(run: Callable[[], object], files: bool = False) -> list[str]:
-    """Where something reads a clock, opens a file or draws from the interpreter's own randomness, while `run` runs.
+    """Where something reads a clock, a file or the environment, or draws from the interpreter's own randomness, while
+    `run` runs.
 
     `it calls time.monotonic (careful.py, line 12)`; what Python itself does to import a module does not count. `files`:
-    files may be opened.
+    files and the environment may be read.
     """
     seen: dict[str, None] = {}
 
     def look(frame: FrameType, event: str, called: Any) -> None:
         if event == "c_call" and not frame.f_code.co_filename.startswith("<frozen"):
             name = _forbidden(called)
-            if name and not (files and name in _OPENING):
-                seen[f"it calls {name} ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"] = None
+            if name and not (files and name in _OF_FILES):
+                seen[f"it calls {name}{place_of(frame)}"] = None
+        elif event == "call" and frame.f_code is _ENVIRON and not files:
+            seen[f"it reads os.environ{place_of(frame)}"] = None
 
     before, collects = sys.getprofile(), gc.isenabled()
     gc.disable()  # whoever is called when the collector runs is not `run`

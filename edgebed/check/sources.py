@@ -82,5 +82,5 @@ LAWS: tuple[Law[SourceSubject], ...] = (
     Law("comes to an end", _ends, first=True),
     Law("gives the same requests for the same seed", _same_seed_same_requests),
     Law("gives the same beside others and when it is used again", _stands_alone),
-    Law("reads no clock, file or unseeded random number", _reads_no_clock),
+    Law("reads no clock, file, environment or unseeded random number", _reads_no_clock),
 )

@@ -13,7 +13,7 @@ from edgebed.commands.check import check as check_laws
 from edgebed.commands.cluster import app as cluster_app
 from edgebed.commands.command import Command
 from edgebed.commands.concluding import conclude_and_show
-from edgebed.commands.console import out, print_rows, say
+from edgebed.commands.console import out, print_rows, say, warn
 from edgebed.commands.entry import run
 from edgebed.commands.load import load
 from edgebed.commands.matrix import matrix
@@ -304,15 +304,18 @@ def replay(
 @app.command(cls=Command, rich_help_panel=LISTS)
 def schemes(as_json: JsonOption = False) -> None:
     """List the schemes that can be compared: every system of both papers, ours, and those of installed packages."""
-    from edgebed.wiring.parts import find_scheme, scheme_names
+    from edgebed.wiring.parts import found_schemes
 
+    found, troubles = found_schemes()
+    for trouble in troubles:
+        warn(trouble)
     rows = [
         {
             "name": s.label(), "scheme": s.name, "paper": s.paper, "router": s.router, "perf": s.perf,
             "scheduler": s.scheduler, "deployer": s.deployer, "planner": s.planner, "reasoner": s.reasoner,
             "summary": s.summary,
         }
-        for s in map(find_scheme, scheme_names())
+        for s in found
     ]  # fmt: skip
     if as_json:
         print_json(rows)

@@ -107,6 +107,23 @@ def scheme_names() -> list[str]:
     return [*SCHEMES, *(n for n in offered(SCHEME_GROUP) if n not in SCHEMES)]
 
 
+def found_schemes() -> tuple[list[Scheme], list[str]]:
+    """Every scheme there is, and of those that installed packages offer why some are none."""
+    found, troubles = [], []
+    for name in scheme_names():
+        try:
+            found.append(find_scheme(name))
+        except ConfigError as error:
+            troubles.append(f"left out: {error}")
+    for name, points in offered(SCHEME_GROUP).items():
+        if name in SCHEMES:
+            path = points[0].value
+            troubles.append(
+                f"left out: scheme {name!r} of {path}: the name is ours; name it by its path, {path}"
+            )
+    return found, troubles
+
+
 def outsiders(scheme: Scheme) -> list[tuple[Part, str]]:
     """What a scheme is put together from that is not shipped."""
     pairs = zip(PARTS, scheme.part_names(), strict=True)

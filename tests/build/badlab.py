@@ -3,7 +3,10 @@ in words."""
 
 from __future__ import annotations
 
+import os
 import sys
+import uuid
+from contextlib import suppress
 from typing import Any
 
 from pydantic import field_validator
@@ -93,6 +96,47 @@ class Checking(Careful):
             return {1.0: 1.0}[weight]
 
 
+class Environed(Careful):
+    """Asks the environment, and Python's own library for something random."""
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        os.environ.get("CAREFUL")
+        uuid.uuid4()
+        return super().choose(request, pool, view)
+
+
+class Altering(Careful):
+    """Gives the request it is asked about more time."""
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        object.__setattr__(request, "deadline_s", request.deadline_s + 1.0)
+        return super().choose(request, pool, view)
+
+
+class Masking(Careful):
+    """Changes what is believed of an executor."""
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        next(iter(view.beliefs.values())).risky = True
+        return super().choose(request, pool, view)
+
+
+class Unsorted(Careful):
+    """Alike within a process, and another in each."""
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        if not pool.open:
+            return ALL_AWAY
+        return pool.names.index(next(iter({pool.names[c] for c in pool.open}))), "as it comes"
+
+
+class Stuck(Careful):
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        while True:
+            with suppress(Exception):
+                sum(range(1_000))
+
+
 class LeavingModel(Prior):
     learns = True
 
@@ -127,6 +171,7 @@ LEAVING, LATE, AT_ONCE, SPEECHLESS, WORDY, GARBLED, EVASIVE, TALKING = (
         "Talking",
     )
 )
+UNSORTED = _row(f"{HERE}:Unsorted")
 CHECKING = _row(f"{HERE}:Checking")
 MODEL = _row(perf=f"{HERE}:LeavingModel")
 DEPLOYER, MUMBLING = _row(deployer=f"{HERE}:LeavingDeployer"), _row(deployer=f"{HERE}:GarbledDeployer")

@@ -193,6 +193,13 @@ class Dice(Regular):
         yield from super().requests(draws)
 
 
+class Unsorted(Regular):
+    """Alike within a process, and another in each."""
+
+    def requests(self, draws: Draws) -> Iterator[Draft]:
+        yield from (replace(d, prompt_tokens=hash(d.model) % 7919 + 1) for d in super().requests(draws))
+
+
 class Failing(Regular):
     def requests(self, draws: Draws) -> Iterator[Draft]:
         yield from list(super().requests(draws))[:2]

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from edgebed.check.law import Law, broken_by
 from edgebed.check.looking import look
 from edgebed.check.sealed import clock_reads, reads_of, truth_imports
-from tests.build import mylab
+from tests.build import badlab, mylab
 from tests.build.command_line import edgebed
 from tests.build.peeklab import Peeking
 
 HERE = mylab.HERE
+CLOCK = "reads no clock, file, environment or unseeded random number"
 
 
 def broken(name: str) -> dict[str, str]:
@@ -38,11 +40,11 @@ def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
         ("Unpicklable", "goes on alike after pickling", "lock"),
         (
             "Clocked",
-            "reads no clock, file or unseeded random number",
+            CLOCK,
             "it calls time.monotonic (mylab.py, line",
         ),
         ("Moody", "decides alike with the same seed", "the same seed gave two decisions"),
-        ("Random", "reads no clock, file or unseeded random number", "it calls random."),
+        ("Random", CLOCK, "it calls random."),
         (
             "Meddling",
             "changes nothing by being asked",
@@ -53,6 +55,17 @@ def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
             "imports nothing from which the truth could be had",
             "imports emulation.domain.truth",
         ),
+        ("badlab:Leaving", "answers with a column of the pool and a reason", "raised SystemExit: no more"),
+        (
+            "badlab:Speechless",
+            "answers with a column of the pool and a reason",
+            "Wordless: cannot say what it is",
+        ),
+        ("badlab:Environed", CLOCK, "it reads os.environ (badlab.py, line"),
+        ("badlab:Environed", CLOCK, "it calls posix.urandom (badlab.py, line"),
+        ("badlab:Altering", "changes nothing by being asked", "choose changed the request"),
+        ("badlab:Masking", "changes nothing by being asked", "choose changed what the view knows"),
+        ("badlab:UNSORTED", "decides alike in another process", "it depends on the order of a set"),
         ("Lax", "refuses unknown parameters", "Config takes no_such_parameter"),
         ("NEGATIVE", "keeps coefficients, uncertainty and predictions in their ranges", "coefficients (-"),
         ("Growing", "keeps what it learns of one executor apart from others", "changed the law of llm1"),
@@ -119,3 +132,10 @@ def test_weights_may_be_read_while_a_decider_is_made_and_not_while_it_decides(tm
 def test_the_truth_is_found_through_modules_of_the_same_package() -> None:
     assert truth_imports(mylab.Careful) == []
     assert "worlds_truth.py, line" in truth_imports(Peeking)[0]
+
+
+def test_one_that_never_answers_is_told_where_it_is() -> None:
+    router = badlab.Stuck()
+    law: Law[object] = Law("answers", lambda _: router.choose(None, None, None))  # type: ignore[arg-type,func-returns-value]
+    seen = broken_by(law, [None], most_s=0.1)
+    assert seen.startswith("it takes longer than 0.1 s of a processor (badlab.py, line")

@@ -301,3 +301,23 @@ def test_what_a_class_prints_is_no_part_of_the_answer(
     said = edgebed(*asked, "--out", str(tmp_path / "out"), "--workers", "1")
     assert set(json.loads(said.stdout)["schemes"]) == {"sect", f"{badlab.HERE}:TALKING"}
     assert json.loads(edgebed("check", f"{badlab.HERE}:Talking", "--json").stdout)["ok"] is True
+
+
+def test_what_one_package_offers_wrongly_keeps_nobody_from_seeing_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    offer(
+        monkeypatch,
+        ("edgebed.schemes", "careful", f"{HERE}:CAREFUL"),
+        ("edgebed.schemes", "gone", "nowhere.to:FIND"),
+        ("edgebed.schemes", "sect", f"{HERE}:RAISING"),
+        ("edgebed.schemes", "two", "one:X"),
+        ("edgebed.schemes", "two", "other:X"),
+    )
+    said = edgebed("schemes", "--json")
+    names = [row["scheme"] for row in json.loads(said.stdout)]
+    assert "careful" in names
+    assert not {"gone", "two"} & set(names)
+    assert "left out: scheme 'gone': there is no module nowhere" in said.stderr
+    assert "left out: scheme 'two': is offered by one:X and other:X" in said.stderr
+    assert f"left out: scheme 'sect' of {HERE}:RAISING: the name is ours; name it by its path" in said.stderr

@@ -188,9 +188,10 @@ def _names(columns: TraceColumns) -> tuple[str, ...]:
 def _place(path: Path, header: list[str], name: str) -> int:
     if header.count(name) != 1:
         how = "no" if name not in header else "more than one"
-        raise TraceError(
-            f"{path}: line 1: {how} column {name!r} among {shown(','.join(header))}; correct the header or the mapping"
-        )
+        fix = "correct the header or the mapping"
+        if len(header) == 1:
+            fix = "separate its cells by commas, or correct the mapping"
+        raise TraceError(f"{path}: line 1: {how} column {name!r} among {shown(','.join(header))}; {fix}")
     return header.index(name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 from emulation.domain.mistakes import ConfigError
@@ -44,16 +45,16 @@ def schemes_of(given: object) -> list[str]:
 
 def seeds_of(given: object) -> list[int]:
     """The seeds, in order. Raises `ConfigError` for none, for what is no seed, and for one that is there twice."""
-    seeds = [given] if isinstance(given, int) else given
+    seeds = [given] if isinstance(given, Integral) else given
     if not isinstance(seeds, Iterable) or isinstance(seeds, str | bytes | Mapping):
         raise ConfigError(f"seeds {given!r}: must be whole numbers; give for example 0, or range(8)")
     found = list(seeds)
     for seed in found:
-        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**63:
             raise ConfigError(f"seeds: {seed!r} is no seed; give whole numbers from 0 to {2**63 - 1}")
     if not found or len(set(found)) != len(found):
         raise ConfigError(f"seeds {found!r}: must name at least one seed, and each once")
-    return found
+    return [int(seed) for seed in found]
 
 
 def check_live_only(live: bool, given: Mapping[str, Any]) -> None:

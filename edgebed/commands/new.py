@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,7 +43,8 @@ def new(
     quiet: QuietOption = False,
 ) -> None:
     """Write a working start for a part of a controller, a fault or a workload of your own, and its test."""
-    module, name = _module_of(file)
+    module, name = _module_of(file, kind)
+    _check_found(file, module)
     scheme = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
     subject = name if kind in OF_SCENARIO else scheme
     test = file.with_name(f"test_{file.name}")
@@ -62,12 +65,33 @@ def new(
         out.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
-def _module_of(file: Path) -> tuple[str, str]:
+def _module_of(file: Path, kind: Kind) -> tuple[str, str]:
     """The name of the module as it will be imported from here, and of its class. Raises `ConfigError`."""
     parts = file.with_suffix("").parts
     if file.suffix != ".py" or file.is_absolute() or not all(p.isidentifier() and p.isascii() for p in parts):
         raise ConfigError(f"{str(file)!r}: is no module of a package here; give one as mylab/careful.py")
-    return ".".join(parts), "".join(word.capitalize() for word in parts[-1].split("_") if word) or "Mine"
+    name = "".join(word.capitalize() for word in parts[-1].split("_") if word) or "Mine"
+    used = name != "Mine" and re.search(rf"\b{name}\b", _text(kind))
+    if used or iskeyword(name):  # it stands for something in there already
+        word = "".join(word.capitalize() for word in kind.split("-"))
+        name = f"My{word}" if name == word else f"{name}{word}"
+    return ".".join(parts), name
+
+
+def _check_found(file: Path, module: str) -> None:
+    """Raise `ConfigError` for a module that is not found here, since one of that name is installed."""
+    top, here = module.partition(".")[0], Path.cwd().resolve()
+    try:
+        spec = find_spec(top)
+    except ValueError:  # one that is loaded and no module of a file
+        spec = None
+    if spec is None:
+        return
+    places = [spec.origin or "", *(spec.submodule_search_locations or ())]
+    if not any(here in Path(place).resolve().parents for place in places if place):
+        raise ConfigError(
+            f"{str(file)!r}: {top} is installed, and found in its place; give another name than {top}"
+        )
 
 
 def _folders(file: Path) -> list[Path]:
@@ -87,8 +111,15 @@ def _folder_is_package(folder: Path) -> Path | None:
 def _start(kind: Kind, module: str, name: str, scheme: str) -> str:
     """The start of a kind under names of its own."""
     start = kind.replace("-", "_")
-    text = (Path(__file__).parents[1] / "starts" / f"{start}.py").read_text(encoding="utf-8")
-    text = text.replace(f"edgebed.starts.{start}", module).replace(
-        'name="mine"', f'name="{module.rpartition(".")[2]}"'
+    text = (
+        _text(kind)
+        .replace(f"edgebed.starts.{start}", module)
+        .replace('name="mine"', f'name="{module.rpartition(".")[2]}"')
     )
     return re.sub(r"\bMINE\b", scheme, re.sub(r"\bMine\b", name, text))
+
+
+def _text(kind: Kind) -> str:
+    """The start of a kind as it is shipped."""
+    path = Path(__file__).parents[1] / "starts" / f"{kind.replace('-', '_')}.py"
+    return path.read_text(encoding="utf-8")

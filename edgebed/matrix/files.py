@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from math import isfinite
+from math import isclose, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def summary_lines(results: Results, found: Analysis | None, interrupted: bool) -
     if replaced:
         lines.append(Line("replaced", f"invalid decisions, in whose place a rule decided: {replaced}", "bad"))
     first = found.overall
-    lines.append(Line("order", " > ".join(results.labels[s] for s in first.schemes), ""))
+    lines.append(Line("order", said_order([results.labels[s] for s in first.schemes], first.mean_rank), ""))
     tone = "good" if found.verdict == "stable" else "muted"
     lines.append(Line("the order", f"{found.verdict}: {found.why}", tone))
     if found.friedman is not None:
@@ -91,6 +91,14 @@ def summary_lines(results: Results, found: Analysis | None, interrupted: bool) -
             )
         )
     return [*lines, Line("first", _said_of_first(results, found))]
+
+
+def said_order(labels: Sequence[str], mean_rank: Sequence[float]) -> str:
+    """`a > b = c`, best first; what shares a mean rank stands together."""
+    said = labels[0]
+    for label, before, rank in zip(labels[1:], mean_rank, mean_rank[1:], strict=False):
+        said += f" {'=' if isclose(before, rank) else '>'} {label}"
+    return said
 
 
 def summary_json(results: Results, found: Analysis | None, interrupted: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -23,6 +24,8 @@ import emulation
 import workloads
 from controller.schemes import SCHEMES, Scheme
 from edgebed.matrix.figures import FORMAT
+from edgebed.matrix.journal import JOURNAL_FILE
+from edgebed.runs.manifest import MANIFEST_FILE
 from edgebed.wiring.identity import edgebed_version, plain_scenario
 from edgebed.wiring.parts import outsiders
 from emulation.domain.events import OutsideFault
@@ -33,10 +36,15 @@ from workloads.trace_files import trace_path
 
 _CODE = (".py", ".npz", ".json", ".md")
 """Kinds of files that a run is computed from; packaged scenarios, testbeds and traces count by their content."""
+_WEIGHTS = (".npz", ".npy", ".pt", ".pth", ".safetensors", ".onnx", ".pkl")
+_OWN = (*_CODE, *_WEIGHTS, ".yaml", ".yml", ".toml", ".txt")
+"""Kinds of files of somebody else's package that its classes may decide by."""
 _RUNS = ("virtual.py", "whatif.py", "whatif_world.py", "whatif_fixed.py")
 """Files of `edgebed/runs` that are part of it."""
 SOURCES, FAULTS = "edgebed.workloads", "edgebed.faults"
 """Groups of entry points under which sources and faults of others may be named."""
+_RESULTS = {JOURNAL_FILE, MANIFEST_FILE}
+"""Of which a folder of results has one."""
 _MOST_FILES = 2_000
 """Of a package of somebody else's that are looked at."""
 
@@ -92,7 +100,8 @@ def code_files() -> list[Path]:
 
 
 def _sources(module: str) -> Iterator[Path]:
-    """The Python files of the package that a module belongs to; of a module alone, those beside it."""
+    """The files of the package that a module belongs to, its code and what it may read; of a module alone, the code
+    and the weights beside it."""
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         return
@@ -100,14 +109,20 @@ def _sources(module: str) -> Iterator[Path]:
     for _ in range(module.count(".") - (Path(file).name == "__init__.py")):
         folder = folder.parent
     alone = "." not in module and Path(file).name != "__init__.py"
-    found: Iterable[Path] = folder.glob("*.py") if alone else _tops(folder, module)
+    beside = (f for f in folder.iterdir() if f.suffix in (".py", *_WEIGHTS) and f.is_file())
+    found: Iterable[Path] = beside if alone else _tops(folder, module)
     yield from sorted(found)[:_MOST_FILES]
 
 
 def _tops(folder: Path, module: str) -> Iterator[Path]:
-    """All of the topmost package."""
+    """All of the topmost package but what is hidden, and but results of ours that lie in it."""
     top = folder / module.split(".")[0]
-    return (top if top.is_dir() else folder).rglob("*.py")
+    for at, folders, files in os.walk(top if top.is_dir() else folder):
+        if _RESULTS.intersection(files):
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+        yield from (Path(at, name) for name in files if Path(name).suffix in _OWN)
 
 
 def _content(path: Path) -> str:

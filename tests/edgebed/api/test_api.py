@@ -196,6 +196,7 @@ WRONG: dict[str, tuple[Callable[[edgebed.Result], Any], str]] = {
     "scheme's kind": (lambda _: edgebed.compare("demo", [1]), "schemes: 1 is no name"),  # type: ignore[list-item]
     "seed": (lambda _: edgebed.compare("demo", "sect", seeds=-1), "seeds: -1 is no seed"),
     "seeds": (lambda _: edgebed.compare("demo", "sect", seeds=[1, 1]), "must name at least one seed"),
+    "seed of half": (lambda _: edgebed.compare("demo", "sect", seeds=[0.5]), "seeds: 0.5 is no seed"),  # type: ignore[list-item]
     "seeds' kind": (lambda _: edgebed.compare("demo", "sect", seeds="0-3"), "must be whole numbers"),  # type: ignore[arg-type]
     "virtual": (lambda _: edgebed.compare("demo", "sect", speedup=2), "speedup 2: has no effect in virtual"),
     "workers": (lambda _: edgebed.compare("demo", "sect", workers=0), "workers 0: must be a whole number"),

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from edgebed.commands.new import Kind
+from edgebed.wiring.parts import ROUTER, find_scheme
 from tests.build.command_line import edgebed, small
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -65,3 +66,20 @@ def test_a_file_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["mine", "/tmp/mine.py", "my-lab/mine.py", "../mine.py", "1.py"])
 def test_a_file_that_is_no_module_of_a_package_here_is_refused(file: str) -> None:
     assert "is no module of a package here" in edgebed("new", "router", file, code=2).stderr
+
+
+@pytest.mark.parametrize("file", ["json/mine.py", "controller/mine.py", "random.py"])
+def test_a_name_under_which_something_else_is_found_is_refused(file: str, tmp_path: Path) -> None:
+    top = file.partition("/")[0].removesuffix(".py")
+    assert f"{top} is installed, and found in its place" in edgebed("new", "router", file, code=2).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [("scheme", "SchemeRouter"), ("router", "MyRouter"), ("none", "NoneRouter"), ("mine", "Mine")],
+)
+def test_a_name_that_the_start_itself_uses_is_told_from_it(word: str, name: str) -> None:
+    said = edgebed("new", "router", f"newlab/{word}.py").stdout
+    scheme = find_scheme(said.split("edgebed check ")[1].split()[0])
+    assert ROUTER.find(scheme.router).__name__ == name

@@ -117,7 +117,17 @@ def test_an_edit_of_ones_own_package_makes_its_runs_anew(
         before = scheme_digest(find_scheme("keyed_lab.own:OWN"))
         assert scheme_digest(find_scheme("keyed_lab.own:OWN")) == before
         (package / "helping.py").write_text("STEP = 2\n")
-        assert scheme_digest(find_scheme("keyed_lab.own:OWN")) != before
+        edited = scheme_digest(find_scheme("keyed_lab.own:OWN"))
+        assert edited != before
+        (package / "weights.npz").write_bytes(b"trained")
+        trained = scheme_digest(find_scheme("keyed_lab.own:OWN"))
+        assert trained != edited
+        (package / "runs" / "matrix-mine").mkdir(parents=True)
+        (package / "runs" / "matrix-mine" / "journal.jsonl").touch()
+        (package / "runs" / "matrix-mine" / "summary.json").write_text("{}")
+        assert scheme_digest(find_scheme("keyed_lab.own:OWN")) == trained, (
+            "results are not what it decides by"
+        )
     finally:
         for name in [m for m in sys.modules if m.startswith("keyed_lab")]:
             del sys.modules[name]

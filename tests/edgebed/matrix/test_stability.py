@@ -11,6 +11,7 @@ import pytest
 
 from edgebed.matrix.cells import Cell
 from edgebed.matrix.figures import Cost, Figures, Kept
+from edgebed.matrix.files import said_order
 from edgebed.matrix.picture import critical_difference_picture
 from edgebed.matrix.results import Results
 from edgebed.matrix.stability import Analysis, analyse
@@ -152,3 +153,8 @@ def test_what_was_not_measured_is_last() -> None:
     assert one is not None
     assert one.overall.schemes == ("b", "c", "a")
     assert replace(one).winners(0) == ("b",)
+
+
+def test_schemes_of_one_mean_rank_are_not_put_before_each_other() -> None:
+    assert said_order(["a", "b", "c"], [1.5, 1.5, 3.0]) == "a = b > c"
+    assert said_order(["a"], [1.0]) == "a"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -62,7 +63,7 @@ def _said(error: Any) -> str:
         info = param.type_descriptor.parameter_info
         wanted = "folder" if not info.file_okay else "file"
         text = str(error.message).rstrip(".")
-        text = text.replace("Dir ", "folder ", 1)
+        text = re.sub(r"^Dir(ectory)?\b", "folder", text, flags=re.I)
         return f"{spelled(param)}: {text[:1].lower()}{text[1:]}; give {'an existing' if info.exists else 'a'} {wanted}"
     if param is None or cause is None:
         text = str(error.format_message()).removeprefix("Invalid value: ").rstrip(".")

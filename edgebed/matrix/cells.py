@@ -71,19 +71,31 @@ def cells_of(plan: MatrixPlan, beside: Path) -> list[Cell]:
 def jobs_of(plan: MatrixPlan, cells: Sequence[Cell]) -> list[Job]:
     """Every run, seeds outermost, so that what an interrupt leaves is whole seeds of everything.
 
-    Raises `ConfigError` for an unknown scheme.
+    Raises `ConfigError` for an unknown scheme, and for two cells that are one: each counts as a sample.
     """
     schemes = [find_scheme(name) for name in plan.schemes]
     digests = {scheme.name: scheme_digest(scheme) for scheme in schemes}
     jobs = []
-    fixed = {id(cell): scenario_digest(cell.build(plan.seeds[0])) for cell in cells if not cell.drawn}
+    first = {id(cell): scenario_digest(cell.build(plan.seeds[0])) for cell in cells}
+    _check_apart(cells, [first[id(cell)] for cell in cells])
     for seed in plan.seeds:
         for cell in cells:
-            of = scenario_digest(cell.build(seed)) if cell.drawn else fixed[id(cell)]
+            of = scenario_digest(cell.build(seed)) if cell.drawn else first[id(cell)]
             for scheme in schemes:
                 key = run_key(of, digests[scheme.name], seed, plan.warm_up)
                 jobs.append(Job(cell, scheme, seed, key))
     return jobs
+
+
+def _check_apart(cells: Sequence[Cell], digests: Sequence[str]) -> None:
+    """Raise `ConfigError` for the first cell that is another one over again, under whatever name."""
+    known: dict[str, Cell] = {}
+    for cell, digest in zip(cells, digests, strict=True):
+        if digest in known:
+            raise ConfigError(
+                f"cells '{known[digest]}' and '{cell}': are the same scenario, and would count twice; remove one"
+            )
+        known[digest] = cell
 
 
 def _axes(entry: ScenarioEntry, plan: MatrixPlan) -> dict[str, tuple[Any, ...]]:

@@ -15,6 +15,14 @@ Location = Sequence[int | str]
 """A pydantic error location: field names, list indices, keys, and the tags of discriminated unions."""
 
 
+_KINDS = {
+    **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), "a list"),
+    **dict.fromkeys(("string_type", "string_sub_type"), "text"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+}
+"""Pydantic's names of mistakes to what should stand there."""
+
+
 def complaint(schema: Any, error: ValidationError, root: str = "") -> str:
     """The first mistake in full, as `field: what is wrong`, and how many more there are.
 
@@ -70,10 +78,24 @@ def _explained(schema: Any, error: dict[str, Any], root: str) -> str:
         return f"{around}: every key must be text, not {shown(value)}".removeprefix(": ")
     if kind == "value_error":
         text = str(context["error"])
+    elif kind in _KINDS:
+        text = f"must be {_KINDS[kind]}, not {shown(value)}"
+    elif kind == "literal_error":
+        text = f"must be {context['expected']}, not {shown(value)}"
+    elif kind == "too_short":
+        text = f"must have at least {_counted(context['min_length'])}, not {context['actual_length']}"
+    elif kind == "too_long":
+        text = (
+            f"must have at most {_counted(context['max_length'])}, not {context['actual_length'] or 'more'}"
+        )
     else:
         message = str(error["msg"])
         text = f"{message[:1].lower()}{message[1:]} (got {shown(value)})"
     return f"{where}: {text}" if where else text
+
+
+def _counted(entries: int) -> str:
+    return f"{entries} entr{'y' if entries == 1 else 'ies'}"
 
 
 def _mapping(value: Any) -> str:

@@ -95,7 +95,7 @@ MISTAKES = [
     (changed(*SOURCE, "origins", to=["n9"]), "workload[0].origins names unknown node 'n9'"),
     (changed(*SOURCE, "kind", to="poison"), "workload[0]: unknown kind 'poison'; did you mean 'poisson'?"),
     (changed(*SOURCE, to={"rate_per_s": 1}), "workload[0]: has no kind"),
-    (changed("workload", to=[]), "workload: tuple should have at least 1 item"),
+    (changed("workload", to=[]), "workload: must have at least 1 entry, not 0"),
     (
         changed("events", to=event("n9", 1, 2)),
         "events[0].node names unknown node 'n9'; did you mean 'n2'? known: n1, n2",

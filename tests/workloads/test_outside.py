@@ -75,9 +75,9 @@ def test_numbers_of_numpy_become_python_s_own(tmp_path: Path) -> None:
         ("max_tokens", 0, "max_tokens: must be a whole number"),
         ("max_tokens", 200_000, "asks a limit of 200000 tokens for an answer, at most 131072"),
         ("tenant", "a b\n", "tenant: must be a tenant's name"),
-        ("tenant", 3, "tenant: input should be a valid string"),
-        ("model", 3, "model: input should be a valid string"),
-        ("origin", None, "origin: input should be a valid string"),
+        ("tenant", 3, "tenant: must be text, not 3"),
+        ("model", 3, "model: must be text, not 3"),
+        ("origin", None, "origin: must be text, not None"),
     ],
 )
 def test_a_request_with_an_odd_field_ends_the_run_with_field_and_value(

@@ -168,10 +168,13 @@ def travels(part: Part, name: str, made: object) -> None:
     """See that a part which is not shipped can be sent to the process that it decides in. Raises `ConfigError`."""
     if name in part.shipped:
         return
+    done = "pickled"
     try:
-        pickle.dumps(made)
+        sent = pickle.dumps(made)
+        done = "unpickled"
+        pickle.loads(sent)
     except STRANGE as error:
         raise ConfigError(
-            f"{part.noun} {name}: cannot be pickled, and so not be sent to the process that it decides in:"
+            f"{part.noun} {name}: cannot be {done}, and so not be sent to the process that it decides in:"
             f" {told_of(error)}; keep no lambda, open file, lock or connection in it"
         ) from error

@@ -74,6 +74,13 @@ class Evasive(Careful):
         raise LookupError("who knows")
 
 
+class Sealed(Careful):
+    """Goes to another process and does not come out there."""
+
+    def __setstate__(self, state: object) -> None:
+        raise ValueError("lost on the way")
+
+
 class Talking(Careful):
     """Prints whatever it does."""
 
@@ -171,6 +178,7 @@ LEAVING, LATE, AT_ONCE, SPEECHLESS, WORDY, GARBLED, EVASIVE, TALKING = (
         "Talking",
     )
 )
+SEALED = _row(f"{HERE}:Sealed")
 UNSORTED = _row(f"{HERE}:Unsorted")
 CHECKING = _row(f"{HERE}:Checking")
 MODEL = _row(perf=f"{HERE}:LeavingModel")

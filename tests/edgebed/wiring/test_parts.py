@@ -267,6 +267,7 @@ def test_a_reason_that_no_record_could_hold_is_written_so_that_it_can(
     [
         ("AT_ONCE", "router .*LeavingAtOnce: SystemExit: not today$"),
         ("EVASIVE", "router .*Evasive: LookupError: who knows$"),
+        ("SEALED", "router .*Sealed: cannot be unpickled, .* ValueError: lost on the way; keep no lambda"),
         ("BY_CLASS", f"router is the class Leaving; give a name or a path, as '{badlab.HERE}:Leaving'"),
         ("NO_MODEL", "perf is a NoneType; give a name or a path"),
         ("LISTED", "router_params is a list; give a dict"),

@@ -13,6 +13,8 @@ from emulation.domain.mistakes import Mistake, did_you_mean
 
 NAME = "edgebed"
 OK, FAILED, WRONG, INTERRUPTED = 0, 1, 2, 130
+_PLACE = re.compile(r"(file|dir|directory|path)\b", re.I)
+"""How a complaint begins about what is, or is not, at a path."""
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """What typer raises for a command line it cannot read."""
 
@@ -59,11 +61,11 @@ def _said(error: Any) -> str:
         return f"no such option: {error.option_name}; {did_you_mean(error.option_name, known)}"
     if type(error).__name__ == "MissingParameter" and param is not None:
         return f"{spelled(param)}: is missing; give one"
-    if param is not None and cause is None and param.type_descriptor.is_path:
+    if param is not None and cause is None and _PLACE.match(str(error.message)):
         info = param.type_descriptor.parameter_info
         wanted = "folder" if not info.file_okay else "file"
         text = str(error.message).rstrip(".")
-        text = re.sub(r"^Dir(ectory)?\b", "folder", text, flags=re.I)
+        text = re.sub(r"^dir(ectory)?\b", "folder", text, flags=re.I)
         return f"{spelled(param)}: {text[:1].lower()}{text[1:]}; give {'an existing' if info.exists else 'a'} {wanted}"
     if param is None or cause is None:
         text = str(error.format_message()).removeprefix("Invalid value: ").rstrip(".")

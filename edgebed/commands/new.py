@@ -72,7 +72,7 @@ def _module_of(file: Path, kind: Kind) -> tuple[str, str]:
         raise ConfigError(f"{str(file)!r}: is no module of a package here; give one as mylab/careful.py")
     name = "".join(word.capitalize() for word in parts[-1].split("_") if word) or "Mine"
     used = name != "Mine" and re.search(rf"\b{name}\b", _text(kind))
-    if used or iskeyword(name):  # it stands for something in there already
+    if used or iskeyword(name) or name.isupper():  # it, or its scheme, stands for something in there already
         word = "".join(word.capitalize() for word in kind.split("-"))
         name = f"My{word}" if name == word else f"{name}{word}"
     return ".".join(parts), name

@@ -296,10 +296,11 @@ def _date(option: str, text: str | None) -> str | None:
         return None
     try:
         datetime.fromisoformat(text)
+        known = _DAY.fullmatch(text)
     except ValueError:
-        text = ""
-    if not _DAY.fullmatch(text):
-        raise ConfigError(f"{option}: is no date; give one as 2026-01-31, or 2026-01-31T18:30 (UTC)")
+        known = None
+    if known is None:
+        raise ConfigError(f"{option} {text!r}: is no date; give one as 2026-01-31, or 2026-01-31T18:30 (UTC)")
     return text
 
 

@@ -81,12 +81,13 @@ class Wanted:
 
 
 def roots_below(folder: Path) -> Iterator[Path | Trouble]:
-    """The comparisons in a folder, at any depth, or the one that the folder of a run is of; in order of their names.
+    """The comparisons in a folder, at any depth, or the one that the folder of a run, or of a scheme's runs, is of; in
+    order of their names.
 
     Links are not followed, and folders whose name begins with a dot are left alone.
     """
     above = layout_of(folder).root
-    if above != folder and (folder / RECORD_FILE).exists():
+    if above != folder and any(f == folder or f.parent == folder for f in Layout(above).records()):
         yield above
         return
     troubles: list[Trouble] = []

@@ -21,7 +21,7 @@ from edgebed.runs.layout import Layout
 from emulation.domain.mistakes import Mistake
 from emulation.domain.scenario import Scenario
 from emulation.metrics.switches import decided_by
-from emulation.recording import RECORD_FILE, Run
+from emulation.recording import Run
 
 
 class Experiment(NamedTuple):
@@ -123,15 +123,16 @@ def groups_of(folders: Iterable[Path]) -> tuple[list[Group], list[Trouble]]:
 
 
 def _part(root: Path, asked: Path) -> _Part | Trouble:
-    """The whole runs of a comparison; only the one whose own folder was asked for."""
+    """The whole runs of a comparison; only those of the folder that was asked for, where it is inside."""
     layout = Layout(root)
     try:
         scenario, kept, parity = layout.scenario(), kept_runs(layout), layout.parity()
     except (Mistake, ValueError) as error:
         return Trouble(root, str(error).removeprefix(f"{root}: "))
     rows = () if parity is None else parity.rows
-    if asked != root and (asked / RECORD_FILE).exists():
-        kept = _only(kept, [p for p in (*kept.whole, *kept.cut) if layout.run_folder(*p) == asked])
+    if root in asked.parents:
+        inside = [p for p in (*kept.whole, *kept.cut) if asked in (f := layout.run_folder(*p), f.parent)]
+        kept = _only(kept, inside)
         names = {n for run in kept.whole.values() for n in (run.header.scheme, decided_by(run))}
         rows = tuple(row for row in rows if row.scheme in names)
     if not kept.whole:

@@ -77,7 +77,13 @@ def test_a_name_under_which_something_else_is_found_is_refused(file: str, tmp_pa
 
 @pytest.mark.parametrize(
     ("word", "name"),
-    [("scheme", "SchemeRouter"), ("router", "MyRouter"), ("none", "NoneRouter"), ("mine", "Mine")],
+    [
+        ("scheme", "SchemeRouter"),
+        ("router", "MyRouter"),
+        ("none", "NoneRouter"),
+        ("mine", "Mine"),
+        ("x", "XRouter"),
+    ],
 )
 def test_a_name_that_the_start_itself_uses_is_told_from_it(word: str, name: str) -> None:
     said = edgebed("new", "router", f"newlab/{word}.py").stdout

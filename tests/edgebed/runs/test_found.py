@@ -157,6 +157,13 @@ def test_one_run_alone_can_be_named(made: Path) -> None:
     assert groups[0].comparison().left_out == ()
 
 
+def test_all_runs_of_one_scheme_can_be_named(made: Path) -> None:
+    assert {run.scheme for run in found(made / "two" / "RR")[0]} == {"RR"}
+    assert len(found(made / "two" / "RR")[0]) == 3
+    groups, _ = groups_of([made / "two" / "RR"])
+    assert [set(group.runs) for group in groups] == [{("RR", 0), ("RR", 1), ("RR", 2)}]
+
+
 def test_tables_are_printed_experiment_by_experiment(made: Path) -> None:
     said = edgebed("runs", "compare", str(made))
     assert "small (1)" in said.stdout
@@ -190,9 +197,11 @@ def test_what_cannot_be_read_of_several_is_said_and_the_exit_code_tells(runs: Pa
         (("report", "{one}", "{two}", "--paper", "x"), "--paper x: is of one comparison"),
         (("report", "{one}", "{two}", "--baseline", "MA"), "--baseline 'MA': was not run in any of them"),
         (("runs", "find", "--status", "hole"), "--status 'hole': did you mean 'whole'"),
-        (("runs", "find", "--since", "yesterday"), "--since: is no date; give one as 2026-01-31"),
-        (("runs", "find", "--since", "2026-02-30"), "--since: is no date"),
+        (("runs", "find", "--since", "yesterday"), "--since 'yesterday': is no date; give one as 2026-01-31"),
+        (("runs", "find", "--since", "2026-02-30"), "--since '2026-02-30': is no date"),
         (("runs", "find", "absent"), "no such folder"),
+        (("runs", "compare", "absent"), "FOLDERS: folder 'absent' does not exist; give an existing folder"),
+        (("report", "absent"), "FOLDERS: folder 'absent' does not exist; give an existing folder"),
         (("runs", "export", "{one}", "--tables", "request"), "--tables 'request': did you mean 'requests'"),
     ],
 )

@@ -136,5 +136,10 @@ def _module(module: str, said: str) -> Any:
 
 
 def _broken(module: str, error: BaseException) -> str:
-    last = extract_tb(error.__traceback__)[-1]
+    if isinstance(error, SyntaxError):
+        return (
+            f"{module} cannot be imported: SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
+        )
+    frames = extract_tb(error.__traceback__)
+    last = next((f for f in reversed(frames) if not f.filename.startswith("<frozen")), frames[-1])
     return f"{module} cannot be imported: {told_of(error)} ({last.filename}, line {last.lineno})"

@@ -77,7 +77,7 @@ def test_numbers_of_numpy_become_python_s_own(tmp_path: Path) -> None:
         ("tenant", "a b\n", "tenant: must be a tenant's name"),
         ("tenant", 3, "tenant: must be text, not 3"),
         ("model", 3, "model: must be text, not 3"),
-        ("origin", None, "origin: must be text, not None"),
+        ("origin", None, "origin: must be text, not null"),
     ],
 )
 def test_a_request_with_an_odd_field_ends_the_run_with_field_and_value(

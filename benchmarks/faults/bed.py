@@ -29,13 +29,17 @@ LEFT_S = 15.0
 LOOK_S = 0.05
 
 
+class NoBed(RuntimeError):
+    """A testbed did not come up: nothing could be struck."""
+
+
 class Bed:
     """One testbed with everything it writes in a folder of its own."""
 
     def __init__(self, folder: Path, kind: Kind, scenario: Path = SCENARIO, keep: str | None = None) -> None:
         """Starts it; `keep`: how much of its record is kept, as `--keep-records` has it.
 
-        Raises `RuntimeError` with its last words if it does not come up.
+        Raises `NoBed` with its last words if it does not come up.
         """
         self.folder, self._home = folder, folder / "home"
         self.layout = Layout(folder / "disk" / "run")
@@ -59,7 +63,7 @@ class Bed:
             )  # fmt: skip
         owner = process_of(self._owner.pid)
         if owner is None:
-            raise RuntimeError(self.last_words())
+            raise NoBed(self.last_words())
         self.owner: Process = owner
         self.url = self._wait(kind)
 
@@ -150,7 +154,7 @@ class Bed:
             time.sleep(LOOK_S)
         self._owner.kill()
         self._owner.wait()
-        raise RuntimeError(f"the testbed did not come up: {self.last_words()}")
+        raise NoBed(f"the testbed did not come up: {self.last_words()}")
 
 
 def command_of(process: Process) -> str:

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.faults.bed import LOOK_S, SCENARIO, Bed
+from benchmarks.faults.bed import LOOK_S, SCENARIO, Bed, NoBed
 from benchmarks.faults.kinds import Kind
 from benchmarks.faults.laws import Repetition, between, fate, fates, not_in_record, recovery_s
 from edgebed.runs.client_log import CLIENT_LOG
@@ -111,7 +112,12 @@ def _ending(kind: Kind, number: int, folder: Path) -> Repetition:
     for attempt in range(TRIES):
         drawn = random.Random(f"{kind.name} {number} {attempt}")
         after_s = drawn.uniform(ENDING_S[0], ENDING_S[1] / (attempt + 1))
-        row = _ended(kind, number, folder / str(attempt), after_s)
+        try:
+            row = _ended(kind, number, folder / str(attempt), after_s)
+        except NoBed as error:
+            if attempt == TRIES - 1:
+                raise
+            print(f"{kind.name} {number}: {error}", file=sys.stderr, flush=True)
         if row.landed:
             break
     return row

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module, invalidate_caches
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import cache_from_source
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
@@ -19,6 +20,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from emulation.domain.mistakes import STRANGE, ConfigError, did_you_mean, told_of
+
+_OURS = ("controller", "edgebed", "emulation", "serve_apps", "workloads")
+_STAMPS: dict[str, tuple[int, int]] = {}
+"""Modules that paths led to, and those of their packages, to what `_stamp` said of them when they were imported."""
 
 
 def is_path(name: str) -> bool:
@@ -90,6 +95,44 @@ def look_here() -> None:
         sys.path.append(here)
 
 
+def take_up_edits() -> None:
+    """Forget every package of the current folder whose files changed since a path led there, so that it is imported
+    anew: where a session goes on (a notebook), what was edited is otherwise run as it was before, and nobody says so.
+
+    Not while something runs: all runs of a comparison are of one version. What is imported keeps what it is.
+    """
+    changed = {name for name, stamp in _STAMPS.items() if name in sys.modules and _stamp(name) != stamp}
+    tops = {name.partition(".")[0] for name in changed}
+    for name in [n for n in sys.modules if n.partition(".")[0] in tops]:
+        if name in changed:  # what was compiled counts as new for as long as a second
+            Path(cache_from_source(str(sys.modules[name].__file__))).unlink(missing_ok=True)
+        del sys.modules[name]
+        _STAMPS.pop(name, None)
+
+
+def _note_stamps(module: str) -> None:
+    """Keep when the files of a module's package were written, those of the current folder."""
+    top = module.partition(".")[0]
+    if top in _OURS:
+        return
+    for name in [n for n in sys.modules if n.partition(".")[0] == top and n not in _STAMPS]:
+        if (stamp := _stamp(name)) is not None:
+            _STAMPS[name] = stamp
+
+
+def _stamp(name: str) -> tuple[int, int] | None:
+    """When the file of a module that is loaded was written, in ns, and its size; None if it is not below here."""
+    file = getattr(sys.modules[name], "__file__", None)
+    try:
+        path = Path(file or "").resolve()
+        if not path.is_relative_to(Path.cwd()) or path.suffix != ".py":
+            return None
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 def _of_path(name: str, noun: str) -> Any:
     module, _, attribute = name.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), *attribute.split(".")]):
@@ -123,7 +166,7 @@ def _own(found: Any) -> list[str]:
 def _module(module: str, said: str) -> Any:
     try:
         with redirect_stdout(sys.stderr):  # what it prints is no part of our answer
-            return import_module(module)
+            found = import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise ConfigError(
@@ -133,6 +176,8 @@ def _module(module: str, said: str) -> Any:
         raise ConfigError(f"{said}: {_broken(module, error)}") from error
     except STRANGE as error:
         raise ConfigError(f"{said}: {_broken(module, error)}") from error
+    _note_stamps(module)
+    return found
 
 
 def _broken(module: str, error: BaseException) -> str:

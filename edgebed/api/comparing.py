@@ -19,6 +19,7 @@ from edgebed.runs.layout import Layout, layout_of
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.mistakes import ConfigError
 from emulation.domain.scenario import Lifecycle, Scenario
+from emulation.outside import take_up_edits
 
 
 def compare(
@@ -68,6 +69,7 @@ def compare(
     check_live_only(live, given)
     check_workers(live, workers)
     with spoken_here(), hushed(quiet):
+        take_up_edits()
         loaded = adjusted(scenario_of(scenario), speedup, lifecycle, gateways)
         layout = Layout(default_folder(loaded.name) if out is None else Path(out))
         outcome = carry_out(
@@ -96,6 +98,7 @@ def simulate(scenario: Scenario | str | Path, scheme: str, seed: int = 0) -> Res
     Raises `ConfigError` naming argument, value and fix.
     """
     with spoken_here():
+        take_up_edits()
         loaded = scenario_of(scenario)
         (name,), (number,) = schemes_of([scheme]), seeds_of(seed)
         check(loaded, [name], seeds=[number])

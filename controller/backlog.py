@@ -5,19 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 
+from emulation.domain.native import Native
 from emulation.domain.sharing import ONE_BY_ONE, Batching
 
 Features = tuple[float, float]
 """x of the linear law; the second is 0 where the model has one feature."""
 
 
-@dataclass(slots=True)
-class Entry:
+@dataclass(init=False, slots=True)
+class Entry(Native):
     """One outstanding request."""
 
     model: str
     x: Features
     predicted_s: float
+
+    def __init__(
+        self,
+        model: str,
+        x: Features,
+        predicted_s: float,
+    ) -> None:
+        self.model = model
+        self.x = x
+        self.predicted_s = predicted_s
 
 
 @dataclass(slots=True)

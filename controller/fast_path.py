@@ -53,7 +53,7 @@ class FastPath:
         perf: PerformanceModel,
         config: FastPathConfig | None = None,
     ) -> None:
-        self.config = config or FastPathConfig()
+        self._take(config or FastPathConfig())
         self.perf = perf
         self.router = router
         self.lengths = OutputLengths(self.config.prior_output_tokens)
@@ -98,18 +98,18 @@ class FastPath:
         site = view.site_of(request.origin)
         moved_bytes = request.up_bytes + request.down_bytes
         pool.evaluate(site, x, moved_bytes, now_s, self._length_sd(request, pool))
-        if self.config.energy_s_per_j:
+        if self._energy_s_per_j:
             weigh(pool)
-        if self.config.risk_bound is not None and pool.at_risk:
-            self._bound_risk(pool, self.config.risk_bound)
+        if self._risk_bound is not None and pool.at_risk:
+            self._bound_risk(pool, self._risk_bound)
         column, reason = self.router.choose(request, pool, view)
         if column < 0:
             return RoutingDecision(None, "hold" if column == HOLD else "no_host", reason)
         candidates = pool.ranking(column)
         service_s, sigma_s = float(pool.service[column]), pool.sigma_s(column)
         decision = RoutingDecision(pool.names[column], "route", reason, candidates, service_s, sigma_s)
-        if self.config.in_time is not None:
-            terms = (self.config.in_time, self.config.defer_s)
+        if self._in_time is not None:
+            terms = (self._in_time, self.config.defer_s)
             return admitted(request, pool, view, (column, decision), terms, now_s)
         if pool.limit_s < inf:
             latency_s = pool.latency_s(column, site, moved_bytes)
@@ -184,7 +184,7 @@ class FastPath:
         self.perf.observe(key, x, service_s, completion.ended_s)
         if completion.measured.mode == belief.mode:
             self.view.refresh_law(pool, column, key, self.perf)
-        if self.config.explore_s:
+        if self._explore_s:
             self._rebias(belief)
 
     def _features(self, request: Request, pool: Pool) -> tuple[float, float]:
@@ -284,9 +284,15 @@ class FastPath:
 
     def configure(self, config: FastPathConfig) -> None:
         """Change the parameters of the score (all but the length prior) while running."""
-        self.config = config
+        self._take(config)
         for belief in self.view.beliefs.values():
             self._rebias(belief)
+
+    def _take(self, config: FastPathConfig) -> None:
+        """These are the parameters; what is read for every request is kept beside them."""
+        self.config = config
+        self._energy_s_per_j, self._explore_s = config.energy_s_per_j, config.explore_s
+        self._risk_bound, self._in_time = config.risk_bound, config.in_time
 
     def _price_energy(self, nodes: Iterable[str]) -> None:
         if self.config.energy_s_per_j:
@@ -294,18 +300,17 @@ class FastPath:
                 reweigh(self.view, self._watts, node, self.config.energy_s_per_j)
 
     def _rebias(self, belief: Belief) -> None:
-        config, tier_s = self.config, belief.tier_s()
+        config, tier_s, explore_s = self.config, belief.tier_s(), self._explore_s
+        eta_s, penalty_s = config.eta_s, config.risk_penalty_s
         for pool, column in belief.places:
             p = self._weights.get((pool.model, belief.node), 0.0 if pool.model in self._weighed else None)
-            guide_s = guide_penalty_s(p, config.eta_s)
+            guide_s = guide_penalty_s(p, eta_s)
             u = pool.uncertainty[column]
             if belief.risky and not belief.masked and tier_s == AVOID_S:
                 pool.at_risk.add(column)
             else:
                 pool.at_risk.discard(column)
-            pool.set_bias(
-                column, tier_s, soft_bias_s(u, config.explore_s, belief.risky, config.risk_penalty_s, guide_s)
-            )
+            pool.set_bias(column, tier_s, soft_bias_s(u, explore_s, belief.risky, penalty_s, guide_s))
 
 
 def _answers(request: Request) -> int:

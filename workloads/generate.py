@@ -9,6 +9,9 @@ from heapq import merge
 from operator import itemgetter
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
+from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
 from emulation.domain.scenario import LengthKnowledge, Scenario, WorkloadSource
 from emulation.domain.truth import RequestTruth
@@ -34,6 +37,7 @@ _Row = tuple[float, int, int, Draft, tuple[float, ...]]
 """Arrival, source, number within the source; the request without an id, and its noise."""
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class Workload:
     """Every request of a run, in the order of (arrival_s, id), with what happened to everything read."""
@@ -120,26 +124,28 @@ def _numbered(
     streams: Sequence[_Stream], scenario: Scenario
 ) -> Iterator[tuple[Request, RequestTruth, Draft]]:
     """In order of arrival; of the same instant, the first source first."""
+    models = {m.id: m for m in scenario.testbed.models}
+    deadline_s = math.inf if scenario.deadline_s is None else scenario.deadline_s
+    knowledge: LengthKnowledge = scenario.length_knowledge
     for i, (_, _, _, draft, noise) in enumerate(merge(*(s.rows() for s in streams), key=itemgetter(0, 1, 2))):
-        yield (
-            _request(f"r{i:06d}", draft, scenario),
-            RequestTruth.drawn(draft.output_tokens, noise),
-            draft,
-        )
+        request = _request(f"r{i:06d}", draft, models[draft.model], deadline_s, knowledge)
+        yield request, RequestTruth(draft.output_tokens, noise), draft
 
 
-def _request(request_id: str, draft: Draft, scenario: Scenario) -> Request:
-    spec = scenario.testbed.model(draft.model)
+def _request(
+    request_id: str, draft: Draft, spec: ModelSpec, deadline_s: float, knowledge: LengthKnowledge
+) -> Request:
+    """`deadline_s`: seconds from the arrival on."""
     up_bytes, down_bytes = payload_bytes(spec, draft.prompts, draft.prompt_tokens, draft.max_tokens)
     return Request(
         id=request_id,
         model=draft.model,
         origin=draft.origin,
         arrival_s=draft.arrival_s,
-        deadline_s=math.inf if scenario.deadline_s is None else draft.arrival_s + scenario.deadline_s,
+        deadline_s=draft.arrival_s + deadline_s,
         prompts=draft.prompts,
         prompt_tokens=draft.prompt_tokens,
-        known_output_tokens=_known_output(draft, scenario.length_knowledge),
+        known_output_tokens=_known_output(draft, knowledge),
         up_bytes=up_bytes,
         down_bytes=down_bytes,
         tenant=draft.tenant,

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Final
 
 from numpy.random import Generator
 
+from emulation.domain.native import Native
 from emulation.domain.scenario import (
     BurstSource,
     PeriodicSource,
@@ -23,19 +25,39 @@ from emulation.rng import stream
 from workloads.lengths import choose, pick
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class Draft(Native):
     """One request without id, deadline or noise. Holds the true output length: never leaves this package."""
 
-    arrival_s: float
-    model: str
-    origin: str
-    prompts: int = 1
-    prompt_tokens: int = 0
-    output_tokens: int = 0
-    max_tokens: int | None = None
+    arrival_s: Final[float]
+    model: Final[str]
+    origin: Final[str]
+    prompts: Final[int]
+    prompt_tokens: Final[int]
+    output_tokens: Final[int]
+    max_tokens: Final[int | None]
     """Output limit the client states; None for models without output tokens."""
-    tenant: str | None = None
+    tenant: Final[str | None]
+
+    def __init__(
+        self,
+        arrival_s: float,
+        model: str,
+        origin: str,
+        prompts: int = 1,
+        prompt_tokens: int = 0,
+        output_tokens: int = 0,
+        max_tokens: int | None = None,
+        tenant: str | None = None,
+    ) -> None:
+        self.arrival_s = arrival_s
+        self.model = model
+        self.origin = origin
+        self.prompts = prompts
+        self.prompt_tokens = prompt_tokens
+        self.output_tokens = output_tokens
+        self.max_tokens = max_tokens
+        self.tenant = tenant
 
 
 Drafts = Iterator[Draft]
@@ -54,7 +76,10 @@ class Draws:
         """How many of what was read so far were dropped, by reason."""
         self.read: int | None = None
         """How much was read so far, where the source counts that itself."""
-        self._lengths: TokenLengths = getattr(source, "lengths", TokenLengths())
+        lengths: TokenLengths = getattr(source, "lengths", TokenLengths())
+        self._n_in, self._n_out = lengths.prompt_tokens, lengths.output_tokens
+        self._limit = lengths.max_tokens or max(lengths.output_tokens)
+        self._by_prompts = {m.id: m.features == "prompts" for m in scenario.testbed.models}
         self._tokens, self._prompts = self.stream("lengths"), self.stream("prompts")
         self._origin = self.stream("origin")
 
@@ -67,12 +92,11 @@ class Draws:
     ) -> Draft:
         """A request of one of these batch sizes, or of drawn lengths; its origin is drawn unless given."""
         origin = origin or choose(self.origins, self._origin)
-        if self.scenario.testbed.model(model).features == "prompts":
+        if self._by_prompts[model]:
             return Draft(arrival_s, model, origin, prompts=choose(prompts, self._prompts))
-        limit = self._lengths.max_tokens or max(self._lengths.output_tokens)
-        n_in = choose(self._lengths.prompt_tokens, self._tokens)
-        n_out = choose(self._lengths.output_tokens, self._tokens)
-        return Draft(arrival_s, model, origin, 1, n_in, min(n_out, limit), limit)
+        n_in = choose(self._n_in, self._tokens)
+        n_out = choose(self._n_out, self._tokens)
+        return Draft(arrival_s, model, origin, 1, n_in, min(n_out, self._limit), self._limit)
 
 
 def slotted(source: SlottedSource, draws: Draws) -> Drafts:
@@ -87,14 +111,14 @@ def slotted(source: SlottedSource, draws: Draws) -> Drafts:
     end = scenario.slots + scenario.tail_slots
     slots = range(source.from_slot, end if source.until_slot is None else min(source.until_slot, end))
     places = list(product(draws.origins, models))
-    uniform = source.offset == "uniform"
+    uniform, slot_s = source.offset == "uniform", scenario.slot_s
     for slot in slots:
         ks = k_rng.integers(source.k_min, source.k_max + 1, size=len(places)).tolist()
         shares = offset_rng.random(len(places)).tolist() if uniform else [0.0] * len(places)
         drafts: list[Draft] = []
         for (origin, model), k, share in zip(places, ks, shares, strict=True):
             if k > 0:
-                arrival_s = within_slot_s(slot, share, scenario.slot_s)
+                arrival_s = within_slot_s(slot, share, slot_s)
                 drafts.append(draws.draft(arrival_s, model, (k,), origin))
             else:
                 draws.dropped["k_zero"] += 1
@@ -122,13 +146,14 @@ def burst(source: BurstSource, draws: Draws) -> Drafts:
 
 def periodic(source: PeriodicSource, draws: Draws) -> Drafts:
     """E3: a fixed inter-arrival time from t = 0, models in strict alternation, one prompt each."""
-    draws.read = source.count
-    for i in range(source.count):
-        t_s = slot_start_s(i, source.interval_s)
-        if t_s >= draws.scenario.end_s:
-            draws.dropped["after_end"] += source.count - i
+    count, models, interval_s, end_s = source.count, source.models, source.interval_s, draws.scenario.end_s
+    draws.read = count
+    for i in range(count):
+        t_s = slot_start_s(i, interval_s)
+        if t_s >= end_s:
+            draws.dropped["after_end"] += count - i
             return
-        yield draws.draft(t_s, source.models[i % len(source.models)], (1,))
+        yield draws.draft(t_s, models[i % len(models)], (1,))
 
 
 def poisson_times(rate_per_s: float, end_s: float, rng: Generator) -> Iterator[float]:

@@ -9,7 +9,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import log
+from typing import Final
 
+from mypy_extensions import mypyc_attr
+
+from emulation.domain.native import Native
 from emulation.domain.ports import PerfKey, PerformanceModel
 from emulation.domain.request import Outcome
 
@@ -28,28 +32,60 @@ class Flight:
     """A hint began or ended while it was in flight: it tells neither of the one state nor of the other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class Observation(Native):
     """One finished request. Only what came back with it; seconds."""
 
-    device: str
-    key: PerfKey
-    x: tuple[float, ...]
-    task: int
+    device: Final[str]
+    key: Final[PerfKey]
+    x: Final[tuple[float, ...]]
+    task: Final[int]
     """Number of its dispatch."""
-    ended_s: float
-    latency_s: float
-    service_s: float | None
+    ended_s: Final[float]
+    latency_s: Final[float]
+    service_s: Final[float | None]
     """By the device that finished it, for the share it served, whose features are `x`; None: it tells nothing."""
-    predicted_s: float
+    predicted_s: Final[float]
     """Of the service time, by the model as it was just before this result, with the true features."""
-    sd_s: float
-    outcome: Outcome
-    stutter: bool
-    hinted: bool
-    mixed: bool
-    whole: bool = True
+    sd_s: Final[float]
+    outcome: Final[Outcome]
+    stutter: Final[bool]
+    hinted: Final[bool]
+    mixed: Final[bool]
+    whole: Final[bool]
     """Whether the device served all of it."""
+
+    def __init__(
+        self,
+        device: str,
+        key: PerfKey,
+        x: tuple[float, ...],
+        task: int,
+        ended_s: float,
+        latency_s: float,
+        service_s: float | None,
+        predicted_s: float,
+        sd_s: float,
+        outcome: Outcome,
+        stutter: bool,
+        hinted: bool,
+        mixed: bool,
+        whole: bool = True,
+    ) -> None:
+        self.device = device
+        self.key = key
+        self.x = x
+        self.task = task
+        self.ended_s = ended_s
+        self.latency_s = latency_s
+        self.service_s = service_s
+        self.predicted_s = predicted_s
+        self.sd_s = sd_s
+        self.outcome = outcome
+        self.stutter = stutter
+        self.hinted = hinted
+        self.mixed = mixed
+        self.whole = whole
 
     @property
     def ratio(self) -> float | None:
@@ -64,6 +100,7 @@ class Observation:
         return self.latency_s / self.predicted_s
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Observations:
     """Append-only ring, oldest first."""
 

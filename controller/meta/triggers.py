@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from math import log
 from typing import Any, Literal
 
+from mypy_extensions import mypyc_attr
+
 from controller.meta.config import MetaConfig
 from controller.meta.observations import Observation
 
@@ -16,6 +18,7 @@ EVENTS: frozenset[Kind] = frozenset({"onset", "expiry", "offset", "leave", "retu
 """What the world tells; the rest are our own conclusions, and obey the minimum gap."""
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """A reason to call the reasoner."""
@@ -37,6 +40,7 @@ class Trigger:
         return self.kind in EVENTS
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Gate:
     """Lets a trigger pass, or not: signature cooldown, and a minimum gap for what is no event. Counts tasks."""
 
@@ -57,6 +61,7 @@ class Gate:
         return True
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ResidualWatch:
     """Raises an alarm per (device, model) when the model has been wrong in one direction for a while.
 
@@ -66,31 +71,32 @@ class ResidualWatch:
 
     def __init__(self, config: MetaConfig) -> None:
         self._config = config
+        self._window_s, self._sustained = config.drift_window_s, config.sustained
+        self._enough, self._limit = max(config.min_samples, config.sustained), log(config.drift_threshold)
         self._latest: dict[tuple[str, str], deque[Observation]] = {}
 
     def seen(self, one: Observation) -> float | None:
         """One more result; the ratio if it completes an alarm."""
         if one.ratio is None or one.ratio <= 0 or one.mixed:
             return None
-        config = self._config
         latest = self._latest.setdefault((one.device, one.key.model), deque(maxlen=32))
         latest.append(one)
-        while latest and latest[0].ended_s < one.ended_s - config.drift_window_s:
+        while latest and latest[0].ended_s < one.ended_s - self._window_s:
             latest.popleft()
-        if len(latest) < max(config.min_samples, config.sustained):
+        if len(latest) < self._enough:
             return None
-        limit = log(config.drift_threshold)
-        off = [log(latest[-1 - i].ratio or 1.0) for i in range(config.sustained)]
+        limit = self._limit
+        off = [log(latest[-1 - i].ratio or 1.0) for i in range(self._sustained)]
         up = all(v > limit for v in off)
         if not (up or all(v < -limit for v in off)):
             return None
-        observed_s = sum(o.service_s or 0.0 for o in latest)
-        predicted_s = sum(o.predicted_s for o in latest)
-        deviation_s = sum(o.sd_s**2 for o in latest) ** 0.5
+        observed_s = sum([o.service_s or 0.0 for o in latest])
+        predicted_s = sum([o.predicted_s for o in latest])
+        deviation_s = sum([o.sd_s**2 for o in latest]) ** 0.5
         ratio = observed_s / predicted_s
         if abs(log(ratio)) < limit or (ratio > 1) != up:
             return None
-        return ratio if abs(observed_s - predicted_s) >= config.significance * deviation_s else None
+        return ratio if abs(observed_s - predicted_s) >= self._config.significance * deviation_s else None
 
     def forget(self, device: str) -> None:
         """The state of a device has changed: what was seen before says nothing of it now."""

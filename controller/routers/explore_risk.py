@@ -47,13 +47,14 @@ class ExploreRisk(Router):
 
     def __init__(self, config: Config | None = None, seed: int = 0) -> None:
         super().__init__(config, seed)
+        self._warmup_tasks = int(self.config.warmup_tasks)
         self._sent = 0
         self._next: dict[str, int] = {}
 
     @property
     def warmup_tasks(self) -> int:
         """As configured."""
-        return int(self.config.warmup_tasks)
+        return self._warmup_tasks
 
     @property
     def learn_batch(self) -> int:
@@ -62,7 +63,7 @@ class ExploreRisk(Router):
 
     @property
     def _warming(self) -> bool:
-        return self._sent < self.warmup_tasks
+        return self._sent < self._warmup_tasks
 
     def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
         """The column of the lowest optimistic score; the next in turn while warming up."""

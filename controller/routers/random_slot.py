@@ -26,12 +26,12 @@ class RandomSlot(Router):
 
     def __init__(self, config: Config | None = None, seed: int = 0) -> None:
         super().__init__(config, seed)
-        self._seed = seed
+        self._seed, self._slot_s = seed, self.config.slot_s
 
     def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
         """The column drawn for this origin, model and slot."""
         if not pool.open:
             return ALL_AWAY
-        slot = slot_of(request.arrival_s, self.config.slot_s)
+        slot = slot_of(request.arrival_s, self._slot_s)
         drawn = share(self._seed, f"router.random:{request.origin}:{pool.model}:{slot}")
         return pool.open[int(drawn * len(pool.open))], "drawn for the slot"

@@ -18,7 +18,7 @@ from emulation.record_lines import request_record
 from emulation.recording import RECORD_FILE, SIDE_FILE, rows_of, take_the_places, write_records
 from emulation.rewriting import lines_of
 from serve_apps.records import open_run
-from serve_apps.records.books import request_of
+from serve_apps.records.rows import request_of
 from serve_apps.records.segments import BEGIN, finish, is_endless, last_states, move_out, segment_folder
 from serve_apps.records.store import JOURNAL_FILE, OPEN_FOLDER, Sizes, journal_of, locked, sizes_of
 from serve_apps.testbed.guardian import left_by_the_dead, save

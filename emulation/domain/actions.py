@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 from emulation.domain.cluster import Mode
+from emulation.domain.routing import RoutingDecision as RoutingDecision
 from emulation.domain.value import value
-
-
-@value
-class RoutingDecision:
-    """Where one request goes, and why."""
-
-    executor: str | None
-    """None: rejected, held or no host, by `action`."""
-    action: Literal["route", "hold", "reject", "no_host"]
-    reason: str
-    candidates: Iterable[tuple[str, float]] = ()
-    """(executor, score in seconds; the lowest wins) of the executors looked at, best first; at most 8 are kept."""
-    predicted_s: float | None = None
-    """Predicted service time on the chosen executor."""
-    sigma_s: float | None = None
-    again_s: float | None = None
-    """Of a request that is held or refused because it would be late: virtual seconds after which it, or another like
-    it, is predicted to be taken. None: it would be late at any moment, or nobody can say."""
 
 
 @value

@@ -38,10 +38,10 @@ def _node_violations(testbed: TestbedConfig, node_id: str, modes: Mapping[str, M
             violations.append(f"{model_id} cannot run on {mode} of {node_id}")
     if violations:
         return violations
-    cpu_pods = sum(mode == "cpu" for mode in active.values())
+    cpu_pods = sum([mode == "cpu" for mode in active.values()])
     if cpu_pods > node.cores:
         violations.append(f"{cpu_pods} CPU pods on {node.cores} cores of {node_id}")
-    ram_gb = sum(testbed.model(m).ram_gb for m in active)
+    ram_gb = sum([testbed.model(m).ram_gb for m in active])
     if ram_gb > node.ram_gb:
         violations.append(f"{ram_gb:g} GB RAM asked, {node.ram_gb:g} on {node_id}")
     if pack_gpus(node, [testbed.model(m).vram_gb for m, mode in active.items() if mode == "gpu"]) is None:
@@ -66,10 +66,21 @@ def pack_gpus(node: NodeSpec, vram_gb: Iterable[float]) -> list[int] | None:
 
 def feasible_configs(testbed: TestbedConfig, node_id: str) -> list[dict[str, Mode]]:
     """Every feasible activation pattern of a node, over the models it can host, in a fixed order."""
-    models = testbed.hosted(node_id)
+    models, node = testbed.hosted(node_id), testbed.node(node_id)
     choices: list[tuple[Mode, ...]] = [("off", *testbed.modes(node_id, m)) for m in models]
-    patterns = (dict(zip(models, picked, strict=True)) for picked in product(*choices))
-    return [p for p in patterns if not _node_violations(testbed, node_id, p)]
+    cores, room_gb = node.cores, node.ram_gb
+    ram_gb = [testbed.model(m).ram_gb for m in models]
+    vram_gb = [testbed.model(m).vram_gb for m in models]
+    found: list[dict[str, Mode]] = []
+    for picked in product(*choices):
+        if picked.count("cpu") > cores:
+            continue
+        if sum([gb for gb, mode in zip(ram_gb, picked, strict=True) if mode != "off"]) > room_gb:
+            continue
+        on_gpu = [gb for gb, mode in zip(vram_gb, picked, strict=True) if mode == "gpu"]
+        if not on_gpu or pack_gpus(node, on_gpu) is not None:
+            found.append(dict(zip(models, picked, strict=True)))
+    return found
 
 
 def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: float = 1e-6) -> list[str]:

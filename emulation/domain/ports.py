@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, Protocol
+from typing import Any, Generic, Protocol
 
 from emulation.domain.actions import (
     Choice,
@@ -21,9 +21,13 @@ from emulation.domain.actions import (
     RoutingDecision,
 )
 from emulation.domain.cluster import Mode
-from emulation.domain.measured import Measured
+from emulation.domain.feedback import Completion as Completion
+from emulation.domain.feedback import PerfKey as PerfKey
+from emulation.domain.feedback import Prediction as Prediction
+from emulation.domain.feedback import ServedWork as ServedWork
+from emulation.domain.feedback import Spread as Spread
 from emulation.domain.records import DecisionRecord, Record
-from emulation.domain.request import Outcome, Request
+from emulation.domain.request import Request
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorState, NodeView
 from emulation.domain.value import value
 
@@ -32,43 +36,6 @@ class RecordSink(Protocol):
     """Where records go. `side` holds what is not canonical (wall clock, pid, node)."""
 
     def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None: ...
-
-
-class PerfKey(NamedTuple):
-    """What one service law is learned for: a tuple, as it is looked up a dozen times per request."""
-
-    executor: str
-    model: str
-    mode: Mode
-
-
-@value
-class Prediction:
-    """Predicted service time in seconds, its standard deviation, and how many samples stand behind it."""
-
-    mean_s: float
-    sd_s: float
-    samples: int
-
-
-@value
-class Spread:
-    """Uncertainty of one service law s = theta . x.
-
-    `covariance` holds c00, c01, c11 of theta, in (seconds per feature) squared, 0 where there is no second
-    feature: what is not known and could be learned (epistemic). `noise_cv`: standard deviation of a service
-    time over its mean if the law were known exactly (aleatoric).
-    """
-
-    covariance: tuple[float, float, float]
-    noise_cv: float
-    before: tuple[float, ...] | None = None
-    """Coefficients in force before the last change of the law that was noticed, seconds per feature."""
-
-    def epistemic_variance(self, x: tuple[float, float]) -> float:
-        """x' C x, seconds squared."""
-        a, b, c = self.covariance
-        return max(a * x[0] * x[0] + 2.0 * b * x[0] * x[1] + c * x[1] * x[1], 0.0)
 
 
 class PerformanceModel(ABC):
@@ -129,39 +96,6 @@ class OracleView(Protocol):
 
     def stutters(self, executor: str, model: str) -> bool:
         """Whether a request dispatched there now would stutter (E3 eq. 3)."""
-
-
-ServedWork = tuple[tuple[float, ...], float]
-"""Features of served work, and the seconds it took."""
-
-
-@value
-class Completion:
-    """Feedback after a request ended: the only thing a controller learns from (E3's information contract)."""
-
-    request: Request
-    executor: str
-    outcome: Outcome
-    ended_s: float
-    """When it was heard that the work had ended."""
-    measured: Measured
-    teaches: bool = True
-    """Whether its service time tells of the executor's ordinary law."""
-
-    def served_work(self, features: int) -> ServedWork | None:
-        """What the executor that finished it did for it: features of the share it served, and the seconds that took.
-
-        `features`: how many its service law has. None unless it was served to the end under ordinary conditions, or
-        where it is not known what of its service was that executor's, or what share a law of tokens served.
-        """
-        took, request = self.measured, self.request
-        if not self.teaches or self.outcome != "done" or took.turn_s is None:
-            return None
-        if features == 1:
-            return (float(took.turn_prompts),), took.turn_s
-        if took.turn_prompts < request.prompts:
-            return None
-        return (float(request.prompt_tokens), float(took.output_tokens)), took.turn_s
 
 
 @value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
-from emulation.domain.value import value
+from emulation.domain.native import Native
 
 Outcome = Literal["done", "expired", "rejected", "no_host", "node_lost", "aborted", "error"]
 """The end of a request, always exactly one.
@@ -22,26 +23,52 @@ Fate = Outcome | Literal["unfinished"]
 FATES: tuple[Fate, ...] = (*OUTCOMES, "unfinished")
 
 
-@value
-class Request:
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class Request(Native):
     """One request of one model type, as any decider sees it. Times in virtual seconds."""
 
-    id: str
-    model: str
-    origin: str
+    id: Final[str]
+    model: Final[str]
+    origin: Final[str]
     """Node at which it enters the system."""
-    arrival_s: float
+    arrival_s: Final[float]
     """Intended send time."""
-    deadline_s: float
+    deadline_s: Final[float]
     """Absolute; infinity where there is none."""
-    prompts: int = 1
+    prompts: Final[int]
     """K: number of prompts in the batch, which is the number of answers."""
-    prompt_tokens: int = 0
+    prompt_tokens: Final[int]
     """n_in (feature `tokens`), over all prompts."""
-    known_output_tokens: float | None = None
+    known_output_tokens: Final[float | None]
     """Output length a decider may use, over all answers, by the scenario's length knowledge: exact, max_tokens, or None
     (predict it)."""
-    up_bytes: int = 0
-    down_bytes: int = 0
-    tenant: str | None = None
+    up_bytes: Final[int]
+    down_bytes: Final[int]
+    tenant: Final[str | None]
     """On whose behalf it is asked; None: nobody said."""
+
+    def __init__(
+        self,
+        id: str,
+        model: str,
+        origin: str,
+        arrival_s: float,
+        deadline_s: float,
+        prompts: int = 1,
+        prompt_tokens: int = 0,
+        known_output_tokens: float | None = None,
+        up_bytes: int = 0,
+        down_bytes: int = 0,
+        tenant: str | None = None,
+    ) -> None:
+        self.id = id
+        self.model = model
+        self.origin = origin
+        self.arrival_s = arrival_s
+        self.deadline_s = deadline_s
+        self.prompts = prompts
+        self.prompt_tokens = prompt_tokens
+        self.known_output_tokens = known_output_tokens
+        self.up_bytes = up_bytes
+        self.down_bytes = down_bytes
+        self.tenant = tenant

@@ -3,50 +3,95 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from emulation.domain.cluster import Mode
+from emulation.domain.native import Native
 from emulation.domain.value import value
 
 ExecutorState = Literal["off", "pending", "starting", "ready", "draining", "away"]
 """Lifecycle of an executor. pending: wants resources that are not free yet; away: its node has left."""
 
 
-@value
-class ExecutorView:
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class ExecutorView(Native):
     """One executor as telemetry reports it. Nothing hidden: no true service time, no condition."""
 
-    id: str
-    node: str
-    models: tuple[str, ...]
-    state: ExecutorState
-    mode: Mode
-    queued: Mapping[str, int]
+    id: Final[str]
+    node: Final[str]
+    models: Final[tuple[str, ...]]
+    state: Final[ExecutorState]
+    mode: Final[Mode]
+    queued: Final[Mapping[str, int]]
     """Model to unfinished requests, the one in service included."""
-    backlog_prompts: Mapping[str, float]
+    backlog_prompts: Final[Mapping[str, float]]
     """Model to unfinished prompts (Q of MA eq. 15), the unfinished part of the one in service included."""
-    ready_in_s: float = 0.0
+    ready_in_s: Final[float]
     """Seconds until ready while starting or pending; 0 otherwise."""
-    busy: bool = False
+    busy: Final[bool]
+
+    def __init__(
+        self,
+        id: str,
+        node: str,
+        models: tuple[str, ...],
+        state: ExecutorState,
+        mode: Mode,
+        queued: Mapping[str, int],
+        backlog_prompts: Mapping[str, float],
+        ready_in_s: float = 0.0,
+        busy: bool = False,
+    ) -> None:
+        self.id = id
+        self.node = node
+        self.models = models
+        self.state = state
+        self.mode = mode
+        self.queued = queued
+        self.backlog_prompts = backlog_prompts
+        self.ready_in_s = ready_in_s
+        self.busy = busy
 
 
-@value
-class NodeView:
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class NodeView(Native):
     """One node as telemetry reports it."""
 
-    id: str
-    taken_at_s: float
-    available: bool
-    executors: tuple[ExecutorView, ...]
-    cores_busy: float
+    id: Final[str]
+    taken_at_s: Final[float]
+    available: Final[bool]
+    executors: Final[tuple[ExecutorView, ...]]
+    cores_busy: Final[float]
     """Cores of CPU executors that are busy."""
-    ram_used_gb: float
-    slices_used: int
-    hints: tuple[str, ...] = ()
+    ram_used_gb: Final[float]
+    slices_used: Final[int]
+    hints: Final[tuple[str, ...]]
     """Exposed event hints in force, for example `game` (E3's information contract)."""
-    role: Mapping[str, Mode] | None = None
+    role: Final[Mapping[str, Mode] | None]
     """Role the planner gave this node, if any."""
+
+    def __init__(
+        self,
+        id: str,
+        taken_at_s: float,
+        available: bool,
+        executors: tuple[ExecutorView, ...],
+        cores_busy: float,
+        ram_used_gb: float,
+        slices_used: int,
+        hints: tuple[str, ...] = (),
+        role: Mapping[str, Mode] | None = None,
+    ) -> None:
+        self.id = id
+        self.taken_at_s = taken_at_s
+        self.available = available
+        self.executors = executors
+        self.cores_busy = cores_busy
+        self.ram_used_gb = ram_used_gb
+        self.slices_used = slices_used
+        self.hints = hints
+        self.role = role
 
     @property
     def modes(self) -> dict[str, Mode]:

@@ -9,39 +9,52 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Literal
+from typing import Final, Literal
+
+from mypy_extensions import mypyc_attr
 
 from emulation.domain.events import LinkLoss
-from emulation.domain.value import value
+from emulation.domain.native import Native
 
 
-@value
-class RequestTruth:
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class RequestTruth(Native):
     """Hidden facts of one request, the same for every scheme and both worlds."""
 
-    output_tokens: int = 0
+    output_tokens: Final[int]
     """True n_out (feature `tokens`), over all answers to the request."""
-    noise: tuple[float, ...] = (1.0,)
+    noise: Final[tuple[float, ...]]
     """Multiplier of the service time, mean 1; one per prompt, and a single one for a request of one answer."""
-    input_tokens: int | None = None
+    input_tokens: Final[int | None]
     """True n_in, by the tokenizer of a real model; None: what the gateway counted, `Request.prompt_tokens`."""
 
-    @classmethod
-    def drawn(cls, output_tokens: int, noise: Iterable[float]) -> RequestTruth:
+    def __init__(
+        self,
+        output_tokens: int = 0,
+        noise: tuple[float, ...] = (1.0,),
+        input_tokens: int | None = None,
+    ) -> None:
+        self.output_tokens = output_tokens
+        self.noise = noise
+        self.input_tokens = input_tokens
+
+    @staticmethod
+    def drawn(output_tokens: int, noise: Iterable[float]) -> RequestTruth:
         """A length and the noise of every prompt, as somebody drew them."""
-        return cls(output_tokens, tuple(noise))
+        return RequestTruth(output_tokens, tuple(noise))
 
-    @classmethod
-    def measured(cls, output_tokens: int, prompts: int, input_tokens: int | None) -> RequestTruth:
+    @staticmethod
+    def measured(output_tokens: int, prompts: int, input_tokens: int | None) -> RequestTruth:
         """What came to light of a request that is to be computed again, exactly as long as its law says."""
-        return cls(output_tokens, (1.0,) * prompts, input_tokens)
+        return RequestTruth(output_tokens, (1.0,) * prompts, input_tokens)
 
-    @classmethod
-    def unknown(cls, prompts: int) -> RequestTruth:
+    @staticmethod
+    def unknown(prompts: int) -> RequestTruth:
         """Of work that really is computed: nobody knows its length or its time before it is over."""
-        return cls(noise=(1.0,) * prompts)
+        return RequestTruth(noise=(1.0,) * prompts)
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Hidden, piecewise-constant state of a node, or of one model on it."""
@@ -91,6 +104,7 @@ def lost(
     return in_force and fails(loss.rate, loss.seed, event, request_id, attempt, f"/{way}{number}")
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class WorldTruth:
     """Hidden constants of a run: how far the profile is from the truth."""

@@ -87,6 +87,7 @@ class Deciding:
         self._scenario, self._control, self._kernel = scenario, control, kernel
         self._nodes, self._ledger, self._fast_path = nodes, ledger, fast_path
         self._hearing, self._settle, self._wake = hearing, settle, wake
+        self._await_dispatch, self._lag_s = scenario.agents_await_dispatch, scenario.dispatch_lag_s
         self._out: dict[str, tuple[float, Decision]] = {}
         """Actor whose decision is still out to when it lands, and the decision; until then it is not asked again."""
         self._unheard: set[str] = set()
@@ -171,7 +172,7 @@ class Deciding:
         """Scheduler and deployment agents; after the planner where that looks too, if it is not too late."""
         if self._control.scheduler is not None:
             self._begin(SCHEDULER, look)
-        if self._scenario.agents_await_dispatch:
+        if self._await_dispatch:
             self._kernel.at(self._kernel.now_s, DISPATCHED, self._deployers, look)
         else:
             self._deployers(look)
@@ -186,7 +187,7 @@ class Deciding:
         if actor == SCHEDULER:
             self._hearing.look(self._schedule, look, f"look:{SCHEDULER}")
         else:
-            of, lag_s = (actor.removeprefix(DEPLOYER), look), self._scenario.dispatch_lag_s
+            of, lag_s = (actor.removeprefix(DEPLOYER), look), self._lag_s
             since_s = look.since_s - (lag_s if look.came_in else 0.0)
             self._hearing.look(self._deploy, of, f"look:{actor}", lag_s > 0, lag_s, since_s)
 

@@ -35,6 +35,10 @@ class Speed:
         """True seconds per feature while no condition is in force."""
         self._batching = {law: testbed.batching(node_id, *law) for law in self._theta}
         self._share_alone = [gpu.share(1) for gpu in self._spec.gpus]
+        self._share_of_gpu: dict[tuple[int, int], float] = {}
+        """GPU and how many are at work on it, to the share of each."""
+        self._share_of_cores: dict[int, float] = {}
+        """How many executors split the cores, to the share of each."""
         self._conditions: dict[int, tuple[str | None, Condition, str | None]] = {}
         self._in_force: dict[str, tuple[Condition, ...]] = {}
         self.stops = False
@@ -158,14 +162,24 @@ class Speed:
         """
         if executor.mode == "gpu":
             group = [e for e in executors if e.gpu == executor.gpu and e.working]
-            return group, self._spec.gpus[executor.gpu or 0].share(len(group))
+            return group, self._of_gpu(executor.gpu or 0, len(group))
         if executor.mode == "cpu":
             group = [e for e in executors if e.mode == "cpu" and e.working]
             return group, self._of_cores(executors)
         return [], 1.0
 
     def _of_cores(self, executors: Sequence[Executor]) -> float:
-        return self._cpu_law.share(self._spec.cores, on_cpu(executors))
+        number = on_cpu(executors)
+        share = self._share_of_cores.get(number)
+        if share is None:
+            share = self._share_of_cores[number] = self._cpu_law.share(self._spec.cores, number)
+        return share
+
+    def _of_gpu(self, gpu: int, busy: int) -> float:
+        share = self._share_of_gpu.get((gpu, busy))
+        if share is None:
+            share = self._share_of_gpu[gpu, busy] = self._spec.gpus[gpu].share(busy)
+        return share
 
     def _of(self, model: str) -> tuple[Condition, ...]:
         if model not in self._in_force:

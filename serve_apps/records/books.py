@@ -12,14 +12,10 @@ import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.measured import Measured
 from emulation.domain.records import RunFooter, RunHeader
 from emulation.domain.request import Request
 from emulation.domain.snapshot import Window
@@ -28,6 +24,7 @@ from emulation.recording import take_the_places
 from serve_apps.observe.actors import Decided
 from serve_apps.records.order import footer_of
 from serve_apps.records.progress import ProgressBook
+from serve_apps.records.rows import measured_of, request_of, row_of
 from serve_apps.records.segments import BEGIN, CARRIED, last_states, move_out, segment_folder
 from serve_apps.records.store import NEXT_JOURNAL, RunStore, Unwritten, journal_of, sizes_of
 
@@ -39,8 +36,6 @@ SEALED = "sealed"
 """Entry without arguments, a gateway's last word: it answers nobody of this run any more."""
 OWN = "recorder"
 """Source of what the recorder enters itself."""
-_REQUEST: TypeAdapter[Request] = TypeAdapter(Request)
-_MEASURED: TypeAdapter[Measured] = TypeAdapter(Measured)
 
 
 def unpacked(entries: bytes) -> list[Entry]:
@@ -183,7 +178,8 @@ class Books:
         for state in states:
             store.write(replace(state, t_s=begin_s))
         base = {
-            "numbers": self._numbers, "open": list(self.open.values()), "took_part": self.took_part,
+            "numbers": self._numbers, "took_part": self.took_part,
+            "open": [(source, row_of(r)) for source, r in self.open.values()],
             "t0_wall": self.t0_wall, "restarts": self.restarts, "segment": self.segment + 1,
             "earlier": self.earlier, "ending": self.ending, "sealing": self.sealing,
             "sealed": sorted(self._sealed),
@@ -223,16 +219,17 @@ class Books:
     # -- inside -------------------------------------------------------------------------------------------
 
     def _enter(self, source: str, last: int, fresh: Sequence[Entry]) -> None:
-        arrived: list[Request] = []
+        arrived: list[dict[str, Any]] = []
         ended: list[tuple[Any, ...]] = []
         note: dict[str, Any] = {"source": source, "last": last, "arrived": arrived, "ended": ended}
         for method, args in fresh:
             if method == "arrive":
                 self._arrive(source, args[0])
-                arrived.append(args[0])
+                arrived.append(row_of(args[0]))
             elif method == "end":
                 if self._end(*args):
-                    ended.append((args[0].id, *args[1:4]))
+                    outcome, t_s, *measured = args[1:4]
+                    ended.append((args[0].id, outcome, t_s, *[m and row_of(m) for m in measured]))
             elif method == SEALED:
                 self._sealed.add(source)
                 note[SEALED] = True
@@ -339,12 +336,5 @@ class Books:
             self._arrive(line["source"], request_of(row))
         for request_id, outcome, t_s, *measured in line["ended"]:
             _, request = self.open[request_id]
-            again = _MEASURED.validate_python(measured[0]) if measured and measured[0] else None
+            again = measured_of(measured[0]) if measured and measured[0] else None
             self._end(request, outcome, t_s, again)
-
-
-def request_of(row: Mapping[str, Any]) -> Request:
-    """The request of a row of the journal. Raises `ValidationError` for any other row."""
-    never = row["deadline_s"] is None  # so JSON says infinity
-    found = _REQUEST.validate_python({**row, "deadline_s": 0.0 if never else row["deadline_s"]})
-    return replace(found, deadline_s=inf) if never else found

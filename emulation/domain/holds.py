@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from emulation.domain.actions import RoutingDecision
+from mypy_extensions import mypyc_attr
+
+from emulation.domain.routing import RoutingDecision
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Holds:
     """The reasons for which requests are held, as far as they were told."""
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
+from mypy_extensions import mypyc_attr
+
 T = TypeVar("T")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class LastBegun(Generic[T]):
     """Follows the events of such a kind through one run, as they begin and end. Plain data; pickles."""
 

@@ -145,13 +145,15 @@ def test_what_is_compiled_adds_numbers_up_as_the_interpreter_does(file: Path) ->
 @pytest.mark.parametrize("file", hot_files(), ids=lambda f: str(f.relative_to(ROOT)))
 def test_what_is_compiled_and_pickled_can_be_read_back(file: Path) -> None:
     """A plain compiled class is made by calling `__init__` when it is read back, and a frozen one cannot be filled."""
-    if file.parent.name == "engine" or file.name in ("ledger.py", "scoring.py", "fixed_roles.py"):
+    if file.parent.name in ("engine", "workloads") or file.name in (
+        "ledger.py", "scoring.py", "fixed_roles.py", "native.py",
+    ):  # fmt: skip
         return  # nobody pickles these
     for found in classes(file):
         said = " ".join(ast.unparse(decorator) for decorator in found.decorator_list)
         bases = {ast.unparse(base) for base in found.bases}
         plain = "mypyc_attr" in said or "value" in said or "dataclass(slots" in said or "Native" in bases
-        assert plain or ast.unparse(found.bases[0] if found.bases else found) == "Protocol", found.name
+        assert plain or bases & {"Protocol", "NamedTuple"}, found.name
 
 
 def test_said_in_words() -> None:

@@ -1,4 +1,4 @@
-"""What `pyproject.toml` lists compiles, and compiled it does what the sources do. Builds for this checkout if need be."""
+"""What `pyproject.toml` lists compiles, and then does what the sources do. Builds for this checkout if need be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 from emulation.compiled import FOLDER, PURE, ROOT, digest
 from tests.emulation.test_compiled import SAME, run
 
-COMPILED = "emulation/test_native.py", "emulation/executor", "serve_apps/records", "controller/meta"
+COMPILED = (
+    "emulation/test_native.py", "emulation/executor", "serve_apps/records", "controller/meta", "controller/test_pools.py",
+)  # fmt: skip
 """Tests that make, pickle and write what is compiled."""
 
 

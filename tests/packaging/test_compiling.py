@@ -11,8 +11,9 @@ import pytest
 from emulation.compiled import FOLDER, PURE, ROOT, digest
 from tests.emulation.test_compiled import SAME, run
 
-COMPILED = (
-    "emulation/test_native.py", "emulation/executor", "serve_apps/records", "controller/meta", "controller/test_pools.py",
+FILES = (
+    "emulation/test_native.py", "emulation/executor", "serve_apps/records", "controller/meta",
+    "controller/test_pools.py",
 )  # fmt: skip
 """Tests that make, pickle and write what is compiled."""
 
@@ -30,4 +31,4 @@ def test_what_is_listed_compiles_writes_the_same_bytes_and_keeps_its_tests() -> 
         called(sys.executable, "setup.py", "-q", "compiled")
     assert run("import emulation.compiled as c; print(c.said())") == "compiled"
     assert run(SAME) == run(SAME, pure="1")
-    called(sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *(f"tests/{f}" for f in COMPILED))
+    called(sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *(f"tests/{f}" for f in FILES))

@@ -27,6 +27,10 @@ from emulation.domain.ports import Believed, Completion, MetaController, PerfKey
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
 
+UNHEARD_SLOWER = 2.0
+"""Times as slow as it was that a risky executor is taken to be until something was learned of it, where its avoidance
+has a bound. Ours; a hint does not say how much."""
+
 
 class SupervisedPath(Protocol):
     """A fast path, whatever is round it."""
@@ -159,10 +163,15 @@ class FastPath:
             self._learn(*each)
 
     def _bound_risk(self, pool: Pool, bound: float) -> None:
-        """Score risky executors like others where every other one would take `bound` times as long."""
+        """Score risky executors like others where every other one would take `bound` times as long.
+
+        Of one that nothing was learned of since it is risky, all that is predicted is of before: it counts as slower.
+        """
         elsewhere_s = min((float(pool.score[c]) for c in pool.open if c not in pool.at_risk), default=inf)
         for column in sorted(pool.at_risk):
             here_s = float(pool.score[column]) - AVOID_S - self.config.risk_penalty_s
+            if self.view.beliefs[pool.names[column]].unheard:
+                here_s += (UNHEARD_SLOWER - 1.0) * float(pool.wait[column] + pool.service[column])
             if inf > elsewhere_s > bound * here_s:
                 pool.rescore(column, here_s)
 
@@ -181,6 +190,7 @@ class FastPath:
             self.lengths.observe(request.model, said / request.prompts, each)
         if not self.perf.learns:
             return
+        belief.unheard = False
         key = PerfKey(belief.name, request.model, completion.measured.mode)
         self.perf.observe(key, x, service_s, completion.ended_s)
         if completion.measured.mode == belief.mode:
@@ -269,7 +279,7 @@ class FastPath:
             self.perf.regime(executor, risky)
             for pool, column in belief.places:
                 self.view.refresh_law(pool, column, PerfKey(executor, pool.model, belief.mode), self.perf)
-        belief.risky = risky
+        belief.risky = belief.unheard = risky
         self._rebias(belief)
 
     def relearned(self, executor: str, model: str) -> None:

@@ -71,6 +71,8 @@ class Belief:
     """Every pool it is in, with its column there."""
     backlog: Backlog = field(default_factory=Backlog)
     risky: bool = False
+    unheard: bool = False
+    """It is risky, and nothing that ended since tells how fast it is now."""
     masked: bool = False
 
     def tier_s(self) -> float:

@@ -312,14 +312,19 @@ def admitted(bound: float | None, count: int = 40) -> list[tuple[bool, float, fl
     """Requests piled up at one instant, sd0 risky: (whether it went to sd0, best score elsewhere, sd0's own)."""
     path = build_fast_path(devices(), params={"risk_bound": bound})
     path.set_risky("sd0", True)
+    return piled(path, count, 0.0)
+
+
+def piled(path: FastPath, count: int, now_s: float) -> list[tuple[bool, float, float]]:
+    """The same of requests at this instant, whatever sd0 is."""
     told = []
     for number in range(count):
-        decision = path.route(request("sdxl", number), 0.0)
+        decision = path.route(request("sdxl", number), now_s)
         pool = path.view.pools["sdxl"]
         times = dict(zip(pool.names, [pool.latency_s(c, 0, 0) for c in range(len(pool.names))], strict=True))
         elsewhere_s = min(s for name, s in times.items() if name != "sd0")
         told.append((decision.executor == "sd0", elsewhere_s, times["sd0"]))
-        path.dispatched(request("sdxl", number), decision, 0.0)
+        path.dispatched(request("sdxl", number), decision, now_s)
     return told
 
 
@@ -336,6 +341,21 @@ def test_a_bounded_gate_lets_a_request_in_only_where_every_other_executor_takes_
     assert any(there for there, _, _ in told)
     for there, elsewhere_s, here_s in told:
         assert elsewhere_s > bound * here_s or not there
+
+
+@pytest.mark.parametrize(("heard", "least"), [(True, 1.5), (False, 3.0)])
+def test_a_bounded_gate_takes_a_risky_executor_to_be_twice_as_slow_until_something_was_learned_of_it(
+    heard: bool, least: float
+) -> None:
+    path = build_fast_path(devices(), params={"risk_bound": 1.5})
+    path.set_risky("sd0", True)
+    if heard:
+        one = request("sdxl", 10**6)
+        send(path, one, "sd0", 0.0)
+        end(path, one, "sd0", 2.0, 2.0)
+    told = piled(path, 40, 2.0)
+    first = next(elsewhere_s / here_s for there, elsewhere_s, here_s in told if there)
+    assert least < first < 1.5 * least
 
 
 def test_a_bounded_gate_opens_no_mask_of_the_guide_and_no_executor_that_is_off() -> None:

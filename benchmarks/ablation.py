@@ -1,7 +1,8 @@
-"""`fused` with one part taken away or changed, as schemes: `edgebed matrix benchmarks/ablation.yaml` compares them.
+"""`fused` with one part taken away, added or changed: `edgebed matrix benchmarks/ablation.yaml` compares them.
 
 Parts of E3's meta-controller (risk gate, revert) are taken from `e3` itself in `edgebed reproduce e3`.
-A case is remembered at the end of an epoch, so the case memory can matter from a planner's second decision on.
+A case is remembered at the end of an epoch, so the case memory can matter from a planner's second decision on. Limits
+cannot matter where epochs are shorter than the deadline, as they are there: `benchmarks/admission.py` has those.
 
 Name them by their paths, `benchmarks.ablation:NO_META`: a planner emulates in a process of its own, which looks the
 scheme up by the name it has there.
@@ -44,5 +45,5 @@ AT_THE_MEDIAN = _fused(
 )
 NO_LIMITS = _fused("without-planner-s-limits", planner_params=_with(_FUSED.planner_params, limits=None))
 NO_PLANNER = _fused("without-planner", planner=None, scheduler=None, deployer="full", planner_params={})
-NO_MEMORY = _fused("without-case-memory", planner_params=_with(_FUSED.planner_params, memory={"size": 0}))
+WITH_MEMORY = _fused("with-case-memory", planner_params=_with(_FUSED.planner_params, memory=None))
 SHORT_LIST = _fused("with-what-if-short-list", planner_params=_with(_FUSED.planner_params, shortlist=6))

@@ -153,10 +153,10 @@ def said(scheme: str) -> str:
     return scheme.rpartition(":")[2].lower().replace("_", " ") if ":" in scheme else scheme
 
 
-def over_seeds(rows: Rows, name: str, scheme: str, figure: str) -> list[float]:
-    """One figure of a scheme in a world, seed by seed."""
+def over_seeds(rows: Rows, name: str, scheme: str, figure: str) -> dict[int, float]:
+    """Seed to one figure of a scheme in a world."""
     found = sorted((seed, row) for (w, s, seed), row in rows.items() if (w, s) == (name, scheme))
-    return [row[figure] for _, row in found if figure in row]
+    return {seed: row[figure] for seed, row in found if figure in row}
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
@@ -174,17 +174,22 @@ def shown(found: Interval | None) -> str:
     return f"{found.mean:.{digits}f} ± {half:.{digits}f}"
 
 
+def more(own: Mapping[int, float], base: Mapping[int, float]) -> list[float]:
+    """How much more than the base on the same requests, percent, for every seed that both have."""
+    return [100 * (own[seed] / base[seed] - 1) for seed in sorted(own.keys() & base.keys())]
+
+
 def figures_of(rows: Rows, name: str, schemes: Sequence[str], figures: Sequence[str]) -> str:
     """A row for each scheme of one world, with what its latency is below RF's."""
     floor = over_seeds(rows, name, "RF", figures[0])
     lines = []
     for scheme in schemes:
         of = [over_seeds(rows, name, scheme, figure) for figure in figures]
-        less = [100 * (own / rf - 1) for own, rf in zip(of[0], floor, strict=False)]
-        lines.append(
-            [said(scheme), *(shown(mean_interval(values)) for values in of), shown(mean_interval(less))]
-        )
-    return table([name, *figures, "latency less RF's, %"], lines)
+        told = [shown(mean_interval(list(values.values()))) for values in of]
+        if not of[0]:
+            continue
+        lines.append([said(scheme), str(len(of[0])), *told, shown(mean_interval(more(of[0], floor)))])
+    return table([name, "seeds", *figures, "latency over RF's, %"], lines)
 
 
 def pairs_of(rows: Rows, names: Sequence[str], base: str, schemes: Sequence[str]) -> str:
@@ -193,14 +198,15 @@ def pairs_of(rows: Rows, names: Sequence[str], base: str, schemes: Sequence[str]
     lines = []
     for name in names:
         least = over_seeds(rows, name, base, figure)
-        line = [name, shown(mean_interval(least))]
+        if not least:
+            continue
+        line = [name, str(len(least)), shown(mean_interval(list(least.values())))]
         for scheme in schemes:
-            own = over_seeds(rows, name, scheme, figure)
-            more = [100 * (a / b - 1) for a, b in zip(own, least, strict=True)]
-            worse = sum(value > 0.005 for value in more)
-            line.append(f"{shown(mean_interval(more))} (worse in {worse} of {len(more)})")
+            pairs = more(over_seeds(rows, name, scheme, figure), least)
+            worse = sum(value > 0.005 for value in pairs)
+            line.append(f"{shown(mean_interval(pairs))} (worse in {worse} of {len(pairs)})" if pairs else "–")
         lines.append(line)
-    return table(["world", f"{said(base)}, s", *(f"{said(scheme)}, %" for scheme in schemes)], lines)
+    return table(["world", "seeds", f"{said(base)}, s", *(f"{said(scheme)}, %" for scheme in schemes)], lines)
 
 
 FIGURES = (
@@ -223,12 +229,21 @@ def truth_told(rows: Rows) -> str:
 def light_told(rows: Rows) -> str:
     """Refused requests of all seeds together, and latencies in pairs."""
     names, (with_it, without) = PARTS["light"]
-    refused = [
-        [name, f"{sum(over_seeds(rows, name, with_it, 'refused')):.0f}",
-         shown(mean_interval(over_seeds(rows, name, without, "success ratio")))]
-        for name in names
-    ]  # fmt: skip
-    first = table(["world", "refused, all seeds", "success without admission"], refused)
+    lines = []
+    for name in names:
+        refused, success = (
+            over_seeds(rows, name, with_it, "refused"),
+            over_seeds(rows, name, without, "success ratio"),
+        )
+        lines.append(
+            [
+                name,
+                str(len(refused)),
+                f"{sum(refused.values()):.0f}",
+                shown(mean_interval([*success.values()])),
+            ]
+        )
+    first = table(["world", "seeds", "refused in all of them", "success without admission"], lines)
     return f"{first}\n\n{pairs_of(rows, names, without, [with_it])}"
 
 
@@ -249,20 +264,19 @@ TOLD: Mapping[str, tuple[str, Callable[[Rows], str]]] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and write the result."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.admission", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="how many; 0: tables of what there is")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     asked: Any = parser.parse_args(arguments)
     seeds = range(asked.seeds)
     jobs = [(w, s, n) for part in asked.only for w in PARTS[part][0] for s in PARTS[part][1] for n in seeds]
     rows = ran(jobs, runs_folder() / "admission" / "rows.jsonl")
-    told = [f"## {title}\n\n{tell(rows)}" for part, (title, tell) in TOLD.items() if part in asked.only]
+    told = "\n\n".join(f"## {title}\n\n{tell(rows)}" for title, tell in TOLD.values())
     head = (
-        f"# Predictive admission\n\nSeeds 0 to {asked.seeds - 1} in virtual time, the same requests for every scheme; "
-        "mean ± half its 95% interval over the seeds. Made by `python -m benchmarks.admission`."
+        "# Predictive admission\n\nIn virtual time, the same requests for every scheme; mean ± half its 95% interval "
+        "over seeds. Made by `python -m benchmarks.admission`; a row with fewer than twelve seeds is unfinished."
     )
-    if set(asked.only) == set(PARTS):
-        write_whole(RESULT, ("\n\n".join([head, *told]) + "\n").encode())
-    print("\n\n".join(told))
+    write_whole(RESULT, f"{head}\n\n{told}\n".encode())
+    print(told)
 
 
 if __name__ == "__main__":

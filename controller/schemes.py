@@ -114,7 +114,7 @@ _ROWS = (
         "fused", "ours", "e3 within the roles of MA's planner, which also sets what is refused as too late",
         "explore_risk", "bayes", "agent", "weights", "search", RULES, "e3",
         router_params={"courtesy": 2.0}, fast_path_params={"in_time": 0.9, "risk_bound": 1.5},
-        planner_params={"limits": {}, "shortlist": 0}, plans_itself=True,
+        planner_params={"limits": {}, "shortlist": 0, "memory": {"size": 0}}, plans_itself=True,
     ),
 )  # fmt: skip
 

@@ -187,10 +187,10 @@ def no_planner(whole: Seen, row: Seen) -> None:
     assert not row.decisions("scheduler")
 
 
-def no_memory(whole: Seen, row: Seen) -> None:
-    assert whole.cases
+def with_memory(whole: Seen, row: Seen) -> None:
+    assert not whole.cases
     assert len(row.policies) == len(whole.policies)
-    assert not row.cases
+    assert row.cases
 
 
 def short_list(whole: Seen, row: Seen) -> None:
@@ -207,7 +207,7 @@ SAYS: Mapping[str, Callable[[Seen, Seen], None]] = {
     "AT_THE_MEDIAN": at_the_median,
     "NO_LIMITS": no_limits,
     "NO_PLANNER": no_planner,
-    "NO_MEMORY": no_memory,
+    "WITH_MEMORY": with_memory,
     "SHORT_LIST": short_list,
 }
 

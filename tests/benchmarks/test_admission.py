@@ -18,7 +18,7 @@ def rows(scheme: str, values: list[float]) -> dict[admission.Job, admission.Row]
 def test_pairs_are_relative_to_the_same_seed_and_count_who_is_worse() -> None:
     made = {**rows("e3", [1.0, 2.0, 4.0]), **rows("fused", [1.1, 2.0, 3.6])}
     line = admission.pairs_of(made, ["w"], "e3", ["fused"]).splitlines()[-1]
-    assert line == "| w | 2.333 ± 3.795 | 0.000 ± 24.841 (worse in 1 of 3) |"
+    assert line == "| w | 3 | 2.333 ± 3.795 | 0.000 ± 24.841 (worse in 1 of 3) |"
 
 
 def test_a_world_that_light_load_names_asks_for_less() -> None:

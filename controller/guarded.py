@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 from emulation.domain.actions import Choice
-from emulation.domain.mistakes import STRANGE, one_line, told_of
+from emulation.domain.mistakes import STRANGE_IN_A_RUN, one_line, told_of
 from emulation.domain.ports import Decider
 
 
@@ -54,5 +54,5 @@ class GuardedDecider(Decider[Any]):
     def _tell(self, what: str, told: Any) -> None:
         try:
             getattr(self.inner, what)(told)
-        except STRANGE as error:
+        except STRANGE_IN_A_RUN as error:
             self._failed = f"{what} raised {told_of(error)}"

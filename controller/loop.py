@@ -22,7 +22,7 @@ from controller.approval import NOT_BEGUN, ApprovalConfig, Verdict, as_data, sto
 from emulation.domain.actions import Choice, CommandT, Decision, MacroPolicy
 from emulation.domain.cluster import Mode, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
-from emulation.domain.mistakes import STRANGE, told_of
+from emulation.domain.mistakes import STRANGE_IN_A_RUN, told_of
 from emulation.domain.plain import command_data
 from emulation.domain.ports import Decider
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
@@ -215,7 +215,7 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
             violations = self._check(choice.command)
         except (ReasonerError, NoAnswer):
             raise
-        except STRANGE as error:  # the one place: a decider's fault must never stop the run
+        except STRANGE_IN_A_RUN as error:  # the one place: a decider's fault must never stop the run
             raise NoAnswer([f"{self.actor} raised {told_of(error)}"]) from error
         if violations:
             raise NoAnswer(violations, choice.thinking_s, choice.exchanges)

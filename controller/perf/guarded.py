@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from controller.perf.prior import Prior
 from emulation.domain.cluster import TestbedConfig
-from emulation.domain.mistakes import STRANGE, told_of
+from emulation.domain.mistakes import STRANGE_IN_A_RUN, told_of
 from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
 
 SaidT = TypeVar("SaidT")
@@ -66,7 +66,7 @@ class GuardedModel(PerformanceModel):
             return plain
         try:
             return ask()
-        except STRANGE as error:  # a model that fails must never stop the run
+        except STRANGE_IN_A_RUN as error:  # a model that fails must never stop the run
             name = type(self.inner).__name__
             said = str(error) if isinstance(error, _WrongAnswer) else f"raised {told_of(error)}"
             self.fault = f"performance model {name} {said}"[:200]

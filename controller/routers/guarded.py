@@ -10,7 +10,7 @@ from controller.loop import INVALID
 from controller.perf.guarded import GuardedModel
 from controller.routers.router import ALL_AWAY, NO_HOST, Pick, Router
 from controller.scoring import AWAY_S
-from emulation.domain.mistakes import STRANGE, one_line, told_of
+from emulation.domain.mistakes import STRANGE_IN_A_RUN, one_line, told_of
 from emulation.domain.ports import PerformanceModel
 from emulation.domain.request import Request
 
@@ -47,7 +47,7 @@ class Guarded(Router):
         if not wrong:
             try:
                 pick = _checked(self.inner.choose(request, pool, view), pool)
-            except STRANGE as error:  # a router that fails must never stop the run
+            except STRANGE_IN_A_RUN as error:  # a router that fails must never stop the run
                 wrong = self._said(error)
             else:
                 _mend_scores(pool)
@@ -64,13 +64,13 @@ class Guarded(Router):
             return
         try:
             self.inner.dispatched(request, pool, column)
-        except STRANGE as error:
+        except STRANGE_IN_A_RUN as error:
             self._out = f"{self._said(error)} in dispatched"
 
     def _number(self, name: str, default: int) -> int:
         try:
             return index(getattr(self.inner, name))
-        except STRANGE:
+        except STRANGE_IN_A_RUN:
             return default
 
     def _said(self, error: BaseException) -> str:

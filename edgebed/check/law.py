@@ -63,33 +63,49 @@ class _Overdue(BaseException):
 
 
 @contextmanager
-def _within(most_s: float) -> Iterator[None]:
-    """Raise `_Overdue` in what takes longer, in seconds of a processor; nothing where signals do not reach."""
+def _within(most_s: float) -> Iterator[list[int]]:
+    """Raise `_Overdue` in what takes longer, in seconds of a processor; gives what was heard of Ctrl-C. Nothing where
+    signals do not reach, or where somebody else has set what a Ctrl-C does."""
+    heard: list[int] = []
+
+    def struck(number: int, _: FrameType | None) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
 
     def over(_: int, frame: FrameType | None) -> None:
         raise _Overdue(f"it takes longer than {most_s:g} s of a processor{place_of(frame)}")
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield heard
         return
-    before = signal.signal(signal.SIGVTALRM, over)
+    before, ctrl_c = signal.signal(signal.SIGVTALRM, over), signal.getsignal(signal.SIGINT)
+    if ctrl_c is signal.default_int_handler:
+        signal.signal(signal.SIGINT, struck)
     signal.setitimer(signal.ITIMER_VIRTUAL, most_s)
     try:
-        yield
+        yield heard
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
         signal.signal(signal.SIGVTALRM, before)
+        signal.signal(signal.SIGINT, ctrl_c)
+    if heard:  # and some guard took it for an answer
+        raise KeyboardInterrupt
 
 
 def broken_by(law: Law[SubjectT], subjects: Sequence[SubjectT], most_s: float = MOST_S) -> str:
     """What the first subject was seen to do that breaks a law; empty: it holds for all of them."""
     for subject in subjects:
+        heard: list[int] = []
         try:
-            with _within(most_s):
+            with _within(most_s) as heard:
                 law.look(subject)
         except (Broken, _Overdue) as seen:
             return one_line(str(seen), _MOST_SEEN)
         except STRANGE as error:  # a subject may raise anything
+            return f"it raised {told_of(error, _MOST_SEEN)}"
+        except KeyboardInterrupt as error:
+            if heard or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+                raise
             return f"it raised {told_of(error, _MOST_SEEN)}"
     return ""
 

@@ -9,6 +9,8 @@ _MOST_NAMES = 60
 """Names that a message lists."""
 STRANGE = (Exception, SystemExit)
 """What code of another package may raise where we call it: it ends no command by leaving either. A Ctrl-C does."""
+STRANGE_IN_A_RUN = (*STRANGE, KeyboardInterrupt)
+"""The same while something runs, where a Ctrl-C is heard between two events and raised by nobody but that code."""
 
 
 class Mistake(Exception):

@@ -32,6 +32,13 @@ class Leaving(Careful):
         sys.exit("no more")
 
 
+class Interrupting(Careful):
+    """Does as if somebody had pressed Ctrl-C."""
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Pick:
+        raise KeyboardInterrupt
+
+
 class LeavingLate(Careful):
     def dispatched(self, request: Request, pool: Pool, column: int) -> None:
         sys.exit(3)
@@ -178,6 +185,7 @@ LEAVING, LATE, AT_ONCE, SPEECHLESS, WORDY, GARBLED, EVASIVE, TALKING = (
         "Talking",
     )
 )
+INTERRUPTING = _row(f"{HERE}:Interrupting")
 SEALED = _row(f"{HERE}:Sealed")
 UNSORTED = _row(f"{HERE}:Unsorted")
 CHECKING = _row(f"{HERE}:Checking")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -139,3 +142,21 @@ def test_one_that_never_answers_is_told_where_it_is() -> None:
     law: Law[object] = Law("answers", lambda _: router.choose(None, None, None))  # type: ignore[arg-type,func-returns-value]
     seen = broken_by(law, [None], most_s=0.1)
     assert seen.startswith("it takes longer than 0.1 s of a processor (badlab.py, line")
+
+
+def test_a_ctrl_c_ends_a_look_and_one_that_a_class_raises_does_not() -> None:
+    def raises(_: object) -> None:
+        raise KeyboardInterrupt
+
+    def swallows(_: object) -> None:
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert broken_by(Law("answers", raises), [None]) == "it raised KeyboardInterrupt"
+        with pytest.raises(KeyboardInterrupt):
+            broken_by(Law("answers", swallows), [None])
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)

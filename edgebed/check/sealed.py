@@ -64,7 +64,7 @@ def clock_reads(run: Callable[[], object], files: bool = False) -> list[str]:
     def look(frame: FrameType, event: str, called: Any) -> None:
         if event == "c_call" and not frame.f_code.co_filename.startswith("<frozen"):
             name = _forbidden(called)
-            if name and not (files and name in _OF_FILES):
+            if name and not (name in _OF_FILES and (files or _is_shown(frame))):
                 seen[f"it calls {name}{place_of(frame)}"] = None
         elif event == "call" and frame.f_code is _ENVIRON and not files:
             seen[f"it reads os.environ{place_of(frame)}"] = None
@@ -79,6 +79,15 @@ def clock_reads(run: Callable[[], object], files: bool = False) -> list[str]:
         if collects:
             gc.enable()
     return list(seen)
+
+
+def _is_shown(frame: FrameType | None) -> bool:
+    """Whether Python itself is at work to show a warning, or a line of source with one."""
+    while frame is not None:
+        if frame.f_globals.get("__name__") in ("linecache", "warnings"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _forbidden(called: Any) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import linecache
 import os
 import signal
 import time
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,6 +71,7 @@ def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
         ("badlab:Altering", "changes nothing by being asked", "choose changed the request"),
         ("badlab:Masking", "changes nothing by being asked", "choose changed what the view knows"),
         ("badlab:UNSORTED", "decides alike in another process", "it depends on the order of a set"),
+        ("badlab:Interrupting", "answers with a column of the pool and a reason", "raised KeyboardInterrupt"),
         ("Lax", "refuses unknown parameters", "Config takes no_such_parameter"),
         ("NEGATIVE", "keeps coefficients, uncertainty and predictions in their ranges", "coefficients (-"),
         ("Growing", "keeps what it learns of one executor apart from others", "changed the law of llm1"),
@@ -160,3 +163,9 @@ def test_a_ctrl_c_ends_a_look_and_one_that_a_class_raises_does_not() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_line_that_python_shows_with_a_warning_is_read_by_nobody_else() -> None:
+    linecache.clearcache()
+    assert clock_reads(lambda: warnings.formatwarning("careful", UserWarning, __file__, 3)) == []
+    assert clock_reads(lambda: Path(__file__).stat()) != []

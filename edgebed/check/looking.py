@@ -171,7 +171,13 @@ def _refuses_unknown_parameters(kind: Any) -> None:
 
 
 def _has_defaults(kind: Any) -> None:
-    kind.Config()
+    try:
+        kind.Config()
+    except ValidationError as error:
+        names = ", ".join(dict.fromkeys(str(each["loc"][0]) for each in error.errors() if each["loc"]))
+        require(
+            False, f"Config cannot be made without {names or 'arguments'}; give what is missing a default"
+        )
 
 
 def _imports_no_truth(kind: Any) -> None:

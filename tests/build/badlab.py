@@ -100,6 +100,12 @@ class Talking(Careful):
         return super().choose(request, pool, view)
 
 
+class Demanding(Careful):
+    class Config(Strict):
+        weight: float
+        other: int = 1
+
+
 class Checking(Careful):
     class Config(Strict):
         weight: float = 1.0

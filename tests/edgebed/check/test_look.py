@@ -72,6 +72,7 @@ def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
         ("badlab:Masking", "changes nothing by being asked", "choose changed what the view knows"),
         ("badlab:UNSORTED", "decides alike in another process", "it depends on the order of a set"),
         ("badlab:Interrupting", "answers with a column of the pool and a reason", "raised KeyboardInterrupt"),
+        ("badlab:Demanding", "has a default for every parameter", "cannot be made without weight; give"),
         ("Lax", "refuses unknown parameters", "Config takes no_such_parameter"),
         ("NEGATIVE", "keeps coefficients, uncertainty and predictions in their ranges", "coefficients (-"),
         ("Growing", "keeps what it learns of one executor apart from others", "changed the law of llm1"),

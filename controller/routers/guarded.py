@@ -10,7 +10,7 @@ from controller.loop import INVALID
 from controller.perf.guarded import GuardedModel
 from controller.routers.router import ALL_AWAY, NO_HOST, Pick, Router
 from controller.scoring import AWAY_S
-from emulation.domain.mistakes import STRANGE_IN_A_RUN, one_line, told_of
+from emulation.domain.mistakes import STRANGE_IN_A_RUN, one_line, told_of, told_value
 from emulation.domain.ports import PerformanceModel
 from emulation.domain.request import Request
 
@@ -89,18 +89,18 @@ class _WrongPick(Exception):
 
 def _checked(picked: Any, pool: Pool) -> Pick:
     if not (isinstance(picked, tuple) and len(picked) == 2):
-        raise _WrongPick(f"returned {_short(picked)}, not a column and a reason")
+        raise _WrongPick(f"returned {told_value(picked)}, not a column and a reason")
     column, reason = picked
     try:
         column = index(column)
     except TypeError:
-        raise _WrongPick(f"returned {_short(column)} as a column, not a whole number") from None
+        raise _WrongPick(f"returned {told_value(column)} as a column, not a whole number") from None
     if not NO_HOST <= column < len(pool.names):
         raise _WrongPick(f"returned column {column} of a pool of {len(pool.names)}")
     if column >= 0 and pool.tier[column] == AWAY_S:
         raise _WrongPick(f"picked {pool.names[column]}, whose node is away")
     if not isinstance(reason, str) or not reason:
-        raise _WrongPick(f"gave {_short(reason)} as its reason, not a word")
+        raise _WrongPick(f"gave {told_value(reason)} as its reason, not a word")
     return column, one_line(reason)
 
 
@@ -109,7 +109,3 @@ def _mend_scores(pool: Pool) -> None:
     for column in range(len(pool.names)):
         if pool.score[column] != pool.score[column]:
             pool.rescore(column, pool.wait[column] + pool.service[column] + pool.tier[column])
-
-
-def _short(value: Any) -> str:
-    return one_line(repr(value), 60)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 _MOST_NAMES = 60
 """Names that a message lists."""
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""Where in memory something is: another place in each process."""
 STRANGE = (Exception, SystemExit)
 """What code of another package may raise where we call it: it ends no command by leaving either. A Ctrl-C does."""
 STRANGE_IN_A_RUN = (*STRANGE, KeyboardInterrupt)
@@ -35,7 +38,13 @@ def told_of(error: BaseException, most: int = 200) -> str:
         text = str(error)
     except STRANGE:
         text = "cannot say what it is"
+    text = _ADDRESS.sub("", text)
     return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__, most)
+
+
+def told_value(value: object, most: int = 60) -> str:
+    """A value of another package's in one line, the same in every process. Raises what its `repr` raises."""
+    return one_line(_ADDRESS.sub("", repr(value)), most)
 
 
 def one_line(text: str, most: int = 200) -> str:

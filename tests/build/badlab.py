@@ -32,6 +32,13 @@ class Leaving(Careful):
         sys.exit("no more")
 
 
+class Lazy(Careful):
+    """Gives something that would give an answer."""
+
+    def choose(self, request: Request, pool: Pool, view: FastView) -> Any:
+        yield 0, "later"
+
+
 class Interrupting(Careful):
     """Does as if somebody had pressed Ctrl-C."""
 
@@ -192,6 +199,7 @@ LEAVING, LATE, AT_ONCE, SPEECHLESS, WORDY, GARBLED, EVASIVE, TALKING = (
     )
 )
 INTERRUPTING = _row(f"{HERE}:Interrupting")
+LAZY = _row(f"{HERE}:Lazy")
 SEALED = _row(f"{HERE}:Sealed")
 UNSORTED = _row(f"{HERE}:Unsorted")
 CHECKING = _row(f"{HERE}:Checking")

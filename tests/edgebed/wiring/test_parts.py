@@ -237,6 +237,10 @@ def test_only_what_has_a_name_decides_in_the_shadow_and_nothing_that_needs_a_sch
         ("LEAVING", "router Leaving raised SystemExit: no more: lowest score instead"),
         ("LATE", "router LeavingLate raised SystemExit: 3 in dispatched"),
         ("INTERRUPTING", "router Interrupting raised KeyboardInterrupt: lowest score instead"),
+        (
+            "LAZY",
+            "router Lazy returned <generator object Lazy.choose>, not a column and a reason: lowest score",
+        ),
         ("SPEECHLESS", "router Speechless raised Wordless: cannot say what it is: lowest"),
         ("WORDY", r"router Wordy raised ValueError: first line second line \\x1b\[31m\\ud800: lowest"),
         ("MODEL", "performance model LeavingModel raised SystemExit: 1: the profile instead"),

@@ -101,11 +101,11 @@ def take_up_edits() -> None:
 
     Not while something runs: all runs of a comparison are of one version. What is imported keeps what it is.
     """
-    changed = {name for name, stamp in _STAMPS.items() if name in sys.modules and _stamp(name) != stamp}
+    changed = {name for name, stamp in _STAMPS.items() if _stamp(name) not in (None, stamp)}
     tops = {name.partition(".")[0] for name in changed}
     for name in [n for n in sys.modules if n.partition(".")[0] in tops]:
         if name in changed:  # what was compiled counts as new for as long as a second
-            Path(cache_from_source(str(sys.modules[name].__file__))).unlink(missing_ok=True)
+            Path(cache_from_source(str(_file(name)))).unlink(missing_ok=True)
         del sys.modules[name]
         _STAMPS.pop(name, None)
 
@@ -116,21 +116,25 @@ def _note_stamps(module: str) -> None:
     if top in _OURS:
         return
     for name in [n for n in sys.modules if n.partition(".")[0] == top and n not in _STAMPS]:
-        if (stamp := _stamp(name)) is not None:
+        file, stamp = _file(name), _stamp(name)
+        if file is not None and stamp is not None and file.is_relative_to(Path.cwd()):
             _STAMPS[name] = stamp
 
 
 def _stamp(name: str) -> tuple[int, int] | None:
-    """When the file of a module that is loaded was written, in ns, and its size; None if it is not below here."""
-    file = getattr(sys.modules[name], "__file__", None)
+    """When the file of a module was written, in ns, and its size; None if it is not loaded, or has no file any more."""
+    file = _file(name)
     try:
-        path = Path(file or "").resolve()
-        if not path.is_relative_to(Path.cwd()) or path.suffix != ".py":
-            return None
-        found = path.stat()
+        found = None if file is None else file.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return None if found is None else (found.st_mtime_ns, found.st_size)
+
+
+def _file(name: str) -> Path | None:
+    """The source that a module was loaded from; None if it is not loaded, or from something else."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return Path(file).resolve() if file is not None and file.endswith(".py") else None
 
 
 def _of_path(name: str, noun: str) -> Any:

@@ -46,6 +46,9 @@ def test_what_is_edited_is_taken_up_by_the_next_call(tmp_path: Path, monkeypatch
         kept = sys.modules["editedlab.own"]
         take_up_edits()
         assert sys.modules["editedlab.own"] is kept, "nothing changed"
+        monkeypatch.chdir("/")
+        take_up_edits()
+        assert sys.modules["editedlab.own"] is kept, "nothing changed, but where one is"
     finally:
         for name in [n for n in sys.modules if n.startswith("editedlab")]:
             del sys.modules[name]

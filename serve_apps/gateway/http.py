@@ -76,8 +76,14 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._begun = False
+        self._one_by_one = asyncio.Lock()
+        """Events of a stream, and what is said while there are none."""
+        self._said_s = 0.0
+        """When the last of them was sent, by the loop's clock."""
         self.also: Headers = ()
         """Headers of its answer beside its own, whatever it is."""
+        self._named: dict[bytes, bytes] = {key: bytes(value) for key, value in reversed(scope["headers"])}
+        """Each header's first value."""
         self.request_id = answer_id(self._raw(b"x-request-id"))
         """The client's name for its request, or ours; in the headers of every answer."""
         self.trace = trace_of([bytes(value) for key, value in scope["headers"] if key == HEADER])
@@ -142,21 +148,29 @@ class Exchange:
                 return b"".join(chunks)
 
     def _raw(self, name: bytes) -> bytes | None:
-        return next((bytes(value) for key, value in self.scope["headers"] if key == name), None)
+        return self._named.get(name)
 
     async def unless_left(self, serving: Awaitable[T]) -> T:
         """What the work brings. If the client leaves first, the work is cancelled and `ClientLeft` raised."""
-        work = asyncio.ensure_future(serving)
+        here, left = asyncio.current_task(), False
+        assert here is not None, "somebody serves it"
+
+        def leave(_: asyncio.Future[None]) -> None:
+            nonlocal left
+            left = True
+            here.cancel()
+
         gone = asyncio.ensure_future(self._gone())
+        gone.add_done_callback(leave)
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                raise ClientLeft
-            return work.result()
+            return await serving
+        except asyncio.CancelledError:
+            if not left or here.uncancel():  # somebody else wants it to end
+                raise
+            raise ClientLeft from None
         finally:
+            gone.remove_done_callback(leave)
             gone.cancel()
-            work.cancel()
-            await asyncio.wait((work,))  # nobody may wait for what is not over
 
     async def _gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -177,26 +191,32 @@ class Exchange:
         After `silence_s` wall seconds (None: `SILENCE_S`) without a chunk a comment is sent, which clients skip: nobody
         on the way takes the connection for dead.
         """
-        limit_s = SILENCE_S if silence_s is None else silence_s
-        while True:
-            coming = asyncio.ensure_future(anext(chunks, None))
-            try:
-                while not (await asyncio.wait((coming,), timeout=limit_s))[0]:
-                    await self._event(STILL_HERE)
-            finally:
-                if not coming.done():
-                    coming.cancel()
-                    await asyncio.wait((coming,))
-            chunk = coming.result()
-            if chunk is None:
-                break
-            await self._event(chunk)
+        beating = asyncio.ensure_future(self._beat(SILENCE_S if silence_s is None else silence_s))
+        try:
+            async for chunk in chunks:
+                await self._event(chunk)
+                await asyncio.sleep(0)  # others have their turn, also if the chunks never wait for anything
+        finally:
+            beating.cancel()
+            await asyncio.wait((beating,))  # what it has begun to send is whole
         await self._send({"type": "http.response.body", "body": b""})
 
+    async def _beat(self, limit_s: float) -> None:
+        """Say that a stream goes on whenever it has said nothing for so long."""
+        loop = asyncio.get_running_loop()
+        self._said_s = loop.time()
+        while True:
+            await asyncio.sleep(self._said_s + limit_s - loop.time())
+            if loop.time() >= self._said_s + limit_s:
+                await self._event(STILL_HERE)
+
     async def _event(self, chunk: bytes) -> None:
-        if not self._begun:
-            await self._begin(200, (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache"))
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        async with self._one_by_one:
+            if not self._begun:
+                kind = (b"content-type", b"text/event-stream")
+                await self._begin(200, kind, (b"cache-control", b"no-cache"))
+            await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self._said_s = asyncio.get_running_loop().time()
 
     async def fail(self, error: HttpError) -> None:
         """The error as the answer, or as the last event of a stream that has begun."""
@@ -206,10 +226,10 @@ class Exchange:
             await self.json(error.body(), error.status, error.headers)
 
     async def _begin(self, status: int, *headers: tuple[bytes, bytes]) -> None:
-        self._begun = True
         named = [*headers, *self.also, (b"x-request-id", self.request_id), (HEADER, self.trace.header())]
         start = {"type": "http.response.start", "status": status, "headers": named}
         await self._send(start)
+        self._begun = True
 
 
 Handler = Callable[[Exchange], Awaitable[None]]

@@ -17,7 +17,14 @@ from serve_apps.gateway.dry import is_dry, shadow_of, would_be_decided
 from serve_apps.gateway.flight import Refused
 from serve_apps.gateway.http import ONCE, Exchange, HttpError
 from serve_apps.gateway.openai.bodies import Body
-from serve_apps.gateway.openai.fields import Complaint, complaint, misplaced, names, not_json
+from serve_apps.gateway.openai.fields import (
+    Complaint,
+    complaint,
+    may_hold_no_number,
+    misplaced,
+    names,
+    not_json,
+)
 from serve_apps.wire.ask import Ask, BadAsk, Fault
 from serve_apps.wire.messages import Answer, Delta
 
@@ -91,8 +98,7 @@ class Form(Generic[BodyT]):
             body = self.body.model_validate_json(raw)
         except ValidationError as error:
             raise _refused(complaint(error, raw)) from error
-        doubtful = b"NaN" in raw or b"Infinity" in raw
-        wrong = (not_json(raw) if doubtful else None) or misplaced(body, _known_somewhere())
+        wrong = (not_json(raw) if may_hold_no_number(raw) else None) or misplaced(body, _known_somewhere())
         if wrong is not None:
             raise _refused(wrong)
         return body.ask(), self.again(body)

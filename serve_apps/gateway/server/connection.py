@@ -19,7 +19,7 @@ from serve_apps.gateway.http import HttpError, answer_id
 from serve_apps.gateway.server.body import RETRY, Body
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.cycle import Cycle, refusal
-from serve_apps.gateway.server.head import Head, line_of, look, malformed, read_head
+from serve_apps.gateway.server.head import Head, chunks_after, line_of, look, malformed, read_head
 from serve_apps.gateway.server.hosts import Guard
 from serve_apps.gateway.server.outlet import Outlet
 from serve_apps.gateway.server.settings import HttpSettings
@@ -155,20 +155,20 @@ class Connection(asyncio.Protocol):
         self._raw = raw = bytes(self._buffer[:size])
         del self._buffer[:size]
         self._looked = 0
-        protocol = h11.Connection(h11.SERVER, self._settings.header_bytes)
-        head = read_head(protocol, raw, self._settings)
+        head = read_head(raw, self._settings)
+        chunks = chunks_after(raw, self._settings) if head.length is None else None
         origin = head.header(b"origin")
         self._guard.check(head.host, None if origin is None else origin.decode("latin-1"), head.path)
         if self._books.overloaded and head.path.startswith(ASKING):
             raise HttpError(503, self._overload(), "server_error", code="overloaded", headers=RETRY)
-        self._begin(head, protocol)
+        self._begin(head, chunks)
 
     def _overload(self) -> str:
         late_s = self._books.late_s
         return f"overloaded: the gateway is {late_s:.1f} s late, more than {self._settings.late_s:g} s; try again"
 
-    def _begin(self, head: Head, protocol: h11.Connection) -> None:
-        self._body = body = Body(head, protocol, self._settings, self._books)
+    def _begin(self, head: Head, chunks: h11.Connection | None) -> None:
+        self._body = body = Body(head, chunks, self._settings, self._books)
         self._cycle = cycle = Cycle(head, self)
         self._raw = b""
         self._enter("body")

@@ -1,7 +1,8 @@
 """A request's first part, its request line and headers: read strictly, or refused.
 
-h11 parses. What it forgives, and what two servers in a row could understand differently (request smuggling), is
-refused here: line ends other than CRLF, folded lines, control characters, two ways to say how long the body is.
+Whatever two servers in a row could understand differently (request smuggling) is refused: line ends other than CRLF,
+folded lines, control characters, two ways to say how long the body is. A head whose body comes in chunks is read by h11
+too, which then takes the body apart; what h11 forgives is refused here all the same.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ END = b"\r\n\r\n"
 FOUL = "a line end that is not CRLF, a folded line or a control character"
 _FINE = bytes(byte for byte in range(256) if byte in b"\t\r\n" or (byte >= 0x20 and byte != 0x7F))
 """Bytes that may stand in a head; what else there is would be control characters."""
-_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+) HTTP/([0-9])\.([0-9])\r\n")
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_LINE = re.compile(rb"(" + _TOKEN + rb") ([!-~]+) HTTP/([0-9])\.([0-9])\r\n")
+_NAME = re.compile(_TOKEN)
 _LENGTH = re.compile(rb"(?im)^content-length:([^\r\n]*)\r$")
 _BLANK = b" \t"
 _CODING = re.compile(rb"(?im)^transfer-encoding:")
@@ -86,8 +89,8 @@ def look(buffer: bytearray, seen: int, settings: HttpSettings) -> int:
     return -1 if end < 0 else head_bytes
 
 
-def read_head(connection: h11.Connection, raw: bytes, settings: HttpSettings) -> Head:
-    """The head that `raw` is, all of it and nothing more; `connection` then reads the body. Raises `HttpError`."""
+def read_head(raw: bytes, settings: HttpSettings) -> Head:
+    """The head that `raw` is, all of it and nothing more, which `look` let through. Raises `HttpError`."""
     line = _LINE.match(raw)
     if line is None:
         raise malformed("the request line")
@@ -101,7 +104,7 @@ def read_head(connection: h11.Connection, raw: bytes, settings: HttpSettings) ->
         raise HttpError(405, "CONNECT is not allowed here", code="method_not_allowed", headers=allow)
     old = version[1] == b"0"
     length = _length(raw, old, settings)
-    headers = _headers(connection, raw)
+    headers = _headers(raw)
     authority, path, query = _split(method, target)
     return Head(
         method=method.decode(),
@@ -138,7 +141,9 @@ def _too_large(message: str) -> HttpError:
     return HttpError(431, message, code="headers_too_large")
 
 
-def _headers(connection: h11.Connection, raw: bytes) -> Headers:
+def chunks_after(raw: bytes, settings: HttpSettings) -> h11.Connection:
+    """Who takes the body apart that comes in chunks after this head. Raises `HttpError` if h11 refuses the head."""
+    connection = h11.Connection(h11.SERVER, settings.header_bytes)
     connection.receive_data(raw)
     try:
         request = connection.next_event()
@@ -146,7 +151,19 @@ def _headers(connection: h11.Connection, raw: bytes) -> Headers:
         raise malformed(str(error)[:200]) from error
     if not isinstance(request, h11.Request):
         raise malformed("the request line")
-    return tuple((bytes(name).lower(), bytes(value)) for name, value in request.headers.raw_items())
+    return connection
+
+
+def _headers(raw: bytes) -> Headers:
+    """Names in lower case, values without the blanks around them."""
+    found = []
+    for line in raw[raw.index(b"\n") + 1 : -len(b"\r\n\r\n")].split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon and _NAME.fullmatch(name):
+            found.append((name.lower(), value.strip(_BLANK)))
+        elif line:
+            raise malformed("a header that is not `name: value`")
+    return tuple(found)
 
 
 def _split(method: bytes, target: bytes) -> tuple[bytes | None, bytes, bytes]:

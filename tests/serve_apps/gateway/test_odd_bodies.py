@@ -10,6 +10,7 @@ import pytest
 from openai.types.responses import ResponseErrorEvent
 
 from serve_apps.gateway.flight import Refused
+from serve_apps.gateway.openai.fields import may_hold_no_number
 from serve_apps.gateway.openapi import FORMS, describe
 from tests.build.asgi import CHAT, DELTAS, MadeUpRun, asked
 
@@ -165,3 +166,15 @@ def test_every_whole_number_of_every_body_has_a_least_and_a_most() -> None:
     schemas = describe()["components"]["schemas"]
     assert list(boundless(schemas, "schemas")) == []
     assert {form.body.__name__ for form in FORMS} <= set(schemas)
+
+
+@pytest.mark.parametrize("blanks", ["", " ", "\n\t ", " " * 1000])
+def test_what_is_no_number_is_found_behind_any_blanks(blanks: str) -> None:
+    reply = asked(CHATS, written(CHATS, "unheard_of", f'["x",{blanks}NaN]'), MadeUpRun())
+    assert reply.error()["code"] == "invalid_json"
+
+
+def test_letters_of_a_picture_are_no_number_and_cost_no_second_look() -> None:
+    assert not may_hold_no_number(b'{"url":"data:image/png;base64,AAAANaNaaInfinityNaN"}')
+    assert may_hold_no_number(b'{"x":[-Infinity]}')
+    assert may_hold_no_number(b'"NaN"' * 1000)

@@ -9,15 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from controller.deployers.patterns import Pattern
+from controller.deployers.steps import StepValues, Weights
 from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Modality, ModelSpec, Strict, TestbedConfig
 from emulation.domain.feasibility import feasible_configs
 from emulation.domain.ports import DeploymentAgent
 from emulation.domain.quantities import Fraction, Name, Range, SomeGigabytes
-from emulation.domain.snapshot import ExecutorView, NodeView
-
-_VOID = -1e18
-"""Value of a step that the pending rule forbids; sinks any pattern that contains it."""
+from emulation.domain.snapshot import NodeView
 
 Coefficient = Annotated[float, Range(0, 1_000_000)]
 """A weight or price of eqs. 15-19; bounded, so that no score is infinite or no number at all."""
@@ -97,12 +95,17 @@ class LyapunovDeployer(DeploymentAgent):
         _check_names(config, {m.id for m in testbed.models})
         node = testbed.node(node_id)
         self._node_id = node_id
-        self._config = config
-        self._cores, self._ram_gb, self._slices = float(node.cores), node.ram_gb, node.gpu_slices
         self._models = testbed.hosted(node_id)
-        self._alpha_cpu = [config.cpu_weight(testbed.model(m)) for m in self._models]
-        self._alpha_gpu = [config.gpu_weight(testbed.model(m)) for m in self._models]
-        self._image = [testbed.model(m).modality in config.image_modalities for m in self._models]
+        models = [testbed.model(m) for m in self._models]
+        weights = [
+            Weights(m.id, config.cpu_weight(m), config.gpu_weight(m), m.modality in config.image_modalities)
+            for m in models
+        ]
+        floors = [config.f0 if f0 is None else f0 for f0 in (config.f0_cpu, config.f0_mem, config.f0_gpu)]
+        self._values = StepValues(
+            weights, (float(node.cores), node.ram_gb, node.gpu_slices), (floors[0], floors[1], floors[2]),
+            config.v, (config.p0, config.p1, config.p2), config.churn, config.kappa, config.slices == "held",
+        )  # fmt: skip
         self._patterns = feasible_configs(testbed, node_id)
         self._steps = np.array([_one_hot(p, self._models) for p in self._patterns], dtype=float)
 
@@ -116,45 +119,7 @@ class LyapunovDeployer(DeploymentAgent):
 
     def step_values(self, view: NodeView) -> list[float]:
         """Value of setting each model off, cpu, gpu, models in inventory order; length 3 x models."""
-        config = self._config
-        queue = _queues(view)
-        now = {e.models[0]: e for e in view.executors}
-        eta_gpu = 1.0 - self._slices_used(view) / self._slices if self._slices else 0.0
-        free_cpu = _smooth(1.0 - view.cores_busy / self._cores, config.f0_cpu, config.f0)
-        free_mem = _smooth(1.0 - view.ram_used_gb / self._ram_gb, config.f0_mem, config.f0)
-        rate_gpu = _smooth(eta_gpu, config.f0_gpu, config.f0)
-        gpu_cost = config.v * self._gpu_price(queue, eta_gpu)
-        pending = view.pending
-        values: list[float] = []
-        for model, alpha_cpu, alpha_gpu in zip(self._models, self._alpha_cpu, self._alpha_gpu, strict=True):
-            q = queue.get(model, 0.0)
-            executor = now.get(model)
-            mode = _mode_held(executor)
-            switch = config.v * config.churn * (1.0 + config.kappa * q)
-            on, off = (0.0, switch) if mode != "off" else (switch, 0.0)
-            steps = [
-                -off,
-                q * (alpha_cpu * free_cpu * free_mem) - on,
-                q * alpha_gpu * rate_gpu - gpu_cost - on,
-            ]
-            if pending and (executor is None or executor.state not in ("pending", "starting")):
-                steps = [steps[0], *_kept(steps, mode)]
-            values += steps
-        return values
-
-    def _slices_used(self, view: NodeView) -> int:
-        if self._config.slices == "held":
-            return view.slices_used
-        return sum(e.busy and e.mode == "gpu" for e in view.executors)
-
-    def _gpu_price(self, queue: dict[str, float], eta_gpu: float) -> float:
-        """pi_gpu of eq. 18; phi_img is the image models' share of the prompts left here, 0 if none are."""
-        total = sum(queue.values())
-        image = sum(
-            queue.get(m, 0.0) for m, is_image in zip(self._models, self._image, strict=True) if is_image
-        )
-        phi = image / total if total > 0 else 0.0
-        return self._config.p0 + self._config.p1 * (1.0 - eta_gpu) + self._config.p2 * phi
+        return self._values.of(view)
 
 
 def _check_names(config: LyapunovConfig, known: set[str]) -> None:
@@ -168,30 +133,5 @@ def _check_names(config: LyapunovConfig, known: set[str]) -> None:
             raise ValueError(f"lyapunov: {field} names unknown model {unknown[0]!r}; known: {sorted(known)}")
 
 
-def _smooth(headroom: float, floor: float | None, default: float) -> float:
-    """f(eta) = f0 + (1 - f0) eta, eta held within [0, 1]."""
-    f0 = default if floor is None else floor
-    return f0 + (1.0 - f0) * min(max(headroom, 0.0), 1.0)
-
-
 def _one_hot(pattern: Pattern, models: tuple[str, ...]) -> list[float]:
     return [float(pattern[m] == mode) for m in models for mode in ("off", "cpu", "gpu")]
-
-
-def _queues(view: NodeView) -> dict[str, float]:
-    queue: dict[str, float] = {}
-    for executor in view.executors:
-        for model, prompts in executor.backlog_prompts.items():
-            queue[model] = queue.get(model, 0.0) + prompts
-    return queue
-
-
-def _mode_held(executor: ExecutorView | None) -> str:
-    if executor is None or executor.state not in ("ready", "starting", "pending"):
-        return "off"
-    return executor.mode
-
-
-def _kept(steps: list[float], mode: str) -> list[float]:
-    """Pending rule: while an executor waits for resources, no other model may take what it does not hold."""
-    return [steps[1] if mode == "cpu" else _VOID, steps[2] if mode == "gpu" else _VOID]

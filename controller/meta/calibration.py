@@ -53,7 +53,7 @@ class Calibrated(PerformanceModel):
         theta, uncertainty = self._model(law).theta(key)
         factor = self.factor(law)
         known = max(uncertainty, SUSPECT_U) if self.suspected(law) else uncertainty
-        return tuple(c * factor for c in theta), known
+        return theta if factor == 1.0 else tuple([c * factor for c in theta]), known
 
     def spread(self, key: PerfKey) -> Spread:
         """Covariance and noise of the calibrated law; wider while it is under suspicion."""

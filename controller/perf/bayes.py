@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite, sqrt
+from math import isfinite
 from typing import ClassVar
 
 from controller.perf.config import BayesConfig
-from controller.perf.key_belief import KeyBelief
+from controller.perf.key_belief import KeyBelief, predicted
 from controller.perf.prior import Prior
 from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
@@ -40,11 +40,10 @@ class Bayes(PerformanceModel):
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Expected seconds of features x; the standard deviation covers noise and what is not yet known."""
-        mean_s = sum([c * v for c, v in zip(self.theta(key)[0], x, strict=True)])
-        learned, spread = self._keys.get(key), self.spread(key)
-        known = (float(x[0]), float(x[1]) if len(x) == 2 else 0.0)
-        sd_s = sqrt(spread.epistemic_variance(known) + (spread.noise_cv * mean_s) ** 2)
-        return Prediction(mean_s, sd_s, 0 if learned is None else learned.samples)
+        theta, learned = self._prior.law(key), self._keys.get(key)
+        if learned is None:
+            return predicted(theta, self.spread(key), x, 0)
+        return predicted(learned.law.theta(theta), learned.spread(theta), x, learned.samples)
 
     def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
         """Learn one completion; values that are not finite, or negative, are ignored as broken feedback.
@@ -74,14 +73,12 @@ class Bayes(PerformanceModel):
     def spread(self, key: PerfKey) -> Spread:
         """Covariance of the coefficients and noise of the key. Raises `KeyError` on an unknown executor."""
         theta = self._prior.law(key)
-        a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
         learned = self._keys.get(key)
-        if learned is None:
-            square = self._config.prior_relative_sd**2
-            return Spread((square * a * a, 0.0, square * b * b), self._config.noise_cv)
-        p00, p01, p11 = learned.law.p
-        before = None if learned.aside is None else learned.aside.theta(theta)
-        return Spread((p00 * a * a, p01 * a * b, p11 * b * b), learned.stated_cv(), before)
+        if learned is not None:
+            return learned.spread(theta)
+        a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
+        square = self._config.prior_relative_sd**2
+        return Spread((square * a * a, 0.0, square * b * b), self._config.noise_cv)
 
     def regime(self, executor: str, abnormal: bool) -> None:
         """A hint says that an executor enters or leaves an abnormal regime of unknown size.

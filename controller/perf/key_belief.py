@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 
 from mypy_extensions import mypyc_attr
@@ -9,9 +10,18 @@ from mypy_extensions import mypyc_attr
 from controller.perf.change import Alarm
 from controller.perf.config import BayesConfig
 from controller.perf.ratio_belief import RatioBelief
+from emulation.domain.feedback import Prediction, Spread
 
 _FEW = 2.0
 """Samples the noise's own uncertainty is worth when it is stated."""
+
+
+def predicted(theta: tuple[float, ...], spread: Spread, x: Sequence[float], samples: int) -> Prediction:
+    """Expected seconds of features x by a law; the standard deviation covers noise and what is not yet known."""
+    mean_s = float(sum([c * v for c, v in zip(theta, x, strict=True)]))
+    known = (float(x[0]), float(x[1]) if len(x) == 2 else 0.0)
+    sd_s = sqrt(spread.epistemic_variance(known) + (spread.noise_cv * mean_s) ** 2)
+    return Prediction(mean_s, sd_s, samples)
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -47,6 +57,13 @@ class KeyBelief:
         mean = max(self.law.mean(0.5, 0.5), 1e-9)
         learned = self.law.variance(0.5, 0.5) / (mean * mean)
         return min(1.0, sqrt(learned + self.noise_cv() ** 2 / (1.0 + self.samples)))
+
+    def spread(self, theta: tuple[float, ...]) -> Spread:
+        """Covariance of the coefficients whose profiled values these are, and the noise."""
+        a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
+        p00, p01, p11 = self.law.p
+        before = None if self.aside is None else self.aside.theta(theta)
+        return Spread((p00 * a * a, p01 * a * b, p11 * b * b), self.stated_cv(), before)
 
     def enter(self) -> None:
         """Keep the ordinary law aside."""

@@ -25,7 +25,9 @@ class RatioBelief:
 
     def theta(self, profiled: tuple[float, ...]) -> tuple[float, ...]:
         """Believed coefficients, seconds per feature."""
-        return tuple(c * r for c, r in zip(profiled, (self.r0, self.r1), strict=False))
+        if len(profiled) == 2:
+            return profiled[0] * self.r0, profiled[1] * self.r1
+        return (profiled[0] * self.r0,)
 
     def mean(self, f0: float, f1: float) -> float:
         """Expected time over profiled time of a request with these shares."""

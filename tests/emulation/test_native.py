@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from controller.backlog import Entry
+from controller.deployers.steps import Weights
 from controller.meta.observations import Observation
 from emulation.compiled import WHY_NOT
 from emulation.domain.feedback import Completion, PerfKey, Prediction, Spread
@@ -42,6 +43,7 @@ VALUES: tuple[Native, ...] = (
     Changed(1.0, "n1/gpt2", "starting", "gpu", 5.0),
     Entry("gpt2", (1.0, 0.0), 2.0),
     Observation("n1", PerfKey("n1", "gpt2", "gpu"), (1.0,), 3, 4.0, 2.0, None, 1.0, 0.1, "done", True, False, True),
+    Weights("gpt2", 1.0, 1.2, True),
     Draft(1.5, "gpt2", "n1", 1, 30, 12, 64, "one"),
 )  # fmt: skip
 

@@ -59,9 +59,10 @@ def latex_tables(comparison: Comparison) -> dict[str, str]:
     for group, own in groupby(rows, key=lambda row: row.group):
         shown = [*(success if group.startswith(("Latency", "Fairness")) else ()), *own]
         name = _name(group)
-        found[name] = _by_scheme(
-            f"{comparison.scenario}: {group.lower()}", name, schemes, shown, f"{note} {escaped(BEST)}"
+        said = " ".join(
+            (note, *(escaped(f"{sentence}.") for sentence in _source(comparison, group)), escaped(BEST))
         )
+        found[name] = _by_scheme(f"{comparison.scenario}: {group.lower()}", name, schemes, shown, said)
     if paired := paired_rows(comparison):
         base = comparison.label(str(comparison.baseline))
         others = [comparison.label(n) for n in comparison.schemes if n != comparison.baseline]
@@ -105,6 +106,14 @@ def _note(comparison: Comparison) -> str:
         said.append("mean over seeds, 95% interval by Student's t")
     said += [f"{c.aside}: {c.text}" for c in checks(comparison) if c.tone == "bad"]
     return escaped("; ".join(said) + ".")
+
+
+def _source(comparison: Comparison, group: str) -> list[str]:
+    """Where figures come from that nobody measured: watts and prices, with their tiers and currency."""
+    if not group.startswith("Energy"):
+        return []
+    found = [remark for remark in comparison.remarks if remark.startswith(("energy", "cost"))]
+    return [f"{remark[:1].upper()}{remark[1:]}" for remark in found]
 
 
 def _by_scheme(caption: str, name: str, schemes: Sequence[str], rows: Sequence[FigureRow], note: str) -> str:

@@ -21,8 +21,10 @@ from edgebed.report.paper import has_parquet, parquet_of, plotted, write_paper
 from edgebed.report.pictures import pictures
 from edgebed.report.plots import ends_by_outcome
 from edgebed.report.plots_time import latency_over_time
+from edgebed.runs.virtual import simulate_in_memory
 from emulation.metrics.view import latency_s
 from tests.build.comparisons import SPEEDS, synthetic_comparison, synthetic_run
+from tests.build.small import small_scenario
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +194,18 @@ def test_all_of_it_compiles(tmp_path: Path) -> None:
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout[-2000:]
+
+
+def test_energy_and_cost_state_where_they_come_from_and_in_which_currency() -> None:
+    scenario = small_scenario()
+    run = simulate_in_memory(scenario, "sect", 0)
+    tables = latex_tables(compare_runs([run], testbed=scenario.testbed))
+    assert (
+        "Energy is computed from the record and the testbed's watts (1 vendor, 10 estimate)"
+        in tables["energy"]
+    )
+    assert "Cost is in EUR" in tables["energy"]
+    assert "Cost is in" not in tables["latency"]
 
 
 def test_a_folder_for_a_paper_has_everything_once(comparison: Comparison, tmp_path: Path) -> None:

@@ -48,8 +48,9 @@ GONE_S = 90.0
 """Wall seconds within which a testbed that cannot survive must have ended."""
 TRIES = 3
 """So often a fault is tried until it lands: a run in which it did not does not count."""
-DISK_MB, DISK_MB_EACH = 8, 2
-"""Size of the small disk, and what it is larger by for every repetition: what is recorded meanwhile must find room."""
+DISK_MB, DISK_MB_PER_S = 8, 0.25
+"""Size of the small disk, and what it is larger by for every second of the run: what is recorded meanwhile must find
+room, twice when its record is put in order."""
 
 
 def run(kind: Kind, times: int, folder: Path) -> list[Repetition]:
@@ -68,7 +69,10 @@ def run(kind: Kind, times: int, folder: Path) -> list[Repetition]:
 
 def _surviving(kind: Kind, times: int, folder: Path, first: int = 0) -> list[Repetition]:
     length_s = LEAD_S + WARM_S + times * (kind.hold_s + APART_S + 2 * BACK_S)
-    with _disk(kind, folder, DISK_MB + times * DISK_MB_EACH), Bed(folder, kind) as bed:
+    with (
+        _disk(kind, folder, DISK_MB + int(times * (kind.hold_s + APART_S) * DISK_MB_PER_S)),
+        Bed(folder, kind) as bed,
+    ):
         marks: list[tuple[float, bool]] = []
         with _loaded(bed, length_s) as t0_wall:
             for number in range(times):

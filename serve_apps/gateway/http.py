@@ -199,7 +199,9 @@ class Exchange:
         finally:
             beating.cancel()
             await asyncio.wait((beating,))  # what it has begun to send is whole
-            _ = beating.cancelled() or beating.exception()  # of a client that is gone, which the stream hears too
+            _ = (
+                beating.cancelled() or beating.exception()
+            )  # of a client that is gone, which the stream hears too
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _beat(self, limit_s: float) -> None:

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mypy_extensions import mypyc_attr
 
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Native:
     """Base of such classes: pickles and copies by being made anew from its fields, in order."""
 

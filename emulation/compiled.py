@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("controller", "emulation", "workloads")
+PACKAGES = ("controller", "emulation")
 """What is compiled lies in these, and depends on nothing of ours elsewhere."""
 FOLDER = Path("emulation", "_compiled")
 """Where builds lie, relative to the packages."""

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import sqrt
+from math import hypot, sqrt
 from statistics import mean, stdev
 
 from scipy import stats
@@ -40,6 +40,10 @@ REPLAY_TOLERANCE = 0.02
 CLOSED_LOOP_RUNS = 20
 LEVEL = 0.95
 """Probability with which the mean of one type of an agreeing run lies in its range."""
+RESOLUTION_S = 0.002
+"""Wall seconds, as a standard deviation, below which a live mean is not known: up to a millisecond that a timer of
+`epoll` is late with the end of a service, a millisecond between the clocks of two machines that NTP has set in one
+network, and a millisecond of a probe of the network, of which each way is taken for half. Together 1.7 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +105,23 @@ def closed_loop_rows(
         for model, value in found.items():
             pool[model].append(value)
         on_run()
-    live = type_means(run)
+    live, resolution_s = type_means(run), RESOLUTION_S * run.header.speedup
     return [
-        closed_loop_row(decided_by(run), model, live.get(model), pool.get(model, ()))
+        closed_loop_row(decided_by(run), model, live.get(model), pool.get(model, ()), resolution_s)
         for model in run.header.models
         if model in live or model in pool
     ]
 
 
-def closed_loop_row(scheme: str, model: str, live_s: float | None, virtual: Sequence[float]) -> ParityRow:
-    """A live mean against those of virtual runs.
+def closed_loop_row(
+    scheme: str, model: str, live_s: float | None, virtual: Sequence[float], resolution_s: float = 0.0
+) -> ParityRow:
+    """A live mean, known to `resolution_s` (a standard deviation, in virtual seconds), against those of virtual runs.
 
     By itself it disagrees if it lies outside their range, or only one world served the model. It agrees if it lies in a
     range of at most `WIDEST`; in a wider one nearly anything would, so that tells nothing.
     """
-    low, high = prediction_range(virtual)
+    low, high = prediction_range(virtual, resolution_s=resolution_s)
     center = mean(virtual) if virtual else None
     difference = None if center is None or live_s is None else (center - live_s) / live_s
     row = ParityRow(scheme, "closed-loop", model, live_s, center, difference, low, high, None)
@@ -123,7 +129,7 @@ def closed_loop_row(scheme: str, model: str, live_s: float | None, virtual: Sequ
         return replace(row, ok=False)
     if low is None or high is None:
         return row
-    row = replace(row, chance=chance_of(live_s, virtual))
+    row = replace(row, chance=chance_of(live_s, virtual, resolution_s))
     if not low <= live_s <= high:
         return replace(row, ok=False)
     return replace(row, ok=True) if row.width is not None and row.width <= WIDEST else row
@@ -151,19 +157,28 @@ def as_landed(scenario: Scenario, run: Run) -> Scenario:
     return scenario.model_copy(update={"events": events})
 
 
-def prediction_range(values: Sequence[float], level: float = LEVEL) -> tuple[float | None, float | None]:
-    """Where one more value of the same kind falls with this probability: mean +- t s sqrt(1 + 1/n)."""
+def prediction_range(
+    values: Sequence[float], level: float = LEVEL, resolution_s: float = 0.0
+) -> tuple[float | None, float | None]:
+    """Where one more value of the same kind falls with this probability if it is measured with that resolution:
+    mean +- t sqrt(s^2 (1 + 1/n) + resolution^2)."""
     if len(values) < 2:
         return None, None
-    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * stdev(values) * sqrt(1 + 1 / len(values))
+    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * _spread(values, resolution_s)
     return mean(values) - half, mean(values) + half
 
 
-def chance_of(value: float, values: Sequence[float]) -> float:
-    """Probability that one more value of the same kind is at least as far from their mean, by Student's t."""
-    spread = stdev(values) * sqrt(1 + 1 / len(values))
+def chance_of(value: float, values: Sequence[float], resolution_s: float = 0.0) -> float:
+    """Probability that one more value of the same kind, measured with that resolution, is at least as far from their
+    mean, by Student's t."""
+    spread = _spread(values, resolution_s)
     off = abs(value - mean(values))
     return float(2 * stats.t.sf(off / spread, len(values) - 1)) if spread > 0 else float(off == 0)
+
+
+def _spread(values: Sequence[float], resolution_s: float) -> float:
+    """Standard deviation of the difference between one more value, as it is measured, and the mean of these."""
+    return hypot(stdev(values) * sqrt(1 + 1 / len(values)), resolution_s)
 
 
 def type_means(run: Run) -> dict[str, float]:

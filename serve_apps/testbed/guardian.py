@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from serve_apps.testbed.processes import MARK, Process, end_marked, process_of
@@ -40,6 +41,7 @@ def guard() -> str:
         os.posix_spawn(
             sys.executable, command, {**os.environ, "PYTHONPATH": path}, file_actions=silent, setsid=True
         )
+        resource_tracker.ensure_running()  # Python's own, of which there is one: it goes with this process, unmarked
         os.environ[MARK] = own.name
         clear_after_the_dead()
     return own.name

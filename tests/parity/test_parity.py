@@ -10,6 +10,7 @@ import pytest
 from edgebed.report.model import ParityReport
 from edgebed.runs.overhead import measured_overhead
 from edgebed.runs.parity import (
+    RESOLUTION_S,
     closed_loop_row,
     closed_loop_rows,
     prediction_range,
@@ -67,6 +68,30 @@ def test_the_prediction_range_widens_for_few_values() -> None:
     assert high is not None
     assert low < 1.0 < 3.0 < high
     assert prediction_range([1.0]) == (None, None)
+
+
+def test_a_live_mean_is_held_to_no_less_than_its_clocks_can_tell() -> None:
+    alike = [2.5262 + 1e-5 * (n % 3) for n in range(20)]
+    assert closed_loop_row("sect", "m", 2.5249, alike).verdict == "disagree"
+    assert closed_loop_row("sect", "m", 2.5249, alike, RESOLUTION_S).verdict == "agree"
+    assert closed_loop_row("sect", "m", 2.5162, alike, RESOLUTION_S).verdict == "disagree", "10 ms are known"
+    low, high = prediction_range(alike, resolution_s=RESOLUTION_S)
+    assert low is not None
+    assert high is not None
+    assert high - low == pytest.approx(2 * 2.093 * RESOLUTION_S, rel=0.01), "Student's t of 19"
+
+
+def test_of_a_live_run_played_ten_times_as_fast_ten_times_less_is_known() -> None:
+    scenario = load_scenario("demo")
+    run = simulate_in_memory(scenario, "sect", 1)
+    fast = replace(run, header=replace(run.header, speedup=10.0 * run.header.speedup))
+    for slow_row, fast_row in zip(
+        closed_loop_rows(run, scenario, count=2), closed_loop_rows(fast, scenario, count=2), strict=True
+    ):
+        assert None not in (slow_row.high, slow_row.low, fast_row.high, fast_row.low)
+        slow, wide = (float(r.high or 0) - float(r.low or 0) for r in (slow_row, fast_row))
+        assert wide == pytest.approx(10 * slow), "alike without jitter: all of it is resolution"
+        assert slow > 0
 
 
 @pytest.mark.parametrize(

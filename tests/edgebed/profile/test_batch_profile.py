@@ -18,7 +18,7 @@ from emulation.files import ConfigError
 from serve_apps.wire.messages import Work
 from tests.build.command_line import edgebed
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.usefixtures("idle_machine")]
 
 WORKS = [work_of("text", (16, 4), Grid(), number) for number in range(4)]
 

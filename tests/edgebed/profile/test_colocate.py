@@ -20,7 +20,7 @@ from emulation.domain.sharing import CpuLaw, GpuSpec
 from emulation.files import ConfigError, load_profile
 from tests.build.command_line import edgebed
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.usefixtures("idle_machine")]
 
 LEVELS = (1, 2, 3, 4)
 

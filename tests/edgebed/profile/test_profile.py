@@ -18,7 +18,7 @@ from emulation.files import ConfigError, load_profile, load_testbed
 from emulation.rng import stream
 from tests.build.command_line import edgebed
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.usefixtures("idle_machine")]
 
 SIZES = [(float(i), float(o)) for i in (16, 128, 512) for o in (1, 16, 64)] * 3
 

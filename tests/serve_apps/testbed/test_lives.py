@@ -236,6 +236,24 @@ def test_left_over_processes_are_found_by_their_mark_and_ended_and_no_others() -
         assert strange.poll() is None
 
 
+HELPED = """
+from multiprocessing import get_context, resource_tracker
+from serve_apps.testbed.guardian import guard
+from serve_apps.testbed.processes import end_marked
+guard()
+lock = get_context("spawn").Lock()
+end_marked(guard())
+del lock
+print("still counted" if resource_tracker._resource_tracker._check_alive() else "nobody counts")
+"""
+
+
+def test_who_ends_what_it_started_leaves_the_process_that_counts_its_locks() -> None:
+    """Python's own: without it a pool of processes cannot be made again, but for a warning and what leaks."""
+    said = subprocess.run([sys.executable, "-W", "error", "-c", HELPED], capture_output=True, text=True)
+    assert (said.stdout, said.stderr) == ("still counted\n", "")
+
+
 OWNER = """
 import subprocess, sys
 from serve_apps.testbed.guardian import guard

@@ -10,7 +10,7 @@ VLLM_VENV := .venv-vllm
 AGENTS_VENV := .venv-agents
 BROWSER := $(VENV)/.browser
 PYTEST := $(VENV)/bin/python -m pytest
-PROCESSES ?= 2
+PROCESSES ?= 3
 VLLM := $(VLLM_VENV)/.installed
 AGENTS := $(AGENTS_VENV)/.installed
 MACHINES := openssh-server openssh-client rsync iproute2 procps
@@ -63,7 +63,8 @@ demo: setup ## show the whole system at work on this machine
 	@$(VENV)/bin/edgebed demo
 
 # A live testbed is thirteen processes, and its clock is the wall's: one at a time, and what needs none stands back for it
-# (nice), so that two cores are busy throughout. What the first says is shown when the others have ended.
+# (nice), and is one process more than there are cores, for many tests wait: so two cores are busy throughout. What the
+# first says is shown when the others have ended.
 .PHONY: test
 test: $(MODELS) ## run every test but the long ones, those that start Ray included
 	@status=0; said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from emulation.domain.profile import Law, Point
 from emulation.files import ConfigError
@@ -41,7 +41,7 @@ def fit(points: Sequence[Point]) -> Law:
     leverage = np.einsum("ij,jk,ik->i", x, inverse, x)
     weighted = x * (errors / np.maximum(1.0 - leverage, 1e-9))[:, None]
     covariance = inverse @ weighted.T @ weighted @ inverse
-    half = student.ppf(0.5 + CONFIDENCE / 2, free) * np.sqrt(np.diag(covariance))
+    half = stdtrit(free, 0.5 + CONFIDENCE / 2) * np.sqrt(np.diag(covariance))
     return Law(
         theta=tuple(float(c) for c in theta),
         low=tuple(float(c) for c in np.maximum(theta - half, 0.0)),

@@ -7,7 +7,7 @@ from math import copysign, isclose
 from statistics import fmean
 from typing import Literal
 
-from scipy import stats
+from scipy.special import stdtrit
 
 from edgebed.report.figures import BY_NAME, NOT_MEASURED, decimals_for, number
 from edgebed.report.model import Comparison, figure_of
@@ -135,5 +135,5 @@ def _seeds(pairs: int) -> str:
     if pairs < LEAST:
         return f"{pairs} seed{'s' if pairs > 1 else ''}, so no interval: it says nothing of others"
     if pairs < FEW:
-        return f"only {pairs} seeds, so intervals are wide (t = {stats.t.ppf(0.975, pairs - 1):.1f})"
+        return f"only {pairs} seeds, so intervals are wide (t = {stdtrit(pairs - 1, 0.975):.1f})"
     return f"{pairs} seeds"

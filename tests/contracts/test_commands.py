@@ -313,6 +313,13 @@ HEAVY = {
 }  # fmt: skip
 
 
+def test_a_comparison_does_not_load_all_of_statistics() -> None:
+    """`scipy.stats` takes a second; what a comparison needs of it is one function."""
+    script = "import sys, edgebed.runs.comparison, edgebed.runs.parity; print('scipy.stats' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [

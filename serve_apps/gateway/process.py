@@ -23,7 +23,7 @@ from serve_apps.gateway.links import Links
 from serve_apps.gateway.meta import MetaLink
 from serve_apps.gateway.names import Names
 from serve_apps.gateway.others import Others
-from serve_apps.gateway.replicas import ServeReplicas
+from serve_apps.gateway.replicas import replicas
 from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.listener import listen, open_socket
 from serve_apps.gateway.server.settings import HttpSettings
@@ -66,7 +66,7 @@ class Gateway:
         keys = Keys.of(fetch_keys())
         self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_actor_id()}:{os.getpid()}"
         self._calls = RayCalls()
-        self._replicas = ServeReplicas()
+        self._replicas = replicas()
         self._batch = RecordBatch(self._calls, self._source)
         self._dispatcher: Dispatcher | None = None
         """Of the run whose requests are taken."""

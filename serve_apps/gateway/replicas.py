@@ -1,9 +1,13 @@
-"""Calls to the replicas: one router of Serve's per application, made ahead of the first request."""
+"""Calls to the replicas: over a line of our own to those of this machine, by Serve's handle to all others.
+
+Serve's handles, one router per application, are made ahead of the first request: there may be no line.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Literal, Protocol
 
@@ -11,8 +15,10 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
+from serve_apps.gateway.line import Lines
 from serve_apps.observe.samples import Sample
 from serve_apps.wire.calls import CALL_LIMIT_S, LONGEST_S, Unreached, each_within
+from serve_apps.wire.line import SWITCH
 from serve_apps.wire.messages import Answer, Delta, Work
 from serve_apps.wire.names import REPLICA
 from serve_apps.wire.testbed import served
@@ -60,12 +66,20 @@ class ServeReplicas:
 
     async def numbers(self, app: str) -> list[Sample]:
         """See `Replicas`."""
+        found: list[Sample] = await self._asked(app, "numbers")
+        return found
+
+    async def where(self, app: str) -> str:
+        """Address of its line. Raises `Unreached` if it is lost."""
+        found: str = await self._asked(app, "line")
+        return found
+
+    async def _asked(self, app: str, what: Literal["numbers", "line"]) -> Any:
         try:
             async with asyncio.timeout(CALL_LIMIT_S):
-                found: list[Sample] = await self._handle(app, "numbers").remote()
+                return await self._handle(app, what).remote()
         except (RayError, RayServeException, TimeoutError) as error:
             raise Unreached(f"{app}: {type(error).__name__}") from error
-        return found
 
     async def warm_up(self, apps: Iterable[str]) -> None:
         """Call every application once. One that does not answer in time is left to the requests' own limits."""
@@ -79,7 +93,7 @@ class ServeReplicas:
         except (RayError, RayServeException, TimeoutError) as error:
             log.warning("%s does not answer yet: %s", app, error)
 
-    def _handle(self, app: str, method: Literal["serve", "stream", "pid", "numbers"]) -> Any:
+    def _handle(self, app: str, method: Literal["serve", "stream", "pid", "numbers", "line"]) -> Any:
         """The handle that calls this method of the replica of an application, straight to its process."""
         if (app, method) not in self._handles:
             if (app, "") not in self._handles:
@@ -88,3 +102,30 @@ class ServeReplicas:
                 method_name=method, stream=method == "stream", _by_reference=False
             )
         return self._handles[app, method]
+
+
+class NearReplicas(ServeReplicas):
+    """Over a line where there is one, which is on this machine; by Serve's handle everywhere else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = Lines(self.where)
+
+    async def serve(self, app: str, work: Work) -> Answer:
+        """See `Replicas`."""
+        line = self._lines.of(app)
+        return await (super().serve(app, work) if line is None else line.serve(work))
+
+    def stream(self, app: str, work: Work) -> AsyncIterator[Delta | Answer]:
+        """See `Replicas`."""
+        line = self._lines.of(app)
+        return super().stream(app, work) if line is None else line.stream(work)
+
+    async def _call_once(self, app: str) -> None:
+        await super()._call_once(app)
+        await self._lines.look(app)
+
+
+def replicas() -> ServeReplicas:
+    """The way to the replicas, by the environment."""
+    return ServeReplicas() if os.environ.get(SWITCH) == "off" else NearReplicas()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from math import ceil
@@ -19,6 +20,7 @@ from serve_apps.observe.logs import folder_elsewhere
 from serve_apps.replica import BackendSpec
 from serve_apps.replica.choice import chosen, takes_gpu
 from serve_apps.replica.deployment import Replica
+from serve_apps.wire.line import SWITCH
 from serve_apps.wire.names import GATEWAY_APP, REPLICA, app_name, edge_resource
 from serve_apps.wire.testbed import NAMESPACE, namespace, ours, served
 
@@ -47,12 +49,18 @@ def target(
             "num_cpus": 0,
             "num_gpus": gpus,
             "resources": dict(place),
-            "runtime_env": {"env_vars": ON_ONE_LOOP | {NAMESPACE: namespace()} | folder_elsewhere()},
+            "runtime_env": {"env_vars": _environment()},
         },
         logging_config=QUIET,
         **{"name": app} | quick | options,
     )
     return RunTarget(target=deployment.bind(*args), name=served(app), route_prefix=None)
+
+
+def _environment() -> dict[str, str]:
+    """Of our processes: what Serve, which starts them, does not hand on."""
+    lines = {SWITCH: os.environ[SWITCH]} if SWITCH in os.environ else {}
+    return ON_ONE_LOOP | {NAMESPACE: namespace()} | folder_elsewhere() | lines
 
 
 def gateway_target(

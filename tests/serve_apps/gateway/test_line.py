@@ -1,0 +1,506 @@
+"""A line between a gateway and a replica: what is called over it, given up, held back and lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve_apps.gateway import line as module
+from serve_apps.gateway.line import Line, Lines, connect
+from serve_apps.replica import line as replica_module
+from serve_apps.wire import line as wire
+from serve_apps.wire.calls import Unreached
+from serve_apps.wire.line import ITEM, READY, SERVE, STREAM, WINDOW, address, frame
+from serve_apps.wire.messages import Answer, Delta, Work
+from tests.build.gateway import hanging, raising, said, served
+from tests.build.killing import kill
+from tests.build.line import Ends, on_both_loops, replica_elsewhere
+from tests.build.waiting import in_a_loop, turns, until
+from tests.build.works import work
+
+MANY = 5 * WINDOW
+
+
+def counting(sent: list[int], count: int = MANY) -> Any:
+    """A stream of so many words, each of which is counted when it is made."""
+
+    async def stream(given: Work) -> AsyncIterator[Delta | Answer]:
+        for number in range(count):
+            sent.append(number)
+            yield Delta(choice=0, text=f" {number}", tokens=1)
+        yield await served(given)
+
+    return stream
+
+
+def raw_end(where: str) -> socket.socket:
+    """A gateway's end that does what a test says."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.connect(where)
+    sock.setblocking(False)
+    return sock
+
+
+async def nothing_comes(end: socket.socket) -> bool:
+    """Whether the line is ended without a word."""
+    try:
+        return await asyncio.get_running_loop().sock_recv(end, 1) == b""
+    except ConnectionResetError:
+        return True
+
+
+@on_both_loops
+async def test_an_attempt_is_answered_whole_and_in_a_stream(ends: Ends) -> None:
+    line = await ends.line()
+    asked = work(1)
+    assert (await line.serve(asked)).texts == ("done",)
+    *deltas, last = [item async for item in line.stream(work(2))]
+    assert [d.text for d in deltas if isinstance(d, Delta)] == ["a", " b", " c", " d"]
+    assert isinstance(last, Answer)
+    assert [w.request.id for w in ends.backend.works] == ["r1", "r2"]
+    assert ends.backend.works[0] == asked
+    assert ends.backend.given_up == []
+
+
+@on_both_loops
+async def test_a_picture_of_megabytes_goes_both_ways(ends: Ends) -> None:
+    picture = os.urandom(5_000_000)
+
+    async def back(given: Work) -> Answer:
+        (sent,) = given.ask.inputs
+        assert isinstance(sent, str)
+        done = await served(given)
+        return Answer(served=done.served, images=(sent[::-1].encode(),))
+
+    ends.backend.serving = back
+    line = await ends.line()
+    sent = [picture[i:].hex() for i in range(3)]
+    answers = await asyncio.gather(*(line.serve(work(i, inputs=(text,))) for i, text in enumerate(sent)))
+    assert [answer.images for answer in answers] == [(text[::-1].encode(),) for text in sent]
+
+
+@on_both_loops
+async def test_a_replica_takes_every_attempt_at_once(ends: Ends) -> None:
+    all_here = asyncio.Event()
+
+    async def together(given: Work) -> Answer:
+        if len(ends.backend.works) == 300:
+            all_here.set()
+        await all_here.wait()
+        return await served(given)
+
+    ends.backend.serving = together
+    lines = [await ends.line() for _ in range(3)]
+    answers = await asyncio.gather(*(lines[i % 3].serve(work(i)) for i in range(300)))
+    assert len(answers) == 300
+
+
+@on_both_loops
+async def test_who_gives_up_ends_the_work(ends: Ends) -> None:
+    entered = asyncio.Event()
+    ends.backend.serving = hanging(entered)
+    line = await ends.line()
+    waiting = asyncio.ensure_future(line.serve(work(1)))
+    await entered.wait()
+    waiting.cancel()
+    await until(lambda: ends.backend.given_up == ["r1"])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await line.serve(work(2))
+    await until(lambda: ends.backend.given_up == ["r1", "r2"])
+    ends.backend.serving = served
+    assert (await line.serve(work(3))).texts == ("done",)
+
+
+@on_both_loops
+async def test_who_leaves_a_stream_ends_its_work(ends: Ends) -> None:
+    sent: list[int] = []
+    ends.backend.streaming = counting(sent)
+    line = await ends.line()
+    items = line.stream(work(1))
+    await anext(items)
+    del items  # as an attempt does whose client leaves between two items
+    await until(lambda: ends.backend.given_up == ["r1"])
+    assert len(sent) <= WINDOW + 1
+
+
+@on_both_loops
+async def test_what_is_given_up_before_it_began_never_begins(ends: Ends) -> None:
+    line = await ends.line()
+    number, _ = await line._begin(SERVE, work(1))
+    line._leave(number, over=False)
+    assert (await line.serve(work(2))).texts == ("done",)
+    assert [w.request.id for w in ends.backend.works] == ["r2"]
+
+
+@on_both_loops
+async def test_an_attempt_that_breaks_is_lost_and_its_words_are_not_told(ends: Ends) -> None:
+    line = await ends.line()
+    ends.backend.serving = raising(ValueError("what a client said"))
+    with pytest.raises(Unreached, match=r"^app: ValueError$"):
+        await line.serve(work(1))
+    ends.backend.streaming = said("a b", ValueError("what a client said"))
+    items = line.stream(work(2))
+    assert len([await anext(items), await anext(items)]) == 2
+    with pytest.raises(Unreached, match=r"^app: ValueError$"):
+        await anext(items)
+    ends.backend.serving = served
+    assert (await line.serve(work(3))).texts == ("done",)
+
+
+@on_both_loops
+async def test_a_backend_that_cancels_itself_is_lost_too(ends: Ends) -> None:
+    ends.backend.serving = raising(asyncio.CancelledError())  # type: ignore[arg-type]
+    line = await ends.line()
+    with pytest.raises(Unreached, match="CancelledError"):
+        await line.serve(work(1))
+
+
+@on_both_loops
+async def test_what_cannot_be_pickled_is_lost_and_the_line_goes_on(ends: Ends) -> None:
+    async def odd(given: Work) -> Any:
+        return lambda: given
+
+    ends.backend.serving = odd
+    line = await ends.line()
+    with pytest.raises(Unreached, match="app: "):
+        await line.serve(work(1))
+    with pytest.raises(Unreached, match="app: not sent: "):
+        await line.serve(work(2, inputs=(lambda: 0,)))
+    ends.backend.serving = served
+    assert (await line.serve(work(3))).texts == ("done",)
+
+
+@on_both_loops
+async def test_what_is_too_long_is_lost_and_the_line_goes_on(ends: Ends) -> None:
+    async def long(given: Work) -> Answer:
+        done = await served(given)
+        return Answer(served=done.served, images=(b"x" * 20_000,))
+
+    line = await ends.line()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wire, "LONGEST", 10_000)
+        with pytest.raises(Unreached, match="not sent: Corrupt"):
+            await line.serve(work(1, inputs=("x" * 20_000,)))
+        ends.backend.serving = long
+        with pytest.raises(Unreached, match="app: Corrupt"):
+            await line.serve(work(2))
+    assert len((await line.serve(work(3))).images[0]) == 20_000
+
+
+@on_both_loops
+async def test_a_stream_without_an_answer_just_ends(ends: Ends) -> None:
+    ends.backend.streaming = said("a b", None)
+    line = await ends.line()
+    assert len([item async for item in line.stream(work(1))]) == 2
+
+
+@on_both_loops
+async def test_a_stream_that_nobody_reads_is_held_back_alone(ends: Ends) -> None:
+    sent: list[int] = []
+    ends.backend.streaming = counting(sent)
+    line = await ends.line()
+    slow = line.stream(work(1))
+    first = await anext(slow)
+    await until(lambda: len(sent) > WINDOW)
+    assert (await line.serve(work(2))).texts == ("done",)
+    await turns(50)
+    assert len(sent) <= WINDOW + 1
+    *deltas, last = [first, *[item async for item in slow]]
+    assert [d.text for d in deltas if isinstance(d, Delta)] == [f" {i}" for i in range(MANY)]
+    assert isinstance(last, Answer)
+
+
+@on_both_loops
+async def test_a_gateway_that_reads_nothing_holds_its_streams_back_and_nobody_elses(ends: Ends) -> None:
+    sent: list[int] = []
+
+    async def large(given: Work) -> AsyncIterator[Delta | Answer]:
+        for number in range(WINDOW):
+            sent.append(number)
+            yield Delta(choice=0, text="x" * 500_000, tokens=1)
+        yield await served(given)
+
+    ends.backend.streaming = large
+    with raw_end(ends.where) as stopped:
+        stopped.sendall(b"".join(frame(STREAM, 1, work(1))))
+        await until(lambda: len(sent) > 8)
+        await turns(200)
+        assert len(sent) < WINDOW // 2
+        assert (await (await ends.line()).serve(work(2))).texts == ("done",)
+    await until(lambda: ends.backend.given_up == ["r1"])
+
+
+@on_both_loops
+async def test_what_waits_for_room_is_lost_with_the_line(ends: Ends) -> None:
+    line = await ends.line()
+    line.pause_writing()
+    waiting = asyncio.ensure_future(line.serve(work(1)))
+    await turns(5)
+    assert not waiting.done()
+    line.close(at_once=True)
+    with pytest.raises(Unreached, match="app: not sent: the line is at its end"):
+        await waiting
+    assert ends.backend.works == []
+
+
+@on_both_loops
+async def test_with_its_replica_every_attempt_is_lost(ends: Ends) -> None:
+    ends.backend.serving = hanging()
+    line = await ends.line()
+    items = line.stream(work(9))
+    ends.backend.streaming = said("a", None)
+    waiting = [asyncio.ensure_future(line.serve(work(i))) for i in range(3)]
+    await until(lambda: len(ends.backend.works) == 3)
+    for each in tuple(ends.listening._lines):
+        each.close(at_once=True)
+    for found in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(found, Unreached)
+        assert str(found) == "app: its process is gone"
+    with pytest.raises(Unreached):
+        await anext(items)
+    assert not line.open
+
+
+@on_both_loops
+async def test_with_its_gateway_every_work_ends_and_no_others(ends: Ends) -> None:
+    ends.backend.serving = hanging()
+    gone, stays = await ends.line(), await ends.line()
+    at_gone = [asyncio.ensure_future(gone.serve(work(i))) for i in range(2)]
+    at_other = asyncio.ensure_future(stays.serve(work(7)))
+    await until(lambda: len(ends.backend.works) == 3)
+    gone.close(at_once=True)
+    await until(lambda: sorted(ends.backend.given_up) == ["r0", "r1"])
+    ends.backend.serving = served
+    assert (await stays.serve(work(8))).texts == ("done",)
+    assert not at_other.done()
+    assert len(ends.listening._lines) == 1
+    assert all(isinstance(e, Unreached) for e in await asyncio.gather(*at_gone, return_exceptions=True))
+
+
+@on_both_loops
+async def test_a_replica_that_leaves_lets_its_calls_end_and_takes_no_other(ends: Ends) -> None:
+    go_on = asyncio.Event()
+
+    async def waits(given: Work) -> Answer:
+        await go_on.wait()
+        return await served(given)
+
+    ends.backend.serving = waits
+    line = await ends.line()
+    under_way = asyncio.ensure_future(line.serve(work(1)))
+    await until(lambda: ends.backend.works)
+    closing = asyncio.ensure_future(ends.listening.close())
+    await until(lambda: not line.open)
+    with pytest.raises(OSError, match="refused"):
+        await ends.line()
+    assert not closing.done()
+    go_on.set()
+    assert (await under_way).texts == ("done",)
+    await closing
+
+
+@on_both_loops
+async def test_a_replica_that_leaves_waits_for_nobody_for_ever(ends: Ends) -> None:
+    ends.backend.serving = hanging()
+    line = await ends.line()
+    under_way = asyncio.ensure_future(line.serve(work(1)))
+    await until(lambda: ends.backend.works)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replica_module, "DRAIN_S", 0.01)
+        await ends.listening.close()
+    with pytest.raises(Unreached):
+        await under_way
+
+
+@on_both_loops
+async def test_what_is_no_frame_ends_the_line(ends: Ends) -> None:
+    ends.backend.serving = hanging()
+    with raw_end(ends.where) as odd:
+        odd.sendall(b"".join(frame(SERVE, 1, work(1))))
+        await until(lambda: ends.backend.works)
+        odd.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        await until(lambda: ends.backend.given_up == ["r1"])
+        await until(lambda: not ends.listening._lines)
+    assert (await ends.line()).open
+
+
+@on_both_loops
+async def test_nobody_of_another_user_is_heard(ends: Ends) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        with raw_end(ends.where) as other:
+            other.sendall(b"".join(frame(SERVE, 1, work(1))))
+            assert await nothing_comes(other)
+        with pytest.raises(Unreached):
+            await ends.line()
+    assert ends.backend.works == []
+    assert (await (await ends.line()).serve(work(2))).texts == ("done",)
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self._folder),)
+
+
+@pytest.mark.parametrize("ours", [True, False])
+@in_a_loop
+async def test_a_gateway_reads_no_pickle_of_another_user(
+    ours: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + (not ours))
+    where = address("trap", str(os.getpid()))
+    sprung = tmp_path / "sprung"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(where)
+        listening.listen()
+        calling = asyncio.ensure_future(call(where))
+        await turns(1)
+        came, _ = listening.accept()
+        with came, suppress(BrokenPipeError):
+            came.sendall(b"".join(frame(READY, 0)))
+            await turns(10)
+            came.sendall(b"".join(frame(ITEM, 1, Trap(sprung))))
+        assert await calling is ours
+    assert sprung.exists() is ours
+
+
+async def call(where: str) -> bool:
+    """Whether a gateway that calls there hears of an answer."""
+    try:
+        line = await connect(where, "app")
+        await line.serve(work(1))
+    except Unreached:
+        return False
+    line.close(at_once=True)
+    return True
+
+
+@on_both_loops
+async def test_an_answer_that_cannot_be_read_is_lost(ends: Ends) -> None:
+    line = await ends.line()
+    number, heard = await line._begin(SERVE, work(1))
+    line.heard(ITEM, number, memoryview(pickle.dumps("whole")[:-3]))
+    with pytest.raises(Unreached, match="cannot be read"):
+        line._item(*heard.get_nowait())
+    line._leave(number, over=True)
+
+
+# -- which replicas there is a line to -----------------------------------------------------------------------
+
+
+def lines_to(places: dict[str, str], asked: list[str]) -> Lines:
+    """Lines of a gateway whose replicas listen there."""
+
+    async def where(app: str) -> str:
+        asked.append(app)
+        if app not in places:
+            raise Unreached(f"{app}: nobody")
+        return places[app]
+
+    return Lines(where)
+
+
+@on_both_loops
+async def test_a_line_is_looked_for_in_the_background_and_kept(ends: Ends) -> None:
+    asked: list[str] = []
+    lines = lines_to({"app": ends.where}, asked)
+    assert lines.of("app") is None
+    line: Line = await until(lambda: lines.of("app"))
+    await lines.look("app")
+    assert (lines.of("app") is line) is True
+    assert asked == ["app"]
+    line.close()
+
+
+@on_both_loops
+async def test_where_nobody_listens_there_is_no_line_and_nobody_asks_again_soon(ends: Ends) -> None:
+    asked: list[str] = []
+    lines = lines_to({"elsewhere": address("elsewhere")}, asked)
+    for app in ("elsewhere", "gone"):
+        await lines.look(app)
+        assert lines.of(app) is None
+    await turns(20)
+    assert asked == ["elsewhere", "gone"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "AGAIN_S", 0.0)
+        assert lines.of("gone") is None
+        await until(lambda: asked == ["elsewhere", "gone", "gone"])
+
+
+@on_both_loops
+async def test_a_replica_that_was_restarted_is_found_where_it_listens_now(ends: Ends) -> None:
+    places, asked = {"app": ends.where}, list[str]()
+    lines = lines_to(places, asked)
+    await lines.look("app")
+    first = lines.of("app")
+    assert first is not None
+    async with Ends() as restarted:
+        places["app"] = restarted.where
+        await ends.listening.close()
+        await until(lambda: not first.open)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "AGAIN_S", 0.0)
+            assert lines.of("app") is None
+            second = await until(lambda: lines.of("app"))
+        assert (await second.serve(work(1))).texts == ("done",)
+        assert len(restarted.backend.works) == 1
+        second.close()
+
+
+@in_a_loop
+async def test_a_replica_that_is_stopped_holds_its_calls_and_gets_no_line() -> None:
+    with replica_elsewhere() as (pid, where):
+        line = await connect(where, "app")
+        assert (await line.serve(work(1))).texts == ("done",)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await connect(where, "app")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await line.serve(work(2))
+        held = asyncio.ensure_future(line.serve(work(3)))
+        await turns(20)
+        assert not held.done()
+        os.kill(pid, signal.SIGCONT)
+        assert (await held).texts == ("done",)
+        os.kill(pid, signal.SIGSTOP)
+        held = asyncio.ensure_future(line.serve(work(4)))
+        await turns(20)
+        await asyncio.to_thread(kill, pid)
+        with pytest.raises(Unreached, match="its process is gone"):
+            await held
+        assert not line.open
+
+
+@in_a_loop
+async def test_a_stopped_replica_is_sent_no_more_than_it_can_take() -> None:
+    with replica_elsewhere() as (pid, where):
+        line = await connect(where, "app")
+        os.kill(pid, signal.SIGSTOP)
+        large = work(1, inputs=("x" * 1_000_000,))
+        sent = [asyncio.ensure_future(line.serve(large)) for _ in range(30)]
+        await turns(50)
+        assert not line._room.is_set()
+        assert len(line._calls) < 10
+        for each in sent:
+            each.cancel()
+        await asyncio.gather(*sent, return_exceptions=True)
+        os.kill(pid, signal.SIGCONT)
+        assert (await line.serve(work(2))).texts == ("done",)
+        line.close()

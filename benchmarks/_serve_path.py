@@ -28,9 +28,24 @@ from serve_apps.gateway.openai.images import IMAGES
 from serve_apps.replica import BackendSpec
 from serve_apps.replica.noop import Noop
 from serve_apps.testbed.apps import ON_ONE_LOOP, QUIET, UNLIMITED
+from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta, Work
 
 _FORMS: tuple[Form[Any], ...] = (CHAT, IMAGES)
+
+
+def form_of(path: str, raw: bytes) -> tuple[Form[Any], Any]:
+    """What is asked for at a path, and the body as the gateway's own type of it."""
+    form = next(form for form in _FORMS if path.endswith(form.path))
+    return form, form.body.model_validate_json(raw)
+
+
+def work_of(request_id: str, ask: Ask) -> Work:
+    """An attempt at a request that arrives now."""
+    at_s = time.time()
+    sizes = (ask.prompts, ask.prompt_tokens, ask.max_tokens)
+    request = Request(request_id, ask.model, "d0", at_s, at_s + 60.0, *sizes)
+    return Work(request=request, ask=ask, executor="d0", sent_s=at_s, dispatched_s=at_s)
 
 
 async def respond(
@@ -39,21 +54,9 @@ async def respond(
     stream: Callable[[Work], AsyncIterator[Delta | Answer]],
 ) -> Response:
     """One request, from its body to its answer, by whoever serves the work."""
-    form = next(form for form in _FORMS if http.scope["path"].endswith(form.path))
-    body = form.body.model_validate_json(await http.body())
-    ask, at_s = body.ask(), time.time()
-    request = Request(
-        http.headers.get("x-request-id") or f"x-{uuid.uuid4().hex}",
-        ask.model,
-        "d0",
-        at_s,
-        at_s + 60.0,
-        ask.prompts,
-        ask.prompt_tokens,
-        ask.max_tokens,
-    )
-    work = Work(request=request, ask=ask, executor="d0", sent_s=at_s, dispatched_s=at_s)
-    asked = Asked(request, ask, form.again(body))
+    form, body = form_of(http.scope["path"], await http.body())
+    work = work_of(http.headers.get("x-request-id") or f"x-{uuid.uuid4().hex}", body.ask())
+    asked, ask = Asked(work.request, work.ask, form.again(body)), work.ask
     if ask.stream and form.events is not None:
         return StreamingResponse(form.events(asked, stream(work)), media_type="text/event-stream")
     return Response(orjson.dumps(form.whole(asked, await whole(work))), media_type="application/json")

@@ -15,6 +15,10 @@ The first three stand on one Ray, the next three on another, both at once. The l
 its own per measurement. `cpu_ms` is the CPU time per answer of all processes of the side's Ray, beyond what they take
 when nobody asks; other work on the machine hardly moves it. `client_cpu_ms` is the client's.
 
+With `EDGEBED_LINES=off` in the environment the gateway calls its replicas by Serve's handle, as it does those of other
+machines, instead of over its own lines (`lines` in the figures says which). `python -m benchmarks calls` has the call
+alone, both ways in one run.
+
 `python -m benchmarks.gateway` prints the medians of the last run that was kept, as Markdown.
 """
 
@@ -49,6 +53,7 @@ from emulation.domain.truth import WorldTruth
 from serve_apps.testbed.apps import QUIET
 from serve_apps.testbed.live import LiveCluster, LiveOptions
 from serve_apps.testbed.ports import checked_port
+from serve_apps.wire.line import SWITCH
 from serve_apps.wire.messages import RunPlan
 
 CLIENTS = (1, 64)
@@ -277,6 +282,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     return {
         "load_average_before": load_average,
         "missing": missing,
+        "lines": os.environ.get(SWITCH) != "off",
         "bodies": found,
         "answers": dict(counted),
         "raw": raw,

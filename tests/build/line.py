@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -71,6 +72,14 @@ class Ends:
             line.close(at_once=True)
         await self.listening.close()
         await asyncio.sleep(0)
+
+
+def raw_end(where: str) -> socket.socket:
+    """The end of a gateway that does what a test says."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.connect(where)
+    sock.setblocking(False)
+    return sock
 
 
 def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,12 +13,19 @@ from typing import Any
 import pytest
 from ray import serve
 
-from serve_apps.wire.names import REPLICA, app_name
+from serve_apps.gateway.line import Line, connect
+from serve_apps.replica import BackendSpec
+from serve_apps.replica.deployment import Replica
+from serve_apps.testbed.apps import target
+from serve_apps.wire.line import LEAVING
+from serve_apps.wire.names import REPLICA, app_name, edge_resource
 from serve_apps.wire.testbed import served
 from tests.build.killing import kill
-from tests.build.waiting import eventually
+from tests.build.waiting import eventually, until
+from tests.build.works import work
 
 Begin = Callable[..., Any]
+GRACE = "graceful_shutdown_timeout_s"
 CONNECTED = "03"
 
 
@@ -81,3 +89,39 @@ def test_a_replica_that_was_stopped_goes_on_where_it_was(begin: Begin, threads: 
     assert sent.result(60).status_code == 200
     _, run = live.end()
     assert [(r.outcome, r.attempt) for r in run.requests] == [("done", 1)]
+
+
+def test_a_replica_that_serve_takes_down_says_so_and_lets_its_calls_end(shared_cluster: Any) -> None:
+    testbed = shared_cluster.up().testbed
+    spec = BackendSpec("n1", testbed.model("gpt2").model_copy(update={"id": "patient"}))
+    app = app_name("n1", "patient")
+    place = {edge_resource("n1"): 0.001}
+    patient = target(
+        app, Replica, spec, "tests.build.replicas:Patient", place=place, name=REPLICA, **{GRACE: 10.0}
+    )
+    serve.run_many([patient], wait_for_ingress_deployment_creation=False)
+    where = str(_replica("n1", "patient").line.remote().result(timeout_s=10))
+
+    async def taken_down() -> list[int]:
+        line = await connect(where, app)
+        said = _heard_by(line)
+        answer = asyncio.ensure_future(line.serve(work(1)))
+        await asyncio.to_thread(serve.delete, served(app))
+        assert (await answer).texts == ("done",)
+        await until(lambda: not line.open)
+        return said
+
+    assert LEAVING in asyncio.run(taken_down())
+
+
+def _heard_by(line: Line) -> list[int]:
+    """Kinds of frames, as they come."""
+    kinds: list[int] = []
+    hear = line.heard
+
+    def heard(kind: int, number: int, body: memoryview) -> None:
+        kinds.append(kind)
+        hear(kind, number, body)
+
+    line.heard = heard  # type: ignore[method-assign]
+    return kinds

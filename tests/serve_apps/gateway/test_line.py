@@ -5,26 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
-import signal
-import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from serve_apps.gateway import line as module
-from serve_apps.gateway.line import Line, Lines, connect
 from serve_apps.replica import line as replica_module
 from serve_apps.wire import line as wire
 from serve_apps.wire.calls import Unreached
-from serve_apps.wire.line import ITEM, READY, SERVE, STREAM, WINDOW, address, frame
+from serve_apps.wire.line import ITEM, SERVE, STREAM, WINDOW, frame
 from serve_apps.wire.messages import Answer, Delta, Work
 from tests.build.gateway import hanging, raising, said, served
-from tests.build.killing import kill
-from tests.build.line import Ends, on_both_loops, replica_elsewhere
-from tests.build.waiting import in_a_loop, turns, until
+from tests.build.line import Ends, on_both_loops, raw_end
+from tests.build.waiting import turns, until
 from tests.build.works import work
 
 MANY = 5 * WINDOW
@@ -40,22 +33,6 @@ def counting(sent: list[int], count: int = MANY) -> Any:
         yield await served(given)
 
     return stream
-
-
-def raw_end(where: str) -> socket.socket:
-    """A gateway's end that does what a test says."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.connect(where)
-    sock.setblocking(False)
-    return sock
-
-
-async def nothing_comes(end: socket.socket) -> bool:
-    """Whether the line is ended without a word."""
-    try:
-        return await asyncio.get_running_loop().sock_recv(end, 1) == b""
-    except ConnectionResetError:
-        return True
 
 
 @on_both_loops
@@ -323,74 +300,6 @@ async def test_a_replica_that_leaves_waits_for_nobody_for_ever(ends: Ends) -> No
 
 
 @on_both_loops
-async def test_what_is_no_frame_ends_the_line(ends: Ends) -> None:
-    ends.backend.serving = hanging()
-    with raw_end(ends.where) as odd:
-        odd.sendall(b"".join(frame(SERVE, 1, work(1))))
-        await until(lambda: ends.backend.works)
-        odd.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        await until(lambda: ends.backend.given_up == ["r1"])
-        await until(lambda: not ends.listening._lines)
-    assert (await ends.line()).open
-
-
-@on_both_loops
-async def test_nobody_of_another_user_is_heard(ends: Ends) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-        with raw_end(ends.where) as other:
-            other.sendall(b"".join(frame(SERVE, 1, work(1))))
-            assert await nothing_comes(other)
-        with pytest.raises(Unreached):
-            await ends.line()
-    assert ends.backend.works == []
-    assert (await (await ends.line()).serve(work(2))).texts == ("done",)
-
-
-class Trap:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, (str(self._folder),)
-
-
-@pytest.mark.parametrize("ours", [True, False])
-@in_a_loop
-async def test_a_gateway_reads_no_pickle_of_another_user(
-    ours: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + (not ours))
-    where = address("trap", str(os.getpid()))
-    sprung = tmp_path / "sprung"
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(where)
-        listening.listen()
-        calling = asyncio.ensure_future(call(where))
-        await turns(1)
-        came, _ = listening.accept()
-        with came, suppress(BrokenPipeError):
-            came.sendall(b"".join(frame(READY, 0)))
-            await turns(10)
-            came.sendall(b"".join(frame(ITEM, 1, Trap(sprung))))
-        assert await calling is ours
-    assert sprung.exists() is ours
-
-
-async def call(where: str) -> bool:
-    """Whether a gateway that calls there hears of an answer."""
-    try:
-        line = await connect(where, "app")
-        await line.serve(work(1))
-    except Unreached:
-        return False
-    line.close(at_once=True)
-    return True
-
-
-@on_both_loops
 async def test_an_answer_that_cannot_be_read_is_lost(ends: Ends) -> None:
     line = await ends.line()
     number, heard = await line._begin(SERVE, work(1))
@@ -398,109 +307,3 @@ async def test_an_answer_that_cannot_be_read_is_lost(ends: Ends) -> None:
     with pytest.raises(Unreached, match="cannot be read"):
         line._item(*heard.get_nowait())
     line._leave(number, over=True)
-
-
-# -- which replicas there is a line to -----------------------------------------------------------------------
-
-
-def lines_to(places: dict[str, str], asked: list[str]) -> Lines:
-    """Lines of a gateway whose replicas listen there."""
-
-    async def where(app: str) -> str:
-        asked.append(app)
-        if app not in places:
-            raise Unreached(f"{app}: nobody")
-        return places[app]
-
-    return Lines(where)
-
-
-@on_both_loops
-async def test_a_line_is_looked_for_in_the_background_and_kept(ends: Ends) -> None:
-    asked: list[str] = []
-    lines = lines_to({"app": ends.where}, asked)
-    assert lines.of("app") is None
-    line: Line = await until(lambda: lines.of("app"))
-    await lines.look("app")
-    assert (lines.of("app") is line) is True
-    assert asked == ["app"]
-    line.close()
-
-
-@on_both_loops
-async def test_where_nobody_listens_there_is_no_line_and_nobody_asks_again_soon(ends: Ends) -> None:
-    asked: list[str] = []
-    lines = lines_to({"elsewhere": address("elsewhere")}, asked)
-    for app in ("elsewhere", "gone"):
-        await lines.look(app)
-        assert lines.of(app) is None
-    await turns(20)
-    assert asked == ["elsewhere", "gone"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "AGAIN_S", 0.0)
-        assert lines.of("gone") is None
-        await until(lambda: asked == ["elsewhere", "gone", "gone"])
-
-
-@on_both_loops
-async def test_a_replica_that_was_restarted_is_found_where_it_listens_now(ends: Ends) -> None:
-    places, asked = {"app": ends.where}, list[str]()
-    lines = lines_to(places, asked)
-    await lines.look("app")
-    first = lines.of("app")
-    assert first is not None
-    async with Ends() as restarted:
-        places["app"] = restarted.where
-        await ends.listening.close()
-        await until(lambda: not first.open)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(module, "AGAIN_S", 0.0)
-            assert lines.of("app") is None
-            second = await until(lambda: lines.of("app"))
-        assert (await second.serve(work(1))).texts == ("done",)
-        assert len(restarted.backend.works) == 1
-        second.close()
-
-
-@in_a_loop
-async def test_a_replica_that_is_stopped_holds_its_calls_and_gets_no_line() -> None:
-    with replica_elsewhere() as (pid, where):
-        line = await connect(where, "app")
-        assert (await line.serve(work(1))).texts == ("done",)
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await connect(where, "app")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await line.serve(work(2))
-        held = asyncio.ensure_future(line.serve(work(3)))
-        await turns(20)
-        assert not held.done()
-        os.kill(pid, signal.SIGCONT)
-        assert (await held).texts == ("done",)
-        os.kill(pid, signal.SIGSTOP)
-        held = asyncio.ensure_future(line.serve(work(4)))
-        await turns(20)
-        await asyncio.to_thread(kill, pid)
-        with pytest.raises(Unreached, match="its process is gone"):
-            await held
-        assert not line.open
-
-
-@in_a_loop
-async def test_a_stopped_replica_is_sent_no_more_than_it_can_take() -> None:
-    with replica_elsewhere() as (pid, where):
-        line = await connect(where, "app")
-        os.kill(pid, signal.SIGSTOP)
-        large = work(1, inputs=("x" * 1_000_000,))
-        sent = [asyncio.ensure_future(line.serve(large)) for _ in range(30)]
-        await turns(50)
-        assert not line._room.is_set()
-        assert len(line._calls) < 10
-        for each in sent:
-            each.cancel()
-        await asyncio.gather(*sent, return_exceptions=True)
-        os.kill(pid, signal.SIGCONT)
-        assert (await line.serve(work(2))).texts == ("done",)
-        line.close()

@@ -13,10 +13,12 @@ from mypy_extensions import mypyc_attr
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
-from emulation.domain.scenario import LengthKnowledge, Scenario, WorkloadSource
+from emulation.domain.request_kind import RequestKind
+from emulation.domain.scenario import Scenario, WorkloadSource
 from emulation.domain.truth import RequestTruth
 from workloads.accounting import Accounting as Accounting
-from workloads.lengths import Noise, payload_bytes, pick
+from workloads.blocks import uniforms
+from workloads.lengths import Mix, Noise, payload_bytes
 from workloads.outside import outside
 from workloads.sessions import sessions
 from workloads.sources import Draft, Drafts, Draws, burst, periodic, poisson, slotted
@@ -95,13 +97,16 @@ class _Stream:
         scenario = self.draws.scenario
         per_prompt = {m.id: m.features == "prompts" for m in scenario.testbed.models}
         noise = Noise(scenario.service_cv, self.draws.stream("noise"))
-        shares, whose = self.source.tenants, self.draws.stream("tenant")
-        for draft in self._drafts:
-            if shares is not None and draft.tenant is None:
-                draft = replace(draft, tenant=pick(shares, float(whose.random())))
+        for draft in self._drafts if self.source.tenants is None else self._of_tenants(self.source.tenants):
             drawn = noise.take(draft.prompts if per_prompt[draft.model] else 1)
             yield draft.arrival_s, self.number, self.emitted, draft, drawn
             self.emitted += 1
+
+    def _of_tenants(self, shares: Mapping[str, float]) -> Drafts:
+        """The drafts, each on somebody's behalf."""
+        mix, drawn = Mix(shares), uniforms(self.draws.stream("tenant"))
+        for draft in self._drafts:
+            yield draft if draft.tenant is not None else replace(draft, tenant=mix.pick(next(drawn)))
 
     def account(self) -> Accounting:
         """What became of what was read so far."""
@@ -124,35 +129,18 @@ def _numbered(
     streams: Sequence[_Stream], scenario: Scenario
 ) -> Iterator[tuple[Request, RequestTruth, Draft]]:
     """In order of arrival; of the same instant, the first source first."""
-    models = {m.id: m for m in scenario.testbed.models}
-    deadline_s = math.inf if scenario.deadline_s is None else scenario.deadline_s
-    knowledge: LengthKnowledge = scenario.length_knowledge
-    for i, (_, _, _, draft, noise) in enumerate(merge(*(s.rows() for s in streams), key=itemgetter(0, 1, 2))):
-        request = _request(f"r{i:06d}", draft, models[draft.model], deadline_s, knowledge)
+    kinds = {m.id: _kind(m, scenario) for m in scenario.testbed.models}
+    rows = merge(*(s.rows() for s in streams), key=itemgetter(0, 1, 2))
+    for i, (_, _, _, draft, noise) in enumerate(rows):
+        request = kinds[draft.model].request(f"r{i:06d}", draft)
         yield request, RequestTruth(draft.output_tokens, noise), draft
 
 
-def _request(
-    request_id: str, draft: Draft, spec: ModelSpec, deadline_s: float, knowledge: LengthKnowledge
-) -> Request:
-    """`deadline_s`: seconds from the arrival on."""
-    up_bytes, down_bytes = payload_bytes(spec, draft.prompts, draft.prompt_tokens, draft.max_tokens)
-    return Request(
-        id=request_id,
-        model=draft.model,
-        origin=draft.origin,
-        arrival_s=draft.arrival_s,
-        deadline_s=draft.arrival_s + deadline_s,
-        prompts=draft.prompts,
-        prompt_tokens=draft.prompt_tokens,
-        known_output_tokens=_known_output(draft, knowledge),
-        up_bytes=up_bytes,
-        down_bytes=down_bytes,
-        tenant=draft.tenant,
+def _kind(model: ModelSpec, scenario: Scenario) -> RequestKind:
+    """How requests of a model are made; `payload_bytes` is a sum of products, of which these are the factors."""
+    deadline_s = math.inf if scenario.deadline_s is None else scenario.deadline_s
+    up_prompt, down_prompt = payload_bytes(model, 1, 0, None)
+    up_token, down_token = payload_bytes(model, 0, 1, None)[0], payload_bytes(model, 0, 0, 1)[1]
+    return RequestKind(
+        model.id, deadline_s, scenario.length_knowledge, (up_prompt, up_token), (down_prompt, down_token)
     )
-
-
-def _known_output(draft: Draft, knowledge: LengthKnowledge) -> float | None:
-    if draft.max_tokens is None or knowledge == "predicted":
-        return None
-    return float(draft.output_tokens if knowledge == "exact" else draft.max_tokens)

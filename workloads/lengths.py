@@ -27,15 +27,23 @@ _LEAST_CV = 1e-6
 """Below it no noise is drawn: the gamma's shape would be too large a number."""
 
 
-def pick(shares: Mapping[str, float], u: float) -> str:
-    """The key whose cumulative share covers u in [0, 1); shares need not sum to 1.
+class Mix:
+    """Keys by share; shares need not sum to 1. Raises `ValueError` if none is positive."""
 
-    Raises `ValueError` if no share is positive.
-    """
-    keys, bounds = list(shares), list(accumulate(shares.values()))
-    if not bounds or bounds[-1] <= 0:
-        raise ValueError(f"mix {dict(shares)} has no positive share; give at least one a share > 0")
-    return keys[min(bisect_right(bounds, u * bounds[-1]), len(keys) - 1)]
+    def __init__(self, shares: Mapping[str, float]) -> None:
+        self._keys, self._bounds = list(shares), list(accumulate(shares.values()))
+        if not self._bounds or self._bounds[-1] <= 0:
+            raise ValueError(f"mix {dict(shares)} has no positive share; give at least one a share > 0")
+        self._last = len(self._keys) - 1
+
+    def pick(self, u: float) -> str:
+        """The key whose cumulative share covers u in [0, 1)."""
+        return self._keys[min(bisect_right(self._bounds, u * self._bounds[-1]), self._last)]
+
+
+def pick(shares: Mapping[str, float], u: float) -> str:
+    """One key as `Mix` picks it."""
+    return Mix(shares).pick(u)
 
 
 def choose(options: Sequence[T], rng: Generator) -> T:

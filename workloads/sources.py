@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, repeat
+from operator import attrgetter
 from typing import Final
 
 from numpy.random import Generator
@@ -22,7 +23,8 @@ from emulation.domain.scenario import (
 )
 from emulation.domain.slots import slot_of, slot_start_s, within_slot_s
 from emulation.rng import stream
-from workloads.lengths import choose, pick
+from workloads.blocks import choices, exponentials, pairs, uniforms
+from workloads.lengths import Mix, choose
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
@@ -77,11 +79,11 @@ class Draws:
         self.read: int | None = None
         """How much was read so far, where the source counts that itself."""
         lengths: TokenLengths = getattr(source, "lengths", TokenLengths())
-        self._n_in, self._n_out = lengths.prompt_tokens, lengths.output_tokens
         self._limit = lengths.max_tokens or max(lengths.output_tokens)
         self._by_prompts = {m.id: m.features == "prompts" for m in scenario.testbed.models}
-        self._tokens, self._prompts = self.stream("lengths"), self.stream("prompts")
-        self._origin = self.stream("origin")
+        self._tokens = pairs(lengths.prompt_tokens, lengths.output_tokens, self.stream("lengths"))
+        self._prompts = self.stream("prompts")
+        self._origin = choices(self.origins, self.stream("origin"))
 
     def stream(self, quantity: str) -> Generator:
         """The random stream of one quantity, from its beginning."""
@@ -91,11 +93,10 @@ class Draws:
         self, arrival_s: float, model: str, prompts: tuple[int, ...], origin: str | None = None
     ) -> Draft:
         """A request of one of these batch sizes, or of drawn lengths; its origin is drawn unless given."""
-        origin = origin or choose(self.origins, self._origin)
+        origin = origin or next(self._origin)
         if self._by_prompts[model]:
-            return Draft(arrival_s, model, origin, prompts=choose(prompts, self._prompts))
-        n_in = choose(self._n_in, self._tokens)
-        n_out = choose(self._n_out, self._tokens)
+            return Draft(arrival_s, model, origin, choose(prompts, self._prompts))
+        n_in, n_out = next(self._tokens)
         return Draft(arrival_s, model, origin, 1, n_in, min(n_out, self._limit), self._limit)
 
 
@@ -113,22 +114,23 @@ def slotted(source: SlottedSource, draws: Draws) -> Drafts:
     places = list(product(draws.origins, models))
     uniform, slot_s = source.offset == "uniform", scenario.slot_s
     for slot in slots:
+        begin_s = within_slot_s(slot, 0.0, slot_s)
         ks = k_rng.integers(source.k_min, source.k_max + 1, size=len(places)).tolist()
         shares = offset_rng.random(len(places)).tolist() if uniform else [0.0] * len(places)
         drafts: list[Draft] = []
         for (origin, model), k, share in zip(places, ks, shares, strict=True):
             if k > 0:
-                arrival_s = within_slot_s(slot, share, slot_s)
+                arrival_s = within_slot_s(slot, share, slot_s) if uniform else begin_s
                 drafts.append(draws.draft(arrival_s, model, (k,), origin))
             else:
                 draws.dropped["k_zero"] += 1
-        yield from sorted(drafts, key=_arrival_s) if uniform else drafts
+        yield from sorted(drafts, key=attrgetter("arrival_s")) if uniform else drafts
 
 
 def poisson(source: PoissonSource, draws: Draws) -> Drafts:
     """Poisson arrivals of the mean rate."""
-    times = poisson_times(source.rate_per_s, draws.scenario.end_s, draws.stream("arrivals"))
-    return _mixed(source, times, draws)
+    gaps_s = exponentials(1.0 / source.rate_per_s, draws.stream("arrivals"))
+    return _mixed(source, times_after(gaps_s, draws.scenario.end_s), draws)
 
 
 def burst(source: BurstSource, draws: Draws) -> Drafts:
@@ -156,18 +158,19 @@ def periodic(source: PeriodicSource, draws: Draws) -> Drafts:
         yield draws.draft(t_s, models[i % len(models)], (1,))
 
 
-def poisson_times(rate_per_s: float, end_s: float, rng: Generator) -> Iterator[float]:
-    """Arrivals of a Poisson process on [0, end_s), ascending."""
-    t_s = float(rng.exponential(1.0 / rate_per_s))
+def times_after(gaps_s: Iterator[float], end_s: float) -> Iterator[float]:
+    """Arrivals with these gaps between them on [0, end_s), ascending."""
+    t_s = next(gaps_s)
     while t_s < end_s:
         yield t_s
-        t_s += float(rng.exponential(1.0 / rate_per_s))
+        t_s += next(gaps_s)
+
+
+def poisson_times(rate_per_s: float, end_s: float, rng: Generator) -> Iterator[float]:
+    """Arrivals of a Poisson process on [0, end_s), ascending, from a stream of which others may draw between them."""
+    return times_after((float(rng.exponential(1.0 / rate_per_s)) for _ in repeat(None)), end_s)
 
 
 def _mixed(source: PoissonSource | BurstSource, times: Iterable[float], draws: Draws) -> Drafts:
-    rng = draws.stream("model")
-    return (draws.draft(t, pick(source.mix, float(rng.random())), source.prompts) for t in times)
-
-
-def _arrival_s(draft: Draft) -> float:
-    return draft.arrival_s
+    mix, shares = Mix(source.mix), uniforms(draws.stream("model"))
+    return (draws.draft(t, mix.pick(next(shares)), source.prompts) for t in times)

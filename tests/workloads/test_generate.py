@@ -192,6 +192,15 @@ def test_payload_does_not_depend_on_the_true_length() -> None:
     assert payload_bytes(models["sd"], 2, 0, None)[1] == 2 * payload_bytes(models["sd"], 1, 0, None)[1]
 
 
+@EVERY_SOURCE
+def test_a_request_moves_the_bytes_of_its_sizes(source: dict[str, Any]) -> None:
+    world = scenario(source)
+    models, workload = {m.id: m for m in world.testbed.models}, generate(world, 3)
+    for one in requests(workload):
+        sizes = one.prompts, one.prompt_tokens, workload.max_tokens.get(one.id)
+        assert (one.up_bytes, one.down_bytes) == payload_bytes(models[one.model], *sizes)
+
+
 def test_a_share_of_zero_is_never_picked() -> None:
     assert {pick({"a": 0.0, "b": 1.0, "c": 0.0}, u / 100) for u in range(100)} == {"b"}
     with pytest.raises(ValueError, match="no positive share"):

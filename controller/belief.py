@@ -11,25 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
-from emulation.domain.cluster import Mode, ProfileEntry, Strict, TestbedConfig
-from emulation.domain.quantities import Deviation
+from mypy_extensions import mypyc_attr
+
+from controller.belief_config import BeliefConfig as BeliefConfig
+from emulation.domain.cluster import Mode, ProfileEntry, TestbedConfig
 from emulation.domain.snapshot import Window, WorkStats
 
 ServiceKey = tuple[str, str, Mode]
 """Node, model, mode."""
 Laws = Mapping[ServiceKey, tuple[float, ...]]
 """Coefficients of every feasible law, seconds."""
-
-
-class BeliefConfig(Strict):
-    """How far the profile is trusted, and how fast it is unlearned."""
-
-    prior_sigma: Deviation = 0.5
-    """Standard deviation of log(true / profiled) before anything is seen."""
-    request_cv: Deviation = 0.4
-    """Coefficient of variation of one request's service time about its law."""
-    certain: Deviation = 0.03
-    """Standard deviation below which no law is held for known: so speeds that drift are followed."""
 
 
 NOTICEABLE = 0.03
@@ -47,6 +38,7 @@ class _Factor:
         self.precision = min(total, most)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ServiceBelief:
     """Learns from the windows of telemetry; each finished request counts once, however often it is told of."""
 
@@ -80,7 +72,7 @@ class ServiceBelief:
                 continue
             work_s = total.work_s - (before.work_s if before else 0.0)
             x = [a - (before.x[i] if before else 0.0) for i, a in enumerate(total.x)]
-            expected_s = sum(c * v for c, v in zip(self._profile[law], x, strict=True))
+            expected_s = sum([c * v for c, v in zip(self._profile[law], x, strict=True)])
             if work_s <= 0 or expected_s <= 0:
                 continue
             config = self._config

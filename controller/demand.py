@@ -37,17 +37,19 @@ def estimated(
     testbed: TestbedConfig, objective: Objective, prior: DemandPrior, snapshot: ClusterSnapshot
 ) -> Demand:
     """Rates counted since the last epoch boundary, or the prior while nothing has been counted."""
-    ids = [m.id for m in testbed.models]
-    stats = [snapshot.stats.get(m) for m in ids]
-    arrived = np.array([float(s.arrived) if s else 0.0 for s in stats])
-    prompts = np.array([float(s.arrived_prompts) if s else 0.0 for s in stats])
-    if prompts.sum() <= 0:
+    stats = [snapshot.stats.get(m.id) for m in testbed.models]
+    arrived = [float(s.arrived) if s else 0.0 for s in stats]
+    prompts = [float(s.arrived_prompts) if s else 0.0 for s in stats]
+    most = max(prompts)
+    if most <= 0:
         rate = prior.prompts_per_slot * len(testbed.nodes) / objective.slot_s
-        return Demand(np.full(len(ids), rate), np.full(len(ids), prior.prompts_per_request))
-    window_s = _window_s(objective, snapshot)
-    rates = np.maximum(prompts, prior.least_share * prompts.max()) / window_s
-    sizes = np.where(arrived > 0, prompts / np.maximum(arrived, 1.0), prior.prompts_per_request)
-    return Demand(rates, np.maximum(sizes, 1e-9))
+        return Demand(np.full(len(stats), rate), np.full(len(stats), prior.prompts_per_request))
+    least, window_s = prior.least_share * most, _window_s(objective, snapshot)
+    sizes = [
+        max(n / max(requests, 1.0), 1e-9) if requests > 0 else prior.prompts_per_request
+        for requests, n in zip(arrived, prompts, strict=True)
+    ]
+    return Demand(np.array([max(n, least) / window_s for n in prompts]), np.array(sizes))
 
 
 def _window_s(objective: Objective, snapshot: ClusterSnapshot) -> float:

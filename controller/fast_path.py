@@ -59,6 +59,7 @@ class FastPath:
     ) -> None:
         self.config = config or FastPathConfig()
         self._energy_s_per_j, self._explore_s, self._risk_bound, self._in_time = _often_read(self.config)
+        self._eta_s, self._risk_penalty_s = self.config.eta_s, self.config.risk_penalty_s
         self.perf = perf
         self.router = router
         self.lengths = OutputLengths(self.config.prior_output_tokens)
@@ -297,17 +298,18 @@ class FastPath:
         """Change the parameters of the score (all but the length prior) while running."""
         self.config = config
         self._energy_s_per_j, self._explore_s, self._risk_bound, self._in_time = _often_read(config)
+        self._eta_s, self._risk_penalty_s = config.eta_s, config.risk_penalty_s
         for belief in self.view.beliefs.values():
             self._rebias(belief)
 
     def _price_energy(self, nodes: Iterable[str]) -> None:
-        if self.config.energy_s_per_j:
+        if self._energy_s_per_j:
             for node in nodes:
-                reweigh(self.view, self._watts, node, self.config.energy_s_per_j)
+                reweigh(self.view, self._watts, node, self._energy_s_per_j)
 
     def _rebias(self, belief: Belief) -> None:
-        config, tier_s, explore_s = self.config, belief.tier_s(), self._explore_s
-        eta_s, penalty_s = config.eta_s, config.risk_penalty_s
+        tier_s, explore_s = belief.tier_s(), self._explore_s
+        eta_s, penalty_s = self._eta_s, self._risk_penalty_s
         for pool, column in belief.places:
             p = self._weights.get((pool.model, belief.node), 0.0 if pool.model in self._weighed else None)
             guide_s = guide_penalty_s(p, eta_s)

@@ -13,7 +13,7 @@ import numpy as np
 from mypy_extensions import mypyc_attr
 from numpy.typing import NDArray
 
-from controller.backlog import Backlog
+from controller.backlog import Backlog, Entry
 from controller.perf.prior import Prior
 from controller.pool import Pool as Pool
 from controller.pool import pool_nodes
@@ -140,22 +140,20 @@ class FastView:
 
         What is outstanding there is predicted to take longer, or less long, in proportion.
         """
-        places = {pool.model: (pool, column) for pool, column in belief.places if model in (None, pool.model)}
-        entries = [entry for entry in belief.backlog.entries.values() if entry.model in places]
-
-        def predicted_s() -> list[float]:
-            of = [(*places[entry.model], entry.x) for entry in entries]
-            return [pool.service_s(column, x) for pool, column, x in of]
-
-        before_s = predicted_s()
+        places = [place for place in belief.places if model is None or place[0].model == model]
+        outstanding: list[tuple[Entry, Pool, int, float]] = []
+        for entry in belief.backlog.entries.values():
+            for pool, column in places:
+                if pool.model == entry.model:
+                    outstanding.append((entry, pool, column, pool.service_s(column, entry.x)))
         belief.mode = mode or belief.mode
-        for pool, column in places.values():
+        for pool, column in places:
             key = PerfKey(belief.name, pool.model, belief.mode)
             self.refresh_law(pool, column, key, perf, self._prior if mode else None)
             if mode:
                 belief.backlog.batch = self._testbed.batching(belief.node, pool.model, mode)
-        for entry, old_s, new_s in zip(entries, before_s, predicted_s(), strict=True):
-            entry.predicted_s *= new_s / old_s if old_s > 0 else 1.0
+        for entry, pool, column, old_s in outstanding:
+            entry.predicted_s *= pool.service_s(column, entry.x) / old_s if old_s > 0 else 1.0
         belief.backlog.recount()
 
 

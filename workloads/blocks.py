@@ -27,14 +27,16 @@ def exponentials(mean: float, rng: Generator) -> Iterator[float]:
     return chain.from_iterable(rng.exponential(mean, BLOCK).tolist() for _ in repeat(None))
 
 
+def integers(low: int, high: int, rng: Generator) -> Iterator[int]:
+    """Draws from `low` on and below `high`."""
+    return chain.from_iterable(rng.integers(low, high, BLOCK).tolist() for _ in repeat(None))
+
+
 def choices(options: Sequence[T], rng: Generator) -> Iterator[T]:
     """What `choose` gives for these options each time it is asked; nothing is drawn where there is one only."""
     if len(options) == 1:
         return repeat(options[0])
-    return map(
-        options.__getitem__,
-        chain.from_iterable(rng.integers(len(options), size=BLOCK).tolist() for _ in repeat(None)),
-    )
+    return map(options.__getitem__, integers(0, len(options), rng))
 
 
 def pairs(first: Sequence[int], second: Sequence[int], rng: Generator) -> Iterator[tuple[int, int]]:

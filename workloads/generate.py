@@ -37,6 +37,8 @@ _SOURCES: Mapping[str, Callable[[Any, Draws], Drafts]] = {
 
 _Row = tuple[float, int, int, Draft, tuple[float, ...]]
 """Arrival, source, number within the source; the request without an id, and its noise."""
+_ITEM = itemgetter(0, 1)
+"""Request and truth of what `_numbered` gives."""
 
 
 @mypyc_attr(native_class=False)
@@ -71,7 +73,7 @@ class Arrivals:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._streams = _streams(scenario, seed)
-        self._items = ((request, truth) for request, truth, _ in _numbered(self._streams, scenario))
+        self._items = map(_ITEM, _numbered(self._streams, scenario))
 
     def __iter__(self) -> Iterator[tuple[Request, RequestTruth]]:
         return self._items

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import product, repeat
+from itertools import islice, product, repeat
 from operator import attrgetter
 from typing import Final
 
@@ -23,7 +23,7 @@ from emulation.domain.scenario import (
 )
 from emulation.domain.slots import slot_of, slot_start_s, within_slot_s
 from emulation.rng import stream
-from workloads.blocks import choices, exponentials, pairs, uniforms
+from workloads.blocks import choices, exponentials, integers, pairs, uniforms
 from workloads.lengths import Mix, choose
 
 
@@ -113,9 +113,10 @@ def slotted(source: SlottedSource, draws: Draws) -> Drafts:
     slots = range(source.from_slot, end if source.until_slot is None else min(source.until_slot, end))
     places = list(product(draws.origins, models))
     uniform, slot_s = source.offset == "uniform", scenario.slot_s
+    drawn = integers(source.k_min, source.k_max + 1, k_rng)
     for slot in slots:
         begin_s = within_slot_s(slot, 0.0, slot_s)
-        ks = k_rng.integers(source.k_min, source.k_max + 1, size=len(places)).tolist()
+        ks = islice(drawn, len(places))
         shares = offset_rng.random(len(places)).tolist() if uniform else [0.0] * len(places)
         drafts: list[Draft] = []
         for (origin, model), k, share in zip(places, ks, shares, strict=True):

@@ -112,7 +112,7 @@ class LyapunovDeployer(DeploymentAgent):
     def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The pattern of highest score in this view."""
         # Not `@`: a BLAS product rounds differently with the alignment of memory, and a tie would fall differently.
-        scores = (self._steps * np.array(self.step_values(view))).sum(axis=1)
+        scores = np.add.reduce(self._steps * self.step_values(view), axis=1)
         best = int(scores.argmax())
         reason = f"drift-plus-penalty score {scores[best]:.3g} of {len(self._patterns)} patterns"
         return Choice(NodeConfig(self._node_id, self._patterns[best]), reason)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from mypy_extensions import mypyc_attr
+
 from controller.belief import ServiceBelief
 from controller.demand import Demand, DemandPrior, estimated
 from controller.objective import Objective
 from controller.pod_rates import PodRates
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.cluster import TestbedConfig
+from emulation.domain.native import Native
 from emulation.domain.snapshot import ClusterSnapshot, ExecutorView
 
 
-@dataclass(slots=True)
-class Host:
+@dataclass(init=False, slots=True)
+class Host(Native):
     """A node that may take a model's requests this slot."""
 
     node: str
@@ -26,11 +29,19 @@ class Host:
     share: float
     """p of the policy: breaks ties."""
 
+    def __init__(self, node: str, prompts: float, prompt_s: float, ready_in_s: float, share: float) -> None:
+        self.node = node
+        self.prompts = prompts
+        self.prompt_s = prompt_s
+        self.ready_in_s = ready_in_s
+        self.share = share
+
     def finish_s(self, more_prompts: float = 0.0) -> float:
         """Seconds until what waits there, and so many prompts more, are done."""
         return self.ready_in_s + (self.prompts + more_prompts) * self.prompt_s
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Hosts:
     """Hosts under the latest policy.
 

@@ -32,6 +32,7 @@ from emulation.domain.records import RunFooter
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario
 from emulation.domain.truth import RequestTruth, WorldTruth
+from emulation.engine.collector import rarely_collected
 from emulation.engine.run import Crossing, Simulation, SimulationProgress
 from emulation.recording import JsonlSink, MemorySink, Run
 from workloads.generate import Arrivals as DrawnArrivals
@@ -40,6 +41,7 @@ from workloads.mismatch import world_truth
 Arrivals = Iterable[tuple[Request, RequestTruth]]
 
 
+@rarely_collected()
 def simulate(
     scenario: Scenario,
     scheme: str | Scheme,

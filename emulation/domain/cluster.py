@@ -203,6 +203,11 @@ class TestbedConfig(Strict):
         """Activation patterns of its nodes that were checked, and what was wrong with them: for `feasibility` only."""
         return self._index.checked
 
+    @property
+    def patterns(self) -> dict[tuple[Any, ...], tuple[dict[str, Mode], ...]]:
+        """The feasible patterns of nodes by all that they depend on: for `feasibility` only."""
+        return self._index.patterns
+
 
 @dataclass(frozen=True, slots=True)
 class _Index:
@@ -221,6 +226,7 @@ class _Index:
     executors: tuple[ExecutorSpec, ...]
     links: dict[frozenset[str], LinkSpec]
     checked: dict[tuple[Any, ...], tuple[str, ...]] = field(default_factory=dict)
+    patterns: dict[tuple[Any, ...], tuple[dict[str, Mode], ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, testbed: TestbedConfig) -> _Index:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 
 from emulation.domain.actions import MacroPolicy, RouteGuide
@@ -65,9 +65,25 @@ def pack_gpus(node: NodeSpec, vram_gb: Iterable[float]) -> list[int] | None:
 
 
 def feasible_configs(testbed: TestbedConfig, node_id: str) -> list[dict[str, Mode]]:
-    """Every feasible activation pattern of a node, over the models it can host, in a fixed order."""
-    models, node = testbed.hosted(node_id), testbed.node(node_id)
+    """Every feasible activation pattern of a node, over the models it can host, in a fixed order.
+
+    Found once for all nodes that are alike, and remembered with the testbed unless there are very many.
+    """
+    node, models = testbed.node(node_id), testbed.hosted(node_id)
     choices: list[tuple[Mode, ...]] = [("off", *testbed.modes(node_id, m)) for m in models]
+    gpus = tuple([(gpu.slices, gpu.vram_gb) for gpu in node.gpus])
+    alike = (node.cores, node.ram_gb, gpus, models, *choices)
+    found = testbed.patterns.get(alike)
+    if found is None:
+        found = tuple(_feasible_configs(testbed, node, models, choices))
+        if sum([len(known) for known in testbed.patterns.values()]) + len(found) <= _MOST_REMEMBERED:
+            testbed.patterns[alike] = found
+    return [pattern.copy() for pattern in found]
+
+
+def _feasible_configs(
+    testbed: TestbedConfig, node: NodeSpec, models: Sequence[str], choices: Sequence[tuple[Mode, ...]]
+) -> list[dict[str, Mode]]:
     cores, room_gb = node.cores, node.ram_gb
     ram_gb = [testbed.model(m).ram_gb for m in models]
     vram_gb = [testbed.model(m).vram_gb for m in models]

@@ -41,6 +41,8 @@ class Progress:
         self._scenario, self._kernel, self._nodes, self._ledger, self._hear = (
             scenario, kernel, nodes, ledger, hear,
         )  # fmt: skip
+        self._deadlines = scenario.deadline_s is not None
+        self._more_until_s = max(scenario.end_s, scenario.settled_s)
         starts_s = max(m.init_s + m.unload_s for m in scenario.testbed.models)
         self._longest_still_s = max(scenario.horizon_s, 2 * starts_s)
         self._steps = 0
@@ -67,10 +69,9 @@ class Progress:
 
         Where requests have deadlines these end them.
         """
-        now_s, scenario = self._kernel.now_s, self._scenario
-        if scenario.deadline_s is not None:
+        now_s = self._kernel.now_s
+        if self._deadlines:
             return False
-        more = now_s < max(scenario.end_s, scenario.settled_s)
-        if more or any(node.working for node in self._nodes.values()):
+        if now_s < self._more_until_s or any([node.working for node in self._nodes.values()]):
             self._moved_s = now_s
         return now_s - self._moved_s > self._longest_still_s

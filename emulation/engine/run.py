@@ -79,6 +79,7 @@ class Simulation:
         for t_s, node_id, one_way_s in crossings:
             self.kernel.at(t_s, FAULT, self.nodes[node_id].set_network, one_way_s)
         self._settled_s, self._give_up_s = scenario.settled_s, scenario.give_up_s
+        self._slot_s, self._arrivals_until_s = scenario.slot_s, max(scenario.end_s, scenario.settled_s)
         self._switching = Switching(control.schemes, self._take_up)
         self._outages: LastBegun[str | None] = LastBegun(None)
         """How the reasoners fail; None: they do not."""
@@ -345,12 +346,10 @@ class Simulation:
 
     def _tick(self, slot: int) -> None:
         now_s = self.kernel.now_s
-        scenario = self.scenario
         self._progress.tell()
-        if now_s < self._give_up_s and (now_s < max(scenario.end_s, self._settled_s) or self._in_system):
+        if now_s < self._give_up_s and (now_s < self._arrivals_until_s or self._in_system):
             if self._progress.is_over():
                 self.kernel.stop()
                 return
-            next_s = slot_start_s(slot + 1, scenario.slot_s)
-            self.kernel.at(next_s, CONTROL, self._tick, slot + 1)
+            self.kernel.at(slot_start_s(slot + 1, self._slot_s), CONTROL, self._tick, slot + 1)
         self._deciding.slot(slot)

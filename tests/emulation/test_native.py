@@ -14,6 +14,7 @@ import pytest
 from controller.backlog import Entry
 from controller.deployers.steps import Weights
 from controller.meta.observations import Observation
+from controller.schedulers.hosts import Host
 from emulation.compiled import WHY_NOT
 from emulation.domain.feedback import Completion, PerfKey, Prediction, Spread
 from emulation.domain.measured import Measured
@@ -44,6 +45,7 @@ VALUES: tuple[Native, ...] = (
     Entry("gpt2", (1.0, 0.0), 2.0),
     Observation("n1", PerfKey("n1", "gpt2", "gpu"), (1.0,), 3, 4.0, 2.0, None, 1.0, 0.1, "done", True, False, True),
     Weights("gpt2", 1.0, 1.2, True),
+    Host("n1", 4.0, 0.5, 0.0, 0.25),
     Draft(1.5, "gpt2", "n1", 1, 30, 12, 64, "one"),
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 
 from emulation.rng import stream
-from workloads.blocks import BLOCK, choices, exponentials, pairs, uniforms
+from workloads.blocks import BLOCK, choices, exponentials, integers, pairs, uniforms
 from workloads.lengths import choose
 
 COUNT = 3 * BLOCK + 1
@@ -35,3 +35,10 @@ def test_choices_of_two_kinds_in_turn(first: tuple[int, ...], second: tuple[int,
     alone = stream(1, "draws")
     drawn = list(islice(pairs(first, second, stream(1, "draws")), COUNT))
     assert drawn == [(choose(first, alone), choose(second, alone)) for _ in range(COUNT)]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 9), (2, 3), (-4, 100)])
+def test_integers_drawn_so_many_at_a_time(low: int, high: int) -> None:
+    alone, drawn = stream(1, "draws"), integers(low, high, stream(1, "draws"))
+    for count in (24, 1, 7, 300):
+        assert list(islice(drawn, count)) == alone.integers(low, high, size=count).tolist()

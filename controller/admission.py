@@ -8,10 +8,10 @@ which another one like it would be taken.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from math import sqrt
+from math import inf, sqrt
 from statistics import NormalDist
 
 from controller.fast_view import FastView, Pool
@@ -31,6 +31,13 @@ class Prospect:
     """Latency at the quantile."""
     idle_s: float
     """The same without the wait: what no later moment can better."""
+
+
+def limit(pools: Iterable[Pool], limits_s: Mapping[str, float], instead: Mapping[str, float | None]) -> None:
+    """Put the limits of a policy in force, but those in whose place a guide has another one or none."""
+    for pool in pools:
+        limit_s = instead.get(pool.model, limits_s.get(pool.model))
+        pool.limit_s = inf if limit_s is None or pool.model not in limits_s else limit_s
 
 
 def admitted(

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from mypy_extensions import mypyc_attr
 
-from controller.admission import LEAST_LOOK_S, admitted
+from controller.admission import LEAST_LOOK_S, admitted, limit
 from controller.backlog import Entry
 from controller.energy import reweigh, weigh
 from controller.fast_path_config import FastPathConfig
@@ -70,6 +70,10 @@ class FastPath:
         self._weights: Mapping[tuple[str, str], float] = {}
         self._weighed: frozenset[str] = frozenset()
         """Models of which the guide has any weight: its p is 0 where one of these has none."""
+        self._limits: Mapping[str, float] = {}
+        """Those of the policy in force."""
+        self._instead: Mapping[str, float | None] = {}
+        """Those that the guide in force puts in the place of the policy's."""
         self._watts = testbed.watts()
         for belief in self.view.beliefs.values():
             self._rebias(belief)
@@ -255,11 +259,14 @@ class FastPath:
             if not alike or masked != belief.masked:
                 belief.masked = masked
                 self._rebias(belief)
+        self._instead = dict(guide.admission_limit_s)
+        limit(self.view.pools.values(), self._limits, self._instead)
 
     def policy(self, policy: MacroPolicy) -> None:
         """Take over what the policy says of refusals; a model it does not name has no limit, and its deadlines."""
+        self._limits = dict(policy.admission_limit_s)
+        limit(self.view.pools.values(), self._limits, self._instead)
         for pool in self.view.pools.values():
-            pool.limit_s = policy.admission_limit_s.get(pool.model, inf)
             pool.unrefused = pool.model in policy.unrefused
 
     def believed(self, now_s: float) -> list[Believed]:
@@ -270,7 +277,7 @@ class FastPath:
         ]
 
     def limits_s(self) -> dict[str, float]:
-        """Model to its admission limit, where it has one."""
+        """Model to its admission limit, where one is in force."""
         return {m: pool.limit_s for m, pool in self.view.pools.items() if pool.limit_s < inf}
 
     def set_risky(self, executor: str, risky: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from controller.limits_in_force import in_force
 from controller.loop import ControlLoop, LoopConfig
 from emulation.domain.actions import Choice, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.cluster import Mode, TestbedConfig
@@ -48,7 +49,10 @@ class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
 
 
 class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
-    """The prompt scheduler, and the latest macro policy it works under."""
+    """The prompt scheduler, and the latest macro policy it works under.
+
+    Which of the policy's limits are in force is arithmetic, whoever schedules: see `limits_in_force.py`.
+    """
 
     actor = "scheduler"
     nothing = RouteGuide()
@@ -59,7 +63,13 @@ class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
         self.policy = policy
 
     def _ask(self, decider: PromptScheduler, seen: ClusterSnapshot) -> Choice[RouteGuide]:
-        return decider.decide(seen, self.policy)
+        choice = decider.decide(seen, self.policy)
+        instead = in_force(self.policy, seen)
+        if not instead:
+            return choice
+        told = ", ".join("none for " + m if s is None else f"{m} {s:.0f} s" for m, s in instead.items())
+        reason = f"{choice.reason}; limits by what is seen to come: {told}"
+        return replace(choice, command=replace(choice.command, admission_limit_s=instead), reason=reason)
 
     def _check(self, command: RouteGuide) -> list[str]:
         return guide_violations(self._testbed, command)

@@ -45,7 +45,7 @@ class Pool(ABC):
         self.order = tuple(executor_of[name] for name in self.names)
         """Column to position in the testbed's list of executors; rising over the routable columns."""
         self.limit_s = inf
-        """Admission limit of the policy in force."""
+        """Admission limit in force: of the policy, or what the guide has in its place."""
         self.unrefused = False
         """Whether by that policy nothing is refused because it would be late."""
         self.at_risk: set[int] = set()

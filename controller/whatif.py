@@ -6,8 +6,10 @@ telemetry shows. The answer comes from a world built from that belief, in a proc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import floor
 from typing import Protocol
 
 from controller.objective import Objective
@@ -44,6 +46,27 @@ class BelievedWorld:
     def slots(self) -> int:
         """Slots that are emulated: the epoch's, or as many of them as a what-if has."""
         return min(self.objective.epoch_slots, MOST_SLOTS)
+
+    def with_share(self, share: float) -> BelievedWorld:
+        """The same with this share of the arrivals of every model, evenly chosen."""
+        if share >= 1.0:
+            return self
+        kept, before = list[Arrived](), Counter[str]()
+        for arrived in self.arrivals:
+            number = before[arrived.model]
+            before[arrived.model] += 1
+            if floor((number + 1) * share) > floor(number * share):
+                kept.append(arrived)
+        return replace(self, arrivals=tuple(kept))
+
+    def prompts_per_s(self) -> dict[str, float]:
+        """Model to what arrives of it in the slots that are emulated."""
+        horizon_s = self.slots * self.objective.slot_s
+        prompts = Counter[str]()
+        for arrived in self.arrivals:
+            if arrived.t_s < horizon_s:
+                prompts[arrived.model] += arrived.prompts
+        return {model: count / horizon_s for model, count in prompts.items()}
 
 
 class WhatIf(Protocol):

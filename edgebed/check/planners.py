@@ -61,8 +61,9 @@ def _can_be_recorded(subject: PlannerSubject) -> None:
 def recorded_as_it_is(testbed: TestbedConfig, policy: MacroPolicy) -> None:
     """Raise `Broken` unless what is recorded of a policy passes the checks that it passed itself."""
     said = orjson.loads(orjson.dumps(command_data(policy)))
+    steps = {m: tuple([(at, limit_s) for at, limit_s in s]) for m, s in said.get("limits_from", {}).items()}
     never = frozenset(said.get("unrefused", ()))
-    kept = MacroPolicy(said["p"], said["roles"], said["admission_limit_s"], never)
+    kept = MacroPolicy(said["p"], said["roles"], said["admission_limit_s"], steps, never)
     alike = sorted(policy_violations(testbed, kept)) == sorted(policy_violations(testbed, policy))
     require(alike, f"on {testbed.name} what is recorded of a policy is not what was planned")
     shares = {m: {n: w for n, w in p.items() if w > 0} for m, p in policy.p.items()}

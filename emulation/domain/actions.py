@@ -30,6 +30,8 @@ class RouteGuide:
     weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(model, node) to p, for the -eta log p term of the fast path. Of a model that has any, what is absent is 0; one
     that has none is not weighed."""
+    admission_limit_s: Mapping[str, float | None] = field(default_factory=dict)
+    """In the place of the policy's limit of a model, by what is seen to come of it; None: no limit."""
 
 
 @value
@@ -42,6 +44,9 @@ class MacroPolicy:
     """Node to model to intended mode; a model that is absent is off on that node."""
     admission_limit_s: Mapping[str, float] = field(default_factory=dict)
     """Model to predicted latency above which the fast path refuses; absent: no limit."""
+    limits_from: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
+    """Model to prompts per second of it and the limit from there on, least first. Where so much is seen to come that
+    limit is in force, and below the first of them none is. Absent: its limit holds whatever comes."""
     unrefused: frozenset[str] = frozenset()
     """Models of which the fast path refuses nothing because it would be late, not even for its deadline."""
 

@@ -130,12 +130,23 @@ def policy_violations(testbed: TestbedConfig, policy: MacroPolicy, tolerance: fl
         f"admission_limit_s names unknown model {m!r}"
         for m in sorted(set(policy.admission_limit_s) - known_models)
     )
+    for model_id, steps in sorted(policy.limits_from.items()):
+        if model_id not in policy.admission_limit_s:
+            violations.append(f"limits_from names {model_id!r}, which has no admission_limit_s")
+        if any([limit_s <= 0 for _, limit_s in steps]):
+            violations.append(f"limits_from[{model_id}] has a limit that is not > 0")
+        if list(steps) != sorted(steps, key=_demand_of):
+            violations.append(f"limits_from[{model_id}] must name the least demand first")
     violations.extend(f"unrefused names unknown model {m!r}" for m in sorted(policy.unrefused - known_models))
     violations.extend(
         f"unrefused names {m!r}, which has an admission_limit_s; remove one of them"
         for m in sorted(policy.unrefused & set(policy.admission_limit_s))
     )
     return violations
+
+
+def _demand_of(step: tuple[float, float]) -> float:
+    return step[0]
 
 
 def plan_violations(testbed: TestbedConfig, policy: MacroPolicy) -> list[str]:
@@ -231,6 +242,12 @@ def guide_violations(testbed: TestbedConfig, guide: RouteGuide) -> list[str]:
         violations += _unknown(
             "mask names unknown executor", guide.masked, {e.id for e in testbed.executors()}
         )
+    violations += _unknown("admission_limit_s names unknown model", guide.admission_limit_s, models)
+    violations += [
+        f"admission_limit_s[{m}] = {v:g} must be > 0"
+        for m, v in guide.admission_limit_s.items()
+        if v is not None and v <= 0
+    ]
     violations += _unknown("weights name unknown model", (model for model, _ in guide.weights), models)
     violations += _unknown("weights name unknown node", (node for _, node in guide.weights), nodes)
     violations += [

@@ -13,6 +13,7 @@ from emulation.domain.quantities import Range
 from emulation.domain.strict import Strict
 
 Share = Annotated[float, Range(0, 1)]
+LimitS = Annotated[float, Range(0.001, 1_000_000_000, "s")]
 
 
 def command_data(command: Command) -> dict[str, Any]:
@@ -20,16 +21,21 @@ def command_data(command: Command) -> dict[str, Any]:
     if isinstance(command, NodeConfig):
         return {"node": command.node, "modes": {m: v for m, v in sorted(command.modes.items()) if v != "off"}}
     if isinstance(command, RouteGuide):
-        return {
+        guide: dict[str, Any] = {
             "table": {f"{origin}|{model}": node for (origin, model), node in sorted(command.table.items())},
             "masked": sorted(command.masked),
             "weights": {f"{model}|{node}": w for (model, node), w in sorted(command.weights.items())},
         }
+        if command.admission_limit_s:
+            guide["admission_limit_s"] = dict(sorted(command.admission_limit_s.items()))
+        return guide
     policy: dict[str, Any] = {
         "p": {m: {n: w for n, w in sorted(p.items()) if w > 0} for m, p in sorted(command.p.items())},
         "roles": {n: dict(sorted(r.items())) for n, r in sorted(command.roles.items())},
         "admission_limit_s": {m: v for m, v in sorted(command.admission_limit_s.items()) if v != inf},
     }
+    if command.limits_from:
+        policy["limits_from"] = {m: [[*step] for step in s] for m, s in sorted(command.limits_from.items())}
     return {**policy, "unrefused": sorted(command.unrefused)} if command.unrefused else policy
 
 
@@ -46,6 +52,7 @@ class PlainGuide(Strict):
     table: dict[str, str] = {}
     masked: list[str] = []
     weights: dict[str, Share] = {}
+    admission_limit_s: dict[str, LimitS | None] = {}
 
 
 class PlainPolicy(Strict):
@@ -53,7 +60,10 @@ class PlainPolicy(Strict):
 
     p: dict[str, dict[str, Share]]
     roles: dict[str, dict[str, Literal["cpu", "gpu", "off"]]]
-    admission_limit_s: dict[str, Annotated[float, Range(0.001, 1_000_000_000, "s")]] = {}
+    admission_limit_s: dict[str, LimitS] = {}
+    limits_from: dict[
+        str, tuple[tuple[Annotated[float, Range(0, 1_000_000_000, "prompts/s")], LimitS], ...]
+    ] = {}
     unrefused: list[str] = []
 
 
@@ -69,11 +79,14 @@ def command_of(actor: str, data: Any) -> Command:
     if isinstance(found, PlainNode):
         return NodeConfig(found.node, {m: v for m, v in found.modes.items() if v != "off"})
     if isinstance(found, PlainPolicy):
-        return MacroPolicy(found.p, found.roles, found.admission_limit_s, frozenset(found.unrefused))
+        return MacroPolicy(
+            found.p, found.roles, found.admission_limit_s, found.limits_from, frozenset(found.unrefused)
+        )
     return RouteGuide(
         table={_pair(k): v for k, v in found.table.items()},
         masked=frozenset(found.masked),
         weights={_pair(k): w for k, w in found.weights.items()},
+        admission_limit_s=found.admission_limit_s,
     )
 
 

@@ -19,30 +19,38 @@ class World:
         load: Mapping[str, float],
         yardstick: Mapping[str, float],
         caution: Mapping[str, float] | None = None,
+        bursts: float = 0.0,
     ) -> None:
-        self.load, self.yardstick, self.caution = load, yardstick, caution or {}
-        self.asked: list[tuple[MacroPolicy, str | None]] = []
+        """`bursts`: share of a model that its limit refuses at any load."""
+        self.load, self.yardstick, self.caution, self.bursts = load, yardstick, caution or {}, bursts
+        self.asked: list[tuple[MacroPolicy, str | None, float]] = []
 
-    def forecast(self, policies: Sequence[MacroPolicy], scheme: str | None) -> list[EpochResult]:
-        self.asked += [(p, scheme) for p in policies]
-        return [self.of(p.admission_limit_s, scheme, p.unrefused) for p in policies]
+    def forecast(self, policy: MacroPolicy, scheme: str | None, share: float) -> EpochResult:
+        self.asked.append((policy, scheme, share))
+        return self.of(policy.admission_limit_s, scheme, policy.unrefused, share)
 
     def of(
         self,
         limits: Mapping[str, float],
         scheme: str | None = None,
         unrefused: frozenset[str] = frozenset(),
+        share: float = 1.0,
     ) -> EpochResult:
-        """Under overload: 1 / load served, less where the limit is too short to keep the executor busy; late as it."""
-        late = {m: limits.get(m, DEADLINE_S) if load > 1 else 5.0 for m, load in self.load.items()}
+        """Of a share of the load. Under overload: 1 / load served, less where the limit is too short to keep the
+        executor busy; late as it."""
+        loads = {m: load * share for m, load in self.load.items()}
+        late = {m: limits.get(m, DEADLINE_S) if load > 1 else 5.0 for m, load in loads.items()}
         success = {
-            m: self.yardstick[m] if scheme else min(1.0, (1.0 - 20.0 / (20.0 + late[m])) / load)
-            for m, load in self.load.items()
+            m: min(1.0, self.yardstick[m] / share)
+            if scheme
+            else min(1.0, (1.0 - 20.0 / (20.0 + late[m])) / load)
+            for m, load in loads.items()
             for load in [load if load > 1 else 0.1]
         }
         if scheme is None:
             success = {
-                m: s * (1.0 - (0.0 if m in unrefused else self.caution.get(m, 0.0)))
+                m: min(s, 1.0 - self.bursts if m in limits else 1.0)
+                * (1.0 - (0.0 if m in unrefused else self.caution.get(m, 0.0)))
                 for m, s in success.items()
             }
         fair = min(success.values()) / max(success.values())
@@ -56,6 +64,8 @@ class Answers:
 
     def __init__(self, world: World | None) -> None:
         self.world = world
+        self.expected = 0
+        """Requests of the most that was asked about: less is a share of it."""
 
     def forecast(
         self,
@@ -67,4 +77,6 @@ class Answers:
     ) -> list[EpochResult]:
         if self.world is None:
             raise RuntimeError("nobody is there")
-        return self.world.forecast(policies, scheme)
+        self.expected = max(self.expected, len(world.arrivals))
+        share = len(world.arrivals) / self.expected
+        return [self.world.forecast(policy, scheme, share) for policy in policies]

@@ -10,7 +10,7 @@ import pytest
 from controller.admission import LEAST_LOOK_S, latency_sd_s
 from controller.fast_path import FastPath
 from edgebed.check.worlds import WORLDS, Driver, completion, pods, ready, request
-from emulation.domain.actions import MacroPolicy, RoutingDecision
+from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.request import Request
 from emulation.rng import stream
 from tests.build.fast_path import build_fast_path
@@ -190,3 +190,15 @@ def test_the_deviation_of_a_wait_is_that_of_its_parts(queued: int) -> None:
     expected = sqrt(own**2 * (1 + queued) + (common * (1 + queued)) ** 2)
     assert latency_sd_s(pool, column, queued) == pytest.approx(expected)
     assert common > 0
+
+
+def test_a_guide_puts_another_limit_or_none_in_the_place_of_the_policys_whichever_is_heard_first() -> None:
+    made = path(limits={"sd": 0.001, "gpt2": 5.0})
+    made.guide(RouteGuide(admission_limit_s={"sd": None, "gpt2": 9.0}))
+    assert made.limits_s() == {"gpt2": 9.0}
+    assert made.route(request("sd"), 0.0).action == "route"
+    made.policy(MacroPolicy(p={}, roles={}, admission_limit_s={"sd": 0.002}))
+    assert made.limits_s() == {}, "nor of another policy, until a guide says otherwise"
+    made.guide(RouteGuide())
+    assert made.limits_s() == {"sd": 0.002}
+    assert made.route(request("sd"), 0.0).action == "reject"

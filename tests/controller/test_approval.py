@@ -13,7 +13,7 @@ from controller.layer_loops import DeploymentLoop
 from controller.loop import LoopConfig
 from edgebed.runs.virtual import simulate_in_memory
 from edgebed.wiring.reasoners import with_approval, with_reasoner
-from emulation.domain.actions import Choice, Exchange, MacroPolicy, NodeConfig
+from emulation.domain.actions import Choice, Exchange, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.plain import command_data, command_of
 from emulation.domain.ports import DeploymentAgent
 from emulation.domain.records import PERSON
@@ -118,8 +118,18 @@ def test_what_is_to_be_in_force_when_a_run_begins_is_the_rules_in_virtual_time_a
 
 def test_a_command_is_read_as_it_is_written() -> None:
     assert command_of("deployer:VM3", command_data(ON)) == ON
-    policy = MacroPolicy({"sd": {"VM3": 1.0}}, {"VM3": {"sd": "gpu"}}, {"gpt2": 30.0}, frozenset({"sd"}))
+    policy = MacroPolicy(
+        {"sd": {"VM3": 1.0}},
+        {"VM3": {"sd": "gpu"}},
+        {"gpt2": 30.0},
+        {"gpt2": ((0.25, 60.0), (0.5, 30.0))},
+        frozenset({"sd"}),
+    )
     assert command_of("planner", command_data(policy)) == policy
+    guide = RouteGuide(
+        {("VM2", "sd"): "VM3"}, frozenset({"VM4/sd"}), {("sd", "VM3"): 0.5}, {"sd": None, "gpt2": 9.0}
+    )
+    assert command_of("scheduler", command_data(guide)) == guide
     assert "unrefused" not in command_data(replace(policy, unrefused=frozenset())), (
         "a record says it where it is so"
     )

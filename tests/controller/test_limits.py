@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pytest
 
@@ -17,7 +17,15 @@ from emulation.metrics.fairness import EpochResult
 from emulation.rng import stream
 from tests.build.limits import DEADLINE_S, Answers, World
 
-POLICY = MacroPolicy(p={}, roles={}, admission_limit_s={"old": 3.0}, unrefused=frozenset({"older"}))
+POLICY = MacroPolicy(
+    p={},
+    roles={},
+    admission_limit_s={"old": 3.0},
+    limits_from={"old": ((1.0, 9.0),)},
+    unrefused=frozenset({"older"}),
+)
+COMES = {"a": 1.0, "b": 4.0, "c": 8.0}
+"""What is expected, prompts per second."""
 
 
 def chosen(world: World, **config: object) -> tuple[Mapping[str, float], str]:
@@ -27,7 +35,7 @@ def chosen(world: World, **config: object) -> tuple[Mapping[str, float], str]:
 
 def within(world: World, **config: object) -> tuple[MacroPolicy, str]:
     admission = Admission(LimitsConfig.model_validate(config), DEADLINE_S, keep_gain=0.03)
-    return admission.within(POLICY, world.forecast)
+    return admission.within(POLICY, COMES, world.forecast)
 
 
 def test_a_model_that_loses_nothing_gets_no_limit_and_a_light_load_none_at_all() -> None:
@@ -77,7 +85,7 @@ def test_a_model_that_would_lack_as_much_without_refusals_keeps_its_deadlines() 
     policy, said = within(world)
     assert policy.unrefused == frozenset()
     assert "nothing of b would not help" in said
-    assert [p.unrefused for p, _ in world.asked][-1] == {"b"}
+    assert world.asked[-1][0].unrefused == {"b"}
 
 
 def test_what_opening_one_model_costs_another_is_looked_at_too() -> None:
@@ -87,22 +95,48 @@ def test_what_opening_one_model_costs_another_is_looked_at_too() -> None:
         frozenset({"a", "b"}): (0.8, 0.55),
     }
 
-    def forecast(policies: Sequence[MacroPolicy], scheme: str | None) -> list[EpochResult]:
-        found = [(0.9, 0.6) if scheme or p.admission_limit_s else shares[p.unrefused] for p in policies]
-        return [
-            EpochResult({"a": a, "b": b}, {}, 0.5, 1.0, 0.5, {"a": 100 * a, "b": 100 * b}) for a, b in found
-        ]
+    def forecast(policy: MacroPolicy, scheme: str | None, share: float) -> EpochResult:
+        a, b = (0.9, 0.6) if scheme or policy.admission_limit_s else shares[policy.unrefused]
+        return EpochResult({"a": a, "b": b}, {}, 0.5, 1.0, 0.5, {"a": 100 * a, "b": 100 * b})
 
-    policy, _ = Admission(LimitsConfig(), DEADLINE_S, keep_gain=0.03).within(POLICY, forecast)
+    policy, _ = Admission(LimitsConfig(), DEADLINE_S, keep_gain=0.03).within(POLICY, COMES, forecast)
     assert (policy.admission_limit_s, policy.unrefused) == ({}, {"a", "b"})
 
 
 def test_it_is_the_yardstick_that_is_emulated_and_always_without_limits() -> None:
     world = World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.4})
     chosen(world)
-    assert [scheme for _, scheme in world.asked].count(YARDSTICK) == 1
-    assert all(not p.admission_limit_s for p, scheme in world.asked if scheme == YARDSTICK)
+    shares = [share for _, scheme, share in world.asked if scheme == YARDSTICK]
+    assert shares[0] == 1.0, "first under what is expected, and once each under less"
+    assert len(set(shares)) == len(shares)
+    assert all(not p.admission_limit_s for p, scheme, _ in world.asked if scheme == YARDSTICK)
     assert world.asked[0][0].admission_limit_s == {}
+
+
+def test_less_demand_has_looser_limits_and_none_where_the_yardstick_serves_all() -> None:
+    """By the yardstick all of `b` is served up to 0.4 of what is expected: no limit may refuse any of it there."""
+    world = World({"a": 0.5, "b": 2.0}, {"a": 1.0, "b": 0.4}, bursts=0.1)
+    policy, _ = within(world, shares=20)
+    assert policy.limits_from.keys() == policy.admission_limit_s.keys() == {"b"}
+    steps = policy.limits_from["b"]
+    assert steps[-1] == (COMES["b"], policy.admission_limit_s["b"])
+    assert [at for at, _ in steps] == sorted({at for at, _ in steps})
+    limits = [limit_s for _, limit_s in steps]
+    assert limits == sorted(limits, reverse=True)
+    assert limits[0] > limits[-1]
+    assert 0.4 < steps[0][0] / COMES["b"] < 0.8
+    for at, limit_s in steps:
+        share = at / COMES["b"]
+        ours, least = world.of({"b": limit_s}, share=share), world.of({}, YARDSTICK, share=share)
+        assert all(ours.success[m] >= least.success[m] for m in least.success)
+
+
+def test_asked_for_one_demand_alone_limits_are_in_force_whatever_comes() -> None:
+    world = World({"a": 0.5, "b": 2.0}, {"a": 1.0, "b": 0.4})
+    policy, _ = within(world, shares=1)
+    assert policy.admission_limit_s
+    assert policy.limits_from == {}
+    assert {share for _, _, share in world.asked} == {1.0}
 
 
 BRISTOL = load_scenario("bristol-A")
@@ -124,6 +158,8 @@ def test_the_planner_puts_its_limits_into_the_policy_and_says_why() -> None:
     assert set(policy.admission_limit_s) == {"sd"}
     assert policy_violations(BRISTOL.testbed, policy) == []
     assert "limits sd" in reason
+    prior = 4.0 * len(BRISTOL.testbed.nodes) / BRISTOL.slot_s
+    assert policy.limits_from["sd"][-1] == (pytest.approx(prior, rel=0.1), policy.admission_limit_s["sd"])
     assert planned(world)[0].admission_limit_s == {}, "none unless they are asked for"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
+from workloads.scaling import scaled
 
 SEEDS = range(3)
 TOLERANCE = 0.01
@@ -30,13 +31,25 @@ def shares(scenario: Scenario, scheme: str, seed: int) -> Shares:
     return found
 
 
+def pairs_of(scenario: Scenario, seeds: Iterable[int]) -> list[tuple[Shares, Shares]]:
+    """Of `fused` and MA."""
+    return [(shares(scenario, "fused", seed), shares(scenario, "MA", seed)) for seed in seeds]
+
+
 @pytest.mark.slow
 # One law on two testbeds: in `make test` one of them stands for it.
 @pytest.mark.parametrize("name", ["bristol-A", pytest.param("w-star", marks=pytest.mark.long)])
 def test_no_model_has_less_by_fused_than_by_ma_on_the_same_requests(name: str) -> None:
-    scenario = load_scenario(name)
-    pairs = [(shares(scenario, "fused", seed), shares(scenario, "MA", seed)) for seed in SEEDS]
-    assert below(pairs) == {}
+    assert below(pairs_of(load_scenario(name), SEEDS)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("load", [0.5, pytest.param(0.75, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "name", [pytest.param("bristol-A-planned", marks=pytest.mark.long), "w-star-planned"]
+)
+def test_nor_where_less_comes_than_the_first_plan_expects(name: str, load: float) -> None:
+    assert below(pairs_of(scaled(load_scenario(name), load), SEEDS)) == {}
 
 
 def below(pairs: Sequence[tuple[Shares, Shares]]) -> dict[tuple[str, str], str]:

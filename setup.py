@@ -53,11 +53,13 @@ def extensions() -> list[Extension]:
 
     os.chdir(HERE)
     settings = ["--config-file=pyproject.toml", "--ignore-missing-imports", "--cache-dir=build/mypyc-cache"]
-    made = mypycify([*settings, *hot_modules()], opt_level="1", debug_level="0", group_name="edgebed")
+    made = mypycify([*settings, *hot_modules()], opt_level="2", debug_level="0", group_name="edgebed")
     for extension in made:
-        extension.extra_compile_args.append(
-            "-ffp-contract=off"
-        )  # rounds as the interpreter does, on any machine
+        extension.extra_compile_args += [
+            "-ffp-contract=off",  # rounds as the interpreter does, on any machine
+            "-fvisibility=hidden",  # calls within the library go nowhere else
+            "-fno-plt",
+        ]
     return list(made)
 
 

@@ -91,6 +91,11 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         """Whether the same sight under the same policy gives the same decision."""
         return self._decider.repeats and not self._decider.asks_reasoner
 
+    @property
+    def blind(self) -> bool:
+        """Whether any sight gives the same decision."""
+        return self.repeats and self._decider.blind
+
     def outage(self, failure: str | None) -> None:
         """The reasoner, if there is one, fails in this way from now on; None: it works again."""
         self._decider.outage(failure)

@@ -24,7 +24,7 @@ class FullDeployer(DeploymentAgent):
     """Decides one pattern at construction and repeats it."""
 
     Config = FullConfig
-    repeats = True
+    repeats = blind = True
 
     def __init__(self, testbed: TestbedConfig, node_id: str, config: FullConfig, seed: int) -> None:
         if config.choice == "random":

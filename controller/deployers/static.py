@@ -21,7 +21,7 @@ class StaticDeployer(DeploymentAgent):
     """Repeats one pattern. Raises `ValueError` at construction if the plan cannot run on the node."""
 
     Config = StaticConfig
-    repeats = True
+    repeats = blind = True
 
     def __init__(self, testbed: TestbedConfig, node_id: str, config: StaticConfig, seed: int) -> None:
         if config.plan is None:

@@ -24,6 +24,8 @@ class AuditTrail:
         self._steered = steered
         self.reasoner = reasoner
         """What thinks at present."""
+        self.recorded = True
+        """Whether anybody takes the entries: without, they are only counted."""
         self._entries = 0
         self._served = False
         """Whether a language model has replied to any question."""
@@ -43,6 +45,9 @@ class AuditTrail:
         self, invocation: int, cause: str, thought: Thought, question: Query, void: str | None = None
     ) -> None:
         """The reasoner was asked and answered, or failed to; `void`: why nothing comes of it."""
+        if not self.recorded:
+            self._entries += 1
+            return
         said = thought.exchange(question, first=not self._served)
         self._served = self._served or "served" in said
         self._write(
@@ -69,6 +74,9 @@ class AuditTrail:
 
         `age_s`: since the reasoner was asked. Its thinking is charged to the exchange, once.
         """
+        if not self.recorded:
+            self._entries += 1
+            return self._entries
         result = None if called.result is None else called.result.model_dump()
         choice: dict[str, Any] = {
             "tool": called.call.name,
@@ -107,6 +115,8 @@ class AuditTrail:
         error: str | None = None,
     ) -> int:
         self._entries += 1
+        if not self.recorded:
+            return self._entries
         now_s = self._steered.now_s
         self._records.append(
             DecisionRecord(

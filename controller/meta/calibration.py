@@ -36,19 +36,28 @@ class Calibrated(PerformanceModel):
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Calibrated service time, seconds."""
+        if self._plain:
+            return self.base.predict(key, x)
         law = (key.executor, key.model)
         plain, factor = self._model(law).predict(key, x), self.factor(law)
         return Prediction(plain.mean_s * factor, plain.sd_s * factor, plain.samples)
 
     def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
         """Learn one result, less the regime's factor."""
+        if self._plain:
+            self.base.observe(key, x, service_s, t_s)
+            return
         law = (key.executor, key.model)
         self._model(law).observe(key, x, service_s / self.factor(law), t_s)
         if self._fresh.get(law):
             self._fresh[law] -= 1
+            if not self._fresh[law]:
+                del self._fresh[law]
 
     def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
         """Calibrated coefficients; at least `SUSPECT_U` uncertain while the law is under suspicion."""
+        if self._plain:
+            return self.base.theta(key)
         law = (key.executor, key.model)
         theta, uncertainty = self._model(law).theta(key)
         factor = self.factor(law)
@@ -57,6 +66,8 @@ class Calibrated(PerformanceModel):
 
     def spread(self, key: PerfKey) -> Spread:
         """Covariance and noise of the calibrated law; wider while it is under suspicion."""
+        if self._plain:
+            return self.base.spread(key)
         law = (key.executor, key.model)
         model = self._model(law)
         plain = model.spread(key)
@@ -85,6 +96,11 @@ class Calibrated(PerformanceModel):
         for model in (self.base, *(m for (e, _), m in self.refits.items() if e == executor)):
             model.regime(executor, abnormal)
 
+    @property
+    def _plain(self) -> bool:
+        """Whether nothing is known of any law that its own model does not know."""
+        return not (self._factors or self.refits or self._fresh)
+
     # -- the knobs ------------------------------------------------------------------------------------------
 
     def factor(self, law: ExecutorModel) -> float:
@@ -93,7 +109,10 @@ class Calibrated(PerformanceModel):
 
     def set_factor(self, law: ExecutorModel, factor: float) -> None:
         """Put a factor in force."""
-        self._factors[law] = factor
+        if factor == 1.0:
+            self._factors.pop(law, None)
+        else:
+            self._factors[law] = factor
 
     def suspect(self, law: ExecutorModel, fresh: int) -> None:
         """Count as uncertain until `fresh` more results have come."""

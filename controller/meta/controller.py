@@ -78,12 +78,13 @@ class MetaController:
 
     # -- the world's side -----------------------------------------------------------------------------------
 
-    def attach(self, notify: Callable[[], None]) -> None:
-        """`notify` is called whenever there is something to take: a question or records.
+    def attach(self, notify: Callable[[], None], recorded: bool = True) -> None:
+        """`notify` is called whenever there is something to take: a question or records. `recorded`: whether anybody
+        takes records; what is only for them is not made otherwise.
 
         A question that was out when this object was saved is given up: nobody will answer it.
         """
-        self._notify = notify
+        self._notify, self.trail.recorded = notify, recorded
         self.invocations.give_up(self.steered.now_s, at_once=True)
 
     def take_records(self) -> list[DecisionRecord]:

@@ -55,6 +55,8 @@ class Invocations:
         self._asked: Query | None = None
         self._asked_s = 0.0
         self._undos: list[Undo | None] = []
+        self._told: tuple[bool, Message] | None = None
+        """Whether it says that a tool must be called, and the system prompt."""
 
     def raise_(self, trigger: Trigger) -> None:
         """Call the reasoner for this as soon as it is free."""
@@ -156,9 +158,7 @@ class Invocations:
             **status.model_dump(),
         }
         opening = (
-            Message("system", render("meta_system", max_rounds=self._config.max_rounds,
-                                     drift_threshold=self._config.drift_threshold,
-                                     must_call=self._wanted.must_call)),
+            self._system(),
             Message("user", render("meta_event", **{k: v for k, v in situation.items()
                                                     if k not in ("kind", "device", "model")})),
         )  # fmt: skip
@@ -172,3 +172,13 @@ class Invocations:
             self._config.max_rounds,
             wanted=self._wanted,
         )
+
+    def _system(self) -> Message:
+        """The system prompt, rendered once."""
+        if self._told is None or self._told[0] != self._wanted.must_call:
+            text = render(
+                "meta_system", max_rounds=self._config.max_rounds, drift_threshold=self._config.drift_threshold,
+                must_call=self._wanted.must_call,
+            )  # fmt: skip
+            self._told = self._wanted.must_call, Message("system", text)
+        return self._told[1]

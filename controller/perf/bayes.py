@@ -13,9 +13,6 @@ from emulation.domain.cluster import TestbedConfig
 from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
 from emulation.domain.strict import Strict
 
-_LARGEST = 1e6
-"""Service time over profiled time above which feedback is cut off."""
-
 
 class Bayes(PerformanceModel):
     """Per key, the ratios r of true to profiled coefficients under a Gaussian belief.
@@ -40,42 +37,39 @@ class Bayes(PerformanceModel):
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
         """Expected seconds of features x; the standard deviation covers noise and what is not yet known."""
-        theta, learned = self._prior.law(key), self._keys.get(key)
+        learned = self._keys.get(key)
         if learned is None:
-            return predicted(theta, self.spread(key), x, 0)
-        return predicted(learned.law.theta(theta), learned.spread(theta), x, learned.samples)
+            return predicted(self._prior.law(key), self.spread(key), x, 0)
+        return learned.predict(x)
 
     def observe(self, key: PerfKey, x: Sequence[float], service_s: float, t_s: float) -> None:
         """Learn one completion; values that are not finite, or negative, are ignored as broken feedback.
 
         Raises `ValueError` on a wrong number of features.
         """
-        if not (isfinite(service_s) and service_s >= 0 and all(isfinite(v) and v >= 0 for v in x)):
-            return
-        theta = self._prior.law(key)
-        profiled_s = sum([c * v for c, v in zip(theta, x, strict=True)])
-        if not profiled_s > 1e-12:
+        if not (isfinite(service_s) and service_s >= 0 and all([isfinite(v) and v >= 0 for v in x])):
             return
         learned = self._keys.get(key)
-        if learned is None:
-            learned = self._keys[key] = KeyBelief(len(theta), self._config)
-        f0 = theta[0] * x[0] / profiled_s
-        learned.learn(f0, 1.0 - f0, min(service_s / profiled_s, _LARGEST))
+        if learned is not None:
+            learned.observe(x, service_s)
+            return
+        learned = KeyBelief(self._prior.law(key), self._config)
+        if learned.observe(x, service_s):
+            self._keys[key] = learned
 
     def theta(self, key: PerfKey) -> tuple[tuple[float, ...], float]:
         """Coefficients in seconds per feature, and relative uncertainty in [0, 1]: epistemic over mean."""
-        theta = self._prior.law(key)
         learned = self._keys.get(key)
         if learned is None:
-            return theta, min(self._config.prior_relative_sd, 1.0)
-        return learned.law.theta(theta), learned.uncertainty()
+            return self._prior.law(key), min(self._config.prior_relative_sd, 1.0)
+        return learned.theta(), learned.uncertainty()
 
     def spread(self, key: PerfKey) -> Spread:
         """Covariance of the coefficients and noise of the key. Raises `KeyError` on an unknown executor."""
-        theta = self._prior.law(key)
         learned = self._keys.get(key)
         if learned is not None:
-            return learned.spread(theta)
+            return learned.spread()
+        theta = self._prior.law(key)
         a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
         square = self._config.prior_relative_sd**2
         return Spread((square * a * a, 0.0, square * b * b), self._config.noise_cv)

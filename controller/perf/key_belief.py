@@ -12,6 +12,10 @@ from controller.perf.config import BayesConfig
 from controller.perf.ratio_belief import RatioBelief
 from emulation.domain.feedback import Prediction, Spread
 
+_LARGEST = 1e6
+"""Service time over profiled time above which feedback is cut off."""
+_SHORTEST_S = 1e-12
+"""Work of which the profile says that it takes no longer teaches nothing."""
 _FEW = 2.0
 """Samples the noise's own uncertainty is worth when it is stated."""
 
@@ -28,12 +32,13 @@ def predicted(theta: tuple[float, ...], spread: Spread, x: Sequence[float], samp
 class KeyBelief:
     """What is believed of one key."""
 
-    __slots__ = ("_config", "_noise", "_ordinary", "_weight", "alarm", "aside", "law", "samples")
+    __slots__ = ("_config", "_noise", "_ordinary", "_profile", "_weight", "alarm", "aside", "law", "samples")
 
-    def __init__(self, features: int, config: BayesConfig) -> None:
+    def __init__(self, profile: tuple[float, ...], config: BayesConfig) -> None:
+        """`profile`: coefficients of the law before anything was learned."""
         square = config.prior_relative_sd**2
-        self._config = config
-        self.law = RatioBelief(1.0, 1.0, (square, 0.0, square if features == 2 else 0.0))
+        self._profile, self._config = profile, config
+        self.law = RatioBelief(1.0, 1.0, (square, 0.0, square if len(profile) == 2 else 0.0))
         self.aside: RatioBelief | None = None
         """The law in force before the last change."""
         self._ordinary: RatioBelief | None = None
@@ -58,12 +63,34 @@ class KeyBelief:
         learned = self.law.variance(0.5, 0.5) / (mean * mean)
         return min(1.0, sqrt(learned + self.noise_cv() ** 2 / (1.0 + self.samples)))
 
-    def spread(self, theta: tuple[float, ...]) -> Spread:
-        """Covariance of the coefficients whose profiled values these are, and the noise."""
+    def theta(self) -> tuple[float, ...]:
+        """Believed coefficients, seconds per feature."""
+        return self.law.theta(self._profile)
+
+    def spread(self) -> Spread:
+        """Covariance of the coefficients, and the noise."""
+        theta = self._profile
         a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
         p00, p01, p11 = self.law.p
         before = None if self.aside is None else self.aside.theta(theta)
         return Spread((p00 * a * a, p01 * a * b, p11 * b * b), self.stated_cv(), before)
+
+    def predict(self, x: Sequence[float]) -> Prediction:
+        """Expected seconds of features x."""
+        return predicted(self.theta(), self.spread(), x, self.samples)
+
+    def observe(self, x: Sequence[float], service_s: float) -> bool:
+        """One completion, of numbers that are finite and not below 0; whether it taught anything.
+
+        Raises `ValueError` on a wrong number of features.
+        """
+        theta = self._profile
+        profiled_s = float(sum([c * v for c, v in zip(theta, x, strict=True)]))
+        if not profiled_s > _SHORTEST_S:
+            return False
+        f0 = theta[0] * x[0] / profiled_s
+        self.learn(f0, 1.0 - f0, min(service_s / profiled_s, _LARGEST))
+        return True
 
     def enter(self) -> None:
         """Keep the ordinary law aside."""

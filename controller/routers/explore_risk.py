@@ -48,6 +48,8 @@ class ExploreRisk(Router):
     def __init__(self, config: Config | None = None, seed: int = 0) -> None:
         super().__init__(config, seed)
         self._warmup_tasks = int(self.config.warmup_tasks)
+        self._explore, self._courtesy = self.config.explore, self.config.courtesy
+        self._return_hazard, self._probe_share = self.config.return_hazard, self.config.probe_share
         self._sent = 0
         self._next: dict[str, int] = {}
 
@@ -72,18 +74,17 @@ class ExploreRisk(Router):
         if self._warming:
             at = bisect_left(pool.open, self._next.get(pool.model, 0))
             return pool.open[at % len(pool.open)], "warm-up"
-        if self.config.probe_share and (column := self._due_probe(pool)) is not None:
+        if self._probe_share and (column := self._due_probe(pool)) is not None:
             return column, "probe"
-        explore = self.config.explore
-        pool.bend(self.config.courtesy, explore)
-        if explore and pool.before and self.config.return_hazard:
+        pool.bend(self._courtesy, self._explore)
+        if self._explore and pool.before and self._return_hazard:
             self._hope(pool, view.x)
         return pool.lowest(), "explore_risk"
 
     def _due_probe(self, pool: Pool) -> int | None:
         """Every 1 / share requests of the model, the idle device that was not heard of for longest, if that is as long;
         None where it is not time, or there is none."""
-        period = round(1.0 / self.config.probe_share)
+        period = round(1.0 / self._probe_share)
         if (pool.sent + 1) % period:
             return None
         silent = [c for c in pool.open if pool.wait[c] <= 0.0 and pool.sent - pool.heard[c] >= period - 1]
@@ -101,8 +102,8 @@ class ExploreRisk(Router):
             earlier_s = sum(c * v for c, v in zip(before, x, strict=False))
             gain_s = float(pool.service[column]) - earlier_s
             if gain_s > 0.0:
-                p = 1.0 - (1.0 - self.config.return_hazard) ** (pool.sent - pool.heard[column])
-                gain_s *= p + self.config.explore * sqrt(p * (1.0 - p))
+                p = 1.0 - (1.0 - self._return_hazard) ** (pool.sent - pool.heard[column])
+                gain_s *= p + self._explore * sqrt(p * (1.0 - p))
                 pool.rescore(column, float(pool.score[column]) - gain_s)
 
     def dispatched(self, request: Request, pool: Pool, column: int) -> None:

@@ -76,7 +76,7 @@ def simulate(
     plane.schemes = VirtualSchemes(row.name, scenario, seed, oracle, accounts, gateway_of)
     simulation = Simulation(
         scenario,
-        run_header(scenario, row, seed, "virtual"),
+        run_header(scenario, row, seed, "virtual", identify=sink is not None),
         DrawnArrivals(scenario, seed) if arrivals is None else arrivals,
         world_truth(scenario, seed) if truth is None else truth,
         controllers.fast_path,

@@ -167,8 +167,8 @@ class MetaController(Protocol):
     back.
     """
 
-    def attach(self, notify: Callable[[], None]) -> None:
-        """Call `notify` whenever there are records or a question to take."""
+    def attach(self, notify: Callable[[], None], recorded: bool = True) -> None:
+        """Call `notify` whenever there are records or a question to take; `recorded`: whether anybody takes records."""
 
     def hinted(self, device: str, hints: tuple[str, ...], now_s: float) -> None:
         """Every hint now exposed of a device; the magnitude of what it stands for is never told."""
@@ -203,6 +203,10 @@ class Decider(Generic[CommandT]):
     repeats = False
     """Whether it chooses alike, for the same reason, whenever it sees the same but for the time: it remembers and draws
     nothing. Then nobody need ask again while nothing has changed."""
+
+    blind = False
+    """Whether it chooses alike whatever it sees, too: then nobody need look for it again, once all it wants is in
+    force."""
 
     def begin(self, cause: str) -> None:
         """It is asked to decide next, for this cause."""

@@ -28,6 +28,10 @@ class PolicyObserver(Observer[SeenT], Protocol[SeenT]):
     def repeats(self) -> bool:
         """Whether the same sight under the same policy gives the same decision."""
 
+    @property
+    def blind(self) -> bool:
+        """Whether any sight does."""
+
     def accept(self, policy: MacroPolicy) -> None: ...
 
 

@@ -45,10 +45,13 @@ class _Look:
 @mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class _Settled:
-    """A decision of a deployment agent that changed nothing, at a node where nothing will happen by itself."""
+    """A decision of a deployment agent that changed nothing, at a node where nothing will happen by itself, or by one
+    that decides alike whatever happens."""
 
     version: int
     """Of the node, after it landed."""
+    blind: bool
+    """Whether it would be the same at any version."""
     decision: Decision
     refused: tuple[str, ...]
 
@@ -204,9 +207,10 @@ class Deciding:
         if not node.available or actor in self._out or self._over:
             return
         settled = self._settled.get(node_id)
-        if (
-            settled is not None and settled.version == node.version
-        ):  # it would see the same, and so decide the same
+        if settled is not None and (settled.blind or settled.version == node.version):
+            # It would see the same, or not care, and so decide the same.
+            if settled.blind:
+                node.sync(now_s)
             if self._ledger.records:
                 again = replace(settled.decision, cause=look.cause, decided_at_s=now_s)
                 self._ledger.decide(again, now_s, settled.outcome, settled.refused, 0)
@@ -302,10 +306,12 @@ class Deciding:
 
     def _keep(self, node: NodeState, decision: Decision, refused: tuple[str, ...], changes: int) -> None:
         """Remember what an agent that repeats itself would decide again as long as the node stays as it is."""
+        loop = self._control.deployers[node.id]
         at_once = decision.decided_at_s == self._kernel.now_s and not self._hearing.jittered
         as_chosen = not decision.violations and not decision.exchanges
-        still = changes == 0 and node.next_s() == inf
-        if at_once and as_chosen and still and self._control.deployers[node.id].repeats:
-            self._settled[node.id] = _Settled(node.version, decision, refused)
+        blind = changes == 0 and not refused and loop.blind
+        still = blind or (changes == 0 and node.next_s() == inf)
+        if at_once and as_chosen and still and loop.repeats:
+            self._settled[node.id] = _Settled(node.version, blind, decision, refused)
         else:
             self._settled.pop(node.id, None)

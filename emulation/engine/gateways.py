@@ -120,11 +120,11 @@ class Metas:
         self._metas = metas
         self._notify: Callable[[], None] = lambda: None
 
-    def attach(self, notify: Callable[[], None]) -> None:
+    def attach(self, notify: Callable[[], None], recorded: bool = True) -> None:
         """Whoever has something to take calls."""
         self._notify = notify
         for meta in self._metas:
-            meta.attach(notify)
+            meta.attach(notify, recorded)
 
     def hinted(self, device: str, hints: tuple[str, ...], now_s: float) -> None:
         """Nodes tell all of them."""

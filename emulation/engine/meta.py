@@ -36,7 +36,7 @@ class MetaLink:
         self._over = False
         self._out: list[tuple[Any, Thought]] = []
         """Questions whose thinking is not over, and what comes of it."""
-        self._meta.attach(self._wanted)
+        self._meta.attach(self._wanted, ledger.records)
 
     def come_in(self) -> None:
         """It came in while the run goes on: tell it of the hints in force."""

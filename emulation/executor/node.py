@@ -256,6 +256,12 @@ class NodeState:
         self._inbound.clear()
         return jobs
 
+    def sync(self, now_s: float) -> None:
+        """Bring everything up to now, as a look at the node does."""
+        self.advance(now_s)
+        for executor in self._executors:
+            executor.sync_all(now_s)
+
     # -- telemetry ----------------------------------------------------------------------------------------
 
     def view(self, now_s: float) -> NodeView:

@@ -22,7 +22,7 @@ def _of_s(seen: Any) -> float:
 class Says:
     """Decides its commands in turn, the last one again and again; thinks so many virtual seconds about each."""
 
-    repeats = False
+    repeats = blind = False
 
     def __init__(self, actor: str, *commands: Command, thinking_s: float = 0.0) -> None:
         self._actor, self._commands, self._thinking_s = actor, list[Command](commands), thinking_s

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.deployers import DEPLOYERS
+from controller.deployers.full import FullDeployer
 from controller.deployers.lyapunov import LyapunovDeployer
 from controller.loop import ControlLoop
 from edgebed.check.views import random_view
@@ -89,3 +90,27 @@ def test_who_says_that_it_repeats_itself_does(name: str) -> None:
         views = [random_view(bed, node, seed) for seed in range(12)]
         first = [deployer.decide(view) for view in views]
         assert [deployer.decide(view) for view in reversed(views)] == first[::-1]
+
+
+@pytest.mark.parametrize("name", [n for n, kind in DEPLOYERS.items() if kind.blind])
+def test_who_says_that_it_is_blind_is(name: str) -> None:
+    bed = load_scenario("bristol-A").testbed
+    for node in bed.nodes:
+        kind: Any = DEPLOYERS[name]
+        deployer = kind(bed, node.id, kind.Config(), 1)
+        chosen = [deployer.decide(random_view(bed, node.id, seed)) for seed in range(20)]
+        assert chosen == [chosen[0]] * len(chosen)
+
+
+def test_nobody_looks_for_one_that_is_blind_once_all_it_wants_is_in_force() -> None:
+    looks = 0
+
+    def counted(self: FullDeployer, view: Any, decide: Any = FullDeployer.decide) -> Any:
+        nonlocal looks
+        looks += 1
+        return decide(self, view)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FullDeployer, "decide", counted)
+        record_of(load_scenario("bristol-A"), "RF", 0)
+    assert looks == 2 * len(load_scenario("bristol-A").testbed.nodes)

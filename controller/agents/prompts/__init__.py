@@ -13,10 +13,14 @@ HERE = Path(__file__).parent
 
 @cache
 def _template(name: str) -> Template:
-    loader = FileSystemLoader(HERE)
-    return Environment(
-        loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    ).get_template(f"{name}.md")
+    environment = Environment(
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.get_template(f"{name}.md")
+    template.globals = dict(
+        template.globals
+    )  # of a chain of mappings, each rendering looks up all names anew
+    return template
 
 
 def render(name: str, **variables: Any) -> str:

@@ -91,7 +91,7 @@ class Opens:
     thinking_s: float = THINKS_S
     asked: bool = False
 
-    def attach(self, notify: Callable[[], None]) -> None:
+    def attach(self, notify: Callable[[], None], recorded: bool = True) -> None:
         self.notify = notify
 
     def hinted(self, device: str, hints: tuple[str, ...], now_s: float) -> None:

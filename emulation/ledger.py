@@ -122,12 +122,17 @@ class Ledger:
         if measured.executor is None:
             return
         key = (self._node_of[measured.executor], request.model, measured.mode)
-        x: tuple[int, ...] = (request.prompt_tokens, measured.output_tokens)
-        if request.model in self._by_prompts:
-            x = (request.prompts,)
-        counted = self._work.setdefault(key, [0.0] * (2 + len(x)))
-        for i, more in enumerate((1, measured.work_s, *x)):
-            counted[i] += more
+        by_prompts = request.model in self._by_prompts
+        counted = self._work.get(key)
+        if counted is None:
+            counted = self._work[key] = [0.0] * (3 if by_prompts else 4)
+        counted[0] += 1
+        counted[1] += measured.work_s
+        if by_prompts:
+            counted[2] += request.prompts
+        else:
+            counted[2] += request.prompt_tokens
+            counted[3] += measured.output_tokens
 
     # -- everything else ----------------------------------------------------------------------------------
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from heapq import heapify, heapreplace
-
 from controller.agents.config import SchedulerMode
 from controller.demand import DemandPrior
 from controller.objective import Objective
-from controller.schedulers.hosts import Hosts
+from controller.schedulers.hosts import Hosts, dealt_out
 from controller.schedulers.weights import guided
 from emulation.domain.actions import Choice, MacroPolicy, RouteGuide
 from emulation.domain.cluster import Strict, TestbedConfig
@@ -52,15 +50,8 @@ class AgentScheduler(PromptScheduler):
         table: dict[tuple[str, str], str] = {}
         for m, model in enumerate(self._testbed.models):
             size = float(self._hosts.demand.prompts_per_request[m])
-            hosts = hosts_of[model.id]
-            ahead = [(host.finish_s(size), -host.share, i) for i, host in enumerate(hosts)]
-            heapify(ahead)
-            for origin in origins:
-                _, share, first = ahead[0]
-                best = hosts[first]
-                best.prompts += size
-                heapreplace(ahead, (best.finish_s(size), share, first))
-                table[origin, model.id] = best.node
+            for origin, node in dealt_out(hosts_of[model.id], origins, size).items():
+                table[origin, model.id] = node
         reason = (
             "least expected finish within the roles" if policy else "least expected finish, no policy yet"
         )

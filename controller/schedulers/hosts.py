@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heapreplace
 
 from mypy_extensions import mypyc_attr
 
@@ -101,3 +102,17 @@ class Hosts:
             each_s = prompt_s.get((node, model), self._objective.slot_s)
             hosts.append(Host(node, prompts, each_s, wait_s, shares.get(node, 0.0)))
         return hosts
+
+
+def dealt_out(hosts: Sequence[Host], origins: Sequence[str], size: float) -> dict[str, str]:
+    """Each origin in turn to the host that would finish a request of this size first; of equals, the larger share."""
+    ahead = [(host.finish_s(size), -host.share, i) for i, host in enumerate(hosts)]
+    heapify(ahead)
+    found: dict[str, str] = {}
+    for origin in origins:
+        _, share, first = ahead[0]
+        best = hosts[first]
+        best.prompts += size
+        heapreplace(ahead, (best.finish_s(size), share, first))
+        found[origin] = best.node
+    return found

@@ -22,6 +22,11 @@ class Hearing:
         """Whether anybody may be late in this run."""
         return self._delay_s is not None
 
+    @property
+    def at_once(self) -> bool:
+        """Whether what is said now is heard now: nobody is late, or the run has not begun."""
+        return self._delay_s is None or self._kernel.now_s == 0
+
     def late_s(self, who: str) -> float:
         """By how many seconds somebody is late who begins now; before a run begins nobody is."""
         if self._delay_s is None or self._kernel.now_s == 0:

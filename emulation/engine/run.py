@@ -65,7 +65,7 @@ class Simulation:
         self.nodes = {n.id: NodeState(scenario.testbed, n.id, truth) for n in scenario.testbed.nodes}
         self.ledger = Ledger(header, sink, scenario.testbed)
         self._arrivals = iter(arrivals)
-        self._sent_s = sent_s or {}
+        self._sent_s = dict(sent_s or {})
         self._node_of = {e.id: self.nodes[e.node] for e in scenario.testbed.executors()}
         self._armed = dict.fromkeys(self.nodes, inf)
         self._held: dict[str, Job] = {}
@@ -176,10 +176,9 @@ class Simulation:
         self._wake_held()
 
     def _break_reasoners(self) -> None:
-        failure = self._outages.now
-        self._control.outage(failure)
+        self._control.outage(self._outages.now)
         if self._control.meta is not None:
-            self._control.meta.outage(failure, self.kernel.now_s)
+            self._control.meta.outage(self._outages.now, self.kernel.now_s)
 
     # -- one request --------------------------------------------------------------------------------------
 
@@ -203,13 +202,15 @@ class Simulation:
         self._routing = job
         decision = self._fast_path.route(request, now_s)
         executor = decision.executor
-        node = None if executor is None else self._node_of[executor]
-        if executor is not None and node is not None and node.available:
+        if executor is not None and (node := self._node_of[executor]).available:
             self._holds.over(request.id)
             self.ledger.route(request, decision, now_s)
             self._decisions[request.id] = decision
             self._fast_path.dispatched(request, decision, now_s)
-            self._hearing.tell(self._submit, (node, executor, job), f"sent to {executor}", "way")
+            if self._hearing.at_once:
+                self._submit((node, executor, job))
+            else:
+                self._hearing.tell(self._submit, (node, executor, job), f"sent to {executor}", "way")
         elif executor is None and decision.action in ("reject", "no_host"):
             self.ledger.route(request, decision, now_s)
             refusal: Outcome = "rejected" if decision.action == "reject" else "no_host"

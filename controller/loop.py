@@ -70,6 +70,8 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     ) -> None:
         self._testbed = testbed
         self._decider = decider
+        self.blind = decider.blind
+        """Whether any sight gives the same decision, where the same sight does."""
         self._stand_in = stand_in
         self._rng = stream(seed, f"fallback:{self.actor}")
         self._config = config or LoopConfig()
@@ -90,11 +92,6 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     def repeats(self) -> bool:
         """Whether the same sight under the same policy gives the same decision."""
         return self._decider.repeats and not self._decider.asks_reasoner
-
-    @property
-    def blind(self) -> bool:
-        """Whether any sight gives the same decision."""
-        return self.repeats and self._decider.blind
 
     def outage(self, failure: str | None) -> None:
         """The reasoner, if there is one, fails in this way from now on; None: it works again."""

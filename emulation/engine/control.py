@@ -30,7 +30,7 @@ class PolicyObserver(Observer[SeenT], Protocol[SeenT]):
 
     @property
     def blind(self) -> bool:
-        """Whether any sight does."""
+        """Whether any sight does, where it `repeats`."""
 
     def accept(self, policy: MacroPolicy) -> None: ...
 

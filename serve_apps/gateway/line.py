@@ -207,5 +207,7 @@ class Lines:
         try:
             async with asyncio.timeout(LOOK_S):
                 self._lines[app] = await connect(await self._where(app), app)
-        except (Unreached, OSError, TimeoutError) as error:
-            log.info("%s: no line to its replica: %s", app, type(error).__name__)
+        except (Unreached, OSError, TimeoutError) as error:  # as it is with each one of another machine
+            log.debug("%s: no line to its replica: %s", app, _kind(error))
+        else:
+            log.info("%s: there is a line to its replica", app)

@@ -111,6 +111,24 @@ async def test_who_leaves_a_stream_ends_its_work(ends: Ends) -> None:
 
 
 @on_both_loops
+async def test_who_has_the_answer_of_a_stream_gives_nothing_up(ends: Ends) -> None:
+    go_on = asyncio.Event()
+
+    async def lingers(given: Work) -> AsyncIterator[Delta | Answer]:
+        yield await served(given)
+        await go_on.wait()
+
+    ends.backend.streaming = lingers
+    line = await ends.line()
+    items = line.stream(work(1))
+    assert isinstance(await anext(items), Answer)
+    del items  # as an attempt does
+    assert (await line.serve(work(2))).texts == ("done",)
+    assert ends.backend.given_up == []
+    go_on.set()
+
+
+@on_both_loops
 async def test_what_is_given_up_before_it_began_never_begins(ends: Ends) -> None:
     line = await ends.line()
     number, _ = await line._begin(SERVE, work(1))

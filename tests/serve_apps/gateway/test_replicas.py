@@ -10,9 +10,11 @@ from ray.exceptions import RayActorError
 
 from serve_apps.gateway import line as line_module
 from serve_apps.gateway.replicas import NearReplicas, Replicas, ServeReplicas, replicas
+from serve_apps.testbed import apps
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.line import SWITCH, address
 from serve_apps.wire.messages import Delta
+from serve_apps.wire.testbed import NAMESPACE
 from tests.build.gateway import said, served
 from tests.build.line import Ends, on_both_loops
 from tests.build.waiting import until
@@ -106,6 +108,9 @@ async def test_a_replica_that_is_lost_is_called_through_serve_until_it_listens_a
 
 def test_lines_are_turned_off_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setenv(NAMESPACE, "test")
     assert type(replicas()) is NearReplicas
+    assert SWITCH not in apps._environment()
     monkeypatch.setenv(SWITCH, "off")
     assert type(replicas()) is ServeReplicas
+    assert apps._environment()[SWITCH] == "off"  # Serve starts gateways with that

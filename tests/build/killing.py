@@ -1,12 +1,13 @@
-"""Killing a process, and knowing that it is gone."""
+"""Killing or stopping a process, and knowing that it is gone or stands still."""
 
 from __future__ import annotations
 
 import os
 import select
 import signal
+from pathlib import Path
 
-from tests.build.waiting import LONG_S
+from tests.build.waiting import LONG_S, eventually
 
 
 def kill(pid: int) -> None:
@@ -21,3 +22,10 @@ def kill(pid: int) -> None:
         assert ended, f"process {pid} was killed and still runs"
     finally:
         os.close(descriptor)
+
+
+def stop(pid: int) -> None:
+    """Stop a process and return when it does stand still: until then it goes on."""
+    os.kill(pid, signal.SIGSTOP)
+    stat = Path(f"/proc/{pid}/stat")
+    eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")

@@ -20,7 +20,7 @@ from serve_apps.testbed.apps import target
 from serve_apps.wire.line import LEAVING
 from serve_apps.wire.names import REPLICA, app_name, edge_resource
 from serve_apps.wire.testbed import served
-from tests.build.killing import kill
+from tests.build.killing import kill, stop
 from tests.build.waiting import eventually, until
 from tests.build.works import work
 
@@ -80,7 +80,7 @@ def test_a_replica_that_was_stopped_goes_on_where_it_was(begin: Begin, threads: 
     pid = _replica("n2", "big").pid.remote().result(timeout_s=10)
     sent = threads.submit(live.http.post, "/v1/completions", json={"model": "big", "prompt": ["word"] * 4})
     eventually(lambda: live.at_nodes() > before)
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     try:
         eventually(lambda: live.at_nodes() == before)  # its node has served it, and nobody says so
         assert not sent.done()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +13,7 @@ from serve_apps.gateway import line as module
 from serve_apps.gateway.line import Line, Lines, connect
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.line import address
-from tests.build.killing import kill
+from tests.build.killing import kill, stop
 from tests.build.line import Ends, on_both_loops, replica_elsewhere
 from tests.build.waiting import in_a_loop, turns, until
 from tests.build.works import work
@@ -77,45 +78,54 @@ async def test_a_replica_that_was_restarted_is_found_where_it_listens_now(ends: 
         second.close()
 
 
-@in_a_loop
-async def test_a_replica_that_is_stopped_holds_its_calls_and_gets_no_line() -> None:
-    with replica_elsewhere() as (pid, where):
-        line = await connect(where, "app")
-        assert (await line.serve(work(1))).texts == ("done",)
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await connect(where, "app")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await line.serve(work(2))
-        held = asyncio.ensure_future(line.serve(work(3)))
-        await turns(20)
-        assert not held.done()
-        os.kill(pid, signal.SIGCONT)
-        assert (await held).texts == ("done",)
-        os.kill(pid, signal.SIGSTOP)
-        held = asyncio.ensure_future(line.serve(work(4)))
-        await turns(20)
-        await asyncio.to_thread(kill, pid)
-        with pytest.raises(Unreached, match="its process is gone"):
-            await held
-        assert not line.open
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[int, str]]:
+    """A replica in a process of its own: its pid, and where it listens."""
+    with replica_elsewhere() as found:
+        yield found
 
 
+@pytest.mark.slow
 @in_a_loop
-async def test_a_stopped_replica_is_sent_no_more_than_it_can_take() -> None:
-    with replica_elsewhere() as (pid, where):
-        line = await connect(where, "app")
-        os.kill(pid, signal.SIGSTOP)
-        large = work(1, inputs=("x" * 1_000_000,))
-        sent = [asyncio.ensure_future(line.serve(large)) for _ in range(30)]
-        await turns(50)
-        assert not line._room.is_set()
-        assert len(line._calls) < 10
-        for each in sent:
-            each.cancel()
-        await asyncio.gather(*sent, return_exceptions=True)
-        os.kill(pid, signal.SIGCONT)
-        assert (await line.serve(work(2))).texts == ("done",)
-        line.close()
+async def test_a_replica_that_is_stopped_holds_its_calls_and_gets_no_line(elsewhere: tuple[int, str]) -> None:
+    pid, where = elsewhere
+    line = await connect(where, "app")
+    assert (await line.serve(work(1))).texts == ("done",)
+    stop(pid)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await connect(where, "app")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await line.serve(work(2))
+    held = asyncio.ensure_future(line.serve(work(3)))
+    await turns(20)
+    assert not held.done()
+    os.kill(pid, signal.SIGCONT)
+    assert (await held).texts == ("done",)
+    stop(pid)
+    held = asyncio.ensure_future(line.serve(work(4)))
+    await turns(20)
+    await asyncio.to_thread(kill, pid)
+    with pytest.raises(Unreached, match="its process is gone"):
+        await held
+    assert not line.open
+
+
+@pytest.mark.slow
+@in_a_loop
+async def test_a_stopped_replica_is_sent_no_more_than_it_can_take(elsewhere: tuple[int, str]) -> None:
+    pid, where = elsewhere
+    line = await connect(where, "app")
+    stop(pid)
+    large = work(1, inputs=("x" * 1_000_000,))
+    sent = [asyncio.ensure_future(line.serve(large)) for _ in range(30)]
+    await turns(50)
+    assert not line._room.is_set()
+    assert len(line._calls) < 10
+    for each in sent:
+        each.cancel()
+    await asyncio.gather(*sent, return_exceptions=True)
+    os.kill(pid, signal.SIGCONT)
+    assert (await line.serve(work(2))).texts == ("done",)
+    line.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from controller.limits_in_force import in_force
+from controller.limits_in_force import LimitsInForce
 from controller.loop import ControlLoop, LoopConfig
 from emulation.domain.actions import Choice, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.cluster import Mode, TestbedConfig
@@ -58,13 +58,24 @@ class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
     nothing = RouteGuide()
     policy: MacroPolicy | None = None
 
+    def __init__(
+        self,
+        testbed: TestbedConfig,
+        decider: PromptScheduler,
+        seed: int = 0,
+        config: LoopConfig | None = None,
+        stand_in: PromptScheduler | None = None,
+    ) -> None:
+        super().__init__(testbed, decider, seed, config, stand_in)
+        self._limits = LimitsInForce()
+
     def accept(self, policy: MacroPolicy) -> None:
         """Work under this policy from now on."""
         self.policy = policy
 
     def _ask(self, decider: PromptScheduler, seen: ClusterSnapshot) -> Choice[RouteGuide]:
         choice = decider.decide(seen, self.policy)
-        instead = in_force(self.policy, seen)
+        instead = self._limits.instead(self.policy, seen)
         if not instead:
             return choice
         told = ", ".join("none for " + m if s is None else f"{m} {s:.0f} s" for m, s in instead.items())

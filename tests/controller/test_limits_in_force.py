@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controller.layer_loops import SchedulerLoop
-from controller.limits_in_force import in_force
+from controller.limits_in_force import LimitsInForce
 from controller.objective import Objective
 from controller.schedulers import SCHEDULERS
 from emulation.domain.actions import Decision, MacroPolicy, RouteGuide
@@ -26,6 +26,12 @@ def counted(slot: int, requests: int, prompts: int, since_slot: int = 0) -> Clus
     """What is seen at the begin of a slot."""
     stats = {"sd": TypeStats(requests, prompts)} if requests else {}
     return ClusterSnapshot(slot * SLOT_S, slot, (), Window(since_slot * SLOT_S, stats))
+
+
+def in_force(policy: MacroPolicy | None, *snapshots: ClusterSnapshot) -> dict[str, float | None]:
+    """What is in the place of the policy's own limit after the last of these looks."""
+    limits = LimitsInForce()
+    return [limits.instead(policy, snapshot) for snapshot in snapshots][-1]
 
 
 def test_while_nothing_was_counted_there_is_none() -> None:
@@ -57,6 +63,23 @@ def test_of_a_handful_of_requests_more_may_be_coming_than_was_counted() -> None:
 def test_what_is_counted_is_that_of_the_epoch() -> None:
     assert in_force(POLICY, counted(60, 50, 240, since_slot=50)) == ITS_OWN
     assert in_force(POLICY, counted(60, 50, 240)) == NONE
+
+
+def test_what_was_loosened_is_tightened_only_when_as_much_was_counted() -> None:
+    """13 prompts in a slot may by chance be 15, which is a step: of 50 slots of them not, of 10 they may be."""
+    less = counted(50, 250, 50 * 13)
+    assert in_force(POLICY, less) == NONE
+    maybe = counted(60, 50, 10 * 13, since_slot=50)
+    assert in_force(POLICY, maybe) == {"sd": 600.0}, "of which less is known"
+    assert in_force(POLICY, less, maybe) == NONE
+    assert in_force(POLICY, less, counted(60, 50, 10 * 20, since_slot=50)) == {"sd": 300.0}
+
+
+def test_what_came_until_now_is_taken_to_come_as_a_window_begins_anew() -> None:
+    as_planned = counted(50, 250, 1200)
+    assert in_force(POLICY, as_planned, counted(51, 4, 12, since_slot=50)) == ITS_OWN
+    assert in_force(POLICY, as_planned, counted(51, 0, 0, since_slot=50)) == ITS_OWN
+    assert in_force(POLICY, as_planned, counted(80, 150, 30 * 12, since_slot=50)) == NONE
 
 
 def test_a_limit_without_steps_holds_whatever_comes_and_without_a_policy_there_is_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -37,6 +38,7 @@ def page() -> str:
 def nested(config: type[BaseModel]) -> Iterator[type[BaseModel]]:
     """The models inside a model's fields."""
     for info in config.model_fields.values():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            yield info.annotation
-            yield from nested(info.annotation)
+        for kind in get_args(info.annotation) or (info.annotation,):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield kind
+                yield from nested(kind)

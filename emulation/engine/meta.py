@@ -14,7 +14,7 @@ from emulation.faults import Step
 from emulation.ledger import Ledger
 
 
-class MetaLink:
+class VirtualMetaLink:
     """Carries records and questions of `control.meta`, which must not be None, through one run.
 
     A question is answered at once and lands after its thinking time, as the virtual clock counts it.

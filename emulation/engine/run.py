@@ -27,7 +27,7 @@ from emulation.engine.faulting import PlayedPlan
 from emulation.engine.hearing import Hearing
 from emulation.engine.interrupts import stopped_by_ctrl_c
 from emulation.engine.kernel import ARRIVAL, CONTROL, DELIVERY, FAULT, NODE, Kernel
-from emulation.engine.meta import MetaLink
+from emulation.engine.meta import VirtualMetaLink
 from emulation.engine.progress import Progress
 from emulation.engine.progress import SimulationProgress as SimulationProgress
 from emulation.engine.switching import Switching
@@ -152,9 +152,9 @@ class Simulation:
 
     def _put_in_force(self, fast_path: FastPath, control: ControlPlane) -> None:
         self._fast_path, self._control = fast_path, control
-        self._meta: MetaLink | None = None
+        self._meta: VirtualMetaLink | None = None
         if control.meta is not None:
-            self._meta = MetaLink(control, self.kernel, self.nodes, self.ledger, self._wake_held)
+            self._meta = VirtualMetaLink(control, self.kernel, self.nodes, self.ledger, self._wake_held)
         self._deciding = Deciding(
             self.scenario, control, self.kernel, self.nodes, self.ledger, fast_path, self._hearing,
             self._settle, self._wake_held,

@@ -26,7 +26,7 @@ LONGEST_S = 120.0
 """Wall seconds after which a thought is given up; the thread it is in may go on, its answer is not heard."""
 
 
-class MetaLink:
+class LiveMetaLink:
     """Carries one meta-controller through one run. `landed` is called after its tools have run."""
 
     def __init__(

@@ -20,7 +20,7 @@ from emulation.executor import Changed
 from serve_apps.gateway.dispatch import Dispatcher
 from serve_apps.gateway.front import Front
 from serve_apps.gateway.links import Links
-from serve_apps.gateway.meta import MetaLink
+from serve_apps.gateway.meta import LiveMetaLink
 from serve_apps.gateway.names import Names
 from serve_apps.gateway.others import Others
 from serve_apps.gateway.replicas import replicas
@@ -77,7 +77,7 @@ class Gateway:
         """Follow whoever decides by the scheme in force."""
         self._hints: dict[str, Hinted] = {}
         """Node to what it said last of its hints."""
-        self._meta: MetaLink | None = None
+        self._meta: LiveMetaLink | None = None
         self._broken = ""
         """Why a meta-controller of this run that is not in force any more had stopped asking; empty: none had."""
         self._others: Others | None = None
@@ -265,7 +265,7 @@ class Gateway:
         if run.scheduled:
             followed.append(Follower(self._calls, SCHEDULER, run.news_id, dispatcher.commanded))
         if meta is not None:
-            self._meta = MetaLink(meta, dispatcher.clock, self._batch, dispatcher.wake)
+            self._meta = LiveMetaLink(meta, dispatcher.clock, self._batch, dispatcher.wake)
             followed.append(Follower(self._calls, EVENTS, run.run_id, self._meta.outage))
         self._heeding = [asyncio.ensure_future(follower.run()) for follower in followed]
 

@@ -9,7 +9,7 @@ import pytest
 
 from controller.agents.llm import Query, ReasonerError, Reply, ToolCall
 from emulation.domain.records import ENDED, SWITCHED, DecisionRecord
-from serve_apps.gateway.meta import MetaLink
+from serve_apps.gateway.meta import LiveMetaLink
 from serve_apps.records.batch import RecordBatch
 from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.messages import Hinted
@@ -45,7 +45,7 @@ class World:
         self.batch = RecordBatch(InMemoryCalls({RECORDER: self.books}), "gateway")
         self.batch.begin("run")
         self.meta = Stage(llm, answers=False).meta
-        self.link = MetaLink(self.meta, LiveClock(1.0, 0.0), self.batch, lambda: None)
+        self.link = LiveMetaLink(self.meta, LiveClock(1.0, 0.0), self.batch, lambda: None)
 
     async def asked(self) -> None:
         """A hint comes into force, and the reasoner is asked about it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from controller.objective import Objective
@@ -26,8 +28,14 @@ every_planner = pytest.mark.parametrize(
 def build(name: str, bed: str, seed: int = 1, **config: object) -> GlobalPlanner:
     kind = PLANNERS[name]
     if name == "given" and "plan" not in config:
-        config["plan"] = build("search", bed).decide(ClusterSnapshot(0.0, 0, ())).command.roles
+        config["plan"] = searched(bed).roles
     return kind(TESTBEDS[bed], kind.Config(**config), seed, Objective())
+
+
+@cache
+def searched(bed: str) -> MacroPolicy:
+    """The first policy of a search."""
+    return build("search", bed).decide(ClusterSnapshot(0.0, 0, ())).command
 
 
 @pytest.mark.slow
@@ -46,13 +54,13 @@ def test_a_policy_of_shares_that_are_no_round_numbers_is_recorded_as_it_is(bed: 
 
 @pytest.mark.parametrize("bed", sorted(TESTBEDS))
 def test_search_hosts_every_model_somewhere_it_may_be_routed(bed: str) -> None:
-    policy = build("search", bed).decide(ClusterSnapshot(0.0, 0, ())).command
+    policy = searched(bed)
     for model, shares in policy.p.items():
         assert any(policy.roles[node].get(model, "off") != "off" for node in shares), model
 
 
 def test_search_sends_no_traffic_to_nodes_whose_role_lacks_the_model() -> None:
-    policy = build("search", "bristol-a").decide(ClusterSnapshot(0.0, 0, ())).command
+    policy = searched("bristol-a")
     for model, shares in policy.p.items():
         assert all(policy.roles[node].get(model, "off") != "off" for node in shares), model
 

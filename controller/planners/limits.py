@@ -196,7 +196,7 @@ class Admission:
         return steps[::-1]
 
     def _rung(self, limit_s: float) -> int:
-        return round(log(limit_s / self._deadline_s) / log(self._config.ratio))
+        return round((log(limit_s) - log(self._deadline_s)) / log(self._config.ratio))
 
     def _opened(self, demand: _Demand) -> tuple[MacroPolicy, str]:
         """Where no limit passes, deadlines alone refuse; nothing of a model that so has less than by the yardstick.

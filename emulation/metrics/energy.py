@@ -204,12 +204,17 @@ def _cost(nodes: Mapping[str, NodeEnergy], testbed: TestbedConfig, energy_known:
 class _Busy:
     """An executor with work in service."""
 
-    mode: str
+    modes: dict[int, str] = field(default_factory=dict)
+    """Request in service to its mode, in the order in which they began."""
     each_j: float = 0.0
     """What every request in service there so far had in sum, if it had been there from the begin."""
-    count: int = 0
     drawn_w: float = 0.0
     """Above idle, by its share of what its mode takes."""
+
+    @property
+    def mode(self) -> str:
+        """Of the last that began: what was begun before another mode may still be in service."""
+        return next(reversed(self.modes.values()))
 
 
 @dataclass(slots=True)
@@ -272,12 +277,11 @@ class _Meter:
         if work[3] == STILL:
             self.still += 1
             return 0.0
-        executor = self.busy.get(work[2])
-        if executor is None or executor.mode != work[3]:
-            executor = self.busy.setdefault(work[2], _Busy(work[3]))
-            executor.mode = work[3]
+        executor = self.busy.setdefault(work[2], _Busy())
+        before = executor.mode if executor.modes else ""
+        executor.modes[work[1]] = work[3]
+        if executor.mode != before:
             self._share()
-        executor.count += 1
         return executor.each_j
 
     def _finish(self, work: Work) -> float:
@@ -285,9 +289,11 @@ class _Meter:
             self.still -= 1
             return 0.0
         executor = self.busy[work[2]]
-        executor.count -= 1
-        if executor.count == 0:
+        before = executor.mode
+        del executor.modes[work[1]]
+        if not executor.modes:
             del self.busy[work[2]]
+        if not executor.modes or executor.mode != before:
             self._share()
         return executor.each_j
 
@@ -305,4 +311,4 @@ class _Meter:
         for executor in self.busy.values():
             drawn_j = executor.drawn_w * passed_s
             self.above_j[executor.mode] += drawn_j
-            executor.each_j += drawn_j / executor.count
+            executor.each_j += drawn_j / len(executor.modes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -20,6 +21,7 @@ from emulation.metrics.occupancy import pauses_of, stood_still
 from emulation.metrics.placed import Placed
 from emulation.metrics.view import last_s, node_of
 from emulation.recording import MemorySink, Run
+from emulation.rng import stream
 from tests.build.random_scenarios import devices, scenarios
 from tests.emulation.engine.test_determinism import eventful
 
@@ -42,7 +44,10 @@ def measured(run: Run, testbed: TestbedConfig, **watts: float) -> Energy:
 
 
 def by_sampling(run: Run, testbed: TestbedConfig, step_s: float) -> float:
-    """Energy above idle, J, from the power at the middle of every step: another way to the same integral."""
+    """Energy above idle, J, from the power somewhere in every step: another way to the same integral.
+
+    Not at the middle: what begins at regular times and is shorter than a step would be met each time, or never.
+    """
     total, pauses = 0.0, pauses_of(run)
     still = [stood_still(r, pauses) for r in run.requests]
     spans = [
@@ -50,8 +55,9 @@ def by_sampling(run: Run, testbed: TestbedConfig, step_s: float) -> float:
         for r, own in zip(run.requests, still, strict=True)
         if (span := work_span(r, own)) is not None
     ]
-    for step in range(int(last_s(run) / step_s) + 1):
-        t_s = (step + 0.5) * step_s
+    spans.sort(key=lambda one: one[1][0])  # an executor is in the mode of the last that began
+    steps = int(last_s(run) / step_s) + 1
+    for t_s in (np.arange(steps) + stream(0, "sampled power").random(steps)) * step_s:
         for node in testbed.nodes:
             busy = {
                 str(r.executor): str(r.mode)

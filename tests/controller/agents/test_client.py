@@ -118,9 +118,11 @@ def test_one_bad_generation_takes_nothing_from_a_server(status: int, message: st
 def test_every_failure_is_a_reply_that_says_how(answer: Answered, failure: str, requests: int) -> None:
     with client(lambda body, before: answer, timeout_s=0.3 if answer.never else 5.0) as (llm, server):
         reply = llm.ask(query())
-    assert (reply.failure, reply.calls, len(server.seen)) == (failure, (), requests)
+    assert (reply.failure, reply.calls) == (failure, ())
     assert reply.served is not None
     assert reply.served.retries == requests - 1
+    if not answer.never:  # of what is given up the server may have read nothing yet
+        assert len(server.seen) == requests
     if failure in ("timeout", "malformed_response"):
         assert reply.served.lost_tokens > 0, "what was read in vain was paid for"
         assert reply.tokens == reply.served.lost_tokens

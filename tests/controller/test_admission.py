@@ -18,8 +18,13 @@ from tests.build.fast_path import build_fast_path
 ROUTERS = ("sect", "explore_risk")
 
 
-def path(router: str = "sect", limits: dict[str, float] | None = None, **params: object) -> FastPath:
-    made = ready(build_fast_path(pods(), router, params={"in_time": 0.9, **params}))
+def path(
+    router: str = "sect",
+    limits: dict[str, float] | None = None,
+    router_params: dict[str, object] | None = None,
+    **params: object,
+) -> FastPath:
+    made = ready(build_fast_path(pods(), router, router_params, params={"in_time": 0.9, **params}))
     made.policy(MacroPolicy(p={}, roles={}, admission_limit_s=limits or {}))
     return made
 
@@ -135,8 +140,7 @@ def test_a_higher_quantile_never_takes_what_a_lower_one_refuses(seed: int) -> No
 
 
 def test_it_goes_where_it_is_in_time_if_the_router_would_send_it_elsewhere() -> None:
-    made = path("explore_risk", {"sd": 60.0})
-    made.router.config = made.router.config.model_copy(update={"courtesy": 10.0, "explore": 0.0})
+    made = path("explore_risk", {"sd": 60.0}, {"courtesy": 10.0, "explore": 0.0})
     for i in (1, 2):
         made.dispatched(request("sd", i, prompts=2), RoutingDecision(f"gpu{i}/sd", "route", "test"), 0.0)
     for _ in range(12):  # gpu0 has become six times as slow

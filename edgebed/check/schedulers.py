@@ -6,6 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from controller.objective import Objective
 from controller.planners.search import SearchPlanner
@@ -38,9 +39,17 @@ class SchedulerSubject:
         return self.make(self.testbed, 1)
 
     def policies(self) -> tuple[MacroPolicy | None, MacroPolicy]:
-        """None, and one that a planner made."""
-        planner = SearchPlanner(self.testbed, SearchPlanner.Config(), 1, Objective())
-        return None, planner.decide(ClusterSnapshot(0.0, 0, ())).command
+        """None, and one that a planner made: each time a new one, as a scheduler may change it that should not."""
+        return None, pickle.loads(_planned(self.testbed.model_dump_json()))
+
+
+@lru_cache(maxsize=16)
+def _planned(testbed: str) -> bytes:
+    """The pickle of a policy for a testbed, given as JSON."""
+    planner = SearchPlanner(
+        TestbedConfig.model_validate_json(testbed), SearchPlanner.Config(), 1, Objective()
+    )
+    return pickle.dumps(planner.decide(ClusterSnapshot(0.0, 0, ())).command)
 
 
 def _is_valid(subject: SchedulerSubject) -> None:

@@ -87,8 +87,10 @@ def prometheus(live: LiveRun, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def serves(live: LiveRun, prometheus: Prometheus) -> bool:
-    """Send one request of each kind; whether Prometheus has seen enough of them for a rate."""
+    """Send one request of each kind, one of a tenant too; whether Prometheus has seen enough of them for a rate."""
     live.chat()
+    of_tenant = {"X-Edge-Tenant": "lab"}
+    live.http.post("/v1/completions", json={"model": "gpt2", "prompt": "hi"}, headers=of_tenant)
     live.chat(stream=True, max_tokens=5)
     live.http.post("/v1/completions", json={"model": "big", "prompt": "hi"})
     seen = 'rate(edgebed_requests_total{outcome="%s"}[1m]) > 0'

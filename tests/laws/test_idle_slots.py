@@ -14,6 +14,7 @@ from controller.deployers.lyapunov import LyapunovDeployer
 from controller.loop import ControlLoop
 from edgebed.check.views import random_view
 from edgebed.runs.virtual import simulate
+from emulation.domain.ports import DeploymentAgent
 from emulation.domain.scenario import Scenario
 from emulation.files import load_scenario
 from emulation.recording import MemorySink, encode
@@ -67,18 +68,23 @@ def test_idle_slots_are_decided_alike_without_being_thought_about(scheme: str) -
         assert record_of(world, scheme, 0) == saved
 
 
-def test_nobody_decides_in_an_idle_slot() -> None:
+def times_asked(kind: type[DeploymentAgent], scenario: Scenario, scheme: str) -> int:
+    """How often deployers of a kind decide in a run."""
     asked = 0
 
-    def counted(self: LyapunovDeployer, view: Any, decide: Any = LyapunovDeployer.decide) -> Any:
+    def counted(self: Any, view: Any, decide: Any = kind.decide) -> Any:
         nonlocal asked
         asked += 1
         return decide(self, view)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LyapunovDeployer, "decide", counted)
-        record_of(idle(2000), "AL", 0)
-    assert asked < 2000, "of 8000 node slots"
+        patch.setattr(kind, "decide", counted)
+        record_of(scenario, scheme, 0)
+    return asked
+
+
+def test_nobody_decides_in_an_idle_slot() -> None:
+    assert 0 < times_asked(LyapunovDeployer, idle(2000), "AL") < 2000, "of 8000 node slots"
 
 
 @pytest.mark.parametrize("name", [n for n, kind in DEPLOYERS.items() if kind.repeats])
@@ -103,14 +109,5 @@ def test_who_says_that_it_is_blind_is(name: str) -> None:
 
 
 def test_nobody_looks_for_one_that_is_blind_once_all_it_wants_is_in_force() -> None:
-    looks = 0
-
-    def counted(self: FullDeployer, view: Any, decide: Any = FullDeployer.decide) -> Any:
-        nonlocal looks
-        looks += 1
-        return decide(self, view)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FullDeployer, "decide", counted)
-        record_of(load_scenario("bristol-A"), "RF", 0)
-    assert looks == 2 * len(load_scenario("bristol-A").testbed.nodes)
+    scenario = load_scenario("bristol-A")
+    assert times_asked(FullDeployer, scenario, "RF") == 2 * len(scenario.testbed.nodes)

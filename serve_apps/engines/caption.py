@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from io import BytesIO
 from typing import Any
+
+import pybase64
 
 from emulation.domain.cluster import Mode
 from emulation.domain.quantities import Tokens
@@ -125,7 +126,7 @@ def read_picture(uri: str, field: str = "messages") -> Any:
     if len(coded) > MAX_BYTES * 4 / 3 + 4:
         raise BadAsk(f"an image is larger than {MAX_BYTES} bytes", field)
     try:
-        raw = base64.b64decode(coded, validate=True)
+        raw = pybase64.b64decode(coded, validate=True)
         picture = pil.open(BytesIO(raw), formats=FORMATS)
         pixels = picture.width * picture.height
         if pixels <= MAX_PIXELS:

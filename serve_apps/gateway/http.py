@@ -20,6 +20,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from emulation.domain.request_id import may_be_given
+from serve_apps.gateway.places import count
 from serve_apps.wire.secret import Secret
 from serve_apps.wire.trace import HEADER, trace_of
 
@@ -293,12 +294,12 @@ def answer_id(given: bytes | None) -> bytes:
 def has_more_values(raw: bytes, most: int) -> bool:
     """Whether a JSON text has more values than this, an object being `OBJECT_VALUES`: what it costs to read goes by
     their number."""
-    if raw.count(b",") + raw.count(b"[") + OBJECT_VALUES * raw.count(b"{") <= most:
+    if count(raw, b",") + count(raw, b"[") + OBJECT_VALUES * count(raw, b"{") <= most:
         return False
-    count = 0
+    values = 0
     for found in _TOKENS.finditer(raw):
-        count += OBJECT_VALUES if found[1] == b"{" else found[1] is not None
-        if count > most:
+        values += OBJECT_VALUES if found[1] == b"{" else found[1] is not None
+        if values > most:
             return True
     return False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import orjson
+import pybase64
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -35,7 +35,7 @@ def _picture(url: str) -> str:
         if not comma or not coded or _PICTURE_HEAD.fullmatch(head) is None:
             raise ValueError("must be data:image/<kind>;base64,<picture>, its kind png, jpeg, webp or gif")
         try:
-            base64.b64decode(coded, validate=True)
+            pybase64.b64decode_as_bytearray(coded, validate=True)
         except binascii.Error as error:
             raise ValueError(f"is no base64: {error}") from error
         return url

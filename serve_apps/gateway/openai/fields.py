@@ -17,11 +17,14 @@ import orjson
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema, from_json
 
+from serve_apps.gateway.places import SHORT, places
+
 UNSUPPORTED = "unsupported_value"
 NO_JSON = "invalid_json"
 MOST_UNKNOWN = 1024
+_NO_NUMBERS = (b"NaN", b"Infinity")
 _MANY, _FAR = 256, 64
-"""Places of a word that are looked at, and how many blanks before it are told from anything else."""
+"""Places before a value that are looked at, and how many bytes behind one, blanks among them."""
 LONGEST_NAME = 80
 """Characters of a client's own name that are said again in an error."""
 
@@ -96,18 +99,22 @@ def may_hold_no_number(raw: bytes) -> bool:
 
     The letters stand in many a picture in base64 too.
     """
-    for word in (b"NaN", b"Infinity"):
-        at = raw.find(word)
-        for _ in range(_MANY):
-            if at < 0:
-                break
-            before = raw[max(0, at - _FAR) : at].rstrip(b" \t\r\n")
-            if not before or before[-1:] in b"[:,-":
-                return True
-            at = raw.find(word, at + 1)
-        if at >= 0:
-            return True
-    return False
+    if len(raw) <= SHORT and not _has_the_letters(raw):
+        return False
+    before = places(raw, b"[:,-", _MANY)
+    if before is None:
+        return _has_the_letters(raw)
+    return any(_may_begin_no_number(raw[at + 1 : at + 1 + _FAR]) for at in before)
+
+
+def _has_the_letters(raw: bytes) -> bool:
+    return any(word in raw for word in _NO_NUMBERS)
+
+
+def _may_begin_no_number(text: bytes) -> bool:
+    """Whether NaN or Infinity stands at the beginning of a text behind blanks, as far as that is seen."""
+    word = text.lstrip(b" \t\r\n")
+    return word.startswith(_NO_NUMBERS) or any(no.startswith(word) for no in _NO_NUMBERS)
 
 
 def misplaced(body: BaseModel, elsewhere: Iterable[str]) -> Complaint | None:

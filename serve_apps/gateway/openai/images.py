@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 from typing import Annotated, Any, Literal
 
+import pybase64
 from pydantic import Field
 
 from emulation.domain.one_request import MOST_PICTURES
@@ -80,7 +80,7 @@ def parse_size(size: str | None) -> tuple[int, int] | None:
 
 
 def _whole(asked: Asked, answer: Answer) -> dict[str, Any]:
-    coded = [base64.b64encode(image).decode() for image in answer.images]
+    coded = [pybase64.b64encode(image).decode() for image in answer.images]
     if asked.again["response_format"] == "url":
         data = [{"url": f"data:image/png;base64,{image}"} for image in coded]
     else:

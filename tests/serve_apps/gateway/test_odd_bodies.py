@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.responses import ResponseErrorEvent
 
 from serve_apps.gateway.flight import Refused
+from serve_apps.gateway.http import has_more_values
 from serve_apps.gateway.openai.fields import may_hold_no_number
 from serve_apps.gateway.openapi import FORMS, describe
 from tests.build.asgi import CHAT, DELTAS, MadeUpRun, asked
@@ -177,4 +181,23 @@ def test_what_is_no_number_is_found_behind_any_blanks(blanks: str) -> None:
 def test_letters_of_a_picture_are_no_number_and_cost_no_second_look() -> None:
     assert not may_hold_no_number(b'{"url":"data:image/png;base64,AAAANaNaaInfinityNaN"}')
     assert may_hold_no_number(b'{"x":[-Infinity]}')
-    assert may_hold_no_number(b'"NaN"' * 1000)
+    assert may_hold_no_number(b',"NaN"' * 1000)
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"NaN", b"Infinity", b"-", b",", b":", b"[", b" ", b"\n" * 70, b"a" * 70, b'"'])
+    ),
+    st.sampled_from([0, 10, 300, 5000]),
+)
+def test_no_number_of_a_text_is_overlooked_however_long_it_is(pieces: list[bytes], long: int) -> None:
+    raw = b"{" + b"," * (long // 10) + b"a" * long + b"".join(pieces) + b"a" * long
+    if re.search(rb"[\[:,-]\s*(NaN|Infinity)", raw):
+        assert may_hold_no_number(raw)
+
+
+@pytest.mark.parametrize("length", [0, 100, 5000])
+def test_values_are_counted_alike_in_short_texts_and_long_ones(length: int) -> None:
+    raw = b'["' + b"a" * length + b'"' + b",1" * 99 + b"]"
+    assert has_more_values(raw, 99)
+    assert not has_more_values(raw, 100)

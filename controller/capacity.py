@@ -52,25 +52,30 @@ class RoleTable:
     """(N, M): 1 where requests may be routed."""
 
     def capacity(self, rows: Ints, units_per_s: Floats) -> Floats:
-        """Units per second each executor can serve, (B, N, M), for plans of (B, N) rows under demand (M,)."""
-        cpu = self.cpu[rows] * self.routable
+        """Units per second each executor can serve, (B, N, M), for plans of (B, N) rows under demand (M,).
+
+        Plans are the last axis while it computes: sums over four models or two GPUs are then sums of long rows.
+        """
+        cpu = np.ascontiguousarray((self.cpu[rows] * self.routable).transpose(1, 2, 0))
         member = self.member[rows] * self.routable[:, None, :]
-        whole = member * self.gpu[:, None, :]
-        busy = np.zeros((len(rows), len(units_per_s)))
+        member = np.ascontiguousarray(member.transpose(1, 2, 3, 0))
+        whole = member * self.gpu[:, None, :, None]
+        busy = np.zeros((len(units_per_s), len(rows)))
         capacity = cpu
         for _ in range(ROUNDS):
-            load = member * busy[:, None, None, :]
-            others = load.sum(axis=3, keepdims=True) - load
-            capacity = cpu + (whole * self._speed(others)).sum(axis=2)
-            total = capacity.sum(axis=1)
-            busy = np.minimum(1.0, units_per_s / np.maximum(total, 1e-12)) * (total > 0)
-        return capacity
+            load = member * busy
+            others = load.sum(axis=2, keepdims=True) - load
+            capacity = cpu + (whole * self._speed(others)).sum(axis=1)
+            total = capacity.sum(axis=0)
+            busy = np.minimum(1.0, units_per_s[:, None] / np.maximum(total, 1e-12)) * (total > 0)
+        return capacity.transpose(2, 0, 1)
 
     def _speed(self, others: Floats) -> Floats:
-        """Speed of an executor while `others` (a fraction counts) of its GPU are busy; linear in between."""
-        speed = np.broadcast_to(self.alone[:, :, None], others.shape)
+        """Speed of an executor while `others` (a fraction counts) of its GPU are busy, (N, G, M, B); linear in
+        between."""
+        speed = np.broadcast_to(self.alone[:, :, None, None], others.shape)
         for s in range(self.drop.shape[2]):
-            speed = speed - self.drop[:, :, s, None] * np.clip(others - s, 0.0, 1.0)
+            speed = speed - self.drop[:, :, s, None, None] * np.clip(others - s, 0.0, 1.0)
         return speed
 
     def rows_of(self, roles: Mapping[str, Mapping[str, Mode]], nodes: Sequence[str]) -> Ints:

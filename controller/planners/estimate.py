@@ -85,22 +85,22 @@ def _batch_s(
     """
     plans, nodes, models = capacity.shape
     unit_s = 1.0 / np.maximum(capacity, 1.0 / _FOREVER_S)
-    size_s = (unit_s * demand.prompts_per_request).transpose(0, 2, 1).reshape(-1, nodes)
+    size_s = np.ascontiguousarray((unit_s * demand.prompts_per_request).transpose(0, 2, 1)).reshape(-1, nodes)
     requests = np.clip(
         demand.prompts_per_s * objective.slot_s / demand.prompts_per_request, 1.0, _MOST_REQUESTS
     )
     share = np.clip(requests - np.arange(np.ceil(requests.max()))[:, None], 0.0, 1.0)
     weights = np.tile(share, plans)
-    pools = np.arange(plans * models)
-    finish = np.zeros_like(size_s)
+    finish = np.zeros(size_s.shape)
+    sizes, finishes, first = size_s.reshape(-1), finish.reshape(-1), nodes * np.arange(plans * models)
     for _ in range(config.slots):
-        finish = np.maximum(finish - objective.slot_s, 0.0)
+        np.maximum(finish - objective.slot_s, 0.0, out=finish)
         spent = np.zeros(plans * models)
         for weight in weights:
-            best = (finish + size_s).argmin(axis=1)
-            size = size_s[pools, best]
-            spent += weight * (finish[pools, best] + size)
-            finish[pools, best] += weight * size
+            best = first + (finish + size_s).argmin(axis=1)
+            size, begins = sizes[best], finishes[best]
+            spent += weight * (begins + size)
+            finishes[best] = begins + weight * size
     grown_s = np.maximum(load - 1.0, 0.0) * objective.slot_s * (config.slots - 1)
     mean_s = spent.reshape(plans, models) / requests
     return np.clip(mean_s - grown_s, size_s.min(axis=1).reshape(plans, models), _FOREVER_S)

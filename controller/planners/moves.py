@@ -53,6 +53,7 @@ class Moves:
         self._present = present[None, :, None]
         self._above_w = above_w
         self._seen: list[tuple[Ints, Floats]] = []
+        self._scores: dict[bytes, float] = {}
         self.looked_at = 0
         """Plans whose worth was estimated."""
 
@@ -138,9 +139,15 @@ class Moves:
         return best
 
     def _scored(self, plans: Ints) -> Floats:
-        scores = self.worth(plans).score
-        self._seen.append((plans, scores))
-        return scores
+        """Scores of plans; one that was looked at before is not estimated again."""
+        keys = [plan.tobytes() for plan in plans]
+        new = {key: row for row, key in reversed(list(enumerate(keys))) if key not in self._scores}
+        if new:
+            fresh = plans[sorted(new.values())]
+            scores = self.worth(fresh).score
+            self._seen.append((fresh, scores))
+            self._scores |= {plan.tobytes(): float(s) for plan, s in zip(fresh, scores, strict=True)}
+        return np.array([self._scores[key] for key in keys])
 
 
 def candidate_roles(testbed: TestbedConfig, node_id: str, objective: Objective) -> list[Pattern]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -146,6 +148,16 @@ def _taken(path: Path, number: int, item: Any) -> Any:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    return deepcopy(_packaged(path)) if path.is_relative_to(_HERE) else _read_anew(path)
+
+
+@cache
+def _packaged(path: Path) -> dict[str, Any]:
+    """What a file of this package says: it is always the same, and a testbed of it is read again and again."""
+    return _read_anew(path)
+
+
+def _read_anew(path: Path) -> dict[str, Any]:
     try:
         raw = read_yaml(path)
     except YamlError as error:

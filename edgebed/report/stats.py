@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy.special import stdtrit
+
+from edgebed.report.student import quantile
 
 LEAST = 3
 """Values an interval needs: of two, Student's t is 12.7, and whatever it says is no information."""
@@ -48,7 +49,7 @@ def mean_interval(values: Sequence[float | None], level: float = 0.95) -> Interv
     mean = float(kept.mean())
     if len(kept) < LEAST:
         return Interval(mean, None, None, len(kept))
-    half = float(stdtrit(len(kept) - 1, 0.5 + level / 2) * kept.std(ddof=1) / sqrt(len(kept)))
+    half = float(quantile(0.5 + level / 2, len(kept) - 1) * kept.std(ddof=1) / sqrt(len(kept)))
     return Interval(mean, mean - half, mean + half, len(kept))
 
 

@@ -7,11 +7,10 @@ from math import copysign, isclose
 from statistics import fmean
 from typing import Literal
 
-from scipy.special import stdtrit
-
 from edgebed.report.figures import BY_NAME, NOT_MEASURED, decimals_for, number
 from edgebed.report.model import Comparison, figure_of
 from edgebed.report.stats import LEAST, Interval
+from edgebed.report.student import quantile
 
 FEW = 5
 """Fewer pairs of seeds than this get a warning: Student's t is above 2.7, and one odd seed makes the mean."""
@@ -135,5 +134,5 @@ def _seeds(pairs: int) -> str:
     if pairs < LEAST:
         return f"{pairs} seed{'s' if pairs > 1 else ''}, so no interval: it says nothing of others"
     if pairs < FEW:
-        return f"only {pairs} seeds, so intervals are wide (t = {stdtrit(pairs - 1, 0.975):.1f})"
+        return f"only {pairs} seeds, so intervals are wide (t = {quantile(0.975, pairs - 1):.1f})"
     return f"{pairs} seeds"

@@ -17,9 +17,8 @@ from functools import partial
 from math import hypot, sqrt
 from statistics import mean, stdev
 
-from scipy.special import stdtr, stdtrit
-
 from edgebed.report.model import WIDEST, ParityReport, ParityRow
+from edgebed.report.student import quantile, share_below
 from edgebed.runs.family import judged
 from edgebed.runs.network import crossings
 from edgebed.runs.overhead import Jitter, Overhead, measured_overhead
@@ -164,7 +163,7 @@ def prediction_range(
     mean +- t sqrt(s^2 (1 + 1/n) + resolution^2)."""
     if len(values) < 2:
         return None, None
-    half = float(stdtrit(len(values) - 1, 0.5 + level / 2)) * _spread(values, resolution_s)
+    half = quantile(0.5 + level / 2, len(values) - 1) * _spread(values, resolution_s)
     return mean(values) - half, mean(values) + half
 
 
@@ -173,7 +172,7 @@ def chance_of(value: float, values: Sequence[float], resolution_s: float = 0.0) 
     mean, by Student's t."""
     spread = _spread(values, resolution_s)
     off = abs(value - mean(values))
-    return float(2 * stdtr(len(values) - 1, -off / spread)) if spread > 0 else float(off == 0)
+    return 2.0 * share_below(-off / spread, len(values) - 1) if spread > 0 else float(off == 0)
 
 
 def _spread(values: Sequence[float], resolution_s: float) -> float:

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from emulation.domain.records import RequestRecord
 from emulation.metrics.contention import Neighbours
@@ -155,15 +154,26 @@ def _fit(items: Sequence[ServedSpan]) -> tuple[Floats, Floats]:
         theta = _theta(x * (1 + loads @ gamma)[:, None], s)
         alone = (x @ theta) / s
         rows = np.vstack([alone[:, None] * loads, GAMMA_TRUST * np.eye(len(usual))])
-        gamma, _ = nnls(rows, np.concatenate([1 - alone, GAMMA_TRUST * usual]))
+        gamma, _ = _non_negative(rows, np.concatenate([1 - alone, GAMMA_TRUST * usual]))
     return theta, gamma
 
 
 def _theta(x: Floats, s: Floats) -> Floats:
     if x[:, 1:].any() and len(s) >= FEW:
-        solution, _ = nnls(x / s[:, None], np.ones(len(s)))
+        solution, _ = _non_negative(x / s[:, None], np.ones(len(s)))
         return np.asarray(solution)
     column = 2 if x[:, 2].all() else 0
     theta = np.zeros(x.shape[1])
     theta[column] = np.median(s / np.maximum(x[:, column], 1e-9))
     return theta
+
+
+def _non_negative(rows: Floats, values: Floats) -> tuple[Floats, float]:
+    """Least squares with no coefficient below 0, and what is left of the values.
+
+    Scipy's optimizers take a third of a second to load, and most of who measures runs has no fault to fit.
+    """
+    from scipy.optimize import nnls
+
+    solution, left = nnls(rows, values)
+    return solution, float(left)

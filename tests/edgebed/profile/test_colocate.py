@@ -131,7 +131,7 @@ def plan(tiny: Path, **changes: Any) -> Colocation:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"settings": {"source": "no/such/folder"}}, "no/such/folder"),
+        ({"settings": {"source": "no/such/folder"}, "levels": (1,)}, "no/such/folder"),
         ({"grid": Grid(inputs=(4000,), outputs=(2,)), "levels": (1,)}, "do not fit"),
     ],
 )

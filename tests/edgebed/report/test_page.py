@@ -108,10 +108,9 @@ HOSTILE = (
 )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", HOSTILE)
-def test_names_from_outside_are_text_and_nothing_else(name: str) -> None:
-    requests = [request(0, 5, name, request_id=name, executor=f"{name}/{name}"), request(9, 5, "b")]
+def hostile_page(name: str, models: tuple[str, ...]) -> accessible.Element:
+    """The page of two runs in which everything that has a name is called so, its models as said; looked at already."""
+    requests = [request(0, 5, m, request_id=m, executor=f"{m}/{m}") for m in models]
     decisions = [
         decision(5, f"deployer:{name}", choice=name, reason=name, cause=name, violations=(name,)),
         decision(
@@ -119,16 +118,16 @@ def test_names_from_outside_are_text_and_nothing_else(name: str) -> None:
         ),
     ]
     events = [event(10, "onset", type=name, target=name)]
-    states = [state(0, f"{name}/{name}", "ready")]
+    states = [state(0, f"{m}/{m}", "ready") for m in models]
     made = [
         run(
-            requests,
+            [*requests, request(9, 5, "b")],
             decisions,
             events,
             states,
             scheme=scheme,
             scenario=name,
-            models=(name, "b"),
+            models=(*models, "b"),
             reasoner="none",
         )
         for scheme in (name, "AL")
@@ -139,7 +138,19 @@ def test_names_from_outside_are_text_and_nothing_else(name: str) -> None:
     assert not list(root.all("script"))
     assert any("default-src 'none'" in str(meta.attributes) for meta in root.all("meta"))
     assert not any(a.startswith("on") for e in root.all() for a in e.attributes)
-    assert " ".join(name.split()) in next(root.all("h1")).text()
+    return root
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_from_outside_are_text_and_nothing_else(name: str) -> None:
+    assert " ".join(name.split()) in next(hostile_page(name, (name,)).all("h1")).text()
+
+
+@pytest.mark.slow
+def test_names_from_outside_are_no_more_than_that_in_pictures() -> None:
+    """All of them in one page: drawing is most of what a page costs."""
+    assert len(list(hostile_page(HOSTILE[0], HOSTILE).all("svg"))) > 5
 
 
 @pytest.mark.usefixtures("undrawn")

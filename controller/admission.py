@@ -9,28 +9,35 @@ which another one like it would be taken.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import inf, sqrt
 from statistics import NormalDist
+from typing import Final
 
 from controller.fast_view import FastView, Pool
 from emulation.domain.actions import RoutingDecision
+from emulation.domain.native import Native
 from emulation.domain.request import Request
 
 LEAST_LOOK_S = 0.5
 """Virtual seconds after which a held request is looked at again, at least: a head that overruns moves no prediction."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prospect:
+@dataclass(init=False, slots=True, unsafe_hash=True)
+class Prospect(Native):
     """What is predicted of one request on one column, virtual seconds from now."""
 
-    column: int
-    ends_in_s: float
+    column: Final[int]
+    ends_in_s: Final[float]
     """Latency at the quantile."""
-    idle_s: float
+    idle_s: Final[float]
     """The same without the wait: what no later moment can better."""
+
+    def __init__(self, column: int, ends_in_s: float, idle_s: float) -> None:
+        self.column = column
+        self.ends_in_s = ends_in_s
+        self.idle_s = idle_s
 
 
 def limit(pools: Iterable[Pool], limits_s: Mapping[str, float], instead: Mapping[str, float | None]) -> None:
@@ -62,12 +69,16 @@ def admitted(
         return decision
     tier_s = pool.tier[column]
     others = [prospect(request, pool, view, c, z) for c in pool.open if pool.tier[c] <= tier_s]
-    best = min([first, *others], key=lambda one: one.ends_in_s)
+    best = first
+    for other in others:
+        if other.ends_in_s < best.ends_in_s:
+            best = other
     if best.ends_in_s <= room_s:
         name, service_s = pool.names[best.column], float(pool.service[best.column])
         reason = f"in time there, but not at {decision.executor}"
-        return replace(
-            decision, executor=name, reason=reason, predicted_s=service_s, sigma_s=pool.sigma_s(best.column)
+        sigma_s = pool.sigma_s(best.column)
+        return RoutingDecision(
+            name, decision.action, reason, decision.candidates, service_s, sigma_s, decision.again_s
         )
     if pool.unrefused:
         return decision
@@ -91,12 +102,14 @@ def _late(
     fit = [one for one in prospects if one.idle_s <= span_s]
     again_s = min([max(one.ends_in_s - span_s, LEAST_LOOK_S) for one in fit], default=None)
     waits = again_s is not None and _may_wait(request, limit_s, again_s, defer_s, now_s)
-    return replace(
-        decision,
-        executor=None,
-        action="hold" if waits else "reject",
-        reason=f"held: it would be late now, but not in at most {defer_s:g} s" if waits else reason,
-        again_s=again_s,
+    return RoutingDecision(
+        None,
+        "hold" if waits else "reject",
+        f"held: it would be late now, but not in at most {defer_s:g} s" if waits else reason,
+        decision.candidates,
+        decision.predicted_s,
+        decision.sigma_s,
+        again_s,
     )
 
 

@@ -27,6 +27,7 @@ from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import Arrived, TypeStats, Window, WorkStats
 from emulation.executor.notices import Changed
 from emulation.faults import Step
+from emulation.metrics.fairness import Counted
 from emulation.record_lines import exchange_record, proposal_record, request_record, routing_record
 
 Unfinished = tuple[Request, Measured | None, RoutingDecision | None]
@@ -59,6 +60,7 @@ class Ledger:
         self._arrivals: list[Request] = []
         """The first of the window that counts them; live, what came just before its begin is heard of after it."""
         self._window: dict[str, list[float]] = {m: [0, 0, 0, 0, 0.0] for m in header.models}
+        self._counted: dict[str, list[float]] = {m: [0.0, 0.0, 0.0, 0.0] for m in header.models}
         if sink is not None:
             sink.write(header)
 
@@ -113,9 +115,23 @@ class Ledger:
         else:
             window[3] += 1
         counted = request.arrival_s < self._horizon_s
-        self.counted_open -= counted
+        if counted:
+            self.counted_open -= 1
+            self._count(request, outcome == "done", t_s)
         if self._sink is not None:
             self._sink.write(request_record(request, outcome, t_s, counted, measured, decision, reason), side)
+
+    def _count(self, request: Request, done: bool, t_s: float) -> None:
+        counted = self._counted[request.model]
+        counted[0] += 1.0
+        if done:
+            counted[1] += 1.0
+            counted[2] += t_s - request.arrival_s
+            counted[3] += request.prompts
+
+    def counted(self) -> dict[str, Counted]:
+        """Model to what became of its requests of the horizon; once the books are closed, of all of them."""
+        return {m: Counted(*counted) for m, counted in self._counted.items()}
 
     def _worked(self, request: Request, measured: Measured) -> None:
         """Count finished work for its service law: [requests, work_s, sum of each feature]."""
@@ -267,8 +283,10 @@ class Ledger:
         in_system: Counter[str] = Counter()
         for request, measured, decision in unfinished:
             in_system[request.model] += 1
+            counted = request.arrival_s < self._horizon_s
+            if counted:
+                self._count(request, False, t_s)
             if self._sink is not None:
-                counted = request.arrival_s < self._horizon_s
                 self._sink.write(request_record(request, "unfinished", t_s, counted, measured, decision))
         footer = RunFooter(
             t_s=t_s,

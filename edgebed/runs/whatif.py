@@ -60,7 +60,10 @@ class WhatIfProcess:
         However long it takes: what is emulated has bounds (`controller/whatif.py`), and no clock decides.
         """
         lower = self._lower if scheme is None else replace(self._lower, scheme=scheme)
-        answer = _SHARED.ask((lower, belief, list(policies), draws, seed))
+        world = pickle.dumps(
+            (lower, belief)
+        )  # by which the other end knows one that it was asked about before
+        answer = _SHARED.ask((world, list(policies), draws, seed))
         if isinstance(answer, str):
             raise WhatIfError(f"{NO_WHAT_IF}: {answer}")
         forecasts: list[EpochResult] = answer

@@ -6,9 +6,11 @@ from what the question carries, and from nothing else.
 
 from __future__ import annotations
 
+import pickle
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from math import ceil, inf
 from multiprocessing.connection import Connection
 from typing import Any
@@ -21,7 +23,6 @@ from edgebed.wiring.parts import find_scheme
 from emulation.domain.actions import Choice, MacroPolicy
 from emulation.domain.events import Leave
 from emulation.domain.ports import GlobalPlanner
-from emulation.domain.records import Record, RequestRecord
 from emulation.domain.request import Request
 from emulation.domain.scenario import Scenario, SlottedSource
 from emulation.domain.slots import slot_start_s
@@ -29,20 +30,33 @@ from emulation.domain.snapshot import ClusterSnapshot
 from emulation.domain.truth import RequestTruth, WorldTruth
 from emulation.engine.fixed_pods import Unsuited
 from emulation.engine.run import Arrival, Simulation
-from emulation.metrics.fairness import Counted, EpochResult, epoch_result_of
+from emulation.metrics.fairness import EpochResult, epoch_result_of, mean_of
 from emulation.rng import stream
 from workloads.lengths import gamma_noise
 
 TAIL_SHARE = 0.6
 """Of the horizon: arrivals go on that long after it, uncounted, so that its last requests meet company."""
+KEPT = 8
+"""Beliefs that are kept with their draws."""
 
 
 def forecasts(
     lower: LowerLayers, belief: BelievedWorld, policies: Sequence[MacroPolicy], draws: int, seed: int
 ) -> list[EpochResult]:
     """Emulate every policy on the same draws of noise; the mean over draws of each."""
-    emulated = _Emulated(lower, belief, [arrivals_of(belief, seed + i) for i in range(draws)])
+    return _answered(pickle.dumps((lower, belief)), policies, draws, seed)
+
+
+def _answered(world: bytes, policies: Sequence[MacroPolicy], draws: int, seed: int) -> list[EpochResult]:
+    emulated = _emulated(world, draws, seed)
     return [mean_of(emulated.play(policy)) for policy in policies]
+
+
+@lru_cache(KEPT)
+def _emulated(world: bytes, draws: int, seed: int) -> _Emulated:
+    """What one belief and its draws are played on. A planner asks about the same again and again."""
+    lower, belief = pickle.loads(world)
+    return _Emulated(lower, belief, [arrivals_of(belief, seed + i) for i in range(draws)])
 
 
 class _Fixed(GlobalPlanner):
@@ -53,21 +67,6 @@ class _Fixed(GlobalPlanner):
 
     def decide(self, snapshot: ClusterSnapshot) -> Choice[MacroPolicy]:
         return self._choice
-
-
-class _Tally:
-    """Counts requests of the horizon by model."""
-
-    def __init__(self, models: Sequence[str]) -> None:
-        self.counts = {m: Counted(0, 0, 0.0) for m in models}
-
-    def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
-        if isinstance(record, RequestRecord) and record.counted:
-            asked, served, latency_s, prompts = self.counts[record.model]
-            if record.outcome == "done":
-                served, latency_s = served + 1, latency_s + (record.ended_s - record.intended_s)
-                prompts += record.prompts
-            self.counts[record.model] = Counted(asked + 1, served, latency_s, prompts)
 
 
 class _Emulated:
@@ -102,7 +101,6 @@ def emulate(
     """What comes of a policy in one draw, by the general engine."""
     scheme = find_scheme(lower.scheme)
     controllers = build_controllers(scheme, scenario, 0, planner=_Fixed(policy))
-    tally = _Tally([m.id for m in belief.testbed.models])
     simulation = Simulation(
         scenario,
         run_header(scenario, scheme, 0, "virtual", identify=False),
@@ -110,10 +108,9 @@ def emulate(
         WorldTruth(),
         controllers.fast_path,
         controllers.plane(),
-        tally,
     )
     simulation.run()
-    return epoch_result_of(tally.counts, belief.objective.scale_s, belief.objective.weight)
+    return epoch_result_of(simulation.ledger.counted(), belief.objective.scale_s, belief.objective.weight)
 
 
 def scenario_of(lower: LowerLayers, belief: BelievedWorld) -> Scenario:
@@ -168,23 +165,6 @@ def arrivals_of(belief: BelievedWorld, seed: int) -> list[Arrival]:
     return arrivals
 
 
-def mean_of(draws: Sequence[EpochResult]) -> EpochResult:
-    n = len(draws)
-
-    def by_model(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
-        keys = sorted({k for part in parts for k in part})
-        return {k: sum(p[k] for p in parts if k in p) / sum(k in p for p in parts) for k in keys}
-
-    return EpochResult(
-        by_model([d.success for d in draws]),
-        by_model([d.latency_s for d in draws]),
-        sum(d.latency_norm for d in draws) / n,
-        sum(d.fairness_norm for d in draws) / n,
-        sum(d.objective for d in draws) / n,
-        by_model([d.prompts for d in draws]),
-    )
-
-
 def serve(questions: Connection[Any, Any]) -> None:
     """Answer questions until whoever asks them is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -194,7 +174,7 @@ def serve(questions: Connection[Any, Any]) -> None:
         except EOFError:
             return
         try:
-            answer: Any = forecasts(*asked)
+            answer: Any = _answered(*asked)
         except Exception as error:  # the asker decides what to do without an answer
             answer = " ".join(
                 f"{type(error).__name__}: {error}".split()

@@ -57,6 +57,24 @@ def epoch_result_of(counts: Mapping[str, Counted], scale_s: float, weight: float
     return EpochResult(success, latency_s, t_norm, f_norm, weighed(t_norm, f_norm, weight), prompts)
 
 
+def mean_of(draws: Sequence[EpochResult]) -> EpochResult:
+    """The mean over draws; of a model over those in which it was asked for, or served."""
+    n = len(draws)
+
+    def by_model(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+        keys = sorted({k for part in parts for k in part})
+        return {k: sum(p[k] for p in parts if k in p) / sum(k in p for p in parts) for k in keys}
+
+    return EpochResult(
+        by_model([d.success for d in draws]),
+        by_model([d.latency_s for d in draws]),
+        sum(d.latency_norm for d in draws) / n,
+        sum(d.fairness_norm for d in draws) / n,
+        sum(d.objective for d in draws) / n,
+        by_model([d.prompts for d in draws]),
+    )
+
+
 def jain(ratios: Sequence[float]) -> float | None:
     """Jain's index of per-type success ratios, in [1/I, 1] (MA eq. 6).
 

@@ -27,6 +27,7 @@ from emulation.domain.scenario import Scenario
 from emulation.domain.snapshot import ClusterSnapshot
 from emulation.engine.fixed_pods import Unsuited
 from emulation.files import load_scenario
+from emulation.metrics.fairness import mean_of
 from emulation.rng import stream
 
 PLANS = 2
@@ -159,7 +160,7 @@ def test_what_it_cannot_play_it_says_and_the_general_engine_plays() -> None:
     plan = policies(bed, belief.objective)[-1]
     (said,) = whatif_world.forecasts(lower, belief, [plan], 1, 0)
     world, arrivals = whatif_world.scenario_of(lower, belief), whatif_world.arrivals_of(belief, 0)
-    assert said == whatif_world.mean_of([emulate(lower, belief, world, plan, arrivals)])
+    assert said == mean_of([emulate(lower, belief, world, plan, arrivals)])
 
 
 def test_a_plan_with_limits_or_without_a_host_is_the_general_engines() -> None:

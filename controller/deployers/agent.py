@@ -35,12 +35,12 @@ class AgentDeployer(DeploymentAgent):
         self._testbed = testbed
         self._node_id = node_id
         self._config = config
-        self._without_role = hungriest_first(testbed, node_id)
 
     def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The role, plus drains of stranded work; everything the node can run while there is no role."""
         if view.role is None:
-            return Choice(NodeConfig(self._node_id, self._without_role), "no role yet: full activation")
+            all_it_can = hungriest_first(self._testbed, self._node_id)
+            return Choice(NodeConfig(self._node_id, all_it_can), "no role yet: full activation")
         modes = {m: view.role.get(m, "off") for m in self._testbed.hosted(self._node_id)}
         drained = [m for m, prompts in self._stranded(view, modes) if self._host(m, view, modes)]
         reason = f"role, and draining stranded {', '.join(drained)}" if drained else "role"

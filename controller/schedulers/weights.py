@@ -17,10 +17,14 @@ class WeightsScheduler(PromptScheduler):
 
     def __init__(self, testbed: TestbedConfig, config: NoParams, seed: int, objective: Objective) -> None:
         self._testbed = testbed
+        self._last: tuple[MacroPolicy | None, Choice[RouteGuide]] | None = None
+        """A policy, which is never changed, and the guide that it makes."""
 
     def decide(self, snapshot: ClusterSnapshot, policy: MacroPolicy | None) -> Choice[RouteGuide]:
         """Mask and weights of the policy; no guidance before there is one."""
-        return guided(self._testbed, policy)
+        if self._last is None or self._last[0] is not policy:
+            self._last = policy, guided(self._testbed, policy)
+        return self._last[1]
 
 
 def guided(testbed: TestbedConfig, policy: MacroPolicy | None) -> Choice[RouteGuide]:

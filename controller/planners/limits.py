@@ -8,8 +8,12 @@ none; a model that loses nothing without a limit gets none either. Without a lim
 deadline is refused; where that gives a model less than the yardstick, nothing of it is refused at all.
 
 What is emulated is the demand that is expected. Where less comes, the same limit may cost what it did not then. So the
-same is asked for less and less of that demand, and each limit stands with the demand from which on it costs nobody
+same is asked for less of that demand, by halving, and each limit stands with the demand from which on it costs nobody
 anything; which of them is in force hangs on what is seen to come (`controller/limits_in_force.py`).
+
+Emulating is what a planner's CPU time goes to, so nothing is that is settled already. Of less demand limits are never
+tighter than of more; where the loosest costs somebody something, so do all; where the yardstick serves nearly all of a
+model, none can pass; and where the first draw of service noise leaves no doubt, there is no second.
 """
 
 from __future__ import annotations
@@ -24,11 +28,11 @@ from controller.whatif import BelievedWorld, WhatIf
 from emulation.domain.actions import MacroPolicy
 from emulation.domain.quantities import Fraction, Range
 from emulation.domain.strict import Strict
-from emulation.metrics.fairness import EpochResult
+from emulation.metrics.fairness import EpochResult, mean_of
 
-Forecast = Callable[[MacroPolicy, str | None, float], EpochResult]
+Forecast = Callable[[MacroPolicy, str | None, float, int], EpochResult]
 """What a policy would come to; the name of another scheme: with its controllers below the planner; the share of the
-expected demand that comes."""
+expected demand that comes; the number of the draw of service noise."""
 Limits = Mapping[str, float]
 """Model to predicted latency above which a request is refused, virtual seconds."""
 
@@ -47,8 +51,8 @@ class LimitsConfig(Strict):
     margin: Fraction = 0.03
     """Share by which success and goodput must exceed the yardstick's: what the emulation may be wrong by."""
     shares: Annotated[int, Range(1, 100, "shares")] = 8
-    """Equal parts of the expected demand: limits are also sought for one part less, two parts less, and so on, until
-    none passes. 1: for that demand alone, and in force whatever comes."""
+    """Equal parts of the expected demand: limits are also sought for fewer of them, by halving, down to where none
+    passes. 1: for that demand alone, and in force whatever comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,10 @@ class Limiter:
     Without anybody who emulates there are none.
     """
 
-    def __init__(
-        self, admission: Admission, what_if: WhatIf, draws: int, seed: int, thinking_s: float
-    ) -> None:
-        """`draws`: of service noise each policy is emulated with. `thinking_s`: virtual seconds that are charged."""
+    def __init__(self, admission: Admission, what_if: WhatIf, seed: int, thinking_s: float) -> None:
+        """`thinking_s`: virtual seconds that are charged."""
         self._admission, self._what_if = admission, what_if
-        self._draws, self._seed, self._thinking_s = draws, seed, thinking_s
+        self._seed, self._thinking_s = seed, thinking_s
 
     def limited(self, policy: MacroPolicy, world: BelievedWorld, t_s: float) -> Limited:
         """The policy with its limits, by what is believed; without any if nobody answers what they would do.
@@ -82,9 +84,9 @@ class Limiter:
         """
         thinking_s = self._thinking_s if t_s > 0 else 0.0
 
-        def forecast(asked: MacroPolicy, scheme: str | None, share: float) -> EpochResult:
+        def forecast(asked: MacroPolicy, scheme: str | None, share: float, draw: int) -> EpochResult:
             of = world.with_share(share)
-            return self._what_if.forecast(of, [asked], self._draws, self._seed, scheme)[0]
+            return self._what_if.forecast(of, [asked], 1, self._seed + draw, scheme)[0]
 
         try:
             limited, said = self._admission.within(policy, world.prompts_per_s(), forecast)
@@ -94,39 +96,65 @@ class Limiter:
 
 
 class _Demand:
-    """A share of the expected demand: what a policy comes to there without limits, under some, and by the yardstick."""
+    """A share of the expected demand: what a policy comes to there without limits, under some, and by the yardstick.
 
-    def __init__(self, bare: MacroPolicy, forecast: Forecast, share: float = 1.0) -> None:
+    Further draws of service noise are left out where the first one settles what is asked.
+    """
+
+    def __init__(self, bare: MacroPolicy, forecast: Forecast, draws: int, share: float = 1.0) -> None:
         """`bare`: the policy without any."""
-        self.bare, self.share, self._forecast = bare, share, forecast
-        self.free = forecast(bare, None, share)
+        self.bare, self.share, self._forecast, self._draws = bare, share, forecast, draws
+
+    @cached_property
+    def free(self) -> EpochResult:
+        """Without limits; of the first draw alone where that loses nothing."""
+        return self._emulated(self.bare, lambda first: min(first.success.values(), default=1.0) == 1.0)
 
     @cached_property
     def least(self) -> EpochResult:
         """By the yardstick."""
-        return self._forecast(self.bare, YARDSTICK, self.share)
+        return self._emulated(self.bare, scheme=YARDSTICK)
 
-    def under(self, limits: Limits) -> EpochResult:
-        """Under limits."""
-        return self._forecast(replace(self.bare, admission_limit_s=limits), None, self.share)
+    def bars(self, models: Sequence[str]) -> list[float]:
+        """Success of models by the yardstick."""
+        return [self.least.success.get(m, 0.0) for m in models]
+
+    def under(self, limits: Limits, enough: Callable[[EpochResult], bool] = lambda _: False) -> EpochResult:
+        """Under limits; of the first draw alone where that is `enough`."""
+        return self._emulated(replace(self.bare, admission_limit_s=limits), enough)
 
     def opened(self, unrefused: frozenset[str]) -> EpochResult:
         """Without limits, and nothing of some models refused."""
-        return self._forecast(replace(self.bare, unrefused=unrefused), None, self.share)
+        return self._emulated(replace(self.bare, unrefused=unrefused))
 
     def part(self, share: float) -> _Demand:
         """So much of what is expected, instead."""
-        return _Demand(self.bare, self._forecast, share)
+        return _Demand(self.bare, self._forecast, self._draws, share)
+
+    def _emulated(
+        self,
+        policy: MacroPolicy,
+        enough: Callable[[EpochResult], bool] = lambda _: False,
+        scheme: str | None = None,
+    ) -> EpochResult:
+        drawn = [self._forecast(policy, scheme, self.share, 0)]
+        if not enough(drawn[0]):
+            drawn += [self._forecast(policy, scheme, self.share, draw) for draw in range(1, self._draws)]
+        return mean_of(drawn)
 
 
 class Admission:
     """Chooses what is refused under a policy.
 
-    `keep_gain`: share of J by which a lower limit must better a higher one.
+    `keep_gain`: share of J by which a lower limit must better a higher one; `draws`: of service noise that each policy
+    is emulated with, unless the first settles it.
     """
 
-    def __init__(self, config: LimitsConfig, deadline_s: float, keep_gain: float) -> None:
-        self._config, self._deadline_s, self._keep_gain = config, deadline_s, keep_gain
+    def __init__(self, config: LimitsConfig, deadline_s: float, keep_gain: float, draws: int = 1) -> None:
+        self._config, self._deadline_s = config, deadline_s
+        self._keep_gain, self._draws = keep_gain, draws
+        self._first = 1
+        """The rung that is looked at first: the one that was found last, or the loosest."""
 
     def within(
         self, policy: MacroPolicy, prompts_per_s: Mapping[str, float], forecast: Forecast
@@ -136,11 +164,12 @@ class Admission:
         `prompts_per_s`: model to what is expected of it.
         """
         bare = replace(policy, admission_limit_s={}, limits_from={}, unrefused=frozenset())
-        demand = _Demand(bare, forecast)
+        demand = _Demand(bare, forecast, self._draws)
         losing = self._losing(demand)
         if not losing:
             return bare, "no limits: nothing is lost without"
-        found = self._tightest(losing, demand, self._config.rungs)
+        found = self._tightest(losing, demand, demand.free.objective, (1, self._config.rungs), self._first)
+        self._first = 1 if found is None else max([self._rung(limit_s) for limit_s in found[1].values()])
         if found is None:
             return self._opened(demand)
         best, chosen = self._widened(found, demand)
@@ -181,19 +210,39 @@ class Admission:
         parts = self._config.shares
         if parts == 1:
             return []
-        steps = [(1.0, chosen)]
-        for part in range(parts - 1, 0, -1):
-            less = demand.part(part / parts)
-            losing = [m for m in self._losing(less) if m in chosen]
-            tightest = max(self._rung(limit_s) for limit_s in steps[-1][1].values())
-            found = self._tightest(losing, less, tightest) if losing else None
-            if found is None:
+        found: dict[int, Limits | None] = {0: None, parts: chosen}
+        self._between(0, parts, found, demand)
+        steps, before = [(1.0, chosen)], chosen
+        for part in sorted(found.keys() - {0, parts}, reverse=True):
+            limits = found[part]
+            if limits is None:
                 break
-            before = steps[-1][1]
-            steps.append(
-                (less.share, {m: max(limit_s, before.get(m, 0.0)) for m, limit_s in found[1].items()})
-            )
+            before = {m: max(limit_s, before.get(m, 0.0)) for m, limit_s in limits.items()}
+            steps.append((part / parts, before))
         return steps[::-1]
+
+    def _between(self, less: int, more: int, found: dict[int, Limits | None], demand: _Demand) -> None:
+        """Find limits for parts of the demand between two for which they are known, by halving: where less and more
+        have the same ones, all between have them."""
+        if more - less < 2 or found[less] == found[more]:
+            return
+        part, limits = (less + more) // 2, found[more]
+        assert limits is not None  # of more there are some wherever there are of less
+        found[part] = self._of_less(demand.part(part / self._config.shares), found[less], limits)
+        if found[part] is not None:
+            self._between(less, part, found, demand)
+        self._between(part, more, found, demand)
+
+    def _of_less(self, demand: _Demand, looser: Limits | None, tighter: Limits) -> Limits | None:
+        """Limits for less demand than that which has the `tighter` ones, and more than that of the `looser`; None: none
+        passes. They are to better the yardstick's J, which saves emulating what there would be without any."""
+        loosest = max(1, min([self._rung(limit_s) for limit_s in (looser or {}).values()], default=1))
+        tightest = max([self._rung(limit_s) for limit_s in tighter.values()])
+        losing = [m for m in tighter if demand.least.success.get(m, 1.0) < 1.0 - self._config.least_lost]
+        if not losing:
+            return None
+        found = self._tightest(losing, demand, demand.least.objective, (loosest, tightest))
+        return None if found is None else found[1]
 
     def _rung(self, limit_s: float) -> int:
         return round((log(limit_s) - log(self._deadline_s)) / log(self._config.ratio))
@@ -218,33 +267,56 @@ class Admission:
         return replace(bare, unrefused=unrefused), f"{said}; {told}"
 
     def _tightest(
-        self, losing: Sequence[str], demand: _Demand, tightest: int
+        self,
+        losing: Sequence[str],
+        demand: _Demand,
+        objective: float,
+        rungs: tuple[int, int],
+        first: int | None = None,
     ) -> tuple[EpochResult, Limits] | None:
         """By halving: the tightest of the limits that costs nobody anything and betters every looser one looked at.
 
-        `tightest`: the last that may be taken. None: no limit betters none.
+        `objective`: what it must better clearly. `rungs`: the loosest and the last that may be taken. `first`: the one
+        looked at first, and if it does not pass, the loosest: where that costs somebody something, all others do.
+        None: no limit passes.
         """
+        if any([least * (1.0 + self._config.margin) > 1.0 for least in demand.bars(losing)]):
+            return None  # of no model more can be served than all
         found: tuple[EpochResult, Limits] | None = None
-        bar = demand.free.objective * (1.0 - self._keep_gain)
-        loosest = 1
+        bar, (loosest, tightest) = objective * (1.0 - self._keep_gain), rungs
+        rung = (loosest + tightest) // 2 if first is None else first
         while loosest <= tightest:
-            rung = (loosest + tightest) // 2
             limits = dict.fromkeys(losing, self._deadline_s * self._config.ratio**rung)
-            one = demand.under(limits)
-            if one.objective < bar and self._costs_nobody(one, limits, demand.least):
+            one = demand.under(limits, lambda drawn, of=limits: self._clear(drawn, of, demand.least))  # type: ignore[misc]
+            costs_nobody = self._costs_nobody(one, limits, demand.least)
+            if costs_nobody and one.objective < bar:
                 found, bar, loosest = (one, limits), one.objective, rung + 1
+            elif costs_nobody and rung == first == 1:
+                loosest = 2
             else:
                 tightest = rung - 1
+            look_at_loosest = rung == first and found is None and loosest == 1
+            rung = 1 if look_at_loosest else (loosest + tightest) // 2
         return found
 
-    def _costs_nobody(self, one: EpochResult, limits: Limits, least: EpochResult) -> bool:
-        """Whether no model has less than by the yardstick: with a limit a margin more, else no less than by chance."""
-        more, slack = 1.0 + self._config.margin, 1.0 - self._config.least_lost
+    def _costs_nobody(
+        self, one: EpochResult, limits: Limits, least: EpochResult, besides: float = 0.0
+    ) -> bool:
+        """Whether no model has less than by the yardstick: with a limit a margin more and as much `besides`, else no
+        less than by chance."""
+        more, slack = 1.0 + self._config.margin + besides, 1.0 - self._config.least_lost
         return all(
             one.success.get(m, 0.0) >= share * (more if m in limits else slack)
             and one.prompts.get(m, 0.0) >= least.prompts.get(m, 0.0) * (more if m in limits else slack)
             for m, share in least.success.items()
         )
+
+    def _clear(self, one: EpochResult, limits: Limits, least: EpochResult) -> bool:
+        """Whether the first draw settles it that limits cost somebody something, or that they do not."""
+        clearly = 2.0 * self._config.margin
+        if max(self._lacking(one, least).values(), default=0.0) > clearly:
+            return True
+        return self._costs_nobody(one, limits, least, clearly)
 
     def _lacking(self, one: EpochResult, least: EpochResult) -> dict[str, float]:
         """Model to the share of the yardstick's success or served prompts that it lacks, where that is no chance."""

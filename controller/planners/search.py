@@ -76,8 +76,8 @@ def limiter_of(
     """Who sets admission limits by this configuration; None where there are to be none, or nobody emulates them."""
     if config.limits is None or objective.deadline_s is None or what_if is None:
         return None
-    admission = Admission(config.limits, objective.deadline_s, config.keep_gain)
-    return Limiter(admission, what_if, config.draws, seed, config.thinking_slots * objective.slot_s)
+    admission = Admission(config.limits, objective.deadline_s, config.keep_gain, config.draws)
+    return Limiter(admission, what_if, seed, config.thinking_slots * objective.slot_s)
 
 
 @dataclass(frozen=True, slots=True)

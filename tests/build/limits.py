@@ -21,11 +21,11 @@ class World:
         caution: Mapping[str, float] | None = None,
         bursts: float = 0.0,
     ) -> None:
-        """`bursts`: share of a model that its limit refuses at any load."""
+        """`bursts`: share of a model that a limit of no seconds refuses at any load, and half as much one of 100 s."""
         self.load, self.yardstick, self.caution, self.bursts = load, yardstick, caution or {}, bursts
         self.asked: list[tuple[MacroPolicy, str | None, float]] = []
 
-    def forecast(self, policy: MacroPolicy, scheme: str | None, share: float) -> EpochResult:
+    def forecast(self, policy: MacroPolicy, scheme: str | None, share: float, draw: int = 0) -> EpochResult:
         self.asked.append((policy, scheme, share))
         return self.of(policy.admission_limit_s, scheme, policy.unrefused, share)
 
@@ -49,7 +49,7 @@ class World:
         }
         if scheme is None:
             success = {
-                m: min(s, 1.0 - self.bursts if m in limits else 1.0)
+                m: min(s, 1.0 - self.bursts * 100.0 / (100.0 + limits[m]) if m in limits else 1.0)
                 * (1.0 - (0.0 if m in unrefused else self.caution.get(m, 0.0)))
                 for m, s in success.items()
             }

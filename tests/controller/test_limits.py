@@ -95,7 +95,7 @@ def test_what_opening_one_model_costs_another_is_looked_at_too() -> None:
         frozenset({"a", "b"}): (0.8, 0.55),
     }
 
-    def forecast(policy: MacroPolicy, scheme: str | None, share: float) -> EpochResult:
+    def forecast(policy: MacroPolicy, scheme: str | None, share: float, draw: int) -> EpochResult:
         a, b = (0.9, 0.6) if scheme or policy.admission_limit_s else shares[policy.unrefused]
         return EpochResult({"a": a, "b": b}, {}, 0.5, 1.0, 0.5, {"a": 100 * a, "b": 100 * b})
 
@@ -115,7 +115,7 @@ def test_it_is_the_yardstick_that_is_emulated_and_always_without_limits() -> Non
 
 def test_less_demand_has_looser_limits_and_none_where_the_yardstick_serves_all() -> None:
     """By the yardstick all of `b` is served up to 0.4 of what is expected: no limit may refuse any of it there."""
-    world = World({"a": 0.5, "b": 2.0}, {"a": 1.0, "b": 0.4}, bursts=0.1)
+    world = World({"a": 0.5, "b": 2.0}, {"a": 1.0, "b": 0.4}, bursts=0.6)
     policy, _ = within(world, shares=20)
     assert policy.limits_from.keys() == policy.admission_limit_s.keys() == {"b"}
     steps = policy.limits_from["b"]
@@ -129,6 +129,61 @@ def test_less_demand_has_looser_limits_and_none_where_the_yardstick_serves_all()
         share = at / COMES["b"]
         ours, least = world.of({"b": limit_s}, share=share), world.of({}, YARDSTICK, share=share)
         assert all(ours.success[m] >= least.success[m] for m in least.success)
+
+
+def test_demands_between_two_with_the_same_limits_are_not_looked_at() -> None:
+    world = World({"a": 0.5, "b": 4.0}, {"a": 1.0, "b": 0.2})
+    policy, _ = within(world, shares=16)
+    steps = policy.limits_from["b"]
+    assert steps[0][0] < 0.4 * steps[-1][0]
+    assert len({share for *_, share in world.asked}) < 8, "of 16"
+
+
+def test_where_the_loosest_limit_costs_somebody_something_no_tighter_one_is_looked_at() -> None:
+    world = World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.61})
+    assert chosen(world)[0] == {}
+    assert [len(policy.admission_limit_s) for policy, *_ in world.asked].count(1) == 1
+
+
+def test_where_nobody_can_have_more_than_by_the_yardstick_no_limit_is_looked_at() -> None:
+    world = World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.98})
+    assert chosen(world)[0] == {}
+    assert not any(policy.admission_limit_s for policy, *_ in world.asked)
+
+
+def drawn(world: World) -> list[tuple[bool, bool, int]]:
+    """What is asked about, with two draws: by the yardstick, under limits, and which draw."""
+    asked: list[tuple[bool, bool, int]] = []
+
+    def forecast(policy: MacroPolicy, scheme: str | None, share: float, draw: int) -> EpochResult:
+        asked.append((scheme == YARDSTICK, bool(policy.admission_limit_s), draw))
+        return world.forecast(policy, scheme, share)
+
+    Admission(LimitsConfig(shares=1), DEADLINE_S, keep_gain=0.03, draws=2).within(POLICY, COMES, forecast)
+    return asked
+
+
+def test_a_draw_that_loses_nothing_is_not_drawn_again() -> None:
+    assert drawn(World({"a": 0.5}, {"a": 1.0})) == [(False, False, 0)]
+
+
+@pytest.mark.parametrize(("bar", "draws"), [(0.7, {0}), (0.4, {0}), (0.5, {0, 1})])
+def test_a_limit_that_clearly_costs_somebody_something_or_nobody_is_not_drawn_again(
+    bar: float, draws: set[int]
+) -> None:
+    asked = drawn(World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": bar}))
+    assert {draw for _, limited, draw in asked if limited} == draws
+    assert [draw for yardstick, _, draw in asked if yardstick] == [0, 1]
+
+
+def test_the_limit_found_last_is_looked_at_first() -> None:
+    world = World({"a": 0.5, "b": 1.6}, {"a": 1.0, "b": 0.5})
+    admission = Admission(LimitsConfig(shares=1), DEADLINE_S, keep_gain=0.03)
+    found, before = admission.within(POLICY, COMES, world.forecast)[0].admission_limit_s, len(world.asked)
+    assert admission.within(POLICY, COMES, world.forecast)[0].admission_limit_s == found
+    tried = [policy.admission_limit_s for policy, *_ in world.asked[before:] if policy.admission_limit_s]
+    assert tried[0] == found
+    assert len(tried) < len([policy for policy, *_ in world.asked[:before] if policy.admission_limit_s])
 
 
 def test_asked_for_one_demand_alone_limits_are_in_force_whatever_comes() -> None:

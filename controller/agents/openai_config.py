@@ -67,6 +67,10 @@ class OpenAiConfig(Strict):
     """Folder of answers by content: a question that was asked before, with the same settings, is not asked again. None:
     there is none."""
 
+    def __hash__(self) -> int:
+        """By what it says. As a default pydantic copies each time what cannot be hashed, and takes this as it is."""
+        return hash(self.model_dump_json())
+
     @field_validator("base_url")
     @classmethod
     def _no_key_in_address(cls, value: str | None) -> str | None:

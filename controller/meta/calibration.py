@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable, Sequence
 
+from mypy_extensions import mypyc_attr
+
 from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
 
 ExecutorModel = tuple[str, str]
@@ -13,6 +15,7 @@ SUSPECT_U = 0.5
 """Least relative uncertainty of a law under suspicion."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Calibrated(PerformanceModel):
     """A performance model round another one.
 
@@ -93,7 +96,7 @@ class Calibrated(PerformanceModel):
 
     def regime(self, executor: str, abnormal: bool) -> None:
         """A hint begins or ends: models that keep two laws apart do."""
-        for model in (self.base, *(m for (e, _), m in self.refits.items() if e == executor)):
+        for model in [self.base, *[m for (e, _), m in self.refits.items() if e == executor]]:
             model.regime(executor, abnormal)
 
     @property

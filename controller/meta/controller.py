@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from controller.agents.llm import LLM, Query, ToolCall
 from controller.agents.loop import Thought
 from controller.agents.tools import run_call
@@ -36,6 +38,17 @@ NO_RISK = frozenset({"drift"})
 """Hints that announce another speed, not a device its user needs."""
 
 
+class _Line:
+    """To whoever is told that there is something to take. It does not travel: where it comes to, nobody is."""
+
+    def __init__(self) -> None:
+        self.notify: Callable[[], None] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Line, ()
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MetaController:
     """Ports `FastPath` and `MetaController` round one fast path."""
 
@@ -56,10 +69,7 @@ class MetaController:
         self._factors_before: dict[str, dict[str, float]] = {}
         """Device with a hint in force to model to calibration factor before its onset."""
         self._warmup = _points(self.steered.warmup_tasks, self.config.warmup_points)
-        self._notify: Callable[[], None] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_notify": None}
+        self._line = _Line()
 
     @property
     def meta(self) -> MetaController:
@@ -84,7 +94,7 @@ class MetaController:
 
         A question that was out when this object was saved is given up: nobody will answer it.
         """
-        self._notify, self.trail.recorded = notify, recorded
+        self._line.notify, self.trail.recorded = notify, recorded
         self.invocations.give_up(self.steered.now_s, at_once=True)
 
     def take_records(self) -> list[DecisionRecord]:
@@ -321,8 +331,9 @@ class MetaController:
             self.steered.now_s = now_s
 
     def _tell(self) -> None:
-        if self._notify is not None and (self.trail.waiting or self.invocations.wants):
-            self._notify()
+        notify = self._line.notify
+        if notify is not None and (self.invocations.wants or (self.trail.recorded and self.trail.waiting)):
+            notify()
 
 
 def _points(warmup_tasks: int, count: int) -> list[int]:

@@ -6,6 +6,8 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from controller.agents.llm import BUDGET, LLM, PLAIN, UNANSWERED, Message, Query, Reply, Wanted
 from controller.agents.loop import Dialogue, Thought, think
 from controller.agents.prompts import render
@@ -26,6 +28,7 @@ WAITING = 64
 """Triggers that may wait; beyond, the oldest is dropped."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Invocations:
     """The reasoner's side of the meta-controller. Holds at most one dialogue."""
 

@@ -20,16 +20,22 @@ from emulation.domain.request import Outcome
 RING = 512
 
 
-@dataclass(slots=True)
-class Flight:
+@dataclass(init=False, slots=True)
+class Flight(Native):
     """A request that was dispatched and has not come back."""
 
     device: str
     task: int
     hinted: bool
     """Its device had a hint in force when it was dispatched."""
-    mixed: bool = False
+    mixed: bool
     """A hint began or ended while it was in flight: it tells neither of the one state nor of the other."""
+
+    def __init__(self, device: str, task: int, hinted: bool, mixed: bool = False) -> None:
+        self.device = device
+        self.task = task
+        self.hinted = hinted
+        self.mixed = mixed
 
 
 @dataclass(init=False, slots=True, unsafe_hash=True)

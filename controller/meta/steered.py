@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mypy_extensions import mypyc_attr
+
 from controller.fast_path import FastPath
 from controller.meta.calibration import Calibrated, ExecutorModel
 from controller.meta.config import MetaConfig
@@ -30,6 +32,7 @@ class Mask:
     since_task: int
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SteeredFastPath:
     """One fast path, seen and steered. Device: a node; law: (executor, model)."""
 
@@ -47,17 +50,9 @@ class SteeredFastPath:
         self.observations = Observations()
         self.served_s: dict[str, float] = dict.fromkeys(self.hints, 0.0)
         """Device to seconds it has served since the start, by its own results."""
-        self.executors = {
-            n.id: tuple(e.id for e in testbed.executors() if e.node == n.id) for n in testbed.nodes
-        }
+        self.executors = {n.id: tuple([e.id for e in testbed.executors_of(n.id)]) for n in testbed.nodes}
         self.device_of = {e.id: e.node for e in testbed.executors()}
-        self.laws = {
-            n.id: {
-                m: next(e.id for e in testbed.executors() if e.node == n.id and m in e.models)
-                for m in testbed.hosted(n.id)
-            }
-            for n in testbed.nodes
-        }
+        self.laws = {n.id: _laws(testbed, n.id) for n in testbed.nodes}
         """Device to model to executor."""
         router = fast_path.router
         self.router: RouterChoice = "explore_risk" if router.explores else "sect"
@@ -188,3 +183,13 @@ class SteeredFastPath:
     def _set_risky(self, device: str, risky: bool) -> None:
         for executor in self.executors[device]:
             self.fast_path.set_risky(executor, risky)
+
+
+def _laws(testbed: TestbedConfig, device: str) -> dict[str, str]:
+    """Model to the executor of the device that serves it; the first, if several do."""
+    found: dict[str, str] = {}
+    for model in testbed.hosted(device):
+        for executor in testbed.executors_of(device):
+            if model in executor.models:
+                found.setdefault(model, executor.id)
+    return found

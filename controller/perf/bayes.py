@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from controller.perf.config import BayesConfig
 from controller.perf.key_belief import KeyBelief, predicted
 from controller.perf.prior import Prior
@@ -14,6 +16,7 @@ from emulation.domain.ports import PerfKey, PerformanceModel, Prediction, Spread
 from emulation.domain.strict import Strict
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Bayes(PerformanceModel):
     """Per key, the ratios r of true to profiled coefficients under a Gaussian belief.
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from math import sqrt
-from typing import Annotated
+from typing import ClassVar
+
+from mypy_extensions import mypyc_attr
 
 from controller.fast_view import FastView, Pool
+from controller.routers.explore_risk_config import ExploreRiskConfig
 from controller.routers.router import ALL_AWAY, Pick, Router
-from emulation.domain.cluster import Strict
-from emulation.domain.quantities import Range
 from emulation.domain.request import Request
+from emulation.domain.strict import Strict
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ExploreRisk(Router):
     """Lowest score less `explore` epistemic standard deviations of this very request's service time (E3 eq. 6).
 
@@ -25,31 +28,15 @@ class ExploreRisk(Router):
 
     explores = True
 
-    class Config(Strict):
-        """Parameters."""
+    Config: ClassVar[type[Strict]] = ExploreRiskConfig
 
-        explore: Annotated[float, Range(0, 4, "standard deviations")] = 1.0
-        """Standard deviations of optimism; 0 is SECT."""
-        courtesy: Annotated[float, Range(0, 10, "times the wait")] = 0.0
-        """Extra weight of the wait: joining a queue delays those who come after, an idle slower device nobody.
-
-        Selfish joining is excessive (Naor 1969); 0 is E3's score, 2 what the schemes of ours use.
-        """
-        return_hazard: Annotated[float, Range(0, 0.999, "per request")] = 0.02
-        """Chance, per request of the model, that a device which became slower has recovered."""
-        probe_share: Annotated[float, Range(0, 0.5, "of a model's requests")] = 0.0
-        """Budget of probes: the share of a model's requests that may go to an idle device nothing was heard of for
-        as long, to see whether it has become faster. 0: none (E3)."""
-        warmup_tasks: Annotated[int, Range(0, 10_000, "requests")] = 0
-        """Requests that are forced to go in turn."""
-        warmup_batch: Annotated[int, Range(1, 100, "requests")] = 5
-        """Completions after which the performance model is updated during warm-up (E3: every 5 tasks)."""
-
-    def __init__(self, config: Config | None = None, seed: int = 0) -> None:
-        super().__init__(config, seed)
-        self._warmup_tasks = int(self.config.warmup_tasks)
-        self._explore, self._courtesy = self.config.explore, self.config.courtesy
-        self._return_hazard, self._probe_share = self.config.return_hazard, self.config.probe_share
+    def __init__(self, config: ExploreRiskConfig | None = None, seed: int = 0) -> None:
+        chosen = config or ExploreRiskConfig()
+        super().__init__(chosen, seed)
+        self._warmup_tasks = int(chosen.warmup_tasks)
+        self._warmup_batch = int(chosen.warmup_batch)
+        self._explore, self._courtesy = chosen.explore, chosen.courtesy
+        self._return_hazard, self._probe_share = chosen.return_hazard, chosen.probe_share
         self._sent = 0
         self._next: dict[str, int] = {}
 
@@ -61,7 +48,7 @@ class ExploreRisk(Router):
     @property
     def learn_batch(self) -> int:
         """As configured while requests still go in turn."""
-        return int(self.config.warmup_batch) if self._warming else 1
+        return self._warmup_batch if self._warming else 1
 
     @property
     def _warming(self) -> bool:
@@ -99,7 +86,7 @@ class ExploreRisk(Router):
         for column, before in pool.before.items():
             if pool.wait[column] > 0.0:
                 continue
-            earlier_s = sum(c * v for c, v in zip(before, x, strict=False))
+            earlier_s = sum([c * v for c, v in zip(before, x, strict=False)])
             gain_s = float(pool.service[column]) - earlier_s
             if gain_s > 0.0:
                 p = 1.0 - (1.0 - self._return_hazard) ** (pool.sent - pool.heard[column])

@@ -5,11 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from controller.fast_view import FastView, Pool
 from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.request import Request
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RoundRobin(Router):
     """Each model's feasible nodes in turn, by a pointer of its own. Nodes that are away are skipped."""
 

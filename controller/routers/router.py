@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from controller.fast_view import FastView, Pool
 from emulation.domain.cluster import Strict
@@ -26,7 +26,7 @@ class Router(ABC):
     This base remembers nothing and takes its parameters as `config`, an instance of the class's `Config`.
     """
 
-    Config: type[Strict] = NoParams
+    Config: ClassVar[type[Strict]] = NoParams
 
     explores = False
     """Whether it is optimistic where little is known: what the meta-controller calls `explore_risk`."""

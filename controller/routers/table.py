@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from controller.fast_view import FastView, Pool
 from controller.routers.router import Pick
 from controller.routers.sect import Sect
@@ -9,6 +11,7 @@ from controller.scoring import AVOID_S, AWAY_S, OFF_S
 from emulation.domain.request import Request
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Table(Sect):
     """The destination the prompt scheduler set for (origin, model), unchanged during the slot (MA, MAL).
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+from pathlib import Path
+
+from emulation.compiled import ROOT
 
 
 def field_docs(cls: type) -> dict[str, str]:
@@ -39,4 +42,15 @@ def source_annotations(cls: type) -> dict[str, str]:
 
 def first_paragraph(cls: type) -> str:
     """The first paragraph of a docstring, on one line; empty if the class has none of its own."""
-    return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
+    said = inspect.getdoc(cls) or _written(cls)
+    return " ".join(said.partition("\n\n")[0].split())
+
+
+def _written(cls: type) -> str:
+    """The docstring as it stands in the source: a class that is compiled keeps none."""
+    source = Path(ROOT, *cls.__module__.split(".")).with_suffix(".py")
+    if not source.is_file():
+        return ""
+    body = ast.parse(source.read_text()).body
+    found = next((n for n in body if isinstance(n, ast.ClassDef) and n.name == cls.__name__), None)
+    return "" if found is None else ast.get_docstring(found) or ""

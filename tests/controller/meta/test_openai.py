@@ -12,6 +12,7 @@ from controller.agents.llm import Message, Query
 from controller.agents.openai_config import OpenAiConfig
 from controller.agents.prompts import render
 from controller.meta.audit import counts
+from controller.meta.config import MetaConfig
 from controller.meta.tools import TOOLS
 from edgebed.wiring.reasoners import with_reasoner
 from emulation.domain.scenario import Scenario
@@ -147,3 +148,8 @@ def test_requests_do_not_feel_a_failing_model(server: StandIn, failure: str) -> 
     if failure != "endless_tools":
         assert any(d.violations for d in by_model)
     assert all(d.choice.get("new") is None for d in by_model)
+
+
+def test_what_a_config_says_of_a_server_is_not_copied_for_each() -> None:
+    assert MetaConfig().openai is MetaConfig().openai
+    assert hash(OpenAiConfig(extra_body={"a": 1})) != hash(OpenAiConfig())

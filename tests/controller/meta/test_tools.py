@@ -176,3 +176,10 @@ def test_the_whole_controller_pickles_and_goes_on_the_same() -> None:
     assert other.meta.fast_path.perf is other.meta.steered.calibration, "one object, not two copies"
     assert one.serve(60) == other.serve(60)
     assert one.meta.steered.ttl_left("d0") == other.meta.steered.ttl_left("d0")
+
+
+def test_a_copy_tells_nobody_until_somebody_wants_to_be_told() -> None:
+    one = Stage()
+    copy = pickle.loads(pickle.dumps(one.meta))
+    copy.hinted("d1", ("game",), one.now_s)
+    assert copy.take_records(), "who is told takes them"

@@ -37,19 +37,27 @@ def estimated(
     testbed: TestbedConfig, objective: Objective, prior: DemandPrior, snapshot: ClusterSnapshot
 ) -> Demand:
     """Rates counted since the last epoch boundary, or the prior while nothing has been counted."""
+    rates, sizes = counted(testbed, objective, prior, snapshot)
+    return Demand(np.array(rates), np.array(sizes))
+
+
+def counted(
+    testbed: TestbedConfig, objective: Objective, prior: DemandPrior, snapshot: ClusterSnapshot
+) -> tuple[list[float], list[float]]:
+    """Prompts per second and per request of each model, in inventory order, as `estimated` has them."""
     stats = [snapshot.stats.get(m.id) for m in testbed.models]
     arrived = [float(s.arrived) if s else 0.0 for s in stats]
     prompts = [float(s.arrived_prompts) if s else 0.0 for s in stats]
     most = max(prompts)
     if most <= 0:
         rate = prior.prompts_per_slot * len(testbed.nodes) / objective.slot_s
-        return Demand(np.full(len(stats), rate), np.full(len(stats), prior.prompts_per_request))
+        return [rate] * len(stats), [prior.prompts_per_request] * len(stats)
     least, window_s = prior.least_share * most, _window_s(objective, snapshot)
     sizes = [
         max(n / max(requests, 1.0), 1e-9) if requests > 0 else prior.prompts_per_request
         for requests, n in zip(arrived, prompts, strict=True)
     ]
-    return Demand(np.array([max(n, least) / window_s for n in prompts]), np.array(sizes))
+    return [max(n, least) / window_s for n in prompts], sizes
 
 
 def _window_s(objective: Objective, snapshot: ClusterSnapshot) -> float:

@@ -37,7 +37,7 @@ class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
         self.role = dict(policy.roles.get(self.node_id, {}))
 
     def _ask(self, decider: DeploymentAgent, seen: NodeView) -> Choice[NodeConfig]:
-        return decider.decide(seen if self.role is None else replace(seen, role=self.role))
+        return decider.decide(seen if self.role is None else seen.in_role(self.role))
 
     def _check(self, command: NodeConfig) -> list[str]:
         if command.node != self.node_id:

@@ -132,7 +132,8 @@ def _numbered(
 ) -> Iterator[tuple[Request, RequestTruth, Draft]]:
     """In order of arrival; of the same instant, the first source first."""
     kinds = {m.id: _kind(m, scenario) for m in scenario.testbed.models}
-    rows = merge(*(s.rows() for s in streams), key=itemgetter(0, 1, 2))
+    drawn = [s.rows() for s in streams]
+    rows = drawn[0] if len(drawn) == 1 else merge(*drawn, key=itemgetter(0, 1, 2))
     for i, (_, _, _, draft, noise) in enumerate(rows):
         request = kinds[draft.model].request(f"r{i:06d}", draft)
         yield request, RequestTruth(draft.output_tokens, noise), draft

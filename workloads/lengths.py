@@ -66,7 +66,7 @@ class Noise:
 
     def __init__(self, cv: float, rng: Generator) -> None:
         self._cv, self._rng = cv, rng
-        self._block: list[float] = []
+        self._block: tuple[float, ...] = ()
         self._taken = 0
 
     def take(self, count: int) -> tuple[float, ...]:
@@ -74,9 +74,9 @@ class Noise:
         begin, end = self._taken, self._taken + count
         if end > len(self._block):
             more = gamma_noise(self._cv, max(_BLOCK, count), self._rng)
-            self._block, begin, end = self._block[begin:] + more, 0, count
+            self._block, begin, end = (*self._block[begin:], *more), 0, count
         self._taken = end
-        return tuple(self._block[begin:end])
+        return self._block[begin:end]
 
 
 def payload_bytes(

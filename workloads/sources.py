@@ -95,7 +95,8 @@ class Draws:
         """A request of one of these batch sizes, or of drawn lengths; its origin is drawn unless given."""
         origin = origin or next(self._origin)
         if self._by_prompts[model]:
-            return Draft(arrival_s, model, origin, choose(prompts, self._prompts))
+            k = prompts[0] if len(prompts) == 1 else choose(prompts, self._prompts)
+            return Draft(arrival_s, model, origin, k)
         n_in, n_out = next(self._tokens)
         return Draft(arrival_s, model, origin, 1, n_in, min(n_out, self._limit), self._limit)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from controller.deployers.patterns import Pattern, hungriest_first
+from controller.deployers.stranded import stranded
 from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Mode, Strict, TestbedConfig
 from emulation.domain.feasibility import node_violations
@@ -34,23 +35,30 @@ class AgentDeployer(DeploymentAgent):
     def __init__(self, testbed: TestbedConfig, node_id: str, config: AgentConfig, seed: int) -> None:
         self._testbed = testbed
         self._node_id = node_id
-        self._config = config
+        self._strand_prompts = config.strand_prompts
+        self._hosted = testbed.hosted(node_id)
+        self._role: Mapping[str, Mode] = {}
+        """The role it was asked under last, and what it chooses where nothing is stranded."""
+        self._as_role = Choice(NodeConfig(node_id, dict.fromkeys(self._hosted, "off")), "role")
 
     def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The role, plus drains of stranded work; everything the node can run while there is no role."""
-        if view.role is None:
+        role = view.role
+        if role is None:
             all_it_can = hungriest_first(self._testbed, self._node_id)
             return Choice(NodeConfig(self._node_id, all_it_can), "no role yet: full activation")
-        modes = {m: view.role.get(m, "off") for m in self._testbed.hosted(self._node_id)}
-        drained = [m for m, prompts in self._stranded(view, modes) if self._host(m, view, modes)]
-        reason = f"role, and draining stranded {', '.join(drained)}" if drained else "role"
-        return Choice(NodeConfig(self._node_id, modes), reason)
-
-    def _stranded(self, view: NodeView, modes: Mapping[str, Mode]) -> list[tuple[str, float]]:
-        """Models outside the role with work waiting here, longest queue first."""
-        waiting = [(m, n) for e in view.executors for m, n in e.backlog_prompts.items()]
-        outside = [(m, n) for m, n in waiting if modes.get(m) == "off" and n >= self._config.strand_prompts]
-        return sorted(outside, key=lambda item: (-item[1], item[0]))
+        if role is not self._role:
+            self._role = role
+            in_role: Pattern = {m: role.get(m, "off") for m in self._hosted}
+            self._as_role = Choice(NodeConfig(self._node_id, in_role), "role")
+        models = stranded(view, self._as_role.command.modes, self._strand_prompts)
+        if not models:
+            return self._as_role
+        modes = {**self._as_role.command.modes}
+        drained = [m for m in models if self._host(m, view, modes)]
+        if not drained:
+            return self._as_role
+        return Choice(NodeConfig(self._node_id, modes), f"role, and draining stranded {', '.join(drained)}")
 
     def _host(self, model: str, view: NodeView, modes: Pattern) -> bool:
         """Adds the model to `modes` where the role leaves room, in the mode it has now if that fits."""

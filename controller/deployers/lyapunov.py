@@ -106,16 +106,22 @@ class LyapunovDeployer(DeploymentAgent):
             weights, (float(node.cores), node.ram_gb, node.gpu_slices), (floors[0], floors[1], floors[2]),
             config.v, (config.p0, config.p1, config.p2), config.churn, config.kappa, config.slices == "held",
         )  # fmt: skip
-        self._patterns = feasible_configs(testbed, node_id)
-        self._steps = np.array([_one_hot(p, self._models) for p in self._patterns], dtype=float)
+        patterns = feasible_configs(testbed, node_id)
+        self._commands = [NodeConfig(node_id, pattern) for pattern in patterns]
+        self._steps = np.array([_one_hot(p, self._models) for p in patterns], dtype=float)
+        self._step_values, self._scores = np.empty(self._steps.shape[1]), np.empty(len(patterns))
+        self._worth = np.empty(self._steps.shape)
+        """Where values and sums are worked out: room that is made once."""
 
     def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The pattern of highest score in this view."""
         # Not `@`: a BLAS product rounds differently with the alignment of memory, and a tie would fall differently.
-        scores = np.add.reduce(self._steps * self.step_values(view), axis=1)
+        self._step_values[:] = self._values.of(view)
+        np.multiply(self._steps, self._step_values, out=self._worth)
+        scores = np.add.reduce(self._worth, axis=1, out=self._scores)
         best = int(scores.argmax())
-        reason = f"drift-plus-penalty score {scores[best]:.3g} of {len(self._patterns)} patterns"
-        return Choice(NodeConfig(self._node_id, self._patterns[best]), reason)
+        reason = f"drift-plus-penalty score {scores.item(best):.3g} of {len(self._commands)} patterns"
+        return Choice(self._commands[best], reason)
 
     def step_values(self, view: NodeView) -> list[float]:
         """Value of setting each model off, cpu, gpu, models in inventory order; length 3 x models."""

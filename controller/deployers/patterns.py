@@ -24,8 +24,9 @@ def gpu_gain(testbed: TestbedConfig, node_id: str, model_id: str) -> float:
 def full_patterns(testbed: TestbedConfig, node_id: str) -> list[Pattern]:
     """The feasible patterns that run as many models as any other of this node, in a fixed order."""
     patterns = feasible_configs(testbed, node_id)
-    most = max(_active(p) for p in patterns)
-    return [p for p in patterns if _active(p) == most]
+    active = [_active(p) for p in patterns]
+    most = max(active)
+    return [p for p, running in zip(patterns, active, strict=True) if running == most]
 
 
 def hungriest_first(testbed: TestbedConfig, node_id: str, images_first: bool = False) -> Pattern:
@@ -43,4 +44,4 @@ def hungriest_first(testbed: TestbedConfig, node_id: str, images_first: bool = F
 
 
 def _active(pattern: Pattern) -> int:
-    return sum(mode != "off" for mode in pattern.values())
+    return len(pattern) - list(pattern.values()).count("off")

@@ -49,7 +49,7 @@ class AgentScheduler(PromptScheduler):
         origins = self._origins[turn:] + self._origins[:turn]
         table: dict[tuple[str, str], str] = {}
         for m, model in enumerate(self._testbed.models):
-            size = float(self._hosts.demand.prompts_per_request[m])
+            size = self._hosts.prompts_per_request[m]
             for origin, node in dealt_out(hosts_of[model.id], origins, size).items():
                 table[origin, model.id] = node
         reason = (

@@ -69,7 +69,7 @@ class ChoiceScheduler(ChoosingDecider[RouteGuide], PromptScheduler):
             ("at its own node where that hosts the model, else where it is finished first", {}),
         ]
         for m, model in enumerate(self._testbed.models):
-            size, there = float(self._hosts.demand.prompts_per_request[m]), hosts[model.id]
+            size, there = self._hosts.prompts_per_request[m], hosts[model.id]
             firsts = _in_turn(there, origins, size)
             dealt = _dealt(there, origins)
             own = {h.node for h in there}
@@ -86,7 +86,7 @@ class ChoiceScheduler(ChoosingDecider[RouteGuide], PromptScheduler):
         """One request of mean size from every origin, one behind the other at its host."""
         finish: dict[str, list[float]] = {}
         for m, model in enumerate(self._testbed.models):
-            size = float(self._hosts.demand.prompts_per_request[m])
+            size = self._hosts.prompts_per_request[m]
             work = {h.node: replace(h) for h in hosts[model.id]}
             for origin in self._origins:
                 host = work[table[origin, model.id]]
@@ -139,10 +139,10 @@ class ChoiceScheduler(ChoosingDecider[RouteGuide], PromptScheduler):
         self, hosts: Mapping[str, list[Host]], left_out: Set[tuple[str, str]]
     ) -> dict[tuple[str, str], float]:
         """Shares by what would be finished first, of hosts that are not left out."""
-        sizes, shares = self._hosts.demand.prompts_per_request, dict[tuple[str, str], float]()
+        sizes, shares = self._hosts.prompts_per_request, dict[tuple[str, str], float]()
         for m, model in enumerate(self._testbed.models):
             there = [h for h in hosts[model.id] if (model.id, h.node) not in left_out]
-            shares |= _shares(model.id, {h.node: 1.0 / max(h.finish_s(float(sizes[m])), 1e-3) for h in there})
+            shares |= _shares(model.id, {h.node: 1.0 / max(h.finish_s(sizes[m]), 1e-3) for h in there})
         return shares
 
     def _of_weights(
@@ -152,7 +152,7 @@ class ChoiceScheduler(ChoosingDecider[RouteGuide], PromptScheduler):
         finish: dict[str, list[float]] = {}
         for m, model in enumerate(self._testbed.models):
             there = hosts[model.id]
-            slot = float(self._hosts.demand.prompts_per_s[m]) * self._objective.slot_s
+            slot = self._hosts.prompts_per_s[m] * self._objective.slot_s
             weights = np.array([given.get((model.id, h.node), 0.0) for h in there])
             weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(there), 1.0 / len(there))
             ends = [h.finish_s(slot * float(w) / 2) for h, w in zip(there, weights, strict=True)]

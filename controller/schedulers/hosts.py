@@ -9,7 +9,7 @@ from heapq import heapify, heapreplace
 from mypy_extensions import mypyc_attr
 
 from controller.belief import ServiceBelief
-from controller.demand import Demand, DemandPrior, estimated
+from controller.demand import DemandPrior, counted
 from controller.objective import Objective
 from controller.pod_rates import PodRates
 from emulation.domain.actions import MacroPolicy
@@ -51,8 +51,9 @@ class Hosts:
     """
 
     def __init__(self, testbed: TestbedConfig, objective: Objective, prior: DemandPrior) -> None:
-        self.demand: Demand
-        """As counted up to the last look."""
+        self.prompts_per_s: list[float] = []
+        self.prompts_per_request: list[float] = []
+        """Demand per model, in inventory order, as counted up to the last look."""
         self._testbed = testbed
         self._belief = ServiceBelief(testbed)
         self._laws = self._belief.profile
@@ -76,8 +77,10 @@ class Hosts:
             self._policy, moved = policy, True
         if moved:
             pods.learn(self._laws)
-        self.demand = estimated(self._testbed, self._objective, self._prior, snapshot)
-        prompt_s = pods.seconds_per_prompt(self.demand.prompts_per_s.tolist())
+        self.prompts_per_s, self.prompts_per_request = counted(
+            self._testbed, self._objective, self._prior, snapshot
+        )
+        prompt_s = pods.seconds_per_prompt(self.prompts_per_s)
         up = {v.id for v in snapshot.nodes if v.available}
         there = {(v.id, m): e for v in snapshot.nodes for e in v.executors for m in e.models}
         return {m.id: self._of(m.id, policy, prompt_s, up, there) for m in self._testbed.models}

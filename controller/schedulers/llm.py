@@ -119,7 +119,7 @@ class LlmScheduler(ReasonedDecider[RouteGuide], PromptScheduler):
         hosts: dict[str, list[Host]],
         allowed: dict[str, list[str]],
     ) -> str:
-        demand = self._hosts.demand
+        looked = self._hosts
         models: list[dict[str, Any]] = []
         for i, model in enumerate(self._testbed.models):
             shares = {} if policy is None else {model.id: policy.p.get(model.id, {})}
@@ -130,8 +130,8 @@ class LlmScheduler(ReasonedDecider[RouteGuide], PromptScheduler):
                     "shares": shares_told(shares).partition(" to ")[2] or "no policy yet",
                     "allowed": allowed[model.id],
                     "free": policy is not None and set(allowed[model.id]) != in_role,
-                    "prompts_per_slot": float(demand.prompts_per_s[i]) * self._slot_s,
-                    "prompts_per_request": float(demand.prompts_per_request[i]),
+                    "prompts_per_slot": looked.prompts_per_s[i] * self._slot_s,
+                    "prompts_per_request": looked.prompts_per_request[i],
                 }
             )
         seconds = {(h.node, m): h.prompt_s for m, of_model in hosts.items() for h in of_model}

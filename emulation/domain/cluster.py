@@ -178,6 +178,11 @@ class TestbedConfig(Strict):
         """Ids of the nodes that can host the model, in inventory order."""
         return self._index.hosts[model_id]
 
+    def may_send(self, origin: str, model_id: str, node_id: str) -> bool:
+        """Whether all three are there, and the node can host the model."""
+        index = self._index
+        return origin in index.nodes and bool(index.theta.get((node_id, model_id)))
+
     def routable(self, model_id: str) -> tuple[str, ...]:
         """Ids of the nodes requests of the model may be routed to, in inventory order."""
         return self._index.routable[model_id]

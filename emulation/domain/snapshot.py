@@ -93,6 +93,13 @@ class NodeView(Native):
         self.hints = hints
         self.role = role
 
+    def in_role(self, role: Mapping[str, Mode]) -> NodeView:
+        """The same sight of a node that has this role."""
+        return NodeView(
+            self.id, self.taken_at_s, self.available, self.executors, self.cores_busy, self.ram_used_gb,
+            self.slices_used, self.hints, role,
+        )  # fmt: skip
+
     @property
     def modes(self) -> dict[str, Mode]:
         """Mode of each executor that holds or waits for resources."""

@@ -57,7 +57,7 @@ def test_who_is_late_in_a_live_run_looks_as_late_in_a_jittered_one_but_not_befor
         slots=6,
         tail_slots=0,
         epoch_slots=2,
-        controllers={"search": {"shortlist": 0}},
+        controllers={"search": {"shortlist": 0, "starts": 1, "moves": {"pair_width": 0}}},
     )
     simulate(given, "MA", 0, sink, delay_s=lambda who, _: late.get(who, 0.0))
     looked = {(d.actor, d.cause): d.t_s for d in sink.run().decisions}

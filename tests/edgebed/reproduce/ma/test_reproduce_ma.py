@@ -344,7 +344,10 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _short_epochs(name: str, seed: int) -> Scenario:
     setting = next(s for s in epoch_settings(QUICK_EPOCHS) if s.name == name)
-    return setting.build(seed).model_copy(update={"slots": 24, "epoch_slots": 8, "tail_slots": 0})
+    quick = {"search": {"starts": 1, "moves": {"pair_width": 0}}}
+    return setting.build(seed).model_copy(
+        update={"slots": 24, "epoch_slots": 8, "tail_slots": 0, "controllers": quick}
+    )
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ demo: setup ## show the whole system at work on this machine
 test: $(MODELS) ## run every test but the long ones, those that start Ray included
 	@status=0; said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \
 	$(PYTEST) -n 1 -m 'ray and not cluster and not vllm and not ui and not long' >"$$said" 2>&1 & live=$$!; \
-	nice -n 10 $(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui and not long' || status=1; \
+	nice -n 5 $(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui and not long' || status=1; \
 	wait $$live || status=1; cat "$$said"; \
 	exit $$status
 

@@ -38,6 +38,7 @@ NO_RISK = frozenset({"drift"})
 """Hints that announce another speed, not a device its user needs."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class _Line:
     """To whoever is told that there is something to take. It does not travel: where it comes to, nobody is."""
 

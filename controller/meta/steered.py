@@ -81,7 +81,7 @@ class SteeredFastPath:
 
     def queued(self, device: str) -> int:
         """Requests this gateway has sent there and not had back."""
-        return sum(len(self.fast_path.view.beliefs[e].backlog.entries) for e in self.executors[device])
+        return sum([len(self.fast_path.view.beliefs[e].backlog.entries) for e in self.executors[device]])
 
     def wait_s(self, device: str) -> float:
         """Believed seconds until the device would start another request; its longest queue counts."""

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from controller.admission import Prospect
 from controller.backlog import Entry
 from controller.deployers.steps import Weights
-from controller.meta.observations import Observation
+from controller.meta.observations import Flight, Observation
 from controller.schedulers.hosts import Host
 from emulation.compiled import WHY_NOT
 from emulation.domain.feedback import Completion, PerfKey, Prediction, Spread
@@ -47,6 +48,8 @@ VALUES: tuple[Native, ...] = (
     Weights("gpt2", 1.0, 1.2, True),
     Host("n1", 4.0, 0.5, 0.0, 0.25),
     Draft(1.5, "gpt2", "n1", 1, 30, 12, 64, "one"),
+    Flight("n1", 3, True),
+    Prospect(1, 9.0, 4.0),
 )  # fmt: skip
 
 every = pytest.mark.parametrize("value", VALUES, ids=lambda v: type(v).__name__)

@@ -27,7 +27,7 @@ WINDOW = [event(100, "onset"), event(200, "undo")]
 def steady(*, until_s: float = 100.0, step_s: float = 10.0) -> list[RequestRecord]:
     """One request each step before the window and after it, 5 s each."""
     starts = [i * step_s for i in range(30)]
-    return [served(t, 5.0) for t in starts if t < until_s or t >= 220.0]
+    return [served(t, 5.0, request_id=f"steady{t:g}") for t in starts if t < until_s or t >= 220.0]
 
 
 def caught(end_s: float, **changes: Any) -> RequestRecord:
@@ -83,10 +83,10 @@ def test_a_pause_that_never_ended_did_not_recover() -> None:
 
 
 def errors(count: int, rate: float, event_index: int = 0) -> list[RequestRecord]:
-    """One request each second of the window; those fail that have to."""
+    """One request each second of the window; those fail that have to, which hangs on what they are called."""
     found = []
     for i in range(count):
-        one = served(100.5 + i, 0.2)
+        one = served(100.5 + i, 0.2, request_id=f"hit{i}")
         if fails(rate, 0, event_index, one.request_id, 1):
             one = replace(
                 one, outcome="error", started_s=None, service_s=None, ended_s=100.5 + i, t_s=100.5 + i

@@ -10,10 +10,10 @@ import fcntl
 import json
 import os
 import tempfile
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ class Account:
             descriptor, self._file = tempfile.mkstemp(prefix="edgebed-spent-", suffix=".json")
             os.write(descriptor, _packed(self._spent))
             os.close(descriptor)
-            weakref.finalize(self, _remove, self._file)
+            # Also at the end of a pool's process, which runs no function of `atexit`.
+            Finalize(self, _remove, args=(self._file,), exitpriority=0)
         return {"_file": self._file, "_spent": Spent(), "_beside": self._beside}
 
     @property

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
+import tempfile
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +42,30 @@ def test_a_budget_is_of_all_agents_together(budget: dict[str, Any]) -> None:
         replies = [llm.ask(query()), other.ask(query()), llm.ask(query()), other.ask(query())]
     assert [r.failure for r in replies] == [None, None, "budget", "budget"]
     assert len(server.seen) == 2
+
+
+def test_an_account_of_a_pools_process_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = tmp_path / "made"
+    process = multiprocessing.get_context("fork").Process(target=_share_an_account, args=(made,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    file = Path(made.read_text())
+    assert file.parent == tmp_path
+    assert not file.exists()
+
+
+_KEPT: list[Account] = []
+
+
+def _share_an_account(said: Path) -> None:
+    _KEPT.append(Account())
+    pickle.dumps(_KEPT)
+    (file,) = said.parent.glob("edgebed-spent-*.json")
+    said.write_text(str(file))
 
 
 def test_the_price_of_a_question_counts_what_was_lost() -> None:

@@ -20,7 +20,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from emulation.domain.request_id import may_be_given
-from serve_apps.gateway.places import count
+from serve_apps.gateway.json_text import SHORT, count, without_strings
 from serve_apps.wire.secret import Secret
 from serve_apps.wire.trace import HEADER, trace_of
 
@@ -294,8 +294,12 @@ def answer_id(given: bytes | None) -> bytes:
 def has_more_values(raw: bytes, most: int) -> bool:
     """Whether a JSON text has more values than this, an object being `OBJECT_VALUES`: what it costs to read goes by
     their number."""
-    if count(raw, b",") + count(raw, b"[") + OBJECT_VALUES * count(raw, b"{") <= most:
+    outside = without_strings(raw) if len(raw) > SHORT else None
+    text = raw if outside is None else outside
+    if count(text, b",") + count(text, b"[") + OBJECT_VALUES * count(text, b"{") <= most:
         return False
+    if outside is not None:
+        return True
     values = 0
     for found in _TOKENS.finditer(raw):
         values += OBJECT_VALUES if found[1] == b"{" else found[1] is not None

@@ -38,6 +38,7 @@ from serve_apps.wire.clock import LiveClock
 from serve_apps.wire.keys import fetch_keys
 from serve_apps.wire.listening import listen_where_the_node_is
 from serve_apps.wire.log import follow_log
+from serve_apps.wire.memory import keep_freed_memory
 from serve_apps.wire.messages import GatewayRun, Hinted, RunState
 from serve_apps.wire.names import (
     EVENTS,
@@ -62,6 +63,7 @@ class Gateway:
 
     def __init__(self, host: str, port: int, http: HttpSettings, shared: bool = False) -> None:
         """Raises `Unreached` if nobody hands over the keys that clients are to show."""
+        keep_freed_memory()
         listen_where_the_node_is()
         keys = Keys.of(fetch_keys())
         self._source = f"{GATEWAY_APP}:{ray.get_runtime_context().get_actor_id()}:{os.getpid()}"

@@ -20,6 +20,7 @@ from serve_apps.replica import BackendSpec, backend_class
 from serve_apps.replica.line import Listening
 from serve_apps.wire.line import address
 from serve_apps.wire.listening import listen_where_the_node_is
+from serve_apps.wire.memory import keep_freed_memory
 from serve_apps.wire.messages import Answer, Delta, Work
 from serve_apps.wire.names import app_name
 from serve_apps.wire.restart import tell_that_it_started
@@ -33,6 +34,7 @@ class Replica:
     """Where gateways of this machine reach it; after the backend is made: what that forks does not hold their lines."""
 
     def __init__(self, spec: BackendSpec, backend: str) -> None:
+        keep_freed_memory()
         listen_where_the_node_is()
         self._name = app_name(spec.node, spec.model.id)
         with starting(self._name, spec.node):

@@ -17,13 +17,12 @@ import orjson
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema, from_json
 
-from serve_apps.gateway.places import SHORT, places
+from serve_apps.gateway.json_text import SHORT, without_strings
 
 UNSUPPORTED = "unsupported_value"
 NO_JSON = "invalid_json"
 MOST_UNKNOWN = 1024
 _NO_NUMBERS = (b"NaN", b"Infinity")
-_MANY, _FAR = 256, 64
 """Places before a value that are looked at, and how many bytes behind one, blanks among them."""
 LONGEST_NAME = 80
 """Characters of a client's own name that are said again in an error."""
@@ -95,26 +94,18 @@ def not_json(raw: bytes) -> Complaint | None:
 
 
 def may_hold_no_number(raw: bytes) -> bool:
-    """Whether a text that pydantic read may have NaN or Infinity as a value: only there it stands behind one of `[:,-`.
+    """Whether a text that pydantic read may have NaN or Infinity as a value, which stands outside of its strings.
 
     The letters stand in many a picture in base64 too.
     """
     if len(raw) <= SHORT and not _has_the_letters(raw):
         return False
-    before = places(raw, b"[:,-", _MANY)
-    if before is None:
-        return _has_the_letters(raw)
-    return any(_may_begin_no_number(raw[at + 1 : at + 1 + _FAR]) for at in before)
+    outside = without_strings(raw)
+    return _has_the_letters(raw if outside is None else outside)
 
 
 def _has_the_letters(raw: bytes) -> bool:
     return any(word in raw for word in _NO_NUMBERS)
-
-
-def _may_begin_no_number(text: bytes) -> bool:
-    """Whether NaN or Infinity stands at the beginning of a text behind blanks, as far as that is seen."""
-    word = text.lstrip(b" \t\r\n")
-    return word.startswith(_NO_NUMBERS) or any(no.startswith(word) for no in _NO_NUMBERS)
 
 
 def misplaced(body: BaseModel, elsewhere: Iterable[str]) -> Complaint | None:

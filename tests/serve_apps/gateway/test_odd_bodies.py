@@ -14,6 +14,7 @@ from openai.types.responses import ResponseErrorEvent
 
 from serve_apps.gateway.flight import Refused
 from serve_apps.gateway.http import has_more_values
+from serve_apps.gateway.json_text import without_strings
 from serve_apps.gateway.openai.fields import may_hold_no_number
 from serve_apps.gateway.openapi import FORMS, describe
 from tests.build.asgi import CHAT, DELTAS, MadeUpRun, asked
@@ -181,19 +182,51 @@ def test_what_is_no_number_is_found_behind_any_blanks(blanks: str) -> None:
 def test_letters_of_a_picture_are_no_number_and_cost_no_second_look() -> None:
     assert not may_hold_no_number(b'{"url":"data:image/png;base64,AAAANaNaaInfinityNaN"}')
     assert may_hold_no_number(b'{"x":[-Infinity]}')
-    assert may_hold_no_number(b',"NaN"' * 1000)
+    assert may_hold_no_number(b',"NaN"' * 2000), "too many strings to look past all of them"
 
 
-@given(
-    st.lists(
-        st.sampled_from([b"NaN", b"Infinity", b"-", b",", b":", b"[", b" ", b"\n" * 70, b"a" * 70, b'"'])
-    ),
-    st.sampled_from([0, 10, 300, 5000]),
-)
-def test_no_number_of_a_text_is_overlooked_however_long_it_is(pieces: list[bytes], long: int) -> None:
+PIECES = [
+    b"NaN",
+    b"Infinity",
+    b"-",
+    b",",
+    b":",
+    b"[",
+    b"{",
+    b" ",
+    b"\n" * 70,
+    b"a" * 70,
+    b'"',
+    b"\\",
+    b"\\" * 70,
+]
+STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.S)
+
+
+@given(st.lists(st.sampled_from(PIECES)), st.sampled_from([0, 10, 300, 5000]))
+def test_what_stands_outside_of_strings_is_overlooked_in_no_text(pieces: list[bytes], long: int) -> None:
     raw = b"{" + b"," * (long // 10) + b"a" * long + b"".join(pieces) + b"a" * long
-    if re.search(rb"[\[:,-]\s*(NaN|Infinity)", raw):
+    outside = STRINGS.sub(b"", raw)
+    assert without_strings(raw) in (outside, None)
+    if re.search(rb"[\[:,-]\s*(NaN|Infinity)", outside):
         assert may_hold_no_number(raw)
+    values = outside.count(b",") + outside.count(b"[") + 8 * outside.count(b"{")
+    assert has_more_values(raw, values - 1)
+    assert not has_more_values(raw, values)
+
+
+@pytest.mark.parametrize(
+    ("raw", "outside"),
+    [
+        (b'{"a": "x\\"y", "b": "\\\\"}', b"{: , : }"),
+        (b'["' + b"\\" * 64 + b'"]', None),
+        (b'["' + b'\\"' * 2000 + b'"]', None),
+        (b'["a",' * 2000, None),
+        (b'["never closed', b"["),
+    ],
+)
+def test_a_text_without_its_strings(raw: bytes, outside: bytes | None) -> None:
+    assert without_strings(raw) == outside
 
 
 @pytest.mark.parametrize("length", [0, 100, 5000])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from functools import cache
 from pathlib import Path
 
 from emulation.compiled import ROOT
@@ -13,14 +14,33 @@ def field_docs(cls: type) -> dict[str, str]:
     """The string under each field of a class and of its bases, by field name."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
-        try:
-            tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(base)))
-        except (OSError, TypeError):
-            continue
-        body = next((n.body for n in tree.body if isinstance(n, ast.ClassDef)), [])
+        body = _body(base)
         for field, text in zip(body, body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(text):
                 found[field.target.id] = " ".join(text.value.value.split())  # type: ignore[attr-defined]
+    return found
+
+
+def _body(cls: type) -> list[ast.stmt]:
+    """What stands in a class; nothing where its source is not to be had, as of one that is compiled."""
+    try:
+        file = inspect.getsourcefile(cls)
+    except TypeError:  # of the interpreter itself
+        return []
+    found = None if file is None else _classes(file).get(cls.__qualname__)
+    return [] if found is None else found.body
+
+
+@cache
+def _classes(file: str) -> dict[str, ast.ClassDef]:
+    """Every class of a module and within its classes, by qualified name."""
+    found: dict[str, ast.ClassDef] = {}
+    waiting: list[tuple[str, ast.stmt]] = [("", n) for n in ast.parse(Path(file).read_bytes()).body]
+    while waiting:
+        before, node = waiting.pop()
+        if isinstance(node, ast.ClassDef):
+            found[before + node.name] = node
+            waiting += [(f"{before}{node.name}.", inner) for inner in node.body]
     return found
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import gc
-import html
 import importlib.util
+import os
 import signal
 import sys
 import threading
@@ -22,6 +22,7 @@ import typer.testing
 from hypothesis import Phase, settings
 from hypothesis.internal.conjecture import engine
 
+from tests.build.checkpoints import made_once
 from tests.build.threads import left_behind
 from tests.build.waiting import eventually
 
@@ -30,14 +31,31 @@ KINDS = {"live": ("ray",), "cluster": ("ray", "cluster"), "vllm": ("vllm",), "ui
 """Folder to the markers of everything in it; warnings are no errors there, for what runs there warns about itself."""
 LIBRARIES = {"models": ("torch", "transformers", "diffusers"), "vllm": ("vllm",)}
 """Marker to what must be installed for it."""
+TORCH = (
+    *(
+        "edgebed/profile",
+        "edgebed/models",
+        "edgebed/rl",
+        "controller/rl",
+        "serve_apps/engines",
+        "benchmarks/test_gpu",
+    ),
+    *("serve_apps/replica/test_injection", "serve_apps/replica/test_real"),
+)
+"""What loads the libraries of real models, which takes a process many seconds, and makes tiny ones."""
 FIRST = (
     *("live/test_real_models", "live/test_vram", "live/test_gateways", "live"),
-    *("docs", "edgebed/reproduce", "edgebed/commands", "edgebed/profile", "edgebed/calibrate", "parity"),
+    *TORCH,
+    *("docs", "edgebed/reproduce", "edgebed/commands", "edgebed/calibrate", "parity"),
     *("workloads/test_locust", "packaging", "contracts/test_commands", "laws", "controller/agents"),
 )
 """What begins first, in this order: what takes long must not begin last, nor Ray start more often than it must."""
 DEATHS = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL)
 
+
+# Images of containers often forbid it; each of the hundreds of processes that start here then compiles our sources anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Typer builds the whole command line anew at each call; hundreds of tests call it, and it is always the same.
 typer.main.get_command = typer.testing._get_command = functools.cache(typer.main.get_command)
@@ -106,13 +124,18 @@ def _turn(item: pytest.Item) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A process takes a whole file at a time, so what a file shares is made once; all that starts Ray is one file."""
+    """A process takes a whole file at a time, so what a file shares is made once.
+
+    All that starts Ray counts as one file, and so does all that loads the libraries of real models.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "Ray" if file.startswith("tests/live/") else file
+            if file.startswith("tests/live/"):
+                return "Ray"
+            return "torch" if file.removeprefix("tests/").startswith(TORCH) else file
 
     config.option.loadscopereorder = (
         False  # it would begin with the files of the most tests, whatever they take
@@ -151,21 +174,16 @@ def no_thread_outlives_the_tests() -> Iterator[None]:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages with empty pictures, for who looks at something else of a report: drawing is most of what one costs."""
-    monkeypatch.setattr(
-        "edgebed.report.theme.Drawing.svg",
-        lambda picture: f'<svg role="img" aria-label="{html.escape(picture.alt)}"></svg>',
-    )
+    """Pages with empty pictures."""
+    from tests.build.undrawn import leave_pictures_empty
+
+    leave_pictures_empty(monkeypatch)
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all tiny checkpoints."""
+def tiny(pytestconfig: pytest.Config) -> Path:
+    """The folder of all tiny checkpoints. Nobody writes into it: it is kept until what makes them is another."""
     import torch
 
-    from edgebed.models.checkpoints import make_tiny
-
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    make_tiny(folder)
-    return folder
+    return made_once(pytestconfig.cache.mkdir("tiny"))  # type: ignore[union-attr]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from serve_apps.gateway.openapi import describe
 
+pytest_plugins = ("schemathesis.pytest.plugin",)
 schema = schemathesis.openapi.from_dict(describe())
 
 

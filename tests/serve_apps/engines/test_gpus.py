@@ -19,8 +19,6 @@ from tests.build.real_work import Engine, World
 
 pytestmark = pytest.mark.models
 
-torch: Any = pytest.importorskip("torch")
-
 GB = 2**30
 
 
@@ -44,6 +42,8 @@ class Card:
         def cap(share: float, index: int) -> None:
             self.said.append("capped")
             self.shares.append((share, index))
+
+        import torch
 
         for name, answer in {
             "is_available": lambda: True,
@@ -190,6 +190,8 @@ class Full(Engine):
     """A model that asks for more memory than there is, while `broken`."""
 
     def run(self, *given: Any) -> Any:
+        import torch
+
         scratch = torch.zeros(1000)
         if self.broken:
             raise torch.OutOfMemoryError(SAID)
@@ -200,6 +202,8 @@ class Full(Engine):
 def test_a_model_that_runs_out_of_memory_ends_its_request_as_an_error_and_serves_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    import torch
+
     emptied: list[bool] = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
     reasons: list[str] = []
@@ -225,6 +229,8 @@ def test_a_model_that_runs_out_of_memory_ends_its_request_as_an_error_and_serves
 
 @pytest.mark.slow
 def test_the_failed_computation_keeps_no_tensor_alive() -> None:
+    import torch
+
     alive: list[Any] = []
 
     def compute() -> None:

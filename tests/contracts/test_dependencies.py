@@ -6,10 +6,13 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+
+from tests.build.sources import statements
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("emulation", "controller", "workloads", "serve_apps", "edgebed")
@@ -18,12 +21,13 @@ NOT_INSTALLED = {"PIL": "pillow"}
 """Distributions of modules that the base installation lacks, where the names differ."""
 
 
+@cache
 def imported(folder: str) -> dict[str, str]:
     """Distribution of every module that is imported below a folder, to a file that imports it."""
     known = packages_distributions()
     wanted: dict[str, str] = {}
     for file in sorted((ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in statements(file):
             named = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 named.append(node.module)

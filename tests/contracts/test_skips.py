@@ -19,8 +19,9 @@ LAB = "tests/cluster/test_ray_up.py"
 @pytest.mark.slow
 @pytest.mark.parametrize(("asked", "code", "counted"), [("", 0, "SKIPPED"), ("1", 1, "ERROR")])
 def test_what_the_machine_lacks_fails_where_it_was_asked_for(asked: str, code: int, counted: str) -> None:
+    quick = ["-m", "", "--confcutdir=tests/cluster", "-p", "no:hypothesispytest", "-p", "no:xdist"]
     found = subprocess.run(
-        [sys.executable, "-m", "pytest", "-m", "cluster", "-p", "no:cacheprovider", "-rs", LAB],
+        [sys.executable, "-m", "pytest", *quick, "-p", "no:cacheprovider", "-rs", LAB],
         cwd=ROOT, env={**os.environ, "PATH": "/nowhere", ASKED_FOR: asked}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (found.returncode, counted in found.stdout) == (code, True), found.stdout[-2000:]

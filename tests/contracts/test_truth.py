@@ -13,7 +13,10 @@ def makers() -> set[str]:
     """Files of the product that call `RequestTruth(...)`."""
     found = set()
     for file in (f for package in PRODUCT for f in (ROOT / package).rglob("*.py")):
-        calls = (node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
+        text = file.read_text()
+        if "RequestTruth" not in text:
+            continue
+        calls = (node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
         if any(getattr(call, "id", getattr(call, "attr", "")) == "RequestTruth" for call in calls):
             found.add(file.relative_to(ROOT).as_posix())
     return found

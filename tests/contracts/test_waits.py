@@ -18,8 +18,11 @@ BLOCKING = {"get", "wait"}
 def unbounded(source: str) -> list[str]:
     """What waits without a bound in a file: line and expression."""
     tree = ast.parse(source)
+    found = list(_waits(tree))
+    if not found:
+        return []
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    return [f"{node.lineno}: {ast.unparse(node)}" for node in _waits(tree) if not _bounded(node, parents)]
+    return [f"{node.lineno}: {ast.unparse(node)}" for node in found if not _bounded(node, parents)]
 
 
 def _waits(tree: ast.AST) -> Iterator[ast.expr]:
@@ -62,9 +65,10 @@ def _bounded(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_nothing_waits_for_another_process_without_a_bound(file: Path) -> None:
-    assert unbounded(file.read_text()) == []
+def test_nothing_waits_for_another_process_without_a_bound() -> None:
+    found = {str(file): unbounded(file.read_text()) for file in FILES}
+    assert {file: waits for file, waits in found.items() if waits} == {}
+    assert len(FILES) > 100
 
 
 @pytest.mark.parametrize(

@@ -118,22 +118,22 @@ def run(command: list[str], fails: bool) -> None:
     assert result.exit_code == 0, f"{shlex.join(command)}: {result.output} {result.exception!r}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_of_a_page_lead_somewhere(page: Path) -> None:
-    for target in LINK.findall(without_code(page.read_text(encoding="utf-8"))):
-        if "://" not in target and not target.startswith("#"):
-            assert (page.parent / target.partition("#")[0]).exists(), f"{name(page)}: no {target}"
+def test_links_of_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in LINK.findall(without_code(page.read_text(encoding="utf-8"))):
+            if "://" not in target and not target.startswith("#"):
+                assert (page.parent / target.partition("#")[0]).exists(), f"{name(page)}: no {target}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_source_files_named_on_a_page_exist(page: Path) -> None:
+def test_source_files_named_on_pages_exist() -> None:
     """As `gateway/front.py` within a package, from the root, beside the page, or by a bare name wherever it is."""
-    code = re.findall(r"`([^`\n]+)`", FENCE.sub("", page.read_text(encoding="utf-8")))
-    named = {text for text in code if SOURCE_FILE.fullmatch(text) or SOURCE_FOLDER.fullmatch(text)}
-    places = [ROOT, page.parent, *(ROOT / package for package in PACKAGES)]
-    lost = {text for text in named if not any((place / text).exists() for place in places)}
-    lost = {text for text in lost if not text.startswith(OF_READERS)}
-    assert not lost - {file.name for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
+    bare = {file.name for package in PACKAGES for file in (ROOT / package).rglob("*.py")}
+    for page in PAGES:
+        code = re.findall(r"`([^`\n]+)`", FENCE.sub("", page.read_text(encoding="utf-8")))
+        named = {text for text in code if SOURCE_FILE.fullmatch(text) or SOURCE_FOLDER.fullmatch(text)}
+        places = [ROOT, page.parent, *(ROOT / package for package in PACKAGES)]
+        lost = {text for text in named - bare if not any((place / text).exists() for place in places)}
+        assert {text for text in lost if not text.startswith(OF_READERS)} == set(), name(page)
 
 
 def test_the_reference_is_what_the_code_says() -> None:

@@ -96,10 +96,11 @@ def test_every_template_is_filled(name: str) -> None:
         assert said in text, "what is given is told"
 
 
-@pytest.mark.parametrize(("name", "missing"), [(n, v) for n, given in VARIABLES.items() for v in given])
-def test_a_missing_variable_is_an_error(name: str, missing: str) -> None:
-    with pytest.raises(UndefinedError):
-        render(name, **{k: v for k, v in VARIABLES[name].items() if k != missing})
+@pytest.mark.parametrize("name", VARIABLES)
+def test_a_missing_variable_is_an_error(name: str) -> None:
+    for missing in VARIABLES[name]:
+        with pytest.raises(UndefinedError):
+            render(name, **{k: v for k, v in VARIABLES[name].items() if k != missing})
 
 
 class Number(Arguments):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,13 @@ FILES = [
 KINDS: tuple[Kind, ...] = ("scenario", "testbed", "profile", "plan")
 
 
+schema_of = cache(file_schema)
+"""Made once for all tests."""
+
+
 def wrong(kind: Any, held: Any) -> list[str]:
     """What the schema says is wrong with the data of a file."""
-    return [e.json_path for e in jsonschema.Draft202012Validator(file_schema(kind)).iter_errors(held)]
+    return [e.json_path for e in jsonschema.Draft202012Validator(schema_of(kind)).iter_errors(held)]
 
 
 @pytest.mark.parametrize(("kind", "path"), FILES, ids=[p.name for _, p in FILES])
@@ -42,7 +47,7 @@ def test_every_file_that_is_shipped_begins_with_the_line_that_leads_an_editor_to
     head, _, target = first.partition("$schema=")
     assert head == "# yaml-language-server: "
     assert (path.parent / target).resolve() == SCHEMAS / f"{kind}.schema.json"
-    assert orjson.loads((path.parent / target).read_bytes()) == file_schema(kind)
+    assert orjson.loads((path.parent / target).read_bytes()) == schema_of(kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -60,7 +65,7 @@ def test_a_source_of_no_kind_is_refused_with_its_place() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_command_prints_or_writes_it_and_says_the_line_for_editors(kind: Kind, tmp_path: Path) -> None:
     printed = orjson.loads(edgebed("schema", kind).stdout)
-    assert printed == file_schema(kind)
+    assert printed == schema_of(kind)
     file = tmp_path / f"{kind}.schema.json"
     said = edgebed("schema", kind, "--out", str(file))
     assert orjson.loads(file.read_bytes()) == printed

@@ -53,7 +53,7 @@ FIRST = (
 DEATHS = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL)
 
 
-# Images of containers often forbid it; each of the hundreds of processes that start here then compiles our sources anew.
+# Images of containers often forbid it, and then each of the hundreds of processes here compiles our sources anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

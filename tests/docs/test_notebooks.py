@@ -24,8 +24,10 @@ def cells(notebook: Path) -> list[dict[str, Any]]:
 
 
 def as_script(notebook: Path) -> str:
-    """Its code; a cell that writes a file writes it here too."""
-    parts = []
+    """Its code; a cell that writes a file writes it here too. Pictures are drawn as PNG and PDF, not as SVG."""
+    parts = [
+        "import edgebed.report.theme as theme\ntheme.Drawing.svg = theme.Drawing.svg_file = lambda _: b''\n"
+    ]
     for cell in cells(notebook):
         text = cell["source"]
         if cell["cell_type"] == "code" and text.startswith(WRITES):

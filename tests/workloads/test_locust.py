@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -147,16 +148,6 @@ def test_two_loads_call_no_two_requests_alike_unless_told_that_they_are_alone(sc
 
 
 @pytest.mark.slow
-def test_of_a_testbed_with_the_same_time_0_every_request_says_when_it_was_meant_to_leave(
-    scenario_file: Path,
-) -> None:
-    with serving(Stub()) as stub:
-        log = run_alone(scenario_file, stub.url, "--plain-ids", "--tell-intended")
-        told = {h["X-Request-ID"]: float(h["X-Edge-Intended-S"]) for h, _, _ in stub.seen}
-    assert told == {r.request_id: r.intended_s for r in log}
-
-
-@pytest.mark.slow
 def test_refusals_and_broken_streams_are_results_with_one_line_each(scenario_file: Path) -> None:
     with serving(Stub(refuse=frozenset({"sd"}), cut=True)) as stub:
         log = run_alone(scenario_file, stub.url)
@@ -273,13 +264,15 @@ def test_a_steered_load_goes_on_at_another_rate_or_stops_and_every_request_has_i
     ],
     ids=["burstgpt", "mooncake", "sessions"],
 )  # fmt: skip
-def test_traces_and_sessions_are_sent_as_the_virtual_world_draws_them(
+def test_traces_and_sessions_are_sent_as_the_virtual_world_draws_them_and_say_when_they_were_meant_to_leave(
     source: dict[str, object], scenario_file: Path
 ) -> None:
     scenario_file.write_text(yaml.safe_dump({**SCENARIO, "workload": [source]}))
     drawn = [r for r, _ in Arrivals(load_scenario(scenario_file), 5)]
     with serving(Stub()) as stub:
-        log = run_alone(scenario_file, stub.url, "--plain-ids")
+        log = run_alone(scenario_file, stub.url, "--plain-ids", "--tell-intended")
+    told = {headers["X-Request-ID"]: float(headers["X-Edge-Intended-S"]) for headers, _, _ in stub.seen}
+    assert told == {r.request_id: r.intended_s for r in log}, "of a testbed with the same time 0"
     assert [(r.request_id, r.model, r.intended_s) for r in log] == [
         (r.id, r.model, r.arrival_s) for r in drawn
     ]
@@ -288,21 +281,24 @@ def test_traces_and_sessions_are_sent_as_the_virtual_world_draws_them(
     assert words == {r.id: r.prompt_tokens for r in drawn}
 
 
-@pytest.mark.parametrize(
-    ("own_run", "waits_s"), [(True, (WITHOUT_DEADLINE_S, GRACE_S)), (False, (1800.0, 40.0))]
-)
 def test_the_clients_of_a_run_wait_as_long_as_it_expects_whatever_the_shell_says(
-    scenario_file: Path, tmp_path: Path, own_run: bool, waits_s: tuple[float, float]
+    scenario_file: Path, tmp_path: Path
 ) -> None:
     """Clients that the shell told to wait longer outlasted the run's watch over them, and were killed."""
-    command = load_command(scenario_file, 0, "http://x", 0.0, 1.0, tmp_path / "client.jsonl", own_run=own_run)
+    waits_s = {True: (WITHOUT_DEADLINE_S, GRACE_S), False: (1800.0, 40.0)}
     told = (
-        "import sys\nfrom locust.argument_parser import parse_options\nimport workloads.locustfile\n"
-        "options = parse_options(sys.argv[1:])\nprint(options.request_timeout, options.grace)"
+        "import sys\nfrom shlex import split\nfrom locust.argument_parser import parse_options\n"
+        "import workloads.locustfile\nfor given in sys.argv[1:]:\n"
+        "    options = parse_options(split(given))\n    print(options.request_timeout, options.grace)"
     )
     shell = {"EDGEBED_REQUEST_TIMEOUT": "1800", "EDGEBED_GRACE": "40", "PYTHONPATH": str(ROOT)}
-    given = command[command.index("--headless") :]
+    given = []
+    for own_run in waits_s:
+        log = tmp_path / "client.jsonl"
+        command = load_command(scenario_file, 0, "http://x", 0.0, 1.0, log, own_run=own_run)
+        given.append(shlex.join(command[command.index("--headless") :]))
     said = subprocess.run(
         [sys.executable, "-c", told, *given], env={**os.environ, **shell}, capture_output=True, text=True
     )
-    assert said.stdout.split()[-2:] == [str(wait_s) for wait_s in waits_s], said.stderr
+    found = [line.split() for line in said.stdout.splitlines()[-2:]]
+    assert found == [[str(wait_s) for wait_s in both] for both in waits_s.values()], said.stderr

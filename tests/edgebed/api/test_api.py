@@ -17,6 +17,8 @@ from emulation.recording import RECORD_FILE
 from tests.build.command_line import edgebed as command
 from tests.build.command_line import small
 
+pytestmark = pytest.mark.usefixtures("undrawn")  # what pages show is looked at in `tests/edgebed/report`
+
 HEAVY = ("numpy", "pydantic", "pandas", "matplotlib", "ray", "typer", "scipy")
 
 

@@ -18,7 +18,7 @@ from tests.build.waiting import eventually
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-m", "edgebed.commands.main"]
+COMMAND = [sys.executable, "-m", "tests.build.undrawn"]
 
 
 @pytest.mark.slow

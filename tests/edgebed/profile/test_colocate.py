@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -104,9 +103,14 @@ def test_a_fraction_of_a_gpu_caps_memory_and_threads() -> None:
 
 
 @pytest.mark.slow
+# In `make test` the processes of a quick engine stand for those of a real one, which take long to load it.
+@pytest.mark.parametrize(
+    "backend", ["tests.build.quick_engines:Quick", pytest.param("transformers", marks=pytest.mark.long)]
+)
 def test_the_command_writes_the_curve_into_the_profile_and_a_testbed_still_takes_it(
-    tiny: Path, tmp_path: Path
+    backend: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("edgebed.profile.measuring.Colocation", lambda _, *more: Colocation(backend, *more))
     file = tmp_path / "m.yaml"
     options = ["--inputs", "4,8", "--outputs", "1,2", "--repeats", "1", "--colocate", "2", "--json"]
     result = CliRunner().invoke(app, ["profile", str(tiny / "gpt2"), str(file), "--model", "m", *options])
@@ -119,27 +123,16 @@ def test_the_command_writes_the_curve_into_the_profile_and_a_testbed_still_takes
     assert json.loads(result.stdout)["contention"]["exponent"] == found.exponent
 
 
-def plan(tiny: Path, **changes: Any) -> Colocation:
-    given: dict[str, Any] = {
-        "backend": "transformers", "modality": "text", "settings": {"source": str(tiny / "gpt2")},
-        "grid": Grid(inputs=(4,), outputs=(2,)), "levels": (1, 2),
-    }  # fmt: skip
-    return Colocation(**given | changes)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"settings": {"source": "no/such/folder"}, "levels": (1,)}, "no/such/folder"),
-        ({"grid": Grid(inputs=(4000,), outputs=(2,)), "levels": (1,)}, "do not fit"),
-    ],
-)
-def test_a_process_that_cannot_do_its_part_is_one_clear_error(
-    changes: dict[str, Any], said: str, tiny: Path
-) -> None:
+@pytest.mark.parametrize(("source", "said"), [("no/such/folder", "cannot be loaded"), ("m", "do not fit")])
+def test_a_process_that_cannot_do_its_part_is_one_clear_error(source: str, said: str) -> None:
+    """What real engines say of such a folder and such a prompt stands in `tests/serve_apps/engines`."""
+    plan = Colocation(
+        backend="tests.build.quick_engines:Refusing", modality="text", settings={"source": source},
+        grid=Grid(inputs=(4,), outputs=(2,)), levels=(1,),
+    )  # fmt: skip
     with pytest.raises(ConfigError, match=said):
-        colocate(plan(tiny, **changes))
+        colocate(plan)
 
 
 @pytest.mark.parametrize(

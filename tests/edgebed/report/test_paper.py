@@ -21,6 +21,7 @@ from edgebed.report.paper import has_parquet, parquet_of, plotted, write_paper
 from edgebed.report.pictures import pictures
 from edgebed.report.plots import ends_by_outcome
 from edgebed.report.plots_time import latency_over_time
+from edgebed.report.theme import Drawing
 from edgebed.runs.virtual import simulate_in_memory
 from emulation.metrics.view import latency_s
 from tests.build.comparisons import SPEEDS, synthetic_comparison, synthetic_run
@@ -208,7 +209,11 @@ def test_energy_and_cost_state_where_they_come_from_and_in_which_currency() -> N
     assert "Cost is in" not in tables["latency"]
 
 
-def test_a_folder_for_a_paper_has_everything_once(comparison: Comparison, tmp_path: Path) -> None:
+def test_a_folder_for_a_paper_has_everything_once(
+    comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every picture is drawn once, for its PDF file: what an SVG file is like stands above."""
+    monkeypatch.setattr(Drawing, "svg_file", lambda _: b"<svg/>")
     counts = write_paper(comparison, tmp_path)
     drawn = pictures(comparison)
     assert {p.stem for p in (tmp_path / "figures").glob("*.pdf")} == set(drawn)

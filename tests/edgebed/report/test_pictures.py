@@ -59,6 +59,12 @@ def the(name: str, comparison: Comparison) -> Drawing:
     return found
 
 
+@pytest.fixture(scope="module")
+def drawn(comparison: Comparison) -> dict[str, str]:
+    """Every picture as it stands in a page."""
+    return {name: the(name, comparison).svg() for name in PICTURES}
+
+
 def charts(figure: Figure) -> Iterator[Axes]:
     yield from (axes for axes in figure.axes if axes.axison)
 
@@ -87,17 +93,18 @@ def test_seconds_are_called_seconds(name: str, comparison: Comparison) -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_says_what_it_shows(name: str, comparison: Comparison) -> None:
+def test_a_picture_says_what_it_shows(name: str, comparison: Comparison, drawn: dict[str, str]) -> None:
     alt = the(name, comparison).alt
     assert len(alt) > 80
-    assert alt in the(name, comparison).svg().replace("&#x27;", "'")
+    assert alt in drawn[name].replace("&#x27;", "'")
 
 
 @pytest.mark.parametrize(("name", "count"), OVER_TIME.items())
-def test_faults_are_shaded_in_every_chart_over_time(name: str, count: int, comparison: Comparison) -> None:
-    drawing = the(name, comparison)
-    assert drawing.svg().count("fill: var(--band)") == 2 * count
-    assert "slowdown n1 from 300 to 500 s, leave n2 from 700 to 800 s" in drawing.alt
+def test_faults_are_shaded_in_every_chart_over_time(
+    name: str, count: int, comparison: Comparison, drawn: dict[str, str]
+) -> None:
+    assert drawn[name].count("fill: var(--band)") == 2 * count
+    assert "slowdown n1 from 300 to 500 s, leave n2 from 700 to 800 s" in the(name, comparison).alt
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -175,9 +182,11 @@ def test_a_line_of_the_distribution_ends_at_the_success_ratio(comparison: Compar
 
 
 @pytest.mark.slow
-def test_the_same_picture_is_drawn_twice_alike(comparison: Comparison) -> None:
-    for name in PICTURES:
-        assert the(name, comparison).svg() == the(name, comparison).svg()
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_same_picture_is_drawn_twice_alike(
+    name: str, comparison: Comparison, drawn: dict[str, str]
+) -> None:
+    assert the(name, comparison).svg() == drawn[name]
 
 
 def test_drawing_leaves_no_colour_name_behind(comparison: Comparison) -> None:

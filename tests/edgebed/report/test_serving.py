@@ -47,6 +47,7 @@ def test_a_narrow_terminal_shows_every_figure(comparison: Comparison) -> None:
     assert all(word in told for word in ("TTFT", "TPOT", "ITL", "queue"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_has_table_and_picture(comparison: Comparison) -> None:
     page = render(comparison)
     assert "First token, tokens after it, and queue" in page

@@ -51,14 +51,7 @@ def test_nobody_waits_for_requests_where_none_come_at_the_begin_of_a_slot() -> N
 def test_who_is_late_in_a_live_run_looks_as_late_in_a_jittered_one_but_not_before_it_begins() -> None:
     late = {"look:planner": 0.2, "look:scheduler": 0.3, "look:deployer:VM3": 0.4}
     sink = MemorySink()
-    given = bristol(
-        "deploy-first",
-        plan=None,
-        slots=6,
-        tail_slots=0,
-        epoch_slots=2,
-        controllers={"search": {"shortlist": 0, "starts": 1, "moves": {"pair_width": 0}}},
-    )
+    given = bristol("deploy-first", epoch_slots=2)
     simulate(given, "MA", 0, sink, delay_s=lambda who, _: late.get(who, 0.0))
     looked = {(d.actor, d.cause): d.t_s for d in sink.run().decisions}
     assert looked["planner", "epoch 0"] == looked["scheduler", "slot 0"] == 0.0

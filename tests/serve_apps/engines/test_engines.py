@@ -298,6 +298,8 @@ def test_a_source_that_is_nowhere_is_an_error_that_says_how_to_fetch_it(
         check_source(TextSettings(source="openai-community/gpt2"), ("torch",))
     with pytest.raises(ConfigError, match="no such folder"):
         check_source(TextSettings(source=str(tmp_path / "none")), ("torch",))
+    with pytest.raises(ConfigError, match="no/such/folder"):
+        TextEngine(TextSettings(source="no/such/folder"), ("cpu",))
 
 
 def test_a_missing_library_is_an_error_that_says_what_to_install() -> None:

@@ -78,11 +78,30 @@ async def test_a_replica_that_was_restarted_is_found_where_it_listens_now(ends: 
         second.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def elsewhere() -> Iterator[tuple[int, str]]:
-    """A replica in a process of its own: its pid, and where it listens."""
+    """A replica in a process of its own: its pid, and where it listens. The last test kills it."""
     with replica_elsewhere() as found:
         yield found
+
+
+@pytest.mark.slow
+@in_a_loop
+async def test_a_stopped_replica_is_sent_no_more_than_it_can_take(elsewhere: tuple[int, str]) -> None:
+    pid, where = elsewhere
+    line = await connect(where, "app")
+    stop(pid)
+    large = work(1, inputs=("x" * 1_000_000,))
+    sent = [asyncio.ensure_future(line.serve(large)) for _ in range(30)]
+    await turns(50)
+    assert not line._room.is_set()
+    assert len(line._calls) < 10
+    for each in sent:
+        each.cancel()
+    await asyncio.gather(*sent, return_exceptions=True)
+    os.kill(pid, signal.SIGCONT)
+    assert (await line.serve(work(2))).texts == ("done",)
+    line.close()
 
 
 @pytest.mark.slow
@@ -110,22 +129,3 @@ async def test_a_replica_that_is_stopped_holds_its_calls_and_gets_no_line(elsewh
     with pytest.raises(Unreached, match="its process is gone"):
         await held
     assert not line.open
-
-
-@pytest.mark.slow
-@in_a_loop
-async def test_a_stopped_replica_is_sent_no_more_than_it_can_take(elsewhere: tuple[int, str]) -> None:
-    pid, where = elsewhere
-    line = await connect(where, "app")
-    stop(pid)
-    large = work(1, inputs=("x" * 1_000_000,))
-    sent = [asyncio.ensure_future(line.serve(large)) for _ in range(30)]
-    await turns(50)
-    assert not line._room.is_set()
-    assert len(line._calls) < 10
-    for each in sent:
-        each.cancel()
-    await asyncio.gather(*sent, return_exceptions=True)
-    os.kill(pid, signal.SIGCONT)
-    assert (await line.serve(work(2))).texts == ("done",)
-    line.close()

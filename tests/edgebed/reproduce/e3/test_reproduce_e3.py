@@ -89,6 +89,7 @@ def test_known_laws_are_the_truth_of_the_pool() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")  # in the page; its figures are drawn into files
 def test_command_writes_page_tables_and_figures_and_prints_the_promised_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

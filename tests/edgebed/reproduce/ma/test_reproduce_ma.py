@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgebed.commands.main import app
-from edgebed.reproduce.common.cells import Cell, Setting, Wanted, cells, scenario_of, variant
+from edgebed.reproduce.common.cells import Build, Cell, Setting, Wanted, cells, scenario_of, variant
 from edgebed.reproduce.ma.epochs import approach, moving
 from edgebed.reproduce.ma.recovery import recovery, rolling, slots_until_back
 from edgebed.reproduce.ma.results import AdaptationResults
@@ -328,6 +328,17 @@ def _cut(wanted: Wanted, *labels: str) -> Wanted:
     return {s: tuple(v for v in variants if v.label in labels) for s, variants in wanted.items()}
 
 
+def _cut_short(wanted: Wanted) -> Wanted:
+    """The same settings over twenty slots."""
+    return {
+        Setting(s.name, s.title, partial(_twenty_slots, s.build), pool=s.pool): v for s, v in wanted.items()
+    }
+
+
+def _twenty_slots(build: Build, seed: int) -> Scenario:
+    return build(seed).model_copy(update={"slots": 20, "tail_slots": 5})
+
+
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two schemes on each testbed, three short epochs, one scheme that adapts, two draws."""
@@ -336,7 +347,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         for s, v in epoch_settings(QUICK_EPOCHS).items()
     }
     ma = "edgebed.reproduce.ma.run"
-    monkeypatch.setattr(f"{ma}.scheme_settings", lambda: _cut(scheme_settings(), "RF", "MA"))
+    monkeypatch.setattr(f"{ma}.scheme_settings", lambda: _cut(_cut_short(scheme_settings()), "RF", "MA"))
     monkeypatch.setattr(f"{ma}.epoch_settings", lambda count: _cut(epochs, MEMORY, NO_MEMORY))
     monkeypatch.setattr(f"{ma}.adaptation_settings", lambda: _cut(adaptation_settings(), "AL"))
     monkeypatch.setattr(f"{ma}.QUICK_DRAWS", 2)
@@ -351,7 +362,7 @@ def _short_epochs(name: str, seed: int) -> Scenario:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("few")
+@pytest.mark.usefixtures("few", "undrawn")  # in the page; its figures are drawn into files
 def test_command_writes_every_file_and_prints_the_promised_keys(tmp_path: Path) -> None:
     asked = ["reproduce", "ma", "--quick", "--seeds", "1", "--out", str(tmp_path), "--json"]
     done = CliRunner().invoke(app, asked)
@@ -387,10 +398,12 @@ def test_command_writes_every_file_and_prints_the_promised_keys(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_one_part_alone_leaves_the_others_out_and_three_seeds_give_intervals(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgebed.reproduce.ma.run.scheme_settings", lambda: _cut(scheme_settings(), "RF"))
+    few = _cut(_cut_short(scheme_settings()), "RF")
+    monkeypatch.setattr("edgebed.reproduce.ma.run.scheme_settings", lambda: few)
     done = CliRunner().invoke(
         app, ["reproduce", "ma", "--only", "fig6", "--seeds", "3", "--out", str(tmp_path), "--json"]
     )

@@ -22,9 +22,6 @@ UNROUTED_S = 1e12
 AWAY_S = inf
 """Tier of executors whose node has left: never chosen."""
 
-WAIT, SERVICE, SIGMA, SCORE = range(4)
-"""Rows of a frame: the (4, executors) array in which one request is scored, in seconds."""
-
 _SMALLEST_P = 1e-9
 
 

@@ -9,7 +9,7 @@ from mypy_extensions import mypyc_attr
 from numpy.typing import NDArray
 
 from controller.pool import Pool, Row
-from controller.scoring import SCORE, SERVICE, SIGMA, TOP, WAIT, Ranking
+from controller.scoring import TOP, Ranking
 from emulation.domain.cluster import TestbedConfig
 
 Array = NDArray[np.float64]
@@ -37,8 +37,11 @@ class WidePool(Pool):
         self.covariance = np.zeros((3, size))
         self.free_at, self.floor = np.full(size, -inf), np.zeros(size)
         self.extra, self._tiers = np.array(self.tier), np.array(self.tier)
-        self._scored = np.zeros((4, size))
-        self._term, self._epistemic = np.zeros(size), np.zeros(size)
+        self._wait, self._service, self._score = np.zeros(size), np.zeros(size), np.zeros(size)
+        self._sigma, self._term = np.zeros(size), np.zeros(size)
+        self._doubted = True
+        """Whether `_sigma` is of this request: worked out when somebody asks for all of them."""
+        self._x0 = self._x1 = self._x1_sd = 0.0
 
     def _put_law(
         self, column: int, theta: tuple[float, ...], covariance: tuple[float, float, float], noise_cv: float
@@ -64,31 +67,15 @@ class WidePool(Pool):
         self, site: int, x: tuple[float, float], moved_bytes: int, now_s: float, x1_sd: float = 0.0
     ) -> None:
         """All columns at once."""
-        wait, service, sigma, score = self._scored
-        term, epistemic = self._term, self._epistemic
+        wait, service, score, term = self._wait, self._service, self._score, self._term
+        x0, x1 = x
+        self._x0, self._x1, self._x1_sd, self._doubted = x0, x1, x1_sd, False
         np.subtract(self.free_at, now_s, out=wait)
         np.maximum(wait, self.floor, out=wait)
-        np.multiply(self.theta[0], x[0], out=service)
+        np.multiply(self.theta[0], x0, out=service)
         if self.features == 2:
-            np.multiply(self.theta[1], x[1], out=term)
+            np.multiply(self.theta[1], x1, out=term)
             np.add(service, term, out=service)
-        x0, x1 = x
-        # Element by element: a BLAS product rounds differently with the alignment of memory, so runs would differ.
-        np.multiply(self.covariance[0], x0 * x0, out=epistemic)
-        if self.features == 2:
-            np.multiply(self.covariance[1], x0 * x1, out=term)
-            np.add(epistemic, term, out=epistemic)
-            np.multiply(self.covariance[2], x1 * x1, out=term)
-            np.add(epistemic, term, out=epistemic)
-            np.maximum(epistemic, 0.0, out=epistemic)  # a rounded covariance may fall below
-        np.multiply(service, self.noise_cv, out=sigma)
-        np.multiply(sigma, sigma, out=sigma)
-        np.add(sigma, epistemic, out=sigma)
-        if x1_sd:
-            np.multiply(self.theta[1], x1_sd, out=term)
-            np.multiply(term, term, out=term)
-            np.add(sigma, term, out=sigma)
-        np.sqrt(sigma, out=sigma)
         np.add(wait, service, out=score)
         np.add(self._latency_s[site], self.extra, out=term)
         np.add(score, term, out=score)
@@ -96,60 +83,103 @@ class WidePool(Pool):
             np.multiply(self._per_byte_s[site], moved_bytes, out=term)
             np.add(score, term, out=score)
 
+    def _epistemic(self) -> Array:
+        """Epistemic variance of the service time of every column, seconds squared."""
+        x0, x1 = self._x0, self._x1
+        # Element by element: a BLAS product rounds differently with the alignment of memory, so runs would differ.
+        variance: Array = self.covariance[0] * (x0 * x0)
+        if self.features == 2:
+            variance += self.covariance[1] * (x0 * x1)
+            variance += self.covariance[2] * (x1 * x1)
+            np.maximum(variance, 0.0, out=variance)  # a rounded covariance may fall below
+        return variance
+
+    def _epistemic_of(self, column: int) -> float:
+        """The same of one column."""
+        x0, x1 = self._x0, self._x1
+        variance: float = self.covariance.item(0, column) * (x0 * x0)
+        if self.features == 2:
+            variance = variance + self.covariance.item(1, column) * (x0 * x1)
+            variance = variance + self.covariance.item(2, column) * (x1 * x1)
+            if variance < 0.0:
+                variance = 0.0
+        return variance
+
+    def _sigmas(self) -> Array:
+        sigma = self._sigma
+        if not self._doubted:
+            self._doubted = True
+            np.multiply(self._service, self.noise_cv, out=sigma)
+            np.multiply(sigma, sigma, out=sigma)
+            np.add(sigma, self._epistemic(), out=sigma)
+            if self._x1_sd:
+                length_s = self.theta[1] * self._x1_sd
+                np.add(sigma, length_s * length_s, out=sigma)
+            np.sqrt(sigma, out=sigma)
+        return sigma
+
     @property
     def wait(self) -> Row:
-        """A view of the frame."""
-        row: Row = self._scored[WAIT]
+        """The array that the next request is scored into, too."""
+        row: Row = self._wait
         return row
 
     @property
     def service(self) -> Row:
-        """A view of the frame."""
-        row: Row = self._scored[SERVICE]
+        """The array that the next request is scored into, too."""
+        row: Row = self._service
         return row
 
     @property
     def sigma(self) -> Row:
-        """A view of the frame."""
-        row: Row = self._scored[SIGMA]
+        """The array that the next request is scored into, too."""
+        row: Row = self._sigmas()
         return row
 
     @property
     def score(self) -> Row:
-        """A view of the frame."""
-        row: Row = self._scored[SCORE]
+        """The array that the next request is scored into, too."""
+        row: Row = self._score
         return row
 
     def sigma_s(self, column: int) -> float:
-        """From the frame."""
-        return self._scored.item(SIGMA, column)
+        """From noise, ignorance and the unknown length."""
+        if self._doubted:
+            return self._sigma.item(column)
+        noise_s: float = self._service.item(column) * self.noise_cv.item(column)
+        variance = noise_s * noise_s + self._epistemic_of(column)
+        if self._x1_sd:
+            length_s: float = self.theta[1].item(column) * self._x1_sd
+            variance = variance + length_s * length_s
+        return sqrt(variance)
 
     def epistemic_s(self, column: int) -> float:
-        """From the frame."""
-        return sqrt(self._epistemic.item(column))
+        """From the covariance of the law."""
+        return sqrt(self._epistemic_of(column))
 
     def bend(self, courtesy: float, explore: float) -> None:
         """All columns at once."""
         if courtesy:
-            self._scored[SCORE] += courtesy * self._scored[WAIT]
+            self._score += courtesy * self._wait
         if explore:
-            self._scored[SCORE] -= explore * np.sqrt(self._epistemic)
+            self._score -= explore * np.sqrt(self._epistemic())
 
     def rescore(self, column: int, score_s: float) -> None:
-        """In the frame."""
-        self._scored[SCORE, column] = score_s
+        """At once."""
+        self._score[column] = score_s
 
     def overrule(self, column: int, wait_s: float, service_s: float, score_s: float) -> None:
         """And no doubt is left."""
-        self._scored[:, column] = wait_s, service_s, 0.0, score_s
+        self._sigmas()[column] = 0.0
+        self._wait[column], self._service[column], self._score[column] = wait_s, service_s, score_s
 
     def lowest(self) -> int:
         """By the scores as they are now."""
-        return int(self._scored[SCORE].argmin())
+        return int(self._score.argmin())
 
     def soonest(self) -> int:
         """By wait and tier."""
-        return int((self._scored[WAIT] + self._tiers).argmin())
+        return int((self._wait + self._tiers).argmin())
 
     def quickest_by_profile(self, x: tuple[float, float]) -> int:
         """By profile and tier."""
@@ -159,8 +189,8 @@ class WidePool(Pool):
         return int((total + self._tiers).argmin())
 
     def ranking(self, column: int) -> Ranking:
-        """Only the best are kept: the frame is scored into again."""
-        scores = self._scored[SCORE]
+        """Only the best are kept: the array is scored into again."""
+        scores = self._score
         if column < self.routable:
             scores = scores[: self.routable]
         if len(scores) <= TOP:

@@ -32,6 +32,7 @@ def state(pool: Pool, x: tuple[float, float]) -> list[object]:
     """All that a router may read of it."""
     columns = range(len(pool.names))
     return [
+        [pool.sigma_s(c) for c in columns], [pool.epistemic_s(c) for c in columns],
         *(list(row) for row in (pool.wait, pool.service, pool.sigma, pool.score)),
         [pool.sigma_s(c) for c in columns], [pool.service_s(c, x) for c in columns],
         [pool.latency_s(c, 1, 7) for c in columns], [tuple(pool.ranking(c)) for c in columns],

@@ -14,6 +14,8 @@ from typing import Any
 import matplotlib
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import get_named_colors_mapping
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -75,6 +77,7 @@ _STYLE: dict[Any, Any] = {
 (TrueType, 42), so that its text can be searched and copied and no Type 3 font is in it, which many publishers refuse.
 """
 _FORMATS = ("pdf", "svg", "png")
+_PNG_DPI = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +98,20 @@ class Drawing:
     def svg(self) -> str:
         """An inline SVG element in the page's inks, without outside references."""
         with self.figure(_STAND_INS) as figure:
-            out = io.StringIO()
-            figure.savefig(out, format="svg", metadata={"Date": None})
-        return _inline(out.getvalue(), self.name, self.alt)
+            text = _printed(figure, "svg", {"Date": None}).decode()
+        return _inline(text, self.name, self.alt)
 
     def png(self) -> bytes:
         """A PNG file in the inks of the light page."""
-        return self._file("png", dpi=150, metadata={"Software": None})
+        return self._file("png", {"Software": None})
 
     def pdf(self) -> bytes:
         """A PDF file in the inks of the light page, its fonts embedded; the same picture gives the same bytes."""
-        return self._file("pdf", metadata={"CreationDate": None})
+        return self._file("pdf", {"CreationDate": None})
 
     def svg_file(self) -> bytes:
         """An SVG file in the inks of the light page, its letters as outlines; the same picture gives the same bytes."""
-        return self._file("svg", metadata={"Date": None})
+        return self._file("svg", {"Date": None})
 
     def save(self, path: str | Path) -> Path:
         """Write it whole to a file of the format that the name ends in: pdf, svg or png. Returns the path.
@@ -129,12 +131,10 @@ class Drawing:
         """How a notebook shows it."""
         return self.png()
 
-    def _file(self, kind: str, **settings: Any) -> bytes:
+    def _file(self, kind: str, metadata: dict[str, Any]) -> bytes:
         with self.figure(LIGHT) as figure:
             figure.set_facecolor(PAGE)
-            out = io.BytesIO()
-            figure.savefig(out, format=kind, **settings)
-        return out.getvalue()
+            return _printed(figure, kind, metadata)
 
     @contextmanager
     def figure(self, inks: Mapping[str, str]) -> Iterator[Figure]:
@@ -150,6 +150,19 @@ class Drawing:
         finally:
             for colour in inks:
                 del named[ink(colour)]
+
+
+def _printed(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+    """The file of a figure: what `savefig` writes, which draws a constrained layout once more for itself before."""
+    out = io.BytesIO()
+    if kind == "svg":
+        FigureCanvasSVG(figure).print_svg(out, metadata=metadata)
+    elif kind == "png":
+        figure.set_dpi(_PNG_DPI)
+        FigureCanvasAgg(figure).print_png(out, metadata=metadata)
+    else:
+        figure.savefig(out, format=kind, metadata=metadata)
+    return out.getvalue()
 
 
 def _inline(text: str, name: str, alt: str) -> str:

@@ -27,7 +27,7 @@ def test_the_client_counts_every_answer_of_the_bare_server_whole(tmp_path: Path)
     with gateway.standing("_echo", str(tmp_path)) as (pid, port):
         for name, body in BODIES.items():
             url = f"http://127.0.0.1:{port}/{name}"
-            for clients in (1, 3):
+            for clients in (1, 3) if name == "text" else (3,):
                 figures = asyncio.run(load(url, body.sent, clients, 0.1))
                 assert figures["answers"] >= 2
                 assert 0 < figures["first_p50_ms"] <= figures["p50_ms"] <= figures["p99_ms"]

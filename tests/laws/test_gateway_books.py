@@ -134,7 +134,7 @@ async def _booked(gateway: Gateway, folder: Path) -> Any:
     return read_run(folder)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=80, deadline=None, derandomize=True, database=None)
 @given(script=st.lists(acts, max_size=14))
 def test_every_request_arrives_once_and_ends_once(script: list[Act]) -> None:
     async def steps() -> None:

@@ -45,7 +45,7 @@ def test_a_request_that_is_looked_at_six_hundred_times_is_held_once() -> None:
 
 
 @settings(
-    max_examples=30, deadline=None, derandomize=True,
+    max_examples=20, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(dark())

@@ -35,7 +35,7 @@ def on_pods(scenario: Scenario) -> bool:
 
 
 @pytest.mark.slow
-@settings(_quiet, max_examples=20)
+@settings(_quiet, max_examples=12)
 @given(scenarios().filter(lambda world: on_pods(world[0])), st.integers(0, 99))
 def test_what_is_not_asked_again_would_have_said_the_same(world: tuple[Scenario, str], seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

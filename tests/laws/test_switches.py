@@ -56,7 +56,7 @@ def of_loops(run: Run) -> list[DecisionRecord]:
 
 
 @given(switched())
-@settings(max_examples=30, deadline=None, suppress_health_check=REASONS, derandomize=True)
+@settings(max_examples=15, deadline=None, suppress_health_check=REASONS, derandomize=True)
 def test_nobody_is_lost_and_what_went_out_decides_no_more(case: tuple[Scenario, str]) -> None:
     scenario, scheme = case
     run = simulate_in_memory(scenario, scheme, 3)
@@ -71,7 +71,7 @@ def test_nobody_is_lost_and_what_went_out_decides_no_more(case: tuple[Scenario, 
 
 
 @given(switched())
-@settings(max_examples=5, deadline=None, suppress_health_check=REASONS, derandomize=True)
+@settings(max_examples=3, deadline=None, suppress_health_check=REASONS, derandomize=True)
 def test_the_same_switches_give_the_same_bytes(case: tuple[Scenario, str]) -> None:
     scenario, scheme = case
     assert lines(simulate_in_memory(scenario, scheme, 3)) == lines(simulate_in_memory(scenario, scheme, 3))

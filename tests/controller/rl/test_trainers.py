@@ -71,8 +71,8 @@ def test_the_deployers_learn_which_pattern_costs_least() -> None:
     from controller.rl.dqn import DqnSettings, DqnTrainer
 
     world, weights = OneSignal(), random_weights(0)
-    settings = DqnSettings(gamma=0.5, steps=1, updates=30, learning_rate=3e-3)
-    DqnTrainer(world, weights, settings, 0).train(weights, 25, 0, lambda told: None)  # type: ignore[arg-type]
+    settings = DqnSettings(gamma=0.5, steps=1, updates=20, learning_rate=3e-3)
+    DqnTrainer(world, weights, settings, 0).train(weights, 15, 0, lambda told: None)  # type: ignore[arg-type]
     chosen = []
     for seed in range(20):
         world.reset(10_000 + seed)

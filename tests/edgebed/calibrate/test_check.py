@@ -313,6 +313,7 @@ def kept(folder: Path, given: Scenario, run: Run, seed: int = 1) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")  # in the page; the plot is drawn into a file
 def test_the_command_writes_page_plot_figures_and_refit(tmp_path: Path) -> None:
     own = kept(tmp_path / "run", scenario(), with_side(as_if_live(scenario())))
     done = CliRunner().invoke(
@@ -332,6 +333,7 @@ def test_the_command_writes_page_plot_figures_and_refit(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_means_that_are_too_far_off_are_exit_code_1(tmp_path: Path) -> None:
     own = kept(tmp_path, scenario(), as_if_live(scenario()))
     done = CliRunner().invoke(

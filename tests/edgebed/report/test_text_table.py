@@ -59,7 +59,7 @@ def tables(draw: st.DrawFn) -> TextTable:
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tables(), st.sampled_from(WIDTHS))
 def test_no_number_is_cut_broken_or_left_out_at_any_width(table: TextTable, width: int) -> None:
     assert not cut(table, width)
@@ -67,7 +67,7 @@ def test_no_number_is_cut_broken_or_left_out_at_any_width(table: TextTable, widt
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tables(), st.sampled_from(WIDTHS))
 def test_no_line_is_longer_than_the_terminal(table: TextTable, width: int) -> None:
     assert max(len(line) for line in shown(table, width).splitlines()) <= width

@@ -19,7 +19,7 @@ from workloads.generate import generate
 _quiet = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
-@settings(_quiet, max_examples=100)
+@settings(_quiet, max_examples=60)
 @given(scenarios(), st.integers(0, 99))
 def test_the_laws_hold_whatever_happens(world: tuple[Scenario, str], seed: int) -> None:
     scenario, scheme = world

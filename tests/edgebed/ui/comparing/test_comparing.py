@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgebed.report import compare_runs
@@ -138,6 +138,7 @@ def test_latency_is_back_once_it_stays_back() -> None:
     assert hit(latencies=(2.0,) * 4 + (9.0,) * 6).back_after_s is None
 
 
+@settings(max_examples=30)
 @given(seed=st.integers(0, 50), scheme=st.sampled_from(sorted(SPEEDS)))
 def test_no_reaction_comes_before_its_event(seed: int, scheme: str) -> None:
     found = reactions(synthetic_run(scheme, seed))
@@ -151,6 +152,7 @@ def test_no_reaction_comes_before_its_event(seed: int, scheme: str) -> None:
 # -- runs that are still going on
 
 
+@settings(max_examples=40)
 @given(t_s=st.floats(1, 1000), seed=st.integers(0, 20))
 def test_all_are_asked_the_same_at_every_moment(t_s: float, seed: int) -> None:
     whole, begun = synthetic_run("AL", seed), synthetic_run("MA", seed)

@@ -103,8 +103,14 @@ def predictions(by: Controllers) -> dict[PerfKey, float]:
 
 SCENARIO = load_scenario("bristol-A").model_copy(
     update={
-        "slots": 24, "epoch_slots": 6, "tail_slots": 4, "deadline_s": 200.0,
-        "controllers": {**load_scenario("bristol-A").controllers, "search": {"starts": 1, "moves": {"pair_width": 0}}},
+        "slots": 24,
+        "epoch_slots": 6,
+        "tail_slots": 4,
+        "deadline_s": 200.0,
+        "controllers": {
+            **load_scenario("bristol-A").controllers,
+            "search": {"starts": 1, "moves": {"pair_width": 0}},
+        },
     }  # fmt: skip
 )
 

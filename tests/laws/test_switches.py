@@ -56,7 +56,7 @@ def of_loops(run: Run) -> list[DecisionRecord]:
 
 
 @given(switched())
-@settings(max_examples=15, deadline=None, suppress_health_check=REASONS, derandomize=True)
+@settings(max_examples=10, deadline=None, suppress_health_check=REASONS, derandomize=True)
 def test_nobody_is_lost_and_what_went_out_decides_no_more(case: tuple[Scenario, str]) -> None:
     scenario, scheme = case
     run = simulate_in_memory(scenario, scheme, 3)

@@ -173,7 +173,7 @@ def test_a_mistake_in_a_testbed_file_names_that_file(tmp_path: Path) -> None:
         ("1: 2\n", "every key must be text, not 1"),
         ("a\x1b]0;title\x07: 1", "control character"),
         ('"a\\e[31m": 1', "unknown key 'a\\x1b[31m'"),
-        ("".join(f"k{i}: 1\n" for i in range(20_000)), "unknown key 'k0'"),
+        ("".join(f"k{i}: 1\n" for i in range(5_000)), "unknown key 'k0'"),
         ("x" * 5_000_000, "is larger than 4 MiB"),
     ],
     ids=lambda value: str(value)[:20].encode("unicode_escape").decode(),

@@ -155,11 +155,14 @@ class Drawing:
 def _printed(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
     """The file of a figure: what `savefig` writes, which draws a constrained layout once more for itself before."""
     out = io.BytesIO()
+    canvas: Any
     if kind == "svg":
-        FigureCanvasSVG(figure).print_svg(out, metadata=metadata)
+        canvas = FigureCanvasSVG(figure)
+        canvas.print_svg(out, metadata=metadata)
     elif kind == "png":
         figure.set_dpi(_PNG_DPI)
-        FigureCanvasAgg(figure).print_png(out, metadata=metadata)
+        canvas = FigureCanvasAgg(figure)
+        canvas.print_png(out, metadata=metadata)
     else:
         figure.savefig(out, format=kind, metadata=metadata)
     return out.getvalue()

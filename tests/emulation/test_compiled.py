@@ -109,8 +109,9 @@ from edgebed.runs.virtual import simulate
 from emulation.files import load_scenario
 from emulation.recording import RECORD_FILE, JsonlSink
 SHORT = {"slots": 160, "events": load_scenario("bristol-A-loss").events[:1]}
-for scenario in ("demo", "e3-churn", "bristol-A-loss"):
-    for scheme in ("e3", "RF", "AL", "sect", "oracle"):
+SCHEMES = ("e3", "RF", "AL", "sect", "oracle")
+for scenario, schemes in {"demo": SCHEMES, "e3-churn": SCHEMES, "bristol-A-loss": ("AL", "sect")}.items():
+    for scheme in schemes:
         with TemporaryDirectory() as folder:
             sink = JsonlSink(Path(folder))
             changes = SHORT if scenario == "bristol-A-loss" else {}

@@ -31,7 +31,7 @@ LEAST: dict[str, dict[str, Any]] = {
     CHATS: CHAT, COMPLETIONS: {"model": "gpt2", "prompt": "hi"}, IMAGES: {"model": "sd", "prompt": "a cat"},
     RESPONSES: {"model": "gpt2", "input": "hi"},
 }  # fmt: skip
-FLOOD_BYTES = 60 * 1024
+FLOOD_BYTES = 30 * 1024
 CONTAINERS = (list, dict, tuple, set)
 
 

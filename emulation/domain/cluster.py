@@ -150,6 +150,11 @@ class TestbedConfig(Strict):
         """The node with this id, with the vRAM its models have. Raises `KeyError` if there is none."""
         return self._index.nodes[node_id]
 
+    @property
+    def sites(self) -> Mapping[str, str]:
+        """Node to the site it is at."""
+        return self._index.sites
+
     def theta(self, node_id: str, model_id: str, mode: Mode) -> tuple[float, ...] | None:
         """Profiled coefficients on this node, seconds, its known speed applied; None where infeasible.
 
@@ -224,6 +229,7 @@ class _Index:
     """(node, model) to feasible mode, GPU first, to coefficients."""
     batching: dict[tuple[str, str, Mode], Batching]
     """(node, model, mode) of the laws that serve more than one request at once."""
+    sites: dict[str, str]
     hosts: dict[str, tuple[str, ...]]
     routable: dict[str, tuple[str, ...]]
     hosted: dict[str, tuple[str, ...]]
@@ -265,6 +271,7 @@ class _Index:
         return cls(
             models={m.id: m for m in testbed.models},
             nodes={n.id: n for n in nodes},
+            sites={n.id: n.site for n in nodes},
             theta=theta,
             batching=batching,
             hosts=hosts,

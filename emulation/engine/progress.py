@@ -72,6 +72,6 @@ class Progress:
         now_s = self._kernel.now_s
         if self._deadlines:
             return False
-        if now_s < self._more_until_s or any([node.working for node in self._nodes.values()]):
+        if now_s < self._more_until_s or any(node.working for node in self._nodes.values()):
             self._moved_s = now_s
         return now_s - self._moved_s > self._longest_still_s

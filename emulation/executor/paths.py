@@ -17,7 +17,7 @@ class Paths:
     def __init__(self, testbed: TestbedConfig, node_id: str) -> None:
         self._testbed = testbed
         self._site = testbed.node(node_id).site
-        self._site_of = {n.id: n.site for n in testbed.nodes}
+        self._site_of = testbed.sites
         self._links: dict[str, LinkSpec | None] = {}
         """Origin to the link its requests come over; None where that costs nothing."""
         self._extra: dict[int, tuple[str, float]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from math import inf
 
 import pytest
@@ -191,3 +192,20 @@ def test_a_pod_that_waits_for_a_slice_gets_it_from_the_holder_that_is_told_to_mo
         "n/b": ("ready", "gpu"),
     }
     assert len(ends(node)) == 3
+
+
+def kept_bytes(others: int) -> int:
+    """Memory of one node of a testbed that has so many others."""
+    testbed = device_testbed(nodes=others + 1)
+    first = testbed.nodes[0].id
+    NodeState(testbed, first)  # what is looked up for all of them together is made once
+    tracemalloc.start()
+    node = NodeState(testbed, first)
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    del node
+    return kept
+
+
+def test_a_node_keeps_nothing_of_every_other_node() -> None:
+    assert kept_bytes(2000) < 1.2 * kept_bytes(1)

@@ -180,6 +180,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     leave_pictures_empty(monkeypatch)
 
 
+@pytest.fixture
+def one_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever breaks no law is asked in one other process, not in two: what breaks one is, in `tests/edgebed/check`."""
+    monkeypatch.setattr("edgebed.check.apart.HASH_SEEDS", ("1",))
+
+
 @pytest.fixture(scope="session")
 def tiny(pytestconfig: pytest.Config) -> Path:
     """The folder of all tiny checkpoints. Nobody writes into it: it is kept until what makes them is another."""

@@ -79,7 +79,7 @@ def test_every_python_example_is_at_least_valid_python() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("undrawn", "one_elsewhere")
 @pytest.mark.parametrize("page", with_marked("console"), ids=name)
 def test_console_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

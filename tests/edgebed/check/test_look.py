@@ -30,6 +30,7 @@ def broken(name: str) -> dict[str, str]:
     return {v.law: v.broken for v in look(name) if v.broken}
 
 
+@pytest.mark.usefixtures("one_elsewhere")
 @pytest.mark.parametrize("name", [f"{HERE}:CAREFUL", f"{HERE}:Careful", "controller.routers.sect:Sect"])
 def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
     assert broken(name) == {}

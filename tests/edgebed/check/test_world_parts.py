@@ -20,6 +20,7 @@ def broken(name: str) -> dict[str, str]:
 
 
 # Those that `edgebed new` starts from keep them too: as its copies, in `tests/edgebed/commands/test_new.py`.
+@pytest.mark.usefixtures("one_elsewhere")
 @pytest.mark.parametrize("name", [f"{HERE}:Slower", f"{HERE}:Regular", f"{HERE}:Numpy"])
 def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
     assert len(look(name)) >= 7
@@ -68,6 +69,7 @@ def test_the_command_says_it_and_ends_with_2() -> None:
     assert f"request source {HERE}:Backwards breaks the law that it {OF_RUN}" in said
 
 
+@pytest.mark.usefixtures("one_elsewhere")
 def test_entry_points_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     offer(
         monkeypatch,

@@ -13,7 +13,7 @@ from edgebed.commands.new import Kind
 from edgebed.wiring.parts import ROUTER, find_scheme
 from tests.build.command_line import edgebed, small
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("undrawn", "one_elsewhere")
 
 KINDS: tuple[Kind, ...] = ("router", "deployer", "scheduler", "planner", "perf-model")
 OF_SCENARIO: tuple[Kind, ...] = ("fault", "workload")

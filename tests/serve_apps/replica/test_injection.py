@@ -87,6 +87,7 @@ def engines(tiny: Path) -> dict[str, tuple[Any, Work]]:
 
 
 Engines = dict[str, tuple[Any, Work]]
+Alone = dict[str, tuple[float, int]]
 KINDS = ("text", "caption", "image")
 
 
@@ -100,12 +101,18 @@ def took(engines: Engines, kind: str, *news: tuple[float, float]) -> tuple[float
     return clock.now, clock.pieces
 
 
+@pytest.fixture(scope="module")
+def alone(engines: Engines) -> Alone:
+    """Seconds and pieces of each kind's answer that nothing disturbs."""
+    return {kind: took(engines, kind) for kind in KINDS}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("factor", [1.25, 1.5, 2.0, 3.0, 5.0])
 def test_a_slowdown_makes_the_service_exactly_so_many_times_longer(
-    engines: Engines, kind: str, factor: float
+    engines: Engines, alone: Alone, kind: str, factor: float
 ) -> None:
-    alone_s, pieces = took(engines, kind)
+    alone_s, pieces = alone[kind]
     assert alone_s == pytest.approx(pieces * PIECE_S)
     assert pieces >= 9
     slow_s, again = took(engines, kind, (0.0, factor))
@@ -116,17 +123,17 @@ def test_a_slowdown_makes_the_service_exactly_so_many_times_longer(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("factor", [1.25, 2.0, 5.0])
 def test_a_factor_that_changes_in_service_holds_from_the_piece_under_way(
-    engines: Engines, kind: str, factor: float
+    engines: Engines, alone: Alone, kind: str, factor: float
 ) -> None:
-    alone_s, pieces = took(engines, kind)
+    alone_s, pieces = alone[kind]
     slow_s, _ = took(engines, kind, (3.5 * PIECE_S, factor))
     assert slow_s == pytest.approx((3 + factor * (pieces - 3)) * PIECE_S, rel=1e-9)
     assert slow_s > alone_s
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_slowdown_that_ends_in_service_is_over_at_once(engines: Engines, kind: str) -> None:
-    _, pieces = took(engines, kind)
+def test_a_slowdown_that_ends_in_service_is_over_at_once(engines: Engines, alone: Alone, kind: str) -> None:
+    _, pieces = alone[kind]
     # one piece undisturbed, three at three times their time; of the fifth, two thirds are done
     begun_s, over_s = 1.5 * PIECE_S, (1 + 3 + 3 + 3 + 2) * PIECE_S
     found_s, _ = took(engines, kind, (begun_s, 3.0), (over_s, 1.0))
@@ -134,8 +141,10 @@ def test_a_slowdown_that_ends_in_service_is_over_at_once(engines: Engines, kind:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pause_holds_at_the_next_piece_and_nothing_is_made_up_for(engines: Engines, kind: str) -> None:
-    _, pieces = took(engines, kind)
+def test_a_pause_holds_at_the_next_piece_and_nothing_is_made_up_for(
+    engines: Engines, alone: Alone, kind: str
+) -> None:
+    _, pieces = alone[kind]
     found_s, again = took(engines, kind, (4.5 * PIECE_S, inf), (90.0, 1.0))
     assert again == pieces
     assert found_s == pytest.approx(90.0 + (pieces - 5) * PIECE_S, rel=1e-9)

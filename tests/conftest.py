@@ -46,7 +46,7 @@ TORCH = (
 FIRST = (
     *("live/test_real_models", "live/test_vram", "live/test_gateways", "live"),
     *TORCH,
-    *("docs", "edgebed/reproduce", "edgebed/commands", "edgebed/calibrate", "parity"),
+    *("edgebed/report", "docs", "edgebed/reproduce", "edgebed/commands", "edgebed/calibrate", "parity"),
     *("workloads/test_locust", "packaging", "contracts/test_commands", "laws", "controller/agents"),
 )
 """What begins first, in this order: what takes long must not begin last, nor Ray start more often than it must."""
@@ -126,7 +126,7 @@ def _turn(item: pytest.Item) -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A process takes a whole file at a time, so what a file shares is made once.
 
-    All that starts Ray counts as one file, and so does all that loads the libraries of real models.
+    All that starts Ray counts as one file, so does all that loads the libraries of real models, and all of reports.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -135,6 +135,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             file = nodeid.partition("::")[0]
             if file.startswith("tests/live/"):
                 return "Ray"
+            if file.startswith("tests/edgebed/report/"):
+                return "report"
             return "torch" if file.removeprefix("tests/").startswith(TORCH) else file
 
     config.option.loadscopereorder = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from edgebed.report import Comparison, ParityReport, ParityRow, compare_runs
@@ -95,6 +96,14 @@ def parity() -> ParityReport:
             ParityRow("AL", "closed-loop", "b", 12.0, 10.0, 0.2, 9.0, 11.0, False),
         )
     )
+
+
+@cache
+def page_of_all() -> str:
+    """Its page, pictures and all, which takes long to draw."""
+    from edgebed.report.html import render
+
+    return render(synthetic_comparison())
 
 
 def synthetic_comparison(seeds: int = 3) -> Comparison:

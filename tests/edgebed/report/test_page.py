@@ -11,13 +11,13 @@ import pytest
 from edgebed.report import compare_runs
 from edgebed.report.html import render
 from tests.build import accessible
-from tests.build.comparisons import synthetic_comparison, synthetic_run
+from tests.build.comparisons import page_of_all, synthetic_comparison, synthetic_run
 from tests.build.records import decision, event, request, run, state
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return render(synthetic_comparison())
+    return page_of_all()
 
 
 def figures(page: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ from edgebed.report.plots_time import event_bands
 from edgebed.report.tables import checks, fault_lines, main_rows, model_rows, paired_rows, run_line
 from edgebed.report.timelines import stretches
 from emulation.metrics.evidence import TOO_LITTLE
-from tests.build.comparisons import EVENTS, synthetic_comparison, synthetic_run
+from tests.build.comparisons import EVENTS, page_of_all, synthetic_comparison, synthetic_run
 from tests.build.records import decision, event, request, run, state
 
 
@@ -34,8 +34,8 @@ def comparison() -> Comparison:
 
 
 @pytest.fixture(scope="module")
-def page(comparison: Comparison) -> str:
-    return render(comparison)
+def page() -> str:
+    return page_of_all()
 
 
 class Tags(HTMLParser):

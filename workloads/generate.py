@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import merge
+from itertools import repeat, starmap
 from operator import itemgetter
 from typing import Any
 
@@ -13,15 +14,15 @@ from mypy_extensions import mypyc_attr
 
 from emulation.domain.cluster import ModelSpec
 from emulation.domain.request import Request
-from emulation.domain.request_kind import RequestKind
+from emulation.domain.request_kind import Drawn, Noise, Numbered, RequestKind
 from emulation.domain.scenario import Scenario, WorkloadSource
 from emulation.domain.truth import RequestTruth
 from workloads.accounting import Accounting as Accounting
 from workloads.blocks import uniforms
-from workloads.lengths import Mix, Noise, payload_bytes
+from workloads.lengths import Mix, noise_of, payload_bytes
 from workloads.outside import outside
 from workloads.sessions import sessions
-from workloads.sources import Draft, Drafts, Draws, burst, periodic, poisson, slotted
+from workloads.sources import Drafts, Draws, burst, periodic, poisson, slotted
 from workloads.traces import trace
 
 _SOURCES: Mapping[str, Callable[[Any, Draws], Drafts]] = {
@@ -35,10 +36,8 @@ _SOURCES: Mapping[str, Callable[[Any, Draws], Drafts]] = {
 }
 
 
-_Row = tuple[float, int, int, Draft, tuple[float, ...]]
-"""Arrival, source, number within the source; the request without an id, and its noise."""
-_ITEM = itemgetter(0, 1)
-"""Request and truth of what `_numbered` gives."""
+_Row = tuple[float, int, int, Drawn]
+"""Arrival, source, number within the source; the request without id and noise."""
 
 
 @mypyc_attr(native_class=False)
@@ -58,11 +57,14 @@ def generate(scenario: Scenario, seed: int) -> Workload:
     Same scenario and seed give equal results. Raises `workloads.traces.TraceError` for an unreadable trace.
     """
     streams = _streams(scenario, seed)
-    rows = list(_numbered(streams, scenario))
-    limits = {request.id: draft.max_tokens for request, _, draft in rows if draft.max_tokens is not None}
-    return Workload(
-        tuple([(request, truth) for request, truth, _ in rows]), tuple([s.account() for s in streams]), limits
-    )
+    make, drawn = _numbered(scenario).make, list(_in_order(streams))
+    items = tuple(starmap(make, drawn))
+    limits = {
+        request.id: draft.max_tokens
+        for (request, _), (draft, _) in zip(items, drawn, strict=True)
+        if draft.max_tokens is not None
+    }
+    return Workload(items, tuple([s.account() for s in streams]), limits)
 
 
 class Arrivals:
@@ -73,7 +75,7 @@ class Arrivals:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._streams = _streams(scenario, seed)
-        self._items = map(_ITEM, _numbered(self._streams, scenario))
+        self._items = starmap(_numbered(scenario).make, _in_order(self._streams))
 
     def __iter__(self) -> Iterator[tuple[Request, RequestTruth]]:
         return self._items
@@ -91,34 +93,31 @@ class _Stream:
     def __init__(self, number: int, source: WorkloadSource, scenario: Scenario, seed: int) -> None:
         self.number, self.source = number, source
         self.draws = Draws(source, scenario, seed, f"workload/{number}")
-        self._drafts = _SOURCES[source.kind](source, self.draws)
-        self.emitted = 0
+        drafts = _SOURCES[source.kind](source, self.draws)
+        self.drafts = drafts if source.tenants is None else self._of_tenants(drafts, source.tenants)
+        self.noise = noise_of(scenario.service_cv, self.draws.stream("noise"))
 
     def rows(self) -> Iterator[_Row]:
-        """Each draft with its noise: a multiplier per prompt (`prompts`) or a single one (`tokens`)."""
-        scenario = self.draws.scenario
-        per_prompt = {m.id: m.features == "prompts" for m in scenario.testbed.models}
-        noise = Noise(scenario.service_cv, self.draws.stream("noise"))
-        for draft in self._drafts if self.source.tenants is None else self._of_tenants(self.source.tenants):
-            drawn = noise.take(draft.prompts if per_prompt[draft.model] else 1)
-            yield draft.arrival_s, self.number, self.emitted, draft, drawn
-            self.emitted += 1
+        """The drafts, with what tells their order beside those of other sources."""
+        for i, draft in enumerate(self.drafts):
+            yield draft.arrival_s, self.number, i, draft
 
-    def _of_tenants(self, shares: Mapping[str, float]) -> Drafts:
+    def _of_tenants(self, drafts: Drafts, shares: Mapping[str, float]) -> Drafts:
         """The drafts, each on somebody's behalf."""
         mix, drawn = Mix(shares), uniforms(self.draws.stream("tenant"))
-        for draft in self._drafts:
+        for draft in drafts:
             yield draft if draft.tenant is not None else replace(draft, tenant=mix.pick(next(drawn)))
 
     def account(self) -> Accounting:
         """What became of what was read so far."""
         dropped = dict(self.draws.dropped)
-        counted, read = self.emitted + sum(dropped.values()), self.draws.read
+        emitted = self.noise.requests
+        counted, read = emitted + sum(dropped.values()), self.draws.read
         return Accounting(
             f"workload/{self.number}",
             self.source.kind,
             counted if read is None else read,
-            self.emitted,
+            emitted,
             dropped,
         )
 
@@ -127,16 +126,16 @@ def _streams(scenario: Scenario, seed: int) -> list[_Stream]:
     return [_Stream(s, source, scenario, seed) for s, source in enumerate(scenario.workload)]
 
 
-def _numbered(
-    streams: Sequence[_Stream], scenario: Scenario
-) -> Iterator[tuple[Request, RequestTruth, Draft]]:
-    """In order of arrival; of the same instant, the first source first."""
-    kinds = {m.id: _kind(m, scenario) for m in scenario.testbed.models}
-    drawn = [s.rows() for s in streams]
-    rows = drawn[0] if len(drawn) == 1 else merge(*drawn, key=itemgetter(0, 1, 2))
-    for i, (_, _, _, draft, noise) in enumerate(rows):
-        request = kinds[draft.model].request(f"r{i:06d}", draft)
-        yield request, RequestTruth(draft.output_tokens, noise), draft
+def _in_order(streams: Sequence[_Stream]) -> Iterator[tuple[Drawn, Noise]]:
+    """Each draft with where its noise comes from, in order of arrival; of the same instant, the first source first."""
+    if len(streams) == 1:
+        return zip(streams[0].drafts, repeat(streams[0].noise))  # noqa: B905 (the one has no end)
+    rows = merge(*[s.rows() for s in streams], key=itemgetter(0, 1, 2))
+    return ((draft, streams[number].noise) for _, number, _, draft in rows)
+
+
+def _numbered(scenario: Scenario) -> Numbered:
+    return Numbered({m.id: _kind(m, scenario) for m in scenario.testbed.models})
 
 
 def _kind(model: ModelSpec, scenario: Scenario) -> RequestKind:
@@ -145,5 +144,6 @@ def _kind(model: ModelSpec, scenario: Scenario) -> RequestKind:
     up_prompt, down_prompt = payload_bytes(model, 1, 0, None)
     up_token, down_token = payload_bytes(model, 0, 1, None)[0], payload_bytes(model, 0, 0, 1)[1]
     return RequestKind(
-        model.id, deadline_s, scenario.length_knowledge, (up_prompt, up_token), (down_prompt, down_token)
-    )
+        model.id, model.features == "prompts", deadline_s, scenario.length_knowledge,
+        (up_prompt, up_token), (down_prompt, down_token),
+    )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TypeVar
 from numpy.random import Generator
 
 from emulation.domain.cluster import ModelSpec
+from emulation.domain.request_kind import Noise
 
 T = TypeVar("T")
 
@@ -21,8 +22,6 @@ IMAGE_DOWN_BYTES = 150_000
 """Nominal PNG an image request returns, per prompt."""
 
 
-_BLOCK = 1_024
-"""Multipliers that are drawn at once."""
 _LEAST_CV = 1e-6
 """Below it no noise is drawn: the gamma's shape would be too large a number."""
 
@@ -61,22 +60,9 @@ def gamma_noise(cv: float, count: int, rng: Generator) -> list[float]:
     return noise
 
 
-class Noise:
-    """The multipliers of `gamma_noise`, drawn in blocks and handed out a few at a time: the same as all at once."""
-
-    def __init__(self, cv: float, rng: Generator) -> None:
-        self._cv, self._rng = cv, rng
-        self._block: tuple[float, ...] = ()
-        self._taken = 0
-
-    def take(self, count: int) -> tuple[float, ...]:
-        """The next `count`."""
-        begin, end = self._taken, self._taken + count
-        if end > len(self._block):
-            more = gamma_noise(self._cv, max(_BLOCK, count), self._rng)
-            self._block, begin, end = (*self._block[begin:], *more), 0, count
-        self._taken = end
-        return self._block[begin:end]
+def noise_of(cv: float, rng: Generator) -> Noise:
+    """The multipliers of `gamma_noise`, to be taken a few at a time."""
+    return Noise(lambda count: gamma_noise(cv, count, rng))
 
 
 def payload_bytes(

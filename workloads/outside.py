@@ -19,6 +19,7 @@ from emulation.domain.complaints import complaint
 from emulation.domain.mistakes import STRANGE, ConfigError, told_of
 from emulation.domain.one_request import too_much
 from emulation.domain.quantities import Prompts, TenantName, Tokens, TokensOrNone
+from emulation.domain.request_kind import Drawn
 from emulation.domain.scenario import OutsideSource, Scenario
 from emulation.domain.strict import NoParams, Strict
 from emulation.outside import find_class
@@ -84,11 +85,11 @@ def outside(source: OutsideSource, draws: Draws) -> Drafts:
                 f"{said}: gives more than {source.most_requests} requests; raise most_requests, or lower its rate"
             )
         try:
-            draft = accepted(each, draws.scenario, last_s)
+            drawn = accepted(each, draws.scenario, last_s)
         except ValueError as error:
             raise ConfigError(f"{said}: request {number} {error}") from None
-        last_s = draft.arrival_s
-        yield draft
+        last_s = drawn.arrival_s
+        yield drawn
 
 
 def _given(source: RequestSource, draws: Draws, said: str) -> Iterator[Any]:
@@ -115,20 +116,20 @@ class _Fields(Strict):
     tenant: TenantName | None
 
 
-def accepted(given: Any, scenario: Scenario, last_s: float) -> Draft:
+def accepted(given: Any, scenario: Scenario, last_s: float) -> Drawn:
     """A request that may come after one at `last_s` virtual seconds, its fields in Python's own types: numpy's numbers
     cannot be written down. Raises `ValueError` with what is wrong with it."""
     if not isinstance(given, Draft):
         raise ValueError(f"is a {type(given).__name__}; make it by draws.draft(...)")
     try:
         own = {name: _of_python(getattr(given, name)) for name in _Fields.model_fields}
-        draft = Draft(**dict(_Fields.model_validate(own)))
+        drawn = Drawn(**dict(_Fields.model_validate(own)))
     except ValidationError as error:
         raise ValueError(f"cannot be sent: {complaint(_Fields, error)}") from None
-    wrong = _wrong_with(draft, scenario, last_s)
+    wrong = _wrong_with(drawn, scenario, last_s)
     if wrong:
         raise ValueError(wrong)
-    return draft
+    return drawn
 
 
 def _of_python(value: Any) -> Any:
@@ -140,7 +141,7 @@ def _of_python(value: Any) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _wrong_with(draft: Draft, scenario: Scenario, last_s: float) -> str:
+def _wrong_with(draft: Drawn, scenario: Scenario, last_s: float) -> str:
     """What is wrong with a request after one at `last_s`; empty if nothing."""
     if not 0 <= draft.arrival_s < scenario.end_s:
         return f"arrives at {draft.arrival_s!r} s, outside the run of {scenario.end_s:g} s"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
+from emulation.domain.request_kind import Drawn
 from emulation.domain.sources import SessionSource
 from workloads.lengths import choose, pick
-from workloads.sources import Draft, Drafts, Draws, poisson_times
+from workloads.sources import Drafts, Draws, poisson_times
 
 
 def sessions(source: SessionSource, draws: Draws) -> Drafts:
@@ -17,7 +18,7 @@ def sessions(source: SessionSource, draws: Draws) -> Drafts:
     and think times drawn when it begins. Turns that are not sent are counted: `after_end`, or `over_context` from the
     first on whose prompt and answer together exceed `context_tokens`.
     """
-    waiting: list[tuple[float, int, int, Draft]] = []
+    waiting: list[tuple[float, int, int, Drawn]] = []
     begins = poisson_times(source.sessions_per_s, draws.scenario.end_s, draws.stream("arrivals"))
     draw = _Sessions(source, draws)
     draws.read = 0
@@ -39,7 +40,7 @@ class _Sessions:
             draws.stream(q) for q in ("model", "turns", "think", "lengths", "origin", "session tenant")
         )
 
-    def turns(self, begin_s: float) -> Iterator[Draft]:
+    def turns(self, begin_s: float) -> Iterator[Drawn]:
         """The turns of a session that begins then, as far as they are sent."""
         source, draws = self._source, self._draws
         model, origin = pick(source.mix, float(self._model.random())), choose(draws.origins, self._origin)
@@ -64,7 +65,7 @@ class _Sessions:
                 draws.dropped["after_end"] += turns - turn
                 return
             stated = min(limit, context - prompt)
-            yield Draft(t_s, model, origin, 1, prompt, said[turn], stated, tenant)
+            yield Drawn(t_s, model, origin, 1, prompt, said[turn], stated, tenant)
             before = prompt + said[turn]
 
     def _pause_s(self) -> float:

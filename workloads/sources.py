@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, product, repeat
 from operator import attrgetter
 from typing import Final
@@ -12,6 +13,7 @@ from typing import Final
 from numpy.random import Generator
 
 from emulation.domain.native import Native
+from emulation.domain.request_kind import Drawn
 from emulation.domain.scenario import (
     BurstSource,
     PeriodicSource,
@@ -29,7 +31,7 @@ from workloads.lengths import Mix, choose
 
 @dataclass(init=False, slots=True, unsafe_hash=True)
 class Draft(Native):
-    """One request without id, deadline or noise. Holds the true output length: never leaves this package."""
+    """What a source of another package gives of one request, numbers of whatever kind: see `outside.py`."""
 
     arrival_s: Final[float]
     model: Final[str]
@@ -62,7 +64,7 @@ class Draft(Native):
         self.tenant = tenant
 
 
-Drafts = Iterator[Draft]
+Drafts = Iterator[Drawn]
 """What a source emits, in order of arrival; what it drops it counts in its `Draws`. Drawn as it is asked for, so that a
 run of any length fits in memory."""
 
@@ -81,24 +83,50 @@ class Draws:
         lengths: TokenLengths = getattr(source, "lengths", TokenLengths())
         self._limit = lengths.max_tokens or max(lengths.output_tokens)
         self._by_prompts = {m.id: m.features == "prompts" for m in scenario.testbed.models}
-        self._tokens = pairs(lengths.prompt_tokens, lengths.output_tokens, self.stream("lengths"))
-        self._prompts = self.stream("prompts")
-        self._origin = choices(self.origins, self.stream("origin"))
+        self._lengths = lengths
+
+    @cached_property
+    def _tokens(self) -> Iterator[tuple[int, int]]:
+        return pairs(self._lengths.prompt_tokens, self._lengths.output_tokens, self.stream("lengths"))
+
+    @cached_property
+    def _prompts(self) -> Generator:
+        return self.stream("prompts")
+
+    @cached_property
+    def _origin(self) -> Iterator[str]:
+        return choices(self.origins, self.stream("origin"))
 
     def stream(self, quantity: str) -> Generator:
         """The random stream of one quantity, from its beginning."""
         return stream(self._seed, f"{self._name}/{quantity}")
 
-    def draft(
+    def drawn(
         self, arrival_s: float, model: str, prompts: tuple[int, ...], origin: str | None = None
-    ) -> Draft:
+    ) -> Drawn:
         """A request of one of these batch sizes, or of drawn lengths; its origin is drawn unless given."""
         origin = origin or next(self._origin)
         if self._by_prompts[model]:
             k = prompts[0] if len(prompts) == 1 else choose(prompts, self._prompts)
-            return Draft(arrival_s, model, origin, k)
+            return Drawn(arrival_s, model, origin, k)
         n_in, n_out = next(self._tokens)
-        return Draft(arrival_s, model, origin, 1, n_in, min(n_out, self._limit), self._limit)
+        return Drawn(arrival_s, model, origin, 1, n_in, min(n_out, self._limit), self._limit)
+
+    def draft(
+        self, arrival_s: float, model: str, prompts: tuple[int, ...], origin: str | None = None
+    ) -> Draft:
+        """The same for a source of another package, which may change it."""
+        d = self.drawn(arrival_s, model, prompts, origin)
+        return Draft(
+            d.arrival_s,
+            d.model,
+            d.origin,
+            d.prompts,
+            d.prompt_tokens,
+            d.output_tokens,
+            d.max_tokens,
+            d.tenant,
+        )
 
 
 def slotted(source: SlottedSource, draws: Draws) -> Drafts:
@@ -119,11 +147,11 @@ def slotted(source: SlottedSource, draws: Draws) -> Drafts:
         begin_s = within_slot_s(slot, 0.0, slot_s)
         ks = islice(drawn, len(places))
         shares = offset_rng.random(len(places)).tolist() if uniform else [0.0] * len(places)
-        drafts: list[Draft] = []
+        drafts: list[Drawn] = []
         for (origin, model), k, share in zip(places, ks, shares, strict=True):
             if k > 0:
                 arrival_s = within_slot_s(slot, share, slot_s) if uniform else begin_s
-                drafts.append(draws.draft(arrival_s, model, (k,), origin))
+                drafts.append(draws.drawn(arrival_s, model, (k,), origin))
             else:
                 draws.dropped["k_zero"] += 1
         yield from sorted(drafts, key=attrgetter("arrival_s")) if uniform else drafts
@@ -157,7 +185,7 @@ def periodic(source: PeriodicSource, draws: Draws) -> Drafts:
         if t_s >= end_s:
             draws.dropped["after_end"] += count - i
             return
-        yield draws.draft(t_s, models[i % len(models)], (1,))
+        yield draws.drawn(t_s, models[i % len(models)], (1,))
 
 
 def times_after(gaps_s: Iterator[float], end_s: float) -> Iterator[float]:
@@ -175,4 +203,4 @@ def poisson_times(rate_per_s: float, end_s: float, rng: Generator) -> Iterator[f
 
 def _mixed(source: PoissonSource | BurstSource, times: Iterable[float], draws: Draws) -> Drafts:
     mix, shares = Mix(source.mix), uniforms(draws.stream("model"))
-    return (draws.draft(t, mix.pick(next(shares)), source.prompts) for t in times)
+    return (draws.drawn(t, mix.pick(next(shares)), source.prompts) for t in times)

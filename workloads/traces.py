@@ -40,9 +40,10 @@ from itertools import islice
 
 from numpy.random import Generator
 
+from emulation.domain.request_kind import Drawn
 from emulation.domain.scenario import Scenario, TraceSource
 from workloads.lengths import pick
-from workloads.sources import Draft, Drafts, Draws
+from workloads.sources import Drafts, Draws
 from workloads.trace_files import TraceError as TraceError
 from workloads.trace_files import trace_path
 from workloads.trace_rows import BadRow, TraceRow, format_of, rows_of
@@ -164,14 +165,14 @@ def _scan(source: TraceSource, end_s: float, whole: bool) -> _Scan:
 
 def _drafts(
     source: TraceSource, draws: Draws, rows: Iterator[TraceRow | BadRow], found: _Scan
-) -> Iterator[Draft]:
+) -> Iterator[Drawn]:
     scale = found.scale(source.rate_per_s)
     drawn = [_per_row(draws.stream(q), source.start_row) for q in ("model", "origin", "prompts")]
     draws.read = 0
     for row, *u in zip(rows, *drawn, strict=False):
         draws.read += 1
         made = _draft(source, draws, row, found.first_s, scale, u)
-        if isinstance(made, Draft):
+        if isinstance(made, Drawn):
             yield made
         else:
             draws.dropped[made] += 1
@@ -192,7 +193,7 @@ def _draft(
     first_s: float,
     scale: float,
     u: Sequence[float],
-) -> Draft | str:
+) -> Drawn | str:
     """The request of a row, or the reason it is dropped. `u`: draws in [0, 1) of model, origin and prompts."""
     if isinstance(row, BadRow):
         return row.reason
@@ -207,7 +208,7 @@ def _draft(
     origin = draws.origins[int(u[1] * len(draws.origins))]
     if draws.scenario.testbed.model(model).features == "prompts":
         prompts = source.prompts[int(u[2] * len(source.prompts))]
-        return Draft(arrival_s, model, origin, prompts=prompts, tenant=row.tenant)
+        return Drawn(arrival_s, model, origin, prompts=prompts, tenant=row.tenant)
     whole = row.context_tokens + row.generated_tokens
     if source.context_tokens is not None and whole > source.context_tokens:
         return "over_context"
@@ -222,4 +223,4 @@ def _draft(
         if n_in + n_out > context:
             return "over_context"
         limit = min(limit, context - n_in)
-    return Draft(arrival_s, model, origin, 1, n_in, n_out, limit, row.tenant)
+    return Drawn(arrival_s, model, origin, 1, n_in, n_out, limit, row.tenant)

@@ -21,6 +21,7 @@ from emulation.domain.feedback import Completion, PerfKey, Prediction, Spread
 from emulation.domain.measured import Measured
 from emulation.domain.native import Native
 from emulation.domain.request import Request
+from emulation.domain.request_kind import Drawn
 from emulation.domain.routing import RoutingDecision
 from emulation.domain.snapshot import ExecutorView, NodeView
 from emulation.domain.truth import RequestTruth
@@ -47,7 +48,7 @@ VALUES: tuple[Native, ...] = (
     Observation("n1", PerfKey("n1", "gpt2", "gpu"), (1.0,), 3, 4.0, 2.0, None, 1.0, 0.1, "done", True, False, True),
     Weights("gpt2", 1.0, 1.2, True),
     Host("n1", 4.0, 0.5, 0.0, 0.25),
-    Draft(1.5, "gpt2", "n1", 1, 30, 12, 64, "one"),
+    Draft(1.5, "gpt2", "n1", 1, 30, 12, 64, "one"), Drawn(1.5, "gpt2", "n1", 1, 30, 12, 64, "one"),
     Flight("n1", 3, True),
     Prospect(1, 9.0, 4.0),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from emulation.files import list_scenarios, load_scenario
 from emulation.rng import stream
 from tests.build.workloads import BURST, PERIODIC, POISSON, SLOTTED, SOURCES, TRACE, scenario
 from workloads.generate import Arrivals, Workload, generate
-from workloads.lengths import Noise, gamma_noise, payload_bytes, pick
+from workloads.lengths import gamma_noise, noise_of, payload_bytes, pick
 
 EVERY_SOURCE = pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 
@@ -43,7 +43,7 @@ def test_no_more_is_drawn_than_is_asked_for() -> None:
 
 
 def test_noise_in_blocks_is_noise_at_once() -> None:
-    blocks = Noise(0.3, stream(1, "noise"))
+    blocks = noise_of(0.3, stream(1, "noise"))
     counts = [1, 5, 900, 200, 3_000, 1]
     drawn = [v for count in counts for v in blocks.take(count)]
     assert drawn == gamma_noise(0.3, 5_000, stream(1, "noise"))[: sum(counts)]

@@ -55,13 +55,19 @@ class Backlog:
     delay_s: float = 0.0
     """Expected seconds until ready while not running."""
     batch: Batching = ONE_BY_ONE
+    width: int = 1
+    """Of the batch."""
+
+    def serves_by(self, batch: Batching) -> None:
+        """So it serves from now on."""
+        self.batch, self.width = batch, batch.width
 
     @property
     def free_at_s(self) -> float:
         """When there would be a place if every prediction held; -inf while that is not known."""
         if not self.running:
             return -inf
-        if self.batch.width > 1:
+        if self.width > 1:
             return (
                 max(self.ready_at_s, self.head_start_s + self._drain_s(1)) if self._full else self.ready_at_s
             )
@@ -70,7 +76,7 @@ class Backlog:
     @property
     def floor_s(self) -> float:
         """Least possible wait: everything but the head, or everything while not running."""
-        batched = self.batch.width > 1
+        batched = self.width > 1
         if not self.running:
             return self.delay_s + (
                 self._drain_s(1) if batched and self._full else 0.0 if batched else self.sum_s
@@ -83,11 +89,11 @@ class Backlog:
 
     @property
     def _full(self) -> bool:
-        return len(self.entries) >= self.batch.width
+        return len(self.entries) >= self.width
 
     def _drain_s(self, more: int) -> float:
         """Seconds until so many more than those that wait have ended, at the speed of a full batch."""
-        n, width = len(self.entries), self.batch.width
+        n, width = len(self.entries), self.width
         return self.sum_s / self.batch.full_rate(1.0) * (n - width + more) / n
 
     def wait_s(self, now_s: float) -> float:
@@ -109,7 +115,7 @@ class Backlog:
             self.sum_s, self.head = 0.0, None
             return
         self.sum_s -= entry.predicted_s
-        if request_id == self.head or self.batch.width > 1:
+        if request_id == self.head or self.width > 1:
             self.head = next(iter(self.entries))
             self.head_start_s = max(now_s, self.ready_at_s)
 

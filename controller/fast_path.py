@@ -23,7 +23,7 @@ from controller.scoring import AVOID_S, guide_penalty_s, soft_bias_s
 from controller.succession import succeed
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, TestbedConfig
-from emulation.domain.ports import Believed, Completion, MetaController, PerfKey, PerformanceModel, ServedWork
+from emulation.domain.ports import Believed, Completion, MetaController, PerformanceModel, ServedWork
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
 
@@ -157,7 +157,8 @@ class FastPath:
             return
         self._hear(completion.ended_s)
         self._forget(request.id, completion.ended_s)
-        served = completion.served_work(self.view.pools[request.model].features)
+        features = self.view.pools[request.model].features
+        served = completion.served_work(features) if features == 2 or self.perf.learns else None
         if served is None:
             return
         self._unlearned.append((completion, served))
@@ -196,7 +197,7 @@ class FastPath:
         if not self.perf.learns:
             return
         belief.unheard = False
-        key = PerfKey(belief.name, request.model, completion.measured.mode)
+        key = self.view.key(belief.name, request.model, completion.measured.mode)
         self.perf.observe(key, x, service_s, completion.ended_s)
         if completion.measured.mode == belief.mode:
             self.view.refresh_law(pool, column, key, self.perf)
@@ -229,12 +230,13 @@ class FastPath:
         """
         self._hear(now_s)
         belief = self.view.beliefs[executor]
-        was, belief.state = belief.state, state
-        if mode not in ("off", belief.mode):
+        tier_s, was, belief.state = belief.tier_s(), belief.state, state
+        if moved := mode not in ("off", belief.mode):
             self.view.reread(belief, self.perf, mode=mode)
         self._retime(belief, was, ready_at_s)
         belief.publish()
-        self._rebias(belief)
+        if moved or belief.tier_s() != tier_s:
+            self._rebias(belief)
         self._price_energy((belief.node,))
 
     def _retime(self, belief: Belief, was: ExecutorState, ready_at_s: float) -> None:
@@ -286,7 +288,9 @@ class FastPath:
         if risky != belief.risky:
             self.perf.regime(executor, risky)
             for pool, column in belief.places:
-                self.view.refresh_law(pool, column, PerfKey(executor, pool.model, belief.mode), self.perf)
+                self.view.refresh_law(
+                    pool, column, self.view.key(executor, pool.model, belief.mode), self.perf
+                )
         belief.risky = belief.unheard = risky
         self._rebias(belief)
 

@@ -104,6 +104,7 @@ class FastView:
         """Latest time anything was heard of."""
         self._sites = {n.id: sites[n.site] for n in testbed.nodes}
         self._nowhere = len(sites)
+        self._keys: dict[tuple[str, str, str], PerfKey] = {}
         index = {e.id: i for i, e in enumerate(executors)}
         self.pools = {m.id: make_pool(testbed, m.id, index, sites) for m in testbed.models}
         self.beliefs = {e.id: _first_belief(testbed, e.id, e.node) for e in executors}
@@ -112,8 +113,8 @@ class FastView:
             for column, name in enumerate(pool.names):
                 belief = self.beliefs[name]
                 belief.places.append((pool, column))
-                self.refresh_law(pool, column, PerfKey(name, pool.model, belief.mode), perf, prior)
-                belief.backlog.batch = testbed.batching(belief.node, pool.model, belief.mode)
+                self.refresh_law(pool, column, self.key(name, pool.model, belief.mode), perf, prior)
+                belief.backlog.serves_by(testbed.batching(belief.node, pool.model, belief.mode))
         self._testbed = testbed
         for belief in self.beliefs.values():
             for pool, column in belief.places:
@@ -123,6 +124,13 @@ class FastView:
     def site_of(self, origin: str) -> int:
         """Row of the origin's site in the transfer arrays; the last, free one for an unknown origin."""
         return self._sites.get(origin, self._nowhere)
+
+    def key(self, executor: str, model: str, mode: Mode) -> PerfKey:
+        """What a service law is learned for: made once, as that takes longer than to find it."""
+        key = self._keys.get((executor, model, mode))
+        if key is None:
+            key = self._keys[executor, model, mode] = PerfKey(executor, model, mode)
+        return key
 
     def refresh_law(
         self, pool: Pool, column: int, key: PerfKey, perf: PerformanceModel, prior: Prior | None = None
@@ -148,10 +156,10 @@ class FastView:
                     outstanding.append((entry, pool, column, pool.service_s(column, entry.x)))
         belief.mode = mode or belief.mode
         for pool, column in places:
-            key = PerfKey(belief.name, pool.model, belief.mode)
+            key = self.key(belief.name, pool.model, belief.mode)
             self.refresh_law(pool, column, key, perf, self._prior if mode else None)
             if mode:
-                belief.backlog.batch = self._testbed.batching(belief.node, pool.model, mode)
+                belief.backlog.serves_by(self._testbed.batching(belief.node, pool.model, mode))
         for entry, pool, column, old_s in outstanding:
             entry.predicted_s *= pool.service_s(column, entry.x) / old_s if old_s > 0 else 1.0
         belief.backlog.recount()

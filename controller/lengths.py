@@ -65,6 +65,13 @@ class OutputLengths:
         """
         if output_tokens < 0:
             raise ValueError(f"output_tokens must be >= 0, not {output_tokens:g}")
-        self._tokens.setdefault(model, _Running()).add(float(output_tokens))
+        _of(self._tokens, model).add(float(output_tokens))
         if stated is not None and stated > 0:
-            self._shares.setdefault(model, _Running()).add(output_tokens / stated)
+            _of(self._shares, model).add(output_tokens / stated)
+
+
+def _of(figures: dict[str, _Running], model: str) -> _Running:
+    found = figures.get(model)
+    if found is None:
+        found = figures[model] = _Running()
+    return found

@@ -40,7 +40,7 @@ def _take_in(new: FastPath, belief: Belief, was: Belief) -> None:
     for entry in backlog.entries.values():
         before_s = _service_s(was, entry.model, entry.x)
         entry.predicted_s *= _service_s(belief, entry.model, entry.x) / before_s if before_s > 0 else 1.0
-    backlog.batch = batch
+    backlog.serves_by(batch)
     backlog.recount()
     belief.backlog = backlog
     belief.publish()

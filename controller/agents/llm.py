@@ -91,6 +91,7 @@ class Query:
     round: int
     """Tool rounds already answered in this invocation."""
     messages: tuple[Message, ...]
+    """None where nobody reads any."""
     tools: tuple[Mapping[str, Any], ...]
     """Tool descriptions in the API's format."""
     situation: Mapping[str, Any] = field(default_factory=dict)
@@ -98,6 +99,9 @@ class Query:
     wanted: Wanted = PLAIN
     may_call: bool = True
     """Whether one of the tools may be called now; else only the text that is wanted will do."""
+    results: tuple[Any, ...] = ()
+    """What the tools of the round before answered, in order of their calls, None for a call that failed: what reasoners
+    that are programs read of it."""
 
     def wire(self) -> list[dict[str, Any]]:
         """The messages as the API takes them."""

@@ -83,7 +83,9 @@ class Dialogue:
         read: ReadAnswer | None = None,
         repairs: int = 0,
         wanted: Wanted = PLAIN,
+        told: bool = True,
     ) -> None:
+        """`told`: whether anybody reads what is said; else there are no messages, and `opening` is empty."""
         self.agent = agent
         self.number = number
         self.situation = dict(situation)
@@ -99,6 +101,9 @@ class Dialogue:
         self._wrong = False
         """Whether an answer was wrong: the next one is asked for, and no tool any more."""
         self._wanted = wanted
+        self._told = told
+        self._results: tuple[Result | None, ...] = ()
+        """Of the calls of the round before."""
 
     def query(self) -> Query:
         """What to ask now. Raises `RuntimeError` if the dialogue is over."""
@@ -106,7 +111,7 @@ class Dialogue:
             raise RuntimeError(f"invocation {self.number} of {self.agent} is over")
         return Query(
             self.agent, self.number, self.round, tuple(self._messages), self._schemas, self.situation,
-            self._wanted, not self._tools or (self._rounds_left > 0 and not self._wrong),
+            self._wanted, not self._tools or (self._rounds_left > 0 and not self._wrong), self._results,
         )  # fmt: skip
 
     def take(self, reply: Reply, run: RunTool) -> Turn:
@@ -131,8 +136,10 @@ class Dialogue:
     def _call(self, reply: Reply, run: RunTool) -> Turn:
         calls = reply.calls[:MAX_CALLS]
         called = tuple(run_call(call, self._tools, run) for call in calls)
-        self._messages.append(Message("assistant", reply.text, calls))
-        self._messages += [Message("tool", one.content(), call_id=one.call.id) for one in called]
+        self._results = tuple([one.result for one in called])
+        if self._told:
+            self._messages.append(Message("assistant", reply.text, calls))
+            self._messages += [Message("tool", one.content(), call_id=one.call.id) for one in called]
         self.round += 1
         self._rounds_left -= 1
         ended = any(one.tool is not None and one.tool.ends and one.error is None for one in called)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable, Sequence
 
 from mypy_extensions import mypyc_attr
@@ -29,7 +28,7 @@ class Calibrated(PerformanceModel):
         self.base = base
         self.learns, self.knows_regimes = base.learns, base.knows_regimes
         self._suspect_sd = suspect_sd
-        self._unlearned = pickle.dumps(base)
+        self._unlearned = base.unlearned()
         self._factors: dict[ExecutorModel, float] = {}
         self.refits: dict[ExecutorModel, PerformanceModel] = {}
         """Models of their own, of the laws that were refitted."""
@@ -129,7 +128,7 @@ class Calibrated(PerformanceModel):
         self, law: ExecutorModel, results: Iterable[tuple[PerfKey, Sequence[float], float, float]]
     ) -> None:
         """Forget the law and learn these results (key, features, seconds, time) from the prior on."""
-        fresh: PerformanceModel = pickle.loads(self._unlearned)
+        fresh = self._unlearned()
         for key, x, service_s, t_s in results:
             fresh.observe(key, x, service_s / self.factor(law), t_s)
         self.refits[law] = fresh

@@ -29,7 +29,7 @@ from controller.meta.tools import TOOLS, MetaTools
 from controller.meta.triggers import Gate, ResidualWatch, Trigger
 from emulation.domain.actions import MacroPolicy, RouteGuide, RoutingDecision
 from emulation.domain.cluster import Mode, TestbedConfig
-from emulation.domain.ports import Believed, Completion, PerfKey
+from emulation.domain.ports import Believed, Completion
 from emulation.domain.records import DecisionRecord
 from emulation.domain.request import Request
 from emulation.domain.snapshot import ExecutorState
@@ -265,8 +265,9 @@ class MetaController:
 
     def _observation(self, completion: Completion, flight: Flight) -> Observation:
         request = completion.request
-        key = PerfKey(completion.executor, request.model, completion.measured.mode)
-        pool = self.fast_path.view.pools[request.model]
+        view = self.fast_path.view
+        key = view.key(completion.executor, request.model, completion.measured.mode)
+        pool = view.pools[request.model]
         served = completion.served_work(pool.features)
         x, service_s = ((), None) if served is None else served
         predicted_s = sd_s = 0.0

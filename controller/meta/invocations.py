@@ -150,21 +150,21 @@ class Invocations:
 
     def _open(self, trigger: Trigger) -> None:
         self.count += 1
-        status = self._tools.run("get_system_status", Arguments())
-        assert isinstance(status, SystemStatus)
-        situation = {
+        situation: dict[str, Any] = {
             "cause": trigger.signature,
             "kind": trigger.kind,
             "device": trigger.device,
             "model": trigger.model,
             "facts": trigger.facts,
-            **status.model_dump(),
         }
-        opening = (
-            self._system(),
-            Message("user", render("meta_event", **{k: v for k, v in situation.items()
-                                                    if k not in ("kind", "device", "model")})),
-        )  # fmt: skip
+        told = self._trail.recorded or self._llm.label != RULES
+        opening: tuple[Message, ...] = ()
+        if told:
+            status = self._tools.run("get_system_status", Arguments())
+            assert isinstance(status, SystemStatus)
+            situation |= status.model_dump()
+            said = {k: v for k, v in situation.items() if k not in ("kind", "device", "model")}
+            opening = self._system(), Message("user", render("meta_event", **said))
         self._trigger = trigger
         self._dialogue = Dialogue(
             "meta",
@@ -174,6 +174,7 @@ class Invocations:
             situation,
             self._config.max_rounds,
             wanted=self._wanted,
+            told=told,
         )
 
     def _system(self) -> Message:

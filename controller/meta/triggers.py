@@ -77,15 +77,21 @@ class ResidualWatch:
 
     def seen(self, one: Observation) -> float | None:
         """One more result; the ratio if it completes an alarm."""
-        if one.ratio is None or one.ratio <= 0 or one.mixed:
+        last = one.ratio
+        if last is None or last <= 0 or one.mixed:
             return None
-        latest = self._latest.setdefault((one.device, one.key.model), deque(maxlen=32))
+        law = (one.device, one.key.model)
+        latest = self._latest.get(law)
+        if latest is None:
+            latest = self._latest[law] = deque(maxlen=32)
         latest.append(one)
         while latest and latest[0].ended_s < one.ended_s - self._window_s:
             latest.popleft()
         if len(latest) < self._enough:
             return None
         limit = self._limit
+        if -limit <= log(last) <= limit:
+            return None
         off = [log(latest[-1 - i].ratio or 1.0) for i in range(self._sustained)]
         up = all(v > limit for v in off)
         if not (up or all(v < -limit for v in off)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import isfinite
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf
 from typing import ClassVar
 
 from mypy_extensions import mypyc_attr
@@ -35,7 +36,7 @@ class Bayes(PerformanceModel):
 
     def __init__(self, testbed: TestbedConfig, config: BayesConfig | None = None) -> None:
         self._config = config or BayesConfig()
-        self._prior = Prior(testbed)
+        self._testbed, self._prior = testbed, Prior(testbed)
         self._keys: dict[PerfKey, KeyBelief] = {}
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
@@ -50,8 +51,11 @@ class Bayes(PerformanceModel):
 
         Raises `ValueError` on a wrong number of features.
         """
-        if not (isfinite(service_s) and service_s >= 0 and all([isfinite(v) and v >= 0 for v in x])):
+        if not 0.0 <= service_s < inf:
             return
+        for v in x:
+            if not 0.0 <= v < inf:
+                return
         learned = self._keys.get(key)
         if learned is not None:
             learned.observe(x, service_s)
@@ -76,6 +80,10 @@ class Bayes(PerformanceModel):
         a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
         square = self._config.prior_relative_sd**2
         return Spread((square * a * a, 0.0, square * b * b), self._config.noise_cv)
+
+    def unlearned(self) -> Callable[[], PerformanceModel]:
+        """By being made anew, as it is."""
+        return partial(Bayes, self._testbed, self._config) if type(self) is Bayes else super().unlearned()
 
     def regime(self, executor: str, abnormal: bool) -> None:
         """A hint says that an executor enters or leaves an abnormal regime of unknown size.

@@ -22,17 +22,27 @@ _FEW = 2.0
 
 def predicted(theta: tuple[float, ...], spread: Spread, x: Sequence[float], samples: int) -> Prediction:
     """Expected seconds of features x by a law; the standard deviation covers noise and what is not yet known."""
-    mean_s = float(sum([c * v for c, v in zip(theta, x, strict=True)]))
+    mean_s = _seconds(theta, x)
     known = (float(x[0]), float(x[1]) if len(x) == 2 else 0.0)
     sd_s = sqrt(spread.epistemic_variance(known) + (spread.noise_cv * mean_s) ** 2)
     return Prediction(mean_s, sd_s, samples)
+
+
+def _seconds(theta: tuple[float, ...], x: Sequence[float]) -> float:
+    """theta . x, of one or two features. Raises `ValueError` on another number of them than of coefficients."""
+    if len(theta) != len(x):
+        raise ValueError(f"{len(x)} features for a law of {len(theta)}")
+    first = theta[0] * x[0]
+    return first + theta[1] * x[1] if len(theta) == 2 else first
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class KeyBelief:
     """What is believed of one key."""
 
-    __slots__ = ("_config", "_noise", "_ordinary", "_profile", "_weight", "alarm", "aside", "law", "samples")
+    __slots__ = (
+        "_config", "_noise", "_ordinary", "_profile", "_spread", "_weight", "alarm", "aside", "law", "samples",
+    )  # fmt: skip
 
     def __init__(self, profile: tuple[float, ...], config: BayesConfig) -> None:
         """`profile`: coefficients of the law before anything was learned."""
@@ -46,6 +56,8 @@ class KeyBelief:
         self.samples = 0
         self._weight = config.noise_weight
         self._noise = config.noise_weight * config.noise_cv**2
+        self._spread: Spread | None = None
+        """As it was last asked for, until anything is learned."""
 
     def noise_cv(self) -> float:
         return sqrt(self._noise / self._weight)
@@ -69,11 +81,14 @@ class KeyBelief:
 
     def spread(self) -> Spread:
         """Covariance of the coefficients, and the noise."""
+        if self._spread is not None:
+            return self._spread
         theta = self._profile
         a, b = (theta[0], theta[1]) if len(theta) == 2 else (theta[0], 0.0)
         p00, p01, p11 = self.law.p
         before = None if self.aside is None else self.aside.theta(theta)
-        return Spread((p00 * a * a, p01 * a * b, p11 * b * b), self.stated_cv(), before)
+        spread = self._spread = Spread((p00 * a * a, p01 * a * b, p11 * b * b), self.stated_cv(), before)
+        return spread
 
     def predict(self, x: Sequence[float]) -> Prediction:
         """Expected seconds of features x."""
@@ -85,7 +100,7 @@ class KeyBelief:
         Raises `ValueError` on a wrong number of features.
         """
         theta = self._profile
-        profiled_s = float(sum([c * v for c, v in zip(theta, x, strict=True)]))
+        profiled_s = _seconds(theta, x)
         if not profiled_s > _SHORTEST_S:
             return False
         f0 = theta[0] * x[0] / profiled_s
@@ -100,12 +115,12 @@ class KeyBelief:
     def leave(self, doubt_sd: float) -> None:
         """Put the ordinary law back."""
         if self._ordinary is not None:
-            self.law, self._ordinary = self._ordinary, None
+            self.law, self._ordinary, self._spread = self._ordinary, None, None
             self.law.open(0.0, doubt_sd)
 
     def learn(self, f0: float, f1: float, y: float) -> None:
         """One sample: shares of the coefficients in the profiled time, and true over profiled time."""
-        config, cv = self._config, self.noise_cv()
+        config, cv, self._spread = self._config, self.noise_cv(), None
         if config.forget:
             self.law.scale(1.0 / (1.0 - config.forget))
         surprise = self.law.surprise(f0, f1, y, cv)

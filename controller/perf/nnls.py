@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from math import isfinite, sqrt
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ class Nnls(PerformanceModel):
 
     def __init__(self, testbed: TestbedConfig, config: NnlsConfig | None = None) -> None:
         self._config = config or NnlsConfig()
-        self._prior = Prior(testbed)
+        self._testbed, self._prior = testbed, Prior(testbed)
         self._fits: dict[PerfKey, Fit] = {}
 
     def predict(self, key: PerfKey, x: Sequence[float]) -> Prediction:
@@ -47,6 +48,10 @@ class Nnls(PerformanceModel):
         """Coefficients in seconds per feature, and relative uncertainty in [0, 1]."""
         fit = self._fit(key)
         return fit.theta, fit.uncertainty
+
+    def unlearned(self) -> Callable[[], PerformanceModel]:
+        """By being made anew, as it is."""
+        return partial(Nnls, self._testbed, self._config) if type(self) is Nnls else super().unlearned()
 
     def _fit(self, key: PerfKey) -> Fit:
         """What was learned of the key, or the prior."""

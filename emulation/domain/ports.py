@@ -7,8 +7,10 @@ reads no clock (time is a field of what it sees).
 
 from __future__ import annotations
 
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Generic, Protocol
 
 from emulation.domain.actions import (
@@ -80,6 +82,10 @@ class PerformanceModel(ABC):
     def over(self, ordinary: PerformanceModel) -> PerformanceModel:
         """This model with that one in the place of the one that learns."""
         return ordinary
+
+    def unlearned(self) -> Callable[[], PerformanceModel]:
+        """What makes models such as this one is now. Asked before it learns anything; picklable."""
+        return partial(pickle.loads, pickle.dumps(self))
 
     def regime(self, executor: str, abnormal: bool) -> None:  # noqa: B027 (most models know no regimes)
         """A hint says that an executor enters or leaves an abnormal time."""

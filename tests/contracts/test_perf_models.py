@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,6 +35,17 @@ def test_keeps_every_law(law: Law[ModelSubject], name: str) -> None:
 
 def test_before_any_data_the_law_is_the_profile(name: str) -> None:
     assert build_perf(name, devices()).theta(LLM)[0] == (0.001, 0.05)
+
+
+def test_makes_models_that_have_learned_nothing(name: str) -> None:
+    model = build_perf(name, devices())
+    before, make = model.theta(LLM), model.unlearned()
+    for _ in range(9):
+        model.observe(LLM, (512.0, 32.0), 9.0, 1.0)
+    for again in (make, pickle.loads(pickle.dumps(make))):
+        assert type(again()) is type(model)
+        assert again().theta(LLM) == before
+        assert again() is not again()
 
 
 def test_prior_on_cpu_is_scaled_to_the_nodes_cores(name: str) -> None:

@@ -16,6 +16,7 @@ from controller.agents.prompts import names, render
 from controller.agents.reasoner import split_choice
 from controller.agents.rules import RulesLlm
 from controller.agents.tools import Arguments, Called, Result, Tool, ToolError
+from controller.meta.tool_types import RiskResult
 from emulation.domain.events import LlmFailure
 
 DEVICE = {
@@ -217,6 +218,38 @@ def test_rules_have_nothing_to_say_of_what_they_do_not_know() -> None:
     assert [c.name for c in first.calls] == ["get_system_status", "pull_observations"]
     dialogue.take(first, _run)
     assert rules.ask(dialogue.query()).calls == ()
+
+
+@pytest.mark.parametrize("kind", ["onset", "expiry", "residual", "warmup"])
+def test_rules_bear_results_of_tools_that_they_did_not_call(kind: str) -> None:
+    """An outage that is over by the second round had others called in the first."""
+    situation = {"kind": kind, "device": "d0", "model": "m", "facts": {}}
+    query = Query(
+        "meta",
+        1,
+        1,
+        (),
+        (),
+        situation,
+        results=(None, RiskResult(device="d0", old=1, new=None, alternative=True)),
+    )
+    reply = RulesLlm().ask(query)
+    masks = kind in ("onset", "expiry")
+    assert [call.name for call in reply.calls] == (["clear_device_risky"] if masks else [])
+
+
+def test_where_nobody_reads_it_nothing_is_said_and_the_results_are_there() -> None:
+    def after_a_call(told: bool) -> Query:
+        opening = [Message("user", "u")] if told else []
+        dialogue = Dialogue("test", 1, opening, TOOLS, {}, 2, told=told)
+        dialogue.take(Says(("twice", '{"value": 2}')).ask(dialogue.query()), _run)
+        return dialogue.query()
+
+    said, silent = after_a_call(True), after_a_call(False)
+    assert [m.role for m in said.messages] == ["user", "assistant", "tool"]
+    assert silent.messages == ()
+    assert silent.results == said.results
+    assert json.loads(said.messages[-1].content) == said.results[0].model_dump()
 
 
 @pytest.mark.parametrize("choice", ["", "gpt", "rules:x", "openai:y", "scripted", "replay:"])

@@ -189,3 +189,26 @@ def test_what_is_written_of_a_return_bears_the_time_of_the_return() -> None:
     stage.now_s = 7.0
     stage.meta.executor_changed("d1", "ready", "gpu", 7.0, 7.0)
     assert [r.t_s for r in stage.records if r.choice.get("rule") == "suspect"] == [7.0]
+
+
+def test_who_takes_no_records_has_the_same_done() -> None:
+    """Without them the rules are asked without a word."""
+
+    def told(recorded: bool) -> Stage:
+        stage = Stage(warmup_points=2)
+        stage.meta.attach(stage._take, recorded=recorded)
+        stage.serve(40)
+        stage.hint("d1", "game")
+        stage.rounds(30, {"d0": 3.0})
+        stage.hint("d1")
+        stage.rounds(30, {"d0": 3.0})
+        return stage
+
+    written, silent = told(True), told(False)
+    assert silent.sent == written.sent
+    assert silent.meta.invocations.count == written.meta.invocations.count > 1
+    laws = [(executor, model) for of in written.meta.steered.laws.values() for model, executor in of.items()]
+    factors = [[s.meta.steered.calibration.factor(law) for law in laws] for s in (written, silent)]
+    assert factors[0] == factors[1]
+    assert factors[0] != [1.0] * len(laws), "the rules have corrected a law"
+    assert (bool(written.records), silent.records) == (True, [])

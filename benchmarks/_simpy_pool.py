@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import simpy
 
 from emulation.domain.actions import RoutingDecision
+from emulation.domain.cluster import LinkSpec
 from emulation.domain.measured import Measured
 from emulation.domain.ports import Completion
 from emulation.domain.request import Request
@@ -63,7 +64,9 @@ class SimpyPool:
         self.servers = {e.id: simpy.Resource(self.env) for e in testbed.executors()}
         self.theta = {e.id: testbed.theta(e.node, e.models[0], "gpu") or () for e in testbed.executors()}
         self.links = {
-            (a.id, b.id): testbed.link(a.site, b.site) for a in testbed.nodes for b in testbed.nodes
+            (a.id, b.id): testbed.link(a.site, b.site) or LinkSpec(a=a.site, b=b.site)
+            for a in testbed.nodes
+            for b in testbed.nodes
         }
         gpus = {n.id: SharedGpu(n.gpus[0].overhead) for n in testbed.nodes}
         self.gpu_of = {e.id: gpus[e.node] for e in testbed.executors()}

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from mypy_extensions import mypyc_attr
+
 from controller.limits_in_force import LimitsInForce
 from controller.loop import ControlLoop, LoopConfig
 from emulation.domain.actions import Choice, MacroPolicy, NodeConfig, RouteGuide
 from emulation.domain.cluster import Mode, TestbedConfig
-from emulation.domain.feasibility import guide_violations, node_violations, policy_violations
+from emulation.domain.feasibility import (
+    feasible_configs,
+    guide_violations,
+    node_violations,
+    policy_violations,
+)
 from emulation.domain.ports import DeploymentAgent, GlobalPlanner, PromptScheduler
 from emulation.domain.snapshot import ClusterSnapshot, NodeView
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
     """The deployment agent of one node, and the role it was given."""
 
@@ -45,9 +53,10 @@ class DeploymentLoop(ControlLoop[DeploymentAgent, NodeView, NodeConfig]):
         return node_violations(self._testbed, self.node_id, command.modes)
 
     def _random(self) -> NodeConfig:
-        return NodeConfig(self.node_id, self._random_pattern(self.node_id))
+        return NodeConfig(self.node_id, self._one_of(feasible_configs(self._testbed, self.node_id)))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
     """The prompt scheduler, and the latest macro policy it works under.
 
@@ -55,7 +64,6 @@ class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
     """
 
     actor = "scheduler"
-    nothing = RouteGuide()
     policy: MacroPolicy | None = None
 
     def __init__(
@@ -67,6 +75,7 @@ class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
         stand_in: PromptScheduler | None = None,
     ) -> None:
         super().__init__(testbed, decider, seed, config, stand_in)
+        self.nothing = RouteGuide()
         self._limits = LimitsInForce()
 
     def accept(self, policy: MacroPolicy) -> None:
@@ -90,15 +99,26 @@ class SchedulerLoop(ControlLoop[PromptScheduler, ClusterSnapshot, RouteGuide]):
         for node in self._testbed.nodes:
             for model in self._testbed.models:
                 hosts = self._testbed.routable(model.id)
-                table[node.id, model.id] = hosts[int(self._rng.integers(len(hosts)))]
+                table[node.id, model.id] = self._one_of(hosts)
         return RouteGuide(table=table)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
     """The global planner."""
 
     actor = "planner"
-    nothing = MacroPolicy(p={}, roles={})
+
+    def __init__(
+        self,
+        testbed: TestbedConfig,
+        decider: GlobalPlanner,
+        seed: int = 0,
+        config: LoopConfig | None = None,
+        stand_in: GlobalPlanner | None = None,
+    ) -> None:
+        super().__init__(testbed, decider, seed, config, stand_in)
+        self.nothing = MacroPolicy(p={}, roles={})
 
     def accept(self, policy: MacroPolicy) -> None:
         """Nothing: the policy is its own."""
@@ -111,7 +131,9 @@ class PlannerLoop(ControlLoop[GlobalPlanner, ClusterSnapshot, MacroPolicy]):
 
     def _random(self) -> MacroPolicy:
         """MA's random policy: a random feasible role per node, routing uniform over the hosts of a model."""
-        roles = {node.id: self._random_pattern(node.id) for node in self._testbed.nodes}
+        roles = {
+            node.id: self._one_of(feasible_configs(self._testbed, node.id)) for node in self._testbed.nodes
+        }
         p: dict[str, dict[str, float]] = {}
         for model in self._testbed.models:
             routable = self._testbed.routable(model.id)

@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
+from mypy_extensions import mypyc_attr
+from numpy.random import Generator
+
 from controller.agents.answers import NoAnswer
 from controller.agents.config import Fallback
 from controller.agents.llm import BUDGET, ReasonerError
 from controller.agents.reasoner import NONE, RULES
 from controller.approval import NOT_BEGUN, ApprovalConfig, Verdict, as_data, stood_in
 from emulation.domain.actions import Choice, CommandT, Decision, MacroPolicy
-from emulation.domain.cluster import Mode, TestbedConfig
-from emulation.domain.feasibility import feasible_configs
+from emulation.domain.cluster import TestbedConfig
 from emulation.domain.mistakes import STRANGE_IN_A_RUN, told_of
 from emulation.domain.plain import command_data
 from emulation.domain.ports import Decider
@@ -31,10 +33,12 @@ from emulation.rng import stream
 INVALID = "invalid answer"
 """How the reason of every replaced decision begins; reports look for it."""
 
+T = TypeVar("T")
 DeciderT = TypeVar("DeciderT", bound=Decider[Any])
-SeenT = TypeVar("SeenT", NodeView, ClusterSnapshot)
+SeenT = TypeVar("SeenT", bound=NodeView | ClusterSnapshot)
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
     """What a decision of this loop says about itself, and what stands in for a decider that fails."""
@@ -48,6 +52,7 @@ class LoopConfig:
     """Where decisions of a reasoner are held for approval."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     """Trigger, decide, check; subclasses say what is decided, what is valid and what is random.
 
@@ -73,7 +78,9 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
         self.blind = decider.blind
         """Whether any sight gives the same decision, where the same sight does."""
         self._stand_in = stand_in
-        self._rng = stream(seed, f"fallback:{self.actor}")
+        self._seed = seed
+        self._rng: Generator | None = None
+        """Of what is random, once anything is."""
         self._config = config or LoopConfig()
         self._last_valid: CommandT | None = None
         self._in_force: CommandT | None = None
@@ -272,9 +279,11 @@ class ControlLoop(ABC, Generic[DeciderT, SeenT, CommandT]):
     def _check(self, command: CommandT) -> list[str]:
         """Why the command is impossible; empty if it is not."""
 
-    def _random_pattern(self, node: str) -> dict[str, Mode]:
-        patterns = feasible_configs(self._testbed, node)
-        return patterns[int(self._rng.integers(len(patterns)))]
+    def _one_of(self, options: Sequence[T]) -> T:
+        """One of these, drawn from this loop's own stream."""
+        if self._rng is None:
+            self._rng = stream(self._seed, f"fallback:{self.actor}")
+        return options[int(self._rng.integers(len(options)))]
 
     @abstractmethod
     def _random(self) -> CommandT:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
-from controller.deployers.patterns import Pattern
+from controller.deployers.pattern_sums import pattern_sums
 from controller.deployers.steps import StepValues, Weights
 from emulation.domain.actions import Choice, NodeConfig
 from emulation.domain.cluster import Modality, ModelSpec, Strict, TestbedConfig
@@ -81,10 +80,8 @@ class LyapunovConfig(Strict):
 class LyapunovDeployer(DeploymentAgent):
     """Argmax over the feasible patterns of sum_i Q_i mu_i(a) - V C(a); ties go to the first pattern.
 
-    The score is a sum over models of the value of one step (model, mode), so all patterns are scored by one
-    product of a (patterns, 3 models) 0/1 matrix, built once, with the vector of step values. Headroom eta is
-    measured before the action, from the view, as shares of the node's: cores that are not busy, RAM and slices that
-    are not allocated.
+    The score is a sum over models of the value of one step (model, mode). Headroom eta is measured before the action,
+    from the view, as shares of the node's: cores that are not busy, RAM and slices that are not allocated.
     Raises `ValueError` at construction for a weight of a model the testbed does not have.
     """
 
@@ -108,19 +105,12 @@ class LyapunovDeployer(DeploymentAgent):
         )  # fmt: skip
         patterns = feasible_configs(testbed, node_id)
         self._commands = [NodeConfig(node_id, pattern) for pattern in patterns]
-        self._steps = np.array([_one_hot(p, self._models) for p in patterns], dtype=float)
-        self._step_values, self._scores = np.empty(self._steps.shape[1]), np.empty(len(patterns))
-        self._worth = np.empty(self._steps.shape)
-        """Where values and sums are worked out: room that is made once."""
+        self._sums = pattern_sums(patterns, self._models)
 
     def decide(self, view: NodeView) -> Choice[NodeConfig]:
         """The pattern of highest score in this view."""
-        # Not `@`: a BLAS product rounds differently with the alignment of memory, and a tie would fall differently.
-        self._step_values[:] = self._values.of(view)
-        np.multiply(self._steps, self._step_values, out=self._worth)
-        scores = np.add.reduce(self._worth, axis=1, out=self._scores)
-        best = int(scores.argmax())
-        reason = f"drift-plus-penalty score {scores.item(best):.3g} of {len(self._commands)} patterns"
+        best, score = self._sums.best(self._values.of(view))
+        reason = f"drift-plus-penalty score {score:.3g} of {len(self._commands)} patterns"
         return Choice(self._commands[best], reason)
 
     def step_values(self, view: NodeView) -> list[float]:
@@ -137,7 +127,3 @@ def _check_names(config: LyapunovConfig, known: set[str]) -> None:
         unknown = sorted(set(of) - known)
         if unknown:
             raise ValueError(f"lyapunov: {field} names unknown model {unknown[0]!r}; known: {sorted(known)}")
-
-
-def _one_hot(pattern: Pattern, models: tuple[str, ...]) -> list[float]:
-    return [float(pattern[m] == mode) for m in models for mode in ("off", "cpu", "gpu")]

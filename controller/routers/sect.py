@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from controller.fast_view import FastView, Pool
 from controller.routers.router import ALL_AWAY, Pick, Router
 from emulation.domain.request import Request
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Sect(Router):
     """The lowest score of the fast path: wait + service + transfer and the biases in force (E3 eq. 6).
 

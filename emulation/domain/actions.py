@@ -52,7 +52,7 @@ class MacroPolicy:
 
 
 Command = NodeConfig | RouteGuide | MacroPolicy
-CommandT = TypeVar("CommandT", NodeConfig, RouteGuide, MacroPolicy)
+CommandT = TypeVar("CommandT", bound=NodeConfig | RouteGuide | MacroPolicy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,8 +181,12 @@ class Deciding:
             self._deployers(look)
 
     def _deployers(self, look: _Look) -> None:
+        jittered = self._hearing.jittered
         for node_id in self._control.deployers:
-            self._begin(DEPLOYER + node_id, look)
+            if jittered:
+                self._begin(DEPLOYER + node_id, look)
+            else:
+                self._deploy((node_id, look))
 
     def _begin(self, actor: str, look: _Look) -> None:
         """One of those below the planner looks, a deployment agent that awaits dispatch only once the run has begun,
@@ -265,9 +269,9 @@ class Deciding:
         command, refused, changes = decision.command, [], 0
         if isinstance(command, NodeConfig):
             node = self._nodes[command.node]
-            before = node.targets()
+            before = node.retargeted
             refused = node.configure(command, self._kernel.now_s)
-            changes = sum([mode != before[e] for e, mode in node.targets().items()])
+            changes = node.retargeted - before
             self._settle(node)
             self._keep(node, decision, tuple(refused), changes)
         elif isinstance(command, RouteGuide):

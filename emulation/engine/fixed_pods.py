@@ -8,7 +8,7 @@ from math import inf
 
 from emulation.domain.cluster import ExecutorSpec, Mode, NodeSpec, TestbedConfig
 from emulation.executor.executor import Executor
-from emulation.executor.resources import allocate
+from emulation.executor.resources import allocate, needs_of
 
 _LEAST_S = 1e-9
 """A unit of work never takes no time at all."""
@@ -141,13 +141,13 @@ class Host:
 
     def place(self, testbed: TestbedConfig) -> None:
         """Give every pod its resource, longest queue first, as a node does. Raises `Unsuited` if one has to wait."""
-        models = {m.id: m for m in testbed.models}
+        needs = needs_of(testbed.models)
         executors = [Executor(spec=pod.spec) for pod in self.pods]
         order = sorted(range(len(self.pods)), key=lambda i: (-float(self.pods[i].queued_prompts), i))
         for i in order:
             executor = executors[i]
             executor.target = self.pods[i].mode
-            if not allocate(executor, executors, models, self.spec):
+            if not allocate(executor, executors, needs, self.spec):
                 raise Unsuited(f"{self.pods[i].spec.id} would wait for resources")
             executor.state = "starting"
             self.pods[i].gpu = -1 if executor.gpu is None else executor.gpu

@@ -75,21 +75,21 @@ class Simulation:
         self._holds = Holds()
         self._decisions: dict[str, RoutingDecision] = {}
         self._routing: Job
+        self._arrives, self._wakes = self._arrive, self._wake  # bound once, as every request needs them
+        self._hears_end, self._hears_change = self._hear_completed, self._hear_changed
         self._in_system: dict[str, Job] = {}
         for t_s, node_id, one_way_s in crossings:
             self.kernel.at(t_s, FAULT, self.nodes[node_id].set_network, one_way_s)
         self._settled_s, self._give_up_s = scenario.settled_s, scenario.give_up_s
         self._slot_s, self._arrivals_until_s = scenario.slot_s, max(scenario.end_s, scenario.settled_s)
         self._switching = Switching(control.schemes, self._take_up)
-        self._outages: LastBegun[str | None] = LastBegun(None)
-        """How the reasoners fail; None: they do not."""
+        self._outages: LastBegun[str | None] = LastBegun(None)  # how the reasoners fail; None: they do not
         self._plan = PlayedPlan(
             scenario, self.kernel, self.nodes, self.ledger,
             lambda step: self._switching.play(step, self._control), self._played,
         )  # fmt: skip
         self._hearing = Hearing(self.kernel, control.delay_s)
-        self._retired: list[Deciding] = []
-        """Of schemes that went out."""
+        self._retired: list[Deciding] = []  # of schemes that went out
         self._progress = Progress(scenario, self.kernel, self.nodes, self.ledger, on_slot)
         self._put_in_force(fast_path, control)
 
@@ -186,7 +186,7 @@ class Simulation:
         arrival = next(self._arrivals, None)
         if arrival is not None:
             request = arrival[0]
-            self.kernel.at(self._sent_s.get(request.id, request.arrival_s), ARRIVAL, self._arrive, arrival)
+            self.kernel.at(self._sent_s.get(request.id, request.arrival_s), ARRIVAL, self._arrives, arrival)
 
     def _arrive(self, arrival: Arrival) -> None:
         self._next_arrival()
@@ -291,11 +291,11 @@ class Simulation:
                     self._returned(notice)
             elif isinstance(notice, Changed):
                 self.ledger.executor(notice)
-                self._hearing.tell(self._hear_changed, notice, notice.executor)
+                self._hearing.tell(self._hears_change, notice, notice.executor)
         next_s = node.next_s()
         if next_s < self._armed[node.id]:
             self._armed[node.id] = next_s
-            self.kernel.at(next_s, NODE, self._wake, (node, next_s))
+            self.kernel.at(next_s, NODE, self._wakes, (node, next_s))
 
     def _wake(self, armed: tuple[NodeState, float]) -> None:
         node, t_s = armed
@@ -321,7 +321,7 @@ class Simulation:
         if decision is None or decision.executor is None:
             return
         completion = Completion(job.request, decision.executor, outcome, self.kernel.now_s, measured)
-        self._hearing.tell(self._hear_completed, completion, completion.executor)
+        self._hearing.tell(self._hears_end, completion, completion.executor)
 
     def _hear_completed(self, completion: Completion) -> None:
         self._fast_path.completed(completion)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from emulation.domain.cluster import ExecutorSpec, Mode
-from emulation.domain.snapshot import ExecutorState
+from emulation.domain.snapshot import ExecutorState, ExecutorView
 from emulation.executor.job import Job
 from emulation.executor.lane import Lane
 from emulation.executor.waiting import Waiting
@@ -21,6 +21,9 @@ class Executor(Lane):
     """
 
     spec: ExecutorSpec = field(kw_only=True)
+    id: str = field(init=False, default="")
+    model: str = field(init=False, default="")
+    """The only one of a pod, the first of a device."""
     state: ExecutorState = "off"
     mode: Mode = "off"
     """Mode whose resources it holds (while draining, still the old one)."""
@@ -33,6 +36,12 @@ class Executor(Lane):
     queue: Waiting = field(default_factory=Waiting)
     more: tuple[Lane, ...] = ()
     """Further lanes, where it serves in batches."""
+    idle_view: ExecutorView | None = None
+    """What telemetry said of it when it was last seen idle."""
+
+    def __post_init__(self) -> None:
+        self.id = self.spec.id
+        self.model = self.spec.models[0] if self.spec.models else ""
 
     @property
     def lanes(self) -> Sequence[Lane]:

@@ -15,7 +15,7 @@ from emulation.domain.snapshot import ExecutorState
 from emulation.executor.executor import Executor
 from emulation.executor.job import Job
 from emulation.executor.notices import Changed
-from emulation.executor.resources import allocate
+from emulation.executor.resources import allocate, needs_of
 from emulation.executor.service import Service
 
 
@@ -27,12 +27,16 @@ class Lifecycle:
         self._testbed = testbed
         self._spec = testbed.node(node_id)
         self._models = {m.id: m for m in testbed.models}
+        self._needs = needs_of(testbed.models)
+        self._device = self._spec.hosting == "device"
+        self.retargeted = 0
+        """Modes that were changed by command."""
         self._service = service
         self._executors = service.executors
         self._external_init = external_init
         self._down_until_s: dict[str, dict[int, float]] = {}
         """Executor that crashed, and event, to until when that one keeps it from starting, whatever is done to it."""
-        if self._spec.hosting == "device":
+        if self._device:
             self._power_on()
 
     # -- control ------------------------------------------------------------------------------------------
@@ -46,7 +50,7 @@ class Lifecycle:
         for, as both would wait for ever. What drains is not pending, and the starts of one pattern do not void each
         other. Interrupted work stays queued, at its last finished prompt.
         """
-        if self._spec.hosting == "device":
+        if self._device:
             return [f"{self._spec.id} is a device: its executor is always ready"]
         if not self._service.available:
             return [f"{self._spec.id} is away"]
@@ -56,9 +60,7 @@ class Lifecycle:
         blocked = any(e.state in ("pending", "starting") for e in self._executors)
         for executor, want in self._wanted(config.modes, now_s):
             if want != "off" and blocked and not self._waited_for(executor):
-                refused.append(
-                    f"voided: {executor.spec.id} to {want} while a pod of {self._spec.id} is pending"
-                )
+                refused.append(f"voided: {executor.id} to {want} while a pod of {self._spec.id} is pending")
                 continue
             self._retarget(executor, want, now_s)
             self._start_pending(now_s)
@@ -78,7 +80,7 @@ class Lifecycle:
         """Those that are to change, in order."""
         wanted: list[tuple[bool, float, int, Executor, Mode]] = []
         for number, executor in enumerate(self._executors):
-            want = modes.get(executor.spec.models[0], "off")
+            want = modes.get(executor.model, "off")
             executor.sync_all(now_s)
             if want != executor.target:
                 left = sum(executor.unfinished(now_s)[1].values())
@@ -96,10 +98,11 @@ class Lifecycle:
 
     def _retarget(self, executor: Executor, want: Mode, t_s: float) -> None:
         executor.target = want
+        self.retargeted += 1
         if executor.state in ("ready", "starting"):
             executor.interrupt(t_s)
             self._service.share_out(executor, t_s)
-            unload_s = self._models[executor.spec.models[0]].unload_s
+            unload_s = self._models[executor.model].unload_s
             self._change(executor, "draining", inf if self._external_init else t_s + unload_s, t_s)
         elif executor.state == "pending" and want == "off":
             self._change(executor, "off", inf, t_s)
@@ -124,8 +127,8 @@ class Lifecycle:
 
     def _start_pending(self, t_s: float) -> None:
         for executor in self._executors:
-            if executor.state == "pending" and allocate(executor, self._executors, self._models, self._spec):
-                ready_s = self._may_start_s(executor, t_s) + self._models[executor.spec.models[0]].init_s
+            if executor.state == "pending" and allocate(executor, self._executors, self._needs, self._spec):
+                ready_s = self._may_start_s(executor, t_s) + self._models[executor.model].init_s
                 self._change(executor, "starting", inf if self._external_init else ready_s, t_s)
                 self._service.share_out(executor, t_s)
 
@@ -174,7 +177,7 @@ class Lifecycle:
             return
         self._service.available = True
         for executor in self._executors:
-            if self._spec.hosting == "device":
+            if self._device:
                 executor.mode, executor.gpu = executor.target, 0 if executor.target == "gpu" else None
                 self._change(executor, "ready", inf, now_s)
                 self._service.serve_next(executor, now_s)
@@ -192,7 +195,7 @@ class Lifecycle:
         jobs: list[Job] = []
         for executor in self._executors:
             if model in executor.spec.models and executor.state in ("ready", "starting"):
-                self._down_until_s.setdefault(executor.spec.id, {})[event] = until_s
+                self._down_until_s.setdefault(executor.id, {})[event] = until_s
                 executor.interrupt(now_s)
                 self._service.share_out(executor, now_s)
                 ready_s = self._may_start_s(executor, now_s) + self._models[model].init_s
@@ -204,25 +207,25 @@ class Lifecycle:
         """The replica of a model that crashed, for some time or as long as nobody says otherwise, may start now: this
         event no longer keeps it from that."""
         for executor in self._executors:
-            down_until_s = self._down_until_s.get(executor.spec.id, {})
+            down_until_s = self._down_until_s.get(executor.id, {})
             if model in executor.spec.models and down_until_s.pop(event, now_s) > now_s:
                 ready_s = self._may_start_s(executor, now_s) + self._models[model].init_s
                 if executor.state == "starting" and ready_s != executor.timer_s:
                     self._change(executor, "starting", ready_s, now_s)
 
     def _may_start_s(self, executor: Executor, t_s: float) -> float:
-        return max([t_s, *self._down_until_s.get(executor.spec.id, {}).values()])
+        return max([t_s, *self._down_until_s.get(executor.id, {}).values()])
 
     def _change(self, executor: Executor, state: ExecutorState, timer_s: float, t_s: float) -> None:
         executor.state = state
         executor.timer_s = timer_s
         ready_at_s = timer_s if state == "starting" else (t_s if state == "ready" else inf)
         mode = executor.target if state in ("pending", "starting") else executor.mode
-        self._service.notices.append(Changed(t_s, executor.spec.id, executor.state, mode, ready_at_s))
+        self._service.notices.append(Changed(t_s, executor.id, executor.state, mode, ready_at_s))
 
     def _power_on(self) -> None:
         for executor in self._executors:
-            mode = self._testbed.modes(self._spec.id, executor.spec.models[0])[0]
+            mode = self._testbed.modes(self._spec.id, executor.model)[0]
             executor.mode = executor.target = mode
             executor.gpu = 0 if mode == "gpu" else None
             executor.state = "ready"

@@ -57,7 +57,7 @@ class NodeState:
         self.id = node_id
         self.spec = testbed.node(node_id)
         self.site = self.spec.site
-        self._models = {m.id: m for m in testbed.models}
+        self._ram_gb = {m.id: m.ram_gb for m in testbed.models}
         self._executors = [_executor(testbed, spec) for spec in testbed.executors_of(node_id)]
         self._batched = [lane for e in self._executors for lane in e.more]
         """Places beyond the first of every executor: none, where all serve one by one."""
@@ -85,6 +85,8 @@ class NodeState:
         self._deadlines: list[tuple[float, int, Job]] = []
         self._sequence = 0
         self._next_s = inf
+        self.retargeted = 0
+        """Modes of executors that were changed by `configure` so far."""
         self.version = 0
         """Rises whenever anything may have changed here. While it stays, and nothing will happen by itself, the node
         looks the same at any time."""
@@ -231,12 +233,13 @@ class NodeState:
         """Apply an activation pattern as `Lifecycle.configure` says; returns what was refused and why."""
         self.advance(now_s)
         refused = self._lifecycle.configure(config, now_s)
+        self.retargeted = self._lifecycle.retargeted
         self._refresh()
         return refused
 
     def targets(self) -> dict[str, Mode]:
         """Executor to the mode it was last told to be in."""
-        return {e.spec.id: e.target for e in self._executors}
+        return {e.id: e.target for e in self._executors}
 
     def mark_ready(self, executor_id: str, now_s: float) -> None:
         """`external_init`: the process behind a starting executor is up."""
@@ -268,7 +271,7 @@ class NodeState:
         """What telemetry may say about this node now."""
         self.advance(now_s)
         hints = self._speed.hints()
-        return node_view(self.spec, self._executors, self._models, self.available, hints, now_s)
+        return node_view(self.spec, self._executors, self._ram_gb, self.available, hints, now_s)
 
     def loads(self) -> list[ExecutorLoad]:
         """What every executor does, as of the last time this node was advanced."""

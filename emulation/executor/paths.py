@@ -81,4 +81,5 @@ class Paths:
 
     def _from(self, origin: str) -> LinkSpec | None:
         link = self._testbed.link(self._site_of.get(origin, self._site), self._site)
-        return link if link.latency_s > 0 or link.bandwidth_mbps is not None else None
+        costs = link is not None and (link.latency_s > 0 or link.bandwidth_mbps is not None)
+        return link if costs else None

@@ -29,7 +29,7 @@ class Service:
         self, node_id: str, executors: Sequence[Executor], speed: Speed, paths: Paths, real: Collection[str]
     ) -> None:
         self.executors = executors
-        self.by_id: Mapping[str, Executor] = {e.spec.id: e for e in executors}
+        self.by_id: Mapping[str, Executor] = {e.id: e for e in executors}
         self.speed = speed
         self.paths = paths
         self.notices: list[Notice] = []

@@ -147,7 +147,7 @@ class Speed:
 
     def batching(self, executor: Executor) -> Batching:
         """How it serves its model in the mode it is in."""
-        return self._batching.get((executor.spec.models[0], executor.mode), ONE_BY_ONE)
+        return self._batching.get((executor.model, executor.mode), ONE_BY_ONE)
 
     def alone(self, executor: Executor, executors: Sequence[Executor]) -> float:
         """Share of its resource an executor has while no other one is busy."""

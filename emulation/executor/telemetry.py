@@ -9,7 +9,7 @@ from math import inf
 
 from mypy_extensions import mypyc_attr
 
-from emulation.domain.cluster import ModelSpec, NodeSpec
+from emulation.domain.cluster import NodeSpec
 from emulation.domain.snapshot import ExecutorView, NodeView
 from emulation.executor.executor import Executor
 
@@ -17,12 +17,12 @@ from emulation.executor.executor import Executor
 def node_view(
     node: NodeSpec,
     executors: Sequence[Executor],
-    models: Mapping[str, ModelSpec],
+    ram_of: Mapping[str, float],
     available: bool,
     hints: tuple[str, ...],
     now_s: float,
 ) -> NodeView:
-    """One node as it is now; its executors must have been advanced to `now_s`."""
+    """One node as it is now; its executors must have been advanced to `now_s`. `ram_of`: model to GB."""
     views: list[ExecutorView] = []
     on_cpu = cpu_busy = on_gpu = 0
     ram_gb = 0.0
@@ -30,7 +30,7 @@ def node_view(
         views.append(_executor_view(executor, now_s))
         if executor.holds:
             for model in executor.spec.models:
-                ram_gb += models[model].ram_gb
+                ram_gb += ram_of[model]
             on_gpu += executor.mode == "gpu"
             if executor.mode == "cpu":
                 on_cpu += 1
@@ -68,7 +68,7 @@ class ExecutorLoad:
 def load_of(executor: Executor) -> ExecutorLoad:
     """What this executor does now."""
     return ExecutorLoad(
-        id=executor.spec.id,
+        id=executor.id,
         running=Counter(job.request.model for job in executor.jobs),
         waiting=executor.queue.requests.copy(),
         share=sum([lane.share for lane in executor.lanes if lane.job is not None]),
@@ -78,10 +78,15 @@ def load_of(executor: Executor) -> ExecutorLoad:
 
 
 def _executor_view(executor: Executor, now_s: float) -> ExecutorView:
-    queued, prompts = executor.unfinished(now_s)
+    """One that is idle, in the state and mode in which it was last seen so, looks as it did then."""
     waiting = executor.state in ("starting", "pending")
-    return ExecutorView(
-        id=executor.spec.id,
+    idle = executor.job is None and not waiting and not executor.more and len(executor.queue) == 0
+    kept = executor.idle_view
+    if idle and kept is not None and kept.state == executor.state and kept.mode == executor.mode:
+        return kept
+    queued, prompts = executor.unfinished(now_s)
+    view = ExecutorView(
+        id=executor.id,
         node=executor.spec.node,
         models=executor.spec.models,
         state=executor.state,
@@ -91,3 +96,6 @@ def _executor_view(executor: Executor, now_s: float) -> ExecutorView:
         ready_in_s=max(0.0, executor.timer_s - now_s) if waiting and executor.timer_s != inf else 0.0,
         busy=executor.busy,
     )
+    if idle:
+        executor.idle_view = view
+    return view

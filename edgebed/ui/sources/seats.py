@@ -9,7 +9,7 @@ from edgebed.ui.sources.steps import Steps
 from edgebed.ui.sources.world import World
 from emulation.domain.cluster import NodeSpec, TestbedConfig
 from emulation.executor.executor import Executor
-from emulation.executor.resources import allocate
+from emulation.executor.resources import allocate, needs_of
 
 
 class Seats:
@@ -17,7 +17,7 @@ class Seats:
 
     def __init__(self, testbed: TestbedConfig, node: NodeSpec) -> None:
         self._node = node
-        self._models = {m.id: m for m in testbed.models}
+        self._needs = needs_of(testbed.models)
         self._executors = {e.id: Executor(spec=e) for e in testbed.executors_of(node.id)}
 
     def change(self, executor: str, state: str, mode: str) -> int | None:
@@ -27,7 +27,7 @@ class Seats:
             return 0 if mode == "gpu" else None
         if state in ("starting", "ready") and mode == "gpu" and seat.gpu is None:
             seat.target = "gpu"
-            if not allocate(seat, list(self._executors.values()), self._models, self._node):
+            if not allocate(seat, list(self._executors.values()), self._needs, self._node):
                 seat.gpu = None  # the record is of another world than its inventory
         if mode != "gpu" or state in ("off", "pending"):
             seat.gpu = None

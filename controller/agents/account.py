@@ -44,8 +44,8 @@ class Account:
             descriptor, self._file = tempfile.mkstemp(prefix="edgebed-spent-", suffix=".json")
             os.write(descriptor, _packed(self._spent))
             os.close(descriptor)
-            # Also at the end of a pool's process, which runs no function of `atexit`.
-            Finalize(self, _remove, args=(self._file,), exitpriority=0)
+            # Whoever made it may drop it while its copies go on; and a pool's process runs no function of `atexit`.
+            Finalize(None, _remove, args=(self._file,), exitpriority=0)
         return {"_file": self._file, "_spent": Spent(), "_beside": self._beside}
 
     @property

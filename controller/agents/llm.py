@@ -91,7 +91,7 @@ class Query:
     round: int
     """Tool rounds already answered in this invocation."""
     messages: tuple[Message, ...]
-    """None where nobody reads any."""
+    """Empty where nobody reads them."""
     tools: tuple[Mapping[str, Any], ...]
     """Tool descriptions in the API's format."""
     situation: Mapping[str, Any] = field(default_factory=dict)

@@ -44,12 +44,13 @@ def test_a_budget_is_of_all_agents_together(budget: dict[str, Any]) -> None:
     assert len(server.seen) == 2
 
 
-def test_an_account_of_a_pools_process_leaves_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_account_of_a_pools_process_is_there_until_it_ends_and_leaves_no_file(
+    kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     made = tmp_path / "made"
-    process = multiprocessing.get_context("fork").Process(target=_share_an_account, args=(made,))
+    process = multiprocessing.get_context("fork").Process(target=_share_an_account, args=(made, kept))
     process.start()
     process.join(60)
     assert process.exitcode == 0
@@ -61,9 +62,13 @@ def test_an_account_of_a_pools_process_leaves_no_file(
 _KEPT: list[Account] = []
 
 
-def _share_an_account(said: Path) -> None:
-    _KEPT.append(Account())
-    pickle.dumps(_KEPT)
+def _share_an_account(said: Path, kept: bool) -> None:
+    account = Account()
+    copy: Account = pickle.loads(pickle.dumps(account))
+    if kept:
+        _KEPT.append(account)
+    del account
+    copy.add(calls=1)
     (file,) = said.parent.glob("edgebed-spent-*.json")
     said.write_text(str(file))
 

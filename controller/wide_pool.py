@@ -83,19 +83,8 @@ class WidePool(Pool):
             np.multiply(self._per_byte_s[site], moved_bytes, out=term)
             np.add(score, term, out=score)
 
-    def _epistemic(self) -> Array:
-        """Epistemic variance of the service time of every column, seconds squared."""
-        x0, x1 = self._x0, self._x1
-        # Element by element: a BLAS product rounds differently with the alignment of memory, so runs would differ.
-        variance: Array = self.covariance[0] * (x0 * x0)
-        if self.features == 2:
-            variance += self.covariance[1] * (x0 * x1)
-            variance += self.covariance[2] * (x1 * x1)
-            np.maximum(variance, 0.0, out=variance)  # a rounded covariance may fall below
-        return variance
-
     def _epistemic_of(self, column: int) -> float:
-        """The same of one column."""
+        """Epistemic variance of the service time of one column, seconds squared."""
         x0, x1 = self._x0, self._x1
         variance: float = self.covariance.item(0, column) * (x0 * x0)
         if self.features == 2:
@@ -104,19 +93,6 @@ class WidePool(Pool):
             if variance < 0.0:
                 variance = 0.0
         return variance
-
-    def _sigmas(self) -> Array:
-        sigma = self._sigma
-        if not self._doubted:
-            self._doubted = True
-            np.multiply(self._service, self.noise_cv, out=sigma)
-            np.multiply(sigma, sigma, out=sigma)
-            np.add(sigma, self._epistemic(), out=sigma)
-            if self._x1_sd:
-                length_s = self.theta[1] * self._x1_sd
-                np.add(sigma, length_s * length_s, out=sigma)
-            np.sqrt(sigma, out=sigma)
-        return sigma
 
     @property
     def wait(self) -> Row:
@@ -132,8 +108,18 @@ class WidePool(Pool):
 
     @property
     def sigma(self) -> Row:
-        """The array that the next request is scored into, too."""
-        row: Row = self._sigmas()
+        """The array that the next request is scored into, too; worked out when somebody asks for all of them."""
+        sigma = self._sigma
+        if not self._doubted:
+            self._doubted = True
+            np.multiply(self._service, self.noise_cv, out=sigma)
+            np.multiply(sigma, sigma, out=sigma)
+            np.add(sigma, _epistemic(self.covariance, self.features, self._x0, self._x1), out=sigma)
+            if self._x1_sd:
+                length_s = self.theta[1] * self._x1_sd
+                np.add(sigma, length_s * length_s, out=sigma)
+            np.sqrt(sigma, out=sigma)
+        row: Row = sigma
         return row
 
     @property
@@ -162,7 +148,7 @@ class WidePool(Pool):
         if courtesy:
             self._score += courtesy * self._wait
         if explore:
-            self._score -= explore * np.sqrt(self._epistemic())
+            self._score -= explore * np.sqrt(_epistemic(self.covariance, self.features, self._x0, self._x1))
 
     def rescore(self, column: int, score_s: float) -> None:
         """At once."""
@@ -170,7 +156,8 @@ class WidePool(Pool):
 
     def overrule(self, column: int, wait_s: float, service_s: float, score_s: float) -> None:
         """And no doubt is left."""
-        self._sigmas()[column] = 0.0
+        len(self.sigma)  # of this request from here on
+        self._sigma[column] = 0.0
         self._wait[column], self._service[column], self._score[column] = wait_s, service_s, score_s
 
     def lowest(self) -> int:
@@ -207,3 +194,14 @@ class WidePool(Pool):
         """By the law of the column."""
         total = self.theta[0].item(column) * x[0]
         return total + self.theta[1].item(column) * x[1] if self.features == 2 else total
+
+
+def _epistemic(covariance: Array, features: int, x0: float, x1: float) -> Array:
+    """Epistemic variance of the service time of every column, seconds squared."""
+    # Element by element: a BLAS product rounds differently with the alignment of memory, so runs would differ.
+    variance: Array = covariance[0] * (x0 * x0)
+    if features == 2:
+        variance += covariance[1] * (x0 * x1)
+        variance += covariance[2] * (x1 * x1)
+        np.maximum(variance, 0.0, out=variance)  # a rounded covariance may fall below
+    return variance

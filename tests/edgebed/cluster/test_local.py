@@ -144,7 +144,7 @@ def test_a_worker_s_ray_outlives_the_shell_that_started_it_and_ends_as_a_whole(
     config: dict[str, Any], tmp_path: Path
 ) -> None:
     environment = {"RAY_CLOUD_INSTANCE_ID": "10.0.0.2", "RAY_HEAD_IP": "10.0.0.1"}
-    ending = "echo Ray runtime started.\nkill -HUP $$\necho still here"
+    ending = "echo Ray runtime started.\nkill -HUP $$\necho still here\nsleep 3"
     assert started(config, "worker", tmp_path, environment, ending).returncode == 0
     eventually(lambda: (tmp_path / "edgebed-ray.log").read_text().endswith("still here\n"))
     assert "--block" in (tmp_path / "edgebed-ray.log").read_text().splitlines()

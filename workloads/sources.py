@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, product, repeat
 from operator import attrgetter
-from typing import Final
 
 from numpy.random import Generator
 
-from emulation.domain.native import Native
 from emulation.domain.request_kind import Drawn
 from emulation.domain.scenario import (
     BurstSource,
@@ -29,39 +27,19 @@ from workloads.blocks import choices, exponentials, integers, pairs, uniforms
 from workloads.lengths import Mix, choose
 
 
-@dataclass(init=False, slots=True, unsafe_hash=True)
-class Draft(Native):
+@dataclass(frozen=True, slots=True)
+class Draft:
     """What a source of another package gives of one request, numbers of whatever kind: see `outside.py`."""
 
-    arrival_s: Final[float]
-    model: Final[str]
-    origin: Final[str]
-    prompts: Final[int]
-    prompt_tokens: Final[int]
-    output_tokens: Final[int]
-    max_tokens: Final[int | None]
+    arrival_s: float
+    model: str
+    origin: str
+    prompts: int = 1
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    max_tokens: int | None = None
     """Output limit the client states; None for models without output tokens."""
-    tenant: Final[str | None]
-
-    def __init__(
-        self,
-        arrival_s: float,
-        model: str,
-        origin: str,
-        prompts: int = 1,
-        prompt_tokens: int = 0,
-        output_tokens: int = 0,
-        max_tokens: int | None = None,
-        tenant: str | None = None,
-    ) -> None:
-        self.arrival_s = arrival_s
-        self.model = model
-        self.origin = origin
-        self.prompts = prompts
-        self.prompt_tokens = prompt_tokens
-        self.output_tokens = output_tokens
-        self.max_tokens = max_tokens
-        self.tenant = tenant
+    tenant: str | None = None
 
 
 Drafts = Iterator[Drawn]

@@ -200,7 +200,7 @@ PIECES = [
     b"\\",
     b"\\" * 70,
 ]
-STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.S)
+STRINGS = re.compile(rb'"(?:[^"\\]|\\.?)*"?', re.S)
 
 
 @given(st.lists(st.sampled_from(PIECES)), st.sampled_from([0, 10, 300, 5000]))

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from controller.agents.client import server_of
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -65,7 +67,8 @@ class ScriptedServer:
 
 @contextmanager
 def serving(server: ScriptedServer) -> Iterator[ScriptedServer]:
-    """The server behind a free port of the loopback address."""
+    """The server behind a free port of the loopback address, which a server of an earlier test may have had."""
+    server_of.cache_clear()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

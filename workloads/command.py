@@ -28,8 +28,8 @@ def load_command(
     `rate`: how many times as densely as the scenario says. `steered`: its standard input changes that, or stops it.
     """
     return [
-        sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "-u", "1", "-r", "1", "-H", url,
-        "--only-summary", "--skip-log-setup", "--scenario", str(scenario), "--seed", str(seed),
+        sys.executable, "-m", "workloads.locust_program", "-f", str(LOCUSTFILE), "--headless", "-u", "1", "-r", "1",
+        "-H", url, "--only-summary", "--skip-log-setup", "--scenario", str(scenario), "--seed", str(seed),
         "--t0", f"{t0_wall:.6f}", "--speedup", str(speedup), "--client-log", str(client_log), "--rate", str(rate),
         *(_OWN_RUN if own_run else ()),
         *(["--steered"] if steered else []),

@@ -74,15 +74,17 @@ def drl(
 ) -> None:  # fmt: skip
     """Train the agents of scheme DRL: routing by MAPPO, deployment by deep Q-learning."""
     check_extra()
-    from edgebed.rl.training import Training, train, write_learned, write_training
     from emulation.files import load_scenario
 
-    training = Training(load_scenario(scenario), episodes, seed)
-    where = folder or default_folder("drl")
+    world, where = load_scenario(scenario), folder or default_folder("drl")
     if (where / "drl.npz").exists():
         raise ConfigError(f"--out {where}: holds weights already; give another folder")
     if where.exists() and not os.access(where, os.W_OK | os.X_OK):
         raise ConfigError(f"--out {where}: is a folder you may not write to; give another one")
+    # Brings torch, which takes seconds: no mistake above waits for it.
+    from edgebed.rl.training import Training, train, write_learned, write_training
+
+    training = Training(world, episodes, seed)
     stopped = False
     with progress_bar(f"learning on {training.scenario.name}", episodes, as_json) as bar:
 

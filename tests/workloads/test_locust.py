@@ -54,15 +54,23 @@ SCENARIO = {
 }
 
 
-@pytest.fixture
-def scenario_file(tmp_path: Path) -> Path:
-    path = tmp_path / "small.yaml"
+def written_in(folder: Path) -> Path:
+    path = folder / "small.yaml"
     path.write_text(yaml.safe_dump(SCENARIO))
     return path
 
 
-def locust(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "locust", "-f", "workloads/locustfile.py", "--only-summary", *arguments]
+@pytest.fixture
+def scenario_file(tmp_path: Path) -> Path:
+    return written_in(tmp_path)
+
+
+OURS_STARTED, BY_HAND = "workloads.locust_program", "locust"
+"""How our own programs start it, which is quicker, and how `docs/how-to/load-any-url.md` does."""
+
+
+def locust(*arguments: str, stdin: int | None = None, by: str = OURS_STARTED) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", by, "-f", "workloads/locustfile.py", "--only-summary", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "EDGEBED_API_KEY": "test-key"}
     return subprocess.Popen(
         command,
@@ -75,14 +83,11 @@ def locust(*arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
     )
 
 
-def run_at_once(scenario_file: Path, url: str, *loads: tuple[str, ...]) -> list[list[ClientResult]]:
-    """What loads with these options have in their logs, all of them under way together."""
-    logs = [scenario_file.with_suffix(f".{number}.jsonl") for number in range(len(loads))]
+def run_at_once(scenario_file: Path, url: str, count: int, *more: str) -> list[list[ClientResult]]:
+    """What so many loads have in their logs, all of them under way together."""
+    logs = [scenario_file.with_suffix(f".{number}.jsonl") for number in range(count)]
     options = ["--headless", "-H", url, "--scenario", str(scenario_file), "--seed", "5", "--grace", "10"]
-    running = [
-        locust(*options, "--client-log", str(log), *more) for log, more in zip(logs, loads, strict=True)
-    ]
-    for process in running:
+    for process in [locust(*options, "--client-log", str(log), *more) for log in logs]:
         output, _ = process.communicate(timeout=90)
         assert process.returncode == 0, output
         assert "Traceback" not in output
@@ -90,7 +95,7 @@ def run_at_once(scenario_file: Path, url: str, *loads: tuple[str, ...]) -> list[
 
 
 def run_alone(scenario_file: Path, url: str, *more: str) -> list[ClientResult]:
-    return run_at_once(scenario_file, url, more)[0]
+    return run_at_once(scenario_file, url, 1, *more)[0]
 
 
 @pytest.mark.slow
@@ -118,32 +123,56 @@ def test_sends_on_while_the_server_stalls_and_charges_the_stall_to_everyone_who_
     assert all(headers["Authorization"] == "Bearer test-key" for headers, _, _ in stub.seen)
 
 
+def over_tls(folder: Path, certificate: str, trusted: bool) -> tuple[int, list[ClientResult], int, str]:
+    """Exit code, log, number of requests that arrived and output of a load that is told that it is alone."""
+    file, log, path = written(folder, certificate), folder / "small.jsonl", written_in(folder)
+    with pytest.MonkeyPatch.context() as environment, serving(Stub(), file) as stub:
+        environment.delenv("SSL_CERT_FILE", raising=False)
+        if trusted:
+            environment.setenv("SSL_CERT_FILE", str(file))
+        options = ["--headless", "-H", stub.url, "--scenario", str(path), "--client-log", str(log)]
+        process = locust(*options, "--seed", "5", "--grace", "10", "--plain-ids")
+        output, _ = process.communicate(timeout=90)
+        return process.returncode, client_log(log), len(stub.seen), output
+
+
+@pytest.fixture(scope="module")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[ClientResult], int, str]:
+    """A load that is sent to a server whose certificate is its own and trusted."""
+    return over_tls(tmp_path_factory.mktemp("trusted"), OURS, True)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("certificate", "trusted"), [(OURS, True), (OURS, False), (ANOTHERS, True)])
-def test_only_a_server_whose_certificate_is_its_own_and_trusted_is_sent_anything(
-    scenario_file: Path, tmp_path: Path, certificate: str, trusted: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_server_whose_certificate_is_its_own_and_trusted_is_sent_everything(
+    trusted: tuple[int, list[ClientResult], int, str],
 ) -> None:
-    file, log = written(tmp_path, certificate), scenario_file.with_suffix(".jsonl")
-    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    if trusted:
-        monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    with serving(Stub(), file) as stub:
-        options = ["--headless", "-H", stub.url, "--scenario", str(scenario_file), "--client-log", str(log)]
-        output, _ = (process := locust(*options, "--seed", "5", "--grace", "10")).communicate(timeout=90)
-    results, ours = client_log(log), trusted and certificate == OURS
-    assert (process.returncode, len(stub.seen)) == ((0, len(results)) if ours else (1, 0)), output
-    assert {r.outcome for r in results} == ({"done"} if ours else {"error"})
-    assert ours or all("certificate is not trusted" in (r.error or "") for r in results)
+    code, results, seen, output = trusted
+    assert (code, seen) == (0, len(results)), output
+    assert {r.outcome for r in results} == {"done"}
 
 
 @pytest.mark.slow
-def test_two_loads_call_no_two_requests_alike_unless_told_that_they_are_alone(scenario_file: Path) -> None:
+@pytest.mark.parametrize(("certificate", "trusted"), [(OURS, False), (ANOTHERS, True)])
+def test_only_a_server_whose_certificate_is_its_own_and_trusted_is_sent_anything(
+    tmp_path: Path, certificate: str, trusted: bool
+) -> None:
+    code, results, seen, output = over_tls(tmp_path, certificate, trusted)
+    assert (code, seen) == (1, 0), output
+    assert {r.outcome for r in results} == {"error"}
+    assert all("certificate is not trusted" in (r.error or "") for r in results)
+
+
+@pytest.mark.slow
+def test_two_loads_call_no_two_requests_alike_unless_told_that_they_are_alone(
+    scenario_file: Path, trusted: tuple[int, list[ClientResult], int, str]
+) -> None:
     with serving(Stub()) as stub:
-        first, second, plain = run_at_once(scenario_file, stub.url, (), (), ("--plain-ids",))
+        first, second = run_at_once(scenario_file, stub.url, 2)
+    _, plain, _, _ = trusted
     assert not {r.request_id for r in first} & {r.request_id for r in second}
     assert [scenario_id_of(r.request_id) for r in first] == [r.request_id for r in plain]
     assert [r.first_token_s is None for r in first] == [r.first_token_s is None for r in plain]
-    assert len(stub.seen) == len(first) + len(second) + len(plain)
+    assert len(stub.seen) == len(first) + len(second)
     assert all("X-Edge-Intended-S" not in headers for headers, _, _ in stub.seen), "nobody told them to"
 
 
@@ -200,7 +229,7 @@ def test_a_terminated_run_still_logs_every_request_once(scenario_file: Path) -> 
     log = scenario_file.with_suffix(".jsonl")
     with serving(Stub(stall_s=60.0)) as stub:
         options = ["--scenario", str(scenario_file), "--client-log", str(log), "--seed", "5"]
-        process = locust("--headless", "-H", stub.url, *options)
+        process = locust("--headless", "-H", stub.url, *options, by=BY_HAND)
         assert stub.first.wait(60)
         process.terminate()
         output, _ = process.communicate(timeout=60)
@@ -251,23 +280,24 @@ def test_a_steered_load_goes_on_at_another_rate_or_stops_and_every_request_has_i
         assert gaps == pytest.approx(wanted, abs=1e-6)
 
 
+SOURCES: list[dict[str, object]] = [
+    {"kind": "trace", "trace": "burstgpt", "by_model": {"ChatGPT": "gpt2", "GPT-4": "gpt2"}, "rate_per_s": 30,
+     "rows": 60},
+    {"kind": "trace", "trace": "mooncake", "mix": {"gpt2": 1.0}, "rate_per_s": 30, "rows": 60,
+     "context_tokens": 16384},
+    {"kind": "sessions", "sessions_per_s": 20, "mix": {"gpt2": 1.0}, "think_s": 0.5,
+     "lengths": {"prompt_tokens": [3, 5], "output_tokens": [4]}},
+]  # fmt: skip
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "source",
-    [
-        {"kind": "trace", "trace": "burstgpt", "by_model": {"ChatGPT": "gpt2", "GPT-4": "gpt2"}, "rate_per_s": 30,
-         "rows": 60},
-        {"kind": "trace", "trace": "mooncake", "mix": {"gpt2": 1.0}, "rate_per_s": 30, "rows": 60,
-         "context_tokens": 16384},
-        {"kind": "sessions", "sessions_per_s": 20, "mix": {"gpt2": 1.0}, "think_s": 0.5,
-         "lengths": {"prompt_tokens": [3, 5], "output_tokens": [4]}},
-    ],
-    ids=["burstgpt", "mooncake", "sessions"],
-)  # fmt: skip
 def test_traces_and_sessions_are_sent_as_the_virtual_world_draws_them_and_say_when_they_were_meant_to_leave(
-    source: dict[str, object], scenario_file: Path
+    scenario_file: Path,
 ) -> None:
-    scenario_file.write_text(yaml.safe_dump({**SCENARIO, "workload": [source]}))
+    for source in SOURCES:  # each has something to send
+        scenario_file.write_text(yaml.safe_dump({**SCENARIO, "workload": [source]}))
+        assert len(list(Arrivals(load_scenario(scenario_file), 5))) > 10
+    scenario_file.write_text(yaml.safe_dump({**SCENARIO, "workload": SOURCES}))
     drawn = [r for r, _ in Arrivals(load_scenario(scenario_file), 5)]
     with serving(Stub()) as stub:
         log = run_alone(scenario_file, stub.url, "--plain-ids", "--tell-intended")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from math import sqrt
 from typing import Any
 
@@ -26,6 +27,11 @@ from tests.build.random_scenarios import devices, scenarios
 from tests.emulation.engine.test_determinism import eventful
 
 WATTS: dict[PowerMode, float] = {"idle": 30.0, "cpu": 90.0, "gpu": 200.0}
+MOST_STEPS = 4000
+"""In which the power of a run is looked at: where all wait for a node that is slow, a run of a minute lasts hours."""
+
+# One world in hundreds goes on for a hundred minutes, and a test for five: which ones are drawn is no matter of luck.
+_seeded = settings(derandomize=True, deadline=None, database=None)
 
 
 def with_watts(testbed: TestbedConfig, **watts: float) -> TestbedConfig:
@@ -55,27 +61,32 @@ def by_sampling(run: Run, testbed: TestbedConfig, step_s: float) -> float:
         for r, own in zip(run.requests, still, strict=True)
         if (span := work_span(r, own)) is not None
     ]
-    spans.sort(key=lambda one: one[1][0])  # an executor is in the mode of the last that began
+    # An executor is in the mode of the last that began.
+    coming, changes = deque(sorted(spans, key=lambda one: one[1][0])), deque(run.executors)
+    under_way: list[Any] = []
+    placed = {node.id: Placed(testbed, node.id) for node in testbed.nodes}
     steps = int(last_s(run) / step_s) + 1
     for t_s in (np.arange(steps) + stream(0, "sampled power").random(steps)) * step_s:
+        while changes and changes[0].t_s <= t_s:
+            change = changes.popleft()
+            placed[node_of(change.executor)].change(change)
+        while coming and coming[0][1][0] <= t_s:
+            under_way.append(coming.popleft())
+        under_way = [one for one in under_way if t_s < one[1][1]]
         for node in testbed.nodes:
             busy = {
                 str(r.executor): str(r.mode)
-                for r, (begin_s, end_s), own in spans
-                if begin_s <= t_s < end_s and node_of(str(r.executor)) == node.id
+                for r, _, own in under_way
+                if node_of(str(r.executor)) == node.id
                 if not any(since_s <= t_s < until_s for since_s, until_s in own)
             }
-            placed = Placed(testbed, node.id)
-            for change in run.executors:
-                if change.t_s <= t_s and node_of(change.executor) == node.id:
-                    placed.change(change)
-            shares = placed.shares(busy)
+            shares = placed[node.id].shares(busy)
             total += sum(shares[e] * (WATTS[busy[e]] - WATTS["idle"]) for e in busy) * step_s  # type: ignore[index]
     return total
 
 
 @given(scenarios())
-@settings(max_examples=20, deadline=None)
+@settings(_seeded, max_examples=20)
 def test_energy_is_conserved_and_never_negative(drawn: tuple[Scenario, str]) -> None:
     scenario, scheme = drawn
     run = simulate_in_memory(scenario, scheme, 1)
@@ -92,7 +103,7 @@ def test_energy_is_conserved_and_never_negative(drawn: tuple[Scenario, str]) -> 
 
 
 @given(scenarios())
-@settings(max_examples=8, deadline=None)
+@settings(_seeded, max_examples=8)
 def test_half_the_watts_are_half_the_energy(drawn: tuple[Scenario, str]) -> None:
     scenario, scheme = drawn
     run = simulate_in_memory(scenario, scheme, 1)
@@ -103,12 +114,12 @@ def test_half_the_watts_are_half_the_energy(drawn: tuple[Scenario, str]) -> None
 
 
 @given(scenarios())
-@settings(max_examples=8, deadline=None)
+@settings(_seeded, max_examples=8)
 def test_the_integral_agrees_with_sampled_power(drawn: tuple[Scenario, str]) -> None:
     scenario, scheme = drawn
     run = simulate_in_memory(scenario, scheme, 1)
     found = measured(run, scenario.testbed).dynamic_j
-    step_s = 0.25
+    step_s = max(0.25, last_s(run) / MOST_STEPS)
     about_j = (
         WATTS["gpu"] * step_s * 4 * sqrt(len(run.requests) + 1)
     )  # begins and ends fall anywhere in a step

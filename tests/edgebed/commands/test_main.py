@@ -99,6 +99,7 @@ def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path, command: l
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")  # by the second command, which is no other process
 def test_ctrl_c_keeps_and_reports_what_was_finished(tmp_path: Path) -> None:
     out = tmp_path / "out"
     path = small(tmp_path, slots=200)

@@ -44,7 +44,7 @@ TORCH = (
 )
 """What loads the libraries of real models, which takes a process many seconds, and makes tiny ones."""
 FIRST = (
-    *("live/test_real_models", "live/test_vram", "live/test_gateways", "live"),
+    *("live/test_real_models", "live/test_gateways", "live/test_vram", "live"),
     *TORCH,
     *("edgebed/report", "docs", "edgebed/reproduce", "edgebed/commands", "edgebed/calibrate", "parity"),
     *("workloads/test_locust", "packaging", "contracts/test_commands", "laws", "controller/agents"),
@@ -189,9 +189,15 @@ def one_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny(pytestconfig: pytest.Config) -> Path:
+def checkpoints(pytestconfig: pytest.Config) -> Path:
     """The folder of all tiny checkpoints. Nobody writes into it: it is kept until what makes them is another."""
+    return made_once(pytestconfig.cache.mkdir("tiny"))  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="session")
+def tiny(checkpoints: Path) -> Path:
+    """The same for whoever runs them in this process: on one core, as its other tests leave it no more."""
     import torch
 
     torch.set_num_threads(1)
-    return made_once(pytestconfig.cache.mkdir("tiny"))  # type: ignore[union-attr]
+    return checkpoints

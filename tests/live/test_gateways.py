@@ -11,34 +11,15 @@ from typing import Any
 import httpx2
 import pytest
 
+from edgebed.runs.live import as_live
 from edgebed.runs.live_run import run_plan
-from emulation.domain.scenario import Scenario
 from emulation.recording import read_run
-from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.testbed.live import LiveCluster
 from tests.build.killing import kill
-from tests.build.live import scenario
+from tests.build.mixed import scenario
 from tests.build.waiting import eventually
 
-SLOW: dict[str, Any] = {
-    "name": "one-node",
-    "models": [{"id": "big", "modality": "text", "ram_gb": 1, "modes": ["cpu"]}],
-    "nodes": [{"id": "n", "cores": 8, "ram_gb": 16, "hosting": "device"}],
-    "profile": [{"model": "big", "mode": "cpu", "theta": [1.0]}],
-}
-
-
-def _scenario() -> Scenario:
-    return scenario(
-        testbed=SLOW,
-        workload=[{"kind": "poisson", "rate_per_s": 0.1, "mix": {"big": 1.0}}],
-        live={"speedup": 1.0, "gateways": 2},
-    )
-
-
-@pytest.fixture(scope="module")
-def cluster(no_cluster: None) -> Iterator[LiveCluster]:
-    with LiveCluster.start(_scenario().testbed, LiveOptions(port=0, gateways=2)) as found:
-        yield found
+pytestmark = pytest.mark.models  # beside it, on other nodes: a testbed takes long to start
 
 
 @pytest.fixture
@@ -60,9 +41,10 @@ def _outcome(sent: Future[httpx2.Response]) -> Any:
 
 
 def test_one_of_two_gateways_dies_and_only_what_was_in_flight_there_fails(
-    cluster: LiveCluster, threads: ThreadPoolExecutor, tmp_path: Path
+    mixed: LiveCluster, checkpoints: Path, threads: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    cluster.begin_run(run_plan(_scenario(), "sect", 1, tmp_path))
+    cluster, given = mixed, as_live(scenario(checkpoints, gateways=2))
+    cluster.begin_run(run_plan(given, "sect", 1, tmp_path))
     found = cluster.gateways()
     assert [(g["number"], g["alive"]) for g in found] == [(0, True), (1, True)]
     one, two = (g["url"] for g in found)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,53 +23,11 @@ from emulation.domain.events import Leave, Slowdown
 from emulation.domain.scenario import Scenario
 from emulation.files import ConfigError
 from emulation.recording import read_run
-from serve_apps.testbed.live import LiveCluster, LiveOptions
+from serve_apps.testbed.live import LiveCluster
+from tests.build.mixed import scenario
 from tests.build.works import PROMPT, picture_uri
 
 pytestmark = pytest.mark.models
-
-
-def scenario(tiny: Path, **live: Any) -> Scenario:
-    """Node `real` runs all three kinds of model on the CPU; node `fake` emulates a text model of its own."""
-    models = [
-        {"id": "gpt2", "modality": "text", "features": "tokens", "modes": ["cpu"]},
-        {"id": "blip", "modality": "caption", "modes": ["cpu"]},
-        {"id": "sd", "modality": "image", "modes": ["cpu"]},
-        {"id": "emulated", "modality": "text", "features": "tokens", "modes": ["cpu"]},
-    ]
-    tokens, prompts = {"mode": "cpu", "theta": [0.001, 0.01]}, {"mode": "cpu", "theta": [0.5]}
-    return Scenario.model_validate(
-        {
-            "name": "real",
-            "testbed": {
-                "name": "mixed",
-                "models": models,
-                "nodes": [
-                    {"id": "real", "cores": 8, "models": ["gpt2", "blip", "sd"]},
-                    {"id": "fake", "cores": 8, "models": ["emulated"]},
-                ],
-                "profile": [
-                    {"model": "gpt2", **tokens},
-                    {"model": "emulated", **tokens},
-                    {"model": "blip", **prompts},
-                    {"model": "sd", **prompts},
-                ],
-                "backends": [
-                    {"model": "gpt2", "backend": "transformers", "settings": {"source": str(tiny / "gpt2")}},
-                    {"model": "blip", "backend": "transformers", "settings": {"source": str(tiny / "blip")}},
-                    {
-                        "model": "sd",
-                        "backend": "diffusers",
-                        "settings": {"source": str(tiny / "sd"), "steps": 3},
-                    },
-                ],
-            },
-            "workload": [{"kind": "poisson", "rate_per_s": 0.1, "mix": {"gpt2": 1.0}}],
-            "slots": 10_000,
-            "deadline_s": 600.0,
-            "live": live,
-        }
-    )
 
 
 @dataclass
@@ -88,22 +47,22 @@ class Live:
 
 
 @pytest.fixture(scope="module")
-def live(no_cluster: None, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    given, folder = as_live(scenario(tiny)), tmp_path_factory.mktemp("run")
-    with LiveCluster.start(given.testbed, LiveOptions(port=0)) as cluster:
-        cluster.begin_run(run_plan(given, "RF", 1, folder))
-        with (
-            openai.OpenAI(base_url=f"{cluster.url}/v1", api_key="none", max_retries=0, timeout=60) as sdk,
-            httpx2.Client(base_url=cluster.url, timeout=60) as http,
-        ):
-            yield Live(cluster, sdk, http, folder)
+def live(mixed: LiveCluster, checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder = tmp_path_factory.mktemp("run")
+    given = as_live(scenario(checkpoints, gateways=2))
+    mixed.begin_run(run_plan(given, "RF", 1, folder))
+    with (
+        openai.OpenAI(base_url=f"{mixed.url}/v1", api_key="none", max_retries=0, timeout=60) as sdk,
+        httpx2.Client(base_url=mixed.url, timeout=60) as http,
+    ):
+        yield Live(mixed, sdk, http, folder)
 
 
-def test_every_real_replica_says_what_loading_cost(live: Live, tiny: Path) -> None:
-    import transformers
+def test_every_real_replica_says_what_loading_cost(live: Live, checkpoints: Path) -> None:
+    from safetensors import safe_open  # not transformers: this process would load torch too, for seconds
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(tiny / "gpt2")
-    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    with safe_open(checkpoints / "gpt2" / "model.safetensors", "numpy") as weights:
+        millions = sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys()) / 1e6  # noqa: SIM118
     found = {(node, model): facts for node, model, facts in live.cluster.load_facts()}
     assert set(found) == {("real", "gpt2"), ("real", "blip"), ("real", "sd")}
     assert all(f.import_s > 0 and f.ram_mb > 50 and f.threads == 1 for f in found.values())
@@ -111,12 +70,12 @@ def test_every_real_replica_says_what_loading_cost(live: Live, tiny: Path) -> No
     assert re.match(said, said_of(found["real", "gpt2"]))
 
 
-def test_usage_counts_the_tokens_of_the_models_own_tokenizer(live: Live, tiny: Path) -> None:
-    import transformers
+def test_usage_counts_the_tokens_of_the_models_own_tokenizer(live: Live, checkpoints: Path) -> None:
+    from tokenizers import Tokenizer
 
-    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny / "gpt2")
+    tokenizer = Tokenizer.from_file(str(checkpoints / "gpt2" / "tokenizer.json"))
     answer = live.ask("unheard-of words: é")
-    assert answer.usage.prompt_tokens == len(tokenizer("unheard-of words: é")["input_ids"]) != 3
+    assert answer.usage.prompt_tokens == len(tokenizer.encode("unheard-of words: é").ids) != 3
     assert answer.usage.completion_tokens == 16
     assert answer.choices[0].finish_reason == "length"
     assert answer.choices[0].message.content
@@ -275,13 +234,13 @@ def test_the_record_balances_and_knows_where_the_time_went(live: Live) -> None:
     assert {r.outcome for r in run.requests} >= {"done", "rejected", "aborted"}
 
 
-def test_real_models_need_a_clock_that_is_not_compressed(tiny: Path) -> None:
+def test_real_models_need_a_clock_that_is_not_compressed(checkpoints: Path) -> None:
     with pytest.raises(ConfigError, match=r"speedup must be 1, not 10 \(gpt2 on real"):
-        as_live(scenario(tiny, speedup=10))
+        as_live(scenario(checkpoints, speedup=10))
 
 
-def test_a_batch_wider_than_the_backend_computes_is_refused(tiny: Path) -> None:
-    given = scenario(tiny).model_dump()
+def test_a_batch_wider_than_the_backend_computes_is_refused(checkpoints: Path) -> None:
+    given = scenario(checkpoints).model_dump()
     given["testbed"]["profile"][0]["batch"] = {"width": 4}
     with pytest.raises(
         ConfigError, match="gpt2 on real, cpu: batch width 4, but backend transformers computes 1"
@@ -301,8 +260,8 @@ def test_a_batch_wider_than_the_backend_computes_is_refused(tiny: Path) -> None:
         ({"model": "sd", "backend": "transformers", "settings": {"source": "x"}}, "cannot run image models"),
     ],
 )
-def test_a_wrong_entry_is_one_clear_error(tiny: Path, entry: dict[str, Any], said: str) -> None:
-    raw = scenario(tiny).model_dump(mode="json")
+def test_a_wrong_entry_is_one_clear_error(checkpoints: Path, entry: dict[str, Any], said: str) -> None:
+    raw = scenario(checkpoints).model_dump(mode="json")
     raw["testbed"]["backends"] = [entry]
     with pytest.raises(ConfigError, match=said):
         as_live(Scenario.model_validate(raw))

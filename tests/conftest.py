@@ -182,10 +182,22 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     leave_pictures_empty(monkeypatch)
 
 
+@pytest.fixture(scope="session")
+def elsewhere() -> Iterator[Any]:
+    """One other process for all who ask one."""
+    from tests.build.elsewhere import Elsewhere
+
+    one = Elsewhere("1")
+    yield one
+    one.close()
+
+
 @pytest.fixture
-def one_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever breaks no law is asked in one other process, not in two: what breaks one is, in `tests/edgebed/check`."""
+def one_elsewhere(monkeypatch: pytest.MonkeyPatch, elsewhere: Any) -> None:
+    """Whoever breaks no law is asked in one other process, which all of them share, not in two of its own: what breaks
+    one is, in `tests/edgebed/check`."""
     monkeypatch.setattr("edgebed.check.apart.HASH_SEEDS", ("1",))
+    monkeypatch.setattr("edgebed.check.apart._elsewhere", elsewhere.ask)
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,14 @@ OURS = {*PRODUCT, "benchmarks", "tests", "docs", "vit_gpt2"}
 NOT_INSTALLED = {"PIL": "pillow"}
 """Distributions of modules that the base installation lacks, where the names differ."""
 
+installed = cache(packages_distributions)
+"""Module to the distributions that bring it."""
+
 
 @cache
 def imported(folder: str) -> dict[str, str]:
     """Distribution of every module that is imported below a folder, to a file that imports it."""
-    known = packages_distributions()
+    known = installed()
     wanted: dict[str, str] = {}
     for file in sorted((ROOT / folder).rglob("*.py")):
         for node in statements(file):

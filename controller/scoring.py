@@ -46,15 +46,14 @@ class Ranking:
 
     __slots__ = ("_names", "_scores")
 
-    def __init__(self, names: Sequence[str], scores: Sequence[float]) -> None:
+    def __init__(self, names: Sequence[str], scores: list[float]) -> None:
         """`scores` must not change any more."""
         self._names = names
         self._scores = scores
 
     def __iter__(self) -> Iterator[tuple[str, float]]:
         scores, names = self._scores, self._names
-        ranked = sorted(range(len(scores)), key=scores.__getitem__)[:TOP]
-        return iter([(names[i], scores[i]) for i in ranked if scores[i] < inf])
+        return iter([(names[i], scores[i]) for i in _lowest(scores) if scores[i] < inf])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, (Ranking, tuple)) and tuple(self) == tuple(other)
@@ -67,3 +66,17 @@ class Ranking:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tuple, (tuple(self),)
+
+
+def _lowest(scores: list[float]) -> list[int]:
+    """Where the lowest `TOP` of these are, lowest first; of equals the first. There are few, so each is put in."""
+    found: list[int] = []
+    for i in range(len(scores)):
+        at = len(found)
+        while at > 0 and scores[i] < scores[found[at - 1]]:
+            at -= 1
+        if at < TOP:
+            found.insert(at, i)
+            if len(found) > TOP:
+                found.pop()
+    return found

@@ -27,8 +27,17 @@ from emulation.domain.request import Outcome, Request
 from emulation.domain.snapshot import Arrived, TypeStats, Window, WorkStats
 from emulation.executor.notices import Changed
 from emulation.faults import Step
+from emulation.line_sink import LineSink
 from emulation.metrics.fairness import Counted
-from emulation.record_lines import exchange_record, proposal_record, request_record, routing_record
+from emulation.record_lines import (
+    blank_request,
+    blank_routing,
+    exchange_record,
+    fill_request,
+    fill_routing,
+    proposal_record,
+    record_of,
+)
 
 Unfinished = tuple[Request, Measured | None, RoutingDecision | None]
 """A request in the system when a run ends: its present attempt if it has one, and where it was sent."""
@@ -50,7 +59,10 @@ class Ledger:
         self.ends: dict[str, Counter[str]] = defaultdict(Counter)
         self.counted_open = 0
         """Requests of the horizon that have not ended."""
-        self._sink = sink
+        self._sink: RecordSink | None = None
+        self._lines: LineSink | None = None
+        """The sink, if it wants no records made, only what is written of them."""
+        self._routing, self._ending = blank_routing(), blank_request()
         self._horizon_s = header.horizon_s
         self._last_window: Window | None = None
         self._reset_s = 0.0
@@ -62,6 +74,7 @@ class Ledger:
         self._window: dict[str, list[float]] = {m: [0, 0, 0, 0, 0.0] for m in header.models}
         self._counted: dict[str, list[float]] = {m: [0.0, 0.0, 0.0, 0.0] for m in header.models}
         if sink is not None:
+            self.write_to(sink)
             sink.write(header)
 
     @property
@@ -72,6 +85,13 @@ class Ledger:
     def write_to(self, sink: RecordSink) -> None:
         """Record from now on: what was counted so far is in its file already."""
         self._sink = sink
+        self._lines = sink if isinstance(sink, LineSink) else None
+
+    def _write(self, fields: dict[str, Any], side: Mapping[str, Any] | None = None) -> None:
+        if self._lines is not None:
+            self._lines.write_fields(fields, side)
+        elif self._sink is not None:
+            self._sink.write(record_of(fields), side)
 
     # -- requests -----------------------------------------------------------------------------------------
 
@@ -90,9 +110,9 @@ class Ledger:
         self, request: Request, decision: RoutingDecision, t_s: float, side: Mapping[str, Any] | None = None
     ) -> None:
         """The router decided about a request. What is held is told of once per reason (`Holds`): see to it before."""
-        if self._sink is None:
-            return
-        self._sink.write(routing_record(request, decision, t_s, landed_s=t_s), side)
+        if self._sink is not None:
+            fill_routing(self._routing, request, decision, t_s, landed_s=t_s)
+            self._write(self._routing, side)
 
     def end(
         self,
@@ -119,7 +139,9 @@ class Ledger:
             self.counted_open -= 1
             self._count(request, outcome == "done", t_s)
         if self._sink is not None:
-            self._sink.write(request_record(request, outcome, t_s, counted, measured, decision, reason), side)
+            blank = self._ending
+            ended = fill_request(blank, request, outcome, t_s, counted, measured, decision, reason)
+            self._write(ended, side)
 
     def _count(self, request: Request, done: bool, t_s: float) -> None:
         counted = self._counted[request.model]
@@ -287,7 +309,8 @@ class Ledger:
             if counted:
                 self._count(request, False, t_s)
             if self._sink is not None:
-                self._sink.write(request_record(request, "unfinished", t_s, counted, measured, decision))
+                blank = self._ending
+                self._write(fill_request(blank, request, "unfinished", t_s, counted, measured, decision))
         footer = RunFooter(
             t_s=t_s,
             arrived=dict(sorted(self.arrived.items())),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import Any, get_args
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +23,8 @@ from emulation.domain.records import (
     RunHeader,
 )
 from emulation.jsonl import RecordError, read_lines
+from emulation.line_sink import LineSink
+from emulation.line_sink import encode as encode
 
 RECORD_FILE = "record.jsonl"
 SIDE_FILE = "side.jsonl"
@@ -48,20 +50,6 @@ class Run:
     side: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     """Line number in the canonical file (header is 0) to what is not canonical: wall clock, pid, node."""
     links: tuple[LinkRecord, ...] = ()
-
-
-_LINE = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
-_BUFFER_BYTES = 1 << 20
-_END = b',"kind":"request"}\n'
-_NOBODY = b',"tenant":null' + _END
-"""End of the line of a request without a tenant, which says nothing of one. No text can end a line like this: its
-quotes would be escaped."""
-
-
-def encode(record: Record | Mapping[str, Any]) -> bytes:
-    """One canonical line, with its newline."""
-    line = orjson.dumps(record, option=_LINE)
-    return line[: -len(_NOBODY)] + _END if line.endswith(_NOBODY) else line
 
 
 def decode(line: bytes) -> Record:
@@ -118,34 +106,18 @@ class MemorySink:
         return as_run(self.records, {i: s for i, s in enumerate(self.sides) if s})
 
 
-class JsonlSink:
+_BUFFER_BYTES = 1 << 20
+
+
+class JsonlSink(LineSink):
     """Appends canonical lines to a folder, flushed every `flush_every` records and on close."""
 
     def __init__(self, folder: Path, flush_every: int = 1000) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         take_the_places(folder)
-        self._out: IO[bytes] = (folder / RECORD_FILE).open("wb", buffering=_BUFFER_BYTES)
-        self._side: IO[bytes] | None = None
         self._folder = folder
-        self._flush_every = flush_every
-        self._line = 0
-
-    def write(self, record: Record, side: Mapping[str, Any] | None = None) -> None:
-        """Append one record, and its side data if there is any."""
-        self._out.write(encode(record))
-        if side:
-            if self._side is None:
-                self._side = (self._folder / SIDE_FILE).open("wb")
-            self._side.write(encode({"line": self._line, **side}))
-        self._line += 1
-        if self._line % self._flush_every == 0:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand everything written so far to the operating system."""
-        self._out.flush()
-        if self._side is not None:
-            self._side.flush()
+        out = (folder / RECORD_FILE).open("wb", buffering=_BUFFER_BYTES)
+        super().__init__(out, (folder / SIDE_FILE).open, flush_every)
 
     def close(self) -> None:
         """Flush and close both files."""

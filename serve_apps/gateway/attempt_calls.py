@@ -13,7 +13,7 @@ from serve_apps.gateway.flight import Flight, attempt_of, over
 from serve_apps.gateway.replicas import Replicas
 from serve_apps.wire.calls import LONGEST_S, Calls, Unreached
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served, Work
+from serve_apps.wire.messages import Answer, GatewayRun, Items, Served, Work
 from serve_apps.wire.names import RECORDER, app_name, runtime_name
 
 log = logging.getLogger("edgebed")
@@ -68,7 +68,7 @@ class AttemptCalls:
                 raise over() from error
             return await self._lost(work, error)
 
-    async def stream(self, flight: Flight, work: Work) -> AsyncGenerator[Delta | Answer]:
+    async def stream(self, flight: Flight, work: Work) -> AsyncGenerator[Items]:
         """Ends with an `Answer`, unless the client goes away first. Raises `Refused` if the run is over before."""
         flight.until = _patience_until(flight.request, self._clock)
         ended = False
@@ -77,21 +77,21 @@ class AttemptCalls:
                 early = await self._turn(work)
             if early is not None:
                 ended = True
-                yield early
+                yield (early,)
                 return
-            items = self._replicas.stream(app_name(self._node_of[work.executor], work.request.model), work)
+            parts = self._replicas.stream(app_name(self._node_of[work.executor], work.request.model), work)
             while not ended:
                 async with flight.patience():  # never while the client reads
-                    item = await anext(items, None)
-                if item is None:
+                    items = await anext(parts, None)
+                if items is None:
                     raise Unreached("the stream ended without its answer")
-                ended = isinstance(item, Answer)
-                yield item
+                ended = isinstance(items[-1], Answer)
+                yield items
         except (Unreached, TimeoutError) as error:
             if flight.dismissed:
                 raise over() from error
             ended = True
-            yield await self._lost(work, error)
+            yield (await self._lost(work, error),)
         finally:
             if not ended:
                 self._give_up(flight, work)

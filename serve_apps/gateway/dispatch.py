@@ -35,7 +35,7 @@ from serve_apps.replica.choice import class_of
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.calls import Calls
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served, Work
+from serve_apps.wire.messages import Answer, GatewayRun, Items, Served, Work
 
 log = logging.getLogger("edgebed")
 
@@ -187,24 +187,22 @@ class Dispatcher:
                 work = await self._next(flight, work, answer)
             return answer
 
-    async def stream(
-        self, request: Request, ask: Ask, shadow: str | None = None
-    ) -> AsyncGenerator[Delta | Answer]:
+    async def stream(self, request: Request, ask: Ask, shadow: str | None = None) -> AsyncGenerator[Items]:
         """Like `answer`, its text on the way, the `Answer` last. A second attempt goes on where the first stopped."""
         with self._flight(request, ask, shadow) as flight:
             work: Work | None = await self._choose(flight)
             while work is not None:
                 told = Told(flight)
-                async with aclosing(self._attempts.stream(flight, work)) as items:
-                    async for item in items:
-                        if isinstance(item, Answer):
-                            answer = item
-                        elif (delta := told.new(item)) is not None:
+                async with aclosing(self._attempts.stream(flight, work)) as parts:
+                    async for items in parts:
+                        if isinstance(items[-1], Answer):
+                            answer = items[-1]
+                        if deltas := told.new_of(items):
                             if flight.first_s is None:
                                 flight.first_s = self.clock.now_s()
-                            yield delta
+                            yield deltas
                 work = await self._next(flight, work, answer)
-            yield answer
+            yield (answer,)
 
     @contextmanager
     def _flight(self, request: Request, ask: Ask, shadow: str | None) -> Iterator[Flight]:

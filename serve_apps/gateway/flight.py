@@ -12,7 +12,7 @@ from emulation.domain.actions import RoutingDecision
 from emulation.domain.measured import Measured
 from emulation.domain.request import Outcome, Request
 from serve_apps.wire.ask import Ask, Fault
-from serve_apps.wire.messages import Answer, Delta, Piece, Timing, Work
+from serve_apps.wire.messages import Answer, Delta, Items, Piece, Timing, Work
 
 
 class Refused(Exception):
@@ -115,6 +115,11 @@ class Told:
         """An attempt begins, and says everything from the first token on."""
         self._flight = flight
         self._known_tokens = flight.told_tokens
+
+    def new_of(self, items: Items) -> list[Delta]:
+        """The texts of what came together, as far as the client does not have them yet."""
+        told = (self.new(item) for item in items if isinstance(item, Delta))
+        return [delta for delta in told if delta is not None]
 
     def new(self, delta: Delta) -> Delta | None:
         """The part of this text that the client does not have yet; None if it has all of it."""

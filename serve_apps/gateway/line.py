@@ -26,7 +26,7 @@ from serve_apps.wire.line import (
     WINDOW,
     LineEnd,
 )
-from serve_apps.wire.messages import Answer, Delta, Work
+from serve_apps.wire.messages import Answer, Delta, Items, Work
 
 log = logging.getLogger("edgebed")
 
@@ -37,7 +37,14 @@ AGAIN_S = 5.0
 _LOST = -1
 """In the place of a kind: the line is at its end."""
 
-Heard = asyncio.Queue[tuple[int, memoryview]]
+_SOME = WINDOW // 2
+"""Items of a stream that are handed on together at most, and taken before the replica is told."""
+_LITTLE = 2**16
+"""Bytes from which on nothing more is handed on together with what is here: clients read slowly."""
+
+Frame = tuple[int, memoryview]
+"""Kind and pickle."""
+Heard = asyncio.Queue[Frame]
 
 
 class Line(LineEnd):
@@ -65,23 +72,37 @@ class Line(LineEnd):
         finally:
             self._leave(number, over)
 
-    async def stream(self, work: Work) -> AsyncIterator[Delta | Answer]:
+    async def stream(self, work: Work) -> AsyncIterator[Items]:
         """One attempt, its text on the way, the `Answer` last. Whoever leaves before that has given it up."""
         number, heard = await self._begin(STREAM, work)
         taken, over = 0, False
         try:
             while not over:
-                kind, body = await self._next(heard)
-                over = kind != ITEM
-                if kind == END:
-                    return
-                item: Delta | Answer = self._item(kind, body)
-                over, taken = isinstance(item, Answer), taken + 1
-                if taken % (WINDOW // 2) == 0 and not over:
-                    self.say(MORE, number, WINDOW // 2)
-                yield item
+                first = await self._next(heard)
+                items, end = self._together(first, heard)
+                over = end is not None or (bool(items) and isinstance(items[-1], Answer))
+                if items:
+                    yield items
+                taken += len(items)
+                if taken >= _SOME and not over:
+                    self.say(MORE, number, taken)
+                    taken = 0
+            if end is not None and end[0] != END:
+                self._item(*end)
         finally:
             self._leave(number, over)
+
+    def _together(self, frame: Frame, heard: Heard) -> tuple[list[Delta | Answer], Frame | None]:
+        """What of a stream is here from this frame on, up to its end."""
+        items: list[Delta | Answer] = []
+        size = 0
+        while frame[0] == ITEM:
+            items.append(self._item(*frame))
+            size += len(frame[1])
+            if heard.empty() or len(items) == _SOME or size > _LITTLE or isinstance(items[-1], Answer):
+                return items, None
+            frame = heard.get_nowait()
+        return items, frame
 
     async def _begin(self, kind: int, work: Work) -> tuple[int, Heard]:
         """Send an attempt off; its number, and where it is heard."""
@@ -96,7 +117,7 @@ class Line(LineEnd):
         heard = self._calls[number] = Heard()
         return number, heard
 
-    async def _next(self, heard: Heard) -> tuple[int, memoryview]:
+    async def _next(self, heard: Heard) -> Frame:
         """The next frame of a call."""
         if not heard.empty():
             return heard.get_nowait()

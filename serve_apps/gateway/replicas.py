@@ -19,7 +19,7 @@ from serve_apps.gateway.line import Lines
 from serve_apps.observe.samples import Sample
 from serve_apps.wire.calls import CALL_LIMIT_S, LONGEST_S, Unreached, each_within
 from serve_apps.wire.line import SWITCH
-from serve_apps.wire.messages import Answer, Delta, Work
+from serve_apps.wire.messages import Answer, Items, Work
 from serve_apps.wire.names import REPLICA
 from serve_apps.wire.testbed import served
 
@@ -34,7 +34,7 @@ class Replicas(Protocol):
     async def serve(self, app: str, work: Work) -> Answer:
         """One attempt, whole. Raises `Unreached` if the replica is lost."""
 
-    def stream(self, app: str, work: Work) -> AsyncIterator[Delta | Answer]:
+    def stream(self, app: str, work: Work) -> AsyncIterator[Items]:
         """One attempt, its text on the way, the `Answer` last. Raises `Unreached` if the replica is lost."""
 
     async def numbers(self, app: str) -> list[Sample]:
@@ -56,11 +56,11 @@ class ServeReplicas:
             raise Unreached(f"{app}: {type(error).__name__}") from error
         return answer
 
-    async def stream(self, app: str, work: Work) -> AsyncIterator[Delta | Answer]:
+    async def stream(self, app: str, work: Work) -> AsyncIterator[Items]:
         """See `Replicas`."""
         try:
             async for item in each_within(self._handle(app, "stream").remote(work), LONGEST_S):
-                yield item
+                yield (item,)
         except (RayError, RayServeException, TimeoutError) as error:
             raise Unreached(f"{app}: {type(error).__name__}") from error
 
@@ -116,7 +116,7 @@ class NearReplicas(ServeReplicas):
         line = self._lines.of(app)
         return await (super().serve(app, work) if line is None else line.serve(work))
 
-    def stream(self, app: str, work: Work) -> AsyncIterator[Delta | Answer]:
+    def stream(self, app: str, work: Work) -> AsyncIterator[Items]:
         """See `Replicas`."""
         line = self._lines.of(app)
         return super().stream(app, work) if line is None else line.stream(work)

@@ -6,7 +6,7 @@ back when it is over, and a request that is given back (`returned`) carries only
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -138,6 +138,10 @@ class Delta:
     choice: int
     text: str
     tokens: int
+
+
+Items = Sequence[Delta | Answer]
+"""What of a streamed answer came together, at least one; the `Answer` is the very last of the stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

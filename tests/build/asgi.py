@@ -82,7 +82,8 @@ class MadeUpRun:
         self.recorded.append((method, *args))
 
     async def answer(self, request: Request, ask: Ask, shadow: str | None = None) -> Answer:
-        return [item async for item in self.stream(request, ask, shadow)][-1]
+        answer: Answer = [batch[-1] async for batch in self.stream(request, ask, shadow)][-1]
+        return answer
 
     async def stream(self, request: Request, ask: Ask, shadow: str | None = None) -> AsyncIterator[Any]:
         self.asked.append((request, ask))
@@ -94,7 +95,7 @@ class MadeUpRun:
                 if isinstance(item, asyncio.Event):
                     await item.wait()
                 else:
-                    yield item
+                    yield item if isinstance(item, tuple) else (item,)
         finally:
             self.left.set()
 
@@ -121,6 +122,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     ended: bool = False
+    messages: list[bytes] = field(default_factory=list)
+    """The body as the application sent it, message by message."""
 
     def json(self) -> Any:
         return orjson.loads(self.body)
@@ -166,6 +169,7 @@ async def ask_app(
         else:
             assert not reply.ended
             reply.body += message.get("body", b"")
+            reply.messages.append(message.get("body", b""))
             reply.ended = not message.get("more_body", False)
 
     scope = {

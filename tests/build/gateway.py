@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from math import inf
 from typing import Any
 
@@ -19,7 +19,7 @@ from serve_apps.records.books import SEALED
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.clock import LiveClock
-from serve_apps.wire.messages import Answer, Delta, GatewayRun, Served, Work
+from serve_apps.wire.messages import Answer, Delta, GatewayRun, Items, Served, Work
 from serve_apps.wire.names import RECORDER, app_name, runtime_name
 from tests.build.calls import InMemoryCalls
 from tests.build.fakes import device_testbed
@@ -148,12 +148,12 @@ class ReplicasHere:
         queue = self.serving[work.executor]
         return await (queue.popleft() if queue else served)(work)
 
-    async def stream(self, app: str, work: Work) -> AsyncIterator[Delta | Answer]:
+    async def stream(self, app: str, work: Work) -> AsyncIterator[Items]:
         assert app == app_name(work.executor, "m")
         self.works.append(work)
         queue = self.streaming[work.executor]
         async for item in (queue.popleft() if queue else said("a b c d"))(work):
-            yield item
+            yield (item,)
 
 
 class Gateway:
@@ -195,10 +195,9 @@ class Gateway:
     async def text(self, number: int = 1, deadline_s: float = inf) -> str:
         """What a client that streams has when it is over."""
         heard = ""
-        async for item in self.dispatcher.stream(
-            self.request(number, deadline_s), Ask(model="m", stream=True)
-        ):
-            heard += item.text if isinstance(item, Delta) else ""
+        request = self.request(number, deadline_s)
+        async for batch in self.dispatcher.stream(request, Ask(model="m", stream=True)):
+            heard += "".join(item.text for item in batch if isinstance(item, Delta))
         return heard
 
     def changed(self, executor: str, state: Any) -> None:
@@ -264,6 +263,13 @@ def said(text: str, then: Exception | str | None = "done") -> Streaming:
             yield await (served if then == "done" else ending(then))(work)
 
     return stream
+
+
+async def items_of(batches: AsyncIterator[Items]) -> AsyncGenerator[Delta | Answer]:
+    """A stream item by item."""
+    async for batch in batches:
+        for item in batch:
+            yield item
 
 
 GONE = Unreached("its process is gone")

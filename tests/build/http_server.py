@@ -22,7 +22,7 @@ from serve_apps.gateway.server.books import Books
 from serve_apps.gateway.server.listener import listen, open_socket
 from serve_apps.gateway.server.settings import HttpSettings
 from serve_apps.wire.ask import Ask
-from serve_apps.wire.messages import Answer, Delta
+from serve_apps.wire.messages import Items
 from serve_apps.wire.secret import Keys
 from tests.build.asgi import CHAT, NO_KEYS, SAID, MadeUpCalls, MadeUpRun
 
@@ -40,15 +40,13 @@ class CountingRun(MadeUpRun):
         if not waits:
             self.go.set()
 
-    async def stream(
-        self, request: Request, ask: Ask, shadow: str | None = None
-    ) -> AsyncIterator[Delta | Answer]:
+    async def stream(self, request: Request, ask: Ask, shadow: str | None = None) -> AsyncIterator[Items]:
         self.serving += 1
         try:
             while not self.go.is_set():
                 await asyncio.sleep(0.005)
-            async for item in super().stream(request, ask):
-                yield item
+            async for batch in super().stream(request, ask):
+                yield batch
         finally:
             self.serving -= 1
 

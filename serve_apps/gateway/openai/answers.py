@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from serve_apps.gateway.flight import finish_reason
+from serve_apps.gateway.flight import Refused, finish_reason
 from serve_apps.gateway.http import sse
 from serve_apps.gateway.openai.form import Asked
 from serve_apps.wire.ask import Ask
@@ -26,37 +26,47 @@ def whole(
     return {**_head(asked, prefix, kind), "choices": choices, "usage": _usage(asked.ask, answer)}
 
 
-async def chunks(
-    asked: Asked,
-    items: AsyncIterator[Delta | Answer],
-    prefix: str,
-    kind: str,
-    say: Callable[[str], dict[str, Any]],
-    opening: dict[str, Any] | None,
-    ending: dict[str, Any],
-) -> AsyncGenerator[bytes]:
-    """Chunks of a stream of choices: `say` makes fields of a choice's new text, `opening` comes before the first."""
-    ask, head = asked.ask, _head(asked, prefix, kind)
-    opened: set[int] = set()
+class Chunks:
+    """Chunks of a stream of choices."""
 
-    def chunk(index: int, fields: dict[str, Any], finish: str | None = None) -> bytes:
-        extra = {"usage": None} if ask.include_usage else {}
-        return sse({**head, "choices": [_choice(index, fields, finish)], **extra})
+    def __init__(
+        self,
+        asked: Asked,
+        prefix: str,
+        kind: str,
+        say: Callable[[str], dict[str, Any]],
+        opening: dict[str, Any] | None,
+        ending: dict[str, Any],
+    ) -> None:
+        """`say` makes fields of a choice's new text, `opening` comes before the first."""
+        self._ask, self._head = asked.ask, _head(asked, prefix, kind)
+        self._say, self._opening, self._ending = say, opening, ending
+        self._extra = {"usage": None} if self._ask.include_usage else {}
+        self._opened: set[int] = set()
 
-    async for item in items:
+    def of(self, item: Delta | Answer) -> bytes:
+        """See `Events`."""
         if isinstance(item, Delta):
-            if opening is not None and item.choice not in opened:
-                yield chunk(item.choice, opening)
-            opened.add(item.choice)
-            yield chunk(item.choice, say(item.text))
-        else:
-            for index in range(1 if ask.images else ask.prompts):
-                if opening is not None and index not in opened:
-                    yield chunk(index, opening)
-                yield chunk(index, ending, finish_reason(item, ask, index))
-            if ask.include_usage:
-                yield sse({**head, "choices": [], "usage": _usage(ask, item)})
-            yield b"data: [DONE]\n\n"
+            return self._open(item.choice) + self._chunk(item.choice, self._say(item.text))
+        last = b"".join(
+            self._open(index) + self._chunk(index, self._ending, finish_reason(item, self._ask, index))
+            for index in range(1 if self._ask.images else self._ask.prompts)
+        )
+        if self._ask.include_usage:
+            last += sse({**self._head, "choices": [], "usage": _usage(self._ask, item)})
+        return last + b"data: [DONE]\n\n"
+
+    def refused(self, refused: Refused) -> None:
+        """See `Events`: like any other error."""
+
+    def _open(self, index: int) -> bytes:
+        if self._opening is None or index in self._opened:
+            return b""
+        self._opened.add(index)
+        return self._chunk(index, self._opening)
+
+    def _chunk(self, index: int, fields: dict[str, Any], finish: str | None = None) -> bytes:
+        return sse({**self._head, "choices": [_choice(index, fields, finish)], **self._extra})
 
 
 def _head(asked: Asked, prefix: str, kind: str) -> dict[str, Any]:

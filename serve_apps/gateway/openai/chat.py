@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from serve_apps.gateway.openai.answers import chunks, whole
+from serve_apps.gateway.openai.answers import Chunks, whole
 from serve_apps.gateway.openai.bodies import (
     Anything,
     ChoicesBody,
@@ -23,7 +22,7 @@ from serve_apps.gateway.openai.conversation import Message, conversation
 from serve_apps.gateway.openai.fields import IGNORED, Only
 from serve_apps.gateway.openai.form import Asked, Form
 from serve_apps.wire.ask import Ask
-from serve_apps.wire.messages import Answer, Delta
+from serve_apps.wire.messages import Answer
 
 
 class ChatBody(ChoicesBody):
@@ -69,10 +68,9 @@ def chat_completion(asked: Asked, answer: Answer) -> dict[str, Any]:
     return whole(asked, answer, "chatcmpl", "chat.completion", said)
 
 
-def _events(asked: Asked, items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
-    return chunks(
+def _events(asked: Asked) -> Chunks:
+    return Chunks(
         asked,
-        items,
         "chatcmpl",
         "chat.completion.chunk",
         say=lambda text: {"delta": {"content": text}},

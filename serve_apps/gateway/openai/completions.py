@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
-from serve_apps.gateway.openai.answers import chunks, whole
+from serve_apps.gateway.openai.answers import Chunks, whole
 from serve_apps.gateway.openai.bodies import MAX_CHOICES, ChoicesBody, Text, words
 from serve_apps.gateway.openai.fields import Only
 from serve_apps.gateway.openai.form import Asked, Form
 from serve_apps.wire.ask import Ask, BadAsk
-from serve_apps.wire.messages import Answer, Delta
+from serve_apps.wire.messages import Answer
 
 MOST_TOKENS = 1_000_000
 """Of one prompt that is given as tokens."""
@@ -80,9 +79,9 @@ def _whole(asked: Asked, answer: Answer) -> dict[str, Any]:
     return whole(asked, answer, "cmpl", "text_completion", [{"text": text} for text in answer.texts])
 
 
-def _events(asked: Asked, items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
+def _events(asked: Asked) -> Chunks:
     kind = "text_completion"
-    return chunks(asked, items, "cmpl", kind, lambda text: {"text": text}, opening=None, ending={"text": ""})
+    return Chunks(asked, "cmpl", kind, lambda text: {"text": text}, opening=None, ending={"text": ""})
 
 
 COMPLETIONS = Form(

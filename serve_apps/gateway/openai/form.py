@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
@@ -26,7 +26,7 @@ from serve_apps.gateway.openai.fields import (
     not_json,
 )
 from serve_apps.wire.ask import Ask, BadAsk, Fault
-from serve_apps.wire.messages import Answer, Delta
+from serve_apps.wire.messages import Answer, Delta, Items
 
 BodyT = TypeVar("BodyT", bound=Body)
 
@@ -39,6 +39,30 @@ class Asked:
     ask: Ask
     again: dict[str, Any]
     """What of the body is said again; the rest is not kept while the request is served."""
+
+
+class Events(Protocol):
+    """A streamed answer on its way to its client, as server-sent events."""
+
+    def of(self, item: Delta | Answer) -> bytes:
+        """The events that tell of it, and of what comes before it."""
+        ...
+
+    def refused(self, refused: Refused) -> bytes | None:
+        """Those that tell that there will be no answer; None: it is said as it is of any other."""
+        ...
+
+
+async def _told(parts: AsyncIterator[Items], events: Events) -> AsyncGenerator[bytes]:
+    """What came together goes together."""
+    try:
+        async for items in parts:
+            yield b"".join([events.of(item) for item in items])
+    except Refused as refused:
+        said = events.refused(refused)
+        if said is None:
+            raise
+        yield said
 
 
 def _nothing(_body: Any) -> dict[str, Any]:
@@ -54,7 +78,7 @@ class Form(Generic[BodyT]):
     body: type[BodyT]
     whole: Callable[[Asked, Answer], dict[str, Any]]
     """The answer in one piece."""
-    events: Callable[[Asked, AsyncIterator[Delta | Answer]], AsyncGenerator[bytes]] | None = None
+    events: Callable[[Asked], Events] | None = None
     """The answer as server-sent events; None: never streamed."""
     again: Callable[[BodyT], dict[str, Any]] = _nothing
     """What of the body its answer depends on, beside what is asked of the model."""
@@ -84,8 +108,8 @@ class Form(Generic[BodyT]):
             asked = Asked(request, ask, again)
             if ask.stream and self.events is not None:
                 async with (
-                    aclosing(dispatcher.stream(request, ask, shadow)) as items,
-                    aclosing(self.events(asked, items)) as events,
+                    aclosing(dispatcher.stream(request, ask, shadow)) as parts,
+                    aclosing(_told(parts, self.events(asked))) as events,
                 ):
                     await exchange.unless_left(exchange.stream(events))
                 return

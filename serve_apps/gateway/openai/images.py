@@ -6,6 +6,7 @@ import re
 import time
 from typing import Annotated, Any, Literal
 
+import orjson
 import pybase64
 from pydantic import Field
 
@@ -80,11 +81,13 @@ def parse_size(size: str | None) -> tuple[int, int] | None:
 
 
 def _whole(asked: Asked, answer: Answer) -> dict[str, Any]:
-    coded = [pybase64.b64encode(image).decode() for image in answer.images]
-    if asked.again["response_format"] == "url":
-        data = [{"url": f"data:image/png;base64,{image}"} for image in coded]
-    else:
-        data = [{"b64_json": image} for image in coded]
+    field, head = (
+        ("url", b"data:image/png;base64,") if asked.again["response_format"] == "url" else ("b64_json", b"")
+    )
+    # nothing in it has to be escaped: a megabyte is not looked through for that
+    data = [
+        {field: orjson.Fragment(b'"%b%b"' % (head, pybase64.b64encode(image)))} for image in answer.images
+    ]
     return {"created": int(time.time()), "data": data}
 
 

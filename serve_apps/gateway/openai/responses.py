@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import count
 from typing import Annotated, Any, Literal
 
@@ -136,42 +135,59 @@ class ResponsesBody(GeneratedBody):
         return conversation(self, turns, limit, said_in="input", limited_in="max_output_tokens")
 
 
-async def _events(asked: Asked, items: AsyncIterator[Delta | Answer]) -> AsyncGenerator[bytes]:
+class _Events:
     """Typed events, numbered from 0. The first wait for the first item."""
-    numbers, created, text = count(), int(time.time()), ""
-    at_item: dict[str, Any] = {"output_index": 0}
-    at_part: dict[str, Any] = {"item_id": _message_id(asked), "output_index": 0, "content_index": 0}
 
-    def event(kind: str, payload: dict[str, Any]) -> bytes:
-        numbered = {"type": kind, "sequence_number": next(numbers), **payload}
+    def __init__(self, asked: Asked) -> None:
+        self._asked, self._created = asked, int(time.time())
+        self._numbers = count()
+        self._texts: list[str] = []
+        self._begun = False
+        self._at_item: dict[str, Any] = {"output_index": 0}
+        self._at_part: dict[str, Any] = {"item_id": _message_id(asked), "output_index": 0, "content_index": 0}
+
+    def of(self, item: Delta | Answer) -> bytes:
+        """See `Events`."""
+        before = b"" if self._begun else self._opening()
+        self._begun = True
+        if isinstance(item, Answer):
+            return before + self._end(item)
+        self._texts.append(item.text)
+        said = {**self._at_part, "delta": item.text, "logprobs": []}
+        return before + self._event("response.output_text.delta", said)
+
+    def refused(self, refused: Refused) -> bytes | None:
+        """See `Events`."""
+        if not self._begun:
+            return None
+        said = refusal(refused).body()
+        # its fields where OpenAI has them, and where its clients look for them
+        return self._event("error", {**said["error"], **said, "type": "error"})
+
+    def _opening(self) -> bytes:
+        whole, message = (
+            _response(self._asked, None, self._created),
+            _message(self._asked, "in_progress", []),
+        )
+        return (
+            self._event("response.created", {"response": whole})
+            + self._event("response.output_item.added", {**self._at_item, "item": message})
+            + self._event("response.content_part.added", {**self._at_part, "part": _part("")})
+        )
+
+    def _end(self, answer: Answer) -> bytes:
+        whole = _response(self._asked, answer, self._created)
+        message, text = whole["output"][0], "".join(self._texts)
+        return (
+            self._event("response.output_text.done", {**self._at_part, "text": text, "logprobs": []})
+            + self._event("response.content_part.done", {**self._at_part, "part": message["content"][0]})
+            + self._event("response.output_item.done", {**self._at_item, "item": message})
+            + self._event(f"response.{whole['status']}", {"response": whole})
+        )
+
+    def _event(self, kind: str, payload: dict[str, Any]) -> bytes:
+        numbered = {"type": kind, "sequence_number": next(self._numbers), **payload}
         return b"event: " + kind.encode() + b"\n" + sse(numbered)
-
-    begun = False
-    try:
-        async for item in items:
-            if not begun:
-                begun = True
-                yield event("response.created", {"response": _response(asked, None, created)})
-                message = _message(asked, "in_progress", [])
-                yield event("response.output_item.added", {**at_item, "item": message})
-                yield event("response.content_part.added", {**at_part, "part": _part("")})
-            if isinstance(item, Delta):
-                text += item.text
-                yield event("response.output_text.delta", {**at_part, "delta": item.text, "logprobs": []})
-            else:
-                whole = _response(asked, item, created)
-                message = whole["output"][0]
-                yield event("response.output_text.done", {**at_part, "text": text, "logprobs": []})
-                yield event("response.content_part.done", {**at_part, "part": message["content"][0]})
-                yield event("response.output_item.done", {**at_item, "item": message})
-                yield event(f"response.{whole['status']}", {"response": whole})
-    except Refused as refused:
-        if not begun:
-            raise
-        said = refusal(
-            refused
-        ).body()  # its fields where OpenAI has them, and where its clients look for them
-        yield event("error", {**said["error"], **said, "type": "error"})
 
 
 def _response(asked: Asked, answer: Answer | None, created: int | None = None) -> dict[str, Any]:
@@ -271,6 +287,6 @@ RESPONSES = Form(
     summary="Responses",
     body=ResponsesBody,
     whole=_response,
-    events=_events,
+    events=_Events,
     again=_said_again,
 )

@@ -38,7 +38,7 @@ class Books:
         self.body_bytes = 0
         """Of the bodies in the gateway, small ones apart."""
         self.freed_bytes = 0
-        """Of large bodies that are gone since somebody last gave their memory back."""
+        """Of large bodies and answers that are gone since somebody last gave their memory back."""
         self.answers: Counter[int] = Counter()
         """HTTP status to answers."""
         self.lag = Histogram(LAG_S)

@@ -85,6 +85,9 @@ class Connection(asyncio.Protocol):
             return
         if self._stage == "head" and not self._buffer:
             self._since = self._heard
+        if self._stage == "body" and not self._buffer:
+            self._go_on(data)
+            return
         self._buffer += data
         self._go_on()
 
@@ -130,13 +133,13 @@ class Connection(asyncio.Protocol):
 
     # -- one request after the other ----------------------------------------------------------------------
 
-    def _go_on(self) -> None:
-        """Do what can be done with what is in the buffer."""
+    def _go_on(self, body: bytes = b"") -> None:
+        """Do what can be done with what is in the buffer, or with more of a body while there is nothing in it."""
         try:
             if self._stage == "head":
                 self._gather()
             if self._stage == "body":
-                self._feed()
+                self._feed(body or self._taken())
         except HttpError as error:
             self._refuse(error)
         if self._stage == "answer" and len(self._buffer) > PIPELINED:
@@ -180,12 +183,16 @@ class Connection(asyncio.Protocol):
         self._task = self._loop.create_task(cycle.run(self._app, around))
         self._task.add_done_callback(lambda _: body.free())
 
-    def _feed(self) -> None:
+    def _taken(self) -> bytes:
+        """What was in the buffer."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    def _feed(self, data: bytes) -> None:
         """Give the request what has come of its body. Raises `HttpError`."""
         assert self._cycle is not None
         assert self._body is not None
-        data = bytes(self._buffer)
-        self._buffer.clear()
         fed = self._body.feed(data, self._cycle)
         if fed == "all":
             self._buffer += self._body.rest()
@@ -216,6 +223,8 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send it, or nothing if the client is gone."""
+        if len(data) > self._settings.small_body_bytes:
+            self._books.freed_bytes += len(data)
         self._out.write(data)
 
     async def writable(self) -> None:

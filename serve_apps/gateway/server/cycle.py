@@ -18,6 +18,9 @@ from serve_apps.wire.trace import HEADER, trace_of
 log = logging.getLogger("edgebed")
 
 CLOSE = (b"connection", b"close")
+_WORTH = 4 * 2**20
+"""Bytes of a body that the application is given before there are more: it wants all of it, and a megabyte comes in
+twenty pieces."""
 _BRIEF = 64 * 1024
 """Bytes of a body nobody wants that are still read, so that the connection can go on."""
 
@@ -59,6 +62,8 @@ class Cycle:
         self._asks_on = head.expects
         self._line = line
         self._chunks: list[bytes] = []
+        self._gathered = 0
+        """Bytes of them."""
         self._changed = asyncio.Event()
         self._told = False
         """The application has read the whole body."""
@@ -72,7 +77,9 @@ class Cycle:
         self.received += len(data)
         if not self.over:
             self._chunks.append(data)
-            self._changed.set()
+            self._gathered += len(data)
+            if self._gathered >= _WORTH:
+                self._changed.set()
 
     def end(self) -> None:
         """That was all of it."""
@@ -107,13 +114,14 @@ class Cycle:
         if self._asks_on and not self.over:
             self._asks_on = False
             self.greet()
-        while not (self.over or self._chunks or (self.complete and not self._told)):
+        while not (self.over or self._gathered >= _WORTH or (self.complete and not self._told)):
             await self._changed.wait()
             self._changed.clear()
         if self.over:
             return {"type": "http.disconnect"}
         body, self._told = b"".join(self._chunks), self.complete
         self._chunks.clear()
+        self._gathered = 0
         return {"type": "http.request", "body": body, "more_body": not self.complete}
 
     async def send(self, message: Message) -> None:

@@ -25,9 +25,6 @@ ALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
 """A client whose machine is gone is noticed within half a minute, also while it waits for its answer."""
-LARGE_BLOCK_BYTES = 256 * 1024
-_M_MMAP_THRESHOLD = -3
-"""Of `mallopt`, by malloc.h."""
 MUCH_BYTES = 8 * 2**20
 """Freed bytes of bodies that are worth giving back to the system."""
 LOOK_S = 0.25
@@ -89,7 +86,6 @@ async def listen(
             expose_headers=tuple(name.decode() for name in EXPOSED), allow_private_network=True,
         )  # fmt: skip
     _raise_file_limit()
-    _keep_large_blocks_apart()
     guard = Guard(host, settings)
     loop = asyncio.get_running_loop()
     freed_bytes = 0
@@ -111,17 +107,6 @@ async def listen(
             ):  # nothing was freed since the last look: all of it is really gone
                 books.freed_bytes = 0
                 _give_memory_back()
-
-
-def _keep_large_blocks_apart() -> None:
-    """Have glibc take blocks as large as bodies from the system one by one, and give each back when it is freed.
-
-    By itself it puts all but the first into the heaps of its threads, whose ends it never gives back. Other C libraries
-    are left alone.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES)
 
 
 def _give_memory_back() -> None:

@@ -306,10 +306,9 @@ async def test_a_client_that_gives_up_between_two_attempts_has_one_end(gateway: 
 @story
 async def test_a_client_that_leaves_a_stream_ends_the_work(gateway: Gateway) -> None:
     gateway.replicas.streaming["d0"].append(said("one two three four"))
-    items = gateway.dispatcher.stream(gateway.request(), Ask(model="m", stream=True))
-    first = await anext(items)
-    assert isinstance(first, Delta)
-    await items.aclose()  # type: ignore[attr-defined]
+    batches = gateway.dispatcher.stream(gateway.request(), Ask(model="m", stream=True))
+    assert [type(item) for item in await anext(batches)] == [Delta]
+    await batches.aclose()
     await until(lambda: gateway.nodes["d0"].cancelled == [("r1", 1)])
     assert gateway.path.ends == [("d0", "aborted")]
     assert [end[1] for end in gateway.batch.ends()] == ["aborted"]

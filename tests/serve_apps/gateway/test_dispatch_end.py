@@ -15,7 +15,7 @@ from serve_apps.records.books import SEALED
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta, RunState, Work
 from tests.build.calls import InMemoryCalls
-from tests.build.gateway import Gateway, hanging, served, story
+from tests.build.gateway import Gateway, hanging, items_of, served, story
 from tests.build.waiting import news_arrives, until
 
 pytestmark = pytest.mark.usefixtures("at_once")
@@ -87,7 +87,7 @@ def test_a_stream_breaks_off_wherever_it_is(reading: bool) -> None:
             yield await served(work)
 
         gateway.replicas.streaming["d0"].append(stream)
-        items = gateway.dispatcher.stream(gateway.request(), Ask(model="m", stream=True))
+        items = items_of(gateway.dispatcher.stream(gateway.request(), Ask(model="m", stream=True)))
         assert isinstance(await anext(items), Delta)
         following = None if reading else asyncio.ensure_future(anext(items))
         await news_arrives()

@@ -13,7 +13,7 @@ from serve_apps.gateway.flight import Refused
 from serve_apps.wire.ask import Ask
 from serve_apps.wire.messages import Answer, Delta, Served, Work
 from serve_apps.wire.names import runtime_name
-from tests.build.gateway import GONE, Gateway, ending, hanging, raising, served, story
+from tests.build.gateway import GONE, Gateway, ending, hanging, items_of, raising, served, story
 
 pytestmark = pytest.mark.usefixtures("at_once")
 
@@ -62,7 +62,7 @@ async def test_a_stream_whose_client_reads_slowly_still_hears_that_its_node_is_l
 
     gateway.replicas.streaming["d0"].append(endless)
     gateway.path.plan.extend(["d0", "d1"])
-    items = gateway.dispatcher.stream(gateway.request(), Ask(model="m", stream=True))
+    items = items_of(gateway.dispatcher.stream(gateway.request(), Ask(model="m", stream=True)))
     heard = [await anext(items)]
     gateway.dispatcher.node_lost("d0")  # while the client has the word and asks for no other
     heard += [item async for item in items]

@@ -45,6 +45,22 @@ def test_a_failure_nobody_foresaw_has_the_error_shape_too() -> None:
     assert streamed.events()[-1]["error"]["code"] == "internal_error"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", CHAT),
+        ("/v1/completions", {"model": "gpt2", "prompt": "a b"}),
+        ("/v1/responses", {"model": "gpt2", "input": "a b"}),
+    ],
+)
+def test_what_of_a_stream_came_together_goes_out_together(path: str, body: dict[str, Any]) -> None:
+    one_by_one = asked(path, {**body, "stream": True}, MadeUpRun(*DELTAS, SAID))
+    together = asked(path, {**body, "stream": True}, MadeUpRun(DELTAS, (SAID,)))
+    each = [message.count(b"\n\n") for message in one_by_one.messages]
+    assert [message.count(b"\n\n") for message in together.messages] == [each[0] + each[1], each[2], 0]
+    assert [list(event) for event in together.events()] == [list(event) for event in one_by_one.events()]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_ends_the_work(stream: bool) -> None:
     async def leave() -> Reply:

@@ -15,7 +15,7 @@ from serve_apps.wire import line as wire
 from serve_apps.wire.calls import Unreached
 from serve_apps.wire.line import ITEM, SERVE, STREAM, WINDOW, frame
 from serve_apps.wire.messages import Answer, Delta, Work
-from tests.build.gateway import hanging, raising, said, served
+from tests.build.gateway import hanging, items_of, raising, said, served
 from tests.build.line import Ends, on_both_loops, raw_end
 from tests.build.waiting import turns, until
 from tests.build.works import work
@@ -40,7 +40,7 @@ async def test_an_attempt_is_answered_whole_and_in_a_stream(ends: Ends) -> None:
     line = await ends.line()
     asked = work(1)
     assert (await line.serve(asked)).texts == ("done",)
-    *deltas, last = [item async for item in line.stream(work(2))]
+    *deltas, last = [item async for item in items_of(line.stream(work(2)))]
     assert [d.text for d in deltas if isinstance(d, Delta)] == ["a", " b", " c", " d"]
     assert isinstance(last, Answer)
     assert [w.request.id for w in ends.backend.works] == ["r1", "r2"]
@@ -103,7 +103,7 @@ async def test_who_leaves_a_stream_ends_its_work(ends: Ends) -> None:
     sent: list[int] = []
     ends.backend.streaming = counting(sent)
     line = await ends.line()
-    items = line.stream(work(1))
+    items = items_of(line.stream(work(1)))
     await anext(items)
     del items  # as an attempt does whose client leaves between two items
     await until(lambda: ends.backend.given_up == ["r1"])
@@ -120,7 +120,7 @@ async def test_who_has_the_answer_of_a_stream_gives_nothing_up(ends: Ends) -> No
 
     ends.backend.streaming = lingers
     line = await ends.line()
-    items = line.stream(work(1))
+    items = items_of(line.stream(work(1)))
     assert isinstance(await anext(items), Answer)
     del items  # as an attempt does
     assert (await line.serve(work(2))).texts == ("done",)
@@ -144,7 +144,7 @@ async def test_an_attempt_that_breaks_is_lost_and_its_words_are_not_told(ends: E
     with pytest.raises(Unreached, match=r"^app: ValueError$"):
         await line.serve(work(1))
     ends.backend.streaming = said("a b", ValueError("what a client said"))
-    items = line.stream(work(2))
+    items = items_of(line.stream(work(2)))
     assert len([await anext(items), await anext(items)]) == 2
     with pytest.raises(Unreached, match=r"^app: ValueError$"):
         await anext(items)
@@ -196,7 +196,41 @@ async def test_what_is_too_long_is_lost_and_the_line_goes_on(ends: Ends) -> None
 async def test_a_stream_without_an_answer_just_ends(ends: Ends) -> None:
     ends.backend.streaming = said("a b", None)
     line = await ends.line()
-    assert len([item async for item in line.stream(work(1))]) == 2
+    assert len([item async for item in items_of(line.stream(work(1)))]) == 2
+
+
+@on_both_loops
+async def test_what_of_a_stream_came_together_is_handed_on_together_and_no_more_than_a_little(
+    ends: Ends,
+) -> None:
+    line = await ends.line()
+    batches = [list(batch) async for batch in line.stream(work(1))]
+    assert [len(batch) for batch in batches] == [5]
+    ends.backend.streaming = counting([])
+    batches = [list(batch) async for batch in line.stream(work(2))]
+    assert sum(map(len, batches)) == MANY + 1
+    assert 1 < max(map(len, batches)) <= WINDOW // 2
+
+    async def large(given: Work) -> AsyncIterator[Delta | Answer]:
+        for _ in range(8):
+            yield Delta(choice=0, text="x" * 30_000, tokens=1)
+        yield await served(given)
+
+    ends.backend.streaming = large
+    batches = [list(batch) async for batch in line.stream(work(3))]
+    assert sum(map(len, batches)) == 9
+    assert max(map(len, batches)) <= 3
+
+
+@on_both_loops
+async def test_what_came_before_a_stream_broke_is_handed_on(ends: Ends) -> None:
+    ends.backend.streaming = said("a b c", ValueError("broke"))
+    line = await ends.line()
+    items = items_of(line.stream(work(1)))
+    heard = [await anext(items) for _ in range(3)]
+    assert [item.text for item in heard if isinstance(item, Delta)] == ["a", " b", " c"]
+    with pytest.raises(Unreached, match="ValueError"):
+        await anext(items)
 
 
 @on_both_loops
@@ -204,7 +238,7 @@ async def test_a_stream_that_nobody_reads_is_held_back_alone(ends: Ends) -> None
     sent: list[int] = []
     ends.backend.streaming = counting(sent)
     line = await ends.line()
-    slow = line.stream(work(1))
+    slow = items_of(line.stream(work(1)))
     first = await anext(slow)
     await until(lambda: len(sent) > WINDOW)
     assert (await line.serve(work(2))).texts == ("done",)
@@ -252,7 +286,7 @@ async def test_what_waits_for_room_is_lost_with_the_line(ends: Ends) -> None:
 async def test_with_its_replica_every_attempt_is_lost(ends: Ends) -> None:
     ends.backend.serving = hanging()
     line = await ends.line()
-    items = line.stream(work(9))
+    items = items_of(line.stream(work(9)))
     ends.backend.streaming = said("a", None)
     waiting = [asyncio.ensure_future(line.serve(work(i))) for i in range(3)]
     await until(lambda: len(ends.backend.works) == 3)

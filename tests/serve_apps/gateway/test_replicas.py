@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from serve_apps.wire.calls import Unreached
 from serve_apps.wire.line import SWITCH, address
 from serve_apps.wire.messages import Delta
 from serve_apps.wire.testbed import NAMESPACE
-from tests.build.gateway import said, served
+from tests.build.gateway import items_of, said, served
 from tests.build.line import Ends, on_both_loops
 from tests.build.waiting import until
 from tests.build.works import work
@@ -57,7 +56,7 @@ def near(where: str, patch: pytest.MonkeyPatch) -> tuple[NearReplicas, Handles]:
 
 async def heard(ways: Replicas) -> list[str]:
     """What a stream says."""
-    items: AsyncIterator[Any] = ways.stream("app", work(2))
+    items = items_of(ways.stream("app", work(2)))
     return [item.text if isinstance(item, Delta) else "answer" async for item in items]
 
 

@@ -139,7 +139,9 @@ class Connection(asyncio.Protocol):
             if self._stage == "head":
                 self._gather()
             if self._stage == "body":
-                self._feed(body or self._taken())
+                data = body or bytes(self._buffer)
+                self._buffer.clear()
+                self._feed(data)
         except HttpError as error:
             self._refuse(error)
         if self._stage == "answer" and len(self._buffer) > PIPELINED:
@@ -182,12 +184,6 @@ class Connection(asyncio.Protocol):
         }
         self._task = self._loop.create_task(cycle.run(self._app, around))
         self._task.add_done_callback(lambda _: body.free())
-
-    def _taken(self) -> bytes:
-        """What was in the buffer."""
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        return data
 
     def _feed(self, data: bytes) -> None:
         """Give the request what has come of its body. Raises `HttpError`."""

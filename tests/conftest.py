@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import typer.main
 import typer.testing
+from _pytest.runner import runtestprotocol
 from hypothesis import Phase, settings
 from hypothesis.internal.conjecture import engine
 
@@ -50,6 +51,8 @@ FIRST = (
     *("workloads/test_locust", "packaging", "contracts/test_commands", "laws", "controller/agents"),
 )
 """What begins first, in this order: what takes long must not begin last, nor Ray start more often than it must."""
+TOLD_S = 0.01
+"""How many seconds a set-up or a take-down that passed must have taken to be told of (`--durations`)."""
 DEATHS = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL)
 
 
@@ -143,6 +146,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         False  # it would begin with the files of the most tests, whatever they take
     )
     return ByFile(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Of several processes, one reports what matters of a test: not that there was nothing to set up, nor to put away.
+
+    To hand on a report costs more than many a test, and each test has three.
+    """
+    if not hasattr(item.config, "workerinput"):
+        return None
+    hook = item.ihook
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed or report.duration > TOLD_S:
+            hook.pytest_runtest_logreport(report=report)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
 
 
 # -- the end of a process

@@ -22,6 +22,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.slow
 def test_the_client_counts_every_answer_of_the_bare_server_whole(tmp_path: Path) -> None:
     (tmp_path / "answers").write_bytes(pickle.dumps(ANSWERS))
     with gateway.standing("_echo", str(tmp_path)) as (pid, port):

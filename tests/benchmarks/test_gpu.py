@@ -101,6 +101,7 @@ def test_the_exit_code_says_whether_all_is_there(dry: Setting, monkeypatch: pyte
     assert command.run(dry, LIMIT_S) == command.OK
 
 
+@pytest.mark.slow
 def test_a_part_that_breaks_leaves_its_log_and_no_figures(tmp_path: Path) -> None:
     setting = Setting(folder=tmp_path / "gpu-dry", dry=True)
     setting.folder.mkdir()
@@ -111,6 +112,7 @@ def test_a_part_that_breaks_leaves_its_log_and_no_figures(tmp_path: Path) -> Non
     assert not setting.raw("calibration").exists()
 
 
+@pytest.mark.slow
 def test_a_part_that_is_skipped_is_missing_until_it_is_measured(
     dry: Setting, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

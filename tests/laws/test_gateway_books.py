@@ -134,6 +134,7 @@ async def _booked(gateway: Gateway, folder: Path) -> Any:
     return read_run(folder)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, derandomize=True, database=None)
 @given(script=st.lists(acts, max_size=14))
 def test_every_request_arrives_once_and_ends_once(script: list[Act]) -> None:

@@ -94,6 +94,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("emulation", "controller", "workloads", "serve_apps", "edgebed")
 
 
+@pytest.mark.slow
 def test_seconds_are_divided_into_slots_in_one_place_only() -> None:
     found = {
         str(path.relative_to(ROOT)): [ast.unparse(node) for node in _countings(ast.parse(path.read_text()))]

@@ -311,6 +311,7 @@ def test_traces_and_sessions_are_sent_as_the_virtual_world_draws_them_and_say_wh
     assert words == {r.id: r.prompt_tokens for r in drawn}
 
 
+@pytest.mark.slow
 def test_the_clients_of_a_run_wait_as_long_as_it_expects_whatever_the_shell_says(
     scenario_file: Path, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ CSV: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(ROW, min_size=1, max_size=40),
@@ -206,6 +207,7 @@ def bounded(most: int) -> Iterator[None]:
     assert peak < most
 
 
+@pytest.mark.slow
 def test_a_long_trace_is_not_held_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.csv.gz"
     with gzip.open(path, "wt", compresslevel=1) as file:

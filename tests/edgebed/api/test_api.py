@@ -28,6 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> edgebed.Result:
     return edgebed.compare(small(folder), ["AL", "sect"], seeds=range(3), out=folder / "out")
 
 
+@pytest.mark.slow
 def test_importing_it_loads_nothing_heavy_and_everything_offered_is_there() -> None:
     said = subprocess.run(
         [
@@ -43,6 +44,7 @@ def test_importing_it_loads_nothing_heavy_and_everything_offered_is_there() -> N
         _ = edgebed.nothing
 
 
+@pytest.mark.slow
 def test_a_comparison_in_virtual_time_loads_nothing_heavy_either(tmp_path: Path) -> None:
     program = (
         "import sys, edgebed;"
@@ -160,6 +162,7 @@ def test_without_pandas_it_says_what_brings_it(made: edgebed.Result, monkeypatch
         made.frame("requests")
 
 
+@pytest.mark.slow
 def test_report_paper_and_plots_are_written_whole(
     made: edgebed.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ slots: 2
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     [

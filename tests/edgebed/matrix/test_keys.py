@@ -89,6 +89,7 @@ for name, module in sorted(sys.modules.items()):
 """
 
 
+@pytest.mark.slow
 def test_all_of_our_code_that_a_run_is_computed_by_is(tmp_path: Path) -> None:
     """MA has the most of it: a planner whose plans are tried in a world of their own."""
     found = run(

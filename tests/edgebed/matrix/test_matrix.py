@@ -66,6 +66,7 @@ def test_a_plan_is_run_ranked_and_written(tmp_path: Path) -> None:
     assert len((tmp_path / "out" / "journal.jsonl").read_bytes().splitlines()) == 18
 
 
+@pytest.mark.slow
 def test_the_same_plan_gives_the_same_bytes_and_finished_runs_are_not_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +86,7 @@ def test_the_same_plan_gives_the_same_bytes_and_finished_runs_are_not_made_again
     assert orjson.loads((tmp_path / "one" / "summary.json").read_bytes())["rank_by"] == "goodput"
 
 
+@pytest.mark.slow
 def test_what_an_interrupt_leaves_is_gone_on_with_to_the_same_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

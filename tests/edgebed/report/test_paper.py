@@ -209,6 +209,7 @@ def test_energy_and_cost_state_where_they_come_from_and_in_which_currency() -> N
     assert "Cost is in" not in tables["latency"]
 
 
+@pytest.mark.slow
 def test_a_folder_for_a_paper_has_everything_once(
     comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

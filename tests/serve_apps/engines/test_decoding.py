@@ -80,6 +80,7 @@ def splits(text: bytes, tokens: int) -> Iterator[tuple[bytes, ...]]:
         yield tuple(text[a:b] for a, b in pairwise((0, *cuts, len(text))))
 
 
+@pytest.mark.slow
 def test_what_is_streamed_is_the_text_up_to_its_first_stop_sequence_however_it_is_cut_into_tokens() -> None:
     """By brute force: every short text, every pair of stop sequences, every way to cut it, characters in two too."""
     tried = 0

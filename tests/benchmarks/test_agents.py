@@ -109,6 +109,7 @@ def test_a_replay_without_the_model_is_the_same_and_a_changed_one_is_not(
     assert differing(replace(run, decisions=shorter), again) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_stands_there_whole_is_not_run_again(model: type[Model], tmp_path: Path) -> None:
     first: Run = ran(SCENARIO, "MA", "openai", tmp_path)
     model.text = "nobody is to be asked"

@@ -6,12 +6,15 @@ import ast
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.where import PARTS, part_of
 
 ROOT = Path(__file__).parents[2]
 TOPS = ("emulation", "controller", "edgebed", "workloads")
 
 
+@pytest.mark.slow
 def test_every_way_into_a_part_is_a_function_of_one_file() -> None:
     for ways in PARTS.values():
         for end, function in ways:

@@ -197,6 +197,7 @@ def with_value(content: dict[str, Any], at: tuple[Any, ...], value: Any) -> dict
     return changed  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), places())
 def test_any_value_in_a_packaged_file_loads_or_is_told_in_one_line(kind: str, name: str) -> None:
     schema = KINDS[kind][0]

@@ -317,6 +317,7 @@ HEAVY = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_comparison_does_not_load_all_of_statistics() -> None:
     """`scipy.stats` takes a second; what a comparison needs of it is one function."""
     script = "import sys, edgebed.runs.comparison, edgebed.runs.parity; print('scipy.stats' in sys.modules)"
@@ -324,6 +325,7 @@ def test_a_comparison_does_not_load_all_of_statistics() -> None:
     assert done.stdout == "False\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("commands", "allowed"),
     [

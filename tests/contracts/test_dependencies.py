@@ -48,6 +48,7 @@ def declared(*groups: str) -> set[str]:
     return {re.split(r"[\[<>=!~; ]", line, maxsplit=1)[0].lower() for line in lines}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", PRODUCT)
 def test_every_package_imports_only_what_the_project_declares(folder: str) -> None:
     wanted, names = imported(folder), declared("models", "rl", "vllm", "frames")
@@ -60,6 +61,7 @@ def required(file: str) -> set[str]:
     return {line.partition("==")[0] for line in lines if not line.startswith("#")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["benchmarks", "tests", "docs"])
 def test_benchmarks_tests_and_docs_import_only_what_is_declared_for_them(folder: str) -> None:
     names = declared("models", "rl", "vllm", "frames", "dev", "browser") | required(

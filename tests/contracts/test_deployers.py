@@ -26,6 +26,7 @@ def answers(deployer: DeploymentAgent, bed: str, node_id: str) -> list[NodeConfi
     return [deployer.decide(random_view(TESTBEDS[bed], node_id, seed)).command for seed in SEEDS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS, ids=repr)
 @pytest.mark.parametrize("name", sorted(DEPLOYERS))
 def test_keeps_every_law_on_every_node(law: Law[DeployerSubject], name: str) -> None:

@@ -73,6 +73,7 @@ def test_search_sends_no_traffic_to_nodes_whose_role_lacks_the_model() -> None:
         assert all(policy.roles[node].get(model, "off") != "off" for node in shares), model
 
 
+@pytest.mark.slow
 def test_search_gives_more_gpus_to_a_model_that_is_asked_more() -> None:
     def image_share(captions: int, images: int) -> float:
         asked = {"gpt2": 40, "gpt2-large": 40, "blip": captions, "sd": images}
@@ -88,6 +89,7 @@ def test_search_gives_more_gpus_to_a_model_that_is_asked_more() -> None:
     assert image_share(captions=40, images=200) > image_share(captions=2000, images=2)
 
 
+@pytest.mark.slow
 def test_search_keeps_its_plan_while_demand_stays_the_same() -> None:
     planner, snapshot = build("search", "bristol-a"), ClusterSnapshot(0.0, 0, ())
     first = planner.decide(snapshot).command

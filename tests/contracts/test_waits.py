@@ -65,6 +65,7 @@ def _bounded(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_nothing_waits_for_another_process_without_a_bound() -> None:
     found = {str(file): unbounded(file.read_text()) for file in FILES}
     assert {file: waits for file, waits in found.items() if waits} == {}

@@ -224,6 +224,7 @@ def test_a_node_the_policy_does_not_name_is_to_run_nothing() -> None:
     assert set(command.modes.values()) == {"off"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SCHEMES))
 def test_the_loops_of_every_scheme_survive_pickling_and_go_on_alike(name: str) -> None:
     scheme, objective = SCHEMES[name], Objective()

@@ -52,6 +52,7 @@ def snapshot(
     return ClusterSnapshot(30.0 * slot, slot, views, Window(stats=stats or {}))
 
 
+@pytest.mark.slow
 def test_every_epoch_that_ended_becomes_a_case() -> None:
     planner = SearchPlanner(EPOCHS.testbed, SearchConfig(shortlist=0), 0, Objective.of(EPOCHS))
     planner.decide(snapshot(0))
@@ -66,6 +67,7 @@ def test_every_epoch_that_ended_becomes_a_case() -> None:
     assert planner.experience.memory.cases[-1].roles == {n: dict(r) for n, r in first.roles.items()}
 
 
+@pytest.mark.slow
 def test_a_node_that_is_away_is_planned_without_and_gets_no_traffic() -> None:
     planner = SearchPlanner(EPOCHS.testbed, SearchConfig(shortlist=0), 0, Objective.of(EPOCHS))
     planner.decide(snapshot(0))
@@ -75,6 +77,7 @@ def test_a_node_that_is_away_is_planned_without_and_gets_no_traffic() -> None:
     assert any("VM7" in shares for shares in back.p.values())
 
 
+@pytest.mark.slow
 def test_a_plan_with_a_role_that_is_not_considered_is_not_taken_for_another_one() -> None:
     """A language model's plan may run sd on a CPU, which no plan of the search does."""
     config = SearchConfig(shortlist=0, keep_gain=1.0)

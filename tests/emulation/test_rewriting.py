@@ -50,6 +50,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(lines, sides), max_size=12), sides)
 def test_it_is_what_sorting_everything_comes_to(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], first: Mapping[str, Any] | None
@@ -95,6 +96,7 @@ def test_side_data_of_some_lines(tmp_path: Path) -> None:
     assert [line.at for line in lines_of(tmp_path)][0] == 0
 
 
+@pytest.mark.slow
 def test_a_record_never_stands_in_memory(tmp_path: Path) -> None:
     written(
         tmp_path,

@@ -108,6 +108,7 @@ async def test_each_answer_is_streamed_under_its_own_number_one_after_the_other(
 # -- where an answer ends --------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(
     drawn=st.integers(1, 40),

@@ -85,6 +85,7 @@ def by_sampling(run: Run, testbed: TestbedConfig, step_s: float) -> float:
     return total
 
 
+@pytest.mark.slow
 @given(scenarios())
 @settings(_seeded, max_examples=20)
 def test_energy_is_conserved_and_never_negative(drawn: tuple[Scenario, str]) -> None:
@@ -113,6 +114,7 @@ def test_half_the_watts_are_half_the_energy(drawn: tuple[Scenario, str]) -> None
     assert half.requests_j == pytest.approx([j / 2 for j in whole.requests_j])
 
 
+@pytest.mark.slow
 @given(scenarios())
 @settings(_seeded, max_examples=8)
 def test_the_integral_agrees_with_sampled_power(drawn: tuple[Scenario, str]) -> None:

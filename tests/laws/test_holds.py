@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def test_a_request_that_is_looked_at_six_hundred_times_is_held_once() -> None:
     assert routed == [f"r{i:06d}" for i in range(5)]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=20, deadline=None, derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

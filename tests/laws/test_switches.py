@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +56,7 @@ def of_loops(run: Run) -> list[DecisionRecord]:
     return [d for d in run.decisions if d.actor not in ("router", "meta")]
 
 
+@pytest.mark.slow
 @given(switched())
 @settings(max_examples=10, deadline=None, suppress_health_check=REASONS, derandomize=True)
 def test_nobody_is_lost_and_what_went_out_decides_no_more(case: tuple[Scenario, str]) -> None:

@@ -10,6 +10,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = ("emulation", "controller", "workloads", "serve_apps", "edgebed")
@@ -57,6 +59,7 @@ def reached() -> tuple[set[str], set[str]]:
     return ours, others
 
 
+@pytest.mark.slow
 def test_what_the_hot_modules_lead_to_is_required_for_the_build() -> None:
     ours, others = reached()
     assert len(ours) > len(hot_modules())

@@ -34,6 +34,7 @@ def test_a_virtual_run_agrees_with_itself_by_both_definitions() -> None:
     assert all(row.virtual_mean_s == row.live_mean_s for row in rows)
 
 
+@pytest.mark.slow
 def test_a_run_that_took_longer_than_its_decisions_explain_fails() -> None:
     scenario = load_scenario("demo")
     run = simulate_in_memory(scenario, "AL", 1)
@@ -81,6 +82,7 @@ def test_a_live_mean_is_held_to_no_less_than_its_clocks_can_tell() -> None:
     assert high - low == pytest.approx(2 * 2.093 * RESOLUTION_S, rel=0.01), "Student's t of 19"
 
 
+@pytest.mark.slow
 def test_of_a_live_run_played_ten_times_as_fast_ten_times_less_is_known() -> None:
     scenario = load_scenario("demo")
     run = simulate_in_memory(scenario, "sect", 1)

@@ -27,6 +27,7 @@ def broken() -> Scenario:
     return Scenario.model_validate({**load_scenario("demo").model_dump(), "events": BROKEN})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheme", "scenario"),
     [

@@ -89,6 +89,7 @@ def test_the_share_of_streams_is_met_and_fixed_per_request() -> None:
     assert all(is_streamed(i, 1.0) for i in ids)
 
 
+@pytest.mark.slow
 def test_no_call_depends_on_the_true_length_even_where_routers_know_it() -> None:
     blind = generate(scenario(TRACE, POISSON, SLOTTED, length_knowledge="predicted"), 1)
     exact = generate(scenario(TRACE, POISSON, SLOTTED, length_knowledge="exact"), 1)

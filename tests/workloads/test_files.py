@@ -139,6 +139,7 @@ def test_a_mistake_in_a_testbed_file_names_that_file(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{bed}: models: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "told"),
     [

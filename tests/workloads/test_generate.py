@@ -98,6 +98,7 @@ def test_a_second_source_leaves_the_draws_of_the_first_as_they_are() -> None:
     assert alone < both
 
 
+@pytest.mark.slow
 def test_poisson_count_and_gaps_match_the_rate() -> None:
     counts = [len(generate(scenario(POISSON), seed).items) for seed in range(40)]
     mean = 2.0 * 600

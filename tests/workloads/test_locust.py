@@ -243,6 +243,7 @@ def test_a_terminated_run_still_logs_every_request_once(scenario_file: Path) -> 
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_a_bad_scenario_stops_it_with_one_message_and_exit_code_2(tmp_path: Path) -> None:
     process = locust("--headless", "-H", "http://127.0.0.1:9", "--scenario", "demoo")
     output, _ = process.communicate(timeout=60)

@@ -273,6 +273,7 @@ ENDLESS = {
 """Begin of a file, and what it goes on with in a line or row that does not end."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_a_row_without_end_is_refused_and_never_held(kind: str, tmp_path: Path) -> None:
     begin, piece = ENDLESS[kind]
@@ -293,6 +294,7 @@ def test_bytes_that_are_no_text_are_named_by_their_line_and_never_held(tmp_path:
         assert _not_text(path) == 3
 
 
+@pytest.mark.slow
 def test_a_file_of_any_size_is_digested_in_pieces_to_the_digest_of_the_whole(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(b"0123456789abcdef" * 1_500_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -97,6 +98,7 @@ def test_what_a_client_calls_alike_is_answered_alike() -> None:
     assert TABLE.truth(ad_hoc("mine")) == TABLE.truth(ad_hoc("mine~2")) != TABLE.truth(ad_hoc("other"))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 50), st.integers(0, 50))
 def test_k_answers_are_each_as_long_as_one_and_at_least_as_long_as_wanted(

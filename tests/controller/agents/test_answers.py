@@ -111,6 +111,7 @@ def test_anything_else_is_not(text: str, said: str) -> None:
     assert said in str(found.value)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda b: b.decode("latin-1")))
 def test_whatever_is_written_is_an_answer_or_a_list_of_faults(text: str) -> None:
     asker = Asker("test", Says(text), 0, 0)  # type: ignore[arg-type]

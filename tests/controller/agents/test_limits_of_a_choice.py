@@ -47,6 +47,7 @@ def limits(decision: Decision) -> tuple[set[str], frozenset[str]]:
     return set(decision.command.admission_limit_s), decision.command.unrefused
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picker", PICKERS)
 def test_whoever_picks_the_plan_its_limits_are_set(
     picker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -57,6 +58,7 @@ def test_whoever_picks_the_plan_its_limits_are_set(
     assert all("; limits sd" in d.reason for d in made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picker", PICKERS)
 def test_whoever_picks_the_plan_a_model_that_loses_by_refusals_is_opened_again(
     picker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -73,6 +75,7 @@ def test_limits_take_a_slot_of_thinking_on_top_of_the_models_own(
     assert later.thinking_s == own_s + 30.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("picker", PICKERS)
 def test_a_scheme_that_sets_no_limits_gets_none_from_a_model_either(
     picker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -39,6 +39,7 @@ def ran(scheme: str, folder: Any) -> tuple[Run, ScriptedServer]:
         return simulate_in_memory(with_reasoner(scenario, f"replay:{folder}"), scheme, 0), server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", RUNS)
 def test_every_agent_that_asked_a_model_has_its_system_prompt_once_and_so_has_its_replay(
     scheme: str, tmp_path: Any

@@ -46,6 +46,7 @@ def test_an_exchange_that_is_not_as_it_was_recorded_is_named_with_its_line(
         ReplayLlm.read(file)
 
 
+@pytest.mark.slow
 def test_a_run_in_which_a_role_was_never_asked_replays(tmp_path: Path) -> None:
     """Nothing waits anywhere, so that no deployment agent has two options."""
     scenario = small_scenario(rate_per_s=0.05, slots=6)

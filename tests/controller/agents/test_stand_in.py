@@ -44,6 +44,7 @@ def epoch(number: int) -> ClusterSnapshot:
     return ClusterSnapshot(1500.0 * number, 50 * number, views, Window(stats=stats))
 
 
+@pytest.mark.slow
 def test_the_case_of_an_epoch_is_of_the_models_plan_when_rules_stand_in_after_it(tmp_path: Path) -> None:
     config = AgentsConfig(repairs=0)
     asker = Asker("planner", ScriptedLlm.read(script(tmp_path)), config.repairs)
@@ -57,6 +58,7 @@ def test_the_case_of_an_epoch_is_of_the_models_plan_when_rules_stand_in_after_it
     assert [(c.epoch, c.roles) for c in rules.experience.memory.cases] == [(1, PLAN)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["cases.jsonl", "../{}/cases.jsonl"])
 def test_two_planners_with_one_file_of_cases_keep_each_epoch_once(tmp_path: Path, named: str) -> None:
     file = tmp_path / "cases.jsonl"

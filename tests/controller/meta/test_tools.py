@@ -68,6 +68,7 @@ _keys = st.sampled_from(
 _values = st.one_of(_junk, st.sampled_from([*DEVICES, "m", "sect", "explore_risk"]))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     name=_names,

@@ -88,6 +88,7 @@ def test_a_node_that_is_away_is_masked_unless_all_are() -> None:
     assert (features.mask(nobody) == features.routable).all()
 
 
+@pytest.mark.slow
 def test_destinations_are_drawn_as_often_as_their_shares_say() -> None:
     shares = np.array([[[0.5, 0.0, 0.25, 0.25, 0.0]]])
     drawn = [int(drawn_from(shares, 5, slot)[0, 0]) for slot in range(4000)]

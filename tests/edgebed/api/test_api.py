@@ -65,6 +65,7 @@ def test_everything_offered_says_what_it_is() -> None:
     assert [n for n in edgebed.__all__ if not (getattr(edgebed, n).__doc__ or "").strip()] == []
 
 
+@pytest.mark.slow
 def test_a_comparison_is_the_one_that_the_command_makes(made: edgebed.Result, tmp_path: Path) -> None:
     scenario = small(tmp_path)
     command("compare", str(scenario), "--schemes", "AL,sect", "--seeds", "0-2", "--out", str(tmp_path / "o"))

@@ -343,6 +343,7 @@ def test_means_that_are_too_far_off_are_exit_code_1(tmp_path: Path) -> None:
     assert "Outside 0% of the live mean latency: gpt2" in " ".join(done.stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

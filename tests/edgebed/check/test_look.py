@@ -30,12 +30,14 @@ def broken(name: str) -> dict[str, str]:
     return {v.law: v.broken for v in look(name) if v.broken}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_elsewhere")
 @pytest.mark.parametrize("name", [f"{HERE}:CAREFUL", f"{HERE}:Careful", "controller.routers.sect:Sect"])
 def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
     assert broken(name) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "law", "seen"),
     [
@@ -93,6 +95,7 @@ def test_one_that_changes_a_request_is_told_so_or_that_it_cannot() -> None:
     assert "choose changed the request" in changed or compiled in refused, found
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_2_and_the_law_in_words() -> None:
     said = edgebed("check", f"{HERE}:OUT_OF_RANGE", code=2)
     assert f"router {HERE}:OutOfRange breaks the law that it answers with a column of the pool" in said.stderr

@@ -20,6 +20,7 @@ def broken(name: str) -> dict[str, str]:
 
 
 # Those that `edgebed new` starts from keep them too: as its copies, in `tests/edgebed/commands/test_new.py`.
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_elsewhere")
 @pytest.mark.parametrize("name", [f"{HERE}:Slower", f"{HERE}:Regular", f"{HERE}:Numpy"])
 def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
@@ -27,6 +28,7 @@ def test_one_that_breaks_nothing_keeps_every_law(name: str) -> None:
     assert broken(name) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "law", "seen"),
     [

@@ -28,6 +28,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         del sys.modules[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_written_keeps_every_law(kind: Kind, tmp_path: Path) -> None:
     package = f"newlab_{kind.replace('-', '_')}"
@@ -43,6 +44,7 @@ def test_what_is_written_keeps_every_law(kind: Kind, tmp_path: Path) -> None:
     assert "edgebed.starts" not in (tmp_path / package / "very_careful.py").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OF_SCENARIO)
 def test_what_a_scenario_names_keeps_every_law_and_runs_as_it_says(kind: Kind, tmp_path: Path) -> None:
     said = edgebed("new", kind, f"newlab_{kind}/very_careful.py").stdout

@@ -65,6 +65,7 @@ def test_what_it_writes_replays_as_the_same_requests(scenario_file: Path) -> Non
     assert facts[0] == facts[1]
 
 
+@pytest.mark.slow
 def test_a_run_keeps_what_its_sources_read_and_its_report_says_so(scenario_file: Path) -> None:
     out = invoke(
         "compare",

@@ -53,6 +53,7 @@ def result(folder: Path, out: str) -> dict[str, bytes]:
     return {f.name: f.read_bytes() for f in (folder / out).iterdir() if f.name not in MEASURED}
 
 
+@pytest.mark.slow
 def test_a_plan_is_run_ranked_and_written(tmp_path: Path) -> None:
     said = edgebed("matrix", str(plan(tmp_path)), "--out", str(tmp_path / "out"))
     assert "Order of the schemes" in said.stdout
@@ -112,6 +113,7 @@ def test_what_an_interrupt_leaves_is_gone_on_with_to_the_same_result(
     assert result(tmp_path, "cut") == result(tmp_path, "whole")
 
 
+@pytest.mark.slow
 def test_a_line_that_was_not_written_to_its_end_is_cut_off(tmp_path: Path) -> None:
     done = made(tmp_path)
     journal = tmp_path / "out" / "journal.jsonl"
@@ -127,6 +129,7 @@ def test_a_line_that_was_not_written_to_its_end_is_cut_off(tmp_path: Path) -> No
         made(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_scheme_that_fails_is_counted_and_ends_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +148,7 @@ def test_a_scheme_that_fails_is_counted_and_ends_nobody_else(
     edgebed("matrix", str(plan(tmp_path)), "--out", str(tmp_path / "out"))  # what failed is tried again
 
 
+@pytest.mark.slow
 def test_a_seed_on_which_one_scheme_failed_counts_for_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +166,7 @@ def test_a_seed_on_which_one_scheme_failed_counts_for_none(
     assert [block.seeds for block in results.blocks()] == [(0, 2), (0, 2)]
 
 
+@pytest.mark.slow
 def test_two_commands_do_not_write_into_one_folder(tmp_path: Path) -> None:
     made(tmp_path)
     with (
@@ -227,6 +232,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         made(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["sect", "e3", "MA", "DRL", "oracle"])
 def test_whoever_looks_at_the_clock_changes_no_byte_of_a_record(scheme: str, tmp_path: Path) -> None:
     world = load_scenario(small(tmp_path, slots=6))
@@ -275,6 +281,7 @@ def test_a_pool_draws_a_testbed_for_each_seed(tmp_path: Path) -> None:
     assert len(results.runs) == 4
 
 
+@pytest.mark.slow
 def test_one_order_is_called_stable_only_where_it_is(tmp_path: Path) -> None:
     results = made(tmp_path, seeds="0-3").results
     found = analyse(results, "penalised_latency_s")
@@ -284,6 +291,7 @@ def test_one_order_is_called_stable_only_where_it_is(tmp_path: Path) -> None:
     assert found.verdict not in verdicts
 
 
+@pytest.mark.slow
 def test_a_result_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     results = made(tmp_path).results
     (tmp_path / "shown").mkdir()

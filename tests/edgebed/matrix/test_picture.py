@@ -10,6 +10,7 @@ from edgebed.report.palette import LIGHT
 from tests.edgebed.matrix.test_stability import found, levels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cells", [3, 4, 18])
 @pytest.mark.parametrize("schemes", [3, 5, 13])
 def test_the_critical_difference_is_drawn_whole_with_what_is_said_of_it(schemes: int, cells: int) -> None:

@@ -136,6 +136,7 @@ def test_what_never_differs_or_always_by_the_same_is_no_division_by_nothing(
     assert _paired_t(np.array(one), np.array(other))[1] == p
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 3), (3, 3), (5, 18), (13, 7), (2, 400)])
 def test_a_bootstrap_in_parts_is_the_same_to_the_byte(shape: tuple[int, int]) -> None:
     values = np.random.default_rng(4).normal(size=shape) ** 3

@@ -34,6 +34,7 @@ def test_the_large_tiny_gpt2_is_larger_as_the_true_one_is(tiny: Path) -> None:
     assert large.n_embd / small.n_embd == pytest.approx(1280 / 768)
 
 
+@pytest.mark.slow
 def test_weights_are_the_seeds_and_nobody_elses_draws_change(tmp_path: Path, tiny: Path) -> None:
     import torch
 

@@ -34,6 +34,7 @@ def test_every_packaged_scenario_can_run_on_tiny_real_models(
             assert entry.stand_in
 
 
+@pytest.mark.slow
 def test_checkpoints_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEBED_HOME", str(tmp_path / "made"))
     with_backend(load_scenario("demo"), "real-tiny", None)

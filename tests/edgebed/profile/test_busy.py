@@ -66,6 +66,7 @@ def test_the_verdict_is_by_the_share(share: float, anyway: bool) -> None:
         assert said is None or "busy" in said
 
 
+@pytest.mark.slow
 @pytest.mark.models
 @pytest.mark.parametrize(("share", "options", "code"), [(0.1, [], 2), (0.1, ["--anyway"], 0), (0.5, [], 0)])
 def test_the_command_says_it_and_writes_nothing_where_nothing_was_measured(

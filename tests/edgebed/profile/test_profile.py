@@ -65,6 +65,7 @@ def test_points_that_cannot_tell_the_coefficients_apart_are_an_error() -> None:
         fit(alike[:1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modality", "name", "options", "count"),
     [

@@ -123,6 +123,7 @@ def test_latency_in_the_requests_is_that_of_the_records(comparison: Comparison) 
     assert found == [latency_s(r) for result in comparison.results for r in result.run.requests]
 
 
+@pytest.mark.slow
 def test_a_pdf_embeds_its_fonts_as_truetype_and_has_no_type_3(comparison: Comparison) -> None:
     content = pictures(comparison)["per-model"].pdf()
     streams = b"".join(_inflated(content))
@@ -150,6 +151,7 @@ def test_an_svg_stands_alone_with_outlines_for_letters(comparison: Comparison) -
     assert "<path" in text
 
 
+@pytest.mark.slow
 def test_pictures_are_the_same_bytes_each_time(comparison: Comparison) -> None:
     first, again = (pictures(comparison)["ends-by-outcome"] for _ in range(2))
     assert first.pdf() == again.pdf()

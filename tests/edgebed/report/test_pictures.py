@@ -92,6 +92,7 @@ def test_seconds_are_called_seconds(name: str, comparison: Comparison) -> None:
     assert timed or name == "ends"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_says_what_it_shows(name: str, comparison: Comparison, drawn: dict[str, str]) -> None:
     alt = the(name, comparison).alt
@@ -107,6 +108,7 @@ def test_faults_are_shaded_in_every_chart_over_time(
     assert "slowdown n1 from 300 to 500 s, leave n2 from 700 to 800 s" in the(name, comparison).alt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize("schemes", [3, 10])
 def test_no_two_names_stand_on_one_another(name: str, schemes: int) -> None:

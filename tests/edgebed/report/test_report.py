@@ -187,11 +187,13 @@ def test_a_single_run_makes_a_report_without_intervals(tmp_path: Path) -> None:
     assert "Difference to" not in text
 
 
+@pytest.mark.slow
 def test_an_empty_run_still_makes_a_report(tmp_path: Path) -> None:
     write_report([run()], tmp_path / "empty.html")
     assert "–" in (tmp_path / "empty.html").read_text()
 
 
+@pytest.mark.slow
 def test_runs_that_serve_nothing_have_no_latency_anywhere() -> None:
     lost = compare_runs([run([request(0, 5, m, outcome="expired") for m in ("a", "b")])])
     rows = {row.label: row.cells[0].text for row in main_rows(lost)}

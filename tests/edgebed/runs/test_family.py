@@ -23,6 +23,7 @@ def check(number: int, live: Callable[[float], float], sd: float = 0.05) -> Pari
     return ParityReport(judged(rows, 1 - LEVEL))
 
 
+@pytest.mark.slow
 def test_a_check_in_which_all_is_well_fails_in_5_of_100_runs_and_not_in_every_second() -> None:
     reports = [check(n, lambda s: s) for n in range(TRIES)]
     assert np.mean([any(row.outside for row in report.rows) for report in reports]) > 0.35, "row by row"

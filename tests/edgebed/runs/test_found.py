@@ -49,6 +49,7 @@ def found(root: Path, **wanted: Any) -> tuple[list[FoundRun], list[Trouble]]:
     return search([root], Wanted(**wanted), lambda folder: False)
 
 
+@pytest.mark.slow
 def test_every_run_below_a_folder_is_found(made: Path) -> None:
     runs, troubles = found(made)
     assert len(runs) == 2 * 2 + 2 * 3 + 2

@@ -165,6 +165,7 @@ UNSOUND: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", UNSOUND)
 def test_what_does_not_hold_fails_a_report_over_several_as_it_fails_that_of_one(
     what: str, folder: Path, tmp_path: Path
@@ -206,6 +207,7 @@ def test_pages_never_overwrite_one_another() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_scenarios_whose_names_look_like_ours_have_pages_of_their_own(tmp_path: Path) -> None:
     """Two of one name are numbered; a third is named as the first of these, another as the page over all."""
     for i, name in enumerate(("demo", "demo", "demo-1", "report")):

@@ -131,6 +131,7 @@ def test_a_process_that_is_killed_is_replaced_and_the_answer_is_the_same() -> No
     killer.join()
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_again_and_again_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whatif.sys, "executable", "/bin/true")
     whatif._SHARED.close()
@@ -176,6 +177,7 @@ class Lost:
         raise WhatIfError("the what-if process was lost: gone")
 
 
+@pytest.mark.slow
 def test_a_planner_without_an_answer_decides_by_its_estimate_and_says_so() -> None:
     parts = (BRISTOL.testbed, SearchConfig(), 0, Objective.of(BRISTOL))
     planner = SearchPlanner(*parts, what_if=Lost())

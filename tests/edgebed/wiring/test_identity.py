@@ -35,6 +35,7 @@ def other_watts(scenario: Scenario) -> Scenario:
     return scenario.model_copy(update={"testbed": TestbedConfig.model_validate(plain)})
 
 
+@pytest.mark.slow
 def test_watts_and_prices_change_no_record() -> None:
     scenario = small_scenario()
     assert identity_of(other_watts(scenario)) == identity_of(scenario)

@@ -300,6 +300,7 @@ def test_a_module_that_leaves_while_it_is_imported_is_refused(
         find_scheme("leavinglab:X")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_what_a_class_prints_is_no_part_of_the_answer(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from workloads.generate import generate
 _quiet = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.slow
 @settings(_quiet, max_examples=60)
 @given(scenarios(), st.integers(0, 99))
 def test_the_laws_hold_whatever_happens(world: tuple[Scenario, str], seed: int) -> None:

@@ -155,6 +155,7 @@ def test_a_scenario_with_an_event_without_end_is_kept_beside_its_runs(tmp_path: 
     assert Layout(tmp_path).scenario() == world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["RL", "AL", "MA"])
 def test_what_the_engine_did_to_the_demo_is_no_matter_of_chance(scheme: str) -> None:
     demo = load_scenario("demo")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controller.agents.reasoner import RULES
 from edgebed.runs.virtual import simulate
 from edgebed.wiring.reasoners import with_reasoner
@@ -31,6 +33,7 @@ def ran(reasoner: str, folder: Path) -> Run:
     return read_run(folder)
 
 
+@pytest.mark.slow
 def test_the_question_and_the_voided_decision_stand_in_the_record_and_a_replay_asks_the_same(
     tmp_path: Path,
 ) -> None:

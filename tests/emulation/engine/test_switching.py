@@ -54,6 +54,7 @@ def test_a_switch_at_the_begin_of_a_slot_is_one_look_not_two() -> None:
     assert len(slot) == len(set(slot))
 
 
+@pytest.mark.slow
 def test_what_stands_and_what_is_in_flight_stays_at_the_instant_of_the_switch() -> None:
     calm = simulate_in_memory(demo(), "AL", 1)
     to_itself = simulate_in_memory(demo({"to": "AL", "at_s": 37.0}), "AL", 1)

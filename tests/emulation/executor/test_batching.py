@@ -76,6 +76,7 @@ def agrees(means: list[float], expected: float) -> bool:
     return bool(abs(np.mean(means) - expected) < max(error, 0.02 * expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [1.2, 2.4])
 def test_a_batch_that_costs_nothing_is_a_queue_with_so_many_servers(rate: float) -> None:
     c = 3

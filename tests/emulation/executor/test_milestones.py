@@ -60,6 +60,7 @@ Noise = st.lists(st.floats(0.2, 3.0), min_size=2, max_size=6).map(tuple)
 Cut = st.tuples(st.floats(0.1, 25.0), st.sampled_from(["off", "crash", "resume", "requeue"]))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(Noise, min_size=1, max_size=4), st.lists(Cut, max_size=12))
 def test_no_prompt_is_served_twice_or_skipped_over_any_interruptions(

@@ -264,6 +264,7 @@ Cut = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.floats(0.0, 60.0), min_size=1, max_size=8), st.lists(Cut, max_size=14))
 def test_whatever_happens_every_request_ends_once_and_service_is_never_lost(

@@ -46,6 +46,7 @@ HAPPENS: dict[str, Callable[[NodeState, float], None]] = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.integers(1, 5), min_size=1, max_size=4),

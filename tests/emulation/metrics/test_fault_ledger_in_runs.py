@@ -49,6 +49,7 @@ def measured_only(run: Run) -> Run:
     return replace(run, events=tuple(bare))
 
 
+@pytest.mark.slow
 def test_where_chance_may_be_the_reason_measuring_says_so_and_neither_yes_nor_no() -> None:
     pairs = [("RL", 0), ("RL", 1), ("RL", 2), ("AL", 2), ("LL", 0), ("sect", 2)]
     rows = [fault_ledger(measured_only(simulate_in_memory(DEMO, *pair)), DEMO.events)[0] for pair in pairs]

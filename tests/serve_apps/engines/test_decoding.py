@@ -148,6 +148,7 @@ def test_top_p_draws_only_from_the_likeliest_tokens_that_make_up_p() -> None:
     assert {sample(logits) for _ in range(200)} == {0, 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "said",
     [

@@ -201,6 +201,7 @@ def test_a_picture_that_cannot_be_read_is_refused(caption: CaptionEngine, uri: s
 # -- pictures
 
 
+@pytest.mark.slow
 def test_a_picture_has_the_asked_size_and_belongs_to_the_seed(picture: PictureEngine) -> None:
     given: dict[str, Any] = {"inputs": ("a cat",), "size": (72, 40)}
     first = answer(picture, work(1, seed=1, **given)).image
@@ -211,6 +212,7 @@ def test_a_picture_has_the_asked_size_and_belongs_to_the_seed(picture: PictureEn
     assert first != answer(picture, work(1, seed=1, prompts=2, **given), 1).image
 
 
+@pytest.mark.slow
 def test_guidance_and_steps_change_the_picture(picture: PictureEngine) -> None:
     given: dict[str, Any] = {"inputs": ("a cat",), "size": (64, 64), "seed": 1}
     usual = answer(picture, work(**given)).image

@@ -15,6 +15,7 @@ from serve_apps.gateway import names as module
 from serve_apps.gateway.names import Names, NameTaken, Seen
 
 
+@pytest.mark.slow
 @settings(max_examples=200, derandomize=True, database=None)
 @given(
     steps=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(("a", "b", "c/1")), st.booleans())),

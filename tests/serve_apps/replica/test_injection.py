@@ -107,6 +107,7 @@ def alone(engines: Engines) -> Alone:
     return {kind: took(engines, kind) for kind in KINDS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("factor", [1.25, 1.5, 2.0, 3.0, 5.0])
 def test_a_slowdown_makes_the_service_exactly_so_many_times_longer(
@@ -265,6 +266,7 @@ class Counting:
         return self._engine.run(given, index, pacer, emit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("why", ["cancelled", "timed out"])
 def test_a_request_that_is_over_costs_at_most_one_more_token_or_step(

@@ -248,6 +248,7 @@ print("still counted" if resource_tracker._resource_tracker._check_alive() else 
 """
 
 
+@pytest.mark.slow
 def test_who_ends_what_it_started_leaves_the_process_that_counts_its_locks() -> None:
     """Python's own: without it a pool of processes cannot be made again, but for a warning and what leaks."""
     said = subprocess.run([sys.executable, "-W", "error", "-c", HELPED], capture_output=True, text=True)
@@ -264,6 +265,7 @@ input()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "terminate"])
 def test_what_an_owner_started_ends_with_it_however_it_ends_and_the_log_says_so(
     how: str, tmp_path: Path

@@ -138,6 +138,7 @@ def test_latency_is_back_once_it_stays_back() -> None:
     assert hit(latencies=(2.0,) * 4 + (9.0,) * 6).back_after_s is None
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(seed=st.integers(0, 50), scheme=st.sampled_from(sorted(SPEEDS)))
 def test_no_reaction_comes_before_its_event(seed: int, scheme: str) -> None:
@@ -188,6 +189,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_folder_is_shown_with_all_its_schemes(folder: Path) -> None:
     found = compared(folder, seed=1, baseline="AL")
     assert isinstance(found, Compared)
@@ -210,6 +212,7 @@ def test_when_tokens_came_stands_beside_as_in_the_report(folder: Path) -> None:
     assert all(column in text for column in found.serving_columns)
 
 
+@pytest.mark.slow
 def test_a_scheme_on_its_way_is_compared_as_far_as_it_has_come(folder: Path, tmp_path: Path) -> None:
     layout = Layout(tmp_path / "grows")
     compare_virtual(small_scenario(), ["AL", "sect"], [0], layout, quiet=True)

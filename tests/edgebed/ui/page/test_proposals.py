@@ -32,6 +32,7 @@ def edited(user: User) -> Any:
     return text
 
 
+@pytest.mark.slow
 @in_a_loop
 async def test_what_it_would_change_is_listed_and_it_is_approved_as_it_is() -> None:
     actors = actors_with_a_proposal()
@@ -49,6 +50,7 @@ async def test_what_it_would_change_is_listed_and_it_is_approved_as_it_is() -> N
     assert actors.done == [(EVENTS, "approve", Approve(proposal=3))]
 
 
+@pytest.mark.slow
 @in_a_loop
 async def test_it_is_approved_as_somebody_has_edited_it_and_never_as_what_is_no_command() -> None:
     actors = actors_with_a_proposal()
@@ -69,6 +71,7 @@ async def test_it_is_approved_as_somebody_has_edited_it_and_never_as_what_is_no_
     assert actors.done == [(EVENTS, "approve", Approve(proposal=3, command=command))]
 
 
+@pytest.mark.slow
 @in_a_loop
 async def test_it_is_rejected() -> None:
     actors = actors_with_a_proposal()

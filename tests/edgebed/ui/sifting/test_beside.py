@@ -39,6 +39,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stretch", [1, 700, 5000, 1 << 24])
 def test_stretches_are_whole_lines_one_behind_the_other(
     record: Path, stretch: int, monkeypatch: pytest.MonkeyPatch
@@ -75,6 +76,7 @@ def test_what_failing_processes_leave_is_read_here(
     assert len(tries) == 1, "it is not tried again"
 
 
+@pytest.mark.slow
 def test_a_record_read_beside_shows_what_one_shows_that_is_read_here(
     record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

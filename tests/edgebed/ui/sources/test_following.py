@@ -46,6 +46,7 @@ def follow(folder: Path) -> FollowedRun:
     return FollowedRun(folder, Layout(folder.parents[1]).scenario())
 
 
+@pytest.mark.slow
 def test_fed_in_any_pieces_a_record_gives_the_same_tables(folder: Path) -> None:
     record, testbed = folder / RECORD_FILE, Layout(folder.parents[1]).scenario().testbed
     whole, rng = record.read_bytes(), stream(5, "pieces")

@@ -27,6 +27,7 @@ def node_at(frame: Frame, name: str) -> NodeView:
     return next(node for node in frame.nodes if node.id == name)
 
 
+@pytest.mark.slow
 def test_at_any_moment_whoever_arrived_is_done_failed_or_in_the_system(folder: Path) -> None:
     source = open_run(folder)
     for t_s in moments(source):

@@ -156,6 +156,7 @@ def test_a_look_counts_for_the_moments_just_after_it(gateways: Gateways, scraped
     assert scraped.at(50.0) is None
 
 
+@pytest.mark.slow
 def test_a_run_that_grows_shows_who_is_under_way(
     root: Path, tmp_path: Path, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_a_detached_load_says_what_it_means_by_the_scenario_s_name(tmp_path: Pat
     assert asked.demand != demand_digest(load_scenario("demo"))
 
 
+@pytest.mark.slow
 def test_the_commands_say_what_was_done_and_what_is_in_force() -> None:
     with Server(calls=Actors()) as server:
         url = ("--url", f"http://127.0.0.1:{server.port}")

@@ -79,7 +79,7 @@ test-pure: export EDGEBED_PURE := 1
 test-pure: test-fast ## the same as test-fast, uncompiled on purpose
 
 .PHONY: test-fast
-test-fast: $(MODELS) ## run the tests that need no Ray cluster and take less than half a second
+test-fast: $(MODELS) ## run the tests that need no Ray cluster and take less than a third of a second
 	@$(PYTEST) -n $(PROCESSES) -m 'not ray and not vllm and not ui and not slow and not long'
 
 .PHONY: test-long

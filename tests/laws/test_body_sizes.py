@@ -138,6 +138,7 @@ def flood(place: str, value: str) -> tuple[Form[Any], bytes]:
     return BY_PATH[path], f"{rest[:-1]},{filled}}}".encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_of_a_body_no_more_is_kept_than_a_few_times_its_size(place: str) -> None:
     for value in VALUES:

@@ -25,6 +25,7 @@ def _slower(run: Run, seconds: float) -> Run:
     return replace(run, requests=tuple(replace(r, ended_s=r.ended_s + seconds) for r in run.requests))
 
 
+@pytest.mark.slow
 def test_a_virtual_run_agrees_with_itself_by_both_definitions() -> None:
     scenario = load_scenario("demo")
     run = simulate_in_memory(scenario, "AL", 1)
@@ -134,6 +135,7 @@ def test_the_head_line_counts_the_comparisons_with_power() -> None:
     assert ParityReport((blind,)).ok is None
 
 
+@pytest.mark.slow
 def test_a_model_that_only_one_world_served_is_a_disagreement() -> None:
     scenario = load_scenario("demo")
     run = simulate_in_memory(scenario, "sect", 1)

@@ -118,6 +118,7 @@ def test_mix_is_met_within_statistical_bounds() -> None:
         assert abs(models[model] - share * total) < 4 * math.sqrt(total * share * (1 - share))
 
 
+@pytest.mark.slow
 def test_bursts_arrive_at_their_own_rate() -> None:
     found = [r for seed in range(10) for r in requests(generate(scenario(BURST), seed))]
     on = sum(1 for r in found if r.arrival_s % 40 < 10)
@@ -208,6 +209,7 @@ def test_a_share_of_zero_is_never_picked() -> None:
         pick({"a": 0.0}, 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_scenarios())
 def test_every_packaged_scenario_makes_requests(name: str) -> None:
     world = load_scenario(name)

@@ -66,6 +66,7 @@ def test_whoever_picks_the_plan_a_model_that_loses_by_refusals_is_opened_again(
     assert [limits(d) for d in decisions(picker, STARVED, tmp_path, monkeypatch)] == [(set(), {"sd"})] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("picker", "own_s"), [("rules", 0.0), ("first", 0.0), ("scripted", THINKING_S)])
 def test_limits_take_a_slot_of_thinking_on_top_of_the_models_own(
     picker: str, own_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -100,6 +100,7 @@ def found() -> CalibratedCoefficients:
     return calibrate(DEAR, SETTINGS, workers=1)
 
 
+@pytest.mark.slow
 def test_objective_on_its_own_seeds_never_rises_and_only_what_helped_is_kept(
     found: CalibratedCoefficients,
 ) -> None:

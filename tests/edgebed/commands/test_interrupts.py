@@ -66,6 +66,7 @@ def test_an_interrupt_while_a_module_is_loaded_is_one_line(tmp_path: Path, modul
     assert not (tmp_path / "out" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupt_that_passed_an_exec_is_an_exit_code_and_no_signal(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(IN_EXEC)
     done = subprocess.run(

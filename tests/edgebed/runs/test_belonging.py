@@ -43,6 +43,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "copy"))
 
 
+@pytest.mark.slow
 def test_a_record_states_version_and_digests_and_its_neighbour_where_it_comes_from(made: Path) -> None:
     header = read_run(made / "AL" / "seed-1").header
     assert (header.scenario_digest, header.testbed_digest) == identity_of(small_scenario())

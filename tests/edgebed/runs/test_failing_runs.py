@@ -63,6 +63,7 @@ def test_a_worker_that_is_killed_takes_nobody_with_it(
     assert not list((tmp_path / "out" / "sect").rglob(RECORD_FILE))
 
 
+@pytest.mark.slow
 def test_what_failed_is_made_again_when_the_comparison_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -225,6 +225,7 @@ def test_tables_of_all_runs_are_exported(made: Path, tmp_path: Path) -> None:
     assert len(requests) - 1 >= sum(int(row["arrived"]) for row in rows)
 
 
+@pytest.mark.slow
 def test_parquet_is_exported_where_it_can_be_written(made: Path, tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     edgebed("runs", "export", str(made), "--parquet", "--out", str(tmp_path / "out"))

@@ -79,6 +79,7 @@ def test_a_refusal_in_the_middle_keeps_the_record_as_cut_and_begins_nothing_that
     assert not layout.run_folder("MA+sect", 0).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_command_whose_model_refuses_in_the_middle_leaves_with_2_and_says_why(
     server: Revoked, tmp_path: Path

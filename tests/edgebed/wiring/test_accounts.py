@@ -41,6 +41,7 @@ def _demo(server: ScriptedServer) -> Scenario:
     )
 
 
+@pytest.mark.slow
 def test_a_budget_is_of_the_run_and_not_of_the_scheme_that_comes_in(server: ScriptedServer) -> None:
     run = simulate_in_memory(_demo(server), "MA", 0)
     planned = [d for d in run.decisions if d.actor == "planner" and "exchange" in d.choice]

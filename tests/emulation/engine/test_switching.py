@@ -67,6 +67,7 @@ def test_what_stands_and_what_is_in_flight_stays_at_the_instant_of_the_switch() 
     assert [r for r in run.requests if r.ended_s < 37.0] == before != []
 
 
+@pytest.mark.slow
 def test_the_record_says_who_went_out_who_came_in_and_what_thinks_in_it() -> None:
     run = simulate_in_memory(demo({"to": "MA", "at_s": 37.0}), "AL", 1)
     (event,) = run.events
@@ -117,6 +118,7 @@ def test_a_run_that_was_switched_by_hand_is_replayed_and_its_closed_loop_switche
     assert {row.scheme for row in replay_rows(run, planned)} == {"AL→MA→AL"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 3])
 def test_a_switched_run_replays_from_the_folder_of_its_comparison(tmp_path: Path, seed: int) -> None:
     """What the scheme that came in was asked stands in the record of the run, and so under the name of its own."""

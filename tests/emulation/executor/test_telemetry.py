@@ -21,6 +21,7 @@ def left(node: NodeState, now_s: float) -> float:
     return executor.backlog_prompts.get("m", 0.0)
 
 
+@pytest.mark.slow
 @given(st.lists(Noise, min_size=1, max_size=5))
 def test_work_nobody_has_touched_is_a_whole_number_of_prompts(noises: list[tuple[float, ...]]) -> None:
     node = NodeState(device_testbed(), "d0")

@@ -32,6 +32,7 @@ def records(rows: list[tuple[str, str, str, float, float]]) -> list[RequestRecor
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @given(ROWS)
 def test_shares_sum_to_one_and_ratios_are_shares(rows: list[Any]) -> None:
     found = tenant_figures(records(rows))
@@ -47,6 +48,7 @@ def test_shares_sum_to_one_and_ratios_are_shares(rows: list[Any]) -> None:
         assert found.tenants[found.worst].wait_mean_s == found.worst_wait_s
 
 
+@pytest.mark.slow
 @given(ROWS, st.integers(2, 4))
 def test_a_tenant_that_asks_for_more_of_the_same_and_gets_it_is_treated_alike(
     rows: list[Any], times: int

@@ -31,6 +31,7 @@ def taken(asked: Request, model: ModelSpec, max_tokens: int | None) -> Ask:
     return ask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_scenarios())
 def test_every_request_of_a_packaged_scenario_is_taken(name: str) -> None:
     scenario = load_scenario(name)

@@ -132,6 +132,7 @@ def test_a_factor_that_changes_in_service_holds_from_the_piece_under_way(
     assert slow_s > alone_s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_slowdown_that_ends_in_service_is_over_at_once(engines: Engines, alone: Alone, kind: str) -> None:
     _, pieces = alone[kind]
@@ -141,6 +142,7 @@ def test_a_slowdown_that_ends_in_service_is_over_at_once(engines: Engines, alone
     assert found_s == pytest.approx(over_s + (pieces - 5 + 1 / 3) * PIECE_S, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pause_holds_at_the_next_piece_and_nothing_is_made_up_for(
     engines: Engines, alone: Alone, kind: str

@@ -50,6 +50,7 @@ def test_parameters_were_chosen_on_other_pools_than_are_reported() -> None:
     assert len(TEST_SEEDS) >= 60
 
 
+@pytest.mark.slow
 def test_four_device_pool_gives_the_papers_oracle_and_static_baselines() -> None:
     setting = next(s for s in paper_settings() if s.name == "e3-warmup-0")
 

@@ -199,6 +199,7 @@ def test_a_folder_is_shown_with_all_its_schemes(folder: Path) -> None:
     assert found.headline.text
 
 
+@pytest.mark.slow
 def test_when_tokens_came_stands_beside_as_in_the_report(folder: Path) -> None:
     found = compared(folder)
     assert isinstance(found, Compared)
@@ -233,6 +234,7 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "nowhere") == ()
 
 
+@pytest.mark.slow
 def test_the_fragment_holds_every_figure_and_no_markup_of_others(folder: Path) -> None:
     found = compared(folder)
     assert isinstance(found, Compared)

@@ -58,7 +58,9 @@ async def respond(
     work = work_of(http.headers.get("x-request-id") or f"x-{uuid.uuid4().hex}", body.ask())
     asked, ask = Asked(work.request, work.ask, form.again(body)), work.ask
     if ask.stream and form.events is not None:
-        return StreamingResponse(form.events(asked, stream(work)), media_type="text/event-stream")
+        events = form.events(asked)
+        told = (events.of(item) async for item in stream(work))
+        return StreamingResponse(told, media_type="text/event-stream")
     return Response(orjson.dumps(form.whole(asked, await whole(work))), media_type="application/json")
 
 

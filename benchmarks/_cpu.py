@@ -25,7 +25,7 @@ def cpu_s(root: int, without: Collection[int] = ()) -> Counter[str]:
     found: Counter[str] = Counter()
     for pid, seconds in spent.items():
         if _is_below(pid, root, without, parents):
-            found[_name(pid)] += seconds
+            found[_name(pid)] += seconds  # type: ignore[assignment]
     return found
 
 

@@ -53,5 +53,5 @@ async def _serve(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    try_install_uvloop()
+    try_install_uvloop()  # type: ignore[no-untyped-call]
     asyncio.run(_serve(Path(sys.argv[1])))

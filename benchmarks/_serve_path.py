@@ -129,7 +129,7 @@ def direct_path(name: str, models: tuple[ModelSpec, ...], replicas: int, chosen:
     asks; else by HAProxy itself."""
     options: dict[str, Any] = {}
     if chosen:
-        options["request_router_config"] = RequestRouterConfig(request_router_class=RoundRobinRouter)
+        options["request_router_config"] = RequestRouterConfig(request_router_class=RoundRobinRouter)  # type: ignore[arg-type]
     bound = _deployment(Direct, "replica", replicas, True, **options).bind(models)
     if chosen:
         bound = bound._with_ingress_request_router(

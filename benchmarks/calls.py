@@ -104,7 +104,7 @@ async def cost_ms(call: Callable[[], Awaitable[None]], at_once: int, seconds: fl
 
     before_s = time.process_time() + sum(replica.cpu_times()[:2])
     await asyncio.gather(*(caller() for _ in range(at_once)))
-    return (time.process_time() + sum(replica.cpu_times()[:2]) - before_s) / calls * 1e3
+    return float(time.process_time() + sum(replica.cpu_times()[:2]) - before_s) / calls * 1e3
 
 
 async def measure_and_stop(cluster: LiveCluster, rounds: int, seconds: float) -> Found:
@@ -116,7 +116,7 @@ async def measure_and_stop(cluster: LiveCluster, rounds: int, seconds: float) ->
 
 def main(rounds: int, seconds: float) -> None:
     """Measure against a testbed of this process."""
-    try_install_uvloop()
+    try_install_uvloop()  # type: ignore[no-untyped-call]
     with LiveCluster.start(devices().testbed, LiveOptions(port=0, backend="noop")) as cluster:
         found = asyncio.run(measure_and_stop(cluster, rounds, seconds))
     print(json.dumps(found))

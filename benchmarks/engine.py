@@ -101,6 +101,8 @@ def device_pool(devices: int, requests: int, world: str = "fifo") -> Scenario:
 class AllOn:
     """Starts every pod of its node in the first slot."""
 
+    repeats, blind = False, False
+
     def observe(self, view: NodeView, cause: str) -> Decision | None:
         """All on, once."""
         if view.modes:
@@ -172,7 +174,7 @@ def ours(
     header = run_header(scenario, find_scheme("e3-prior"), 0, "virtual")
     pods = [n.id for n in scenario.testbed.nodes if n.hosting == "pods"]
     control = ControlPlane(deployers={n: AllOn() for n in pods})
-    simulation = Simulation(scenario, header, arrivals, WorldTruth(), path, control, sink)
+    simulation = Simulation(scenario, header, arrivals, WorldTruth(), path, control, sink)  # type: ignore[arg-type]
     ends = simulation.run().ends.values()
     window = simulation.ledger.window(simulation.kernel.now_s).stats.values()
     done = sum(stats.done for stats in window)

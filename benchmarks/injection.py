@@ -23,11 +23,12 @@ from typing import Any
 
 from edgebed.models.checkpoints import make_tiny
 from emulation.domain.request import Request
+from serve_apps.engines import Engine
 from serve_apps.engines.caption import CaptionEngine, CaptionSettings
 from serve_apps.engines.pacer import Pacer
 from serve_apps.engines.picture import PictureEngine, PictureSettings
-from serve_apps.engines.text import TextEngine, TextSettings
-from serve_apps.replica.real import Engine
+from serve_apps.engines.prompting import TextSettings
+from serve_apps.engines.text import TextEngine
 from serve_apps.wire.ask import Ask, Sampling
 from serve_apps.wire.messages import Pace, Work
 from workloads.client import tiny_png_uri
@@ -139,7 +140,7 @@ def measure(engine: Engine, kind: str, pairs: int) -> dict[str, Any]:
         pair("pause", lambda usual_s: _pause(engine, work, usual_s))
     return {
         "alone_s": median(alone),
-        "size": work.max_tokens if kind == "text" else work.sampling.steps or work.request.prompts,
+        "size": work.ask.max_tokens if kind == "text" else work.ask.sampling.steps or work.request.prompts,
         "over_expected": {name: median(found) for name, found in ratios.items()},
         "spread": {name: _spread(found) for name, found in ratios.items()},
         "pairs": [{name: found[i] for name, found in ratios.items()} for i in range(pairs)],

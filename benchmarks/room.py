@@ -232,7 +232,7 @@ def _cpu(pid: int, seconds: float) -> float:
 
 def _cpu_s(process: psutil.Process) -> float:
     times = [p.cpu_times() for p in (process, *process.children(recursive=True))]
-    return sum(t.user + t.system for t in times)
+    return float(sum(t.user + t.system for t in times))
 
 
 def _memory(page: Page, minutes: float) -> dict[str, float]:

@@ -150,7 +150,7 @@ def _asked(side: subprocess.Popen[str], name: str, scheme: str) -> float:
     side.stdin.flush()
     answer = side.stdout.readline()
     if not answer:
-        raise RuntimeError(f"{name} under {scheme} failed in {side.args}; its error is above")
+        raise RuntimeError(f"{name} under {scheme} failed in {side.args!r}; its error is above")
     return float(answer)
 
 

@@ -135,8 +135,10 @@ def show(found: Found, where: str, root: Path) -> None:
 
 def page(found: Found, where: str) -> str:
     """The figures of the judged run as a page, whatever they are."""
-    answered = [(a.role, str(a.given), str(a.well_formed), str(a.accepted)) for a in found.answers]
-    tables = [
+    answered: list[tuple[str, ...]] = [
+        (a.role, str(a.given), str(a.well_formed), str(a.accepted)) for a in found.answers
+    ]
+    tables: list[Table] = [
         ("Answers of the model", ("role", "answers", "well formed", "accepted"), answered),
         *found.tables(where),
     ]

@@ -13,7 +13,8 @@ from edgebed.wiring.parts import find_scheme
 from edgebed.wiring.reasoners import with_reasoner
 from emulation.domain.records import RunHeader
 from emulation.domain.scenario import Scenario
-from emulation.recording import JsonlSink, RecordError, Run, read_run
+from emulation.jsonl import RecordError
+from emulation.recording import JsonlSink, Run, read_run
 
 HERE = Path(__file__).parent
 MODEL = "smollm2-135m-instruct"

@@ -79,7 +79,7 @@ def _surviving(kind: Kind, times: int, folder: Path, first: int = 0) -> list[Rep
                 began_s = time.time() - t0_wall
                 landed = any(_strike(kind, bed, first + number) for _ in range(TRIES))
                 over_s = time.time() - t0_wall
-                _within(BACK_S, lambda over_s=over_s: _answers_since(bed, over_s) or not bed.owner.alive())
+                _within(BACK_S, lambda over_s=over_s: _answers_since(bed, over_s) or not bed.owner.alive())  # type: ignore[misc]
                 time.sleep(STAYS_S if kind.wears else APART_S)
                 marks.append((began_s, landed))
                 if not bed.owner.alive():

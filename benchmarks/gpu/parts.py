@@ -21,7 +21,8 @@ from edgebed.profile.sharing import fit_sharing
 from serve_apps.engines.caption import CaptionEngine, CaptionSettings
 from serve_apps.engines.needs import need
 from serve_apps.engines.picture import PictureEngine, PictureSettings
-from serve_apps.engines.text import TextEngine, TextSettings
+from serve_apps.engines.prompting import TextSettings
+from serve_apps.engines.text import TextEngine
 
 FRACTIONS = (None, 1.0, 0.5, 0.25)
 """Shares of the card that each of several replicas is held to; None: to none."""

@@ -100,7 +100,7 @@ class Visitor:
         self, browser: Browser, url: str, width: int = WIDE, scheme: str = "light", height: int = 900
     ) -> None:
         self._context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme,  # type: ignore[arg-type]
+            viewport={"width": width, "height": height}, color_scheme=scheme,
             reduced_motion="reduce",
         )  # fmt: skip
         self._context.set_default_timeout(SLOW_MS)

@@ -14,7 +14,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _LARGEST, _KEPT, _AHEAD = 32 << 20, 32 << 20, 8 << 20
 """Bytes of a piece that is kept, of free memory that may be, and of what is taken, or left, beyond what is needed.
 
-`orjson` sets eight times a text's bytes aside before it writes it, so the second is well above that of a picture.
+`orjson` sets eight times a text's bytes aside before it writes it, so the first two are well above eight pictures.
 """
 
 
